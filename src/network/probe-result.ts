@@ -1,0 +1,59 @@
+// Owns what a probe of a host can find.
+
+export interface HostAddress {
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * - `answers`: SMB2 NEGOTIATE was answered.
+ * - `gone`: certain at once: no route, link down, refused.
+ * - `silent`: no proof either way: time-outs, a peer that does not speak SMB, a name without an address.
+ */
+export type ProbeVerdict = "answers" | "gone" | "silent";
+
+export type ProbeReason =
+  | "negotiated"
+  | "link_down"
+  | "no_route"
+  | "refused"
+  | "connect_timeout"
+  | "smb_timeout"
+  | "closed"
+  | "not_smb"
+  | "unresolved"
+  | "denied";
+
+export interface ProbeResult {
+  readonly verdict: ProbeVerdict;
+  readonly reason: ProbeReason;
+  /** True when TCP connected, whatever came after. */
+  readonly tcpAnswered: boolean;
+  /** The address that was asked; null when the name has none. */
+  readonly address: string | null;
+  /** The interface the probe left by (its subnet holds the host, or it is configured); null when routed. */
+  readonly interfaceName: string | null;
+  /** One line for people: "connection refused by 10.0.0.2:445". */
+  readonly text: string;
+  readonly tookMs: number;
+}
+
+export interface ProbeTarget extends HostAddress {
+  /** A configured interface; null picks the one whose subnet holds the host. */
+  readonly interfaceName: string | null;
+}
+
+export interface ProbeRequest {
+  /** Monotonic ms; a shared result whose probe began earlier is not good enough. */
+  readonly notBeforeMs: number;
+  /** Connect and NEGOTIATE together. */
+  readonly timeoutMs: number;
+}
+
+/** Asks hosts whether they answer SMB; equal questions asked at once cost one probe. Never rejects. */
+export interface HostProber {
+  probe(target: ProbeTarget, request: ProbeRequest): Promise<ProbeResult>;
+  /** Call on a network change: interfaces are read again, names resolved again. */
+  networkChanged(): void;
+}

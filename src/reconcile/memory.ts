@@ -1,0 +1,51 @@
+// Owns what is remembered of a share across restarts, in the engine's spelling; state-file.ts has the file's.
+
+export interface ShareMemory {
+  readonly activeInterface: "tb" | "fallback" | "none";
+  /** Wall ms of the first TCP answer over tb without a gap since. */
+  readonly tbReachableSince: number | null;
+  /** Wall ms of the first NEGOTIATE over tb without a gap since; the recovery window counts from here. */
+  readonly tbHealthySince: number | null;
+  readonly tbRecoveryPending: boolean;
+  readonly held: "fallback" | "unmounted" | null;
+  /** Wall ms. */
+  readonly lastSwitchAt: number | null;
+  readonly lastError: string | null;
+}
+
+export const EMPTY_SHARE_MEMORY: ShareMemory = {
+  activeInterface: "none",
+  tbReachableSince: null,
+  tbHealthySince: null,
+  tbRecoveryPending: false,
+  held: null,
+  lastSwitchAt: null,
+  lastError: null,
+};
+
+/** What a start finds in the state file. */
+export interface Recollection {
+  readonly shares: ReadonlyMap<string, ShareMemory>;
+  /** Wall ms of the last write: nothing is known of the time after it. */
+  readonly observedAt: number | null;
+  /** Where a corrupt file was set aside, if one was. */
+  readonly setAside: string | null;
+}
+
+export type RememberOutcome = { readonly saved: true } | { readonly saved: false; readonly error: Error };
+
+/** The durable memory of one home; one writer per home (the home lock). */
+export interface Memory extends AsyncDisposable {
+  readonly recollection: Recollection;
+  /**
+   * Keeps `memory` for `share` and resolves when it is durable; callers waiting for the same fsync share it.
+   * A write that fails resolves `saved: false` at once and is retried with backoff until a newer one succeeds.
+   */
+  remember(share: string, memory: ShareMemory): Promise<RememberOutcome>;
+  /** Drops a share that is no longer configured. */
+  forget(share: string): Promise<RememberOutcome>;
+  /** The failure of the newest write, null when all is saved. */
+  readonly unsavedBecause: Error | null;
+  /** Writes once more, so that the time of the last observation is as late as it can be. */
+  flush(): Promise<RememberOutcome>;
+}

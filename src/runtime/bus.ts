@@ -1,0 +1,34 @@
+// Owns the hand-over of events to listeners: synchronous, in order, one listener's failure is its own.
+
+export interface Bus<Event> {
+  publish(event: Event): void;
+  /** Returns its own unregister; a listener never hears an event after that. */
+  subscribe(listener: (event: Event) => void): () => void;
+}
+
+export interface BusOptions {
+  /** Told when a listener threw; the other listeners still hear the event. */
+  onListenerError: (error: unknown) => void;
+}
+
+export function createBus<Event>({ onListenerError }: BusOptions): Bus<Event> {
+  const listeners = new Set<(event: Event) => void>();
+  return {
+    publish(event) {
+      for (const listener of [...listeners]) {
+        if (!listeners.has(listener)) continue;
+        try {
+          listener(event);
+        } catch (error) {
+          onListenerError(error);
+        }
+      }
+    },
+    subscribe(listener) {
+      // Wrapped, so that the same function subscribed twice is two listeners.
+      const own = (event: Event): void => listener(event);
+      listeners.add(own);
+      return () => listeners.delete(own);
+    },
+  };
+}

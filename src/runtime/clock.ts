@@ -1,0 +1,49 @@
+// Owns time: every delay, deadline and timestamp in the daemon comes from a Clock, so tests advance it.
+
+/** A pending timer. Disposing it twice, or after it fired, does nothing. */
+export interface Timer {
+  [Symbol.dispose](): void;
+}
+
+export interface Clock {
+  /** Milliseconds since an arbitrary start; never goes back, stands still while the machine sleeps. */
+  monotonicMs(): number;
+  /** Milliseconds since the Unix epoch, UTC; jumps when the wall clock is set and after sleep. */
+  wallMs(): number;
+  /** Calls `callback` once after `delayMs` (≥ 0) milliseconds of monotonic time, never synchronously. */
+  setTimer(delayMs: number, callback: () => void): Timer;
+  /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The machine's own clock. Its timers keep the process alive. */
+export const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  setTimer(delayMs, callback) {
+    const timeout = setTimeout(callback, delayMs);
+    return { [Symbol.dispose]: () => clearTimeout(timeout) };
+  },
+  sleep(delayMs, signal) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const onAbort = (): void => {
+        clearTimeout(timeout);
+        reject(signal?.reason);
+      };
+      const timeout = setTimeout(() => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      }, delayMs);
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  },
+};
+
+/** ISO 8601 UTC, the form in which times appear in state, status and logs. */
+export function isoTime(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}

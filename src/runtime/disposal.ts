@@ -1,0 +1,49 @@
+// Owns orderly ending: what was started is ended in reverse, once, and one failure does not skip the rest.
+
+export type Disposer = () => void | Promise<void>;
+
+export interface DisposalStack extends AsyncDisposable {
+  /** True from the first call of dispose on. */
+  readonly disposed: boolean;
+  /** Registers a disposer; on a stack already disposed it runs at once. */
+  defer(disposer: Disposer): void;
+  /** Registers a disposable and returns it. */
+  use<T extends Disposable | AsyncDisposable>(resource: T): T;
+}
+
+/** `onFailure` hears each disposer that failed; disposal itself never rejects. */
+export function createDisposalStack(onFailure: (error: unknown) => void): DisposalStack {
+  const disposers: Disposer[] = [];
+  let ending: Promise<void> | null = null;
+  const run = async (disposer: Disposer): Promise<void> => {
+    try {
+      await disposer();
+    } catch (error) {
+      onFailure(error);
+    }
+  };
+  const end = async (): Promise<void> => {
+    for (let disposer = disposers.pop(); disposer !== undefined; disposer = disposers.pop()) {
+      await run(disposer);
+    }
+  };
+  return {
+    get disposed() {
+      return ending !== null;
+    },
+    defer(disposer) {
+      if (ending === null) disposers.push(disposer);
+      else void run(disposer);
+    },
+    use(resource) {
+      this.defer(() =>
+        Symbol.asyncDispose in resource ? resource[Symbol.asyncDispose]() : resource[Symbol.dispose](),
+      );
+      return resource;
+    },
+    [Symbol.asyncDispose]() {
+      ending ??= end();
+      return ending;
+    },
+  };
+}

@@ -1,0 +1,65 @@
+// Owns the one error type of the project and the table of its codes (docs/troubleshooting.md lists them).
+
+/** Whether trying the same again may help: "never" (the input is wrong), "later" (passing), "now". */
+export type Retry = "never" | "later" | "now";
+
+/** Every code an error may carry, with the exit code a command ends with when it is the outcome. */
+export const ERROR_CODES = {
+  usage: { exit: 2, means: "the command line is not understood" },
+  config_invalid: { exit: 3, means: "the configuration has mistakes; every one is listed" },
+  config_unreadable: { exit: 3, means: "the configuration file cannot be read" },
+  config_ambiguous: { exit: 3, means: "two configuration files exist in one home" },
+  already_running: { exit: 4, means: "another monitor already runs for this home" },
+  lock_held: { exit: 4, means: "another command is changing this home and did not finish in time" },
+  state_newer: { exit: 5, means: "state.json was written by a newer version; it is left untouched" },
+  home_unwritable: { exit: 6, means: "the home folder cannot be created or written" },
+  share_unknown: { exit: 2, means: "no share of that name is configured" },
+  share_busy: { exit: 7, means: "files are open or unsent; nothing was changed" },
+  mount_failed: { exit: 1, means: "a mount did not come up" },
+  unmount_failed: { exit: 1, means: "a mount did not go away" },
+  route_unreachable: { exit: 1, means: "the host of that route does not answer" },
+  path_taken: { exit: 1, means: "something else stands at the path" },
+  driver_unavailable: { exit: 1, means: "the machine lacks what the driver needs" },
+  permission_denied: { exit: 1, means: "the system refused access" },
+  timed_out: { exit: 1, means: "the deadline passed before an answer came" },
+  aborted: { exit: 130, means: "the operation was cancelled" },
+  daemon_unreachable: { exit: 8, means: "the daemon does not answer on its socket" },
+  protocol: { exit: 1, means: "the other side answered something that the contract does not allow" },
+  internal: { exit: 70, means: "a mistake in Mountaineer itself; please report it" },
+} as const satisfies Record<string, { exit: number; means: string }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export interface ErrorDetails {
+  /** What the person can do about it. */
+  hint?: string;
+  cause?: unknown;
+  /** Default "never". */
+  retry?: Retry;
+}
+
+/** The one error type: a code for machines, a message and a hint for people. */
+export class MountaineerError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | null;
+  readonly retry: Retry;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "MountaineerError";
+    this.code = code;
+    this.hint = details.hint ?? null;
+    this.retry = details.retry ?? "never";
+  }
+}
+
+/** The `code` of a system error (`"ENOENT"`), or null for anything else. */
+export function systemErrorCode(error: unknown): string | null {
+  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  return null;
+}
+
+/** A one-line text for any thrown value. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

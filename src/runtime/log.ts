@@ -1,0 +1,23 @@
+// Owns the shape of a log record: a constant message, variables as fields.
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
+
+export interface LogRecord {
+  /** ISO 8601 UTC. */
+  readonly time: string;
+  readonly level: LogLevel;
+  /** Constant; never contains a variable. */
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+/** A logger that writes nothing. */
+export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} };

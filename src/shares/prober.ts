@@ -1,0 +1,49 @@
+// Owns what is asked of the prober, the one child process that touches mounts so that the daemon never does.
+
+/** One uncached look at a mount. A pending look goes on in the background and is not asked again. */
+export type Look =
+  | { readonly state: "never" }
+  | { readonly state: "pending"; readonly startedAtMs: number }
+  | { readonly state: "answered"; readonly startedAtMs: number; readonly finishedAtMs: number; readonly errno: string | null };
+
+export interface OpenFile {
+  readonly pid: number;
+  readonly command: string;
+  /** Absolute, as the process sees it. */
+  readonly path: string;
+  readonly how: "fd" | "cwd" | "root" | "mmap";
+}
+
+export type OpenFilesAnswer =
+  | { readonly ok: true; readonly files: readonly OpenFile[]; /** Processes whose files we may not see. */ readonly hiddenProcesses: number }
+  | { readonly ok: false; readonly text: string };
+
+export type LinkLook =
+  | { readonly state: "missing" }
+  | { readonly state: "link"; readonly target: string; /** `dev:ino:ctimeNs`: changes when the link is replaced. */ readonly identity: string }
+  | { readonly state: "other"; readonly kind: string }
+  | { readonly state: "unknown"; readonly text: string };
+
+/** Monotonic ms throughout. Batches what is asked in one turn of the event loop into one message. */
+export interface Prober extends AsyncDisposable {
+  /**
+   * Looks at a mount by an uncached readdir of its root. `mountId` names the mount: a look that is still
+   * pending is joined, never doubled; once one is late the mount is marked and not looked at again until its
+   * id changes or the late look answers. Resolves with the state after at most `waitMs`.
+   */
+  look(mountId: string, path: string, waitMs: number): Promise<Look>;
+  /** The newest look without asking for one. */
+  lastLook(mountId: string): Look;
+  /** Drops what is known of a mount that is gone. */
+  forget(mountId: string): void;
+  /** Reads symlinks on local disks, without following. */
+  readLinks(paths: readonly string[], waitMs: number): Promise<readonly LinkLook[]>;
+  /** Whether folders exist (driver `local` routes). null: no answer in time. */
+  foldersExist(paths: readonly string[], waitMs: number): Promise<readonly (boolean | null)[]>;
+  /** Open files under each path; late or failed is a value. Without a walk of the share. */
+  openFiles(paths: readonly string[], exceptPids: readonly number[], waitMs: number): Promise<readonly OpenFilesAnswer[]>;
+  /** Addresses of a host name, through the system's resolver; [] when it has none or the answer is late. */
+  resolve(host: string, waitMs: number): Promise<readonly string[]>;
+  /** The prober's process ids (the running one, and late ones that still wait): ours, never "open files". */
+  readonly pids: readonly number[];
+}

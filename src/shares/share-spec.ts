@@ -1,0 +1,45 @@
+// Owns what a configured share is to the engine, once the config's spelling is behind it.
+
+export type RouteName = "tb" | "fallback";
+export const ROUTE_NAMES: readonly RouteName[] = ["tb", "fallback"];
+
+export function otherRoute(route: RouteName): RouteName {
+  return route === "tb" ? "fallback" : "tb";
+}
+
+export interface RouteSpec {
+  /** null: the route has no host (driver `local`); it is reachable while its folder exists. */
+  readonly host: string | null;
+  readonly port: number;
+  readonly interfaceName: string | null;
+  /** The folder of this route for driver `local`, else null. */
+  readonly folder: string | null;
+}
+
+export type DriverName = "rclone" | "local";
+
+export interface ShareSpec {
+  readonly name: string;
+  /** The share's name on the server. */
+  readonly shareName: string;
+  readonly username: string;
+  /** A resolved password, null for guest. Never logged. */
+  readonly password: string | null;
+  /** Set when `${ENV}` names a variable that is not set; then the share is not mounted. */
+  readonly missingVariable: string | null;
+  readonly driver: DriverName;
+  readonly routes: Readonly<Record<RouteName, RouteSpec>>;
+  /** Where it is mounted: `<mount_root>/<NAME>`. */
+  readonly mountPath: string;
+  /** The symlink people use: `<shares_root>/<NAME>`. */
+  readonly stablePath: string;
+}
+
+export interface SharePolicy {
+  readonly checkIntervalMs: number;
+  readonly connectTimeoutMs: number;
+  readonly mountHangMs: number;
+  readonly autoFailback: boolean;
+  readonly stableMs: number;
+  readonly lsofRecheck: boolean;
+}
