@@ -1,7 +1,9 @@
 // Owns the shape of a log record: a constant message, variables as fields.
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
-export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
+export type LogFields = Readonly<
+  Record<string, string | number | boolean | null | undefined | readonly string[]>
+>;
 
 export interface LogRecord {
   /** ISO 8601 UTC. */
