@@ -1,0 +1,93 @@
+// Owns the lane of one resource: idle → running → running again if something came in meanwhile. Cycles of one
+// lane never overlap, triggers never pile up, and a lane that is slow or fails holds back no other.
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { type Backoff, backOff, NO_BACKOFF } from "./route-health.ts";
+import type { Trigger } from "./trigger.ts";
+
+export interface LaneOptions {
+  readonly clock: Clock;
+  /** One cycle; resolves with the monotonic time (ms) at which to run again, and why, or null to rest. */
+  readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<Wake | null>;
+  /** A cycle that threw: a mistake in the program, told and retried with backoff. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export interface Wake {
+  readonly atMs: number;
+  readonly reason: Trigger["reason"];
+}
+
+export interface Lane extends AsyncDisposable {
+  /** Runs a cycle for it: now when idle, else once right after the running one, a person's trigger first. */
+  trigger(trigger: Trigger): void;
+  /** Resolves when no cycle runs and none is due at once. */
+  idle(): Promise<void>;
+}
+
+/** Disposing aborts the signal, lets the running cycle end and starts no other. */
+export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
+  const stopping = new AbortController();
+  const waiting = new Map<Trigger["reason"], Trigger>();
+  let running: Promise<void> | null = null;
+  let timer: Timer | null = null;
+  let backoff: Backoff = NO_BACKOFF;
+
+  const cycle = async (): Promise<void> => {
+    while (waiting.size > 0 && !stopping.signal.aborted) {
+      const triggers = [...waiting.values()].sort(userFirst);
+      waiting.clear();
+      timer?.[Symbol.dispose]();
+      timer = null;
+      try {
+        const wake = await run(triggers, stopping.signal);
+        backoff = NO_BACKOFF;
+        if (wake !== null) wakeAt(wake);
+      } catch (error) {
+        onFailure(error);
+        backoff = backOff(backoff, clock.monotonicMs());
+        wakeAt({ atMs: backoff.notBeforeMs, reason: "retry" });
+      }
+    }
+    running = null;
+  };
+
+  const wakeAt = ({ atMs, reason }: Wake): void => {
+    timer?.[Symbol.dispose]();
+    timer = null;
+    if (stopping.signal.aborted) return;
+    timer = clock.setTimer(Math.max(0, atMs - clock.monotonicMs()), () => {
+      timer = null;
+      // Lanes that wait for one moment observe as of that moment, so that they share what is observed.
+      lane.trigger({ reason, atMs: Math.min(atMs, clock.monotonicMs()), details: [] });
+    });
+  };
+
+  const lane: Lane = {
+    trigger(trigger) {
+      if (stopping.signal.aborted) return;
+      const same = waiting.get(trigger.reason);
+      waiting.set(
+        trigger.reason,
+        same === undefined || same.details.length + trigger.details.length === 0
+          ? trigger
+          : { ...trigger, details: [...same.details, ...trigger.details].slice(0, 50) },
+      );
+      running ??= cycle();
+    },
+    async idle() {
+      while (running !== null) await running;
+    },
+    async [Symbol.asyncDispose]() {
+      stopping.abort();
+      waiting.clear();
+      timer?.[Symbol.dispose]();
+      timer = null;
+      await this.idle();
+    },
+  };
+  return lane;
+}
+
+function userFirst(a: Trigger, b: Trigger): number {
+  return Number(b.reason === "user") - Number(a.reason === "user");
+}

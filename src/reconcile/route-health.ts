@@ -1,0 +1,133 @@
+// Owns the arithmetic of trust that shares and backends have in common: gaps, stability windows, confirming a
+// loss, and backing off. Pure: times come in, verdicts go out.
+
+/** How long a first "gone" must be confirmed by a second look, ms. */
+export const CONFIRM_AFTER_MS = 250;
+
+/** Since when a route has answered without a gap. Wall times are for people and files, monotonic ones count. */
+export interface RouteHealth {
+  readonly reachableSince: Since | null;
+  readonly healthySince: Since | null;
+  readonly observedAt: Since | null;
+}
+
+export interface Since {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+export const UNKNOWN_HEALTH: RouteHealth = { reachableSince: null, healthySince: null, observedAt: null };
+
+export interface HealthReading {
+  readonly at: Since;
+  /** Something accepted a connection there. */
+  readonly reachable: boolean;
+  /** The service itself answered. */
+  readonly healthy: boolean;
+}
+
+export interface HealthFold {
+  readonly health: RouteHealth;
+  /** It was healthy, and is not, or may not have been meanwhile. */
+  readonly dropped: boolean;
+}
+
+/**
+ * Folds one reading into a route's health. A stretch of more than `gapMs` without a reading, by either clock
+ * (the monotonic one stands still while the machine sleeps), is a gap, and a gap counts as a drop.
+ */
+export function foldHealth(before: RouteHealth, reading: HealthReading, gapMs: number): HealthFold {
+  const gap = before.observedAt !== null && hasGap(before.observedAt, reading.at, gapMs);
+  const reachableBefore = gap ? null : before.reachableSince;
+  const healthyBefore = gap ? null : before.healthySince;
+  return {
+    health: {
+      reachableSince: reading.reachable ? (reachableBefore ?? reading.at) : null,
+      healthySince: reading.healthy ? (healthyBefore ?? reading.at) : null,
+      observedAt: reading.at,
+    },
+    dropped: before.healthySince !== null && (gap || !reading.healthy),
+  };
+}
+
+function hasGap(before: Since, now: Since, gapMs: number): boolean {
+  return now.monotonicMs - before.monotonicMs > gapMs || now.wallMs - before.wallMs > gapMs;
+}
+
+/** Health as a restarted process finds it: wall times from a file, mapped onto this process's monotonic time. */
+export function recalledHealth(
+  recalled: { reachableSince: number | null; healthySince: number | null; observedAt: number | null },
+  now: Since,
+): RouteHealth {
+  const map = (wallMs: number | null): Since | null =>
+    wallMs === null || wallMs > now.wallMs
+      ? null
+      : { wallMs, monotonicMs: now.monotonicMs - (now.wallMs - wallMs) };
+  const observedAt = map(recalled.observedAt);
+  if (observedAt === null) return UNKNOWN_HEALTH;
+  return {
+    reachableSince: map(recalled.reachableSince),
+    healthySince: map(recalled.healthySince),
+    observedAt,
+  };
+}
+
+/** The monotonic time at which the stability window ends, or null while the route is not healthy. */
+export function stableFrom(health: RouteHealth, stableMs: number): number | null {
+  return health.healthySince === null ? null : health.healthySince.monotonicMs + stableMs;
+}
+
+/** A loss seen once, waiting to be confirmed. */
+export interface Suspicion {
+  readonly key: string;
+  readonly firstAtMs: number;
+  /** Every reading so far was certain; one that was not makes the whole suspicion uncertain. */
+  readonly certain: boolean;
+}
+
+export type SuspicionVerdict =
+  | { readonly state: "waiting"; readonly suspicion: Suspicion; readonly confirmAtMs: number }
+  | { readonly state: "confirmed"; readonly suspicion: Suspicion };
+
+/** Folds one bad reading of `key` (taken at `atMs`) into a suspicion. A good reading drops it: use null then. */
+export function suspect(
+  before: Suspicion | null,
+  key: string,
+  atMs: number,
+  certain: boolean,
+): SuspicionVerdict {
+  if (before === null || before.key !== key) {
+    return {
+      state: "waiting",
+      suspicion: { key, firstAtMs: atMs, certain },
+      confirmAtMs: atMs + CONFIRM_AFTER_MS,
+    };
+  }
+  // Certain from here on: it takes two certain readings, so the count begins again.
+  if (certain && !before.certain) return suspect(null, key, atMs, certain);
+  const suspicion = certain === before.certain ? before : { ...before, certain };
+  const confirmAtMs = suspicion.firstAtMs + CONFIRM_AFTER_MS;
+  return atMs >= confirmAtMs
+    ? { state: "confirmed", suspicion }
+    : { state: "waiting", suspicion, confirmAtMs };
+}
+
+export interface Backoff {
+  readonly failures: number;
+  /** Monotonic ms. */
+  readonly notBeforeMs: number;
+}
+
+export const NO_BACKOFF: Backoff = { failures: 0, notBeforeMs: Number.NEGATIVE_INFINITY };
+
+/** Longest wait between tries, ms. */
+export const BACKOFF_LIMIT_MS = 60_000;
+
+/** One more failure at `nowMs`: 1 s, 2 s, 4 s … at most 60 s. */
+export function backOff(before: Backoff, nowMs: number): Backoff {
+  const failures = before.failures + 1;
+  return {
+    failures,
+    notBeforeMs: nowMs + Math.min(BACKOFF_LIMIT_MS, 1000 * 2 ** Math.min(failures - 1, 10)),
+  };
+}

@@ -1,0 +1,33 @@
+// Owns the regular beat: it does not drift, and beats missed while the process stood still are skipped.
+import type { Clock, Timer } from "../runtime/clock.ts";
+
+export interface Ticker extends Disposable {
+  /** Takes effect at once: the next beat is one new interval after the last. */
+  setInterval(intervalMs: number): void;
+}
+
+/** Beats first one interval after the start. `onTick` gets the monotonic time at which the beat was due, ms. */
+export function startTicker(clock: Clock, intervalMs: number, onTick: (dueMs: number) => void): Ticker {
+  let interval = intervalMs;
+  let last = clock.monotonicMs();
+  let timer: Timer;
+  const schedule = (): void => {
+    const due = last + interval;
+    timer = clock.setTimer(Math.max(0, due - clock.monotonicMs()), () => {
+      const missed = Math.floor((clock.monotonicMs() - due) / interval);
+      last = due + Math.max(0, missed) * interval;
+      schedule();
+      onTick(last);
+    });
+  };
+  schedule();
+  return {
+    setInterval(intervalMs) {
+      if (intervalMs === interval) return;
+      interval = intervalMs;
+      timer[Symbol.dispose]();
+      schedule();
+    },
+    [Symbol.dispose]: () => timer[Symbol.dispose](),
+  };
+}

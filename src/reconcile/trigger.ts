@@ -1,0 +1,27 @@
+// Owns why a cycle runs. A trigger names its reason and nothing else: whatever woke the loop, it looks afresh.
+
+export type TriggerReason =
+  | "start"
+  | "tick"
+  | "network"
+  | "wake"
+  | "config"
+  | "user"
+  | "confirm"
+  | "window_end"
+  | "retry"
+  | "look_answered"
+  | "mount_process_exit";
+
+export interface Trigger {
+  readonly reason: TriggerReason;
+  /** Monotonic ms at which it came: what is observed must be no older. */
+  readonly atMs: number;
+  /** What happened, for the log: `tb0 lost carrier`. */
+  readonly details: readonly string[];
+}
+
+/** Triggers that outside events cause; they come through the debounce window and are logged. */
+export function isOutsideEvent(reason: TriggerReason): boolean {
+  return reason === "network" || reason === "wake";
+}

@@ -1,0 +1,149 @@
+// Owns how an errand ends: arrived, rolled back, exhausted, busy; and what a waiting person is told.
+import { type Backoff, backOff, NO_BACKOFF } from "../reconcile/route-health.ts";
+import {
+  clearError,
+  clearPending,
+  type Draft,
+  hostOf,
+  setEpisode,
+  setError,
+  setHeld,
+  setMemory,
+} from "./draft.ts";
+import type { Errand } from "./episode.ts";
+import { outcome } from "./share-request.ts";
+import type { RouteName } from "./share-spec.ts";
+
+const SPOKEN: Record<RouteName, string> = { tb: "Thunderbolt", fallback: "fallback" };
+
+export function spokenRoute(draft: Draft, route: RouteName): string {
+  return `${SPOKEN[route]} (//${hostOf(draft, route)}/${draft.spec.shareName})`;
+}
+
+/** Something is mounted over `route` now, by this errand. */
+export function finishArrived(draft: Draft, errand: Errand, route: RouteName): void {
+  const missed = errand.goal !== null && errand.goal !== route;
+  const failed = errand.failures.join("; ");
+  announceArrival(draft, errand, route, missed);
+  clearPending(draft, "mounted anew");
+  const moved = errand.from !== route && (errand.from === "tb" || errand.from === "fallback");
+  if (moved) setMemory(draft, { lastSwitchAt: draft.seen.wallMs });
+  setEpisode(draft, {
+    errand: null,
+    // tb answers but does not mount: without a pause the next cycle would try it again, over and over.
+    recoveryBackoff:
+      route === "fallback" && errand.failures.length > 0 && errand.kind !== "failover"
+        ? pauseRecovery(draft)
+        : route === "tb"
+          ? NO_BACKOFF
+          : draft.episode.recoveryBackoff,
+  });
+  if (missed) setError(draft, failed);
+  else clearError(draft, "mounted");
+  holdAfterArrival(draft, errand, route, missed);
+  if (!errand.asked) return;
+  if (missed) {
+    draft.outcome = outcome("failed", `${failed}; back over ${spokenRoute(draft, route)}`);
+  } else {
+    const result = errand.kind === "switch" ? "switched" : "mounted";
+    draft.outcome = outcome(result, `${result} over ${spokenRoute(draft, route)}`);
+  }
+}
+
+function holdAfterArrival(draft: Draft, errand: Errand, route: RouteName, missed: boolean): void {
+  if (errand.kind === "switch") {
+    if (!missed) setHeld(draft, route === "fallback" ? "fallback" : null);
+  } else if (route === "tb" && draft.memory.held === "fallback") {
+    setHeld(draft, null);
+  }
+}
+
+function announceArrival(draft: Draft, errand: Errand, route: RouteName, missed: boolean): void {
+  const duration_ms = Math.round(draft.seen.atMs - errand.startedAtMs);
+  const moved = {
+    from: errand.from,
+    to: route,
+    host: hostOf(draft, route),
+    reason: errand.reason,
+    duration_ms,
+  };
+  const failed = errand.failures.join("; ");
+  switch (errand.kind) {
+    case "failover":
+      draft.transitions.push({ name: "share.failover", ...moved });
+      break;
+    case "recovery":
+      draft.transitions.push(
+        missed
+          ? { name: "share.recovery_failed", ...moved, reason: failed }
+          : { name: "share.recovered", ...moved },
+      );
+      break;
+    case "switch":
+      draft.transitions.push(
+        missed
+          ? { name: "share.mounted", ...moved, reason: `rolled back: ${failed}` }
+          : { name: "share.switched", ...moved },
+      );
+      break;
+    case "remount":
+      draft.transitions.push({ name: "share.remounted", ...moved });
+      break;
+    case "mount":
+    case "unmount":
+      draft.transitions.push({ name: "share.mounted", ...moved });
+  }
+}
+
+function pauseRecovery(draft: Draft): Backoff {
+  const backoff = backOff(draft.episode.recoveryBackoff, draft.seen.atMs);
+  return { ...backoff, notBeforeMs: Math.max(backoff.notBeforeMs, draft.seen.atMs + draft.policy.stableMs) };
+}
+
+/** Nothing is mounted, as a person asked. */
+export function finishUnmounted(draft: Draft, errand: Errand): null {
+  setEpisode(draft, { errand: null });
+  if (draft.request?.kind !== "unmount" || draft.request.hold) setHeld(draft, "unmounted");
+  clearError(draft, "unmounted");
+  if (errand.asked) {
+    const { openFiles } = draft.seen;
+    draft.outcome = outcome("unmounted", "unmounted", {
+      holders: openFiles?.holders ?? [],
+      unsent: openFiles?.unsent ?? [],
+    });
+  }
+  return null;
+}
+
+/** Every route of the plan failed: unmounted, and tried again with backoff. */
+export function finishExhausted(draft: Draft, errand: Errand): null {
+  const reason = errand.failures.join("; ");
+  setEpisode(draft, { errand: null, mountBackoff: backOff(draft.episode.mountBackoff, draft.seen.atMs) });
+  setError(draft, reason);
+  if (errand.asked) draft.outcome = outcome("failed", reason);
+  return null;
+}
+
+/** The errand ends with the mount still there. `busy`: files are open. */
+export function stopErrand(draft: Draft, reason: string, busy = false): null {
+  const { errand } = draft.episode;
+  setEpisode(draft, { errand: null });
+  if (errand === null) return null;
+  if (errand.kind === "recovery" && busy) deferRecovery(draft, reason);
+  if (errand.asked)
+    draft.outcome = outcome(busy ? "busy" : "failed", reason, {
+      holders: draft.seen.openFiles?.holders ?? [],
+    });
+  return null;
+}
+
+/** Thunderbolt is ready and files are open, or a person shall decide. */
+export function deferRecovery(draft: Draft, reason: string): void {
+  if (draft.memory.tbRecoveryPending) return;
+  const open_files = draft.seen.openFiles?.holders.length ?? 0;
+  setMemory(draft, { tbRecoveryPending: true });
+  draft.transitions.push(
+    { name: "share.recovery_deferred", reason, open_files },
+    { name: "share.tb_ready", reason },
+  );
+}

@@ -1,0 +1,35 @@
+// Owns telling one mount from another: a mount that appeared by someone's doing, and one that vanished.
+import { clearPending, type Draft, setEpisode, setHeld, setMemory } from "./draft.ts";
+import type { StepSeen } from "./share-seen.ts";
+
+export function foldMountIdentity(draft: Draft): void {
+  const { mount, lastStep } = draft.seen;
+  const id = mount?.found.id ?? null;
+  const before = draft.episode.mountId;
+  if (id !== before) {
+    setEpisode(draft, { mountId: id, deadLook: null, suspicion: null });
+    if (mount === null) foldVanished(draft);
+    else if (!isOurDoing(lastStep, id)) {
+      draft.transitions.push({
+        name: "share.adopted",
+        route: mount.found.route ?? "unknown",
+        source: mount.found.source,
+        path: mount.found.path,
+      });
+      if (draft.memory.held === "unmounted" && draft.episode.errand === null) setHeld(draft, null);
+    }
+  }
+  const activeInterface = mount?.found.route ?? "none";
+  if (draft.memory.activeInterface !== activeInterface) setMemory(draft, { activeInterface });
+  if (mount === null && draft.episode.errand === null) clearPending(draft, "unmounted");
+}
+
+function isOurDoing(last: StepSeen | null, id: string | null): boolean {
+  return last?.kind === "mount" && last.outcome.ok && last.outcome.mount.id === id && !last.outcome.adopted;
+}
+
+function foldVanished(draft: Draft): void {
+  const { lastStep } = draft.seen;
+  if (lastStep?.kind === "unmount" && lastStep.outcome.ok) return;
+  draft.transitions.push({ name: "share.vanished", from: draft.memory.activeInterface });
+}

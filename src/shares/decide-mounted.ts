@@ -1,0 +1,106 @@
+// Owns what to do with a share that is mounted: keep it, fail over, clean up a dead mount, or go back to Thunderbolt.
+
+import { NO_BACKOFF } from "../reconcile/route-health.ts";
+import { freshOpenFiles, routesFrom, startErrand } from "./decide-errand.ts";
+import { judgeMount } from "./decide-mount-alive.ts";
+import { decideRecovery } from "./decide-recovery.ts";
+import { judgeOwnRoute } from "./decide-routes.ts";
+import { bestRoutes, whyNeither } from "./decide-unmounted.ts";
+import { answers, clearError, type Draft, hostOf, setEpisode, setError } from "./draft.ts";
+import type { MountSeen } from "./share-seen.ts";
+import { otherRoute, type RouteName } from "./share-spec.ts";
+import type { Step } from "./step.ts";
+
+export function decideMounted(draft: Draft, mount: MountSeen, route: RouteName): Step | null {
+  const own = judgeOwnRoute(draft, route, mount);
+  const verdict = judgeMount(draft, mount);
+  if (own === "waiting") return null;
+  if (own === "gone") return decideHostGone(draft, route);
+  if (verdict.state === "dead") return decideDead(draft, route, verdict.reason);
+  if (own === "slow") {
+    const { probe } = draft.seen.routes[route];
+    draft.conditions.push({
+      code: "route_slow",
+      severity: "warning",
+      title: `${hostOf(draft, route)} does not answer probes (${probe.text}), but the mount does`,
+      hint: "The mount stays while it answers.",
+    });
+    return null;
+  }
+  if (verdict.state !== "alive") return null;
+  clearError(draft, "host and mount answer");
+  if (draft.episode.mountBackoff !== NO_BACKOFF) setEpisode(draft, { mountBackoff: NO_BACKOFF });
+  return route === "fallback" ? decideRecovery(draft, mount) : null;
+}
+
+function decideHostGone(draft: Draft, route: RouteName): Step | null {
+  const other = otherRoute(route);
+  const { probe } = draft.seen.routes[route];
+  if (!answers(draft, other)) {
+    setError(draft, `both hosts are gone, the mount is kept: ${whyNeither(draft)}`);
+    return null;
+  }
+  if (isBackingOff(draft)) return null;
+  return startErrand(draft, {
+    kind: "failover",
+    reason: `${hostOf(draft, route)} is gone: ${probe.text}`,
+    mode: "force",
+    // The mount is retried once.
+    plan: [other, other],
+    goal: null,
+  });
+}
+
+function decideDead(draft: Draft, route: RouteName, why: string): Step | null {
+  const reason = `the mount is dead: ${why}`;
+  if (isBackingOff(draft)) return null;
+  return startErrand(draft, { kind: "remount", reason, mode: "force", plan: routesFrom(route), goal: null });
+}
+
+/** An unmount that failed is not hammered. */
+function isBackingOff(draft: Draft): boolean {
+  const { notBeforeMs } = draft.episode.mountBackoff;
+  if (notBeforeMs <= draft.seen.atMs) return false;
+  draft.wakes.push({ atMs: notBeforeMs, reason: "retry" });
+  return true;
+}
+
+/**
+ * A mount that no configured route explains is judged by its looks alone. It is left while files are open,
+ * whatever the toggles say, and remounted over the best route when they are closed; dead, at once.
+ */
+export function decideUnknownRoute(draft: Draft, mount: MountSeen): Step | null {
+  const verdict = judgeMount(draft, mount);
+  draft.conditions.push({
+    code: "unknown_route",
+    severity: "warning",
+    title: `Mounted from ${mount.found.source}, which no configured route explains`,
+    hint: "It is mounted anew over the best route as soon as nothing on it is open.",
+  });
+  if (verdict.state === "unproven" || draft.memory.held === "unmounted") return null;
+  const plan = bestRoutes(draft);
+  if (plan.length === 0) {
+    if (verdict.state === "dead")
+      setError(draft, `the mount is dead (${verdict.reason}) and neither host answers: ${whyNeither(draft)}`);
+    return null;
+  }
+  if (isBackingOff(draft)) return null;
+  const reason = `no configured route explains ${mount.found.source}`;
+  if (verdict.state === "dead")
+    return startErrand(draft, { kind: "remount", reason, mode: "force", plan, goal: null });
+  const files = freshOpenFiles(draft);
+  if (files === null) return { kind: "check_open_files", mount: mount.found };
+  const busy = draft.seen.lastStep?.kind === "unmount" && !draft.seen.lastStep.outcome.ok;
+  if (files.state === "none" && !busy)
+    return startErrand(draft, { kind: "remount", reason, mode: "plain", plan, goal: null });
+  draft.conditions.push({
+    code: "waiting_for_close",
+    severity: "info",
+    title:
+      files.text ??
+      `Waiting until ${files.holders.length + files.unsent.length} open or unsent files are closed`,
+    hint: "Close them, or run `mountaineer switch --force` to cut them off.",
+    holders: files.holders,
+  });
+  return null;
+}

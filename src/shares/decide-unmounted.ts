@@ -1,0 +1,41 @@
+// Owns what to do with a share that is not mounted: over Thunderbolt if it answers, else fallback, else wait.
+import { startErrand } from "./decide-errand.ts";
+import { answers, type Draft, hostOf, setError } from "./draft.ts";
+import type { RouteName } from "./share-spec.ts";
+import type { Step } from "./step.ts";
+
+export function decideUnmounted(draft: Draft): Step | null {
+  const { memory, seen, spec, episode } = draft;
+  if (memory.held === "unmounted" || draft.outcome?.result === "unmounted") return null;
+  if (spec.missingVariable !== null) return null;
+  if (seen.taken !== null) {
+    setError(draft, `${spec.mountPath} is taken by ${seen.taken.source}`);
+    return null;
+  }
+  if (seen.driverProblem !== null) {
+    setError(draft, seen.driverProblem.text);
+    return null;
+  }
+  if (episode.mountBackoff.notBeforeMs > seen.atMs) {
+    draft.wakes.push({ atMs: episode.mountBackoff.notBeforeMs, reason: "retry" });
+    return null;
+  }
+  const plan = bestRoutes(draft);
+  if (plan.length === 0) {
+    setError(draft, `neither host answers: ${whyNeither(draft)}`);
+    return null;
+  }
+  return startErrand(draft, { kind: "mount", reason: "not mounted", mode: "plain", plan, goal: null });
+}
+
+/** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
+export function bestRoutes(draft: Draft): RouteName[] {
+  const order: RouteName[] = draft.memory.held === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
+  return order.filter((route) => answers(draft, route));
+}
+
+export function whyNeither(draft: Draft): string {
+  const text = (route: RouteName): string =>
+    `${hostOf(draft, route)} (${draft.seen.routes[route].probe.text})`;
+  return `${text("tb")}, ${text("fallback")}`;
+}

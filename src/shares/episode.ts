@@ -1,0 +1,76 @@
+// Owns what a lane carries from one look to the next and a restart may forget: suspicions, an errand under way,
+// backoff. What must survive is ShareMemory.
+import {
+  type Backoff,
+  NO_BACKOFF,
+  type RouteHealth,
+  type Suspicion,
+  UNKNOWN_HEALTH,
+} from "../reconcile/route-health.ts";
+import type { UnmountMode } from "./drivers/mount-driver.ts";
+import type { RouteName } from "./share-spec.ts";
+
+export type ErrandKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
+
+/** A goal of several steps; each failed step is only the next observation, and the plan says what follows. */
+export interface Errand {
+  readonly kind: ErrandKind;
+  readonly reason: string;
+  readonly startedAtMs: number;
+  readonly from: RouteName | "none" | "unknown";
+  readonly mode: UnmountMode;
+  /** Routes still to try, in order, once nothing is mounted. */
+  readonly plan: readonly RouteName[];
+  /** The route this errand is for; reached over another one, it has failed in part. */
+  readonly goal: RouteName | null;
+  readonly failures: readonly string[];
+  /** A person's errand: its end answers the request. */
+  readonly asked: boolean;
+}
+
+export interface Episode {
+  readonly health: Readonly<Record<RouteName, RouteHealth>>;
+  /** Last announced verdict of each route. */
+  readonly announced: Readonly<Record<RouteName, boolean | null>>;
+  /** A loss of the active host, seen and not yet confirmed. */
+  readonly suspicion: Suspicion | null;
+  /** The first of the two dead looks that it takes. */
+  readonly deadLook: {
+    readonly mountId: string;
+    readonly errno: string;
+    readonly startedAtMs: number;
+  } | null;
+  readonly errand: Errand | null;
+  /** After mounts that failed; any network or config event or a person's command resets it. */
+  readonly mountBackoff: Backoff;
+  /** After recoveries that were rolled back. */
+  readonly recoveryBackoff: Backoff;
+  /** With which toggles the recovery table was read in this window; null: not yet. */
+  readonly tableReadWith: string | null;
+  /** The mount last seen, to tell a new one and a vanished one. */
+  readonly mountId: string | null;
+  /** Unsent writes may be waiting for a mount to send them. */
+  readonly unsentWatched: boolean;
+  /** Result of the open-file check last announced. */
+  readonly announcedOpenFiles: string | null;
+  /** An unmount was answered EBUSY although no open file is seen, and that was announced. */
+  readonly announcedBusy: boolean;
+  /** Since when each condition stands, wall ms. */
+  readonly conditionsSince: ReadonlyMap<string, number>;
+}
+
+export const NEW_EPISODE: Episode = {
+  health: { tb: UNKNOWN_HEALTH, fallback: UNKNOWN_HEALTH },
+  announced: { tb: null, fallback: null },
+  suspicion: null,
+  deadLook: null,
+  errand: null,
+  mountBackoff: NO_BACKOFF,
+  recoveryBackoff: NO_BACKOFF,
+  tableReadWith: null,
+  mountId: null,
+  unsentWatched: true,
+  announcedOpenFiles: null,
+  announcedBusy: false,
+  conditionsSince: new Map(),
+};

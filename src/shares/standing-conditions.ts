@@ -1,0 +1,91 @@
+// Owns the conditions of a share that follow from what is seen alone; rules add theirs where they decide.
+import { type Draft, setEpisode } from "./draft.ts";
+
+export function standingConditions(draft: Draft): void {
+  if (draft.seen.unsent?.length === 0 && draft.seen.mount !== null)
+    setEpisode(draft, { unsentWatched: false });
+  const { seen, spec, conditions, memory, episode } = draft;
+  if (spec.missingVariable !== null) {
+    conditions.push({
+      code: "variable_missing",
+      severity: "error",
+      title: `The variable ${spec.missingVariable}, which holds the password, is not set`,
+      hint: `Set ${spec.missingVariable} in the environment of the daemon and start it again.`,
+    });
+  }
+  if (seen.driverProblem !== null) {
+    conditions.push({
+      code: "driver_unavailable",
+      severity: "error",
+      title: seen.driverProblem.text,
+      hint: seen.driverProblem.hint,
+    });
+  }
+  if (seen.taken !== null) {
+    conditions.push({
+      code: "path_taken",
+      severity: "error",
+      title: `${spec.mountPath} is taken by ${seen.taken.source}`,
+      hint: "Unmount it, or choose another name or mount_root; nothing of it is touched.",
+    });
+  }
+  if (seen.linkBlocked !== null) {
+    conditions.push({
+      code: "link_blocked",
+      severity: "error",
+      title: `${spec.stablePath} cannot be the link to the mount: ${seen.linkBlocked}`,
+      hint: "Move it away; the link is made at the next cycle.",
+    });
+  }
+  for (const twin of seen.twins) {
+    conditions.push({
+      code: `twin_mount:${twin.path}`,
+      severity: "warning",
+      title: `The same share is also mounted at ${twin.path} from ${twin.source}`,
+      hint: "It is left alone; unmount it so that programs use one path.",
+    });
+  }
+  if (seen.oneAddress !== null) {
+    conditions.push({
+      code: "routes_same_address",
+      severity: "warning",
+      title: `Both routes lead to ${seen.oneAddress}`,
+      hint: "Give thunderbolt_host the address of the server's Thunderbolt interface.",
+    });
+  }
+  if (seen.unsent !== null && seen.unsent.length > 0) {
+    conditions.push({
+      code: "unsent_files",
+      severity: "warning",
+      title: `${seen.unsent.length} files are not on the server yet: ${seen.unsent.slice(0, 3).join(", ")}`,
+      hint: seen.mount === null ? "They are kept here and sent by the next mount." : "They are being sent.",
+    });
+  }
+  if (episode.recoveryBackoff.failures > 0 && seen.mount?.found.route === "fallback") {
+    conditions.push({
+      code: "recovery_failed",
+      severity: "warning",
+      title: "Thunderbolt answers, but mounting over it failed",
+      hint: "It is tried again with growing pauses; `mountaineer switch --to tb` tries now.",
+    });
+  }
+  const { openFiles } = seen;
+  if (memory.tbRecoveryPending) {
+    conditions.push({
+      code: "tb_ready",
+      severity: "info",
+      title:
+        openFiles === null
+          ? "Thunderbolt is ready"
+          : `Thunderbolt is ready${openFilesSuffix(openFiles.holders.length, openFiles.unsent.length, openFiles.text)}`,
+      hint: `mountaineer switch --share ${spec.name} --to tb`,
+      ...(openFiles === null ? {} : { holders: openFiles.holders }),
+    });
+  }
+}
+
+function openFilesSuffix(open: number, unsent: number, text: string | null): string {
+  if (text !== null) return `; open files are not known: ${text}`;
+  const parts = [...(open > 0 ? [`${open} open`] : []), ...(unsent > 0 ? [`${unsent} unsent`] : [])];
+  return parts.length === 0 ? "" : `; ${parts.join(", ")}`;
+}
