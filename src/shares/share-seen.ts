@@ -5,8 +5,11 @@ import type { Look, OpenFile } from "./prober.ts";
 import type { RouteName } from "./share-spec.ts";
 import type { Step } from "./step.ts";
 
+/** The part of a probe that a decision reads; a route without a host (driver `local`) is "probed" by its folder. */
+export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address" | "text">;
+
 export interface RouteSeen {
-  readonly probe: ProbeResult;
+  readonly probe: RouteProbe;
   /** Monotonic ms; the reading is no older than this. */
   readonly atMs: number;
 }

@@ -62,9 +62,21 @@ export interface MountDriver {
   /** Mounts over one route and proves it by a readdir; on failure leaves nothing mounted behind. */
   mount(share: ShareSpec, route: RouteName, limits: StepLimits): Promise<MountOutcome>;
   /** `ok` means gone from the mount table and its process ended. */
-  unmount(share: ShareSpec, mount: FoundMount, mode: UnmountMode, limits: StepLimits): Promise<UnmountOutcome>;
+  unmount(
+    share: ShareSpec,
+    mount: FoundMount,
+    mode: UnmountMode,
+    limits: StepLimits,
+  ): Promise<UnmountOutcome>;
   /** Files written and not yet on the server, as paths inside the share. */
   unsent(share: ShareSpec): Promise<readonly string[]>;
   /** Processes that serve this mount: never "open files". */
   ownProcesses(share: ShareSpec, mount: FoundMount): Promise<readonly number[]>;
+  /** The path under which processes that hold files of this mount show them. */
+  openFilesPath(mount: FoundMount): string;
+  /**
+   * Tells when a process that serves a mount of `shareName` ended, so that nobody waits for the next look.
+   * Absent where mounts have no process. Returns its own unregister.
+   */
+  onMountProcessExit?(listener: (shareName: string) => void): () => void;
 }
