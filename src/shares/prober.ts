@@ -4,7 +4,12 @@
 export type Look =
   | { readonly state: "never" }
   | { readonly state: "pending"; readonly startedAtMs: number }
-  | { readonly state: "answered"; readonly startedAtMs: number; readonly finishedAtMs: number; readonly errno: string | null };
+  | {
+      readonly state: "answered";
+      readonly startedAtMs: number;
+      readonly finishedAtMs: number;
+      readonly errno: string | null;
+    };
 
 export interface OpenFile {
   readonly pid: number;
@@ -15,12 +20,20 @@ export interface OpenFile {
 }
 
 export type OpenFilesAnswer =
-  | { readonly ok: true; readonly files: readonly OpenFile[]; /** Processes whose files we may not see. */ readonly hiddenProcesses: number }
+  | {
+      readonly ok: true;
+      readonly files: readonly OpenFile[] /** Processes whose files we may not see. */;
+      readonly hiddenProcesses: number;
+    }
   | { readonly ok: false; readonly text: string };
 
 export type LinkLook =
   | { readonly state: "missing" }
-  | { readonly state: "link"; readonly target: string; /** `dev:ino:ctimeNs`: changes when the link is replaced. */ readonly identity: string }
+  | {
+      readonly state: "link";
+      readonly target: string /** `dev:ino:ctimeNs`: changes when the link is replaced. */;
+      readonly identity: string;
+    }
   | { readonly state: "other"; readonly kind: string }
   | { readonly state: "unknown"; readonly text: string };
 
@@ -40,8 +53,14 @@ export interface Prober extends AsyncDisposable {
   readLinks(paths: readonly string[], waitMs: number): Promise<readonly LinkLook[]>;
   /** Whether folders exist (driver `local` routes). null: no answer in time. */
   foldersExist(paths: readonly string[], waitMs: number): Promise<readonly (boolean | null)[]>;
+  /** Paths on local disks without symlinks inside, as the kernel spells them. null: none, or no answer in time. */
+  realPaths(paths: readonly string[], waitMs: number): Promise<readonly (string | null)[]>;
   /** Open files under each path; late or failed is a value. Without a walk of the share. */
-  openFiles(paths: readonly string[], exceptPids: readonly number[], waitMs: number): Promise<readonly OpenFilesAnswer[]>;
+  openFiles(
+    paths: readonly string[],
+    exceptPids: readonly number[],
+    waitMs: number,
+  ): Promise<readonly OpenFilesAnswer[]>;
   /** Addresses of a host name, through the system's resolver; [] when it has none or the answer is late. */
   resolve(host: string, waitMs: number): Promise<readonly string[]>;
   /** The prober's process ids (the running one, and late ones that still wait): ours, never "open files". */

@@ -1,0 +1,53 @@
+// Owns the format of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+
+export interface MountInfoLine {
+  readonly mountId: number;
+  /** `major:minor`. */
+  readonly device: string;
+  readonly deviceMinor: number;
+  readonly path: string;
+  readonly type: string;
+  readonly source: string;
+  /** The mount's own, then the superblock's. */
+  readonly options: readonly string[];
+}
+
+/** Lines that do not have the form are left out. */
+export function parseMountInfo(content: Buffer): readonly MountInfoLine[] {
+  const lines: MountInfoLine[] = [];
+  for (const line of content.toString("utf8").split("\n")) {
+    const parsed = parseLine(line);
+    if (parsed !== null) lines.push(parsed);
+  }
+  return lines;
+}
+
+/** `36 35 98:0 /root /path rw,noatime shared:1 - type source rw,super=options`; optional fields before the dash. */
+function parseLine(line: string): MountInfoLine | null {
+  const fields = line.split(" ");
+  const [mountId, , device, , path, options] = fields;
+  const dash = fields.indexOf("-", 6);
+  const [type, source, superOptions] = dash === -1 ? [] : fields.slice(dash + 1);
+  if (mountId === undefined || device === undefined || path === undefined || options === undefined)
+    return null;
+  if (type === undefined || source === undefined) return null;
+  return {
+    mountId: Number(mountId),
+    device,
+    deviceMinor: Number(device.slice(device.indexOf(":") + 1)),
+    path: unescapeField(path),
+    type: unescapeField(type),
+    source: unescapeField(source),
+    options: [...options.split(","), ...(superOptions ?? "").split(",")]
+      .filter((one) => one !== "")
+      .map(unescapeField),
+  };
+}
+
+/** Blanks, newlines, backslashes (and `#` in sources) are octal: `\040`. The bytes around them are UTF-8. */
+function unescapeField(field: string): string {
+  if (!field.includes("\\")) return field;
+  return field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}

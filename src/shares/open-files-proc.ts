@@ -1,0 +1,127 @@
+// Owns finding open files on Linux: one walk over /proc/*/{fd,cwd,root,maps}, which shows paths as the kernel
+// knows them and never asks the file system behind them.
+import { readdirSync, readFile, readFileSync, readlinkSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { OpenFilesRequest } from "./open-files.ts";
+import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
+
+/** More are never shown to anyone; a build farm on the share must not fill a message. */
+export const OPEN_FILES_AT_MOST = 200;
+/** Between two turns of the event loop, so that looks are begun and answered meanwhile. */
+const STRETCH_MS = 4;
+const DELETED = " (deleted)";
+
+interface Wanted {
+  readonly path: string;
+  readonly inside: string;
+  /** As it stands in a maps file, where a newline is spelled \012. */
+  readonly mapped: Buffer;
+  readonly exceptPids: ReadonlySet<number>;
+  readonly files: OpenFile[];
+  readonly seen: Set<string>;
+}
+
+/** One answer per path of each request. Rejects when `procFolder` itself cannot be listed. */
+export async function scanOpenFilesProc(
+  requests: readonly OpenFilesRequest[],
+  procFolder: string,
+): Promise<readonly (readonly OpenFilesAnswer[])[]> {
+  const wanted = requests.map(({ paths, exceptPids }) => {
+    const except = new Set([...exceptPids, process.pid]);
+    return paths.map((path): Wanted => {
+      const inside = path === "/" ? "/" : `${path}/`;
+      const mapped = Buffer.from(path.replaceAll("\n", "\\012"));
+      return { path, inside, mapped, exceptPids: except, files: [], seen: new Set() };
+    });
+  });
+  const all = wanted.flat();
+  let hiddenProcesses = 0;
+  let stretchFrom = performance.now();
+  for (const name of readdirSync(procFolder)) {
+    const pid = Number(name);
+    if (!Number.isSafeInteger(pid)) continue;
+    const mine = all.filter(({ exceptPids }) => !exceptPids.has(pid));
+    if (mine.length > 0 && !(await scanProcess(`${procFolder}/${name}`, pid, mine))) hiddenProcesses++;
+    if (performance.now() - stretchFrom > STRETCH_MS) {
+      await nextTurn();
+      stretchFrom = performance.now();
+    }
+  }
+  return wanted.map((ofRequest) => ofRequest.map(({ files }) => ({ ok: true, files, hiddenProcesses })));
+}
+
+/** False when we may not see the process's files. One that ended meanwhile has none open. */
+async function scanProcess(folder: string, pid: number, wanted: readonly Wanted[]): Promise<boolean> {
+  let command: string | null = null;
+  const note = (path: string, how: OpenFile["how"]): void => {
+    for (const one of wanted) {
+      if (!isUnder(path, one) || one.files.length >= OPEN_FILES_AT_MOST) continue;
+      const key = `${pid} ${path}`;
+      if (one.seen.has(key)) continue;
+      one.seen.add(key);
+      command ??= commandOf(folder);
+      one.files.push({ pid, command, path, how });
+    }
+  };
+  try {
+    // Reading these links and lists formats what the kernel holds; unlike maps they wait for no lock.
+    for (const fd of readdirSync(`${folder}/fd`)) noteLink(`${folder}/fd/${fd}`, (path) => note(path, "fd"));
+    noteLink(`${folder}/cwd`, (path) => note(path, "cwd"));
+    noteLink(`${folder}/root`, (path) => note(path, "root"));
+    const maps = await readMaps(`${folder}/maps`);
+    for (const path of mappedPaths(maps, wanted)) note(path, "mmap");
+    return true;
+  } catch (error) {
+    return !isRefusal(error);
+  }
+}
+
+function isUnder(path: string, { path: mount, inside }: Wanted): boolean {
+  return path.startsWith(inside) || path === mount || path === `${mount}${DELETED}`;
+}
+
+function noteLink(link: string, note: (path: string) => void): void {
+  let path: string;
+  try {
+    path = readlinkSync(link);
+  } catch (error) {
+    // Closed meanwhile; a kernel thread has no cwd.
+    if (isRefusal(error)) throw error;
+    return;
+  }
+  if (path.startsWith("/")) note(path);
+}
+
+/** Asynchronous, because it waits for the process's memory lock, which a process stuck in the kernel may hold. */
+function readMaps(path: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    readFile(path, (error, content) => (error === null ? resolve(content) : reject(error)));
+  });
+}
+
+function mappedPaths(maps: Buffer, wanted: readonly Wanted[]): Set<string> {
+  const paths = new Set<string>();
+  for (const { mapped } of wanted) {
+    for (let at = maps.indexOf(mapped); at !== -1; at = maps.indexOf(mapped, at + mapped.length)) {
+      const lineStart = maps.lastIndexOf(0x0a, at) + 1;
+      const lineEnd = maps.indexOf(0x0a, at);
+      const line = maps.toString("utf8", lineStart, lineEnd === -1 ? maps.length : lineEnd);
+      const pathStart = line.indexOf("/");
+      if (pathStart !== -1) paths.add(line.slice(pathStart).replaceAll("\\012", "\n"));
+    }
+  }
+  return paths;
+}
+
+function commandOf(folder: string): string {
+  try {
+    // Not cmdline: it lies in the process's memory and is read under the lock that maps waits for.
+    return readFileSync(`${folder}/comm`, "utf8").trimEnd();
+  } catch {
+    return "?";
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM");
+}

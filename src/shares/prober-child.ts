@@ -1,0 +1,201 @@
+// Owns the inside of the prober process: all that may hang is asked for here, asynchronously, and never more
+// at once than libuv's pool (UV_THREADPOOL_SIZE=16) has threads for, so that "begun" means begun.
+import { lookup } from "node:dns";
+import { lstat, opendir, readlink, realpath, stat } from "node:fs";
+import { type OpenFilesScan, scanOpenFiles } from "./open-files.ts";
+import type { LinkLook, OpenFilesAnswer } from "./prober.ts";
+import type { AnswerOf, ProberReply, ProberRequest, QuestionKind, ScanQuestion } from "./prober-protocol.ts";
+
+/** Together below 16; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
+const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
+  look: 8,
+  link: 2,
+  folder: 1,
+  realPath: 1,
+  addresses: 2,
+};
+/** Answers that come while others are due travel together; well below what a failover would notice. */
+const LINGER_MS = 3;
+/** Of the deadline. */
+const LATE_TOGETHER = 0.1;
+/** A scan reads hundreds of small kernel files; a process stuck in the kernel can hold up one of them. */
+const SCAN_DEADLINE_MS = 5_000;
+
+type Done<Kind extends QuestionKind> = (answer: AnswerOf[Kind]) => void;
+type Ask = { readonly [Kind in QuestionKind]: (subject: string, done: Done<Kind>) => void };
+
+const ask: Ask = {
+  // One entry is enough: a folder of 100,000 is not read through.
+  look(path, done) {
+    opendir(path, { bufferSize: 1 }, (openError, folder) => {
+      if (openError !== null) done(codeOf(openError));
+      else
+        folder.read((readError) => folder.close(() => done(readError === null ? null : codeOf(readError))));
+    });
+  },
+  link(path, done) {
+    lstat(path, { bigint: true }, (error, stats) => {
+      if (error !== null) {
+        const code = codeOf(error);
+        done(code === "ENOENT" || code === "ENOTDIR" ? { state: "missing" } : unknownLink(code));
+      } else if (!stats.isSymbolicLink()) {
+        done({
+          state: "other",
+          kind: stats.isDirectory() ? "folder" : stats.isFile() ? "file" : "special file",
+        });
+      } else {
+        readlink(path, (linkError, target) => {
+          if (linkError !== null) done(unknownLink(codeOf(linkError)));
+          else done({ state: "link", target, identity: `${stats.dev}:${stats.ino}:${stats.ctimeNs}` });
+        });
+      }
+    });
+  },
+  folder(path, done) {
+    stat(path, (error, stats) => done(error === null && stats.isDirectory()));
+  },
+  realPath(path, done) {
+    realpath.native(path, (error, resolved) => done(error === null ? resolved : null));
+  },
+  addresses(host, done) {
+    lookup(host, { all: true }, (error, found) =>
+      done(error === null ? found.map(({ address }) => address) : []),
+    );
+  },
+};
+
+function codeOf(error: NodeJS.ErrnoException): string {
+  return error.code ?? error.message;
+}
+
+function unknownLink(code: string): LinkLook {
+  return { state: "unknown", text: code };
+}
+
+/** Runs until the channel to the daemon closes. */
+function serve(lateAfterMs: number, scan: OpenFilesScan): void {
+  const waiting = new Map<QuestionKind, (readonly [number, string])[]>();
+  const running = new Map<QuestionKind, number>();
+  /** Begun and unanswered, oldest first. */
+  const begun = new Map<number, { readonly dueMs: number }>();
+  let due = 0;
+  let retired = false;
+  let reply = emptyReply();
+  let linger: NodeJS.Timeout | null = null;
+  let lateTimer: NodeJS.Timeout | null = null;
+
+  const send = (): void => {
+    if (linger !== null) clearTimeout(linger);
+    linger = null;
+    const message = reply;
+    reply = emptyReply();
+    process.send?.(message);
+  };
+  const answered = (sequence: number): void => {
+    begun.delete(sequence);
+    due--;
+    if (due === 0) send();
+    else linger ??= setTimeout(send, LINGER_MS);
+  };
+  const watchForLate = (): void => {
+    if (retired || lateTimer !== null) return;
+    const [oldest] = begun.values();
+    if (oldest === undefined) return;
+    lateTimer = setTimeout(
+      () => {
+        lateTimer = null;
+        // Those begun at nearly the same time hang with it: marked now, they take no thread of the next child.
+        const until = performance.now() + lateAfterMs * LATE_TOGETHER;
+        for (const [sequence, { dueMs }] of begun) {
+          if (dueMs <= until) reply.late.push(sequence);
+        }
+        if (reply.late.length > 0) send();
+        else watchForLate();
+      },
+      Math.max(1, oldest.dueMs - performance.now()),
+    );
+  };
+
+  const begin = <Kind extends QuestionKind>(kind: Kind, sequence: number, subject: string): void => {
+    running.set(kind, (running.get(kind) ?? 0) + 1);
+    if (kind !== "addresses") begun.set(sequence, { dueMs: performance.now() + lateAfterMs });
+    ask[kind](subject, (answer) => {
+      running.set(kind, (running.get(kind) ?? 1) - 1);
+      reply.answers[kind].push([sequence, answer]);
+      answered(sequence);
+      pump(kind);
+    });
+  };
+  const pump = (kind: QuestionKind): void => {
+    const queue = waiting.get(kind);
+    while (queue !== undefined && (running.get(kind) ?? 0) < AT_ONCE[kind]) {
+      const next = queue.shift();
+      if (next === undefined) break;
+      begin(kind, next[0], next[1]);
+    }
+    watchForLate();
+  };
+
+  const beginScan = (scans: readonly ScanQuestion[]): void => {
+    due += scans.length;
+    for (const { sequence } of scans) begun.set(sequence, { dueMs: performance.now() + SCAN_DEADLINE_MS });
+    const finish = (answersOf: (index: number) => readonly OpenFilesAnswer[]): void => {
+      scans.forEach(({ sequence }, index) => {
+        reply.scans.push([sequence, answersOf(index)]);
+        answered(sequence);
+      });
+    };
+    scan(scans).then(
+      (found) => finish((index) => found[index] ?? []),
+      (error: unknown) => {
+        const text = error instanceof Error ? error.message : String(error);
+        finish((index) => (scans[index]?.paths ?? []).map(() => ({ ok: false, text })));
+      },
+    );
+  };
+
+  process.on("message", (message) => {
+    // Our own daemon, the same version, is at the other end.
+    const request = message as ProberRequest;
+    for (const kind of Object.keys(request.questions) as QuestionKind[]) {
+      const questions = request.questions[kind] ?? [];
+      const queue = waiting.get(kind) ?? [];
+      waiting.set(kind, queue);
+      for (const question of questions) queue.push(question);
+      due += questions.length;
+    }
+    if (request.scans.length > 0) beginScan(request.scans);
+    if (request.retire) {
+      retired = true;
+      for (const queue of waiting.values()) {
+        due -= queue.length;
+        queue.length = 0;
+      }
+      if (lateTimer !== null) clearTimeout(lateTimer);
+    }
+    for (const kind of waiting.keys()) pump(kind);
+    watchForLate();
+  });
+}
+
+function emptyReply(): ProberReply {
+  return {
+    answers: { look: [], link: [], folder: [], realPath: [], addresses: [] },
+    scans: [],
+    late: [],
+    crash: null,
+  };
+}
+
+// A thread that hangs would keep exit() waiting for ever; SIGKILL does not wait.
+const endNow = (): void => {
+  process.kill(process.pid, "SIGKILL");
+};
+process.on("disconnect", endNow);
+process.on("SIGINT", () => {});
+process.on("SIGHUP", () => {});
+process.on("uncaughtException", (error) => {
+  process.send?.({ ...emptyReply(), crash: error.stack ?? error.message }, endNow);
+});
+if (process.connected) serve(Number(process.argv[2]), scanOpenFiles);
+else endNow();

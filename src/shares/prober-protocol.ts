@@ -1,0 +1,44 @@
+// Owns the messages between the daemon and its prober process: lists per kind, so that a thousand looks are one
+// compact message and one answer.
+import type { LinkLook, OpenFilesAnswer } from "./prober.ts";
+
+/** What can be asked about one path (or host name, for `addresses`). */
+export type QuestionKind = "look" | "link" | "folder" | "realPath" | "addresses";
+
+/** What the answer to each kind is. A look's is the errno's name, null when it succeeded. */
+export interface AnswerOf {
+  readonly look: string | null;
+  readonly link: LinkLook;
+  readonly folder: boolean;
+  readonly realPath: string | null;
+  readonly addresses: readonly string[];
+}
+
+export interface ScanQuestion {
+  readonly sequence: number;
+  readonly paths: readonly string[];
+  readonly exceptPids: readonly number[];
+}
+
+export interface ProberRequest {
+  readonly questions: {
+    readonly [Kind in QuestionKind]?: readonly (readonly [sequence: number, subject: string])[];
+  };
+  /** Answered by one walk over the processes. */
+  readonly scans: readonly ScanQuestion[];
+  /** The child keeps what has begun, drops what has not, and is asked nothing more. */
+  readonly retire: boolean;
+}
+
+export interface ProberReply {
+  readonly answers: {
+    readonly [Kind in QuestionKind]: (readonly [sequence: number, answer: AnswerOf[Kind]])[];
+  };
+  readonly scans: (readonly [sequence: number, answers: readonly OpenFilesAnswer[]])[];
+  /** Begun, and without an answer for longer than the deadline: this child has threads that hang. */
+  readonly late: number[];
+  /** Why the child ends itself, else null. */
+  readonly crash: string | null;
+}
+
+export const QUESTION_KINDS: readonly QuestionKind[] = ["look", "link", "folder", "realPath", "addresses"];

@@ -1,0 +1,75 @@
+// Owns how SMB mounts name what they are mounted from: `//[domain;][user[:password]@]host[:port]/share[/path]`.
+import type { RouteSpec } from "./share-spec.ts";
+
+export interface SmbSource {
+  /** As written, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** As written; and decoded where percent escapes allow. */
+  readonly shareNames: readonly string[];
+  /** A folder inside the share, "" for its root. */
+  readonly subpath: string;
+}
+
+export const SMB_PORT = 445;
+
+/** null for what is no SMB source. */
+export function parseSmbSource(source: string): SmbSource | null {
+  const match = /^(?:smb:|cifs:)?[/\\]{2}([^/\\]+)[/\\]([^/\\]+)(?:[/\\]+(.*))?$/is.exec(source);
+  const [, authority, share, subpath] = match ?? [];
+  if (authority === undefined || share === undefined) return null;
+  // A user name may hold an `@` of its own; a host may not.
+  const address = parseAddress(authority.slice(authority.lastIndexOf("@") + 1));
+  if (address === null) return null;
+  const decoded = percentDecoded(share);
+  return {
+    ...address,
+    shareNames: decoded === share ? [share] : [share, decoded],
+    subpath: (subpath ?? "").replace(/[/\\]+$/, ""),
+  };
+}
+
+/** `//HOST/SHARE`, with `:port` only if it is not 445. */
+export function sourceOf(route: Pick<RouteSpec, "host" | "port">, shareName: string): string {
+  const host = route.host ?? "";
+  const bracketed = host.includes(":") ? `[${host}]` : host;
+  const port = route.port === SMB_PORT ? "" : `:${route.port}`;
+  return `//${bracketed}${port}/${shareName}`;
+}
+
+/** Servers compare share names without case; macOS spells them decomposed. */
+export function isShareNamed(source: SmbSource, shareName: string): boolean {
+  const wanted = folded(shareName);
+  return source.shareNames.some((name) => folded(name) === wanted);
+}
+
+export function isSameHost(one: string, other: string): boolean {
+  return foldedHost(one) === foldedHost(other);
+}
+
+function parseAddress(text: string): { host: string; port: number } | null {
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  if (host !== undefined) {
+    const port = match?.[3] === undefined ? SMB_PORT : Number(match[3]);
+    return { host: percentDecoded(host), port };
+  }
+  // A bare IPv6 address, as the kernel's own client shows it.
+  return /^[0-9a-f:.%]+$/i.test(text) ? { host: text, port: SMB_PORT } : null;
+}
+
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function folded(name: string): string {
+  return name.normalize("NFC").toUpperCase().toLowerCase();
+}
+
+function foldedHost(host: string): string {
+  return host.toLowerCase().replace(/\.$/, "");
+}
