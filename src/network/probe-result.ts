@@ -23,7 +23,9 @@ export type ProbeReason =
   | "closed"
   | "not_smb"
   | "unresolved"
-  | "denied";
+  | "denied"
+  /** This machine could not ask (no descriptor, no port); says nothing of the host. */
+  | "local_error";
 
 export interface ProbeResult {
   readonly verdict: ProbeVerdict;

@@ -1,0 +1,19 @@
+// Owns the interface that each system's network events stand behind; one file per system implements it.
+import type { NetworkDelta } from "./network-delta.ts";
+
+export interface NetworkEventSource {
+  readonly name: "rtnetlink" | "scdynamicstore" | "scutil";
+  /** Never throws; what goes wrong, at once or later, is told to `onEnd`. */
+  start(hearer: NetworkEventHearer): RunningEventSource;
+}
+
+export interface NetworkEventHearer {
+  /** Every change from now on is told. */
+  onReady(): void;
+  onChange(deltas: readonly NetworkDelta[]): void;
+  /** Told at most once, and not after disposal: `unavailable` will not mend by itself, `crashed` may. */
+  onEnd(end: { readonly kind: "unavailable" | "crashed"; readonly error: unknown }): void;
+}
+
+/** Disposing resolves within two seconds, whatever the source's thread or process does. */
+export type RunningEventSource = AsyncDisposable;
