@@ -1,0 +1,77 @@
+// Makes one file's outcome of the events it left and of how its process ended. Pure.
+import type { TestEvent } from "./test-reporter.ts";
+
+export interface FileOutcome {
+  readonly passed: number;
+  readonly skipped: readonly { readonly title: string; readonly reason: string }[];
+  /** One text per failure, counted as such. */
+  readonly failures: readonly string[];
+  /** What is not counted and still worth reading. */
+  readonly notes: readonly string[];
+}
+
+export interface FileEnd {
+  /** null: ended by a signal. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  /** The file was ended because its time was over. */
+  readonly timedOutAfterMs: number | null;
+  /** Only some titles were asked for; a file where none matches is no mistake. */
+  readonly filtered: boolean;
+  /** One line for each thing left behind. */
+  readonly leftBehind: readonly string[];
+}
+
+/** What a skip must say where everything is installed, as in CI: it cannot run on this system at all. */
+const SKIP_ALLOWED_IN_CI = /^macOS only/;
+
+/** `strictSkips`: a skipped test is a failure, unless its reason begins with "macOS only". */
+export function fileOutcome(events: readonly TestEvent[], end: FileEnd, strictSkips: boolean): FileOutcome {
+  const failures: string[] = [];
+  const skipped: { title: string; reason: string }[] = [];
+  const notes = events.flatMap((event) => (event.event === "warned" ? [event.text] : []));
+  let passed = 0;
+  for (const event of events) {
+    if (event.event !== "ended") continue;
+    if (event.skipped !== null) {
+      const allowed = !strictSkips || SKIP_ALLOWED_IN_CI.test(event.skipped);
+      if (allowed) skipped.push({ title: event.name, reason: event.skipped });
+      else
+        failures.push(
+          `${event.name}\nskipped here, where nothing may be missing: ${event.skipped || "no reason given"}`,
+        );
+    } else if (!event.passed) {
+      if (event.error !== null)
+        failures.push(`${event.name}${event.line === null ? "" : ` (line ${event.line})`}\n${event.error}`);
+    } else if (!event.suite) passed += 1;
+  }
+
+  const unfinished = unfinishedTitles(events);
+  const finished = events.some((event) => event.event === "finished");
+  const ran = passed + skipped.length + failures.length > 0;
+  const during = unfinished.length > 0 ? `; under way: ${unfinished.join(", ")}` : "";
+  if (end.timedOutAfterMs !== null) {
+    const why = during || (ran ? "; its tests are over, and something keeps the process alive" : "");
+    failures.push(`the file did not end within ${Math.round(end.timedOutAfterMs / 1000)} s${why}`);
+  } else if (end.signal !== null) {
+    failures.push(`the file's process was ended by ${end.signal}${during}`);
+  } else if (!finished && (ran || unfinished.length > 0)) {
+    failures.push(`the file's process ended with ${end.exitCode} before its tests did${during}`);
+  } else if (end.exitCode !== 0 && failures.length === 0) {
+    failures.push(`the file's process ended with ${end.exitCode}, though no test failed`);
+  } else if (!ran && !end.filtered) {
+    failures.push("the file ran no test");
+  }
+  if (end.leftBehind.length > 0) failures.push(`left behind:\n${end.leftBehind.join("\n")}`);
+  return { passed, skipped, failures, notes };
+}
+
+function unfinishedTitles(events: readonly TestEvent[]): string[] {
+  const open = new Map<string, number>();
+  for (const event of events) {
+    if (event.event !== "started" && event.event !== "ended") continue;
+    const key = `${event.nesting} ${event.name}`;
+    open.set(key, (open.get(key) ?? 0) + (event.event === "started" ? 1 : -1));
+  }
+  return [...open].flatMap(([key, count]) => (count > 0 ? [`"${key.slice(key.indexOf(" ") + 1)}"`] : []));
+}

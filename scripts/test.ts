@@ -1,0 +1,274 @@
+// Runs a suite of test files, one process each, and ends with the one line "N passed, N failed".
+// Usage: bin/with-node scripts/test.ts unit|lab [PART-OF-A-PATH…] [--name PATTERN] [--concurrency N]
+//        [--timeout SECONDS] [--verbose]. `unit` is everything but test/lab; `lab` needs root.
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import {
+  clearLeftBehind,
+  describeLeftBehind,
+  findLeftBehind,
+  isNothing,
+  type LeftBehind,
+  type Mark,
+} from "./left-behind.ts";
+import { type FileEnd, type FileOutcome, fileOutcome } from "./test-outcome.ts";
+import type { TestEvent } from "./test-reporter.ts";
+
+const ROOT = path.resolve(import.meta.dirname, "..");
+const REPORTER = path.join(import.meta.dirname, "test-reporter.ts");
+
+/** A lab file plays whole stories with real daemons, one after the other so that their timings mean something. */
+const SUITES = {
+  unit: {
+    patterns: ["test/**/*.test.ts"],
+    except: "test/lab/",
+    timeoutSeconds: 120,
+    concurrency: availableParallelism(),
+  },
+  lab: { patterns: ["test/lab/**/*.test.ts"], except: null, timeoutSeconds: 420, concurrency: 1 },
+} as const;
+
+/** How long what a test ended may take to be gone. */
+const GRACE_MS = 3000;
+
+interface FileResult {
+  readonly file: string;
+  readonly outcome: FileOutcome;
+  readonly output: string;
+  readonly seconds: number;
+}
+
+interface FileRun {
+  readonly namePatterns: readonly string[];
+  readonly timeoutMs: number;
+  readonly strictSkips: boolean;
+  readonly signal: AbortSignal;
+}
+
+async function runFile(file: string, mark: Mark, options: FileRun): Promise<FileResult> {
+  const startedAt = performance.now();
+  const temporary = mark.folder;
+  await mkdir(temporary);
+  // Outside the temporary folder, which the test may look at, and whose mention marks a process.
+  const eventsFile = `${temporary}.events`;
+  const outputFile = `${temporary}.output`;
+  await writeFile(eventsFile, "");
+  const end = await untilEnded(file, mark, { eventsFile, outputFile }, options);
+  const found = await leftBehindAfterGrace(mark);
+  await clearLeftBehind(found);
+  const events = (await readFile(eventsFile, "utf8"))
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line): TestEvent => JSON.parse(line));
+  const filtered = options.namePatterns.length > 0;
+  const outcome = fileOutcome(
+    events,
+    { ...end, filtered, leftBehind: describeLeftBehind(found) },
+    options.strictSkips,
+  );
+  const output = await readFile(outputFile, "utf8");
+  // Deleting through a mount would delete what is mounted.
+  if ((await findLeftBehind(mark)).mounts.length === 0) await rm(temporary, { recursive: true, force: true });
+  return { file, outcome, output, seconds: (performance.now() - startedAt) / 1000 };
+}
+
+type ProcessEnd = Pick<FileEnd, "exitCode" | "signal" | "timedOutAfterMs">;
+
+function untilEnded(
+  file: string,
+  mark: Mark,
+  { eventsFile, outputFile }: { eventsFile: string; outputFile: string },
+  { namePatterns, timeoutMs, signal }: FileRun,
+): Promise<ProcessEnd> {
+  const {
+    MOUNTAINEER_HOME: _home,
+    MOUNTAINEER_LOG: _log,
+    XDG_STATE_HOME: _state,
+    ...inherited
+  } = process.env;
+  // A file, not a pipe: what outlives the test and still holds its stderr must not hold up the run.
+  const output = openSync(outputFile, "w");
+  const child = spawn(
+    process.execPath,
+    [`--test-reporter=${REPORTER}`, ...namePatterns.map((pattern) => `--test-name-pattern=${pattern}`), file],
+    {
+      cwd: ROOT,
+      // A process group of its own, so that a file which hangs ends with its children.
+      detached: true,
+      stdio: ["ignore", output, output],
+      env: {
+        ...inherited,
+        TMPDIR: mark.folder,
+        MOUNTAINEER_TEST_RUN: mark.token,
+        MOUNTAINEER_TEST_EVENTS: eventsFile,
+      },
+    },
+  );
+  closeSync(output);
+  return new Promise((resolve, reject) => {
+    let timedOut = false;
+    const end = (): void => {
+      if (child.pid === undefined) return;
+      try {
+        process.kill(-child.pid, "SIGKILL");
+      } catch {
+        // The group is gone already.
+      }
+    };
+    const timer = setTimeout(() => {
+      timedOut = true;
+      end();
+    }, timeoutMs);
+    signal.addEventListener("abort", end, { once: true });
+    child.once("error", reject);
+    child.once("exit", (exitCode, endedBy) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve({ exitCode, signal: endedBy, timedOutAfterMs: timedOut ? timeoutMs : null });
+    });
+  });
+}
+
+async function leftBehindAfterGrace(mark: Mark): Promise<LeftBehind> {
+  const deadline = performance.now() + GRACE_MS;
+  for (;;) {
+    const found = await findLeftBehind(mark);
+    if (isNothing(found) || performance.now() > deadline) return found;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, "    ");
+}
+
+function report({ file, outcome, output, seconds }: FileResult, verbose: boolean): void {
+  const counts = [
+    `${outcome.passed} passed`,
+    ...(outcome.failures.length > 0 ? [`${outcome.failures.length} failed`] : []),
+    ...(outcome.skipped.length > 0 ? [`${outcome.skipped.length} skipped`] : []),
+  ].join(", ");
+  print(
+    `${outcome.failures.length > 0 ? "FAIL" : "  ok"}  ${seconds.toFixed(1).padStart(6)} s  ${file}  ${counts}`,
+  );
+  for (const { title, reason } of outcome.skipped)
+    print(indent(`skipped: ${title}: ${reason || "no reason given"}`));
+  for (const failure of outcome.failures) print(`${indent(`failed: ${failure}`)}\n`);
+  if (verbose || outcome.failures.length > 0) {
+    for (const note of outcome.notes) print(indent(`note: ${note}`));
+    // The end says why; a daemon's log may be long.
+    if (output.trim() !== "")
+      print(indent(`--- output of ${file}:\n${output.slice(-20_000).trimEnd()}\n---`));
+  }
+}
+
+function reportSuites(results: readonly FileResult[]): void {
+  const suites = Map.groupBy(results, ({ file }) => path.dirname(file));
+  print("\nsuite                          files  passed  failed  skipped      time");
+  for (const [suite, members] of [...suites].sort(([a], [b]) => a.localeCompare(b))) {
+    const sum = (count: (result: FileResult) => number): number =>
+      members.reduce((total, member) => total + count(member), 0);
+    print(
+      suite.padEnd(31) +
+        String(members.length).padStart(5) +
+        String(sum(({ outcome }) => outcome.passed)).padStart(8) +
+        String(sum(({ outcome }) => outcome.failures.length)).padStart(8) +
+        String(sum(({ outcome }) => outcome.skipped.length)).padStart(9) +
+        `${sum(({ seconds }) => seconds)
+          .toFixed(1)
+          .padStart(8)} s`,
+    );
+  }
+}
+
+async function testFiles(
+  suite: (typeof SUITES)[keyof typeof SUITES],
+  parts: readonly string[],
+): Promise<string[]> {
+  const files: string[] = [];
+  for await (const file of glob([...suite.patterns], { cwd: ROOT })) {
+    const wanted = parts.length === 0 || parts.some((part) => file.includes(part.replace(/^\.\//, "")));
+    if (wanted && (suite.except === null || !file.startsWith(suite.except))) files.push(file);
+  }
+  return files.sort();
+}
+
+function numberAbove0(text: string | undefined, fallback: number, option: string): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`--${option} wants a number above 0, not ${text}`);
+  return value;
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      name: { type: "string", multiple: true, default: [] },
+      concurrency: { type: "string" },
+      timeout: { type: "string" },
+      verbose: { type: "boolean", default: false },
+    },
+  });
+  const [suiteName, ...parts] = positionals;
+  if (suiteName !== "unit" && suiteName !== "lab")
+    throw new Error(`which suite: unit or lab? (not ${suiteName ?? "none"})`);
+  const suite = SUITES[suiteName];
+  const files = await testFiles(suite, parts);
+  const concurrency = numberAbove0(values.concurrency, suite.concurrency, "concurrency");
+  const timeoutMs = numberAbove0(values.timeout, suite.timeoutSeconds, "timeout") * 1000;
+
+  const startedAt = performance.now();
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  process.once("SIGTERM", () => stop.abort());
+  // Short: socket paths inside it may not be longer than some 100 bytes.
+  const temporary = await realpath(await mkdtemp(path.join(tmpdir(), "mt-")));
+  const token = path.basename(temporary).replaceAll("-", "");
+  const strictSkips = process.env["CI"] === "true";
+  const results: FileResult[] = [];
+  const waiting = files.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, file] of waiting) {
+      if (stop.signal.aborted) return;
+      const mark: Mark = { folder: path.join(temporary, String(index)), token: `${token}n${index}` };
+      const result = await runFile(file, mark, {
+        namePatterns: values.name,
+        timeoutMs,
+        strictSkips,
+        signal: stop.signal,
+      });
+      results.push(result);
+      report(result, values.verbose);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, Math.floor(concurrency)) }, worker));
+  // Not by force: a mount that could not be ended is still below it.
+  const mountsRemain =
+    results.length > 0 && (await findLeftBehind({ folder: temporary, token })).mounts.length > 0;
+  if (!mountsRemain) await rm(temporary, { recursive: true, force: true });
+
+  reportSuites(results);
+  const sum = (count: (outcome: FileOutcome) => number): number =>
+    results.reduce((total, { outcome }) => total + count(outcome), 0);
+  const passed = sum((outcome) => outcome.passed);
+  const failed = sum((outcome) => outcome.failures.length);
+  const skipped = sum((outcome) => outcome.skipped.length);
+  print(
+    `${((performance.now() - startedAt) / 1000).toFixed(1)} s in all, ${files.length} files, ${concurrency} at once`,
+  );
+  if (stop.signal.aborted) print("interrupted: not all files ran");
+  if (passed + failed === 0) print("no test ran");
+  print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  return failed > 0 || passed === 0 || stop.signal.aborted ? 1 : 0;
+}
+
+process.exitCode = await main();
