@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   route_unreachable: { exit: 1, means: "the host of that route does not answer" },
   path_taken: { exit: 1, means: "something else stands at the path" },
   driver_unavailable: { exit: 1, means: "the machine lacks what the driver needs" },
+  program_unavailable: { exit: 1, means: "a program that is needed cannot be started" },
   permission_denied: { exit: 1, means: "the system refused access" },
   timed_out: { exit: 1, means: "the deadline passed before an answer came" },
   aborted: { exit: 130, means: "the operation was cancelled" },

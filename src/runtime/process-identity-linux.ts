@@ -1,0 +1,40 @@
+// Owns a process's start time on Linux: clock ticks since boot, told apart across boots by the boot's id.
+import { readFile } from "node:fs/promises";
+import { systemErrorCode } from "./errors.ts";
+
+/** Fields after the command's name; proc(5) counts from 1, and the third is the first of these. */
+const STATE_INDEX = 3 - 3;
+const START_TIME_INDEX = 22 - 3;
+
+/** `BOOT:TICKS`; null when no such process runs. Never touches the process's files, so it does not hang with it. */
+export async function processStartLinux(pid: number): Promise<string | null> {
+  const [stat, bootId] = await Promise.all([
+    readProc(`/proc/${pid}/stat`),
+    readProc("/proc/sys/kernel/random/boot_id"),
+  ]);
+  const ticks = stat === null ? null : parseStat(stat);
+  return ticks === null ? null : `${(bootId ?? "").trim().slice(0, 8)}:${ticks}`;
+}
+
+/** The start time in a line of `/proc/PID/stat`; null for a zombie or a dead process. */
+export function parseStat(stat: string): string | null {
+  // A command's name may hold spaces and parentheses; only the last ")" ends it.
+  const fields = stat
+    .slice(stat.lastIndexOf(")") + 1)
+    .trim()
+    .split(" ");
+  const state = fields[STATE_INDEX];
+  if (state === undefined || state === "Z" || state === "X" || state === "x") return null;
+  return fields[START_TIME_INDEX] ?? null;
+}
+
+async function readProc(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const code = systemErrorCode(error);
+    // ESRCH: it ended between the open and the read.
+    if (code === "ENOENT" || code === "ESRCH") return null;
+    throw error;
+  }
+}
