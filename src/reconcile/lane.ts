@@ -22,6 +22,8 @@ export interface Lane extends AsyncDisposable {
   trigger(trigger: Trigger): void;
   /** Resolves when no cycle runs and none is due at once. */
   idle(): Promise<void>;
+  /** When it will run again without being told. */
+  readonly wake: Wake | null;
 }
 
 /** Disposing aborts the signal, lets the running cycle end and starts no other. */
@@ -30,14 +32,14 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
   const waiting = new Map<Trigger["reason"], Trigger>();
   let running: Promise<void> | null = null;
   let timer: Timer | null = null;
+  let nextWake: Wake | null = null;
   let backoff: Backoff = NO_BACKOFF;
 
   const cycle = async (): Promise<void> => {
     while (waiting.size > 0 && !stopping.signal.aborted) {
       const triggers = [...waiting.values()].sort(userFirst);
       waiting.clear();
-      timer?.[Symbol.dispose]();
-      timer = null;
+      clearWake();
       try {
         const wake = await run(triggers, stopping.signal);
         backoff = NO_BACKOFF;
@@ -51,18 +53,28 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
     running = null;
   };
 
-  const wakeAt = ({ atMs, reason }: Wake): void => {
+  const clearWake = (): void => {
     timer?.[Symbol.dispose]();
     timer = null;
+    nextWake = null;
+  };
+
+  const wakeAt = (wake: Wake): void => {
+    clearWake();
     if (stopping.signal.aborted) return;
+    const { atMs, reason } = wake;
+    nextWake = wake;
     timer = clock.setTimer(Math.max(0, atMs - clock.monotonicMs()), () => {
-      timer = null;
+      clearWake();
       // Lanes that wait for one moment observe as of that moment, so that they share what is observed.
       lane.trigger({ reason, atMs: Math.min(atMs, clock.monotonicMs()), details: [] });
     });
   };
 
   const lane: Lane = {
+    get wake() {
+      return nextWake;
+    },
     trigger(trigger) {
       if (stopping.signal.aborted) return;
       const same = waiting.get(trigger.reason);
@@ -80,8 +92,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
     async [Symbol.asyncDispose]() {
       stopping.abort();
       waiting.clear();
-      timer?.[Symbol.dispose]();
-      timer = null;
+      clearWake();
       await this.idle();
     },
   };

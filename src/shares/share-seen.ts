@@ -6,7 +6,7 @@ import type { RouteName } from "./share-spec.ts";
 import type { Step } from "./step.ts";
 
 /** The part of a probe that a decision reads; a route without a host (driver `local`) is "probed" by its folder. */
-export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address" | "text">;
+export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address" | "interfaceName" | "text">;
 
 export interface RouteSeen {
   readonly probe: RouteProbe;

@@ -1,0 +1,64 @@
+// Owns what the engine is made of: prober, host prober, mount table, drivers; wired once, for daemon and command alike.
+import { type AddressedHostProber, createHostProber } from "../network/host-prober.ts";
+import type { Memory } from "../reconcile/memory.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { createDisposalStack } from "../runtime/disposal.ts";
+import { errorText } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log.ts";
+import { createLocalDriver } from "../shares/drivers/local.ts";
+import type { MountDriver } from "../shares/drivers/mount-driver.ts";
+import { createRcloneDriver } from "../shares/drivers/rclone.ts";
+import { createMountTable } from "../shares/mount-table.ts";
+import { startProber } from "../shares/prober-process.ts";
+import { createShareEngine, type ShareEngine } from "../shares/share-engine.ts";
+import type { DriverName } from "../shares/share-spec.ts";
+import type { ShareTransition } from "../shares/share-transitions.ts";
+import { ensureStableLink } from "../shares/stable-link.ts";
+
+/** How long a name server may take, ms. */
+const RESOLVE_MS = 5000;
+
+export interface PartsOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly memory: Memory;
+  readonly forceStop: AbortSignal;
+  /** False: nothing is made or repaired. */
+  readonly mayChange: boolean;
+  readonly announce: (transition: ShareTransition) => void;
+}
+
+export interface EngineParts extends AsyncDisposable {
+  readonly engine: ShareEngine;
+  readonly hostProber: AddressedHostProber;
+  readonly drivers: Readonly<Record<DriverName, MountDriver>>;
+}
+
+export function startEngineParts(options: PartsOptions): EngineParts {
+  const { home, clock, logger, memory, forceStop, mayChange, announce } = options;
+  const stack = createDisposalStack((error) => logger.warn("engine did not end cleanly", { reason: errorText(error) }));
+  const prober = stack.use(startProber({ clock, logger }));
+  const hostProber = stack.use(
+    createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),
+  );
+  const mountTable = createMountTable({ clock });
+  const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
+  const drivers: Record<DriverName, MountDriver> = {
+    rclone: createRcloneDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
+    local: createLocalDriver({ clock, prober }),
+  };
+  const engine = stack.use(
+    createShareEngine({
+      clock,
+      logger,
+      memory,
+      hostProber,
+      prober,
+      forceStop,
+      announce,
+      ensureLink: (spec, target) => (mayChange ? ensureStableLink(spec, target) : null),
+    }),
+  );
+  return { engine, hostProber, drivers, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
+}

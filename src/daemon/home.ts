@@ -1,0 +1,32 @@
+// Owns the way from a home to what a start needs of it: the place, the file that holds, and a checked snapshot.
+import { loadConfig } from "../config/load.ts";
+import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
+import { mistakesError } from "../config/mistakes.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { writeStarter } from "../config/starter.ts";
+
+export interface OpenedHome {
+  readonly place: ConfigPlace;
+  readonly snapshot: ConfigSnapshot;
+  /** A commented starter was written, because there was no configuration. */
+  readonly starterWritten: boolean;
+}
+
+/**
+ * Loads the home's configuration, or the file that `configPath` names. Rejects with `config_invalid` (every mistake
+ * in it), `config_unreadable`, `config_ambiguous`, and with `home_unwritable` where a starter is to be written.
+ */
+export async function openHome(options: {
+  readonly home: string;
+  readonly configPath: string | null;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly writesStarter: boolean;
+}): Promise<OpenedHome> {
+  const { home, configPath, environment, writesStarter } = options;
+  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
+  const located = await locateConfig(place, configPath);
+  const starterWritten = !located.exists && writesStarter && !(await writeStarter(located.path)).existed;
+  const loaded = await loadConfig(located.path, place);
+  if (!loaded.ok) throw mistakesError(loaded.mistakes);
+  return { place, snapshot: loaded.snapshot, starterWritten };
+}

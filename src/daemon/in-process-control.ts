@@ -1,0 +1,96 @@
+// Owns the engine run once inside a command, when no daemon runs: the same engine, without beat and listeners.
+import { join } from "node:path";
+import type { StatusReport } from "../api/contract.ts";
+import type { DaemonControl, InProcessOptions } from "../api/control.ts";
+import { packageVersion } from "../api/version.ts";
+import { openMemory } from "../reconcile/state-file.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { createDisposalStack } from "../runtime/disposal.ts";
+import { ensurePrivateFolder } from "../runtime/durable-file.ts";
+import { errorText } from "../runtime/errors.ts";
+import { acquireHomeLock } from "../runtime/home-lock.ts";
+import { startLog } from "../runtime/log-file.ts";
+import { startEngineParts } from "./engine-parts.ts";
+import { openHome } from "./home.ts";
+import { logFilePath } from "./log-path.ts";
+import { logLevel } from "./log-level.ts";
+import { createShareControl } from "./share-control.ts";
+import { shareStatus } from "./share-status.ts";
+import { shareSubjects } from "./share-subjects.ts";
+import { logTransition } from "./transition-log.ts";
+
+/** How long another command's lock is waited for, ms. */
+const LOCK_WAIT_MS = 10_000;
+
+/** Lookers take no lock, mount nothing and write nothing. Rejects with what keeps a start from happening. */
+export async function openInProcess(options: InProcessOptions): Promise<DaemonControl & AsyncDisposable> {
+  const { home, configPath, intent, command } = options;
+  const clock = systemClock;
+  const environment = process.env;
+  const changes = intent === "change";
+  const stack = createDisposalStack((error) => process.stderr.write(`end was not clean: ${errorText(error)}\n`));
+  try {
+    if (changes) {
+      await ensurePrivateFolder(home);
+      stack.use(await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock }));
+    }
+    const { place, snapshot } = await openHome({ home, configPath, environment, writesStarter: false });
+    const log = stack.use(
+      startLog({
+        filePath: changes
+          ? logFilePath({ home, userHome: place.userHome, environment, platform: process.platform })
+          : null,
+        stderr: logLevel(environment) === "debug",
+        level: logLevel(environment),
+        clock,
+      }),
+    );
+    const { logger } = log;
+    const memory = stack.use(
+      await openMemory({ path: join(home, "state.json"), clock, logger, readOnly: !changes }),
+    );
+    const force = new AbortController();
+    const { engine, drivers } = stack.use(
+      startEngineParts({
+        home,
+        clock,
+        logger,
+        memory,
+        forceStop: force.signal,
+        mayChange: changes,
+        announce: (transition) => logTransition(logger, transition),
+      }),
+    );
+    const { config } = snapshot;
+    const redact = (secret: string): void => log.redact(secret);
+    engine.apply(shareSubjects(config, { environment, drivers, redact, intervalMs: null }));
+    // What a looker tells is one fresh look; a changing command's cycles look for themselves.
+    const views = changes ? null : await Promise.all(engine.names.map((name) => engine.look(name)));
+    const status = (): StatusReport => ({
+      global: {
+        version: packageVersion(),
+        pid: null,
+        started_at: null,
+        config_path: snapshot.path,
+        home,
+        check_interval_secs: config.global.checkIntervalMs / 1000,
+        auto_failback: config.global.autoFailback,
+        auto_failback_stable_secs: config.global.autoFailbackStableMs / 1000,
+        lsof_recheck: config.global.lsofRecheck,
+        network_events: "off",
+        conditions: [],
+      },
+      shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
+    });
+    const control = createShareControl(engine, clock);
+    return {
+      ...control,
+      status,
+      unmount: (selection, { force: cut }, signal) => control.unmount(selection, { force: cut, hold: true }, signal),
+      [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await stack[Symbol.asyncDispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,74 @@
+// Owns the daemon in the foreground: one per home, serving until it is told to stop.
+import { join } from "node:path";
+import type { MonitorOptions } from "../api/control.ts";
+import { startManagementServer } from "../api/server.ts";
+import { packageVersion } from "../api/version.ts";
+import { openMemory } from "../reconcile/state-file.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { createDisposalStack } from "../runtime/disposal.ts";
+import { ensurePrivateFolder } from "../runtime/durable-file.ts";
+import { errorText } from "../runtime/errors.ts";
+import { acquireHomeLock } from "../runtime/home-lock.ts";
+import { startLog } from "../runtime/log-file.ts";
+import { openHome } from "./home.ts";
+import { logFilePath } from "./log-path.ts";
+import { logLevel } from "./log-level.ts";
+import { startSentinelService } from "./sentinel-service.ts";
+
+/** How long a single-shot command's lock is waited for, ms. */
+const LOCK_WAIT_MS = 10_000;
+
+/** Resolves when the daemon has stopped; rejects with what keeps it from starting. */
+export async function runMonitor(options: MonitorOptions): Promise<void> {
+  const { home, configPath, intervalMs, unmountOnExit, signal, forceSignal } = options;
+  const clock = systemClock;
+  const environment = process.env;
+  await ensurePrivateFolder(home);
+  // A mount, or a folder that is unmounted one day, must not be held by the daemon's own working directory.
+  process.chdir("/");
+  const stack = createDisposalStack((error) => process.stderr.write(`stop was not clean: ${errorText(error)}\n`));
+  try {
+    stack.use(await acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal }));
+    const { place, snapshot, starterWritten } = await openHome({ home, configPath, environment, writesStarter: true });
+    const log = stack.use(
+      startLog({
+        filePath: logFilePath({ home, userHome: place.userHome, environment, platform: process.platform }),
+        stderr: true,
+        level: logLevel(environment),
+        clock,
+      }),
+    );
+    const { logger } = log;
+    if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
+    const memory = stack.use(await openMemory({ path: join(home, "state.json"), clock, logger }));
+    const service = stack.use(
+      await startSentinelService({
+        home,
+        environment,
+        snapshot,
+        memory,
+        clock,
+        logger,
+        redact: (secret) => log.redact(secret),
+        intervalMs,
+        unmountOnExit,
+      }),
+    );
+    forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
+    stack.use(
+      await startManagementServer({ home, control: service.control, clock, logger, version: packageVersion() }),
+    );
+    if (snapshot.config.shares.length === 0) {
+      logger.info("no share is configured yet; add a [[shares]] section", { path: snapshot.path });
+    }
+    await aborted(signal);
+    logger.info("stopping");
+  } finally {
+    await stack[Symbol.asyncDispose]();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

@@ -1,0 +1,101 @@
+// Owns a person's commands over all or some shares: asked of each at once, answered one by one.
+import type { StepResult, SwitchTarget, VerifyReport } from "../api/contract.ts";
+import type { ShareSelection } from "../api/control.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import type { ShareEngine } from "../shares/share-engine.ts";
+import type { RequestOutcome, ShareRequest } from "../shares/share-request.ts";
+import { openFileHolders, shareStatus } from "./share-status.ts";
+import { verifyShare } from "./verify.ts";
+
+/** How long unsent writes are waited for, ms: rclone sends them a second after the last close. */
+const UNSENT_WAIT_MS = 15_000;
+
+export interface ShareControl {
+  verify(selection: ShareSelection, signal: AbortSignal): Promise<VerifyReport>;
+  reconcile(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]>;
+  mount(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]>;
+  unmount(
+    selection: ShareSelection,
+    options: { force: boolean; hold: boolean },
+    signal: AbortSignal,
+  ): Promise<readonly StepResult[]>;
+  switchRoute(
+    selection: ShareSelection,
+    options: { to: SwitchTarget; force: boolean; wait: boolean },
+    signal: AbortSignal,
+  ): Promise<readonly StepResult[]>;
+}
+
+export function createShareControl(engine: ShareEngine, clock: Clock): ShareControl {
+  const select = (selection: ShareSelection): readonly string[] => {
+    if (selection === null) return engine.names;
+    for (const name of selection) {
+      if (engine.names.includes(name)) continue;
+      const known = engine.names.length === 0 ? "no share is configured" : `configured: ${engine.names.join(", ")}`;
+      throw new MountaineerError("share_unknown", `there is no share ${JSON.stringify(name)}`, { hint: known });
+    }
+    return selection;
+  };
+
+  const askAll = async (
+    selection: ShareSelection,
+    request: ShareRequest,
+    signal: AbortSignal,
+  ): Promise<readonly StepResult[]> => {
+    const names = select(selection);
+    return Promise.all(names.map(async (name) => result(name, await engine.ask(name, { ...request }, signal))));
+  };
+
+  const result = (name: string, outcome: RequestOutcome): StepResult => ({
+    share: name,
+    result: outcome.result,
+    active_interface: shareStatus(engine.view(name)).active_interface,
+    detail: outcome.detail,
+    hint: outcome.hint,
+    holders: openFileHolders(outcome.holders),
+    unsent: [...outcome.unsent],
+  });
+
+  const waitUntilMs = (): number => clock.monotonicMs() + UNSENT_WAIT_MS;
+
+  return {
+    async verify(selection, signal) {
+      const views = await Promise.all(select(selection).map((name) => engine.look(name)));
+      signal.throwIfAborted();
+      const findings = views.flatMap(verifyShare);
+      return { ok: findings.every(({ severity }) => severity !== "error"), findings };
+    },
+    async reconcile(selection, signal) {
+      return Promise.all(
+        select(selection).map(async (name) => {
+          const before = engine.view(name).memory.activeInterface;
+          engine.trigger(name, "user");
+          await engine.settle(name, signal);
+          return settledResult(engine, name, before);
+        }),
+      );
+    },
+    mount: (selection, signal) => askAll(selection, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
+    unmount: (selection, { force, hold }, signal) =>
+      askAll(selection, { kind: "unmount", force, hold, waitUntilMs: waitUntilMs() }, signal),
+    switchRoute: (selection, { to, force, wait }, signal) =>
+      askAll(
+        selection,
+        { kind: "switch", to, force, wait, waitUntilMs: wait ? Number.POSITIVE_INFINITY : waitUntilMs() },
+        signal,
+      ),
+  };
+}
+
+function settledResult(engine: ShareEngine, name: string, before: StepResult["active_interface"]): StepResult {
+  const { active_interface, mount_state, held, last_error, tb_recovery_pending } = shareStatus(engine.view(name));
+  const base = { share: name, active_interface, hint: null, holders: [], unsent: [] };
+  if (mount_state === "mounted" && last_error === null) {
+    if (tb_recovery_pending) return { ...base, result: "pending", detail: "Thunderbolt is ready, files are open" };
+    const changed = active_interface !== before;
+    return { ...base, result: changed ? "mounted" : "skipped", detail: changed ? "mounted" : "nothing to do" };
+  }
+  if (held === "unmounted") return { ...base, result: "skipped", detail: "held unmounted" };
+  return { ...base, result: "failed", detail: last_error ?? "not mounted" };
+}

@@ -1,0 +1,66 @@
+// Owns how a share's view is told over the API.
+import type { Condition, OpenFileHolder, ShareStatus } from "../api/contract.ts";
+import { isoTime } from "../runtime/clock.ts";
+import type { StandingCondition } from "../shares/decide.ts";
+import { isDeadErrno, SILENT_LOOK_MS } from "../shares/decide-routes.ts";
+import type { OpenFile } from "../shares/prober.ts";
+import type { ShareView } from "../shares/share-cycle.ts";
+import type { MountSeen } from "../shares/share-seen.ts";
+import type { RouteSpec } from "../shares/share-spec.ts";
+
+export function shareStatus({ subject, memory, seen, conditions }: ShareView): ShareStatus {
+  const { spec } = subject;
+  const mount = seen?.mount ?? null;
+  return {
+    name: spec.name,
+    active_interface: memory.activeInterface,
+    mount_state: mountState(mount),
+    mount_path: mount?.found.path ?? spec.mountPath,
+    stable_path: spec.stablePath,
+    tb_host: hostText(spec.routes.tb),
+    fb_host: hostText(spec.routes.fallback),
+    tb_reachable: seen?.routes.tb.probe.verdict === "answers",
+    fb_reachable: seen?.routes.fallback.probe.verdict === "answers",
+    mount_alive: seen !== null && mount !== null && isAlive(mount, seen.atMs),
+    tb_recovery_pending: memory.tbRecoveryPending,
+    held: memory.held,
+    last_error: memory.lastError,
+    last_switch_at: timeOrNull(memory.lastSwitchAt),
+    tb_reachable_since: timeOrNull(memory.tbReachableSince),
+    tb_healthy_since: timeOrNull(memory.tbHealthySince),
+    conditions: conditions.map(conditionStatus),
+  };
+}
+
+export function openFileHolders(files: readonly OpenFile[]): OpenFileHolder[] {
+  return files.map(({ pid, command, path }) => ({ pid, command, path }));
+}
+
+function mountState(mount: MountSeen | null): ShareStatus["mount_state"] {
+  if (mount === null) return "unmounted";
+  const { look, found } = mount;
+  const dead = found.processGone || (look.state === "answered" && isDeadErrno(look.errno));
+  return dead ? "error" : "mounted";
+}
+
+function isAlive({ found, look }: MountSeen, atMs: number): boolean {
+  if (found.processGone) return false;
+  if (look.state === "answered") return !isDeadErrno(look.errno);
+  return look.state === "pending" && atMs - look.startedAtMs < SILENT_LOOK_MS;
+}
+
+function conditionStatus({ code, severity, title, hint, since, holders }: StandingCondition): Condition {
+  const base = { code, severity, title, hint, since: isoTime(since) };
+  return holders === undefined ? base : { ...base, holders: openFileHolders(holders) };
+}
+
+/** `host` or `host:port` as it is configured; the folder where a route has no host. */
+function hostText({ host, port, folder }: RouteSpec): string | null {
+  if (host === null) return folder;
+  const name = host.includes(":") ? `[${host}]` : host;
+  return port === 445 ? name : `${name}:${port}`;
+}
+
+function timeOrNull(wallMs: number | null): string | null {
+  return wallMs === null ? null : isoTime(wallMs);
+}

@@ -1,0 +1,29 @@
+// Owns what counts as wrong when a person asks whether all is well.
+import type { VerifyFinding } from "../api/contract.ts";
+import type { ShareView } from "../shares/share-cycle.ts";
+import { shareStatus } from "./share-status.ts";
+
+/** Findings of one share, from a fresh look; a route that is down is worth a warning, not a failure. */
+export function verifyShare(view: ShareView): VerifyFinding[] {
+  const status = shareStatus(view);
+  const share = status.name;
+  const findings: VerifyFinding[] = [];
+  const add = (severity: VerifyFinding["severity"], code: string, text: string, hint: string | null): void => {
+    findings.push({ share, severity, code, text, hint });
+  };
+  if (status.mount_state === "unmounted" && status.held !== "unmounted") {
+    add("error", "not_mounted", `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`, `mountaineer mount --share ${share}`);
+  } else if (status.mount_state !== "unmounted" && !status.mount_alive) {
+    add("error", "mount_dead", `the mount at ${status.mount_path} does not answer`, `mountaineer reconcile --share ${share}`);
+  } else if (status.last_error !== null) {
+    add("error", "last_error", status.last_error, null);
+  }
+  for (const route of ["tb", "fallback"] as const) {
+    const probe = view.seen?.routes[route].probe;
+    if (probe !== undefined && probe.verdict !== "answers") add("warning", `${route}_down`, probe.text, null);
+  }
+  for (const { code, severity, title, hint } of status.conditions) {
+    if (severity !== "info") add(severity, code, title, hint);
+  }
+  return findings;
+}

@@ -1,0 +1,199 @@
+// Owns one look at a share: both hosts, the mount table, the mount and the stable link, all at once. Bounded:
+// nothing is waited for longer than its own deadline, and a mount not at all when its host is certainly gone.
+import type { HostProber } from "../network/probe-result.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { SILENT_LOOK_MS } from "./decide-routes.ts";
+import type { FoundMount, MountDriver } from "./drivers/mount-driver.ts";
+import type { Episode } from "./episode.ts";
+import type { Look, Prober } from "./prober.ts";
+import type { MountSeen, OpenFilesSeen, RouteProbe, RouteSeen, ShareSeen, StepSeen } from "./share-seen.ts";
+import type { RouteName, SharePolicy, ShareSpec } from "./share-spec.ts";
+
+/** How long looks at local disks (links, route folders) may take, ms. */
+const LOCAL_LOOK_MS = 1000;
+/** How long a look-up of open files may take before it counts as open, ms. */
+const OPEN_FILES_MS = 2000;
+
+export interface ObserveTools {
+  readonly clock: Clock;
+  readonly hostProber: HostProber;
+  readonly prober: Prober;
+  /** Makes sure of the stable link to `target`; resolves with what blocks it, or null. */
+  readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null>;
+}
+
+export interface Subject {
+  readonly spec: ShareSpec;
+  readonly policy: SharePolicy;
+  readonly driver: MountDriver;
+}
+
+/** `asOfMs` (monotonic): nothing older will do, and what others learn for the same moment is shared. */
+export async function observe(
+  tools: ObserveTools,
+  subject: Subject,
+  asOfMs: number,
+  episode: Episode,
+  openFiles: OpenFilesSeen | null,
+): Promise<ShareSeen> {
+  const { clock } = tools;
+  const { spec, driver } = subject;
+  const mounts = findMounts(tools, subject, asOfMs);
+  const [tb, fallback] = await Promise.all([
+    probeRoute(tools, subject, "tb", asOfMs),
+    probeRoute(tools, subject, "fallback", asOfMs),
+  ]);
+  const routes = { tb, fallback };
+  const { ours, lookUnderWay, twins, taken } = await mounts;
+  const mount =
+    ours === null ? null : { found: ours, look: await chooseLook(tools, ours, lookUnderWay, routes) };
+  const [driverProblem, unsent, linkBlocked] = await Promise.all([
+    mount === null ? driver.unavailable() : null,
+    episode.unsentWatched ? driver.unsent(spec) : null,
+    tools.ensureLink(spec, ours?.path ?? spec.mountPath),
+  ]);
+  return {
+    atMs: clock.monotonicMs(),
+    wallMs: clock.wallMs(),
+    routes,
+    mount,
+    twins,
+    taken,
+    driverProblem,
+    oneAddress: oneAddress(spec, routes),
+    openFiles,
+    unsent,
+    linkBlocked,
+    lastStep: null,
+  };
+}
+
+/** The same world after a step: the mount table is read again, hosts are not asked again. */
+export async function observeAfterStep(
+  tools: ObserveTools,
+  subject: Subject,
+  before: ShareSeen,
+  lastStep: StepSeen,
+): Promise<ShareSeen> {
+  const { ours, twins, taken } = choose(
+    tools,
+    subject,
+    await subject.driver.find(subject.spec, tools.clock.monotonicMs()),
+  );
+  const mount: MountSeen | null =
+    ours === null ? null : { found: ours, look: tools.prober.lastLook(ours.id) };
+  return {
+    ...before,
+    atMs: tools.clock.monotonicMs(),
+    wallMs: tools.clock.wallMs(),
+    mount,
+    twins,
+    taken,
+    lastStep,
+  };
+}
+
+/** Looks up who holds files on a mount, and what is unsent. A check that fails or is late says so. */
+export async function observeOpenFiles(
+  { clock, prober }: ObserveTools,
+  { spec, driver }: Subject,
+  mount: FoundMount,
+): Promise<OpenFilesSeen> {
+  const atMs = clock.monotonicMs();
+  const own = await driver.ownProcesses(spec, mount);
+  const [answers, unsent] = await Promise.all([
+    prober.openFiles([driver.openFilesPath(mount)], [process.pid, ...prober.pids, ...own], OPEN_FILES_MS),
+    driver.unsent(spec),
+  ]);
+  const answer = answers[0] ?? { ok: false, text: "the prober gave no answer" };
+  if (!answer.ok) {
+    return { atMs, state: "unknown", holders: [], unsent, hiddenProcesses: 0, text: answer.text };
+  }
+  const state = answer.files.length + unsent.length > 0 ? "open" : "none";
+  return { atMs, state, holders: answer.files, unsent, hiddenProcesses: answer.hiddenProcesses, text: null };
+}
+
+interface ChosenMounts {
+  readonly ours: FoundMount | null;
+  readonly twins: readonly FoundMount[];
+  readonly taken: FoundMount | null;
+}
+
+async function findMounts(
+  tools: ObserveTools,
+  subject: Subject,
+  asOfMs: number,
+): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null }> {
+  const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
+  return { ...chosen, lookUnderWay: chosen.ours === null ? null : startLook(tools, subject, chosen.ours) };
+}
+
+/** Of two mounts of one share the one at our path is ours, else a live one; the others are left alone. */
+function choose({ prober }: ObserveTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
+  const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
+  const same = found.filter((mount) => mount.sameShare || (mount === atOurPath && mount.madeByDriver));
+  const isLive = ({ id }: FoundMount): boolean => {
+    const look = prober.lastLook(id);
+    return look.state === "answered" && look.errno === null;
+  };
+  const ours = same.find((mount) => mount === atOurPath) ?? same.find(isLive) ?? same[0] ?? null;
+  return {
+    ours,
+    twins: same.filter((mount) => mount !== ours),
+    taken: atOurPath === null || same.includes(atOurPath) ? null : atOurPath,
+  };
+}
+
+function startLook(
+  { clock, prober }: ObserveTools,
+  { driver }: Subject,
+  mount: FoundMount,
+): Promise<Look> | null {
+  const last = prober.lastLook(mount.id);
+  const proved = last.state === "answered" && last.errno === null;
+  if (proved && clock.monotonicMs() - last.finishedAtMs < driver.cacheMs) return null;
+  return prober.look(mount.id, mount.path, SILENT_LOOK_MS);
+}
+
+/** A look over a host that is certainly gone may take seconds and changes nothing. */
+async function chooseLook(
+  { prober }: ObserveTools,
+  mount: FoundMount,
+  underWay: Promise<Look> | null,
+  routes: ShareSeen["routes"],
+): Promise<Look> {
+  const hostGone = mount.route !== null && routes[mount.route].probe.verdict === "gone";
+  return underWay === null || hostGone ? prober.lastLook(mount.id) : await underWay;
+}
+
+async function probeRoute(
+  { hostProber, prober }: ObserveTools,
+  { spec, policy }: Subject,
+  route: RouteName,
+  asOfMs: number,
+): Promise<RouteSeen> {
+  const { host, port, interfaceName, folder } = spec.routes[route];
+  if (host !== null) {
+    const request = { notBeforeMs: asOfMs, timeoutMs: policy.connectTimeoutMs };
+    return { atMs: asOfMs, probe: await hostProber.probe({ host, port, interfaceName }, request) };
+  }
+  const [exists = null] = await prober.foldersExist([folder ?? ""], LOCAL_LOOK_MS);
+  return { atMs: asOfMs, probe: folderProbe(folder ?? "", exists) };
+}
+
+function folderProbe(folder: string, exists: boolean | null): RouteProbe {
+  const nowhere = { address: null, interfaceName: null };
+  if (exists === null) {
+    return { ...nowhere, verdict: "silent", tcpAnswered: false, text: `no answer about ${folder}` };
+  }
+  return exists
+    ? { ...nowhere, verdict: "answers", tcpAnswered: true, text: `${folder} is there` }
+    : { ...nowhere, verdict: "gone", tcpAnswered: false, text: `${folder} is not there` };
+}
+
+function oneAddress({ routes: specs }: ShareSpec, { tb, fallback }: ShareSeen["routes"]): string | null {
+  const { address } = tb.probe;
+  if (address === null || address !== fallback.probe.address || specs.tb.port !== specs.fallback.port)
+    return null;
+  return `${address}:${specs.tb.port}`;
+}

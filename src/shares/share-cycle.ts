@@ -1,0 +1,203 @@
+// Owns the cycle of one share: observe, decide, one step, observe again, until there is nothing to do.
+import type { Wake } from "../reconcile/lane.ts";
+import type { Memory, ShareMemory } from "../reconcile/memory.ts";
+import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../reconcile/route-health.ts";
+import { isOutsideEvent, type Trigger } from "../reconcile/trigger.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import { type Decision, decide, type StandingCondition } from "./decide.ts";
+import { type Episode, NEW_EPISODE } from "./episode.ts";
+import { type ObserveTools, observe, observeAfterStep, observeOpenFiles, type Subject } from "./observe.ts";
+import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
+import type { OpenFilesSeen, ShareSeen } from "./share-seen.ts";
+import type { ShareTransition } from "./share-transitions.ts";
+import type { Step } from "./step.ts";
+
+/** More steps than any errand has; reaching it is a mistake in the decision. */
+const MAX_STEPS = 16;
+const MOUNT_DEADLINE_MS = 20_000;
+const UNMOUNT_DEADLINE_MS = 15_000;
+
+export interface CycleTools extends ObserveTools {
+  readonly memory: Pick<Memory, "remember">;
+  /** Aborts steps under way: the daemon has no more time. */
+  readonly forceStop: AbortSignal;
+  /** Only transitions that are remembered are announced. */
+  readonly announce: (transition: ShareTransition) => void;
+}
+
+/** What the newest cycle saw and concluded. */
+export interface ShareView {
+  readonly subject: Subject;
+  readonly memory: ShareMemory;
+  readonly seen: ShareSeen | null;
+  readonly conditions: readonly StandingCondition[];
+}
+
+export interface ShareCycle {
+  /** One cycle; `stopping`: no new step is begun, a share that is between two mounts is mounted first. */
+  run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null>;
+  /** Takes a person's request; one that still waits for the next cycle, or for files to close, is superseded. */
+  ask(request: ShareRequest): Promise<RequestOutcome>;
+  /** Withdraws a request that still waits; null: whichever it is. */
+  withdraw(request: ShareRequest | null): void;
+  view(): ShareView;
+  /** From the next cycle on. What did not change keeps its memory. */
+  reconfigure(subject: Subject): void;
+  /** A fresh look without a step, for those who only look. */
+  look(asOfMs: number): Promise<ShareView>;
+}
+
+interface Asked {
+  readonly request: ShareRequest;
+  readonly answer: (outcome: RequestOutcome) => void;
+}
+
+/** `recalled` is what the state file says, `observedAt` (wall ms) when it was last true. */
+export function createShareCycle(
+  tools: CycleTools,
+  first: Subject,
+  recalled: { memory: ShareMemory; observedAt: number | null },
+): ShareCycle {
+  const { clock } = tools;
+  let subject = first;
+  let memory = recalled.memory;
+  let episode = recalledEpisode(tools, recalled);
+  let view: ShareView = { subject, memory, seen: null, conditions: [] };
+  let asked: Asked | null = null;
+  let prepared: { readonly suspicionAtMs: number; files: OpenFilesSeen | null } | null = null;
+  let announcing: Promise<unknown> = Promise.resolve();
+
+  const decideNow = (seen: ShareSeen): Decision =>
+    decide({
+      spec: subject.spec,
+      policy: subject.policy,
+      cacheMs: subject.driver.cacheMs,
+      seen,
+      memory,
+      episode,
+      request: asked?.request ?? null,
+    });
+
+  /** The change is remembered before it is announced; steps do not wait for the disk. */
+  const keep = (decision: Decision, seen: ShareSeen): void => {
+    const { name } = subject.spec;
+    const saved = decision.memory === memory ? null : tools.memory.remember(name, decision.memory);
+    ({ memory, episode } = decision);
+    view = { subject, memory, seen, conditions: decision.conditions };
+    const { transitions } = decision;
+    const answer = decision.outcome === null ? null : takeAnswer(decision.outcome);
+    if (saved === null && transitions.length === 0 && answer === null) return;
+    announcing = announcing.then(async () => {
+      await saved;
+      for (const transition of transitions) tools.announce({ ...transition, share: name });
+      answer?.();
+    });
+  };
+
+  const takeAnswer = (result: RequestOutcome): (() => void) | null => {
+    const answered = asked;
+    asked = null;
+    return answered === null ? null : () => answered.answer(result);
+  };
+
+  const perform = async (step: Step, seen: ShareSeen): Promise<ShareSeen> => {
+    const { driver, spec } = subject;
+    const startedMs = clock.monotonicMs();
+    const limits = (deadlineMs: number) => ({ deadlineMs, signal: tools.forceStop });
+    switch (step.kind) {
+      case "check_open_files": {
+        const openFiles = await observeOpenFiles(tools, subject, step.mount);
+        return { ...seen, atMs: clock.monotonicMs(), wallMs: clock.wallMs(), openFiles, lastStep: null };
+      }
+      case "mount": {
+        const result = await driver.mount(spec, step.route, limits(MOUNT_DEADLINE_MS));
+        const tookMs = clock.monotonicMs() - startedMs;
+        return observeAfterStep(tools, subject, seen, { kind: "mount", step, outcome: result, tookMs });
+      }
+      case "unmount": {
+        const result = await driver.unmount(spec, step.mount, step.mode, limits(UNMOUNT_DEADLINE_MS));
+        if (result.ok) tools.prober.forget(step.mount.id);
+        const tookMs = clock.monotonicMs() - startedMs;
+        return observeAfterStep(tools, subject, seen, { kind: "unmount", step, outcome: result, tookMs });
+      }
+    }
+  };
+
+  /** While a loss waits for its confirmation, who holds files is looked up: it must be known before the unmount. */
+  const prepareOpenFiles = (seen: ShareSeen): void => {
+    const { suspicion } = episode;
+    if (suspicion === null || seen.mount === null) {
+      prepared = null;
+      return;
+    }
+    if (prepared?.suspicionAtMs === suspicion.firstAtMs) return;
+    const preparing: NonNullable<typeof prepared> = { suspicionAtMs: suspicion.firstAtMs, files: null };
+    prepared = preparing;
+    void observeOpenFiles(tools, subject, seen.mount.found).then(
+      (files) => {
+        preparing.files = files;
+      },
+      () => {
+        // The errand asks again, and there a failure is told.
+      },
+    );
+  };
+
+  return {
+    async run(triggers, stopping) {
+      if (triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
+        episode = { ...episode, mountBackoff: NO_BACKOFF };
+      }
+      const asOfMs = Math.max(...triggers.map(({ atMs }) => atMs));
+      let seen = await observe(tools, subject, asOfMs, episode, prepared?.files ?? null);
+      for (let steps = 0; steps < MAX_STEPS; steps++) {
+        const decision = decideNow(seen);
+        keep(decision, seen);
+        if (decision.step === null || (stopping.aborted && !finishesErrand(decision))) {
+          prepareOpenFiles(seen);
+          return decision.wake;
+        }
+        seen = await perform(decision.step, seen);
+      }
+      throw new MountaineerError(
+        "internal",
+        `share ${subject.spec.name} did not settle in ${MAX_STEPS} steps`,
+      );
+    },
+    ask(request) {
+      asked?.answer(outcome("failed", "superseded by a newer command"));
+      return new Promise((answer) => {
+        asked = { request, answer };
+      });
+    },
+    withdraw(request) {
+      if (asked === null || (request !== null && asked.request !== request)) return;
+      takeAnswer(outcome("failed", "cancelled"))?.();
+    },
+    view: () => view,
+    reconfigure(next) {
+      subject = next;
+      view = { ...view, subject };
+    },
+    async look(asOfMs) {
+      const seen = await observe(tools, subject, asOfMs, episode, null);
+      const { conditions, memory: judged } = decideNow(seen);
+      return { subject, memory: judged, seen, conditions };
+    },
+  };
+}
+
+/** A share that was unmounted in order to be mounted elsewhere is not left so. */
+function finishesErrand({ step, episode }: Decision): boolean {
+  return step?.kind === "mount" && episode.errand !== null && episode.errand.from !== "none";
+}
+
+function recalledEpisode(
+  { clock }: CycleTools,
+  { memory, observedAt }: { memory: ShareMemory; observedAt: number | null },
+): Episode {
+  const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+  const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = memory;
+  const tb = recalledHealth({ reachableSince, healthySince, observedAt }, now);
+  return { ...NEW_EPISODE, health: { tb, fallback: UNKNOWN_HEALTH } };
+}

@@ -1,0 +1,162 @@
+// Owns all shares of one home: a lane each, so that a slow or hung share holds back no other.
+import { createLane, type Lane } from "../reconcile/lane.ts";
+import type { Memory } from "../reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY } from "../reconcile/memory.ts";
+import type { Trigger, TriggerReason } from "../reconcile/trigger.ts";
+import { errorText } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log.ts";
+import type { Subject } from "./observe.ts";
+import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
+import type { RequestOutcome, ShareRequest } from "./share-request.ts";
+import type { ShareSpec } from "./share-spec.ts";
+
+/** A wake nearer than this belongs to what a person waits for: a confirming probe, a second look. */
+const SETTLE_WITHIN_MS = 1500;
+const SETTLE_ROUNDS = 8;
+
+export interface EngineTools extends CycleTools {
+  readonly memory: Memory;
+  readonly logger: Logger;
+}
+
+export interface ShareEngine extends AsyncDisposable {
+  readonly names: readonly string[];
+  /** Runs a cycle of every share; those for which `first` is true are begun before the others. */
+  triggerAll(reason: TriggerReason, atMs: number, details?: readonly string[], first?: (spec: ShareSpec) => boolean): void;
+  trigger(name: string, reason: TriggerReason): void;
+  /** Asks one share; aborting the signal withdraws what still waits. Rejects for a name it does not know. */
+  ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome>;
+  /** Resolves when the share has nothing more to do for now. */
+  settle(name: string, signal: AbortSignal): Promise<void>;
+  view(name: string): ShareView;
+  /** A fresh look without a step. */
+  look(name: string): Promise<ShareView>;
+  /** Replaces what is wanted; shares that go stay mounted and are forgotten, the others keep their lanes. */
+  apply(subjects: readonly Subject[]): void;
+}
+
+interface Keeper {
+  readonly lane: Lane;
+  readonly cycle: ShareCycle;
+  unregister: () => void;
+  subject: Subject;
+}
+
+export function createShareEngine(tools: EngineTools): ShareEngine {
+  const { clock, logger, memory } = tools;
+  const keepers = new Map<string, Keeper>();
+  const ending = new Set<Promise<void>>();
+
+  const add = (subject: Subject): void => {
+    const { name } = subject.spec;
+    const cycle = createShareCycle(tools, subject, {
+      memory: memory.recollection.shares.get(name) ?? EMPTY_SHARE_MEMORY,
+      observedAt: memory.recollection.observedAt,
+    });
+    const lane = createLane({
+      clock,
+      run: (triggers, stopping) => {
+        logTriggers(logger, name, triggers);
+        return cycle.run(triggers, stopping);
+      },
+      onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
+    });
+    keepers.set(name, { lane, cycle, unregister: watchProcess(subject, lane), subject });
+  };
+
+  const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {
+    const unregister = driver.onMountProcessExit?.((shareName) => {
+      if (shareName === spec.name) lane.trigger(triggerNow("mount_process_exit"));
+    });
+    return unregister ?? (() => {});
+  };
+
+  const end = (keeper: Keeper): Promise<void> => {
+    keeper.unregister();
+    keeper.cycle.withdraw(null);
+    const ended = Promise.resolve(keeper.lane[Symbol.asyncDispose]());
+    ending.add(ended);
+    return ended.then(() => void ending.delete(ended));
+  };
+
+  const triggerNow = (reason: TriggerReason): Trigger => ({ reason, atMs: clock.monotonicMs(), details: [] });
+
+  const keeperOf = (name: string): Keeper => {
+    const keeper = keepers.get(name);
+    if (keeper === undefined) throw new Error(`no share ${name}`);
+    return keeper;
+  };
+
+  return {
+    get names() {
+      return [...keepers.keys()];
+    },
+    triggerAll(reason, atMs, details = [], first) {
+      const trigger: Trigger = { reason, atMs, details };
+      const all = [...keepers.values()];
+      const ordered = first === undefined ? all : [...all].sort((a, b) => rank(b, first) - rank(a, first));
+      for (const { lane } of ordered) lane.trigger(trigger);
+    },
+    trigger(name, reason) {
+      keepers.get(name)?.lane.trigger(triggerNow(reason));
+    },
+    async ask(name, request, signal) {
+      const { cycle, lane } = keeperOf(name);
+      signal.throwIfAborted();
+      const answer = cycle.ask(request);
+      const withdraw = (): void => cycle.withdraw(request);
+      signal.addEventListener("abort", withdraw, { once: true });
+      lane.trigger(triggerNow("user"));
+      try {
+        return await answer;
+      } finally {
+        signal.removeEventListener("abort", withdraw);
+      }
+    },
+    async settle(name, signal) {
+      const { lane } = keeperOf(name);
+      for (let round = 0; round < SETTLE_ROUNDS; round++) {
+        await lane.idle();
+        const { wake } = lane;
+        if (wake === null || wake.reason !== "confirm") return;
+        const waitMs = wake.atMs - clock.monotonicMs();
+        if (waitMs > SETTLE_WITHIN_MS) return;
+        await clock.sleep(Math.max(0, waitMs) + 1, signal);
+      }
+    },
+    view: (name) => keeperOf(name).cycle.view(),
+    look: (name) => keeperOf(name).cycle.look(clock.monotonicMs()),
+    apply(subjects) {
+      const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
+      for (const [name, keeper] of keepers) {
+        if (wanted.has(name)) continue;
+        keepers.delete(name);
+        void end(keeper).then(() => memory.forget(name));
+      }
+      for (const [name, subject] of wanted) {
+        const keeper = keepers.get(name);
+        if (keeper === undefined) add(subject);
+        else {
+          keeper.unregister();
+          keeper.unregister = watchProcess(subject, keeper.lane);
+          keeper.subject = subject;
+          keeper.cycle.reconfigure(subject);
+        }
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      for (const keeper of keepers.values()) void end(keeper);
+      keepers.clear();
+      await Promise.all(ending);
+    },
+  };
+}
+
+function rank({ subject }: Keeper, first: (spec: ShareSpec) => boolean): number {
+  return Number(first(subject.spec));
+}
+
+function logTriggers(logger: Logger, share: string, triggers: readonly Trigger[]): void {
+  const details = triggers.flatMap((trigger) => trigger.details);
+  logger.debug("cycle", { share, trigger: triggers.map(({ reason }) => reason), ...(details.length > 0 ? { details } : {}) });
+}
