@@ -34,8 +34,9 @@ function foldRoute(draft: Draft, route: RouteName): void {
   );
   draft.episode.announced[route] === up || announce(draft, route, up, probe.text);
   setEpisode(draft, { health: { ...draft.episode.health, [route]: health } });
-  // A gap counts as a drop, even when the host answers again by now.
-  if (route === "tb" && dropped) clearPending(draft, up ? "Thunderbolt was not observed" : probe.text);
+  // A gap counts as a drop, even when the host answers again by now; so does a health that was not recalled.
+  if (route === "tb" && (dropped || before.healthySince === null))
+    clearPending(draft, up ? "Thunderbolt was not observed" : probe.text);
 }
 
 function announce(draft: Draft, route: RouteName, up: boolean, reason: string): void {

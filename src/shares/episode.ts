@@ -8,7 +8,7 @@ import {
   UNKNOWN_HEALTH,
 } from "../reconcile/route-health.ts";
 import type { UnmountMode } from "./drivers/mount-driver.ts";
-import type { RouteName } from "./share-spec.ts";
+import { ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec } from "./share-spec.ts";
 
 export type ErrandKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
 
@@ -74,3 +74,25 @@ export const NEW_EPISODE: Episode = {
   announcedBusy: false,
   conditionsSince: new Map(),
 };
+
+/** What is known of a route whose host was changed says nothing of the new one; Thunderbolt's window begins anew. */
+export function forgetChangedRoutes(episode: Episode, before: ShareSpec, after: ShareSpec): Episode {
+  const changed = ROUTE_NAMES.filter((name) => !isSameRoute(before.routes[name], after.routes[name]));
+  if (changed.length === 0) return episode;
+  const health = { ...episode.health };
+  const announced = { ...episode.announced };
+  for (const name of changed) {
+    health[name] = UNKNOWN_HEALTH;
+    announced[name] = null;
+  }
+  return { ...episode, health, announced, suspicion: null, recoveryBackoff: NO_BACKOFF };
+}
+
+function isSameRoute(one: RouteSpec, other: RouteSpec): boolean {
+  return (
+    one.host === other.host &&
+    one.port === other.port &&
+    one.interfaceName === other.interfaceName &&
+    one.folder === other.folder
+  );
+}
