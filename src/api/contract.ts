@@ -1,5 +1,22 @@
 // Owns the shapes that cross the management API, and their `--json` twins. snake_case is the wire's spelling.
-// Times are ISO 8601 UTC.
+// Times are ISO 8601 UTC. contract-schemas.ts has the same shapes for zod, kept equal by the compiler; zod is not
+// imported here, because whoever serves the API need not pay its 15 MB.
+import type { ErrorCode } from "../runtime/errors.ts";
+
+/** Every path of the management API begins with it; a breaking change of a shape below changes it. */
+export const MANAGE_PREFIX = "/manage/v1";
+
+/** What can be asked: the last part of the path, and its method. */
+export const OPERATIONS = {
+  status: "GET",
+  verify: "POST",
+  reconcile: "POST",
+  mount: "POST",
+  unmount: "POST",
+  switch: "POST",
+} as const;
+
+export type OperationName = keyof typeof OPERATIONS;
 
 export type RouteName = "tb" | "fallback";
 export type SwitchTarget = "tb" | "fallback" | "auto";
@@ -79,11 +96,46 @@ export interface StepResult {
   share: string;
   result: "mounted" | "unmounted" | "switched" | "skipped" | "busy" | "pending" | "failed";
   active_interface: RouteName | "none";
-  /** One line for people. */
+  /** One line for people, without the share's name: "mounted over Thunderbolt (//10.0.0.2/CORE)". */
   detail: string;
   hint: string | null;
   /** Who holds files, when busy. */
   holders: OpenFileHolder[];
   /** Unsent files, when they are why. */
   unsent: string[];
+}
+
+/** The body of verify, reconcile and mount. `shares` absent or null means all of them. */
+export interface ShareRequest {
+  shares?: string[] | null;
+}
+
+/** The body of unmount. `force` defaults to false. */
+export interface UnmountRequest extends ShareRequest {
+  force?: boolean;
+}
+
+/** The body of switch. `force` and `wait` default to false. */
+export interface SwitchRequest extends ShareRequest {
+  to: SwitchTarget;
+  force?: boolean;
+  wait?: boolean;
+}
+
+/** What reconcile, mount, unmount and switch answer. */
+export interface StepReport {
+  results: StepResult[];
+}
+
+/** The body of every answer that is not a 200. */
+export interface ErrorBody {
+  error: { code: ErrorCode; message: string; hint: string | null };
+}
+
+/** `<home>/daemon.json`: where the running daemon listens. */
+export interface DaemonNote {
+  pid: number;
+  socket: string;
+  version: string;
+  started_at: string;
 }

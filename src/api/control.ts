@@ -12,7 +12,11 @@ export interface DaemonControl {
   /** One cycle of each share, until it has nothing more to do at once. */
   reconcile(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]>;
   mount(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]>;
-  unmount(selection: ShareSelection, options: { force: boolean }, signal: AbortSignal): Promise<readonly StepResult[]>;
+  unmount(
+    selection: ShareSelection,
+    options: { force: boolean },
+    signal: AbortSignal,
+  ): Promise<readonly StepResult[]>;
   /** `wait`: until open files close, or the signal aborts. */
   switchRoute(
     selection: ShareSelection,
@@ -20,3 +24,35 @@ export interface DaemonControl {
     signal: AbortSignal,
   ): Promise<readonly StepResult[]>;
 }
+
+/** How the engine is opened inside a single-shot command. */
+export interface InProcessOptions {
+  /** Absolute. */
+  readonly home: string;
+  /** What `--config` names, absolute; null is the home's own. */
+  readonly configPath: string | null;
+  /** "look" takes no lock, mounts nothing, writes nothing; "change" holds the home's lock until it is disposed. */
+  readonly intent: "look" | "change";
+  /** Kept with the lock, for whoever waits for it. */
+  readonly command: string;
+}
+
+/** `daemon/in-process-control.ts` provides it as `openInProcess`. */
+export type OpenInProcess = (options: InProcessOptions) => Promise<DaemonControl & AsyncDisposable>;
+
+/** How the daemon is run in the foreground. */
+export interface MonitorOptions {
+  /** Absolute. */
+  readonly home: string;
+  readonly configPath: string | null;
+  /** Beats the file until the next start; null leaves it to the file. */
+  readonly intervalMs: number | null;
+  readonly unmountOnExit: boolean;
+  /** Stop in order: no new step, a step begun is finished, 5 s in all. */
+  readonly signal: AbortSignal;
+  /** Stop now. */
+  readonly forceSignal: AbortSignal;
+}
+
+/** `daemon/monitor.ts` provides it as `runMonitor`; resolves when the daemon has stopped. */
+export type RunMonitor = (options: MonitorOptions) => Promise<void>;

@@ -1,0 +1,146 @@
+// Owns the contract's shapes for zod: what a client accepts from whatever answers on the socket. Unknown keys pass,
+// so that a newer daemon may say more; unknown values of known keys do not.
+import * as z from "zod/mini";
+import { ERROR_CODES, type ErrorCode } from "../runtime/errors.ts";
+import type {
+  Condition,
+  DaemonNote,
+  ErrorBody,
+  GlobalStatus,
+  OpenFileHolder,
+  ShareRequest,
+  ShareStatus,
+  StatusReport,
+  StepReport,
+  StepResult,
+  SwitchRequest,
+  UnmountRequest,
+  VerifyFinding,
+  VerifyReport,
+} from "./contract.ts";
+
+const text = z.string();
+const textOrNull = z.nullable(z.string());
+const routeName = z.enum(["tb", "fallback"]);
+const routeOrNone = z.enum(["tb", "fallback", "none"]);
+
+export const openFileHolderSchema = z.object({ pid: z.number(), command: text, path: text });
+
+export const conditionSchema = z.object({
+  code: text,
+  severity: z.enum(["info", "warning", "error"]),
+  title: text,
+  hint: textOrNull,
+  since: text,
+  holders: z.exactOptional(z.array(openFileHolderSchema)),
+});
+
+export const shareStatusSchema = z.object({
+  name: text,
+  active_interface: routeOrNone,
+  mount_state: z.enum(["mounted", "unmounted", "error"]),
+  mount_path: text,
+  stable_path: text,
+  tb_host: textOrNull,
+  fb_host: textOrNull,
+  tb_reachable: z.boolean(),
+  fb_reachable: z.boolean(),
+  mount_alive: z.boolean(),
+  tb_recovery_pending: z.boolean(),
+  held: z.nullable(z.enum(["fallback", "unmounted"])),
+  last_error: textOrNull,
+  last_switch_at: textOrNull,
+  tb_reachable_since: textOrNull,
+  tb_healthy_since: textOrNull,
+  conditions: z.array(conditionSchema),
+});
+
+export const globalStatusSchema = z.object({
+  version: text,
+  pid: z.nullable(z.number()),
+  started_at: textOrNull,
+  config_path: text,
+  home: text,
+  check_interval_secs: z.number(),
+  auto_failback: z.boolean(),
+  auto_failback_stable_secs: z.number(),
+  lsof_recheck: z.boolean(),
+  network_events: z.enum(["rtnetlink", "scdynamicstore", "scutil", "polling", "off"]),
+  conditions: z.array(conditionSchema),
+});
+
+export const statusReportSchema = z.object({
+  global: globalStatusSchema,
+  shares: z.array(shareStatusSchema),
+});
+
+export const verifyFindingSchema = z.object({
+  share: textOrNull,
+  severity: z.enum(["warning", "error"]),
+  code: text,
+  text,
+  hint: textOrNull,
+});
+
+export const verifyReportSchema = z.object({ ok: z.boolean(), findings: z.array(verifyFindingSchema) });
+
+export const stepResultSchema = z.object({
+  share: text,
+  result: z.enum(["mounted", "unmounted", "switched", "skipped", "busy", "pending", "failed"]),
+  active_interface: routeOrNone,
+  detail: text,
+  hint: textOrNull,
+  holders: z.array(openFileHolderSchema),
+  unsent: z.array(text),
+});
+
+export const stepReportSchema = z.object({ results: z.array(stepResultSchema) });
+
+const shares = z.exactOptional(z.nullable(z.array(text)));
+
+// Requests are strict: an option that the daemon does not know must not be ignored.
+export const shareRequestSchema = z.strictObject({ shares });
+export const unmountRequestSchema = z.strictObject({ shares, force: z.exactOptional(z.boolean()) });
+export const switchRequestSchema = z.strictObject({
+  shares,
+  to: z.enum([...routeName.options, "auto"]),
+  force: z.exactOptional(z.boolean()),
+  wait: z.exactOptional(z.boolean()),
+});
+
+const errorCode = z.custom<ErrorCode>(
+  (value) => typeof value === "string" && Object.hasOwn(ERROR_CODES, value),
+);
+
+export const errorBodySchema = z.object({
+  error: z.object({ code: errorCode, message: text, hint: textOrNull }),
+});
+
+export const daemonNoteSchema = z.object({ pid: z.number(), socket: text, version: text, started_at: text });
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Flat<T> = T extends (infer Item)[]
+  ? Flat<Item>[]
+  : T extends object
+    ? { [Key in keyof T]: Flat<T[Key]> }
+    : T;
+type Agrees<Schema extends z.core.$ZodType, Contract> = Same<Flat<z.output<Schema>>, Flat<Contract>>;
+
+/** Fails to compile when a schema and its interface in contract.ts say different things. */
+export type ContractAgreement = [
+  Agreed<Agrees<typeof openFileHolderSchema, OpenFileHolder>>,
+  Agreed<Agrees<typeof conditionSchema, Condition>>,
+  Agreed<Agrees<typeof shareStatusSchema, ShareStatus>>,
+  Agreed<Agrees<typeof globalStatusSchema, GlobalStatus>>,
+  Agreed<Agrees<typeof statusReportSchema, StatusReport>>,
+  Agreed<Agrees<typeof verifyFindingSchema, VerifyFinding>>,
+  Agreed<Agrees<typeof verifyReportSchema, VerifyReport>>,
+  Agreed<Agrees<typeof stepResultSchema, StepResult>>,
+  Agreed<Agrees<typeof stepReportSchema, StepReport>>,
+  Agreed<Agrees<typeof shareRequestSchema, ShareRequest>>,
+  Agreed<Agrees<typeof unmountRequestSchema, UnmountRequest>>,
+  Agreed<Agrees<typeof switchRequestSchema, SwitchRequest>>,
+  Agreed<Agrees<typeof errorBodySchema, ErrorBody>>,
+  Agreed<Agrees<typeof daemonNoteSchema, DaemonNote>>,
+];
+type Agreed<T extends true> = T;

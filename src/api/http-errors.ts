@@ -1,0 +1,44 @@
+// Owns how an error becomes an HTTP status and a body, and comes back from one.
+import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../runtime/errors.ts";
+import type { ErrorBody } from "./contract.ts";
+
+// What is not here is 500: the request was fine, the outcome was not.
+const STATUS_OF: Partial<Record<ErrorCode, number>> = {
+  usage: 400,
+  protocol: 400,
+  permission_denied: 403,
+  share_unknown: 404,
+  share_busy: 409,
+  path_taken: 409,
+  already_running: 409,
+  lock_held: 409,
+  daemon_unreachable: 503,
+  timed_out: 504,
+};
+
+export function httpStatusOf(error: unknown): number {
+  return (error instanceof MountaineerError ? STATUS_OF[error.code] : undefined) ?? 500;
+}
+
+/** Anything that is not a MountaineerError is `internal`. */
+export function errorBody(error: unknown): ErrorBody {
+  if (error instanceof MountaineerError) {
+    return { error: { code: error.code, message: error.message, hint: error.hint } };
+  }
+  return { error: { code: "internal", message: errorText(error), hint: "the daemon's log has more" } };
+}
+
+/** The error a body speaks of; null when it is none of ours. */
+export function errorFromBody(body: unknown): MountaineerError | null {
+  if (typeof body !== "object" || body === null || !("error" in body)) return null;
+  const { error } = body;
+  if (typeof error !== "object" || error === null || !("code" in error) || !("message" in error)) return null;
+  const { code, message } = error;
+  if (typeof message !== "string" || !isErrorCode(code)) return null;
+  const hint = "hint" in error && typeof error.hint === "string" ? error.hint : null;
+  return new MountaineerError(code, message, hint === null ? {} : { hint });
+}
+
+function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === "string" && Object.hasOwn(ERROR_CODES, value);
+}

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import fc from "fast-check";
+import { MANAGE_PREFIX, OPERATIONS } from "../../src/api/contract.ts";
+import {
+  shareRequestSchema,
+  statusReportSchema,
+  stepReportSchema,
+  switchRequestSchema,
+  unmountRequestSchema,
+  verifyReportSchema,
+} from "../../src/api/contract-schemas.ts";
+import { type RequestFields, readRequestBody } from "../../src/api/request-body.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { sampleReport, sampleResult, sampleShare, secondsAgo } from "./sample-report.ts";
+
+test("pin: the operations, their methods and their prefix", () => {
+  assert.equal(MANAGE_PREFIX, "/manage/v1");
+  assert.deepEqual(OPERATIONS, {
+    status: "GET",
+    verify: "POST",
+    reconcile: "POST",
+    mount: "POST",
+    unmount: "POST",
+    switch: "POST",
+  });
+});
+
+test("pin: the fields of a status, in the order in which they are printed", () => {
+  const shape = Object.keys(statusReportSchema.shape);
+  assert.deepEqual(shape, ["global", "shares"]);
+  assert.deepEqual(Object.keys(statusReportSchema.shape.global.shape), [
+    "version",
+    "pid",
+    "started_at",
+    "config_path",
+    "home",
+    "check_interval_secs",
+    "auto_failback",
+    "auto_failback_stable_secs",
+    "lsof_recheck",
+    "network_events",
+    "conditions",
+  ]);
+  const share = statusReportSchema.shape.shares.def.element;
+  assert.deepEqual(Object.keys(share.shape), [
+    "name",
+    "active_interface",
+    "mount_state",
+    "mount_path",
+    "stable_path",
+    "tb_host",
+    "fb_host",
+    "tb_reachable",
+    "fb_reachable",
+    "mount_alive",
+    "tb_recovery_pending",
+    "held",
+    "last_error",
+    "last_switch_at",
+    "tb_reachable_since",
+    "tb_healthy_since",
+    "conditions",
+  ]);
+  assert.deepEqual(Object.keys(share.shape.conditions.def.element.shape), [
+    "code",
+    "severity",
+    "title",
+    "hint",
+    "since",
+    "holders",
+  ]);
+});
+
+test("pin: the fields of a step's result and of a finding", () => {
+  assert.deepEqual(Object.keys(stepReportSchema.shape.results.def.element.shape), [
+    "share",
+    "result",
+    "active_interface",
+    "detail",
+    "hint",
+    "holders",
+    "unsent",
+  ]);
+  const finding = verifyReportSchema.shape.findings.def.element;
+  assert.deepEqual(Object.keys(finding.shape), ["share", "severity", "code", "text", "hint"]);
+});
+
+test("a report that the contract allows passes, also with fields that a newer daemon adds", () => {
+  const condition = {
+    code: "route_slow",
+    severity: "warning",
+    title: "slow",
+    hint: null,
+    since: secondsAgo(1),
+  } as const;
+  const report = sampleReport([sampleShare({ conditions: [condition, { ...condition, holders: [] }] })]);
+  assert.equal(statusReportSchema.safeParse(report).success, true);
+  assert.equal(statusReportSchema.safeParse({ ...report, fleet: [] }).success, true);
+  assert.equal(stepReportSchema.safeParse({ results: [sampleResult()] }).success, true);
+});
+
+test("a report with a missing field, a wrong type or an unknown word does not pass", () => {
+  const { held: _, ...withoutHeld } = sampleShare();
+  for (const share of [
+    withoutHeld,
+    { ...sampleShare(), mount_alive: "yes" },
+    { ...sampleShare(), held: "tb" },
+  ]) {
+    assert.equal(statusReportSchema.safeParse({ ...sampleReport([]), shares: [share] }).success, false);
+  }
+});
+
+test("the server's reading of bodies agrees with the schemas on anything", () => {
+  const value = fc.oneof(
+    fc.constantFrom(null, true, false, "tb", "fallback", "auto", "CORE", 1, {}),
+    fc.array(fc.oneof(fc.string(), fc.integer()), { maxLength: 3 }),
+  );
+  const body = fc.oneof(
+    fc.dictionary(fc.constantFrom("shares", "to", "force", "wait", "other", "__proto__"), value),
+    fc.record({ shares: fc.array(fc.string()), to: fc.constantFrom("tb", "auto"), force: fc.boolean() }),
+    value,
+  );
+  const kinds = [
+    { allowed: ["shares"], schema: shareRequestSchema },
+    { allowed: ["shares", "force"], schema: unmountRequestSchema },
+    { allowed: ["shares", "to", "force", "wait"], schema: switchRequestSchema },
+  ] as const;
+  fc.assert(
+    fc.property(fc.constantFrom(...kinds), body, ({ allowed, schema }, asked) => {
+      const text = JSON.stringify(asked);
+      const parsed = schema.safeParse(JSON.parse(text));
+      let read: RequestFields | null = null;
+      try {
+        read = readRequestBody(text, allowed);
+      } catch (error) {
+        assert.ok(error instanceof MountaineerError && error.code === "protocol");
+      }
+      // Only that `to` is there at all is left to the caller.
+      const lacksTo = schema === switchRequestSchema && read !== null && read.to === null;
+      assert.equal(read !== null && !lacksTo, parsed.success, text);
+      if (read === null || !parsed.success) return;
+      assert.deepEqual(read.shares, parsed.data.shares ?? null);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a body may be empty, and nothing else that is not a JSON object", () => {
+  assert.deepEqual(readRequestBody(" \n", ["shares"]), { shares: null, to: null, force: false, wait: false });
+  for (const text of ["[]", "null", "7", '"x"', "{", '{"shares":["A"]']) {
+    assert.throws(() => readRequestBody(text, ["shares"]), { code: "protocol" });
+  }
+});
+
+test("the server's code loads neither zod nor Node's fetch and WebSocket, for the daemon's memory's sake", () => {
+  const probe = `
+    import { registerHooks } from "node:module";
+    const resolved = [];
+    registerHooks({ resolve(specifier, context, next) { resolved.push(specifier); return next(specifier, context); } });
+    const before = new Set(process.moduleLoadList);
+    await import(${JSON.stringify(new URL("../../src/api/server.ts", import.meta.url).href)});
+    process.getBuiltinModule("node:http").createServer();
+    const loaded = process.moduleLoadList.filter((name) => !before.has(name));
+    console.log(resolved.length > 5, resolved.filter((name) => /zod|node:http/.test(name)));
+    console.log(loaded.filter((name) => /undici/.test(name)));`;
+  const run = spawnSync(process.execPath, ["--input-type=module", "-e", probe], { encoding: "utf8" });
+  assert.equal(run.stdout, "true []\n[]\n", run.stderr);
+});

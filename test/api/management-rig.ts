@@ -1,0 +1,67 @@
+// Owns a management server of one test, and raw talk with it.
+import { connect } from "node:net";
+import type { TestContext } from "node:test";
+import type { DaemonControl } from "../../src/api/control.ts";
+import { type ManagementServer, startManagementServer } from "../../src/api/server.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
+import { type Logger, silentLogger } from "../../src/runtime/log.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { scriptedControl } from "./sample-report.ts";
+
+export interface RigOptions {
+  readonly home?: string;
+  readonly control?: DaemonControl;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+export interface Rig {
+  readonly home: string;
+  readonly server: ManagementServer;
+}
+
+export async function startRig(t: TestContext, options: RigOptions = {}): Promise<Rig> {
+  const home = options.home ?? (await temporaryFolder(t));
+  const server = await startManagementServer({
+    home,
+    control: options.control ?? scriptedControl(),
+    clock: options.clock ?? systemClock,
+    logger: options.logger ?? silentLogger,
+    version: "0.1.0-test",
+  });
+  t.after(() => server[Symbol.asyncDispose]());
+  return { home, server };
+}
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: string;
+  readonly body: string;
+  readonly text: string;
+}
+
+/** Sends `text` as it is and resolves with all that comes back until the connection ends, 102s left out. */
+export function talk(socketPath: string, text: string): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(socketPath, () => socket.write(text));
+    let received = "";
+    socket.setEncoding("utf8");
+    socket.on("data", (chunk: string) => {
+      received += chunk;
+    });
+    socket.once("error", reject);
+    socket.once("close", () => {
+      const answer = received.replaceAll(/HTTP\/1.1 10[02] [A-Za-z]+\r\n\r\n/g, "");
+      const [headers = "", body = ""] = answer.split("\r\n\r\n", 2);
+      resolve({ status: Number(/^HTTP\/1.1 (\d+)/.exec(headers)?.[1]), headers, body, text: received });
+    });
+  });
+}
+
+export function post(path: string, body: string, headers = ""): string {
+  return `POST /manage/v1/${path} HTTP/1.1\r\nHost: x\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+export function get(path: string): string {
+  return `GET /manage/v1/${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+}

@@ -1,0 +1,118 @@
+// Owns reports and controls that tests of the API and the command line speak of.
+import type {
+  GlobalStatus,
+  ShareStatus,
+  StatusReport,
+  StepResult,
+  VerifyReport,
+} from "../../src/api/contract.ts";
+import type { DaemonControl } from "../../src/api/control.ts";
+import { selectShares } from "../../src/api/share-selection.ts";
+
+export const SAMPLE_NOW = Date.UTC(2026, 0, 2, 12, 0, 0);
+
+/** ISO time of so many seconds before SAMPLE_NOW. */
+export function secondsAgo(seconds: number): string {
+  return new Date(SAMPLE_NOW - seconds * 1000).toISOString();
+}
+
+export function sampleGlobal(changes: Partial<GlobalStatus> = {}): GlobalStatus {
+  return {
+    version: "0.1.0",
+    pid: 4211,
+    started_at: secondsAgo(11_520),
+    config_path: "/home/ada/.mountaineer/config.toml",
+    home: "/home/ada/.mountaineer",
+    check_interval_secs: 2,
+    auto_failback: false,
+    auto_failback_stable_secs: 30,
+    lsof_recheck: true,
+    network_events: "rtnetlink",
+    conditions: [],
+    ...changes,
+  };
+}
+
+/** A share that is well, over Thunderbolt. */
+export function sampleShare(changes: Partial<ShareStatus> = {}): ShareStatus {
+  const name = changes.name ?? "CORE";
+  return {
+    name,
+    active_interface: "tb",
+    mount_state: "mounted",
+    mount_path: `/home/ada/.mountaineer/volumes/${name}`,
+    stable_path: `/home/ada/Shares/${name}`,
+    tb_host: "10.0.0.2",
+    fb_host: "192.168.1.20",
+    tb_reachable: true,
+    fb_reachable: true,
+    mount_alive: true,
+    tb_recovery_pending: false,
+    held: null,
+    last_error: null,
+    last_switch_at: secondsAgo(7_500),
+    tb_reachable_since: secondsAgo(9_000),
+    tb_healthy_since: secondsAgo(9_000),
+    conditions: [],
+    ...changes,
+  };
+}
+
+export function sampleReport(
+  shares: ShareStatus[] = [sampleShare()],
+  changes: Partial<GlobalStatus> = {},
+): StatusReport {
+  return { global: sampleGlobal(changes), shares };
+}
+
+export function sampleResult(changes: Partial<StepResult> = {}): StepResult {
+  return {
+    share: "CORE",
+    result: "mounted",
+    active_interface: "tb",
+    detail: "mounted over Thunderbolt (//10.0.0.2/CORE)",
+    hint: null,
+    holders: [],
+    unsent: [],
+    ...changes,
+  };
+}
+
+export interface Call {
+  readonly name: string;
+  readonly selection: readonly string[] | null;
+  readonly options: object;
+  readonly signal: AbortSignal;
+}
+
+export interface ScriptedControl extends DaemonControl {
+  readonly calls: Call[];
+}
+
+/** A control that notes every call, and answers for each of its shares what `answer` says. */
+export function scriptedControl(
+  report: StatusReport = sampleReport(),
+  answer: (share: string, call: Call) => StepResult | Promise<StepResult> = (share) =>
+    sampleResult({ share }),
+  verify: VerifyReport = { ok: true, findings: [] },
+): ScriptedControl {
+  const calls: Call[] = [];
+  const note = (call: Call): readonly string[] => {
+    calls.push(call);
+    const names = report.shares.map(({ name }) => name);
+    return selectShares(call.selection, names);
+  };
+  const step = async (call: Call) => Promise.all(note(call).map((share) => answer(share, call)));
+  return {
+    calls,
+    status: () => report,
+    async verify(selection, signal) {
+      note({ name: "verify", selection, options: {}, signal });
+      return verify;
+    },
+    reconcile: (selection, signal) => step({ name: "reconcile", selection, options: {}, signal }),
+    mount: (selection, signal) => step({ name: "mount", selection, options: {}, signal }),
+    unmount: (selection, options, signal) => step({ name: "unmount", selection, options, signal }),
+    switchRoute: (selection, options, signal) => step({ name: "switch", selection, options, signal }),
+  };
+}
