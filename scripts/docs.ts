@@ -1,0 +1,49 @@
+// Owns the documents that are made from the code. Writes them; with --check, only says which are stale and fails.
+// A further document is one more entry in GENERATORS.
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { configurationReference, configurationSchema } from "./docs/configuration.ts";
+import { errorCodes } from "./docs/error-codes.ts";
+import type { DocumentGenerator } from "./docs/generator.ts";
+
+const GENERATORS: readonly DocumentGenerator[] = [configurationReference, configurationSchema, errorCodes];
+
+const CHECKOUT = resolve(import.meta.dirname, "..");
+
+async function currentText(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** The paths of the documents that differ from what the code says; writes them unless `check`. */
+async function refresh(check: boolean): Promise<string[]> {
+  const stale: string[] = [];
+  for (const generator of GENERATORS) {
+    const path = join(CHECKOUT, generator.path);
+    const text = await generator.generate();
+    if ((await currentText(path)) === text) continue;
+    stale.push(generator.path);
+    if (check) continue;
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text);
+  }
+  return stale;
+}
+
+const unknown = process.argv.slice(2).filter((argument) => argument !== "--check");
+if (unknown.length > 0) {
+  process.stderr.write(`docs: ${unknown.join(" ")} is not understood; the only option is --check\n`);
+  process.exitCode = 2;
+} else {
+  const check = process.argv.includes("--check");
+  const stale = await refresh(check);
+  for (const path of stale) process.stdout.write(`${check ? "stale" : "written"}: ${path}\n`);
+  if (check && stale.length > 0) {
+    process.stderr.write("docs: generated documents are stale; run `npm run docs` and commit them\n");
+    process.exitCode = 1;
+  }
+}

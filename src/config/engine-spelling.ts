@@ -1,0 +1,94 @@
+// Owns the one conversion from the file's spelling to the engine's: camelCase, milliseconds, absolute paths.
+import { REFERENCE_FORM } from "../secrets/reference.ts";
+import { SMB_PORT } from "./host.ts";
+import type { ConfigPlace } from "./locate.ts";
+import { expandPath } from "./paths.ts";
+import type { ConfigFile, ShareFile } from "./schema.ts";
+import type { ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "./snapshot.ts";
+
+function milliseconds(seconds: number): number {
+  return Math.round(seconds * 1000);
+}
+
+function isLocal(share: ShareFile): boolean {
+  return share.driver === "local" || (share.driver === "auto" && share.thunderbolt_path !== undefined);
+}
+
+function route(
+  host: ShareFile["thunderbolt_host"],
+  interfaceName: string | undefined,
+  folder: string | undefined,
+  place: ConfigPlace,
+): RouteConfig {
+  return {
+    host: host?.host ?? null,
+    port: host?.port ?? SMB_PORT,
+    interfaceName: interfaceName ?? null,
+    folder: folder === undefined ? null : expandPath(folder, place.userHome),
+  };
+}
+
+function engineShare(share: ShareFile, place: ConfigPlace): ShareConfig {
+  return {
+    name: share.name,
+    shareName: share.share_name ?? share.name,
+    username: share.username ?? place.userName,
+    password: share.password ?? null,
+    driver: isLocal(share) ? "local" : "rclone",
+    routes: {
+      tb: route(share.thunderbolt_host, share.thunderbolt_interface, share.thunderbolt_path, place),
+      fallback: route(share.fallback_host, share.fallback_interface, share.fallback_path, place),
+    },
+  };
+}
+
+/** What a checked file means on this machine. */
+export function engineConfig({ global, shares }: ConfigFile, place: ConfigPlace): MountaineerConfig {
+  return {
+    global: {
+      sharesRoot: expandPath(global.shares_root, place.userHome),
+      mountRoot:
+        global.mount_root === undefined
+          ? place.defaultMountRoot
+          : expandPath(global.mount_root, place.userHome),
+      checkIntervalMs: milliseconds(global.check_interval_secs),
+      networkDebounceMs: global.network_debounce_ms,
+      connectTimeoutMs: global.connect_timeout_ms,
+      mountHangMs: milliseconds(global.mount_hang_secs),
+      autoFailback: global.auto_failback,
+      autoFailbackStableMs: milliseconds(global.auto_failback_stable_secs),
+      lsofRecheck: global.lsof_recheck,
+    },
+    shares: shares.map((share) => engineShare(share, place)),
+  };
+}
+
+const SMB_ONLY = ["username", "password", "share_name"] as const;
+const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
+
+/** What is allowed, but probably not meant. */
+export function configWarnings({ shares }: ConfigFile): ConfigWarning[] {
+  const warnings: ConfigWarning[] = [];
+  for (const [index, share] of shares.entries()) {
+    const at = `shares[${index}]`;
+    if (isLocal(share)) {
+      const unused = share.thunderbolt_host === undefined ? [...SMB_ONLY, ...HOST_ONLY] : SMB_ONLY;
+      for (const key of unused) {
+        if (share[key] === undefined) continue;
+        warnings.push({
+          path: `${at}.${key}`,
+          text: `driver \`local\` does not use \`${key}\``,
+          hint: "remove it",
+        });
+      }
+    } else if (share.username !== undefined && share.password === undefined) {
+      const text = `${JSON.stringify(share.name)} has a username and no password: it is mounted as guest`;
+      warnings.push({
+        path: `${at}.username`,
+        text,
+        hint: `add password = "${REFERENCE_FORM}", or remove username`,
+      });
+    }
+  }
+  return warnings;
+}

@@ -1,0 +1,109 @@
+// Owns how a host is written: `name`, `name:port`, IPv4, and IPv6 bare or as `[address]:port`.
+import { isIPv4, isIPv6 } from "node:net";
+import { quoted } from "./mistakes.ts";
+
+export interface HostAddress {
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export type HostReading =
+  | { readonly ok: true; readonly address: HostAddress }
+  | { readonly ok: false; readonly found: string; readonly hint: string | null };
+
+export const SMB_PORT = 445;
+/** What a message says it expected in a host's place. */
+export const HOST_EXPECTED =
+  "a host as `name`, `name:port`, an IPv4 address, or an IPv6 address as `::1` or `[::1]:445`";
+
+// Underscores are no part of DNS host names, but NetBIOS names and many home networks have them.
+const LABEL = /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
+const PORT = /^[1-9][0-9]{0,4}$/;
+const ZONE = /^[A-Za-z0-9_.-]{1,15}$/;
+
+function wrong(found: string, hint: string | null): HostReading {
+  return { ok: false, found, hint };
+}
+
+function readPort(text: string): number | null {
+  if (!PORT.test(text)) return null;
+  const port = Number(text);
+  return port <= 65_535 ? port : null;
+}
+
+function isScopedIPv6(text: string): boolean {
+  const [address, zone, ...rest] = text.split("%");
+  if (address === undefined || rest.length > 0 || !isIPv6(address)) return false;
+  return zone === undefined || ZONE.test(zone);
+}
+
+function isHostName(text: string): boolean {
+  const name = text.endsWith(".") ? text.slice(0, -1) : text;
+  if (name.length > 253) return false;
+  const labels = name.split(".");
+  // A name whose last label is a number is read as an IPv4 address by every resolver.
+  return labels.every((label) => LABEL.test(label)) && !/^[0-9]+$/.test(labels.at(-1) ?? "");
+}
+
+function badHostHint(text: string): string | null {
+  if (text.includes("://")) return "write the host alone, without `smb://`";
+  if (text.includes("/") || text.includes("\\"))
+    return "write the host alone; the share goes into `share_name`";
+  if (text.includes("@")) return "write the host alone; the user goes into `username`";
+  if (text.trim() !== text) return "remove the spaces around it";
+  if (/^[0-9.]+$/.test(text)) return "an IPv4 address has four numbers from 0 to 255";
+  if (/[^\0-\x7f]/.test(text)) return "write the name in ASCII, or the address instead";
+  return null;
+}
+
+/** Reads a host; the port is 445 when none is written. */
+export function parseHost(text: string): HostReading {
+  if (text === "") return wrong("an empty string", null);
+  // What stands before an `@` may be a password.
+  const found = text.includes("@") ? "a user before the host" : `string ${quoted(text)}`;
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/s.exec(text);
+  if (bracketed !== null) {
+    const [, inner = "", portText] = bracketed;
+    if (!isScopedIPv6(inner)) return wrong(found, "brackets hold an IPv6 address, as in `[fe80::1]:445`");
+    const port = portText === undefined ? SMB_PORT : readPort(portText);
+    if (port === null) return wrong(`port ${quoted(portText ?? "")}`, "a port is a number from 1 to 65535");
+    return { ok: true, address: { host: inner, port } };
+  }
+  if (isScopedIPv6(text)) return { ok: true, address: { host: text, port: SMB_PORT } };
+  if (/[/\\@]/.test(text)) return wrong(found, badHostHint(text));
+  const colon = text.indexOf(":");
+  if (colon !== text.lastIndexOf(":"))
+    return wrong(found, badHostHint(text) ?? "an IPv6 address with a port is written `[::1]:445`");
+  const host = colon === -1 ? text : text.slice(0, colon);
+  if (!isIPv4(host) && !isHostName(host)) return wrong(found, badHostHint(text));
+  const port = colon === -1 ? SMB_PORT : readPort(text.slice(colon + 1));
+  if (port === null)
+    return wrong(`port ${quoted(text.slice(colon + 1))}`, "a port is a number from 1 to 65535");
+  return { ok: true, address: { host, port } };
+}
+
+function canonicalHost(host: string): string {
+  const folded = host.toLowerCase().replace(/\.$/, "");
+  const [address = "", zone] = folded.split("%");
+  if (!isIPv6(address)) return folded;
+  const compressed = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(compressed);
+  if (mapped !== null) {
+    const high = Number.parseInt(mapped[1] ?? "0", 16);
+    const low = Number.parseInt(mapped[2] ?? "0", 16);
+    return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+  }
+  return zone === undefined ? compressed : `${compressed}%${zone}`;
+}
+
+/** Equal for two spellings of one host and port (letter case, IPv6 forms, a final dot). */
+export function hostKey(address: HostAddress): string {
+  return `${canonicalHost(address.host)} ${address.port}`;
+}
+
+/** The way the address is written in a configuration; the port only when it is not 445. */
+export function hostText(address: HostAddress): string {
+  if (address.port === SMB_PORT) return address.host;
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}

@@ -1,0 +1,23 @@
+// Owns the JSON Schema of the configuration file, for editors that complete and check while one types.
+import * as z from "zod";
+import { configFileSchema, type KeyDoc, keyDocs } from "./schema.ts";
+
+function description({ meaning, unit, absent }: KeyDoc): string {
+  const parts = [meaning];
+  if (unit !== null) parts.push(`In ${unit}.`);
+  if (absent === null) parts.push("Required.");
+  else parts.push(absent.startsWith("required") ? `${absent.replace("r", "R")}.` : `Default: ${absent}.`);
+  return parts.join(" ");
+}
+
+/** JSON Schema (draft 2020-12) of what people write, with every key's meaning. */
+export function configJsonSchema(): Readonly<Record<string, unknown>> {
+  const schema = z.toJSONSchema(configFileSchema, {
+    io: "input",
+    override({ zodSchema, jsonSchema }) {
+      const doc = keyDocs.get(zodSchema);
+      if (doc !== undefined) jsonSchema.description = description(doc);
+    },
+  });
+  return { ...schema, title: "Mountaineer configuration" };
+}

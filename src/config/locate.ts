@@ -1,0 +1,97 @@
+// Owns where Mountaineer's home is and which file in it is the configuration.
+import { lstat } from "node:fs/promises";
+import { homedir, userInfo } from "node:os";
+import { extname, join, resolve } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { expandPath } from "./paths.ts";
+import type { ConfigFormat } from "./snapshot.ts";
+
+/** What a configuration's defaults depend on. */
+export interface ConfigPlace {
+  /** Mountaineer's own folder, absolute. */
+  readonly home: string;
+  /** The user's home folder, absolute. */
+  readonly userHome: string;
+  readonly userName: string;
+  /** Where shares are mounted unless the configuration says otherwise, absolute. */
+  readonly defaultMountRoot: string;
+}
+
+export interface LocatedConfig {
+  /** Absolute. */
+  readonly path: string;
+  readonly format: ConfigFormat;
+  /** False: nothing is there; an empty configuration holds. */
+  readonly exists: boolean;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const FILE_NAMES: readonly string[] = ["config.toml", "config.yaml", "config.yml"];
+
+function loginName(environment: Environment): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A user id without an entry in the user database, as in many containers.
+    return environment["USER"] || environment["LOGNAME"] || "guest";
+  }
+}
+
+/** `$MOUNTAINEER_HOME`, else `~/.mountaineer`, and what else defaults depend on. Looks at no file. */
+export function findPlace(
+  environment: Environment,
+  platform: NodeJS.Platform = process.platform,
+): ConfigPlace {
+  const userHome = resolve(environment["HOME"] || homedir());
+  const chosen = environment["MOUNTAINEER_HOME"];
+  const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, ".mountaineer");
+  const defaultMountRoot = platform === "darwin" ? "/Volumes" : join(home, "volumes");
+  return { home, userHome, userName: loginName(environment), defaultMountRoot };
+}
+
+/** The format that a file's extension tells; rejects other extensions with `config_unreadable`. */
+export function configFormat(path: string): ConfigFormat {
+  const extension = extname(path).toLowerCase();
+  if (extension === ".toml") return "toml";
+  if (extension === ".yaml" || extension === ".yml") return "yaml";
+  throw new MountaineerError("config_unreadable", `${path} is neither TOML nor YAML by its name`, {
+    hint: "name it .toml, .yaml or .yml",
+  });
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return false;
+    throw new MountaineerError("config_unreadable", `${path} cannot be looked at: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * The configuration file: `file` (what `--config` names, relative to the working directory) or the one in the home.
+ * Rejects with `config_ambiguous` when the home has two, `config_unreadable` when it cannot be looked at or the
+ * extension tells no format.
+ */
+export async function locateConfig(place: ConfigPlace, file: string | null): Promise<LocatedConfig> {
+  if (file !== null) {
+    const path = resolve(expandPath(file, place.userHome));
+    return { path, format: configFormat(path), exists: await isThere(path) };
+  }
+  const candidates = FILE_NAMES.map((name) => join(place.home, name));
+  const found: string[] = [];
+  for (const path of candidates) if (await isThere(path)) found.push(path);
+  const [first, ...others] = found;
+  if (others.length > 0) {
+    throw new MountaineerError("config_ambiguous", `more than one configuration: ${found.join(", ")}`, {
+      hint: "keep one of them, or name one with --config",
+    });
+  }
+  const path = first ?? join(place.home, "config.toml");
+  return { path, format: configFormat(path), exists: first !== undefined };
+}

@@ -1,0 +1,69 @@
+// Owns the rules for names of shares: ours (a path component) and the server's.
+
+export type TextReading =
+  | { readonly ok: true; readonly value: string }
+  | { readonly ok: false; readonly expected: string; readonly hint: string | null };
+
+/** Aliases live in `<shares_root>/Links`, so no share may be called that. */
+export const RESERVED_SHARE_NAME = "Links";
+export const SHARE_NAME_EXPECTED =
+  "a name that can be a folder's: at most 255 bytes, without `/` and control characters";
+
+const LONGEST_COMPONENT_BYTES = 255;
+const LONGEST_SERVER_NAME = 80;
+const CONTROL_CHARACTER = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
+
+function wrong(expected: string, hint: string | null = null): TextReading {
+  return { ok: false, expected, hint };
+}
+
+/** Equal for two names that a case-insensitive file system takes for one. */
+export function nameKey(name: string): string {
+  return name.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
+}
+
+/** Reads a share's name; the value is in Unicode form NFC, as it appears in paths, state and status. */
+export function parseShareName(text: string): TextReading {
+  const name = text.normalize("NFC");
+  if (name.trim() === "") return wrong(SHARE_NAME_EXPECTED);
+  if (name.trim() !== name) return wrong("a name without spaces around it", "remove the spaces around it");
+  if (name.includes("/"))
+    return wrong(SHARE_NAME_EXPECTED, "the name is one folder's; a path on the server goes elsewhere");
+  if (name === "." || name === "..") return wrong(SHARE_NAME_EXPECTED);
+  if (CONTROL_CHARACTER.test(name)) return wrong(SHARE_NAME_EXPECTED);
+  if (Buffer.byteLength(name) > LONGEST_COMPONENT_BYTES) return wrong(SHARE_NAME_EXPECTED, "shorten it");
+  if (nameKey(name) === nameKey(RESERVED_SHARE_NAME)) {
+    return wrong(
+      `a name other than ${RESERVED_SHARE_NAME}`,
+      "links to folders inside shares live under that name",
+    );
+  }
+  return { ok: true, value: name };
+}
+
+/** Reads the name of a share on its server. */
+export function parseServerShareName(text: string): TextReading {
+  const expected = `the share's name on the server: 1 to ${LONGEST_SERVER_NAME} characters without \`/\`, \`\\\` and control characters`;
+  if (text.trim() === "") return wrong(expected);
+  if (/[/\\]/.test(text)) return wrong(expected, "write the share's name alone, without host and folders");
+  if (CONTROL_CHARACTER.test(text) || text.length > LONGEST_SERVER_NAME) return wrong(expected);
+  return { ok: true, value: text };
+}
+
+/** Reads a user's name as the server knows it, perhaps with its domain (`OFFICE\ann`). */
+export function parseUserName(text: string): TextReading {
+  const expected = "a user's name without control characters, at most 256 characters";
+  if (/\$\{/.test(text))
+    return wrong("the user's name itself", "only `password` takes the name of a variable");
+  if (text.trim() === "" || CONTROL_CHARACTER.test(text) || text.length > 256) return wrong(expected);
+  return { ok: true, value: text };
+}
+
+/** Reads the name of a network interface. */
+export function parseInterfaceName(text: string): TextReading {
+  if (/^[^\s/:\p{Cc}]{1,15}$/u.test(text) && text !== "." && text !== "..") return { ok: true, value: text };
+  return wrong(
+    "the name of a network interface, such as `en5` or `eth0`",
+    "`ifconfig` or `ip link` lists them",
+  );
+}

@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { parseConfig } from "../../src/config/load.ts";
+import { starterText } from "../../src/config/starter.ts";
+import { bytes, PLACE, SHARE } from "./support.ts";
+
+const TOML = `${starterText().replaceAll(/^#(?! |$|\n)/gm, "")}\n${SHARE.replace("CORE", "B")}share_name = 'b'\n[[shares]]\nname = "L"\nthunderbolt_path = """/a"""\nfallback_path = "~/b"\n`;
+const YAML = `# starter
+global: &g
+  check_interval_secs: 0.5
+  shares_root: "~/Shares"
+shares:
+  - &base
+    name: A
+    thunderbolt_host: 10.0.0.1
+    fallback_host: 'nas:4450'
+    password: \${PW}
+  - {<<: *base, name: B, share_name: b}
+  - name: >-
+      folded
+    thunderbolt_path: |-
+      /a
+    fallback_path: /b
+`;
+
+/** Loads, checks what must hold of every answer, and returns how long it took in ms. */
+async function load(content: Uint8Array, file: string): Promise<number> {
+  const start = performance.now();
+  const loaded = await parseConfig(content, file, PLACE);
+  const took = performance.now() - start;
+  if (loaded.ok) {
+    assert.ok(Object.isFrozen(loaded.snapshot.config));
+    return took;
+  }
+  assert.ok(loaded.mistakes.length > 0);
+  let last = [0, 0];
+  for (const mistake of loaded.mistakes) {
+    assert.equal(mistake.file, file);
+    assert.ok(mistake.line >= 1 && mistake.column >= 1);
+    assert.ok(mistake.found !== "" && mistake.expected !== "");
+    assert.ok(mistake.line > (last[0] ?? 0) || mistake.column >= (last[1] ?? 0), "mistakes are out of order");
+    assert.ok(JSON.stringify(mistake).length < 5000);
+    last = [mistake.line, mistake.column];
+  }
+  return took;
+}
+
+const SNIPPETS = [
+  "[",
+  "]",
+  "[[",
+  "{",
+  "}",
+  '"',
+  "'",
+  '"""',
+  "'''",
+  "=",
+  "\n",
+  "\r",
+  "\t",
+  "#",
+  ":",
+  "- ",
+  "&a ",
+  "*a",
+  "<<: ",
+  "!",
+  "%",
+  "? ",
+  "|\n",
+  "\0",
+  "\ufeff",
+  "\ud800",
+  "__proto__",
+  "[global]\n",
+  "[[shares]]\n",
+  "name = 1\n",
+  "---\n",
+  "1e999",
+  "0x",
+  "🎬",
+  "\\u",
+  "...",
+];
+
+const mutation = fc.oneof(
+  fc.record({ kind: fc.constant("cut" as const), at: fc.nat(), length: fc.nat(40) }),
+  fc.record({ kind: fc.constant("insert" as const), at: fc.nat(), text: fc.constantFrom(...SNIPPETS) }),
+  fc.record({ kind: fc.constant("repeat" as const), at: fc.nat(), length: fc.nat(80) }),
+  fc.record({ kind: fc.constant("end" as const), at: fc.nat() }),
+);
+
+function mutate(
+  text: string,
+  mutations: readonly (typeof mutation extends fc.Arbitrary<infer T> ? T : never)[],
+): string {
+  let result = text;
+  for (const step of mutations) {
+    const at = step.at % (result.length + 1);
+    if (step.kind === "cut") result = result.slice(0, at) + result.slice(at + step.length);
+    else if (step.kind === "insert") result = result.slice(0, at) + step.text + result.slice(at);
+    else if (step.kind === "repeat") result = result.slice(0, at + step.length) + result.slice(at);
+    else result = result.slice(0, at);
+  }
+  return result;
+}
+
+for (const [file, text] of [
+  ["config.toml", TOML],
+  ["config.yaml", YAML],
+] as const) {
+  test(`any mutation of ${file} is accepted, or refused with places`, async () => {
+    const mutations = fc.array(mutation, { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(mutations, async (steps) => {
+        const took = await load(bytes(mutate(text, steps)), file);
+        assert.ok(took < 5000);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test(`any bytes as ${file} are accepted, or refused with places`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uint8Array({ maxLength: 200 }),
+        async (content) => void (await load(content, file)),
+      ),
+      { numRuns: 300 },
+    );
+    const lines = fc.array(fc.constantFrom(...SNIPPETS, " ", "a", "global", "shares"), { maxLength: 60 });
+    await fc.assert(
+      fc.asyncProperty(lines, async (parts) => void (await load(bytes(parts.join("")), file))),
+      { numRuns: 400 },
+    );
+  });
+}
+
+// Whatever a megabyte can hold; the bound is far above what was measured, so that a busy machine does not fail it.
+const MEGABYTE = 2 ** 20 - 8;
+const LARGE: readonly (readonly [name: string, text: string])[] = [
+  ["nested arrays", `a = ${"[".repeat(MEGABYTE - 4)}`],
+  ["nested inline tables", `a = ${"{a=".repeat(MEGABYTE / 3 - 4)}`],
+  ["a long dotted key", `a.${"a.".repeat(MEGABYTE / 2 - 8)}a = 1`],
+  ["a long dotted header", `[${"a.".repeat(MEGABYTE / 2 - 8)}a]`],
+  ["many keys", Array.from({ length: MEGABYTE / 12 }, (_, index) => `k${index} = 1`).join("\n")],
+  ["many broken lines", "a = \n".repeat(MEGABYTE / 5)],
+  ["many doubled keys", "a = 1\n".repeat(MEGABYTE / 6)],
+  ["many shares", "[[shares]]\n".repeat(MEGABYTE / 11)],
+  ["many headers", "[a]\n".repeat(MEGABYTE / 4)],
+  ["an endless string", `a = "${"x".repeat(MEGABYTE - 8)}`],
+  ["many escapes", `a = "${"\\u0041".repeat(MEGABYTE / 6 - 4)}"`],
+  ["nested sequences", "- ".repeat(MEGABYTE / 2)],
+  ["nested flows", "{a: ".repeat(MEGABYTE / 4)],
+  ["nested keys", "? ".repeat(MEGABYTE / 2)],
+  ["quotes", '"'.repeat(MEGABYTE)],
+  ["anchors", "&a ".repeat(MEGABYTE / 3)],
+  ["documents", "---\n".repeat(MEGABYTE / 4)],
+  ["an endless key", "k".repeat(MEGABYTE)],
+  ["spaces", " ".repeat(MEGABYTE)],
+  ["dots", ".".repeat(MEGABYTE)],
+  ["aliases", `a: &a [${"1,".repeat(1000)}]\nb: [${"*a,".repeat(MEGABYTE / 4)}]`],
+];
+
+test("a megabyte of anything ends in bounded time", { timeout: 300_000 }, async (t) => {
+  for (const [name, text] of LARGE) {
+    for (const file of ["config.toml", "config.yaml"]) {
+      const took = await load(bytes(text), file);
+      t.diagnostic(`${name} as ${file}: ${took.toFixed(0)} ms`);
+      assert.ok(took < 20_000, `${name} as ${file} took ${took} ms`);
+    }
+  }
+});

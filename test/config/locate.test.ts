@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { symlink, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { findPlace, locateConfig } from "../../src/config/locate.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+function code(wanted: string) {
+  return (error: unknown): boolean => error instanceof MountaineerError && error.code === wanted;
+}
+
+test("the home is ~/.mountaineer unless $MOUNTAINEER_HOME names another", () => {
+  const place = findPlace({ HOME: "/home/ann" }, "linux");
+  assert.equal(place.home, "/home/ann/.mountaineer");
+  assert.equal(place.userHome, "/home/ann");
+  assert.equal(place.defaultMountRoot, "/home/ann/.mountaineer/volumes");
+  assert.notEqual(place.userName, "");
+  assert.equal(
+    findPlace({ HOME: "/home/ann", MOUNTAINEER_HOME: "" }, "linux").home,
+    "/home/ann/.mountaineer",
+  );
+  const moved = findPlace({ HOME: "/home/ann", MOUNTAINEER_HOME: "/srv/m/" }, "linux");
+  assert.equal(moved.home, "/srv/m");
+  assert.equal(moved.defaultMountRoot, "/srv/m/volumes");
+  assert.equal(findPlace({ HOME: "/home/ann", MOUNTAINEER_HOME: "~/m" }, "linux").home, "/home/ann/m");
+  assert.equal(findPlace({ HOME: "/home/ann", MOUNTAINEER_HOME: "m" }, "linux").home, resolve("m"));
+  assert.equal(findPlace({ HOME: "/Users/ann" }, "darwin").defaultMountRoot, "/Volumes");
+});
+
+test("the file is config.toml, else config.yaml or config.yml", async (t) => {
+  const home = await temporaryFolder(t);
+  const place = findPlace({ HOME: home, MOUNTAINEER_HOME: home });
+  const path = join(home, "config.toml");
+  assert.deepEqual(await locateConfig(place, null), { path, format: "toml", exists: false });
+  for (const [name, format] of [
+    ["config.yml", "yaml"],
+    ["config.yaml", "yaml"],
+    ["config.toml", "toml"],
+  ] as const) {
+    const own = await temporaryFolder(t);
+    await writeFile(join(own, name), "");
+    const found = await locateConfig(findPlace({ HOME: home, MOUNTAINEER_HOME: own }), null);
+    assert.deepEqual(found, { path: join(own, name), format, exists: true });
+  }
+});
+
+test("a home that is not there yet has no configuration", async (t) => {
+  const folder = await temporaryFolder(t);
+  const place = findPlace({ HOME: folder, MOUNTAINEER_HOME: join(folder, "none", "yet") });
+  assert.equal((await locateConfig(place, null)).exists, false);
+});
+
+test("two configurations in one home are an error that names both", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), "");
+  await symlink("nowhere", join(home, "config.yml"));
+  const place = findPlace({ HOME: home, MOUNTAINEER_HOME: home });
+  await assert.rejects(locateConfig(place, null), code("config_ambiguous"));
+  await assert.rejects(locateConfig(place, null), /config\.toml.*config\.yml/);
+  assert.equal((await locateConfig(place, join(home, "config.toml"))).exists, true);
+});
+
+test("--config moves the file, not the home", async (t) => {
+  const home = await temporaryFolder(t);
+  const place = findPlace({ HOME: home, MOUNTAINEER_HOME: join(home, "m") });
+  assert.deepEqual(await locateConfig(place, "~/x.yaml"), {
+    path: join(home, "x.yaml"),
+    format: "yaml",
+    exists: false,
+  });
+  assert.equal((await locateConfig(place, "some/c.TOML")).path, resolve("some/c.TOML"));
+  assert.equal(place.home, join(home, "m"));
+  await assert.rejects(locateConfig(place, "config.json"), code("config_unreadable"));
+  await assert.rejects(locateConfig(place, "/dev/fd/3"), code("config_unreadable"));
+});

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { SECTIONS } from "../../src/config/schema.ts";
+import { starterText, writeStarter } from "../../src/config/starter.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { accepted } from "./support.ts";
+
+test("the starter is valid as it is, and every beginning of it too", async () => {
+  const text = starterText();
+  const empty = await accepted("");
+  assert.deepEqual((await accepted(text)).config, empty.config);
+  for (let length = 0; length < text.length; length += 37) await accepted(text.slice(0, length));
+});
+
+test("the starter explains every option, and nothing in it is too wide", () => {
+  const lines = starterText().split("\n");
+  for (const { keys, header } of SECTIONS) {
+    assert.ok(lines.includes(`#${header}`));
+    for (const key of keys)
+      assert.ok(
+        lines.some((line) => line.startsWith(`#${key} = `)),
+        key,
+      );
+  }
+  assert.ok(lines.every((line) => line === "" || line.startsWith("#")));
+  for (const line of lines) assert.ok(line.length <= 110, line);
+});
+
+test("the starter's options work when their # is removed", async () => {
+  const active = starterText().replaceAll(/^#(?! |$|\n)/gm, "");
+  const { config } = await accepted(active);
+  assert.equal(config.shares[0]?.name, "CORE");
+  const { global } = (await accepted("")).config;
+  assert.deepEqual(config.global, global);
+});
+
+test("the starter says what the two recovery toggles do together", () => {
+  assert.match(starterText(), /Both off = only when you say so/);
+});
+
+test("the starter is written private, and never over what is there", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "home", "config.toml");
+  assert.deepEqual(await writeStarter(path), { existed: false });
+  assert.equal(await readFile(path, "utf8"), starterText());
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.equal((await stat(join(folder, "home"))).mode & 0o777, 0o700);
+  await writeFile(path, "# mine\n");
+  assert.deepEqual(await writeStarter(path), { existed: true });
+  assert.equal(await readFile(path, "utf8"), "# mine\n");
+});
+
+test("a link that leads nowhere counts as something there", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "config.toml");
+  await symlink(join(folder, "nowhere"), path);
+  assert.deepEqual(await writeStarter(path), { existed: true });
+  await assert.rejects(stat(join(folder, "nowhere")));
+});
+
+test("a home that cannot be made is home_unwritable", async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, "file"), "");
+  await assert.rejects(writeStarter(join(folder, "file", "config.toml")), (error) => {
+    return error instanceof MountaineerError && error.code === "home_unwritable";
+  });
+});

@@ -1,0 +1,46 @@
+// Owns what the tests of this folder share: a machine to configure, and checking a text.
+
+import { parseConfig } from "../../src/config/load.ts";
+import type { ConfigPlace } from "../../src/config/locate.ts";
+import type { ConfigMistake } from "../../src/config/mistakes.ts";
+import { describeMistakes } from "../../src/config/mistakes.ts";
+import type { ConfigSnapshot } from "../../src/config/snapshot.ts";
+
+export const PLACE: ConfigPlace = {
+  home: "/home/ann/.mountaineer",
+  userHome: "/home/ann",
+  userName: "ann",
+  defaultMountRoot: "/home/ann/.mountaineer/volumes",
+};
+
+export const SHARE = `[[shares]]
+name = "CORE"
+thunderbolt_host = "10.10.10.1"
+fallback_host = "nas.local"
+`;
+
+export function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+/** The snapshot of a text that must be right. */
+export async function accepted(text: string, file = "config.toml"): Promise<ConfigSnapshot> {
+  const loaded = await parseConfig(bytes(text), file, PLACE);
+  if (!loaded.ok) throw new Error(`unexpected mistakes\n${describeMistakes(loaded.mistakes)}`);
+  return loaded.snapshot;
+}
+
+/** The mistakes of a text that must be wrong. */
+export async function refused(
+  text: string | Uint8Array,
+  file = "config.toml",
+): Promise<readonly ConfigMistake[]> {
+  const loaded = await parseConfig(typeof text === "string" ? bytes(text) : text, file, PLACE);
+  if (loaded.ok) throw new Error("accepted what should be refused");
+  return loaded.mistakes;
+}
+
+/** `line:column path`, the part of a mistake that says where. */
+export function where({ line, column, path }: ConfigMistake): string {
+  return `${line}:${column} ${path}`;
+}
