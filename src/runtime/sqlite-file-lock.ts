@@ -1,0 +1,46 @@
+// Owns an operating system's file lock, held through SQLite, which Node brings along: no state to go stale, no
+// take-over race, freed by the kernel when the process ends, and its descriptor is not passed on to children.
+
+export interface ExclusiveFileLock {
+  release(): void;
+}
+
+const SQLITE_BUSY = 5;
+const RESULT_CODE_BITS = 0xff;
+
+/**
+ * Locks the file at once, or gives null when it is locked, or being locked, by another. The file stays empty.
+ * Throws the system's (SQLite's) error when the file cannot be opened, or is no file of this kind.
+ */
+export function beginExclusive(path: string): ExclusiveFileLock | null {
+  const { DatabaseSync } = loadSqlite();
+  const database = new DatabaseSync(path, { timeout: 0 });
+  try {
+    // Nothing is ever written; the pragma keeps SQLite from laying a journal beside the file.
+    database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+  } catch (error) {
+    database.close();
+    if (isBusy(error)) return null;
+    throw error;
+  }
+  return { release: () => database.close() };
+}
+
+function isBusy(error: unknown): boolean {
+  if (!(error instanceof Error && "errcode" in error && typeof error.errcode === "number")) return false;
+  return (error.errcode & RESULT_CODE_BITS) === SQLITE_BUSY;
+}
+
+/** Node 22 calls SQLite experimental on stderr when it is loaded; that one line is nothing for users. */
+function loadSqlite(): typeof import("node:sqlite") {
+  const { emitWarning } = process;
+  process.emitWarning = (warning: string | Error, ...rest: unknown[]) => {
+    if (String(warning).startsWith("SQLite is an experimental feature")) return;
+    Reflect.apply(emitWarning, process, [warning, ...rest]);
+  };
+  try {
+    return process.getBuiltinModule("node:sqlite");
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
