@@ -1,0 +1,212 @@
+// Runs `bin/mountaineer monitor` as people do: a process with a home of its own, asked over the command line.
+import { type ChildProcess, spawn } from "node:child_process";
+import { openSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import type { ShareStatus, StatusReport } from "../../src/api/contract.ts";
+import { eventually } from "./eventually.ts";
+
+const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
+
+export interface CommandEnd {
+  /** null: ended by a signal, or by its deadline. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly ms: number;
+}
+
+export interface TestHomeOptions {
+  /** Becomes the home; created when missing. */
+  readonly home: string;
+  /** The text of config.toml; absent leaves whatever is there. */
+  readonly config?: string;
+  /** An argv prefix, as a rig's `enter`. */
+  readonly enter?: readonly string[];
+  /** Added to the environment of every command: passwords, MOUNTAINEER_LOG. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** One home, with or without a daemon: what a person at that machine can type. */
+export interface TestHome {
+  readonly home: string;
+  readonly configFile: string;
+  /** Runs `mountaineer ARGS`; never rejects for its exit code. `deadlineMs`: 60 s. */
+  cli(args: readonly string[], deadlineMs?: number): Promise<CommandEnd>;
+  /** `mountaineer status --json`, parsed; rejects with the command's stderr when it failed. */
+  status(): Promise<StatusReport>;
+  shareStatus(name: string): Promise<ShareStatus>;
+  /** Resolves with the share's status once `holds` says so; rejects with the last one seen. */
+  untilShare(name: string, holds: (share: ShareStatus) => boolean, deadlineMs: number): Promise<ShareStatus>;
+  writeConfig(text: string): Promise<void>;
+  /** state.json, parsed. */
+  state(): Promise<unknown>;
+  /** The log file's records, oldest first. */
+  log(): Promise<readonly LogLine[]>;
+  /** `mountaineer monitor`, up when this resolves: it answers `status` itself. */
+  startMonitor(args?: readonly string[]): Promise<Monitor>;
+}
+
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** Disposal ends it by SIGTERM, and by SIGKILL when that takes longer than ten seconds. */
+export interface Monitor extends AsyncDisposable {
+  /** The daemon itself: neither the launcher nor `enter` leaves a process. */
+  readonly pid: number;
+  /** SIGTERM; resolves with how it ended. */
+  stop(): Promise<{ readonly code: number | null; readonly signal: string | null; readonly ms: number }>;
+  /** SIGKILL; resolves when the process is gone. */
+  kill9(): Promise<void>;
+  /** Everything it wrote to stderr. */
+  stderr(): Promise<string>;
+}
+
+export async function createTestHome({
+  home,
+  config,
+  enter = [],
+  env = {},
+}: TestHomeOptions): Promise<TestHome> {
+  await mkdir(home, { recursive: true });
+  const configFile = path.join(home, "config.toml");
+  if (config !== undefined) await writeFile(configFile, config);
+  const argv = (args: readonly string[]): [string, string[]] => {
+    const [file = MOUNTAINEER, ...rest] = [...enter, MOUNTAINEER, ...args];
+    return [file, rest];
+  };
+  const environment = { ...process.env, ...env, MOUNTAINEER_HOME: home, NO_COLOR: "1" };
+  let monitors = 0;
+
+  const self: TestHome = {
+    home,
+    configFile,
+    cli: (args, deadlineMs = 60_000) => runCommand(argv(args), environment, deadlineMs),
+    async status() {
+      const { code, stdout, stderr } = await self.cli(["status", "--json"]);
+      if (code !== 0) throw new Error(`status ended with ${code}: ${stderr}`);
+      return JSON.parse(stdout);
+    },
+    async shareStatus(name) {
+      const { shares } = await self.status();
+      const share = shares.find((each) => each.name === name);
+      if (share === undefined) throw new Error(`status knows no share ${name}: ${JSON.stringify(shares)}`);
+      return share;
+    },
+    async untilShare(name, holds, deadlineMs) {
+      const deadline = performance.now() + deadlineMs;
+      for (;;) {
+        const share = await self.shareStatus(name);
+        if (holds(share)) return share;
+        if (performance.now() > deadline) {
+          throw new Error(
+            `share ${name} did not come to that within ${deadlineMs} ms: ${JSON.stringify(share, null, 2)}`,
+          );
+        }
+      }
+    },
+    writeConfig: (text) => writeFile(configFile, text),
+    state: async () => JSON.parse(await readFile(path.join(home, "state.json"), "utf8")),
+    async log() {
+      const text = await readFile(path.join(home, "mountaineer.log"), "utf8");
+      return text
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line): LogLine => JSON.parse(line));
+    },
+    async startMonitor(args = []) {
+      const errorFile = path.join(home, `monitor-${monitors++}.stderr`);
+      const output = openSync(errorFile, "a");
+      const [file, rest] = argv(["monitor", ...args]);
+      const child = spawn(file, rest, { env: environment, stdio: ["ignore", output, output] });
+      const monitor = monitorOf(child, errorFile);
+      try {
+        await untilUp(self, child, monitor);
+        return monitor;
+      } catch (error) {
+        await monitor[Symbol.asyncDispose]();
+        throw error;
+      }
+    },
+  };
+  return self;
+}
+
+async function untilUp(home: TestHome, child: ChildProcess, monitor: Monitor): Promise<void> {
+  try {
+    await eventually(async () => {
+      if (child.exitCode !== null) return true;
+      const { code, stdout } = await home.cli(["status", "--json"]);
+      if (code !== 0) return false;
+      const report: StatusReport = JSON.parse(stdout);
+      return report.global.pid === child.pid;
+    }, 15_000);
+  } catch (error) {
+    throw new Error(`monitor did not come up; it said:\n${await monitor.stderr()}`, { cause: error });
+  }
+  if (child.exitCode !== null)
+    throw new Error(`monitor ended with ${child.exitCode}; it said:\n${await monitor.stderr()}`);
+}
+
+function monitorOf(child: ChildProcess, errorFile: string): Monitor {
+  const { pid } = child;
+  if (pid === undefined) throw new Error("monitor could not be started");
+  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+  const stop: Monitor["stop"] = async () => {
+    const startedAt = performance.now();
+    child.kill("SIGTERM");
+    const end = await ended;
+    return { ...end, ms: performance.now() - startedAt };
+  };
+  return {
+    pid,
+    stop,
+    async kill9() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+    stderr: () => readFile(errorFile, "utf8"),
+    async [Symbol.asyncDispose]() {
+      const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      await stop();
+      clearTimeout(late);
+    },
+  };
+}
+
+function runCommand(
+  [file, args]: [string, string[]],
+  env: NodeJS.ProcessEnv,
+  deadlineMs: number,
+): Promise<CommandEnd> {
+  const startedAt = performance.now();
+  const child = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    stderr += chunk;
+  });
+  const late = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => {
+      clearTimeout(late);
+      const ms = performance.now() - startedAt;
+      const resolveOnce = (): void => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+        resolve({ code, stdout, stderr, ms });
+      };
+      // What the command leaves running (rclone) must not hold its answer back by an inherited stdout.
+      const inherited = setTimeout(resolveOnce, 500);
+      child.once("close", () => {
+        clearTimeout(inherited);
+        resolveOnce();
+      });
+    });
+  });
+}
