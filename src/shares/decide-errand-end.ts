@@ -11,13 +11,34 @@ import {
   setMemory,
 } from "./draft.ts";
 import type { Errand } from "./episode.ts";
-import { outcome } from "./share-request.ts";
+import { outcome, type RequestOutcome } from "./share-request.ts";
+import type { MountSeen } from "./share-seen.ts";
 import type { RouteName } from "./share-spec.ts";
 
 const SPOKEN: Record<RouteName, string> = { tb: "Thunderbolt", fallback: "fallback" };
 
 export function spokenRoute(draft: Draft, route: RouteName): string {
   return `${SPOKEN[route]} (//${hostOf(draft, route)}/${draft.spec.shareName})`;
+}
+
+/** A mount that is not this errand's doing is there: it is adopted, and the rules go on from it. */
+export function finishFound(draft: Draft, errand: Errand, { found }: MountSeen): null {
+  const { failures, goal } = errand;
+  setEpisode(draft, {
+    errand: null,
+    // It may be what a failed mount left behind: without a pause that would be tried over and over.
+    ...(failures.length > 0 ? { mountBackoff: backOff(draft.episode.mountBackoff, draft.seen.atMs) } : {}),
+  });
+  if (draft.memory.held === "unmounted") setHeld(draft, null);
+  if (!errand.asked) return null;
+  const where = found.route === null ? `from ${found.source}` : `over ${spokenRoute(draft, found.route)}`;
+  if (goal !== null && goal !== found.route) {
+    draft.outcome = outcome("failed", [...failures, `found mounted ${where}`].join("; "));
+    return null;
+  }
+  if (goal !== null) setHeld(draft, goal === "fallback" ? "fallback" : null);
+  draft.outcome = outcome(errand.kind === "switch" ? "switched" : "mounted", `found mounted ${where}`);
+  return null;
 }
 
 /** Something is mounted over `route` now, by this errand. */
@@ -46,7 +67,7 @@ export function finishArrived(draft: Draft, errand: Errand, route: RouteName): v
     draft.outcome = outcome("failed", `${failed}; back over ${spokenRoute(draft, route)}`);
   } else {
     const result = errand.kind === "switch" ? "switched" : "mounted";
-    draft.outcome = outcome(result, `${result} over ${spokenRoute(draft, route)}`);
+    draft.outcome = outcome(result, `${result} over ${spokenRoute(draft, route)}`, cutOff(errand));
   }
 }
 
@@ -104,21 +125,25 @@ function pauseRecovery(draft: Draft): Backoff {
 export function finishUnmounted(draft: Draft, errand: Errand): null {
   setEpisode(draft, { errand: null });
   if (draft.request?.kind !== "unmount" || draft.request.hold) setHeld(draft, "unmounted");
+  clearPending(draft, "unmounted");
   clearError(draft, "unmounted");
   if (errand.asked) {
-    const { openFiles } = draft.seen;
-    draft.outcome = outcome("unmounted", "unmounted", {
-      holders: openFiles?.holders ?? [],
-      unsent: openFiles?.unsent ?? [],
-    });
+    draft.outcome = outcome("unmounted", "unmounted", cutOff(errand));
   }
   return null;
+}
+
+/** What going on by force has cost. */
+function cutOff({ mode, cost }: Errand): Pick<RequestOutcome, "holders" | "unsent"> {
+  if (mode === "plain" || cost === null) return { holders: [], unsent: [] };
+  return { holders: cost.holders, unsent: cost.unsent };
 }
 
 /** Every route of the plan failed: unmounted, and tried again with backoff. */
 export function finishExhausted(draft: Draft, errand: Errand): null {
   const reason = errand.failures.join("; ");
   setEpisode(draft, { errand: null, mountBackoff: backOff(draft.episode.mountBackoff, draft.seen.atMs) });
+  clearPending(draft, "unmounted");
   setError(draft, reason);
   if (errand.asked) draft.outcome = outcome("failed", reason);
   return null;
@@ -129,7 +154,11 @@ export function stopErrand(draft: Draft, reason: string, busy = false): null {
   const { errand } = draft.episode;
   setEpisode(draft, { errand: null });
   if (errand === null) return null;
-  if (errand.kind === "recovery" && busy) deferRecovery(draft, reason);
+  if (errand.kind === "recovery") {
+    if (busy) deferRecovery(draft, reason);
+    else setEpisode(draft, { tableReadWith: null, recoveryBackoff: pauseRecovery(draft) });
+    return null;
+  }
   if (errand.asked)
     draft.outcome = outcome(busy ? "busy" : "failed", reason, {
       holders: draft.seen.openFiles?.holders ?? [],

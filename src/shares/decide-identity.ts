@@ -30,6 +30,6 @@ function isOurDoing(last: StepSeen | null, id: string | null): boolean {
 
 function foldVanished(draft: Draft): void {
   const { lastStep } = draft.seen;
-  if (lastStep?.kind === "unmount" && lastStep.outcome.ok) return;
+  if (lastStep?.kind === "unmount") return;
   draft.transitions.push({ name: "share.vanished", from: draft.memory.activeInterface });
 }

@@ -1,7 +1,7 @@
 // Owns what to do with a share that is mounted: keep it, fail over, clean up a dead mount, or go back to Thunderbolt.
 
 import { NO_BACKOFF } from "../reconcile/route-health.ts";
-import { freshOpenFiles, routesFrom, startErrand } from "./decide-errand.ts";
+import { checkedOpenFiles, routesFrom, startErrand } from "./decide-errand.ts";
 import { judgeMount } from "./decide-mount-alive.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
@@ -88,19 +88,22 @@ export function decideUnknownRoute(draft: Draft, mount: MountSeen): Step | null 
   const reason = `no configured route explains ${mount.found.source}`;
   if (verdict.state === "dead")
     return startErrand(draft, { kind: "remount", reason, mode: "force", plan, goal: null });
-  const files = freshOpenFiles(draft);
-  if (files === null) return { kind: "check_open_files", mount: mount.found };
-  const busy = draft.seen.lastStep?.kind === "unmount" && !draft.seen.lastStep.outcome.ok;
-  if (files.state === "none" && !busy)
+  const { lastStep } = draft.seen;
+  const busy = lastStep?.kind === "unmount" && !lastStep.outcome.ok ? lastStep.outcome.text : null;
+  const files = checkedOpenFiles(draft);
+  if (files === null && busy === null) return { kind: "check_open_files", mount: mount.found };
+  if (files?.state === "none" && busy === null)
     return startErrand(draft, { kind: "remount", reason, mode: "plain", plan, goal: null });
+  const holders = files?.holders ?? [];
   draft.conditions.push({
     code: "waiting_for_close",
     severity: "info",
     title:
-      files.text ??
-      `Waiting until ${files.holders.length + files.unsent.length} open or unsent files are closed`,
+      busy ??
+      files?.text ??
+      `Waiting until ${holders.length + (files?.unsent.length ?? 0)} open or unsent files are closed`,
     hint: "Close them, or run `mountaineer switch --force` to cut them off.",
-    holders: files.holders,
+    holders,
   });
   return null;
 }

@@ -1,14 +1,14 @@
 // Owns the way back to Thunderbolt: the stability window, and the table of the two toggles and open files.
 import { stableFrom } from "../reconcile/route-health.ts";
-import { freshOpenFiles, startErrand } from "./decide-errand.ts";
+import { checkedOpenFiles, startErrand, whyNotMountable } from "./decide-errand.ts";
 import { deferRecovery } from "./decide-errand-end.ts";
 import { answers, type Draft, setEpisode } from "./draft.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** Called for a share mounted over fallback, alive, its host answering. Never recovers over open files. */
+/** Called for a share mounted over fallback, whose mount answers. Never recovers over open files. */
 export function decideRecovery(draft: Draft, mount: MountSeen): Step | null {
-  if (draft.memory.held !== null || !answers(draft, "tb")) return null;
+  if (draft.memory.held !== null || !answers(draft, "tb") || whyNotMountable(draft) !== null) return null;
   const stableAtMs = stableFrom(draft.episode.health.tb, draft.policy.stableMs);
   if (stableAtMs === null) return null;
   const dueAtMs = Math.max(stableAtMs, draft.episode.recoveryBackoff.notBeforeMs);
@@ -44,12 +44,17 @@ function readTable(draft: Draft, mount: MountSeen): Step | null {
     deferRecovery(draft, lsofRecheck ? "waiting for the next check of open files" : "a person switches");
     return null;
   }
-  const files = freshOpenFiles(draft);
+  const { lastStep } = draft.seen;
+  if (lastStep?.kind === "unmount" && !lastStep.outcome.ok) {
+    // EBUSY means open, whatever a check saw or would see now.
+    if (lastStep.outcome.reason === "busy") deferRecovery(draft, lastStep.outcome.text);
+    return null;
+  }
+  const files = checkedOpenFiles(draft);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
   setEpisode(draft, { tableReadWith: toggles(draft) });
   announceCheck(draft, files);
-  const unmountWasBusy = draft.seen.lastStep?.kind === "unmount" && !draft.seen.lastStep.outcome.ok;
-  if (files.state === "none" && !unmountWasBusy) {
+  if (files.state === "none") {
     return startErrand(draft, {
       kind: "recovery",
       reason: `Thunderbolt has answered for ${Math.round(draft.policy.stableMs / 1000)} s and nothing is open`,

@@ -1,6 +1,6 @@
 // Owns what a person asked: it is taken before the rules, held where the person said so, and always answered.
 import { NO_BACKOFF } from "../reconcile/route-health.ts";
-import { freshOpenFiles, looksDead, startErrand } from "./decide-errand.ts";
+import { checkedOpenFiles, looksDead, startErrand } from "./decide-errand.ts";
 import { spokenRoute } from "./decide-errand-end.ts";
 import { answers, type Draft, hostOf, setEpisode, setHeld } from "./draft.ts";
 import { outcome, type ShareRequest } from "./share-request.ts";
@@ -77,7 +77,7 @@ function chooseMode(
   request: UnmountRequest | SwitchRequest,
   waitForClose: boolean,
 ): "plain" | "force" | Step | null {
-  const files = freshOpenFiles(draft);
+  const files = checkedOpenFiles(draft);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
   const dead = isCutOff(draft, mount);
   const occupied = files.holders.length > 0 || files.unsent.length > 0;

@@ -8,6 +8,7 @@ import {
   UNKNOWN_HEALTH,
 } from "../reconcile/route-health.ts";
 import type { UnmountMode } from "./drivers/mount-driver.ts";
+import type { OpenFilesSeen } from "./share-seen.ts";
 import { ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec } from "./share-spec.ts";
 
 export type ErrandKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
@@ -24,6 +25,12 @@ export interface Errand {
   /** The route this errand is for; reached over another one, it has failed in part. */
   readonly goal: RouteName | null;
   readonly failures: readonly string[];
+  /** The one mount it may unmount; null when nothing was mounted. What others mount meanwhile is theirs. */
+  readonly mountId: string | null;
+  /** Who held files was looked up for it, however late the answer came. */
+  readonly checked: boolean;
+  /** What was open when its unmount was asked for. */
+  readonly cost: OpenFilesSeen | null;
   /** A person's errand: its end answers the request. */
   readonly asked: boolean;
 }

@@ -39,8 +39,8 @@ export function sourceOf(route: Pick<RouteSpec, "host" | "port">, shareName: str
 
 /** Servers compare share names without case; macOS spells them decomposed. */
 export function isShareNamed(source: SmbSource, shareName: string): boolean {
-  const wanted = folded(shareName);
-  return source.shareNames.some((name) => folded(name) === wanted);
+  const wanted = foldedShareName(shareName);
+  return source.shareNames.some((name) => foldedShareName(name) === wanted);
 }
 
 export function isSameHost(one: string, other: string): boolean {
@@ -66,7 +66,8 @@ function percentDecoded(text: string): string {
   }
 }
 
-function folded(name: string): string {
+/** Equal for names that a server takes for one share. */
+export function foldedShareName(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase();
 }
 
