@@ -1,5 +1,5 @@
 // Owns the way from a home to what a start needs of it: the place, the file that holds, and a checked snapshot.
-import { loadConfig } from "../config/load.ts";
+import { loadConfig, parseConfig } from "../config/load.ts";
 import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
@@ -8,7 +8,7 @@ import { writeStarter } from "../config/starter.ts";
 export interface OpenedHome {
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;
-  /** A commented starter was written, because there was no configuration. */
+  /** A commented starter was written, because there was no configuration; without one an empty one holds. */
   readonly starterWritten: boolean;
 }
 
@@ -26,7 +26,10 @@ export async function openHome(options: {
   const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
   const located = await locateConfig(place, configPath);
   const starterWritten = !located.exists && writesStarter && !(await writeStarter(located.path)).existed;
-  const loaded = await loadConfig(located.path, place);
+  const loaded =
+    located.exists || writesStarter
+      ? await loadConfig(located.path, place)
+      : await parseConfig(new Uint8Array(), located.path, place);
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   return { place, snapshot: loaded.snapshot, starterWritten };
 }
