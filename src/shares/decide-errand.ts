@@ -152,7 +152,7 @@ function foldMounted(draft: Draft, last: MountStepSeen): void {
   const { route } = last.step;
   const text = last.outcome.ok ? whyUseless(mount) : last.outcome.text;
   if (text === null && mount !== null) {
-    setEpisode(draft, { suspicion: null, deadLook: null });
+    setEpisode(draft, { suspicion: null, deadLook: null, mountedAtMs: draft.seen.atMs });
     if (errand === null) return;
     // "Already there" is success when it is the share over that route; over another it is what was found.
     if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
@@ -237,7 +237,7 @@ export function looksDead(draft: Draft): boolean {
   return mount.found.processGone || (mount.look.state === "answered" && isDeadErrno(mount.look.errno));
 }
 
-/** Routes to try for a mount meant for `first`: it, then the other. */
-export function routesFrom(first: RouteName): RouteName[] {
-  return first === "tb" ? ["tb", "fallback"] : ["fallback", "tb"];
+/** Routes to try for what was mounted over `route`: it, then the other; held to fallback, that first. */
+export function routesFrom({ memory }: Draft, route: RouteName): RouteName[] {
+  return route === "tb" && memory.held !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
 }

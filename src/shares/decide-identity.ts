@@ -1,4 +1,5 @@
 // Owns telling one mount from another: a mount that appeared by someone's doing, and one that vanished.
+import { foldYoungDeath } from "./decide-mount-alive.ts";
 import { clearPending, type Draft, setEpisode, setHeld, setMemory } from "./draft.ts";
 import type { StepSeen } from "./share-seen.ts";
 
@@ -7,8 +8,8 @@ export function foldMountIdentity(draft: Draft): void {
   const id = mount?.found.id ?? null;
   const before = draft.episode.mountId;
   if (id !== before) {
-    setEpisode(draft, { mountId: id, deadLook: null, suspicion: null });
-    if (mount === null) foldVanished(draft);
+    setEpisode(draft, { mountId: id, deadLook: null, pendingLook: null, suspicion: null });
+    if (mount === null) foldVanished(draft, before);
     else if (!isOurDoing(lastStep, id)) {
       draft.transitions.push({
         name: "share.adopted",
@@ -28,8 +29,8 @@ function isOurDoing(last: StepSeen | null, id: string | null): boolean {
   return last?.kind === "mount" && last.outcome.ok && last.outcome.mount.id === id && !last.outcome.adopted;
 }
 
-function foldVanished(draft: Draft): void {
-  const { lastStep } = draft.seen;
-  if (lastStep?.kind === "unmount") return;
+function foldVanished(draft: Draft, mountId: string | null): void {
+  if (draft.seen.lastStep?.kind === "unmount") return;
+  if (mountId !== null) foldYoungDeath(draft, mountId);
   draft.transitions.push({ name: "share.vanished", from: draft.memory.activeInterface });
 }

@@ -1,8 +1,11 @@
 // Owns whether a mount lives, from what looks at it found. No verdict that costs open files rests on one look.
-import { CONFIRM_AFTER_MS } from "../reconcile/route-health.ts";
-import { isDeadErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
+import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../reconcile/route-health.ts";
+import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
 import { type Draft, setEpisode } from "./draft.ts";
 import type { MountSeen } from "./share-seen.ts";
+
+/** A mount that lives this long does not count towards the backoff of those before it, ms. */
+const STEADY_MS = 10_000;
 
 export type MountVerdict =
   | { readonly state: "alive" }
@@ -22,6 +25,7 @@ export function judgeMount(draft: Draft, { found, look }: MountSeen): MountVerdi
     case "answered": {
       if (look.errno === "ENOTCONN") return { state: "dead", reason: "ENOTCONN" };
       if (isDeadErrno(look.errno)) return judgeFailed(draft, found.id, look.errno ?? "", look.startedAtMs);
+      if (isLocalErrno(look.errno)) return UNPROVEN;
       if (draft.episode.deadLook !== null) setEpisode(draft, { deadLook: null });
       if (look.errno !== null) {
         draft.conditions.push({
@@ -37,15 +41,20 @@ export function judgeMount(draft: Draft, { found, look }: MountSeen): MountVerdi
 }
 
 function judgePending(draft: Draft, startedAtMs: number): MountVerdict {
-  const waited = draft.seen.atMs - startedAtMs;
+  const { atMs } = draft.seen;
   const { mountHangMs } = draft.policy;
-  if (waited >= mountHangMs) return { state: "dead", reason: `no answer for ${mountHangMs / 1000} s` };
-  draft.wakes.push({ atMs: startedAtMs + mountHangMs, reason: "confirm" });
+  const before = draft.episode.pendingLook;
+  const seenAtMs = before?.startedAtMs === startedAtMs ? before.seenAtMs : atMs;
+  if (seenAtMs === atMs) setEpisode(draft, { pendingLook: { startedAtMs, seenAtMs } });
+  const waited = atMs - startedAtMs;
+  const deadAtMs = Math.max(startedAtMs + mountHangMs, seenAtMs + CONFIRM_AFTER_MS);
+  if (atMs >= deadAtMs) return { state: "dead", reason: `no answer for ${mountHangMs / 1000} s` };
+  draft.wakes.push({ atMs: deadAtMs, reason: "confirm" });
   if (waited >= SILENT_LOOK_MS) {
     draft.conditions.push({
       code: "mount_slow",
       severity: "warning",
-      title: `The mount has not answered for ${Math.floor(waited / 1000)} s`,
+      title: "The mount does not answer",
       hint: `It is taken for dead after ${mountHangMs / 1000} s (mount_hang_secs).`,
     });
   }
@@ -61,6 +70,29 @@ function judgeFailed(draft: Draft, mountId: string, errno: string, startedAtMs: 
   }
   const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
   if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
-  draft.wakes.push({ atMs: confirmAtMs, reason: "confirm" });
+  // The same look again: there is no newer one yet, and asking at once would ask without end.
+  const { atMs } = draft.seen;
+  const wakeAtMs = confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS;
+  draft.wakes.push({ atMs: wakeAtMs, reason: "confirm" });
   return UNPROVEN;
+}
+
+/** A mount that has shown itself steady ends the pauses. */
+export function settleBackoff(draft: Draft): void {
+  const { mountBackoff, mountedAtMs } = draft.episode;
+  if (mountBackoff.failures === 0) return;
+  if (mountedAtMs !== null && draft.seen.atMs - mountedAtMs < STEADY_MS) return;
+  setEpisode(draft, { mountBackoff: NO_BACKOFF });
+}
+
+/** The first mount that dies soon after it was made is replaced at once, those after it with growing pauses. */
+export function foldYoungDeath(draft: Draft, mountId: string): void {
+  const { diedYoung, mountedAtMs, mountBackoff } = draft.episode;
+  const { atMs } = draft.seen;
+  if (mountedAtMs === null || atMs - mountedAtMs >= STEADY_MS || diedYoung === mountId) return;
+  setEpisode(draft, {
+    diedYoung: mountId,
+    mountBackoff:
+      mountBackoff.failures === 0 ? { failures: 1, notBeforeMs: atMs } : backOff(mountBackoff, atMs),
+  });
 }

@@ -1,12 +1,11 @@
 // Owns what to do with a share that is mounted: keep it, fail over, clean up a dead mount, or go back to Thunderbolt.
 
-import { NO_BACKOFF } from "../reconcile/route-health.ts";
 import { checkedOpenFiles, routesFrom, startErrand } from "./decide-errand.ts";
-import { judgeMount } from "./decide-mount-alive.ts";
+import { foldYoungDeath, judgeMount, settleBackoff } from "./decide-mount-alive.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
 import { bestRoutes, whyNeither } from "./decide-unmounted.ts";
-import { answers, clearError, type Draft, hostOf, setEpisode, setError } from "./draft.ts";
+import { answers, clearError, type Draft, hostOf, setError } from "./draft.ts";
 import type { MountSeen } from "./share-seen.ts";
 import { otherRoute, type RouteName } from "./share-spec.ts";
 import type { Step } from "./step.ts";
@@ -14,9 +13,10 @@ import type { Step } from "./step.ts";
 export function decideMounted(draft: Draft, mount: MountSeen, route: RouteName): Step | null {
   const own = judgeOwnRoute(draft, route, mount);
   const verdict = judgeMount(draft, mount);
-  if (own === "waiting") return null;
+  // Held unmounted and mounted: someone else's, which came to light when a person had ours unmounted.
+  if (own === "waiting" || draft.memory.held === "unmounted") return null;
   if (own === "gone") return decideHostGone(draft, route);
-  if (verdict.state === "dead") return decideDead(draft, route, verdict.reason);
+  if (verdict.state === "dead") return decideDead(draft, mount, route, verdict.reason);
   if (own === "slow") {
     const { probe } = draft.seen.routes[route];
     draft.conditions.push({
@@ -25,11 +25,10 @@ export function decideMounted(draft: Draft, mount: MountSeen, route: RouteName):
       title: `${hostOf(draft, route)} does not answer probes (${probe.text}), but the mount does`,
       hint: "The mount stays while it answers.",
     });
-    return null;
   }
   if (verdict.state !== "alive") return null;
-  clearError(draft, "host and mount answer");
-  if (draft.episode.mountBackoff !== NO_BACKOFF) setEpisode(draft, { mountBackoff: NO_BACKOFF });
+  if (own === "answers") clearError(draft, "host and mount answer");
+  settleBackoff(draft);
   return route === "fallback" ? decideRecovery(draft, mount) : null;
 }
 
@@ -51,10 +50,12 @@ function decideHostGone(draft: Draft, route: RouteName): Step | null {
   });
 }
 
-function decideDead(draft: Draft, route: RouteName, why: string): Step | null {
+function decideDead(draft: Draft, { found }: MountSeen, route: RouteName, why: string): Step | null {
   const reason = `the mount is dead: ${why}`;
+  foldYoungDeath(draft, found.id);
   if (isBackingOff(draft)) return null;
-  return startErrand(draft, { kind: "remount", reason, mode: "force", plan: routesFrom(route), goal: null });
+  const plan = routesFrom(draft, route);
+  return startErrand(draft, { kind: "remount", reason, mode: "force", plan, goal: null });
 }
 
 /** An unmount that failed is not hammered. */

@@ -10,6 +10,8 @@ const GAP_INTERVALS = 3;
 /** How long a readdir over a silent host may take before it, too, says that the host is gone, ms. */
 export const SILENT_LOOK_MS = 1000;
 
+const LOCAL_ERRNOS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
+
 export function foldRoutes(draft: Draft): void {
   for (const route of ROUTE_NAMES) foldRoute(draft, route);
   const { tb } = draft.episode.health;
@@ -76,7 +78,8 @@ export function judgeOwnRoute(draft: Draft, route: RouteName, mount: MountSeen):
   return verdict.suspicion.certain ? "gone" : judgeSilence(draft, mount, verdict.suspicion.firstAtMs);
 }
 
-function judgeSilence(draft: Draft, { look }: MountSeen, sinceMs: number): OwnRoute {
+function judgeSilence(draft: Draft, { found, look }: MountSeen, sinceMs: number): OwnRoute {
+  if (found.processGone) return "gone";
   const { atMs: nowMs } = draft.seen;
   if (look.state === "pending") {
     const waited = nowMs - look.startedAtMs;
@@ -84,14 +87,22 @@ function judgeSilence(draft: Draft, { look }: MountSeen, sinceMs: number): OwnRo
     draft.wakes.push({ atMs: look.startedAtMs + SILENT_LOOK_MS, reason: "confirm" });
     return "waiting";
   }
-  if (look.state === "answered" && look.startedAtMs >= sinceMs)
+  if (look.state === "answered" && look.startedAtMs >= sinceMs && !isLocalErrno(look.errno))
     return isDeadErrno(look.errno) ? "gone" : "slow";
   const finishedAtMs = look.state === "answered" ? look.finishedAtMs : nowMs;
   draft.wakes.push({ atMs: Math.max(nowMs, finishedAtMs + draft.cacheMs), reason: "confirm" });
   return "waiting";
 }
 
-/** EACCES and EPERM come from a server that lives, or from the system's privacy; all else means no answer. */
+/**
+ * EACCES and EPERM come from a server that lives, or from the system's privacy, and a lack on this machine says
+ * nothing; all else means no answer.
+ */
 export function isDeadErrno(errno: string | null): boolean {
-  return errno !== null && errno !== "EACCES" && errno !== "EPERM";
+  return errno !== null && errno !== "EACCES" && errno !== "EPERM" && !isLocalErrno(errno);
+}
+
+/** This machine could not look; says nothing of the mount. */
+export function isLocalErrno(errno: string | null): boolean {
+  return errno !== null && LOCAL_ERRNOS.has(errno);
 }

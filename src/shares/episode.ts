@@ -47,7 +47,12 @@ export interface Episode {
     readonly errno: string;
     readonly startedAtMs: number;
   } | null;
+  /** A look seen to be without an answer: a late one alone could be this process's own standing still. */
+  readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly errand: Errand | null;
+  /** When the newest mount was made, monotonic ms, and the mount last counted for dying soon after. */
+  readonly mountedAtMs: number | null;
+  readonly diedYoung: string | null;
   /** After mounts that failed; any network or config event or a person's command resets it. */
   readonly mountBackoff: Backoff;
   /** After recoveries that were rolled back. */
@@ -71,7 +76,10 @@ export const NEW_EPISODE: Episode = {
   announced: { tb: null, fallback: null },
   suspicion: null,
   deadLook: null,
+  pendingLook: null,
   errand: null,
+  mountedAtMs: null,
+  diedYoung: null,
   mountBackoff: NO_BACKOFF,
   recoveryBackoff: NO_BACKOFF,
   tableReadWith: null,
