@@ -40,7 +40,7 @@ function takeAuto(draft: Draft): null {
 function takeUnmount(draft: Draft, request: UnmountRequest): Step | null {
   const { mount } = draft.seen;
   if (mount === null) {
-    setHeld(draft, "unmounted");
+    if (request.hold) setHeld(draft, "unmounted");
     draft.outcome = outcome("skipped", "already unmounted");
     return null;
   }
@@ -127,7 +127,10 @@ export function answerRequest(draft: Draft): void {
   const route = seen.mount?.found.route ?? null;
   if (seen.mount !== null && memory.lastError === null) {
     const where = route === null ? `from ${seen.mount.found.source}` : `over ${spokenRoute(draft, route)}`;
-    draft.outcome = outcome("skipped", `mounted ${where}`);
+    const pending = request.kind === "switch" && memory.tbRecoveryPending;
+    draft.outcome = pending
+      ? outcome("pending", `mounted ${where}; Thunderbolt is ready`)
+      : outcome("skipped", `mounted ${where}`);
     return;
   }
   const why = memory.lastError ?? missingVariable(draft) ?? "it could not be mounted";

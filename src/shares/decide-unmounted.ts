@@ -1,12 +1,16 @@
 // Owns what to do with a share that is not mounted: over Thunderbolt if it answers, else fallback, else wait.
 import { startErrand } from "./decide-errand.ts";
-import { answers, type Draft, hostOf, setError } from "./draft.ts";
+import { answers, clearError, type Draft, hostOf, setError } from "./draft.ts";
 import type { RouteName } from "./share-spec.ts";
 import type { Step } from "./step.ts";
 
 export function decideUnmounted(draft: Draft): Step | null {
   const { memory, seen, spec, episode } = draft;
-  if (memory.held === "unmounted" || draft.outcome?.result === "unmounted") return null;
+  if (memory.held === "unmounted") {
+    clearError(draft, "held unmounted");
+    return null;
+  }
+  if (draft.request?.kind === "unmount" && draft.outcome !== null) return null;
   if (spec.missingVariable !== null) return null;
   if (seen.taken !== null) {
     setError(draft, `${spec.mountPath} is taken by ${seen.taken.source}`);

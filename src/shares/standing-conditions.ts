@@ -61,11 +61,12 @@ export function standingConditions(draft: Draft): void {
       hint: seen.mount === null ? "They are kept here and sent by the next mount." : "They are being sent.",
     });
   }
-  if (episode.recoveryBackoff.failures > 0 && seen.mount?.found.route === "fallback") {
+  const tbAnswers = seen.routes.tb.probe.verdict === "answers";
+  if (episode.recoveryBackoff.failures > 0 && tbAnswers && seen.mount?.found.route === "fallback") {
     conditions.push({
       code: "recovery_failed",
       severity: "warning",
-      title: "Thunderbolt answers, but mounting over it failed",
+      title: "Thunderbolt answers, but going back to it failed",
       hint: "It is tried again with growing pauses; `mountaineer switch --to tb` tries now.",
     });
   }
