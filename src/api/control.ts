@@ -35,6 +35,8 @@ export interface InProcessOptions {
   readonly intent: "look" | "change";
   /** Kept with the lock, for whoever waits for it. */
   readonly command: string;
+  /** Gives up waiting for the lock. */
+  readonly signal: AbortSignal;
 }
 
 /** `daemon/in-process-control.ts` provides it as `openInProcess`. */

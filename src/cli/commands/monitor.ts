@@ -1,0 +1,39 @@
+// Owns `mountaineer monitor`: the daemon in the foreground.
+import { Option } from "commander";
+import type { CommandDefinition } from "../command.ts";
+import { parseInterval, readFlag } from "../options.ts";
+import { runMonitorCommand } from "../run-monitor.ts";
+
+export const monitorCommand: CommandDefinition = {
+  name: "monitor",
+  summary: "keep the shares mounted over the best route, until stopped",
+  description:
+    "Runs the daemon in the foreground, one for each home. Ctrl-C or SIGTERM stop it in order and leave the mounts " +
+    "as they are; a second one stops it at once. Creates a commented starter configuration when there is none.",
+  examples: [
+    { command: "mountaineer monitor", does: "run with the configuration in ~/.mountaineer" },
+    { command: "mountaineer monitor --interval 0.5", does: "look twice a second, whatever the file says" },
+    { command: "mountaineer monitor --unmount-on-exit", does: "leave nothing mounted behind" },
+  ],
+  exits: {},
+  addOptions(command) {
+    command
+      .addOption(
+        new Option(
+          "--interval <seconds>",
+          "how often to look; beats check_interval_secs until restart",
+        ).argParser(parseInterval),
+      )
+      .option(
+        "--unmount-on-exit",
+        "unmount the shares when stopping; waits for unsent writes within its deadline",
+      );
+  },
+  run(context, options) {
+    const { interval } = options;
+    return runMonitorCommand(context, {
+      intervalMs: typeof interval === "number" ? interval : null,
+      unmountOnExit: readFlag(options, "unmountOnExit"),
+    });
+  },
+};

@@ -1,0 +1,22 @@
+// Owns `mountaineer mount`.
+import type { CommandDefinition } from "../command.ts";
+import { addJsonOption, addShareOptions } from "../options.ts";
+import { runSteps, STEP_EXITS } from "../step-command.ts";
+
+export const mountCommand: CommandDefinition = {
+  name: "mount",
+  summary: "mount shares over the best route that answers",
+  description:
+    "A share that is mounted already is skipped. Ends what `unmount` holds: the daemon keeps it mounted again.",
+  examples: [
+    { command: "mountaineer mount", does: "mount all shares" },
+    { command: "mountaineer mount --share CORE", does: "mount one" },
+  ],
+  exits: STEP_EXITS,
+  addOptions(command) {
+    addShareOptions(command);
+    addJsonOption(command);
+  },
+  run: (context, options) =>
+    runSteps(context, options, "mount", (control, selection, signal) => control.mount(selection, signal)),
+};

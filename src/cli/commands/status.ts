@@ -1,0 +1,31 @@
+// Owns `mountaineer status`.
+import type { CommandDefinition } from "../command.ts";
+import { addJsonOption, readFlag } from "../options.ts";
+
+export const statusCommand: CommandDefinition = {
+  name: "status",
+  summary: "show every share, its routes and what is wrong",
+  description: "Looks, and changes nothing. Asks the running daemon; without one, looks for itself.",
+  examples: [
+    { command: "mountaineer status", does: "see how things are" },
+    {
+      command: `mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'`,
+      does: "name the shares that are not usable",
+    },
+  ],
+  exits: { 0: "it could answer, however things are" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { withControl } = await import("../control-session.ts");
+    const report = await withControl(context, { intent: "look", command: "status" }, (control) =>
+      control.status(context.signal),
+    );
+    if (readFlag(options, "json")) {
+      context.print(`${JSON.stringify(report, null, 2)}\n`);
+    } else {
+      const { renderStatus } = await import("../status-view.ts");
+      context.print(renderStatus(report, { ...context.stdoutLook, now: Date.now() }));
+    }
+    return 0;
+  },
+};

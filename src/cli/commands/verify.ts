@@ -1,0 +1,29 @@
+// Owns `mountaineer verify`.
+import type { CommandDefinition } from "../command.ts";
+import { addJsonOption, addShareOptions, readFlag, readSelection } from "../options.ts";
+
+export const verifyCommand: CommandDefinition = {
+  name: "verify",
+  summary: "look at everything afresh and say what is wrong",
+  description:
+    "Probes every host and reads every mount now, rather than telling what was last seen. Changes nothing.",
+  examples: [
+    { command: "mountaineer verify", does: "check all shares" },
+    { command: "mountaineer verify --share CORE --json", does: "check one, for a script" },
+  ],
+  exits: { 1: "something is wrong" },
+  addOptions(command) {
+    addShareOptions(command);
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { withControl } = await import("../control-session.ts");
+    const { FAILED_EXIT, renderVerify } = await import("../results-view.ts");
+    const report = await withControl(context, { intent: "look", command: "verify" }, (control) =>
+      control.verify(readSelection(options), context.signal),
+    );
+    const json = readFlag(options, "json");
+    context.print(json ? `${JSON.stringify(report, null, 2)}\n` : renderVerify(report, context.stdoutLook));
+    return report.ok ? 0 : FAILED_EXIT;
+  },
+};

@@ -1,0 +1,109 @@
+// Owns whom a command asks: the daemon that runs for this home, one that is just starting, or the engine in process.
+import { realpath } from "node:fs/promises";
+import { connectToDaemon, type DaemonClient, type RemoteControl } from "../api/client.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
+import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { readLockHolder } from "../runtime/home-lock.ts";
+import type { CommandContext } from "./command.ts";
+
+/** How long a changing command waits for the socket of a daemon that holds the lock already. */
+const STARTING_DEADLINE_MS = 10_000;
+const BETWEEN_LOOKS_MS = 50;
+
+export interface Ask {
+  /** "look" takes no lock and changes nothing; "change" waits its turn. */
+  readonly intent: "look" | "change";
+  /** The command's name, for whoever waits for its lock. */
+  readonly command: string;
+}
+
+/**
+ * Runs `use` with the control that answers for this home. Rejects with what `use` rejects with, `daemon_unreachable`
+ * when a daemon has the lock and never serves, `usage` when it runs with another configuration than `--config`
+ * names, and what the engine in process rejects with.
+ */
+export async function withControl<T>(
+  context: CommandContext,
+  ask: Ask,
+  use: (control: RemoteControl) => Promise<T>,
+  clock: Clock = systemClock,
+): Promise<T> {
+  const deadline = clock.monotonicMs() + STARTING_DEADLINE_MS;
+  for (;;) {
+    const daemon = await connectToDaemon(context.home, { clock });
+    if (daemon !== null) {
+      if (context.configPath !== null) await requireSameConfig(daemon, context.configPath, context.signal);
+      return use(daemon);
+    }
+    const monitor = ask.intent === "change" ? await startingMonitor(context.home) : null;
+    if (monitor === null) {
+      const outcome = await tryInProcess(context, ask, use);
+      if (outcome.kind === "done") return outcome.value;
+      if (clock.monotonicMs() >= deadline) throw outcome.error;
+    } else if (clock.monotonicMs() >= deadline) {
+      const message = `mountaineer monitor (pid ${monitor.pid}) holds this home, and does not serve`;
+      throw new MountaineerError("daemon_unreachable", message, {
+        hint: `see what it says; it can be ended with: kill ${monitor.pid}`,
+        retry: "later",
+      });
+    }
+    await clock.sleep(BETWEEN_LOOKS_MS, context.signal);
+  }
+}
+
+async function startingMonitor(home: string): Promise<{ pid: number } | null> {
+  const holder = await readLockHolder(home);
+  return holder !== null && holder.command === "monitor" ? holder : null;
+}
+
+type Outcome<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
+
+async function tryInProcess<T>(
+  context: CommandContext,
+  ask: Ask,
+  use: (control: RemoteControl) => Promise<T>,
+): Promise<Outcome<T>> {
+  const { openEngine } = await import("./in-process.ts");
+  let engine: Awaited<ReturnType<typeof openEngine>>;
+  try {
+    engine = await openEngine({
+      home: context.home,
+      configPath: context.configPath,
+      signal: context.signal,
+      ...ask,
+    });
+  } catch (error) {
+    // A monitor that took the lock between the look and the try is a daemon like any other.
+    if (error instanceof MountaineerError && error.code === "already_running") {
+      return { kind: "monitor_came_first", error };
+    }
+    throw error;
+  }
+  try {
+    return { kind: "done", value: await use(engine) };
+  } finally {
+    await engine[Symbol.asyncDispose]();
+  }
+}
+
+async function requireSameConfig(
+  daemon: DaemonClient,
+  configPath: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { global } = await daemon.status(signal);
+  if ((await resolved(global.config_path)) === (await resolved(configPath))) return;
+  throw new MountaineerError("usage", `the running daemon uses ${global.config_path}, not ${configPath}`, {
+    hint: "leave --config away, or stop the daemon first",
+  });
+}
+
+/** Two names of one file are one configuration. */
+async function resolved(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return path;
+  }
+}

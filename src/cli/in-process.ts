@@ -1,0 +1,19 @@
+// Owns the engine run once inside the command, when no daemon runs: the only way, with commands/monitor.ts, from
+// the command line to the daemon's code.
+import type { RemoteControl } from "../api/client.ts";
+import type { InProcessOptions } from "../api/control.ts";
+
+/** Rejects with what a start can reject with: `config_…`, `lock_held`, `already_running`, `state_newer`, `home_unwritable`. */
+export async function openEngine(options: InProcessOptions): Promise<RemoteControl & AsyncDisposable> {
+  const { openInProcess } = await import("../daemon/in-process-control.ts");
+  const control = await openInProcess(options);
+  return {
+    status: async () => control.status(),
+    verify: (selection, signal) => control.verify(selection, signal),
+    reconcile: (selection, signal) => control.reconcile(selection, signal),
+    mount: (selection, signal) => control.mount(selection, signal),
+    unmount: (selection, request, signal) => control.unmount(selection, request, signal),
+    switchRoute: (selection, request, signal) => control.switchRoute(selection, request, signal),
+    [Symbol.asyncDispose]: () => control[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,13 @@
+// Owns the way from the command line into the daemon; with in-process.ts the only one. Loads it when it is run.
+import type { CommandContext } from "./command.ts";
+import type { MonitorArguments } from "./monitor-arguments.ts";
+
+/** Resolves with the exit code when the daemon has stopped; rejects with what keeps it from starting. */
+export async function runMonitorCommand(
+  { home, configPath, signal, forceSignal }: CommandContext,
+  { intervalMs, unmountOnExit }: Omit<MonitorArguments, "config">,
+): Promise<number> {
+  const { runMonitor } = await import("../daemon/monitor.ts");
+  await runMonitor({ home, configPath, intervalMs, unmountOnExit, signal, forceSignal });
+  return 0;
+}

@@ -1,0 +1,110 @@
+// Owns the process around a command: signals, streams that close early, what nobody caught, and the exit code.
+import { resolve } from "node:path";
+import { findPlace } from "../config/locate.ts";
+import { expandPath } from "../config/paths.ts";
+import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import type { CommandContext } from "./command.ts";
+import { exitCodeOfError, failureText } from "./failure.ts";
+import { lookOf } from "./look.ts";
+import { readMonitorArguments } from "./monitor-arguments.ts";
+
+const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
+/** How long a command may take to end after a second signal. */
+const FORCED_END_MS = 300;
+const FLUSH_DEADLINE_MS = 1_000;
+
+/** Runs the command line and ends the process with its exit code. */
+export async function run(args: readonly string[]): Promise<void> {
+  const stop = new AbortController();
+  const force = new AbortController();
+  let stoppedBy: keyof typeof SIGNAL_EXITS | null = null;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (stoppedBy === null) {
+        stoppedBy = signal;
+        stop.abort(new MountaineerError("aborted", `stopped by ${signal}`));
+      } else if (!force.signal.aborted) {
+        force.abort(new MountaineerError("aborted", `stopped by a second ${signal}`));
+        setTimeout(() => process.exit(SIGNAL_EXITS[signal]), FORCED_END_MS).unref();
+      }
+    });
+  }
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error) => {
+      // Whoever reads may have read enough (`| head -1`); that is no failure, and no reason for a daemon to end.
+      if (systemErrorCode(error) === "EPIPE" || stream === process.stderr) return;
+      fail(new Error(`stdout cannot be written: ${error.message}`), 1);
+    });
+  }
+  process.on("uncaughtException", (error) => fail(error, exitCodeOfError(error)));
+  process.on("unhandledRejection", (error) => fail(error, exitCodeOfError(error)));
+
+  let exitCode: number;
+  try {
+    exitCode = await act(args, (configFile) => makeContext(configFile, stop.signal, force.signal));
+    if (force.signal.aborted && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];
+  } catch (error) {
+    const cancelled = error instanceof MountaineerError && error.code === "aborted" && stoppedBy !== null;
+    exitCode = cancelled && stoppedBy !== null ? SIGNAL_EXITS[stoppedBy] : exitCodeOfError(error);
+    complain(error);
+  }
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  // What a command leaves running (a prober that waits on a dead mount, say) must not keep the process.
+  process.exit(exitCode);
+}
+
+async function act(
+  args: readonly string[],
+  contextFor: (configFile: string | null) => CommandContext,
+): Promise<number> {
+  const monitor = readMonitorArguments(args);
+  if (monitor !== null) {
+    const { runMonitorCommand } = await import("./run-monitor.ts");
+    return runMonitorCommand(contextFor(monitor.config), monitor);
+  }
+  const { parseAndRun } = await import("./program.ts");
+  return parseAndRun(args, {
+    makeContext: contextFor,
+    print: (text) => void process.stdout.write(text),
+    complain: (text) => void process.stderr.write(text),
+  });
+}
+
+function makeContext(
+  configFile: string | null,
+  signal: AbortSignal,
+  forceSignal: AbortSignal,
+): CommandContext {
+  const place = findPlace(process.env);
+  return {
+    home: place.home,
+    configPath: configFile === null ? null : resolve(expandPath(configFile, place.userHome)),
+    stdoutLook: lookOf(process.stdout, process.env),
+    signal,
+    forceSignal,
+    print: (text) => void process.stdout.write(text),
+    note: (line) => void process.stderr.write(`mountaineer: ${line}\n`),
+  };
+}
+
+function complain(error: unknown): void {
+  const { MOUNTAINEER_DEBUG, MOUNTAINEER_LOG } = process.env;
+  const debug = Boolean(MOUNTAINEER_DEBUG) || MOUNTAINEER_LOG === "debug";
+  process.stderr.write(failureText(error, { look: lookOf(process.stderr, process.env), debug }));
+}
+
+function fail(error: unknown, exitCode: number): void {
+  complain(error);
+  process.exit(exitCode);
+}
+
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.writableLength === 0 || stream.destroyed) {
+      resolve();
+      return;
+    }
+    setTimeout(resolve, FLUSH_DEADLINE_MS).unref();
+    stream.write("", () => resolve());
+  });
+}

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { exitCodeOfError, failureText } from "../../src/cli/failure.ts";
+import { ERROR_CODES, MountaineerError } from "../../src/runtime/errors.ts";
+
+const look = { width: 80, color: false, unicode: false };
+
+test("a failure is one line, and a hint if there is one", () => {
+  const error = new MountaineerError("lock_held", "somebody changes this home", { hint: "wait\x1b" });
+  assert.equal(
+    failureText(error, { look, debug: false }),
+    "mountaineer: somebody changes this home\n  hint: wait\\x1b\n",
+  );
+  assert.equal(
+    failureText(new MountaineerError("internal", "x"), { look, debug: false }),
+    "mountaineer: x\n",
+  );
+});
+
+test("a message of several lines, such as a config's mistakes, keeps them", () => {
+  const error = new MountaineerError("config_invalid", "2 mistakes\n/c.toml:1:2 a\n/c.toml:3:4 b");
+  assert.equal(
+    failureText(error, { look, debug: false }),
+    "mountaineer: 2 mistakes\n  /c.toml:1:2 a\n  /c.toml:3:4 b\n",
+  );
+});
+
+test("what is no error of ours is a mistake in Mountaineer, with its stack only when debugging", () => {
+  const error = new TypeError("x is undefined", { cause: new Error("deeper") });
+  const text = failureText(error, { look, debug: false });
+  assert.match(text, /^mountaineer: internal error: x is undefined\n {2}hint: .*MOUNTAINEER_DEBUG=1.*\n$/);
+  const debugged = failureText(error, { look, debug: true });
+  assert.match(debugged, /TypeError: x is undefined\n {6}at /);
+  assert.match(debugged, /Error: deeper\n/);
+  assert.match(failureText("thrown text", { look, debug: true }), /internal error: thrown text/);
+});
+
+test("pin: each error code's exit code", () => {
+  const exits = Object.fromEntries(
+    Object.keys(ERROR_CODES).map((code) => [
+      code,
+      exitCodeOfError(new MountaineerError(code as keyof typeof ERROR_CODES, "")),
+    ]),
+  );
+  const frozen = {
+    usage: 2,
+    config_invalid: 3,
+    config_unreadable: 3,
+    config_ambiguous: 3,
+    already_running: 4,
+    lock_held: 4,
+    state_newer: 5,
+    home_unwritable: 6,
+    share_unknown: 2,
+    share_busy: 7,
+    mount_failed: 1,
+    unmount_failed: 1,
+    route_unreachable: 1,
+    path_taken: 1,
+    driver_unavailable: 1,
+    permission_denied: 1,
+    timed_out: 1,
+    aborted: 130,
+    daemon_unreachable: 8,
+    protocol: 1,
+    internal: 70,
+  };
+  assert.deepEqual({ ...exits, ...frozen }, exits);
+  assert.equal(exitCodeOfError(new TypeError("x")), 70);
+});
