@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { networkInterfaces } from "node:os";
+import test from "node:test";
+import {
+  createInterfaceReader,
+  findWayOut,
+  readInterfaces,
+  snapshotOf,
+} from "../../src/network/interfaces.ts";
+import { type IpAddress, parseIp } from "../../src/network/ip-address.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+
+function entry(cidr: string): { address: string; netmask: string; cidr: string } {
+  return { address: cidr.split("/")[0] ?? "", netmask: "", cidr };
+}
+
+function ip(text: string): IpAddress {
+  return parseIp(text) ?? assert.fail(text);
+}
+
+const snapshot = snapshotOf(
+  {
+    lo: [entry("127.0.0.1/8"), entry("::1/128")],
+    tb0: [entry("10.99.1.2/24"), entry("fe80::1:1/64")],
+    eth0: [entry("10.99.2.2/24"), entry("10.0.0.5/8"), entry("fd00::2/64"), entry("fe80::2:2/64")],
+    wlan0: [entry("10.99.2.3/24")],
+    wg0: [entry("10.200.0.9/32")],
+  },
+  0,
+);
+
+test("A2 the probe leaves from the interface whose subnet holds the host; the longest prefix wins", () => {
+  assert.deepEqual(findWayOut(snapshot, ip("10.99.1.1"), null), {
+    kind: "on_link",
+    interfaceName: "tb0",
+    localAddress: "10.99.1.2",
+    address: "10.99.1.1",
+  });
+  const wide = findWayOut(snapshot, ip("10.50.0.1"), null);
+  assert.equal(wide.kind === "on_link" && wide.localAddress, "10.0.0.5");
+  const six = findWayOut(snapshot, ip("fd00::77"), null);
+  assert.equal(six.kind === "on_link" && six.localAddress, "fd00::2");
+});
+
+test("A2 a host of 127.0.0.0/8 is on the loopback interface", () => {
+  assert.deepEqual(findWayOut(snapshot, ip("127.0.0.2"), null), {
+    kind: "on_link",
+    interfaceName: "lo",
+    localAddress: "127.0.0.1",
+    address: "127.0.0.2",
+  });
+});
+
+test("two interfaces in one subnet: the system chooses, as it will for the mount", () => {
+  assert.deepEqual(findWayOut(snapshot, ip("10.99.2.1"), null), {
+    kind: "on_link",
+    interfaceName: null,
+    localAddress: null,
+    address: "10.99.2.1",
+  });
+  const chosen = findWayOut(snapshot, ip("10.99.2.1"), "wlan0");
+  assert.equal(chosen.kind === "on_link" && chosen.localAddress, "10.99.2.3");
+});
+
+test("A2 a configured interface is the one or none", () => {
+  assert.deepEqual(findWayOut(snapshot, ip("10.99.1.1"), "tb1"), { kind: "absent", interfaceName: "tb1" });
+  assert.deepEqual(findWayOut(snapshot, ip("192.168.7.7"), "tb0"), {
+    kind: "configured",
+    interfaceName: "tb0",
+    localAddress: "10.99.1.2",
+    address: "192.168.7.7",
+  });
+  const without = findWayOut(snapshot, ip("2001:db8::1"), "tb0");
+  assert.equal(
+    without.kind === "configured" && without.localAddress,
+    null,
+    "a link-local one cannot leave the link",
+  );
+});
+
+test("a link-local IPv6 host needs its interface: by zone, by configuration, or by there being one", () => {
+  for (const way of [
+    findWayOut(snapshot, ip("fe80::9%tb0"), null),
+    findWayOut(snapshot, ip("fe80::9"), "tb0"),
+  ]) {
+    assert.deepEqual(way, {
+      kind: "on_link",
+      interfaceName: "tb0",
+      localAddress: "fe80::1:1%tb0",
+      address: "fe80::9%tb0",
+    });
+  }
+  const open = findWayOut(snapshot, ip("fe80::9"), null);
+  assert.equal(open.kind === "on_link" && open.address, "fe80::9", "two interfaces could be meant");
+  assert.deepEqual(findWayOut(snapshot, ip("fe80::9%tb9"), null), { kind: "absent", interfaceName: "tb9" });
+  const one = snapshotOf({ tb0: [entry("fe80::1:1/64")] }, 0);
+  assert.equal(findWayOut(one, ip("fe80::9"), null).kind, "on_link");
+});
+
+test("a host that no subnet holds is routed", () => {
+  assert.deepEqual(findWayOut(snapshot, ip("192.168.1.1"), null), { kind: "routed", address: "192.168.1.1" });
+  assert.equal(findWayOut(snapshot, ip("10.200.0.1"), "wg0").kind, "configured");
+});
+
+test("entries that cannot be understood are left out", () => {
+  const odd = snapshotOf(
+    {
+      x: [
+        { address: "what", netmask: "", cidr: null },
+        { address: "10.0.0.1", netmask: "", cidr: "10.0.0.1/99" },
+      ],
+      y: undefined,
+    },
+    5,
+  );
+  assert.deepEqual(odd.addresses, []);
+  assert.equal(odd.takenAtMs, 5);
+});
+
+test("the machine's own interfaces are read", () => {
+  const own = readInterfaces(1);
+  assert.deepEqual([...own.names], Object.keys(networkInterfaces()));
+  assert.ok(own.addresses.some(({ text }) => text === "127.0.0.1"));
+});
+
+test("A2 one snapshot serves all who ask for nothing newer, until the network changes", async () => {
+  const clock = createManualClock();
+  const reader = createInterfaceReader(clock);
+  const first = reader.snapshot(clock.monotonicMs());
+  assert.equal(reader.snapshot(first.takenAtMs), first);
+  await clock.advance(10);
+  assert.equal(reader.snapshot(first.takenAtMs), first);
+  const second = reader.snapshot(clock.monotonicMs());
+  assert.notEqual(second, first);
+  reader.networkChanged();
+  assert.notEqual(reader.snapshot(0), second);
+});

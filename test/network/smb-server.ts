@@ -1,0 +1,88 @@
+// Owns a real smbd on loopback for probes: a temporary configuration, a free port, gone after the test.
+import { spawn } from "node:child_process";
+import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { eventually } from "../support/eventually.ts";
+
+const SMBD = "/usr/sbin/smbd";
+
+/** null where smbd is there, else what is missing. */
+export async function smbdUnavailable(): Promise<string | null> {
+  return access(SMBD).then(
+    () => null,
+    () => `${SMBD} is not installed`,
+  );
+}
+
+/** Starts smbd on 127.0.0.1 with the given lines added to `[global]`; resolves with its port once it takes connections. */
+export async function startSmbServer(t: TestContext, globalLines: readonly string[] = []): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), "mountaineer-smbd-"));
+  const port = await freePort();
+  for (const name of ["private", "lock", "state", "cache", "pid", "rpc"]) {
+    await mkdir(join(folder, name), { mode: 0o755 });
+  }
+  const configuration = join(folder, "smb.conf");
+  await writeFile(
+    configuration,
+    [
+      "[global]",
+      `smb ports = ${port}`,
+      "interfaces = lo",
+      "bind interfaces only = yes",
+      `private dir = ${folder}/private`,
+      `lock directory = ${folder}/lock`,
+      `state directory = ${folder}/state`,
+      `cache directory = ${folder}/cache`,
+      `pid directory = ${folder}/pid`,
+      `ncalrpc dir = ${folder}/rpc`,
+      `log file = ${folder}/log`,
+      "server role = standalone server",
+      "disable spoolss = yes",
+      "load printers = no",
+      ...globalLines,
+      "",
+    ].join("\n"),
+  );
+  // In a process group of its own: an smbd that ends sends SIGTERM to the whole group it is in.
+  const server = spawn(SMBD, ["-F", "--no-process-group", "-s", configuration], {
+    stdio: "ignore",
+    detached: true,
+  });
+  const exited = new Promise((resolve) => server.once("exit", resolve));
+  t.after(async () => {
+    endGroup(server.pid);
+    await exited;
+    // Its children may still be writing for a moment.
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
+  });
+  await eventually(() => takesConnections(port), 10_000);
+  return port;
+}
+
+function endGroup(pid: number | undefined): void {
+  if (pid !== undefined) process.kill(-pid, "SIGKILL");
+}
+
+/** A port of 127.0.0.1 that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+function takesConnections(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,72 @@
+// Owns small TCP peers on loopback that misbehave in one way each.
+import { createServer, type Server, type Socket } from "node:net";
+import type { TestContext } from "node:test";
+
+export interface TcpPeer {
+  readonly port: number;
+  /** Connections taken so far. */
+  readonly connections: number;
+  /** Connections that are open now. */
+  readonly open: number;
+  /** Where each connection came from. */
+  readonly from: readonly string[];
+}
+
+/** Listens on `address`; `treat` gets each connection. Ended with all its connections after the test. */
+export async function startPeer(
+  t: TestContext,
+  treat: (socket: Socket) => void,
+  address = "127.0.0.1",
+  port = 0,
+): Promise<TcpPeer> {
+  const sockets = new Set<Socket>();
+  const from: string[] = [];
+  const server: Server = createServer((socket) => {
+    from.push(socket.remoteAddress ?? "");
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => sockets.delete(socket));
+    treat(socket);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, address, resolve);
+  });
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const bound = server.address();
+  if (bound === null || typeof bound === "string") throw new Error("no port");
+  return {
+    port: bound.port,
+    from,
+    get connections() {
+      return from.length;
+    },
+    get open() {
+      return sockets.size;
+    },
+  };
+}
+
+/** Reads and never answers. */
+export function staySilent(socket: Socket): void {
+  socket.resume();
+}
+
+/** Answers any question as an SMB 3.1.1 server does NEGOTIATE. */
+export function answerNegotiate(socket: Socket): void {
+  socket.once("data", () => socket.write(NEGOTIATE_ANSWER));
+}
+
+export const NEGOTIATE_ANSWER = ((): Buffer => {
+  const packet = Buffer.alloc(4 + 129);
+  packet.writeUInt32BE(129, 0);
+  packet.write("\xfeSMB", 4, "latin1");
+  packet.writeUInt16LE(64, 8);
+  packet.writeUInt32LE(1, 20);
+  packet.writeUInt16LE(65, 68);
+  packet.writeUInt16LE(0x0311, 72);
+  return packet;
+})();
