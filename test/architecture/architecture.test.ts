@@ -1,0 +1,270 @@
+// The sources keep to the rules, and the rules find what breaks them.
+import assert from "node:assert/strict";
+import { glob, readFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, test } from "node:test";
+import { FOLDERS, LIBRARIES, PLATFORM_READERS } from "./folder-rules.ts";
+import { scanSource } from "./source-scan.ts";
+import { violations } from "./violations.ts";
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+
+async function sources(): Promise<Map<string, string>> {
+  const tree = new Map<string, string>();
+  for await (const file of glob("src/**/*.{ts,tsx}", { cwd: ROOT })) {
+    tree.set(file, await readFile(path.join(ROOT, file), "utf8"));
+  }
+  return tree;
+}
+
+function broken(files: Record<string, string>): string[] {
+  return violations(new Map(Object.entries(files)));
+}
+
+describe("the sources", () => {
+  test("keep to every rule", async () => {
+    assert.deepEqual(violations(await sources()), []);
+  });
+
+  test("are more than a handful, so that the test looks at something", async () => {
+    assert.ok((await sources()).size > 30);
+  });
+
+  test("hold the files that the tables name", async () => {
+    const tree = await sources();
+    const absent = Object.keys(PLATFORM_READERS).filter((file) => !tree.has(file));
+    assert.deepEqual(absent, [], "an exception for a file that is gone is a trap for the next of that name");
+  });
+
+  test("use every library that package.json installs for running, and no other", async () => {
+    const manifest = JSON.parse(await readFile(path.join(ROOT, "package.json"), "utf8"));
+    const installed = Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }).sort();
+    assert.deepEqual(Object.keys(LIBRARIES).sort(), installed);
+  });
+});
+
+describe("the table of folders", () => {
+  test("has no circle, so that each folder can be read on what is below it", () => {
+    const seen = new Set<string>();
+    const visit = (folder: string, trail: readonly string[]): void => {
+      assert.ok(!trail.includes(folder), `${[...trail, folder].join(" → ")}`);
+      if (seen.has(folder)) return;
+      for (const next of FOLDERS[folder]?.knows ?? []) visit(next, [...trail, folder]);
+      seen.add(folder);
+    };
+    for (const folder of Object.keys(FOLDERS)) visit(folder, []);
+  });
+
+  test("keeps shares and gateway apart", () => {
+    assert.ok(!FOLDERS["shares"]?.knows.includes("gateway"));
+    assert.ok(!FOLDERS["gateway"]?.knows.includes("shares"));
+  });
+});
+
+describe("the rules find", () => {
+  const cases: { name: string; files: Record<string, string>; expected: RegExp }[] = [
+    {
+      name: "an arrow that is not in the table, with the reason",
+      files: { "src/shares/a.ts": 'import { x } from "../gateway/b.ts";', "src/gateway/b.ts": "" },
+      expected: /^src\/shares\/a\.ts:1: shares imports gateway .* because shares run alone/,
+    },
+    {
+      name: "a banned arrow of types only",
+      files: { "src/runtime/a.ts": '\nimport type { X } from "../config/b.ts";', "src/config/b.ts": "" },
+      expected:
+        /^src\/runtime\/a\.ts:2: runtime imports config .* no other folder, because everything stands/,
+    },
+    {
+      name: "a banned arrow of a re-export",
+      files: { "src/network/a.ts": 'export { x } from "../shares/b.ts";', "src/shares/b.ts": "" },
+      expected: /network imports shares/,
+    },
+    {
+      name: "a banned arrow of a dynamic import",
+      files: { "src/network/a.ts": 'const x = await import("../shares/b.ts");', "src/shares/b.ts": "" },
+      expected: /network imports shares/,
+    },
+    {
+      name: "a banned arrow of a type query",
+      files: { "src/network/a.ts": 'type X = typeof import("../shares/b.ts");', "src/shares/b.ts": "" },
+      expected: /network imports shares/,
+    },
+    {
+      name: "an import over several lines",
+      files: {
+        "src/network/a.ts": 'import {\n  x,\n  type Y,\n} from "../shares/b.ts";',
+        "src/shares/b.ts": "",
+      },
+      expected: /^src\/network\/a\.ts:1: network imports shares/,
+    },
+    {
+      name: "an import for its effect",
+      files: { "src/network/a.ts": 'import "../shares/b.ts";', "src/shares/b.ts": "" },
+      expected: /network imports shares/,
+    },
+    {
+      name: "more than types where only types are allowed",
+      files: { "src/api/a.ts": 'import { x } from "../config/b.ts";', "src/config/b.ts": "" },
+      expected: /api imports more than types from config/,
+    },
+    {
+      name: "a folder that the table does not know",
+      files: { "src/stuff/a.ts": "" },
+      expected: /src\/stuff is not in the table/,
+    },
+    {
+      name: "sources that import tests",
+      files: { "src/shares/a.ts": 'import { x } from "../../test/support/b.ts";' },
+      expected: /sources import sources only/,
+    },
+    {
+      name: "a command that loads the daemon",
+      files: { "src/cli/status.ts": 'await import("../daemon/a.ts");', "src/daemon/a.ts": "" },
+      expected: /loads daemon/,
+    },
+    {
+      name: "a daemon loaded eagerly",
+      files: { "src/cli/monitor.ts": 'import { run } from "../daemon/a.ts";', "src/daemon/a.ts": "" },
+      expected: /loads daemon/,
+    },
+    {
+      name: "a circle of two",
+      files: { "src/shares/a.ts": 'import "./b.ts";', "src/shares/b.ts": 'import type { A } from "./a.ts";' },
+      expected: /^import cycle: src\/shares\/a\.ts → src\/shares\/b\.ts → src\/shares\/a\.ts$/,
+    },
+    {
+      name: "a file that imports itself",
+      files: { "src/shares/a.ts": 'import { b } from "./a.ts";' },
+      expected: /^import cycle: src\/shares\/a\.ts → src\/shares\/a\.ts$/,
+    },
+    {
+      name: "a library outside its folder",
+      files: { "src/shares/a.ts": 'import koffi from "koffi";' },
+      expected: /imports koffi, which belongs to network/,
+    },
+    {
+      name: "a library outside its folder, by a subpath and as types",
+      files: { "src/shares/a.ts": 'import type { infer } from "zod/mini";' },
+      expected: /imports zod, which belongs to/,
+    },
+    {
+      name: "a library that the table does not know",
+      files: { "src/shares/a.ts": 'import x from "@left/pad/deep";' },
+      expected: /imports @left\/pad, which the table of libraries does not know/,
+    },
+    {
+      name: "a decision that waits",
+      files: { "src/shares/decide.ts": "export async function d() {}" },
+      expected: /waits/,
+    },
+    {
+      name: "a decision that imports from Node",
+      files: { "src/shares/decide-x.ts": 'import type { X } from "node:net";' },
+      expected: /imports node:net/,
+    },
+    {
+      name: "a decision that imports the clock",
+      files: {
+        "src/shares/decide.ts": 'import { systemClock } from "../runtime/clock.ts";',
+        "src/runtime/clock.ts": "",
+      },
+      expected: /imports the clock/,
+    },
+    {
+      name: "a decision that reads a clock",
+      files: { "src/shares/decide.ts": "const n = Date.now();" },
+      expected: /reads a clock/,
+    },
+    {
+      name: "a platform read where nothing is picked",
+      files: { "src/shares/a.ts": 'if (process.platform === "linux") x();' },
+      expected: /reads process\.platform/,
+    },
+    {
+      name: "a default export",
+      files: { "src/shares/a.ts": "export default 1;" },
+      expected: /default export/,
+    },
+    {
+      name: "a default export by another name",
+      files: { "src/shares/a.ts": "export { x as default };" },
+      expected: /default export/,
+    },
+    {
+      name: "console outside cli",
+      files: { "src/shares/a.ts": 'console.error("x");' },
+      expected: /writes to the console/,
+    },
+    { name: "a file too long", files: { "src/shares/a.ts": "x;\n".repeat(501) }, expected: /has 501 lines/ },
+    {
+      name: "a folder that names nothing",
+      files: { "src/shares/utils/a.ts": "" },
+      expected: /"utils" names no fact/,
+    },
+    {
+      name: "a file that names nothing",
+      files: { "src/shares/helpers.ts": "" },
+      expected: /"helpers" names no fact/,
+    },
+  ];
+  for (const { name, files, expected } of cases) {
+    test(name, () => {
+      const found = broken(files);
+      assert.equal(found.length, 1, found.join("\n") || "nothing was found");
+      assert.match(found[0] ?? "", expected);
+    });
+  }
+
+  test("nothing in a tree that keeps to them", () => {
+    const files = {
+      "src/runtime/clock.ts": "export const x = 1;\n".repeat(500),
+      "src/shares/a.ts":
+        '// import { x } from "../gateway/b.ts";\n/* console.log(process.platform) */\n' +
+        'const text = \'import "../gateway/b.ts"\'; const pattern = /["/]console.log/;\n' +
+        `const nested = \`\${\`process.platform \${x}\`} console.log\`;\n`,
+      "src/shares/decide.ts": 'import type { Clock } from "../runtime/clock.ts"; // await, Date.now()\n',
+      "src/shares/mounts.ts": "process.platform",
+      "src/shares/mounts-linux.ts": "",
+      "src/cli/monitor.ts": 'const { run } = await import("../daemon/a.ts"); console.log(1);',
+      "src/daemon/a.ts": 'import { x } from "../shares/a.ts";',
+      "src/api/a.ts": 'import type { X } from "../config/b.ts";',
+      "src/config/b.ts": 'import { z } from "zod";\nimport * as node from "node:fs";',
+    };
+    assert.deepEqual(broken(files), []);
+  });
+});
+
+describe("reading a source", () => {
+  test("tells types, values and lazy loads apart", () => {
+    const { imports } = scanSource(
+      [
+        'import a, { type B } from "./a.ts";',
+        'import type { C } from "./c.ts";',
+        'import type from "./named-type.ts";',
+        'export type { D } from "./d.ts";',
+        'export * from "./e.ts";',
+        'const f = await import("./f.ts");',
+        'let g: typeof import("./g.ts");',
+      ].join("\n"),
+    );
+    assert.deepEqual(
+      imports.map(({ specifier, typeOnly, dynamic }) => [specifier, typeOnly, dynamic]),
+      [
+        ["./a.ts", false, false],
+        ["./c.ts", true, false],
+        ["./named-type.ts", false, false],
+        ["./d.ts", true, false],
+        ["./e.ts", false, false],
+        ["./f.ts", false, true],
+        ["./g.ts", true, false],
+      ],
+    );
+  });
+
+  test("keeps lines and offsets while it blanks comments, strings, templates and regular expressions", () => {
+    const source = `a; // "b\n"c" + /d"/.test(\`e\${f("g")}h\`) /* i\n */ / 2;`;
+    const { code } = scanSource(source);
+    assert.equal(code.length, source.length);
+    assert.equal(code, `a;      \n" " +     .test(\` \${f(" ")} \`)     \n    / 2;`);
+  });
+});

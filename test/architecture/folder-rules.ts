@@ -1,0 +1,77 @@
+// Who may know whom, as data: the table of docs/architecture.md. A folder that is not here may not exist.
+
+export interface FolderRule {
+  /** Other folders it may import from; its own always. */
+  readonly knows: readonly string[];
+  /** Of these, only types: they cost nothing when the program runs. */
+  readonly typesOnly?: readonly string[];
+  /** Why no more than these. */
+  readonly because: string;
+}
+
+export const FOLDERS: Readonly<Record<string, FolderRule>> = {
+  runtime: { knows: [], because: "everything stands on runtime, so runtime stands on nothing" },
+  secrets: { knows: ["runtime"], because: "where a secret is kept has nothing to do with what it opens" },
+  config: {
+    knows: ["runtime", "secrets"],
+    because: "a configuration says what people want, and never how it is done or what is the case",
+  },
+  network: { knows: ["runtime"], because: "hosts and interfaces are the same whoever asks about them" },
+  reconcile: { knows: ["runtime"], because: "lanes, triggers and memory serve shares and backends alike" },
+  sync: {
+    knows: ["runtime", "secrets", "config", "network", "reconcile"],
+    because: "watching the configuration must work without shares or a gateway",
+  },
+  shares: {
+    knows: ["runtime", "secrets", "config", "network", "reconcile"],
+    because: "shares run alone; what the gateway needs of them goes through daemon, as plain data",
+  },
+  gateway: {
+    knows: ["runtime", "secrets", "config", "network", "reconcile"],
+    because: "the gateway runs alone; what it needs of shares comes through daemon, as plain data",
+  },
+  api: {
+    knows: ["runtime", "config"],
+    typesOnly: ["config"],
+    because:
+      "the contract is spoken by faces that hold no engine; the server serves an interface, not the engine",
+  },
+  daemon: {
+    knows: ["runtime", "secrets", "config", "network", "reconcile", "sync", "shares", "gateway", "api"],
+    because: "the daemon wires the parts together, and serves any face without knowing one",
+  },
+  cli: {
+    // daemon: by `DAEMON_LOADERS` alone. config: where the home and its file are, before anything runs.
+    knows: ["runtime", "config", "api", "daemon"],
+    because: "a face shows and asks over the management API, and holds no engine logic of its own",
+  },
+  tui: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
+  menubar: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
+  web: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
+};
+
+/** The only files outside daemon that load it, and only by `import()`, so that no other command pays for it. */
+export const DAEMON_LOADERS = /^src\/cli\/((run-)?monitor|in-process)[^/]*\.ts$/;
+
+/** Each library's only folders: whoever wants to replace it looks there, and nowhere else. */
+export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
+  koffi: ["network"],
+  "smol-toml": ["config"],
+  "toml-eslint-parser": ["config"],
+  yaml: ["config"],
+  // Foreign data comes in at three edges: the file, the wire, the state file.
+  zod: ["config", "api", "reconcile"],
+  commander: ["cli"],
+};
+
+/** Files that read the platform although no `x-linux.ts` or `x-darwin.ts` stands beside them, and why. */
+export const PLATFORM_READERS: Readonly<Record<string, string>> = {
+  "src/network/network-listener.ts": "picks between rtnetlink, SCDynamicStore and polling",
+  "src/shares/open-files.ts": "picks between /proc and lsof",
+  "src/config/locate.ts": "the default folders differ, and the one place that knows them asks",
+  "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
+  "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
+};
+
+export const MAX_LINES = 500;
+export const BANNED_FOLDER_NAMES = ["utils", "util", "helpers", "helper", "common", "misc", "shared", "lib"];

@@ -1,0 +1,62 @@
+// Every promise is proved by a test whose title begins with its id.
+import assert from "node:assert/strict";
+import { glob, readFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { PROMISES } from "./promises.ts";
+
+const TESTS = path.resolve(import.meta.dirname, "..");
+
+/** The titles of `test(…)`, `it(…)`, `describe(…)` and `t.test(…)`, and those in tables of cases (`name: "…"`). */
+export function titlesIn(source: string): string[] {
+  const title = /\b(?:test|it|describe|suite|name|title)\s*(?:\(|:)\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g;
+  return [...source.matchAll(title)].flatMap((match) => (match[2] === undefined ? [] : [match[2]]));
+}
+
+/** `A1` cites A1 and `A1, A2 …` both; `A10` cites neither. */
+export function cites(title: string, id: string): boolean {
+  const ids = /^(?:[A-C]\d+(?:\s*[,/+&]\s*|\s+and\s+))*/.exec(title)?.[0] ?? "";
+  const rest = title.slice(ids.length);
+  const follows = (text: string): boolean => text.startsWith(id) && !/^\w/.test(text.slice(id.length));
+  return follows(rest) || ids.split(/[^A-C\d]+/).includes(id);
+}
+
+test("each promise is cited by the title of a test that proves it", async () => {
+  const titles: string[] = [];
+  for await (const file of glob("**/*.test.ts", { cwd: TESTS })) {
+    if (!file.startsWith("architecture/"))
+      titles.push(...titlesIn(await readFile(path.join(TESTS, file), "utf8")));
+  }
+  const uncited = PROMISES.filter(({ id }) => !titles.some((title) => cites(title, id)));
+  assert.deepEqual(
+    uncited.map(({ id, what }) => `${id}: ${what}`),
+    [],
+    "no test's title begins with these ids",
+  );
+});
+
+test("a citation is an id at the start of a title, alone or among others", () => {
+  assert.ok(cites("A1 a tick starts a cycle", "A1"));
+  assert.ok(cites("A1, A2 both", "A2"));
+  assert.ok(cites("A1/A2: both", "A1"));
+  assert.ok(cites("A1 and A2 both", "A2"));
+  assert.ok(cites("Recovery: on, on", "Recovery"));
+  assert.ok(!cites("A10 something else", "A1"));
+  assert.ok(!cites("the loop keeps A1", "A1"));
+  assert.ok(!cites("Recoverying", "Recovery"));
+});
+
+test("titles are read from calls and from tables of cases, however they are quoted", () => {
+  const source = [
+    'test("A1 one", () => {});',
+    "describe('A2 two', () => {});",
+    "test(`A3 three of $" + "{n}`, () => {});",
+    'const cases = [{ name: "A4 four", x: 1 }];',
+    'await t.test("A5 with \\"quotes\\"", () => {});',
+    'test(\n  "A7 on the next line", () => {});',
+  ].join("\n");
+  assert.deepEqual(
+    titlesIn(source).map((title) => title.slice(0, 2)),
+    ["A1", "A2", "A3", "A4", "A5", "A7"],
+  );
+});

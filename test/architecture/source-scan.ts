@@ -1,0 +1,123 @@
+// Reads what a source file imports, and its code without comments and strings. Pure; no compiler is needed.
+
+export interface Import {
+  readonly specifier: string;
+  readonly line: number;
+  /** `import type`, `export type … from`, `typeof import("…")`: nothing is loaded. */
+  readonly typeOnly: boolean;
+  /** `import("…")` */
+  readonly dynamic: boolean;
+}
+
+export interface Scan {
+  readonly imports: readonly Import[];
+  /** The source with comments and the insides of strings blanked; offsets and lines stay. */
+  readonly code: string;
+}
+
+export function scanSource(source: string): Scan {
+  const withoutComments = blank(source, "comments");
+  const code = blank(source, "comments and strings");
+  const imports: Import[] = [];
+  const lineAt = (offset: number): number => source.slice(0, offset).split("\n").length;
+  // Matched in `code`, where no string or comment can pretend to be one; the specifier is read from the other.
+  const specifierAt = (quote: number): string => {
+    const end = code.indexOf(code.charAt(quote), quote + 1);
+    return withoutComments.slice(quote + 1, end);
+  };
+  for (const match of code.matchAll(
+    /\b(import|export)\b(\s+type\b(?!\s*from\b))?([^;"'`()]*?)\bfrom\s*["']/g,
+  )) {
+    const quote = match.index + match[0].length - 1;
+    imports.push({
+      specifier: specifierAt(quote),
+      line: lineAt(match.index),
+      typeOnly: match[2] !== undefined,
+      dynamic: false,
+    });
+  }
+  for (const match of code.matchAll(/\bimport\s*["']/g)) {
+    const quote = match.index + match[0].length - 1;
+    imports.push({
+      specifier: specifierAt(quote),
+      line: lineAt(match.index),
+      typeOnly: false,
+      dynamic: false,
+    });
+  }
+  for (const match of code.matchAll(/(\btypeof\s+)?\bimport\s*\(\s*["'`]/g)) {
+    const quote = match.index + match[0].length - 1;
+    const typeOnly = match[1] !== undefined;
+    imports.push({ specifier: specifierAt(quote), line: lineAt(match.index), typeOnly, dynamic: !typeOnly });
+  }
+  return { imports: imports.sort((a, b) => a.line - b.line), code };
+}
+
+/** A `/` after one of these begins a regular expression; after a name, a number or a bracket it divides. */
+const BEFORE_REGEX =
+  /(^|[=(,:;!&|?{}[+\-*%<>~^]|\b(return|typeof|case|in|of|await|yield|void|delete|do|else))\s*$/;
+
+function blank(source: string, what: "comments" | "comments and strings"): string {
+  let out = "";
+  let at = 0;
+  const keepStrings = what === "comments";
+  const hide = (text: string): string => text.replace(/[^\n]/g, " ");
+  const braces: ("code" | "template")[] = [];
+  const take = (end: number, visible: boolean): void => {
+    const text = source.slice(at, end);
+    out += visible ? text : hide(text);
+    at = end;
+  };
+  const template = (): void => {
+    // Up to the closing backtick or the next `${`.
+    let end = at;
+    while (end < source.length && source[end] !== "`" && !(source[end] === "$" && source[end + 1] === "{")) {
+      end += source[end] === "\\" ? 2 : 1;
+    }
+    take(Math.min(end, source.length), keepStrings);
+    if (source[at] === "`") take(at + 1, true);
+    else if (at < source.length) {
+      take(at + 2, true);
+      braces.push("template");
+    }
+  };
+  while (at < source.length) {
+    const two = source.slice(at, at + 2);
+    const one = source.charAt(at);
+    if (two === "//") {
+      const end = source.indexOf("\n", at);
+      take(end === -1 ? source.length : end, false);
+    } else if (two === "/*") {
+      const end = source.indexOf("*/", at + 2);
+      take(end === -1 ? source.length : end + 2, false);
+    } else if (one === '"' || one === "'") {
+      take(at + 1, true);
+      let end = at;
+      while (end < source.length && source[end] !== one && source[end] !== "\n")
+        end += source[end] === "\\" ? 2 : 1;
+      take(Math.min(end, source.length), keepStrings);
+      if (at < source.length) take(at + 1, true);
+    } else if (one === "`") {
+      take(at + 1, true);
+      template();
+    } else if (one === "{") {
+      braces.push("code");
+      take(at + 1, true);
+    } else if (one === "}") {
+      take(at + 1, true);
+      if (braces.pop() === "template") template();
+    } else if (one === "/" && BEFORE_REGEX.test(out.slice(-12))) {
+      let end = at + 1;
+      let inClass = false;
+      while (end < source.length && source[end] !== "\n" && (inClass || source[end] !== "/")) {
+        if (source[end] === "[") inClass = true;
+        if (source[end] === "]") inClass = false;
+        end += source[end] === "\\" ? 2 : 1;
+      }
+      take(Math.min(end + 1, source.length), keepStrings);
+    } else {
+      take(at + 1, true);
+    }
+  }
+  return out;
+}
