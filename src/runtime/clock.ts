@@ -43,6 +43,17 @@ export const systemClock: Clock = {
   },
 };
 
+/** Waits for `work` to settle, for `limitMs` at most; true when it did. Rejects as `work` does in that time. */
+export async function settledWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<boolean> {
+  const limit = Promise.withResolvers<boolean>();
+  const timer = clock.setTimer(limitMs, () => limit.resolve(false));
+  try {
+    return await Promise.race([work.then(() => true), limit.promise]);
+  } finally {
+    timer[Symbol.dispose]();
+  }
+}
+
 /** ISO 8601 UTC, the form in which times appear in state, status and logs. */
 export function isoTime(wallMs: number): string {
   return new Date(wallMs).toISOString();

@@ -1,0 +1,104 @@
+// Owns how a log record reads: one JSON line for the file, one readable line for a terminal. Neither can be broken
+// out of: whatever a name or a message holds, it stays one line and its field.
+import type { LogFields, LogLevel, LogRecord } from "./log.ts";
+
+/** Longer texts are cut: a queue that is bounded needs records that are. */
+const MAX_TEXT_LENGTH = 8_192;
+const RESERVED = new Set(["time", "level", "message"]);
+
+/** C0, DEL, C1, line separators, and what turns the direction of text. */
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
+const PLAIN_VALUE = /^[^\s"=\\]+$/u;
+
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+const COLOURS: Readonly<Record<LogLevel, string>> = {
+  debug: "\u001b[2m",
+  info: "\u001b[32m",
+  warn: "\u001b[33m",
+  error: "\u001b[31m",
+};
+const DIM = "\u001b[2m";
+const NORMAL = "\u001b[0m";
+
+/** `{"time":…,"level":…,"message":…,FIELD:…}` and a newline; a field of one of those names gets a `_` behind it. */
+export function jsonLine(record: LogRecord): string {
+  const line: Record<string, unknown> = {
+    time: record.time,
+    level: record.level,
+    message: clip(record.message),
+  };
+  for (const [name, value] of Object.entries(record.fields)) {
+    if (value !== undefined) line[RESERVED.has(name) ? `${name}_` : name] = jsonValue(value);
+  }
+  // JSON leaves DEL, C1 and the like as they are, and terminals obey them.
+  return `${JSON.stringify(line).replace(CONTROLS, unicodeEscape)}\n`;
+}
+
+/** `14:32:05.123 warn  message  name=value other="two words"` and a newline; the time is the reader's own. */
+export function readableLine(record: LogRecord, colour: boolean): string {
+  const paint = (text: string, style: string): string => (colour ? `${style}${text}${NORMAL}` : text);
+  const parts = [
+    paint(localTime(record.time), DIM),
+    paint(record.level.padEnd(5), COLOURS[record.level]),
+    plain(clip(record.message)),
+  ];
+  for (const [name, value] of Object.entries(record.fields)) {
+    if (value !== undefined) parts.push(`${paint(`${plain(name)}=`, DIM)}${readableValue(value)}`);
+  }
+  return `${parts.join(" ")}\n`;
+}
+
+type LogValue = Exclude<LogFields[string], undefined>;
+
+function jsonValue(value: LogValue): unknown {
+  if (typeof value === "string") return clip(value);
+  if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
+  if (typeof value === "boolean" || value === null) return value;
+  return value.map(clip);
+}
+
+function readableValue(value: LogValue): string {
+  if (typeof value === "string") return readableText(value);
+  if (typeof value !== "object" || value === null) return String(value);
+  return `[${value.map(readableText).join(", ")}]`;
+}
+
+function readableText(text: string): string {
+  const clipped = clip(text);
+  return plain(PLAIN_VALUE.test(clipped) ? clipped : `"${clipped.replace(/["\\]/gu, "\\$&")}"`);
+}
+
+/** Control characters as people write them: `\n`, `\x1b`, `\u202e`. */
+function plain(text: string): string {
+  return text.toWellFormed().replace(CONTROLS, (character) => {
+    switch (character) {
+      case "\n":
+        return "\\n";
+      case "\r":
+        return "\\r";
+      case "\t":
+        return "\\t";
+      default: {
+        const hex = character.charCodeAt(0).toString(16);
+        return hex.length <= 2 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`;
+      }
+    }
+  });
+}
+
+function unicodeEscape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function clip(text: string): string {
+  if (text.length <= MAX_TEXT_LENGTH) return text;
+  return `${text.slice(0, MAX_TEXT_LENGTH)}… (${text.length - MAX_TEXT_LENGTH} more)`;
+}
+
+function localTime(isoTime: string): string {
+  const time = new Date(isoTime);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const milliseconds = String(time.getMilliseconds()).padStart(3, "0");
+  return `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}.${milliseconds}`;
+}

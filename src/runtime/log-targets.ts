@@ -1,0 +1,154 @@
+// Owns where log lines go: a file that may be rotated away at any time, and a stderr that may stop being read.
+import { constants, fstat, write } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { promisify } from "node:util";
+import type { Clock } from "./clock.ts";
+import { ensurePrivateFolder } from "./durable-file.ts";
+import { systemErrorCode } from "./errors.ts";
+import type { LineTarget } from "./line-queue.ts";
+
+const LOOK_FOR_ROTATION_MS = 1_000;
+const STDERR_FULL_PAUSE_MS = 20;
+const STDERR = 2;
+const NEWLINE = 0x0a;
+
+const writeTo = promisify(write);
+const statOf = promisify(fstat);
+
+export interface FileTarget extends LineTarget, AsyncDisposable {
+  /** Opens what stands at the path now. Not during a write. */
+  reopen(): Promise<void>;
+}
+
+/** Appends to the file (0600, its folder 0700), and follows its path: moved or removed, it is made anew. */
+export function createFileTarget(path: string, clock: Clock): FileTarget {
+  let file: FileHandle | null = null;
+  let identity = "";
+  let lookedAtMs = 0;
+
+  const close = async (): Promise<void> => {
+    const closing = file;
+    file = null;
+    await closing?.close();
+  };
+  const openFile = async (): Promise<FileHandle> => {
+    const opened = await openAppending(path);
+    try {
+      const found = await opened.stat();
+      await endTornLine(opened, found);
+      identity = identityOf(found);
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+    lookedAtMs = clock.monotonicMs();
+    return opened;
+  };
+  const isStillThere = async (): Promise<boolean> => {
+    if (clock.monotonicMs() - lookedAtMs < LOOK_FOR_ROTATION_MS) return true;
+    lookedAtMs = clock.monotonicMs();
+    try {
+      return identityOf(await stat(path)) === identity;
+    } catch (error) {
+      if (systemErrorCode(error) === "ENOENT") return false;
+      throw error;
+    }
+  };
+
+  return {
+    async write(bytes, offset) {
+      if (file !== null && !(await isStillThere())) await close();
+      let from = offset;
+      if (file === null) {
+        file = await openFile();
+        // The line that was begun in the old file begins anew in this one.
+        from = offset === 0 ? 0 : bytes.lastIndexOf(NEWLINE, offset - 1) + 1;
+      }
+      const { bytesWritten } = await file.write(bytes, from);
+      return from + bytesWritten;
+    },
+    async reopen() {
+      await close();
+      file = await openFile();
+    },
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function openAppending(path: string): Promise<FileHandle> {
+  const attempt = (): Promise<FileHandle> => open(path, "a+", 0o600);
+  try {
+    return await attempt();
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+    await ensurePrivateFolder(dirname(path));
+    return attempt();
+  }
+}
+
+interface FoundFile {
+  readonly dev: number;
+  readonly ino: number;
+  readonly size: number;
+  isFile(): boolean;
+}
+
+function identityOf({ dev, ino }: FoundFile): string {
+  return `${dev}:${ino}`;
+}
+
+/** A crash or a full disk may have left half a line; the next one must not be glued to it. */
+async function endTornLine(file: FileHandle, found: FoundFile): Promise<void> {
+  if (!found.isFile() || found.size === 0) return;
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, found.size - 1);
+  if (buffer[0] !== NEWLINE) await file.write("\n");
+}
+
+export interface StderrTarget extends LineTarget, AsyncDisposable {}
+
+/**
+ * Writes to stderr without ever blocking: a pipe nobody reads and a terminal stopped by Ctrl-S fill up, then the
+ * lines wait. Once nobody can read any more, lines are let go.
+ */
+export function createStderrTarget(clock: Clock): StderrTarget {
+  let descriptor: Promise<number> | null = null;
+  let own: FileHandle | null = null;
+  let nobodyReads = false;
+
+  const openOwn = async (): Promise<number> => {
+    const kind = await statOf(STDERR);
+    // Files do not block, and a descriptor of our own would have its own position in them.
+    if (!kind.isFIFO() && !kind.isCharacterDevice()) return STDERR;
+    try {
+      // Not O_NONBLOCK on stderr itself: that would change it for all who share it. A thread blocked in a write
+      // would keep the process from exiting.
+      own = await open("/dev/fd/2", constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+      return own.fd;
+    } catch (error) {
+      if (systemErrorCode(error) === null) throw error;
+      return STDERR;
+    }
+  };
+  return {
+    async write(bytes, offset) {
+      if (nobodyReads) return bytes.length;
+      try {
+        descriptor ??= openOwn();
+        const { bytesWritten } = await writeTo(await descriptor, bytes, offset);
+        return offset + bytesWritten;
+      } catch (error) {
+        if (systemErrorCode(error) === null) throw error;
+        if (systemErrorCode(error) !== "EAGAIN") {
+          nobodyReads = true;
+          return bytes.length;
+        }
+        await clock.sleep(STDERR_FULL_PAUSE_MS);
+        return offset;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await own?.close();
+    },
+  };
+}
