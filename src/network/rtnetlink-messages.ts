@@ -84,7 +84,7 @@ export function createRtnetlinkReader(): RtnetlinkReader {
     if (message.byteLength < 16 || message.getUint8(0) !== 0) return [];
     const index = message.getInt32(4, true);
     const flags = message.getUint32(8, true);
-    const nameBytes = attributes(message, 16).get(IFLA_IFNAME);
+    const nameBytes = attribute(message, 16, IFLA_IFNAME);
     const known = links.get(index);
     const name = nameBytes === undefined ? known?.name : textOf(nameBytes);
     if (name === undefined || name === "") return [];
@@ -118,9 +118,8 @@ export function createRtnetlinkReader(): RtnetlinkReader {
     if (message.byteLength < 8) return [];
     const family = message.getUint8(0);
     const index = message.getUint32(4, true);
-    const found = attributes(message, 8);
     // On a point-to-point link IFA_ADDRESS is the other end.
-    const bytes = found.get(IFA_LOCAL) ?? found.get(IFA_ADDRESS);
+    const bytes = attribute(message, 8, IFA_LOCAL) ?? attribute(message, 8, IFA_ADDRESS);
     if (bytes === undefined || bytes.length !== addressBytes(family)) return [];
     const link = links.get(index);
     if (link === undefined) return [];
@@ -128,7 +127,7 @@ export function createRtnetlinkReader(): RtnetlinkReader {
     const prefixLength = message.getUint8(1);
     const key = `${address}/${prefixLength}`;
     dump?.seen.add(`${index}|${key}`);
-    const flagBytes = found.get(IFA_FLAGS);
+    const flagBytes = attribute(message, 8, IFA_FLAGS);
     const flags = flagBytes === undefined ? message.getUint8(2) : uint32(flagBytes);
     const tentative = (flags & IFA_F_TENTATIVE) !== 0 && (flags & IFA_F_OPTIMISTIC) === 0;
     if (gone) {
@@ -146,20 +145,19 @@ export function createRtnetlinkReader(): RtnetlinkReader {
     const family = message.getUint8(0);
     const length = addressBytes(family);
     const prefixLength = message.getUint8(1);
-    const found = attributes(message, 12);
-    const tableBytes = found.get(RTA_TABLE);
+    const tableBytes = attribute(message, 12, RTA_TABLE);
     const table = tableBytes === undefined ? message.getUint8(4) : uint32(tableBytes);
     const cloned = (message.getUint32(8, true) & RTM_F_CLONED) !== 0;
     if (length === 0 || table !== RT_TABLE_MAIN || cloned || message.getUint8(7) !== RTN_UNICAST) return [];
     let destination = "default";
     if (prefixLength > 0) {
-      const bytes = found.get(RTA_DST);
+      const bytes = attribute(message, 12, RTA_DST);
       if (bytes === undefined || bytes.length !== length || prefixLength > length * 8) return [];
       // Each link that comes or goes brings its fe80::/64 along.
       if (length === 16 && isLinkLocalIpv6({ family: 6, bytes, scope: null })) return [];
       destination = `${formatIp(bytes)}/${prefixLength}`;
     }
-    const indexBytes = found.get(RTA_OIF);
+    const indexBytes = attribute(message, 12, RTA_OIF);
     const link = indexBytes === undefined ? undefined : links.get(uint32(indexBytes));
     const change = gone ? "removed" : "added";
     return [{ kind: "route", interfaceName: link?.name ?? null, change, destination }];
@@ -230,18 +228,18 @@ function* messages(datagram: Uint8Array): Generator<{ type: number; sequence: nu
   }
 }
 
-function attributes(message: DataView, from: number): Map<number, Uint8Array> {
-  const found = new Map<number, Uint8Array>();
+/** The value of the first attribute of that type; the wanted ones come early in messages of 1,500 bytes. */
+function attribute(message: DataView, from: number, wanted: number): Uint8Array | undefined {
   let offset = from;
   while (offset + 4 <= message.byteLength) {
     const length = message.getUint16(offset, true);
-    if (length < 4 || offset + length > message.byteLength) break;
+    if (length < 4 || offset + length > message.byteLength) return undefined;
     // The top two bits are flags (nested, byte order).
     const type = message.getUint16(offset + 2, true) & 0x3fff;
-    found.set(type, new Uint8Array(message.buffer, message.byteOffset + offset + 4, length - 4));
+    if (type === wanted) return new Uint8Array(message.buffer, message.byteOffset + offset + 4, length - 4);
     offset += (length + 3) & ~3;
   }
-  return found;
+  return undefined;
 }
 
 function addressBytes(family: number): 0 | 4 | 16 {

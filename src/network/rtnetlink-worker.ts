@@ -16,6 +16,10 @@ const CLOEXEC = 0o2000000;
 const NONBLOCK = 0o4000;
 const NETLINK_ROUTE = 0;
 const MSG_DONTWAIT = 0x40;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+/** The kernel grants what it allows, usually twice the default: longer bursts before an overflow. */
+const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
 /** Larger than any datagram the kernel makes (32 KiB for dumps). */
 const RECEIVE_BYTES = 64 * 1024;
@@ -32,6 +36,7 @@ class Unavailable extends Error {}
 interface SystemCalls {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array, length: number): number;
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   poll(fds: Uint8Array, count: number, timeoutMs: number): number;
@@ -47,6 +52,7 @@ async function loadSystemCalls(): Promise<SystemCalls> {
     return {
       socket: libc.func("int socket(int, int, int)"),
       bind: libc.func("int bind(int, const uint8_t *, uint32_t)"),
+      setsockopt: libc.func("int setsockopt(int, int, int, const uint8_t *, uint32_t)"),
       send: libc.func("int64_t send(int, const uint8_t *, size_t, int)"),
       recv: libc.func("int64_t recv(int, uint8_t *, size_t, int)"),
       poll: libc.func("int poll(uint8_t *, unsigned long, int)"),
@@ -72,6 +78,9 @@ function openSocket(calls: SystemCalls): number {
     calls.close(fd);
     throw new Unavailable(`netlink groups refused: errno ${errno}`);
   }
+  const queueBytes = Buffer.alloc(4);
+  queueBytes.writeInt32LE(RECEIVE_QUEUE_BYTES, 0);
+  calls.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, queueBytes, queueBytes.length);
   return fd;
 }
 

@@ -1,0 +1,16 @@
+// A program that probes what its stdin names, one `host port interface|-` per line, and answers in JSON lines.
+import { createInterface } from "node:readline";
+import { createHostProber } from "../../../src/network/host-prober.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { silentLogger } from "../../../src/runtime/log.ts";
+
+const prober = createHostProber({ clock: systemClock, logger: silentLogger, resolve: async () => [] });
+createInterface({ input: process.stdin }).on("line", async (line) => {
+  const [host = "", port = "", interfaceName = "-"] = line.split(" ");
+  prober.networkChanged();
+  const result = await prober.probe(
+    { host, port: Number(port), interfaceName: interfaceName === "-" ? null : interfaceName },
+    { notBeforeMs: systemClock.monotonicMs(), timeoutMs: 400 },
+  );
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+});
