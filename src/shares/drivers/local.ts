@@ -1,0 +1,185 @@
+// Owns the driver for machines without SMB, for demo and tests: a folder per route, swapped by a symlink.
+import { rmdir } from "node:fs/promises";
+import type { Clock } from "../../runtime/clock.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import type { LinkLook, OpenFile, Prober } from "../prober.ts";
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
+import { createLink, removeLink } from "../stable-link.ts";
+import type { FoundMount, MountDriver, MountOutcome, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
+
+export interface LocalDriverOptions {
+  readonly clock: Clock;
+  readonly prober: Prober;
+}
+
+/** For a look at a link on a local disk, ms. */
+const LINK_MS = 1_000;
+const OPEN_FILES_MS = 5_000;
+const HOLDERS_NAMED = 3;
+
+/** A mount is the link `mountPath`; its id is the link's identity, its source the folder behind it. */
+export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountDriver {
+  /** Folders without symlinks inside, as processes show them. */
+  const realFolders = new Map<string, string>();
+
+  const learnReal = async (folder: string): Promise<void> => {
+    if (realFolders.has(folder)) return;
+    const [real] = await prober.realPaths([folder], LINK_MS);
+    if (typeof real === "string") realFolders.set(folder, real);
+  };
+  const lookAt = async (share: ShareSpec): Promise<LinkLook> => {
+    const [look] = await prober.readLinks([share.mountPath], LINK_MS);
+    return look ?? { state: "unknown", text: "no answer" };
+  };
+  const openFilesPath = ({ source }: Pick<FoundMount, "source">): string => realFolders.get(source) ?? source;
+
+  const foundBy = (share: ShareSpec, look: Extract<LinkLook, { state: "link" }>): FoundMount => {
+    const route = ROUTE_NAMES.find((name) => share.routes[name].folder === look.target) ?? null;
+    return {
+      id: look.identity,
+      path: share.mountPath,
+      source: look.target,
+      sameShare: route !== null,
+      route,
+      processGone: false,
+      madeByDriver: route !== null,
+    };
+  };
+
+  const busyBy = async (mount: FoundMount, deadlineMs: number): Promise<UnmountOutcome | null> => {
+    await learnReal(mount.source);
+    const ours = [process.pid, ...prober.pids];
+    const waitMs = Math.min(deadlineMs, OPEN_FILES_MS);
+    const [answer] = await prober.openFiles([openFilesPath(mount)], ours, waitMs);
+    if (answer === undefined || !answer.ok) {
+      return { ok: false, reason: "busy", text: `open files are not known: ${answer?.text ?? "no answer"}` };
+    }
+    return answer.files.length === 0 ? null : { ok: false, reason: "busy", text: holdersText(answer.files) };
+  };
+
+  const unmount = async (
+    share: ShareSpec,
+    mount: FoundMount,
+    mode: UnmountMode,
+    deadlineMs: number,
+  ): Promise<UnmountOutcome> => {
+    const busy = mode === "plain" ? await busyBy(mount, deadlineMs) : null;
+    if (busy !== null) return busy;
+    const look = await lookAt(share);
+    if (look.state === "unknown") return unmountFailed(look.text);
+    // Gone, or replaced by another: that one was not asked to go.
+    if (look.state !== "link" || look.identity !== mount.id) {
+      prober.forget(mount.id);
+      return { ok: true };
+    }
+    if (!foundBy(share, look).sameShare) return unmountFailed(`${mount.path} is a link to ${look.target}`);
+    await removeLink(mount.path);
+    prober.forget(mount.id);
+    return { ok: true };
+  };
+
+  return {
+    name: "local",
+    cacheMs: 0,
+    unavailable: () => Promise.resolve(null),
+    async find(share) {
+      const look = await lookAt(share);
+      if (look.state === "unknown") {
+        throw new MountaineerError("timed_out", `${share.mountPath}: ${look.text}`, { retry: "later" });
+      }
+      if (look.state !== "link") return [];
+      const mount = foundBy(share, look);
+      if (mount.sameShare) await learnReal(mount.source);
+      return [mount];
+    },
+    async mount(share, route, { deadlineMs, signal }): Promise<MountOutcome> {
+      if (signal.aborted) return mountFailed("other", "cancelled");
+      const { folder } = share.routes[route];
+      if (folder === null) return mountFailed("other", `route ${route} has no folder`);
+      const untilMs = clock.monotonicMs() + deadlineMs;
+      try {
+        const present = await lookAt(share);
+        if (present.state === "unknown") return mountFailed("timed_out", present.text);
+        if (present.state === "other" && !(await removeEmptyFolder(share.mountPath))) {
+          return mountFailed("path_taken", `${share.mountPath} is a ${present.kind}`);
+        }
+        if (present.state === "link") {
+          const mount = foundBy(share, present);
+          if (mount.sameShare) return { ok: true, mount, adopted: true };
+          return mountFailed("path_taken", `${share.mountPath} is a link to ${present.target}`);
+        }
+        await createLink(share.mountPath, folder);
+      } catch (error) {
+        return mountFailed(reasonOf(error), errorText(error));
+      }
+      const failure = await prove(share, route, folder, Math.max(0, untilMs - clock.monotonicMs()));
+      if (failure !== null) return failure;
+      const look = await lookAt(share);
+      if (look.state !== "link") return mountFailed("other", `${share.mountPath} vanished at once`);
+      await learnReal(folder);
+      return { ok: true, mount: foundBy(share, look), adopted: false };
+    },
+    async unmount(share, mount, mode, { deadlineMs, signal }) {
+      if (signal.aborted) return unmountFailed("cancelled");
+      try {
+        return await unmount(share, mount, mode, deadlineMs);
+      } catch (error) {
+        return unmountFailed(errorText(error));
+      }
+    },
+    unsent: () => Promise.resolve([]),
+    ownProcesses: () => Promise.resolve([]),
+    openFilesPath,
+  };
+
+  /** A readdir through the link; without it the link is taken away again. */
+  async function prove(
+    share: ShareSpec,
+    route: RouteName,
+    folder: string,
+    waitMs: number,
+  ): Promise<Extract<MountOutcome, { ok: false }> | null> {
+    const made = await lookAt(share);
+    const id = made.state === "link" ? made.identity : share.mountPath;
+    const look = await prober.look(id, share.mountPath, waitMs);
+    if (look.state === "answered" && look.errno === null) return null;
+    if (made.state === "link" && made.target === folder) await removeLink(share.mountPath).catch(() => {});
+    prober.forget(id);
+    if (look.state !== "answered") return mountFailed("timed_out", `${folder} did not list in time`);
+    const reason = look.errno === "ENOENT" || look.errno === "ENOTDIR" ? "unreachable" : "other";
+    return mountFailed(reason, `${folder} (${route}) does not list (${look.errno})`);
+  }
+}
+
+type Failed = Extract<MountOutcome, { ok: false }>;
+
+function mountFailed(reason: Failed["reason"], text: string): Failed {
+  return { ok: false, reason, text };
+}
+
+function unmountFailed(text: string): UnmountOutcome {
+  return { ok: false, reason: "failed", text };
+}
+
+function reasonOf(error: unknown): Failed["reason"] {
+  const code = systemErrorCode(error);
+  if (code === "EEXIST") return "path_taken";
+  return code === "EACCES" || code === "EPERM" || code === "EROFS" ? "permission_denied" : "other";
+}
+
+/** What another driver mounted on; false when it is anything else. */
+async function removeEmptyFolder(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function holdersText(files: readonly OpenFile[]): string {
+  const holders = new Map(files.map(({ pid, command }) => [pid, command]));
+  const named = [...holders].slice(0, HOLDERS_NAMED).map(([pid, command]) => `${command} (${pid})`);
+  const more = holders.size - named.length;
+  return `files are open in ${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}

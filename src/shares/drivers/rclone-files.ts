@@ -1,0 +1,139 @@
+// Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { systemErrorCode } from "../../runtime/errors.ts";
+import type { ProcessIdentity } from "../../runtime/process-identity.ts";
+import { sourceOf } from "../smb-source.ts";
+import type { RouteSpec, ShareSpec } from "../share-spec.ts";
+
+export interface RcloneFiles {
+  readonly folder: string;
+  readonly config: string;
+  readonly cache: string;
+  readonly log: string;
+  readonly process: string;
+}
+
+/** Never another: rclone keeps unsent writes under it, and finds them again only by the same name. */
+export const REMOTE_NAME = "share";
+/** Without `Dot`, which rclone 1.60 needs left out: else it leaves an empty folder in the share's root. */
+const ENCODING =
+  "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
+/** Bytes of a file name on any file system, less what suffixes need. */
+const NAME_AT_MOST = 180;
+
+export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles {
+  const folder = join(stateFolder, "mounts", folderName(shareName));
+  return {
+    folder,
+    config: join(folder, "rclone.conf"),
+    cache: join(folder, "cache"),
+    log: join(folder, "rclone.log"),
+    process: join(folder, "process.json"),
+  };
+}
+
+/** The name with everything but letters, digits, `-`, `_` and inner dots as `%XX`; another name, another folder. */
+export function folderName(shareName: string): string {
+  const escaped = [...Buffer.from(shareName, "utf8")]
+    .map((byte, index) => {
+      const plain = /[A-Za-z0-9_-]/.test(String.fromCharCode(byte)) || (byte === 0x2e && index > 0);
+      return plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    })
+    .join("");
+  if (escaped.length <= NAME_AT_MOST) return escaped;
+  const digest = createHash("sha256").update(shareName).digest("hex").slice(0, 16);
+  return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
+}
+
+/** The config file for one route. `obscured` is the password as rclone wants it, null for a guest. */
+export function configText(share: ShareSpec, route: RouteSpec, obscured: string | null): string {
+  const { user, domain } = account(share.username);
+  const host = route.host ?? "";
+  const lines = [
+    `[${REMOTE_NAME}]`,
+    "type = smb",
+    `host = ${host.includes(":") ? `[${host}]` : host}`,
+    `port = ${route.port}`,
+    `user = ${quoted(obscured === null ? "guest" : user)}`,
+    ...(domain === null ? [] : [`domain = ${quoted(domain)}`]),
+    ...(obscured === null ? [] : [`pass = ${obscured}`]),
+    `encoding = ${ENCODING}`,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** Arguments of `rclone`; nothing secret is among them. */
+export function mountArguments(share: ShareSpec, route: RouteSpec, path: string, files: RcloneFiles): string[] {
+  return [
+    ...["mount", `${REMOTE_NAME}:${share.shareName}`, path],
+    ...["--config", files.config],
+    ...["--cache-dir", files.cache],
+    ...["--devname", sourceOf(route, share.shareName)],
+    // A dead server is an error within seconds, not within minutes.
+    ...["--contimeout", "2s", "--timeout", "4s", "--low-level-retries", "1"],
+    ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
+    // Append and read-write opens need a cache for writes; what is written leaves after a second.
+    ...["--vfs-cache-mode", "writes", "--vfs-write-back", "1s", "--vfs-cache-max-age", "5m"],
+    ...["--log-file", files.log],
+  ];
+}
+
+export async function makeFolders(files: RcloneFiles): Promise<void> {
+  await mkdir(files.folder, { recursive: true, mode: 0o700 });
+  await mkdir(files.cache, { recursive: true, mode: 0o700 });
+}
+
+/** Writes a file (0600) whole or not at all, and only if that changes it. */
+export async function writeIfChanged(path: string, content: string): Promise<void> {
+  if ((await readIfThere(path)) === content) return;
+  await writeFile(`${path}.new`, content, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+/** null when there is no such file. */
+export async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** Who serves a mount, as it stands in the share's folder. */
+export interface ProcessNote {
+  readonly identity: ProcessIdentity;
+  readonly mountPath: string;
+}
+
+/** null for what is not a note of ours, whole and of this form. */
+export function parseProcessNote(text: string | null): ProcessNote | null {
+  if (text === null) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null) return null;
+  const { pid, startTime, mountPath } = value as Record<string, unknown>;
+  if (typeof pid !== "number" || typeof startTime !== "string" || typeof mountPath !== "string") return null;
+  return { identity: { pid, startTime }, mountPath };
+}
+
+export function processNoteText({ identity, mountPath }: ProcessNote): string {
+  return `${JSON.stringify({ ...identity, mountPath })}\n`;
+}
+
+/** `DOMAIN\user` and `DOMAIN;user`, as people write them. */
+function account(username: string): { user: string; domain: string | null } {
+  const match = /^([^\\;]+)[\\;](.+)$/s.exec(username);
+  return { user: match?.[2] ?? username, domain: match?.[1] ?? null };
+}
+
+/** rclone's config format keeps anything between three double quotes, and else trims and interprets it. */
+function quoted(value: string): string {
+  return `"""${value}"""`;
+}

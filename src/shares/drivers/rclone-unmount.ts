@@ -1,0 +1,151 @@
+// Owns ending mounts so that nothing of them is left: the process that serves a mount ends before anything else
+// is mounted at its path, because an old rclone, when it ends, unmounts whatever is there then.
+import type { Clock } from "../../runtime/clock.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
+import { endProcess, isRunning, type ProcessIdentity } from "../../runtime/process-identity.ts";
+import type { MountEntry, MountTable } from "../mount-table.ts";
+import type { Prober } from "../prober.ts";
+import type { FoundMount, StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
+import type { RcloneFiles } from "./rclone-files.ts";
+import type { ServingProcesses } from "./rclone-serving.ts";
+import { abortFuseConnection, runUnmount } from "./unmount-command.ts";
+
+export interface RcloneUnmountOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+  readonly serving: ServingProcesses;
+}
+
+export interface RcloneUnmount {
+  unmount(
+    shareName: string,
+    files: RcloneFiles,
+    mount: FoundMount,
+    mode: UnmountMode,
+    limits: StepLimits,
+  ): Promise<UnmountOutcome>;
+  /** After a mount that failed: no process, no mount. Never rejects. */
+  undo(shareName: string, files: RcloneFiles, path: string, deadlineMs: number): Promise<void>;
+  /** Ends processes of this share that serve nothing; false when one does not end. */
+  endLeftovers(shareName: string, files: RcloneFiles, deadlineMs: number): Promise<boolean>;
+}
+
+/** How long rclone may take to end by itself once it is unmounted. */
+const OWN_END_MS = 2_000;
+const OWN_END_POLL_MS = 2;
+const KILL_MS = 2_000;
+
+export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmount {
+  const { clock, logger, prober, mountTable, serving } = options;
+
+  const kill = (identity: ProcessIdentity, deadlineMs: number): Promise<boolean> =>
+    endProcess(identity, { clock, graceMs: 0, deadlineMs: Math.min(deadlineMs, KILL_MS) });
+  const entryOf = async (id: string): Promise<MountEntry | null> =>
+    (await mountTable.read(clock.monotonicMs())).find((entry) => entry.id === id) ?? null;
+
+  /** Unmounted, it ends by itself and tidies up; but it does not have for ever. */
+  const awaitOwnEnd = async (identity: ProcessIdentity, deadlineMs: number): Promise<boolean> => {
+    const untilMs = clock.monotonicMs() + Math.min(deadlineMs, OWN_END_MS);
+    while (clock.monotonicMs() < untilMs) {
+      if (!(await isRunning(identity))) return true;
+      await clock.sleep(OWN_END_POLL_MS);
+    }
+    return kill(identity, KILL_MS);
+  };
+
+  const plain = async (
+    entry: MountEntry,
+    identity: ProcessIdentity | null,
+    deadlineMs: number,
+  ): Promise<UnmountOutcome> => {
+    const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: false });
+    if (await entryOf(entry.id)) {
+      if (attempt.result === "done") return failed("it stands in the mount table still");
+      return attempt.result === "busy"
+        ? { ok: false, reason: "busy", text: attempt.text }
+        : failed(attempt.text);
+    }
+    if (identity !== null && !(await awaitOwnEnd(identity, deadlineMs))) {
+      return failed(`process ${identity.pid} does not end`);
+    }
+    return { ok: true };
+  };
+
+  const force = async (
+    entry: MountEntry,
+    identity: ProcessIdentity | null,
+    deadlineMs: number,
+  ): Promise<UnmountOutcome> => {
+    if (identity !== null && !(await kill(identity, deadlineMs))) {
+      return failed(`process ${identity.pid} does not end`);
+    }
+    // Its process is unknown, so it cannot be what frees the callers. Before the unmount: only while the mount
+    // stands in our table is that number certainly its own.
+    if (identity === null && entry.type.startsWith("fuse") && (await entryOf(entry.id)) !== null) {
+      await abortFuseConnection(entry.deviceMinor);
+    }
+    const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: true });
+    if ((await entryOf(entry.id)) === null) return { ok: true };
+    return failed(attempt.result === "done" ? "it stands in the mount table still" : attempt.text);
+  };
+
+  return {
+    async unmount(shareName, files, mount, mode, { deadlineMs, signal }) {
+      if (signal.aborted) return failed("cancelled");
+      try {
+        const entry = await entryOf(mount.id);
+        if (entry === null) {
+          prober.forget(mount.id);
+          return { ok: true };
+        }
+        const { identity } = await serving.of(shareName, files, entry);
+        serving.ending(shareName, true);
+        const outcome = await (mode === "plain" ? plain : force)(entry, identity, deadlineMs);
+        if (!outcome.ok) {
+          serving.ending(shareName, false);
+          return outcome;
+        }
+        prober.forget(mount.id);
+        await serving.ended(shareName, files);
+        return outcome;
+      } catch (error) {
+        return failed(errorText(error));
+      }
+    },
+    async undo(shareName, files, path, deadlineMs) {
+      try {
+        serving.ending(shareName, true);
+        for (const identity of await serving.running(shareName, files)) {
+          if (await kill(identity, deadlineMs)) continue;
+          logger.warn("rclone does not end", { share: shareName, pid: identity.pid });
+          return;
+        }
+        const entry = (await mountTable.read(clock.monotonicMs())).find((one) => one.path === path);
+        if (entry !== undefined) {
+          await runUnmount(entry, { clock, deadlineMs, lazy: true });
+          prober.forget(entry.id);
+        }
+        await serving.ended(shareName, files);
+      } catch (error) {
+        logger.warn("failed mount not undone", { share: shareName, error: errorText(error) });
+      }
+    },
+    async endLeftovers(shareName, files, deadlineMs) {
+      const leftovers = await serving.running(shareName, files);
+      for (const identity of leftovers) {
+        logger.info("ending a leftover rclone", { share: shareName, pid: identity.pid });
+        serving.ending(shareName, true);
+        if (!(await kill(identity, deadlineMs))) return false;
+      }
+      if (leftovers.length > 0) await serving.ended(shareName, files);
+      return true;
+    },
+  };
+}
+
+function failed(text: string): UnmountOutcome {
+  return { ok: false, reason: "failed", text };
+}

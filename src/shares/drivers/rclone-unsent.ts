@@ -1,0 +1,89 @@
+// Owns finding what was written to a share and is not yet on its server: rclone notes it on the local disk.
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { systemErrorCode } from "../../runtime/errors.ts";
+import { REMOTE_NAME } from "./rclone-files.ts";
+
+/** A share with more files in its write cache is not looked through further. */
+const NOTES_AT_MOST = 20_000;
+const AT_ONCE = 16;
+
+interface Note {
+  readonly mtimeMs: number;
+  readonly size: number;
+  readonly dirty: boolean;
+}
+
+export interface UnsentWrites {
+  /** Paths inside the share, sorted. A missing cache has none. */
+  of(cacheFolder: string, shareName: string): Promise<readonly string[]>;
+}
+
+/** Notes are read again only when they changed. */
+export function createUnsentWrites(): UnsentWrites {
+  const byFolder = new Map<string, Map<string, Note>>();
+  return {
+    async of(cacheFolder, shareName) {
+      const root = join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName);
+      const known = byFolder.get(root) ?? new Map<string, Note>();
+      const next = new Map<string, Note>();
+      const paths = await listFiles(root);
+      for (let index = 0; index < paths.length; index += AT_ONCE) {
+        const some = paths.slice(index, index + AT_ONCE);
+        const notes = await Promise.all(some.map((path) => readNote(join(root, path), known.get(path))));
+        notes.forEach((note, offset) => {
+          const path = some[offset];
+          if (note !== null && path !== undefined) next.set(path, note);
+        });
+      }
+      byFolder.set(root, next);
+      return [...next].filter(([, { dirty }]) => dirty).map(([path]) => path).sort();
+    },
+  };
+}
+
+async function listFiles(root: string): Promise<readonly string[]> {
+  const files: string[] = [];
+  const folders = [""];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const entry of await entriesOf(join(root, folder))) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) folders.push(path);
+      else files.push(path);
+      if (files.length + folders.length >= NOTES_AT_MOST) return files;
+    }
+  }
+  return files;
+}
+
+async function entriesOf(folder: string) {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return [];
+    throw error;
+  }
+}
+
+async function readNote(path: string, known: Note | undefined): Promise<Note | null> {
+  try {
+    const { mtimeMs, size } = await stat(path);
+    if (known?.mtimeMs === mtimeMs && known.size === size) return known;
+    return { mtimeMs, size, dirty: isDirty(await readFile(path, "utf8")) };
+  } catch (error) {
+    // Sent and expired meanwhile.
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** A note that is just being written is not whole; what is written just now is not sent. */
+function isDirty(text: string): boolean {
+  try {
+    const note: unknown = JSON.parse(text);
+    return typeof note === "object" && note !== null && "Dirty" in note && note.Dirty === true;
+  } catch {
+    return true;
+  }
+}

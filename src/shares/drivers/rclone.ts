@@ -1,0 +1,252 @@
+// Owns mounting SMB shares by rclone through FUSE: no root, writes that survive a failover, one process a mount.
+import { readFile, truncate, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { type DetachedProcess, startDetached } from "../../runtime/child-process.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
+import type { MountEntry, MountTable } from "../mount-table.ts";
+import type { Prober } from "../prober.ts";
+import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { isShareNamed, sourceOf } from "../smb-source.ts";
+import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
+import { ensureMountFolder } from "./mount-folder.ts";
+import { createRcloneCheck } from "./rclone-available.ts";
+import { configText, makeFolders, mountArguments, type RcloneFiles, rcloneFiles, writeIfChanged } from "./rclone-files.ts";
+import { readLoggedFailure } from "./rclone-log.ts";
+import { createObscuredPasswords } from "./rclone-password.ts";
+import { createServingProcesses, type ServingProcesses } from "./rclone-serving.ts";
+import { createUnsentWrites } from "./rclone-unsent.ts";
+import { createRcloneUnmount } from "./rclone-unmount.ts";
+import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "./smb-mounts.ts";
+
+export interface RcloneDriverOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+  /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
+  readonly stateFolder: string;
+  /** Addresses of a host that are known now; asks nobody. */
+  readonly addressesOf: AddressesOf;
+}
+
+/** rclone's --dir-cache-time and --attr-timeout. */
+const CACHE_MS = 1_000;
+const MOUNT_POLL_MS = 5;
+const REAL_PATH_MS = 1_000;
+/** For undoing a mount that failed, beyond the step's own deadline. */
+const UNDO_MS = 3_000;
+
+type Failed = Extract<MountOutcome, { ok: false }>;
+
+export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
+  const { clock, logger, prober, mountTable, stateFolder, addressesOf } = options;
+  const lacking = createRcloneCheck(clock);
+  const obscure = createObscuredPasswords(clock);
+  const unsent = createUnsentWrites();
+  const serving: ServingProcesses = createServingProcesses();
+  const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving });
+  const realParents = new Map<string, string>();
+  const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
+
+  /** As the mount table spells it: mount_root may be reached through a link. */
+  const pathOf = async ({ mountPath }: ShareSpec): Promise<string> => {
+    const parent = dirname(mountPath);
+    let real = realParents.get(parent);
+    if (real === undefined) {
+      const [found] = await prober.realPaths([parent], REAL_PATH_MS);
+      if (typeof found !== "string") return mountPath;
+      real = found;
+      realParents.set(parent, real);
+    }
+    return join(real, basename(mountPath));
+  };
+
+  const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
+    const { entry, source } = mount;
+    const sameShare = source !== null && isShareNamed(source, share.shareName);
+    const isRclone = entry.type === "fuse.rclone";
+    const server = isRclone ? await serving.of(share.name, filesOf(share), entry) : null;
+    return {
+      id: entry.id,
+      path: entry.path,
+      source: entry.source,
+      sameShare,
+      route: routeOfSource(share, mount, addressesOf),
+      processGone: server?.gone ?? false,
+      madeByDriver: sameShare && isRclone && mayEnd(entry),
+    };
+  };
+
+  const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
+    const [path, entries] = await Promise.all([pathOf(share), mountTable.read(notBeforeMs)]);
+    const index = indexMounts(entries);
+    const atPath = index.at(path);
+    // A share of that name on a server that is not ours is another share, unless it stands in our place.
+    const named = index
+      .named(share.shareName)
+      .filter((mount) => mount !== atPath && routeOfSource(share, mount, addressesOf) !== null);
+    const candidates = atPath === null ? named : [atPath, ...named];
+    return Promise.all(candidates.map((mount) => found(share, mount)));
+  };
+
+  const start = async (share: ShareSpec, route: RouteName, path: string): Promise<DetachedProcess> => {
+    const files = filesOf(share);
+    await makeFolders(files);
+    const password = share.password === null ? null : await obscure(share.password);
+    await writeIfChanged(files.config, configText(share, share.routes[route], password));
+    await emptyLog(files.log);
+    return startDetached("rclone", mountArguments(share, share.routes[route], path, files), { logPath: files.log });
+  };
+
+  const whyFailed = async (share: ShareSpec, route: RouteName, otherwise: Failed): Promise<Failed> => {
+    const logged = readLoggedFailure(await readLog(filesOf(share).log));
+    const source = sourceOf(share.routes[route], share.shareName);
+    if (logged === null) return { ...otherwise, text: `${source}: ${otherwise.text}` };
+    return { ok: false, reason: logged.reason, text: `${source}: ${withoutSecret(logged.text, share.password)}` };
+  };
+
+  const mountEntry = async (path: string): Promise<MountEntry | null> =>
+    indexMounts(await mountTable.read(clock.monotonicMs())).at(path)?.entry ?? null;
+
+  /** Resolves with the entry when it stands in the table, or with why it does not come. */
+  const untilMounted = async (
+    path: string,
+    child: DetachedProcess,
+    untilMs: number,
+    signal: AbortSignal,
+  ): Promise<MountEntry | Failed> => {
+    let ended = false;
+    const release = child.onExit(() => {
+      ended = true;
+    });
+    try {
+      for (;;) {
+        const entry = await mountEntry(path);
+        if (entry !== null) return entry;
+        if (ended) return failed("other", "rclone ended before it had mounted");
+        if (signal.aborted) return failed("other", "cancelled");
+        if (clock.monotonicMs() >= untilMs) return failed("timed_out", "rclone did not mount in time");
+        await clock.sleep(MOUNT_POLL_MS, signal).catch(() => {});
+      }
+    } finally {
+      release();
+    }
+  };
+
+  /** rclone mounts whatever it is told; only a listing proves that there is a share behind. */
+  const prove = async (entry: MountEntry, untilMs: number, signal: AbortSignal): Promise<Failed | null> => {
+    const looked = prober.look(entry.id, entry.path, Math.max(0, untilMs - clock.monotonicMs()));
+    const look = await Promise.race([looked, aborted(signal)]);
+    if (look === null) return failed("other", "cancelled");
+    if (look.state !== "answered") return failed("timed_out", "the share did not list in time");
+    return look.errno === null ? null : failed("other", `the share does not list (${look.errno})`);
+  };
+
+  const attempt = async (
+    share: ShareSpec,
+    route: RouteName,
+    path: string,
+    { deadlineMs, signal }: StepLimits,
+  ): Promise<MountOutcome> => {
+    const untilMs = clock.monotonicMs() + deadlineMs;
+    const files = filesOf(share);
+    let failure: Failed;
+    try {
+      const child = await start(share, route, path);
+      await serving.started(share.name, files, path, child);
+      const entry = await untilMounted(path, child, untilMs, signal);
+      const outcome = "ok" in entry ? entry : await prove(entry, untilMs, signal);
+      const mount = outcome === null ? indexMounts(await mountTable.read(0)).at(path) : null;
+      if (mount !== null) return { ok: true, mount: await found(share, mount), adopted: false };
+      failure = await whyFailed(share, route, outcome ?? failed("other", "the mount vanished at once"));
+    } catch (error) {
+      failure = failedBy(error, share.password);
+    }
+    await unmounts.undo(share.name, files, path, UNDO_MS);
+    return failure;
+  };
+
+  return {
+    name: "rclone",
+    cacheMs: CACHE_MS,
+    unavailable: lacking,
+    find,
+    async mount(share, route, limits) {
+      const problem = await lacking();
+      if (problem !== null) return failed("driver_unavailable", problem.text);
+      try {
+        const path = await pathOf(share);
+        const [present] = (await find(share, clock.monotonicMs())).filter((mount) => mount.path === path);
+        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
+        if (present !== undefined) return failed("path_taken", `${path} is a mount of ${present.source}`);
+        if (!(await unmounts.endLeftovers(share.name, filesOf(share), limits.deadlineMs))) {
+          return failed("other", "an earlier rclone of this share does not end");
+        }
+        const folder = await ensureMountFolder(share.mountPath);
+        if (!folder.ok) return folder;
+        return await attempt(share, route, await pathOf(share), limits);
+      } catch (error) {
+        return failedBy(error, share.password);
+      }
+    },
+    unmount: (share, mount, mode, limits) => unmounts.unmount(share.name, filesOf(share), mount, mode, limits),
+    unsent: (share) => unsent.of(filesOf(share).cache, share.shareName),
+    async ownProcesses(share, mount) {
+      const entries = await mountTable.read(0);
+      const entry = entries.find(({ id }) => id === mount.id);
+      if (entry === undefined) return [];
+      const { identity } = await serving.of(share.name, filesOf(share), entry);
+      return identity === null ? [] : [identity.pid];
+    },
+    openFilesPath: ({ path }) => path,
+    onMountProcessExit: serving.onUnexpectedExit,
+  };
+}
+
+function failed(reason: MountFailure, text: string): Failed {
+  return { ok: false, reason, text };
+}
+
+function failedBy(error: unknown, secret: string | null): Failed {
+  const code = systemErrorCode(error);
+  const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
+  return failed(denied ? "permission_denied" : "other", withoutSecret(errorText(error), secret));
+}
+
+/** FUSE lets only its own user, and root, unmount. */
+function mayEnd({ options }: MountEntry): boolean {
+  const uid = process.getuid?.();
+  return uid === 0 || options.includes(`user_id=${uid}`);
+}
+
+function withoutSecret(text: string, secret: string | null): string {
+  return secret === null || secret === "" ? text : text.replaceAll(secret, "…");
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    else signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}
+
+/** What stands in it is about this mount alone. */
+async function emptyLog(path: string): Promise<void> {
+  try {
+    await truncate(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+    await writeFile(path, "", { mode: 0o600 });
+  }
+}
+
+async function readLog(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return "";
+  }
+}

@@ -1,0 +1,80 @@
+// Owns telling which entries of the mount table are SMB shares, which share each is, and over which route.
+import type { MountEntry } from "../mount-table.ts";
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
+import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSource } from "../smb-source.ts";
+
+export interface SmbMount {
+  readonly entry: MountEntry;
+  /** null for what is no SMB share (or not its root). */
+  readonly source: SmbSource | null;
+}
+
+/** Known addresses of a host, without asking anyone now. */
+export type AddressesOf = (host: string) => readonly string[];
+
+export interface MountIndex {
+  at(path: string): SmbMount | null;
+  /** Mounts of the root of a share of that name, on whatever server. */
+  named(shareName: string): readonly SmbMount[];
+}
+
+const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone"]);
+const indexes = new WeakMap<readonly MountEntry[], MountIndex>();
+
+/** One pass over a table, however many shares are looked up in it. */
+export function indexMounts(entries: readonly MountEntry[]): MountIndex {
+  const known = indexes.get(entries);
+  if (known !== undefined) return known;
+  const byPath = new Map<string, SmbMount>();
+  const byName = new Map<string, SmbMount[]>();
+  for (const entry of entries) {
+    const parsed = SMB_TYPES.has(entry.type) ? parseSmbSource(entry.source) : null;
+    const source = parsed?.subpath === "" ? parsed : null;
+    const mount = { entry, source };
+    byPath.set(entry.path, mount);
+    for (const name of source?.shareNames ?? []) {
+      const key = foldedShareName(name);
+      byName.set(key, [...(byName.get(key) ?? []), mount]);
+    }
+  }
+  const index: MountIndex = {
+    at: (path) => byPath.get(path) ?? null,
+    named: (shareName) => byName.get(foldedShareName(shareName)) ?? [],
+  };
+  indexes.set(entries, index);
+  return index;
+}
+
+/** The configured route whose host, by name or address, and port is the source's. */
+export function routeOfSource(
+  share: ShareSpec,
+  { entry, source }: SmbMount,
+  addressesOf: AddressesOf,
+): RouteName | null {
+  if (source === null || !isShareNamed(source, share.shareName)) return null;
+  const routes = ROUTE_NAMES.filter((name) => share.routes[name].port === portOf(entry, source));
+  const byName = routes.find((name) => isSameHost(share.routes[name].host ?? "", source.host));
+  if (byName !== undefined) return byName;
+  const addresses = new Set(addressesOfMount(entry, source, addressesOf));
+  const byAddress = routes.find((name) => {
+    const { host } = share.routes[name];
+    return host !== null && [host, ...addressesOf(host)].some((address) => addresses.has(address));
+  });
+  return byAddress ?? null;
+}
+
+/** The kernel's client tells the address it uses, and the port where it is not the usual one. */
+function addressesOfMount(entry: MountEntry, source: SmbSource, addressesOf: AddressesOf): readonly string[] {
+  const used = optionValue(entry, "addr") ?? optionValue(entry, "ip");
+  return [source.host, ...addressesOf(source.host), ...(used === null ? [] : [used])];
+}
+
+function portOf(entry: MountEntry, source: SmbSource): number {
+  const port = optionValue(entry, "port");
+  return port === null ? source.port : Number(port);
+}
+
+function optionValue(entry: MountEntry, key: string): string | null {
+  const option = entry.options.find((one) => one.startsWith(`${key}=`));
+  return option?.slice(key.length + 1) ?? null;
+}

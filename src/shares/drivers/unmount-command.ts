@@ -1,0 +1,57 @@
+// Owns the commands that unmount, and what their failures mean.
+import { access, writeFile } from "node:fs/promises";
+import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import type { MountEntry } from "../mount-table.ts";
+
+export type UnmountAttempt =
+  | { readonly result: "done" }
+  | { readonly result: "busy" | "not_mounted" | "failed"; readonly text: string };
+
+export interface UnmountCommandOptions {
+  readonly clock: Clock;
+  readonly deadlineMs: number;
+  /** Takes it out of sight at once, whoever uses it. */
+  readonly lazy: boolean;
+}
+
+/** What is done is what the mount table shows; this tells only what the command said. Never rejects. */
+export async function runUnmount(
+  { path, type }: Pick<MountEntry, "path" | "type">,
+  { clock, deadlineMs, lazy }: UnmountCommandOptions,
+): Promise<UnmountAttempt> {
+  const [command, args] = type.startsWith("fuse")
+    ? ["fusermount3", [lazy ? "-uz" : "-u", "--", path]]
+    : ["umount", [...(lazy ? ["-l"] : []), "--", path]];
+  let result: CommandResult;
+  try {
+    result = await runCommand(command, args, { clock, deadlineMs, killGraceMs: 0, env: { LC_ALL: "C" } });
+  } catch (error) {
+    return { result: "failed", text: errorText(error) };
+  }
+  if (result.timedOut) return { result: "failed", text: `${command} did not end within ${deadlineMs} ms` };
+  if (result.exitCode === 0) return { result: "done" };
+  const text = (result.stderr || result.stdout).trim() || `${command} ended with ${result.exitCode}`;
+  if (/busy/i.test(text)) return { result: "busy", text };
+  if (/not mounted|not found in|no mount point|Invalid argument/i.test(text)) return { result: "not_mounted", text };
+  return { result: "failed", text };
+}
+
+/**
+ * Frees callers that are blocked in one FUSE mount whose process cannot be ended. fusectl shows every mount of
+ * the machine, other containers' too: `deviceMinor` must be read from our own mount's line, before it is gone.
+ * False where that is not possible (no root, no fusectl, gone already).
+ */
+export async function abortFuseConnection(deviceMinor: number): Promise<boolean> {
+  if (deviceMinor <= 0 || process.getuid?.() !== 0) return false;
+  const abort = `/sys/fs/fuse/connections/${deviceMinor}/abort`;
+  try {
+    await access(abort);
+    await writeFile(abort, "1");
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return false;
+  }
+}

@@ -1,0 +1,107 @@
+// The driver of folders and links, under the contract of all drivers and with what is its own.
+import assert from "node:assert/strict";
+import { mkdir, readdir, readlink, rename, rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { silentLogger } from "../../../src/runtime/log.ts";
+import { createLocalDriver } from "../../../src/shares/drivers/local.ts";
+import { startProber } from "../../../src/shares/prober-process.ts";
+import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { type DriverBench, describeDriver, failure, found, HOSTILE_NAMES, limits, mounted, PLAIN_NAME } from "./driver-contract.ts";
+
+async function startBench(t: TestContext): Promise<DriverBench> {
+  const folder = await temporaryFolder(t);
+  const prober = startProber({ clock: systemClock, logger: silentLogger });
+  const routeFolder = (name: string, route: RouteName): string => join(folder, "routes", route, name);
+  for (const name of [PLAIN_NAME, ...HOSTILE_NAMES]) {
+    await mkdir(routeFolder(name, "tb"), { recursive: true });
+    await mkdir(routeFolder(name, "fallback"), { recursive: true });
+  }
+  const fresh = () => createLocalDriver({ clock: systemClock, prober });
+  const route = (name: string, which: RouteName) => ({
+    host: null,
+    port: 445,
+    interfaceName: null,
+    folder: routeFolder(name, which),
+  });
+  return {
+    driver: fresh(),
+    prober,
+    freshDriver: fresh,
+    share: (name): ShareSpec => ({
+      name,
+      shareName: name,
+      username: "",
+      password: null,
+      missingVariable: null,
+      driver: "local",
+      routes: { tb: route(name, "tb"), fallback: route(name, "fallback") },
+      mountPath: join(folder, "volumes", name),
+      stablePath: join(folder, "Shares", name),
+    }),
+    behind: (share, which) => routeFolder(share.name, which),
+    cut: (share, which) => rename(routeFolder(share.name, which), `${routeFolder(share.name, which)} unplugged`),
+    [Symbol.asyncDispose]: () => prober[Symbol.asyncDispose](),
+  };
+}
+
+describeDriver("local", process.platform === "linux" ? null : "open files need /proc", startBench);
+
+describe("the local driver", () => {
+  it("a thousand shares are found by few messages and little work", async (t) => {
+    await using bench = await startBench(t);
+    const shares = Array.from({ length: 1_000 }, (_, index) => bench.share(`share ${index}`));
+    await Promise.all(shares.map((share) => found(bench.driver, share)));
+    const before = process.cpuUsage();
+    await Promise.all(shares.map((share) => found(bench.driver, share)));
+    const { user, system } = process.cpuUsage(before);
+    t.diagnostic(`daemon CPU to find 1,000 shares: ${((user + system) / 1_000).toFixed(1)} ms`);
+  });
+
+  it("A7 files opened through a folder that is reached by a link are found", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const real = bench.behind(share, "tb");
+    const alias = `${real} alias`;
+    await symlink(real, alias);
+    const linked: ShareSpec = { ...share, routes: { ...share.routes, tb: { ...share.routes.tb, folder: alias } } };
+    const mount = await mounted(bench.driver, linked, "tb");
+    assert.equal(bench.driver.openFilesPath(mount), real);
+  });
+
+  it("a folder that vanished under the link is a dead look, and the link goes by force", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const mount = await mounted(bench.driver, share, "tb");
+    await bench.cut(share, "tb");
+    const look = await bench.prober.look(mount.id, mount.path, 5_000);
+    assert.ok(look.state === "answered" && look.errno === "ENOENT");
+    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+  });
+
+  it("a link that somebody turned elsewhere is not removed", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mounted(bench.driver, share, "tb");
+    await rm(share.mountPath);
+    await symlink("/usr", share.mountPath);
+    const [foreign] = await found(bench.driver, share);
+    assert.ok(foreign);
+    assert.deepEqual([foreign.sameShare, foreign.route, foreign.madeByDriver], [false, null, false]);
+    const outcome = await bench.driver.unmount(share, foreign, "force", limits());
+    assert.ok(!outcome.ok);
+    assert.equal(await readlink(share.mountPath), "/usr");
+  });
+
+  it("a route that is a file, or none, is a failure that leaves nothing", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const none: ShareSpec = { ...share, routes: { ...share.routes, tb: { ...share.routes.tb, folder: null } } };
+    assert.equal(failure(await bench.driver.mount(none, "tb", limits())).reason, "other");
+    const file = { ...share, routes: { ...share.routes, tb: { ...share.routes.tb, folder: process.execPath } } };
+    assert.equal(failure(await bench.driver.mount(file, "tb", limits())).reason, "unreachable");
+    assert.deepEqual(await readdir(join(share.mountPath, "..")), []);
+  });
+});
