@@ -1,0 +1,98 @@
+// The project's own papers are true: each dependency is argued for, pinned and locked; the README's commands exist.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+
+interface Manifest {
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+async function text(file: string): Promise<string> {
+  return readFile(path.join(ROOT, file), "utf8");
+}
+
+async function manifest(file: string): Promise<Manifest> {
+  return JSON.parse(await text(file));
+}
+
+function versions({ dependencies, optionalDependencies, devDependencies }: Manifest): [string, string][] {
+  return Object.entries({ ...dependencies, ...optionalDependencies, ...devDependencies });
+}
+
+async function allVersions(): Promise<[string, string][]> {
+  return [...versions(await manifest("package.json")), ...versions(await manifest("toolchain/package.json"))];
+}
+
+test("docs/dependencies.md names every dependency with its version", async () => {
+  const document = await text("docs/dependencies.md");
+  for (const [name, version] of await allVersions()) {
+    const lines = document
+      .split("\n\n")
+      .filter((paragraph) => paragraph.includes(`\`${name}\``) || paragraph.includes(`[${name}]`));
+    assert.ok(
+      lines.length > 0,
+      `${name} is not in docs/dependencies.md: what is it for, and what was looked at instead?`,
+    );
+    assert.ok(
+      lines.some((paragraph) => paragraph.includes(version)),
+      `docs/dependencies.md does not say that ${name} is at ${version}`,
+    );
+  }
+});
+
+test("every version is exact, and the lockfile holds its integrity", async () => {
+  const lock: { packages: Record<string, { version?: string; integrity?: string; link?: boolean }> } =
+    JSON.parse(await text("package-lock.json"));
+  for (const [name, version] of await allVersions()) {
+    assert.match(version, /^\d+\.\d+\.\d+$/, `${name}: ${version}`);
+    assert.equal(
+      lock.packages[`node_modules/${name}`]?.version,
+      version,
+      `${name}: package-lock.json is stale`,
+    );
+  }
+  for (const [place, { integrity, link }] of Object.entries(lock.packages)) {
+    if (place.startsWith("node_modules/") && link !== true)
+      assert.ok(integrity?.startsWith("sha512-"), `${place}: no integrity`);
+  }
+});
+
+test("the README's commands are the project's own", async () => {
+  const readme = await text("README.md");
+  const { scripts } = await manifest("package.json");
+  assert.match(readme, /^npm ci && npm run demo$/m);
+  // .ci/run takes its test command from this very line.
+  assert.match(readme, /^npm ci && npm test/m);
+  for (const [, script] of readme.matchAll(/\bnpm run ([\w:-]+)/g)) {
+    assert.ok(
+      script !== undefined && script in scripts,
+      `the README says npm run ${script}, which does not exist`,
+    );
+  }
+});
+
+test("CONTRIBUTING.md explains scripts that exist", async () => {
+  const { scripts } = await manifest("package.json");
+  for (const [, script] of (await text("CONTRIBUTING.md")).matchAll(/\bnpm run ([\w:-]+)/g)) {
+    assert.ok(script !== undefined && script in scripts, `npm run ${script} does not exist`);
+  }
+});
+
+test("docs/architecture.md shows every folder there is", async () => {
+  const document = await text("docs/architecture.md");
+  const { glob } = await import("node:fs/promises");
+  for await (const entry of glob("src/*/", { cwd: ROOT })) {
+    const folder = path.basename(entry);
+    assert.match(
+      document,
+      new RegExp(`^  ${folder}/ `, "m"),
+      `src/${folder} is not in the picture of folders`,
+    );
+  }
+});
