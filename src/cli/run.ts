@@ -48,6 +48,8 @@ export async function run(args: readonly string[]): Promise<void> {
     exitCode = cancelled && stoppedBy !== null ? SIGNAL_EXITS[stoppedBy] : exitCodeOfError(error);
     complain(error);
   }
+  // A failed write is told of a turn later.
+  await new Promise((resolve) => setImmediate(resolve));
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   // What a command leaves running (a prober that waits on a dead mount, say) must not keep the process.
   process.exit(exitCode);

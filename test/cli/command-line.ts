@@ -1,0 +1,64 @@
+// Owns the running of the real command line in a child process.
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const DEADLINE_MS = 20_000;
+const { PATH: SEARCH_PATH } = process.env;
+
+export interface Ran {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ran>;
+  /** What has come on stderr so far. */
+  stderr(): string;
+}
+
+export interface CommandLineOptions {
+  readonly home: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/** The arguments that run the command line, for a shell's pipeline. */
+export const COMMAND: readonly string[] = [process.execPath, "--disable-warning=ExperimentalWarning", MAIN];
+
+/** An environment with nothing of the caller's that changes output. */
+export function environmentOf({ home, env = {} }: CommandLineOptions): Record<string, string> {
+  return { PATH: SEARCH_PATH ?? "", HOME: home, MOUNTAINEER_HOME: home, LANG: "C.UTF-8", ...env };
+}
+
+/** Starts it; it is killed after 20 s. */
+export function startCommand(args: readonly string[], options: CommandLineOptions): Running {
+  const [node = "", ...own] = COMMAND;
+  const child = spawn(node, [...own, ...args], {
+    env: environmentOf(options),
+    cwd: options.cwd ?? "/",
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: DEADLINE_MS,
+    killSignal: "SIGKILL",
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    stderr += chunk;
+  });
+  const ended = new Promise<Ran>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+  return { child, ended, stderr: () => stderr };
+}
+
+export function runCommand(args: readonly string[], options: CommandLineOptions): Promise<Ran> {
+  return startCommand(args, options).ended;
+}

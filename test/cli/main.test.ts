@@ -1,0 +1,327 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { COMMANDS } from "../../src/cli/command-list.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { startRig } from "../api/management-rig.ts";
+import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { COMMAND, environmentOf, runCommand, startCommand } from "./command-line.ts";
+
+// Spelled so that no control character stands in a regular expression.
+const ESCAPE = "\u001b";
+const BANNER = `${ESCAPE}[1;30;43m`;
+
+const two = sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]);
+
+describe("the command line", { concurrency: 3 }, () => {
+  test("--version prints the package's version and loads nothing more", async (t) => {
+    const home = await temporaryFolder(t);
+    const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+    for (const flag of ["--version", "-V"]) {
+      assert.deepEqual(await runCommand([flag], { home }), {
+        code: 0,
+        signal: null,
+        stdout: `${version}\n`,
+        stderr: "",
+      });
+    }
+  });
+
+  test("help shows every command with examples, on stdout; without a command it is on stderr with exit code 2", async (t) => {
+    const home = await temporaryFolder(t);
+    const asked = await runCommand(["--help"], { home });
+    assert.equal(asked.code, 0);
+    assert.equal(asked.stderr, "");
+    for (const { name } of COMMANDS) assert.match(asked.stdout, new RegExp(`^ {2}${name} `, "m"));
+    assert.match(asked.stdout, /Examples:\n {2}mountaineer monitor\n/);
+    const bare = await runCommand([], { home });
+    assert.deepEqual([bare.code, bare.stdout, bare.stderr], [2, "", asked.stdout]);
+    await Promise.all(
+      COMMANDS.map(async ({ name, examples }) => {
+        const help = await runCommand([name, "--help"], { home });
+        assert.equal(help.code, 0);
+        for (const { command } of examples) assert.ok(help.stdout.includes(`  ${command}\n`), command);
+        assert.match(help.stdout, /--config <file>/);
+      }),
+    );
+    assert.deepEqual(await readdir(home), []);
+  });
+
+  test("what is not understood ends with exit code 2, one line and what was probably meant", async (t) => {
+    const home = await temporaryFolder(t);
+    const cases: [string[], RegExp, RegExp][] = [
+      [["mout"], /unknown command 'mout'/, /did you mean mount\?/],
+      [["unmount", "--forse"], /unknown option '--forse'/, /did you mean --force\?/],
+      [["mount", "CORE"], /too many arguments/, /--share NAME/],
+      [["switch"], /required option '--to <route>'/, /mountaineer switch --help/],
+      [["switch", "--to", "lan"], /Allowed choices are tb, fallback, auto/, /--help/],
+      [["switch", "--to", "tb", "--force", "--wait"], /cannot be used with/, /--help/],
+      [["mount", "--all", "--share", "CORE"], /cannot be used with/, /--help/],
+      [["mount", "--share"], /argument missing/, /--help/],
+      [["monitor", "--interval", "soon"], /a number of seconds from 0\.05 to 86400/, /--help/],
+      [["status", "--share", "CORE"], /unknown option '--share'/, /./],
+    ];
+    await Promise.all(
+      cases.map(async ([args, message, hint]) => {
+        const { code, stdout, stderr } = await runCommand(args, { home });
+        assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+        const [first = "", second = "", ...rest] = stderr.split("\n");
+        assert.match(first, /^mountaineer: /);
+        assert.match(first, message);
+        assert.match(second, /^ {2}hint: /);
+        assert.match(second, hint);
+        assert.deepEqual(rest, [""]);
+      }),
+    );
+  });
+
+  test("status asks the daemon; --json is its report as it is", async (t) => {
+    const { home } = await startRig(t, { control: scriptedControl(two) });
+    const json = await runCommand(["status", "--json"], { home });
+    assert.deepEqual([json.code, json.stderr], [0, ""]);
+    assert.equal(json.stdout, `${JSON.stringify(two, null, 2)}\n`);
+    const human = await runCommand(["status"], { home });
+    assert.deepEqual([human.code, human.stderr], [0, ""]);
+    assert.match(human.stdout, /● running \(pid 4211/);
+    assert.match(human.stdout, /● MEDIA {2}mounted over Thunderbolt/);
+    assert.ok(!human.stdout.includes(ESCAPE));
+  });
+
+  test("status is 0 however things are, verify 1 when something is wrong", async (t) => {
+    const report = sampleReport([
+      sampleShare({ mount_state: "error", active_interface: "none", last_error: "no host" }),
+    ]);
+    const finding = {
+      share: "CORE",
+      severity: "error",
+      code: "unmounted",
+      text: "is not mounted",
+      hint: "see why",
+    } as const;
+    const control = scriptedControl(report, undefined, { ok: false, findings: [finding] });
+    const { home } = await startRig(t, { control });
+    assert.equal((await runCommand(["status"], { home })).code, 0);
+    const verify = await runCommand(["verify", "--share", "CORE"], { home });
+    assert.deepEqual([verify.code, verify.stdout], [1, "✗ CORE  is not mounted\n    hint: see why\n"]);
+    const json = await runCommand(["verify", "--json"], { home });
+    assert.deepEqual([json.code, JSON.parse(json.stdout)], [1, { ok: false, findings: [finding] }]);
+    const { home: well } = await startRig(t);
+    assert.equal((await runCommand(["verify"], { home: well })).code, 0);
+  });
+
+  test("each changing command asks for what its options say", async (t) => {
+    const control = scriptedControl(two);
+    const { home } = await startRig(t, { control });
+    const commands = [
+      ["reconcile"],
+      ["mount", "--all"],
+      ["unmount", "--share", "CORE", "--share=MEDIA", "--force"],
+      ["switch", "--to", "tb", "--wait", "--share", "MEDIA"],
+      ["switch", "--to=auto", "--force", "--json"],
+    ];
+    for (const args of commands) {
+      const { code, stdout, stderr } = await runCommand(args, { home });
+      assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+      assert.match(stdout, args.includes("--json") ? /^\[\n/ : /✓ \w+ +mounted over Thunderbolt/);
+    }
+    assert.deepEqual(
+      control.calls.map(({ name, selection, options }) => [name, selection, options]),
+      [
+        ["reconcile", null, {}],
+        ["mount", null, {}],
+        ["unmount", ["CORE", "MEDIA"], { force: true }],
+        ["switch", ["MEDIA"], { to: "tb", force: false, wait: true }],
+        ["switch", null, { to: "auto", force: true, wait: false }],
+      ],
+    );
+  });
+
+  test("the worst share decides a changing command's exit code", async (t) => {
+    const outcomes = { CORE: "mounted", MEDIA: "busy", OLD: "failed" } as const;
+    const shares = Object.keys(outcomes).map((name) => sampleShare({ name }));
+    const control = scriptedControl(sampleReport(shares), (share) =>
+      sampleResult({ share, result: outcomes[share as keyof typeof outcomes], detail: "" }),
+    );
+    const { home } = await startRig(t, { control });
+    const codeOf = async (...names: string[]) =>
+      (await runCommand(["unmount", ...names.flatMap((name) => ["--share", name])], { home })).code;
+    assert.deepEqual(
+      await Promise.all([codeOf("CORE"), codeOf("CORE", "MEDIA"), codeOf("MEDIA", "OLD"), codeOf()]),
+      [0, 7, 1, 1],
+    );
+  });
+
+  test("an unknown share ends with exit code 2, the known names, and what was probably meant", async (t) => {
+    const { home } = await startRig(t, { control: scriptedControl(two) });
+    const { code, stdout, stderr } = await runCommand(["mount", "--share", "CORR"], { home });
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.equal(
+      stderr,
+      'mountaineer: there is no share named "CORR"\n  hint: did you mean CORE? (configured: CORE, MEDIA)\n',
+    );
+  });
+
+  test("with no share configured a changing command says so on stderr, and nothing failed", async (t) => {
+    const { home } = await startRig(t, { control: scriptedControl(sampleReport([])) });
+    const { code, stdout, stderr } = await runCommand(["mount", "--json"], { home });
+    assert.deepEqual([code, stdout], [0, "[]\n"]);
+    assert.match(stderr, /no shares are configured/);
+  });
+
+  test("another configuration than the daemon's is refused, another name for the same is not", async (t) => {
+    const home = await temporaryFolder(t);
+    const config = join(home, "config.toml");
+    await writeFile(config, "");
+    await writeFile(join(home, "other.toml"), "");
+    await symlink(config, join(home, "alias.toml"));
+    const control = scriptedControl(sampleReport([sampleShare()], { config_path: config }));
+    await startRig(t, { home, control });
+    for (const args of [["status"], ["mount"], ["verify"]]) {
+      const refused = await runCommand([...args, "--config", "other.toml"], { home, cwd: home });
+      assert.equal(refused.code, 2, args.join(" "));
+      assert.match(refused.stderr, /the running daemon uses .*config\.toml, not .*other\.toml\n {2}hint: /);
+    }
+    assert.deepEqual(control.calls, []);
+    for (const same of ["config.toml", config, "alias.toml"]) {
+      assert.equal((await runCommand(["--config", same, "status"], { home, cwd: home })).code, 0, same);
+    }
+  });
+
+  test("a daemon that hangs ends a command with exit code 8 and says which process it is", async (t) => {
+    const home = await temporaryFolder(t);
+    const socket = join(home, "mountaineer.sock");
+    const sockets = new Set<Socket>();
+    const server = createServer((connection) => sockets.add(connection.on("error", () => {}))).listen(socket);
+    await once(server, "listening");
+    t.after(() => {
+      for (const connection of sockets) connection.destroy();
+      server.close();
+    });
+    await writeFile(
+      join(home, "daemon.json"),
+      JSON.stringify({ pid: 4711, socket, version: "", started_at: "" }),
+    );
+    const runs = await Promise.all([runCommand(["status"], { home }), runCommand(["mount"], { home })]);
+    for (const { code, stdout, stderr } of runs) {
+      assert.deepEqual([code, stdout], [8, ""]);
+      assert.match(
+        stderr,
+        /^mountaineer: the daemon \(pid 4711\) has said nothing for 6 s\n {2}hint: .*kill 4711/,
+      );
+    }
+  });
+
+  test("a daemon that ends meanwhile is exit code 8; one that refuses is its error's", async (t) => {
+    const control = scriptedControl(sampleReport(), async (_share, { signal }) => {
+      await once(signal, "abort");
+      throw signal.reason;
+    });
+    const { home, server } = await startRig(t, { control });
+    const asking = runCommand(["mount"], { home });
+    await eventually(() => control.calls.length === 1, 5_000);
+    await server[Symbol.asyncDispose]();
+    const { code, stderr } = await asking;
+    assert.equal(code, 8);
+    assert.match(stderr, /the daemon stopped before it was done/);
+    const refusing = scriptedControl(sampleReport(), () => {
+      throw new MountaineerError("permission_denied", "not allowed");
+    });
+    await startRig(t, { home, control: refusing });
+    assert.equal((await runCommand(["mount"], { home })).code, 1);
+  });
+
+  test("Ctrl-C ends a waiting switch with 130, SIGTERM with 143, and the daemon hears of it", async (t) => {
+    const control = scriptedControl(sampleReport(), async (share, { signal }) => {
+      await once(signal, "abort");
+      return sampleResult({ share });
+    });
+    const { home } = await startRig(t, { control });
+    for (const [signal, expected] of [["SIGINT", 130] as const, ["SIGTERM", 143] as const]) {
+      control.calls.length = 0;
+      const { child, ended } = startCommand(["switch", "--to", "tb", "--wait"], { home });
+      const call = await eventually(() => control.calls[0], 5_000);
+      child.kill(signal);
+      const { code, stdout, stderr } = await ended;
+      assert.deepEqual([code, stdout, stderr], [expected, "", `mountaineer: stopped by ${signal}\n`]);
+      await eventually(() => call.signal.aborted, 2_000);
+    }
+  });
+
+  test("a reader that has read enough is no failure", async (t) => {
+    const shares = Array.from({ length: 2_000 }, (_, index) => sampleShare({ name: `S${index}` }));
+    const { home } = await startRig(t, { control: scriptedControl(sampleReport(shares)) });
+    for (const args of ["status", "status --json", "mount", "--help"]) {
+      const script = `{ ${COMMAND.map((word) => `'${word}'`).join(" ")} ${args}; echo "code $?" >&2; } | head -c 10 >/dev/null`;
+      const shell = spawn("/bin/sh", ["-c", script], {
+        env: environmentOf({ home }),
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      let stderr = "";
+      shell.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+        stderr += chunk;
+      });
+      await once(shell, "close");
+      assert.equal(stderr, "code 0\n", args);
+    }
+  });
+
+  test("stdout that cannot be written, as on a full disk, is a failure that says so", async (t) => {
+    const { home } = await startRig(t);
+    try {
+      await access("/dev/full");
+    } catch {
+      return t.skip("no /dev/full here");
+    }
+    const script = `${COMMAND.map((word) => `'${word}'`).join(" ")} status >/dev/full`;
+    const shell = spawn("/bin/sh", ["-c", script], {
+      env: environmentOf({ home }),
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let stderr = "";
+    shell.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+      stderr += chunk;
+    });
+    const [code] = await once(shell, "close");
+    assert.equal(code, 1);
+    assert.match(stderr, /stdout cannot be written: .*ENOSPC/);
+  });
+
+  test("on a terminal status is in colour and as wide as it; NO_COLOR and another locale are obeyed", async (t) => {
+    const ready = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
+    const { home } = await startRig(t, { control: scriptedControl(sampleReport([ready])) });
+    const onTerminal = async (env: Record<string, string>) => {
+      const line = `stty cols 70 2>/dev/null; ${COMMAND.join(" ")} status`;
+      const terminal = spawn("script", ["-qec", line, "/dev/null"], {
+        env: environmentOf({ home, env: { TERM: "xterm", ...env } }),
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      let stdout = "";
+      terminal.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+        stdout += chunk;
+      });
+      const failed = new Promise<null>((resolve) => terminal.once("error", () => resolve(null)));
+      return (await Promise.race([once(terminal, "close"), failed])) === null ? null : stdout;
+    };
+    const colour = await onTerminal({});
+    if (colour === null) return t.skip("no script(1) here");
+    const [, block = ""] = colour.split(BANNER);
+    assert.match(block, /^ ▶▶ TB READY/);
+    assert.equal(block.split(ESCAPE)[0]?.length, 70 - 4);
+    const plain = (await onTerminal({ NO_COLOR: "1", LANG: "C" })) ?? "";
+    assert.match(plain, /^ {5}>> TB READY/m);
+    assert.ok(!plain.includes(ESCAPE));
+    assert.match(plain, /^[\r\n -~]+$/);
+  });
+
+  test("MOUNTAINEER_DEBUG prints stacks", async (t) => {
+    const { home } = await startRig(t);
+    const { stderr } = await runCommand(["mount", "--share", "X"], { home, env: { MOUNTAINEER_DEBUG: "1" } });
+    assert.match(stderr, /MountaineerError: there is no share named "X"\n {6}at /);
+  });
+});
