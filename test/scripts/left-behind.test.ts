@@ -1,0 +1,62 @@
+// What a test leaves behind is found by its mark, ended by its own id, and nothing else is.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import {
+  clearLeftBehind,
+  describeLeftBehind,
+  findLeftBehind,
+  isNothing,
+  mentions,
+} from "../../scripts/left-behind.ts";
+import { eventually } from "../support/eventually.ts";
+
+async function mark(t: TestContext): Promise<{ folder: string; token: string }> {
+  const folder = await realpath(await mkdtemp(path.join(tmpdir(), "mark-")));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return { folder, token: path.basename(folder).replaceAll("-", "") };
+}
+
+function start(t: TestContext, args: string[], env: NodeJS.ProcessEnv, cwd = "/"): ChildProcess {
+  const child = spawn("sleep", ["300", ...args], { stdio: "ignore", detached: true, env, cwd });
+  t.after(() => child.kill("SIGKILL"));
+  return child;
+}
+
+const linuxOnly = process.platform === "linux" ? false : "Linux only: needs /proc";
+
+test("a process is found by its environment, its arguments and its folder, and ended", {
+  skip: linuxOnly,
+}, async (t) => {
+  const { folder, token } = await mark(t);
+  const plain = { PATH: process.env["PATH"] };
+  const byEnvironment = start(t, [], { ...plain, TMPDIR: folder });
+  const byFolder = start(t, [], plain, folder);
+  const other = start(t, [], { ...plain, TMPDIR: `${folder}2` });
+  const expected = [byEnvironment.pid, byFolder.pid].toSorted();
+  const found = await eventually(async () => {
+    const left = await findLeftBehind({ folder, token });
+    return left.processes.length === 2 && left;
+  }, 5000);
+  assert.deepEqual(found.processes.map(({ pid }) => pid).toSorted(), expected);
+  assert.match(describeLeftBehind(found)[0] ?? "", /^process \d+ is still running: sleep 300/);
+  await clearLeftBehind(found);
+  await eventually(async () => isNothing(await findLeftBehind({ folder, token })), 5000);
+  assert.equal(other.exitCode, null);
+  assert.equal(other.signalCode, null);
+});
+
+test("nothing is found where nothing was left", async (t) => {
+  assert.ok(isNothing(await findLeftBehind(await mark(t))));
+});
+
+test("a folder is mentioned as a whole path only", () => {
+  assert.ok(mentions("TMPDIR=/tmp/mt-a/1\0PATH=/bin", "/tmp/mt-a/1"));
+  assert.ok(mentions("--config\0/tmp/mt-a/1/x", "/tmp/mt-a/1"));
+  assert.ok(mentions("/tmp/mt-a/12 /tmp/mt-a/1", "/tmp/mt-a/1"));
+  assert.ok(!mentions("/tmp/mt-a/12/x", "/tmp/mt-a/1"));
+  assert.ok(!mentions("/tmp/mt-a/1.output", "/tmp/mt-a/1"));
+});
