@@ -13,7 +13,7 @@ import { startProber } from "../shares/prober-process.ts";
 import { createShareEngine, type ShareEngine } from "../shares/share-engine.ts";
 import type { DriverName } from "../shares/share-spec.ts";
 import type { ShareTransition } from "../shares/share-transitions.ts";
-import { ensureStableLink } from "../shares/stable-link.ts";
+import { createStableLinks } from "./stable-links.ts";
 
 /** How long a name server may take, ms. */
 const RESOLVE_MS = 5000;
@@ -37,7 +37,9 @@ export interface EngineParts extends AsyncDisposable {
 
 export function startEngineParts(options: PartsOptions): EngineParts {
   const { home, clock, logger, memory, forceStop, mayChange, announce } = options;
-  const stack = createDisposalStack((error) => logger.warn("engine did not end cleanly", { reason: errorText(error) }));
+  const stack = createDisposalStack((error) =>
+    logger.warn("engine did not end cleanly", { reason: errorText(error) }),
+  );
   const prober = stack.use(startProber({ clock, logger }));
   const hostProber = stack.use(
     createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),
@@ -57,7 +59,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       prober,
       forceStop,
       announce,
-      ensureLink: (spec, target) => (mayChange ? ensureStableLink(spec, target) : null),
+      ensureLink: mayChange ? createStableLinks(prober) : () => Promise.resolve(null),
     }),
   );
   return { engine, hostProber, drivers, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };

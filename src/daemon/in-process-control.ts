@@ -12,8 +12,8 @@ import { acquireHomeLock } from "../runtime/home-lock.ts";
 import { startLog } from "../runtime/log-file.ts";
 import { startEngineParts } from "./engine-parts.ts";
 import { openHome } from "./home.ts";
-import { logFilePath } from "./log-path.ts";
 import { logLevel } from "./log-level.ts";
+import { logFilePath } from "./log-path.ts";
 import { createShareControl } from "./share-control.ts";
 import { shareStatus } from "./share-status.ts";
 import { shareSubjects } from "./share-subjects.ts";
@@ -28,7 +28,9 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
   const clock = systemClock;
   const environment = process.env;
   const changes = intent === "change";
-  const stack = createDisposalStack((error) => process.stderr.write(`end was not clean: ${errorText(error)}\n`));
+  const stack = createDisposalStack((error) =>
+    process.stderr.write(`end was not clean: ${errorText(error)}\n`),
+  );
   try {
     if (changes) {
       await ensurePrivateFolder(home);
@@ -86,7 +88,8 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
     return {
       ...control,
       status,
-      unmount: (selection, { force: cut }, signal) => control.unmount(selection, { force: cut, hold: true }, signal),
+      unmount: (selection, { force: cut }, signal) =>
+        control.unmount(selection, { force: cut, hold: true }, signal),
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
     };
   } catch (error) {

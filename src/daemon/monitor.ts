@@ -11,8 +11,8 @@ import { errorText } from "../runtime/errors.ts";
 import { acquireHomeLock } from "../runtime/home-lock.ts";
 import { startLog } from "../runtime/log-file.ts";
 import { openHome } from "./home.ts";
-import { logFilePath } from "./log-path.ts";
 import { logLevel } from "./log-level.ts";
+import { logFilePath } from "./log-path.ts";
 import { startSentinelService } from "./sentinel-service.ts";
 
 /** How long a single-shot command's lock is waited for, ms. */
@@ -26,10 +26,17 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
   await ensurePrivateFolder(home);
   // A mount, or a folder that is unmounted one day, must not be held by the daemon's own working directory.
   process.chdir("/");
-  const stack = createDisposalStack((error) => process.stderr.write(`stop was not clean: ${errorText(error)}\n`));
+  const stack = createDisposalStack((error) =>
+    process.stderr.write(`stop was not clean: ${errorText(error)}\n`),
+  );
   try {
     stack.use(await acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal }));
-    const { place, snapshot, starterWritten } = await openHome({ home, configPath, environment, writesStarter: true });
+    const { place, snapshot, starterWritten } = await openHome({
+      home,
+      configPath,
+      environment,
+      writesStarter: true,
+    });
     const log = stack.use(
       startLog({
         filePath: logFilePath({ home, userHome: place.userHome, environment, platform: process.platform }),
@@ -56,7 +63,13 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     );
     forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
     stack.use(
-      await startManagementServer({ home, control: service.control, clock, logger, version: packageVersion() }),
+      await startManagementServer({
+        home,
+        control: service.control,
+        clock,
+        logger,
+        version: packageVersion(),
+      }),
     );
     if (snapshot.config.shares.length === 0) {
       logger.info("no share is configured yet; add a [[shares]] section", { path: snapshot.path });

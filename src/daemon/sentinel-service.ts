@@ -1,6 +1,7 @@
 // Owns the running service: the engine, what wakes it, and what it tells. It starts in order and ends in reverse.
 import type { Condition, StatusReport } from "../api/contract.ts";
 import type { DaemonControl } from "../api/control.ts";
+import { packageVersion } from "../api/version.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { createClockWatch } from "../network/clock-jump.ts";
 import { createTriggerWindow } from "../network/debounce-window.ts";
@@ -20,7 +21,6 @@ import { createShareControl } from "./share-control.ts";
 import { shareStatus } from "./share-status.ts";
 import { shareSubjects } from "./share-subjects.ts";
 import { logTransition } from "./transition-log.ts";
-import { packageVersion } from "../api/version.ts";
 
 /** A stop takes at most this long, ms; what is not done by then is left to the next start. */
 const STOP_DEADLINE_MS = 5000;
@@ -52,7 +52,9 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
   const startedAt = isoTime(clock.wallMs());
   const checkIntervalMs = intervalMs ?? global.checkIntervalMs;
   const force = new AbortController();
-  const stack = createDisposalStack((error) => logger.warn("stop was not clean", { reason: errorText(error) }));
+  const stack = createDisposalStack((error) =>
+    logger.warn("stop was not clean", { reason: errorText(error) }),
+  );
   const bus = createBus<ServiceTransition>({
     onListenerError: (error) => logger.error("a listener failed", { reason: errorText(error) }),
   });
@@ -85,7 +87,9 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
         touching = [];
         woke = false;
         bus.publish({ name: "network.changed", reasons, trigger });
-        engine.triggerAll(trigger, clock.monotonicMs(), reasons, (spec) => deltas.some((delta) => mayTouch(delta, spec)));
+        engine.triggerAll(trigger, clock.monotonicMs(), reasons, (spec) =>
+          deltas.some((delta) => mayTouch(delta, spec)),
+        );
       },
     }),
   );
@@ -131,7 +135,12 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
   });
   engine.triggerAll("start", clock.monotonicMs());
   state = "running";
-  logger.info("running", { pid: process.pid, version: packageVersion(), shares: engine.names.length, config: snapshot.path });
+  logger.info("running", {
+    pid: process.pid,
+    version: packageVersion(),
+    shares: engine.names.length,
+    config: snapshot.path,
+  });
 
   const globalConditions = (): Condition[] => {
     const unsaved = memory.unsavedBecause;
@@ -140,12 +149,23 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
       conditions.push({ code, severity: "warning", title, hint, since });
     };
     if (unsaved !== null) {
-      add("state_not_saved", `state.json cannot be written: ${unsaved.message}`, "Mounts go on; it is written as soon as it can be.", startedAt);
+      add(
+        "state_not_saved",
+        `state.json cannot be written: ${unsaved.message}`,
+        "Mounts go on; it is written as soon as it can be.",
+        startedAt,
+      );
     }
     if (listener.source === "polling") {
-      add("network_polling", "Network changes are learnt by polling every 2 s", "The system's own events are not available; see the log.", startedAt);
+      add(
+        "network_polling",
+        "Network changes are learnt by polling every 2 s",
+        "The system's own events are not available; see the log.",
+        startedAt,
+      );
     }
-    for (const { path, text, hint } of snapshot.warnings) add(`config:${path}`, `${path}: ${text}`, hint, startedAt);
+    for (const { path, text, hint } of snapshot.warnings)
+      add(`config:${path}`, `${path}: ${text}`, hint, startedAt);
     return conditions;
   };
 
@@ -167,7 +187,8 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
       shares: engine.names.map((name) => shareStatus(engine.view(name))),
     }),
     ...shareControl,
-    unmount: (selection, { force: cut }, signal) => shareControl.unmount(selection, { force: cut, hold: true }, signal),
+    unmount: (selection, { force: cut }, signal) =>
+      shareControl.unmount(selection, { force: cut, hold: true }, signal),
   };
 
   const stop = async (): Promise<void> => {
@@ -183,7 +204,8 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
   const unmountAll = async (): Promise<void> => {
     const results = await shareControl.unmount(null, { force: false, hold: false }, force.signal);
     for (const { share, result, detail } of results) {
-      if (result !== "unmounted" && result !== "skipped") logger.warn("left mounted at exit", { share, reason: detail });
+      if (result !== "unmounted" && result !== "skipped")
+        logger.warn("left mounted at exit", { share, reason: detail });
     }
   };
 

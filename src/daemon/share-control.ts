@@ -32,8 +32,11 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
     if (selection === null) return engine.names;
     for (const name of selection) {
       if (engine.names.includes(name)) continue;
-      const known = engine.names.length === 0 ? "no share is configured" : `configured: ${engine.names.join(", ")}`;
-      throw new MountaineerError("share_unknown", `there is no share ${JSON.stringify(name)}`, { hint: known });
+      const known =
+        engine.names.length === 0 ? "no share is configured" : `configured: ${engine.names.join(", ")}`;
+      throw new MountaineerError("share_unknown", `there is no share ${JSON.stringify(name)}`, {
+        hint: known,
+      });
     }
     return selection;
   };
@@ -44,7 +47,9 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
     signal: AbortSignal,
   ): Promise<readonly StepResult[]> => {
     const names = select(selection);
-    return Promise.all(names.map(async (name) => result(name, await engine.ask(name, { ...request }, signal))));
+    return Promise.all(
+      names.map(async (name) => result(name, await engine.ask(name, { ...request }, signal))),
+    );
   };
 
   const result = (name: string, outcome: RequestOutcome): StepResult => ({
@@ -88,13 +93,24 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
   };
 }
 
-function settledResult(engine: ShareEngine, name: string, before: StepResult["active_interface"]): StepResult {
-  const { active_interface, mount_state, held, last_error, tb_recovery_pending } = shareStatus(engine.view(name));
+function settledResult(
+  engine: ShareEngine,
+  name: string,
+  before: StepResult["active_interface"],
+): StepResult {
+  const { active_interface, mount_state, held, last_error, tb_recovery_pending } = shareStatus(
+    engine.view(name),
+  );
   const base = { share: name, active_interface, hint: null, holders: [], unsent: [] };
   if (mount_state === "mounted" && last_error === null) {
-    if (tb_recovery_pending) return { ...base, result: "pending", detail: "Thunderbolt is ready, files are open" };
+    if (tb_recovery_pending)
+      return { ...base, result: "pending", detail: "Thunderbolt is ready, files are open" };
     const changed = active_interface !== before;
-    return { ...base, result: changed ? "mounted" : "skipped", detail: changed ? "mounted" : "nothing to do" };
+    return {
+      ...base,
+      result: changed ? "mounted" : "skipped",
+      detail: changed ? "mounted" : "nothing to do",
+    };
   }
   if (held === "unmounted") return { ...base, result: "skipped", detail: "held unmounted" };
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };

@@ -8,13 +8,28 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   const status = shareStatus(view);
   const share = status.name;
   const findings: VerifyFinding[] = [];
-  const add = (severity: VerifyFinding["severity"], code: string, text: string, hint: string | null): void => {
+  const add = (
+    severity: VerifyFinding["severity"],
+    code: string,
+    text: string,
+    hint: string | null,
+  ): void => {
     findings.push({ share, severity, code, text, hint });
   };
   if (status.mount_state === "unmounted" && status.held !== "unmounted") {
-    add("error", "not_mounted", `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`, `mountaineer mount --share ${share}`);
+    add(
+      "error",
+      "not_mounted",
+      `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`,
+      `mountaineer mount --share ${share}`,
+    );
   } else if (status.mount_state !== "unmounted" && !status.mount_alive) {
-    add("error", "mount_dead", `the mount at ${status.mount_path} does not answer`, `mountaineer reconcile --share ${share}`);
+    add(
+      "error",
+      "mount_dead",
+      `the mount at ${status.mount_path} does not answer`,
+      `mountaineer reconcile --share ${share}`,
+    );
   } else if (status.last_error !== null) {
     add("error", "last_error", status.last_error, null);
   }

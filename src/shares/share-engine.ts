@@ -22,7 +22,12 @@ export interface EngineTools extends CycleTools {
 export interface ShareEngine extends AsyncDisposable {
   readonly names: readonly string[];
   /** Runs a cycle of every share; those for which `first` is true are begun before the others. */
-  triggerAll(reason: TriggerReason, atMs: number, details?: readonly string[], first?: (spec: ShareSpec) => boolean): void;
+  triggerAll(
+    reason: TriggerReason,
+    atMs: number,
+    details?: readonly string[],
+    first?: (spec: ShareSpec) => boolean,
+  ): void;
   trigger(name: string, reason: TriggerReason): void;
   /** Asks one share; aborting the signal withdraws what still waits. Rejects for a name it does not know. */
   ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome>;
@@ -158,5 +163,9 @@ function rank({ subject }: Keeper, first: (spec: ShareSpec) => boolean): number 
 
 function logTriggers(logger: Logger, share: string, triggers: readonly Trigger[]): void {
   const details = triggers.flatMap((trigger) => trigger.details);
-  logger.debug("cycle", { share, trigger: triggers.map(({ reason }) => reason), ...(details.length > 0 ? { details } : {}) });
+  logger.debug("cycle", {
+    share,
+    trigger: triggers.map(({ reason }) => reason),
+    ...(details.length > 0 ? { details } : {}),
+  });
 }
