@@ -30,6 +30,8 @@ export interface Recollection {
   readonly observedAt: number | null;
   /** Where a corrupt file was set aside, if one was. */
   readonly setAside: string | null;
+  /** Shares whose records in a corrupt file could not be read; the others of `shares` could. */
+  readonly lostShares: readonly string[];
 }
 
 export type RememberOutcome = { readonly saved: true } | { readonly saved: false; readonly error: Error };
@@ -39,7 +41,8 @@ export interface Memory extends AsyncDisposable {
   readonly recollection: Recollection;
   /**
    * Keeps `memory` for `share` and resolves when it is durable; callers waiting for the same fsync share it.
-   * A write that fails resolves `saved: false` at once and is retried with backoff until a newer one succeeds.
+   * A write that fails resolves `saved: false` at once, one that hangs after two seconds; either is retried with
+   * backoff until a newer one succeeds. Never rejects.
    */
   remember(share: string, memory: ShareMemory): Promise<RememberOutcome>;
   /** Drops a share that is no longer configured. */

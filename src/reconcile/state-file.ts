@@ -1,0 +1,203 @@
+// Owns state.json: reading it without ever losing what it holds, and writing it durably, many callers to one fsync.
+import { lstat, realpath, rename } from "node:fs/promises";
+import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/clock.ts";
+import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log.ts";
+import type { Memory, Recollection, RememberOutcome, ShareMemory } from "./memory.ts";
+import { decodeState, encodeState } from "./state-format.ts";
+
+const FIRST_RETRY_MS = 1_000;
+const MAX_RETRY_MS = 60_000;
+/** A disk that hangs must not hold back a mount. */
+const SAVE_DEADLINE_MS = 2_000;
+
+export interface MemoryOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** For commands that only look: nothing is written, moved or swept; `remember` keeps to this process. */
+  readonly readOnly?: boolean | undefined;
+}
+
+/**
+ * Reads the state file and keeps it from then on. A corrupt one is set aside and what is whole in it recollected;
+ * rejects with `state_newer` (the file untouched), or `home_unwritable` when the file cannot be read or set aside.
+ */
+export async function openMemory(options: MemoryOptions): Promise<Memory> {
+  const { readOnly = false } = options;
+  if (!readOnly) await sweepLeftovers(options);
+  const recollection = await recollect(options);
+  if (readOnly) return rememberNothing(recollection);
+  const memory = keepMemory(options, recollection);
+  // What was recollected from a file set aside has no file until this.
+  if (recollection.setAside !== null) await memory.flush();
+  return memory;
+}
+
+async function sweepLeftovers({ path, logger }: MemoryOptions): Promise<void> {
+  try {
+    await removeLeftovers(path);
+  } catch (error) {
+    logger.warn("temporary state files could not be swept", { path, error: errorText(error) });
+  }
+}
+
+async function recollect(options: MemoryOptions): Promise<Recollection> {
+  const { path, logger, readOnly = false } = options;
+  let text: string | null;
+  try {
+    text = await readIfPresent(path);
+  } catch (error) {
+    throw new MountaineerError("home_unwritable", `cannot read ${path}: ${errorText(error)}`, {
+      hint: "It must be a file that you may read and write; move away what stands there if it is not.",
+      cause: error,
+    });
+  }
+  if (text === null) return { shares: new Map(), observedAt: null, setAside: null, lostShares: [] };
+  const state = decodeState(text);
+  if (state.kind === "newer") {
+    throw new MountaineerError(
+      "state_newer",
+      `${path} was written by a newer version (format ${state.version})`,
+      {
+        hint: "Run the newer version, or move the file away to start afresh. It was left untouched.",
+      },
+    );
+  }
+  const { shares, observedAt } = state;
+  if (state.kind === "whole") return { shares, observedAt, setAside: null, lostShares: [] };
+  const lostShares = state.lost.map(({ share }) => share);
+  const setAside = readOnly ? null : await setFileAside(options);
+  logger.error("the state file is corrupt", {
+    path,
+    reason: state.reason,
+    set_aside: setAside,
+    kept_shares: [...shares.keys()],
+    lost_shares: state.lost.map(({ share, reason }) => `${share}: ${reason}`),
+  });
+  return { shares, observedAt, setAside, lostShares };
+}
+
+/** Gives the corrupt file a name that nothing has; the home lock sees to it that nothing gets it meanwhile. */
+async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {
+  const time = isoTime(clock.wallMs()).replaceAll(":", "-");
+  try {
+    // A symlink stays; what it points to is set aside.
+    const target = await realpath(path);
+    for (let attempt = 1; ; attempt++) {
+      const aside = `${target}.corrupt-${time}${attempt === 1 ? "" : `-${attempt}`}`;
+      if (await exists(aside)) continue;
+      await rename(target, aside);
+      return aside;
+    }
+  } catch (error) {
+    throw new MountaineerError(
+      "home_unwritable",
+      `cannot set aside the corrupt ${path}: ${errorText(error)}`,
+      {
+        hint: "Move it away by hand, or make its folder writable.",
+        cause: error,
+      },
+    );
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+function rememberNothing(recollection: Recollection): Memory {
+  const saved = (): Promise<RememberOutcome> => Promise.resolve({ saved: true });
+  return {
+    recollection,
+    remember: saved,
+    forget: saved,
+    flush: saved,
+    unsavedBecause: null,
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+function keepMemory({ path, clock, logger }: MemoryOptions, recollection: Recollection): Memory {
+  const shares = new Map<string, ShareMemory>(recollection.shares);
+  /** The write that callers now wait for: it begins when the one in flight has ended. */
+  let next: Promise<RememberOutcome> | null = null;
+  let lastWrite: Promise<unknown> = Promise.resolve();
+  let unsavedBecause: Error | null = null;
+  let failures = 0;
+  let retry: Timer | null = null;
+  let ended = false;
+
+  const unsaved = (error: Error): void => {
+    if (unsavedBecause === null) {
+      logger.error("the state file cannot be saved", { path, error: error.message });
+    }
+    unsavedBecause = error;
+  };
+  const write = async (): Promise<RememberOutcome> => {
+    next = null;
+    retry?.[Symbol.dispose]();
+    retry = null;
+    try {
+      await writeDurably(path, encodeState(shares, clock.wallMs()), { mode: 0o600 });
+      if (unsavedBecause !== null) logger.info("the state file is saved again", { path, failures });
+      unsavedBecause = null;
+      failures = 0;
+      return { saved: true };
+    } catch (cause) {
+      const error = cause instanceof Error ? cause : new Error(errorText(cause));
+      unsaved(error);
+      const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS);
+      failures++;
+      if (!ended) retry = clock.setTimer(delayMs, () => void startSave());
+      return { saved: false, error };
+    }
+  };
+  const startSave = (): Promise<RememberOutcome> => {
+    if (next === null) {
+      next = lastWrite.then(write);
+      lastWrite = next;
+    }
+    return next;
+  };
+  const save = async (): Promise<RememberOutcome> => {
+    if (ended) return { saved: false, error: new Error("the memory is closed") };
+    const outcome = startSave();
+    if (await settledWithin(clock, SAVE_DEADLINE_MS, outcome)) return outcome;
+    unsavedBecause ??= new MountaineerError(
+      "timed_out",
+      `${path} is not written yet: the disk gives no answer`,
+    );
+    return { saved: false, error: unsavedBecause };
+  };
+
+  return {
+    recollection,
+    remember(share, memory) {
+      shares.set(share, memory);
+      return save();
+    },
+    forget(share) {
+      shares.delete(share);
+      return save();
+    },
+    flush: save,
+    get unsavedBecause() {
+      return unsavedBecause;
+    },
+    async [Symbol.asyncDispose]() {
+      if (ended) return;
+      ended = true;
+      const last = unsavedBecause === null ? lastWrite : startSave();
+      await settledWithin(clock, SAVE_DEADLINE_MS, last);
+      retry?.[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,466 @@
+// Real files and disks: what is remembered survives crashes, full disks, newer versions and torn files.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { lstat, mkdir, readdir, readFile, rm, stat, symlink, watch, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
+import { openMemory } from "../../src/reconcile/state-file.ts";
+import type { MountaineerError } from "../../src/runtime/errors.ts";
+import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { createRecordingLogger } from "../support/recording-logger.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { mountTmpfs, remountTmpfs } from "../support/tiny-disk.ts";
+
+const START_MS = Date.UTC(2026, 10, 20, 12);
+
+const FULL: ShareMemory = {
+  activeInterface: "fallback",
+  tbReachableSince: START_MS - 30_000,
+  tbHealthySince: START_MS - 20_000,
+  tbRecoveryPending: true,
+  held: "unmounted",
+  lastSwitchAt: START_MS - 1,
+  lastError: 'host "ü"\nis gone',
+};
+
+async function start(t: TestContext, path: string, readOnly = false) {
+  const clock = createManualClock(START_MS);
+  const logger = createRecordingLogger();
+  const memory = await openMemory({ path, clock, logger, readOnly });
+  t.after(() => memory[Symbol.asyncDispose]());
+  return { clock, logger, memory };
+}
+
+async function statePath(t: TestContext): Promise<string> {
+  return join(await temporaryFolder(t), "state.json");
+}
+
+async function load(path: string): Promise<unknown> {
+  return JSON.parse(await readFile(path, "utf8"));
+}
+
+describe("state.json", () => {
+  it("A5 has exactly this form", async (t) => {
+    const path = await statePath(t);
+    const { memory } = await start(t, path);
+    await memory.remember("CORE", FULL);
+    assert.deepEqual(await memory.remember("empty", EMPTY_SHARE_MEMORY), { saved: true });
+    const expected = `{
+  "version": 1,
+  "observed_at": "2026-11-20T12:00:00.000Z",
+  "shares": {
+    "CORE": {
+      "active_interface": "fallback",
+      "tb_reachable_since": "2026-11-20T11:59:30.000Z",
+      "tb_healthy_since": "2026-11-20T11:59:40.000Z",
+      "tb_recovery_pending": true,
+      "held": "unmounted",
+      "last_switch_at": "2026-11-20T11:59:59.999Z",
+      "last_error": "host \\"ü\\"\\nis gone"
+    },
+    "empty": {
+      "active_interface": "none",
+      "tb_reachable_since": null,
+      "tb_healthy_since": null,
+      "tb_recovery_pending": false,
+      "held": null,
+      "last_switch_at": null,
+      "last_error": null
+    }
+  }
+}
+`;
+    assert.equal(await readFile(path, "utf8"), expected);
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+  });
+
+  it("A5 is recollected as it was, whatever the shares are called", async (t) => {
+    const path = await statePath(t);
+    const first = await start(t, path);
+    const names = ["CORE", "__proto__", "constructor", "ü ☃", "a\nb", "", "7"];
+    for (const name of names) await first.memory.remember(name, { ...FULL, lastError: name });
+    await first.memory[Symbol.asyncDispose]();
+    const second = await start(t, path);
+    const { recollection } = second.memory;
+    assert.deepEqual(new Set(recollection.shares.keys()), new Set(names));
+    for (const name of names) {
+      assert.deepEqual(recollection.shares.get(name), { ...FULL, lastError: name });
+    }
+    assert.equal(recollection.observedAt, START_MS);
+    assert.deepEqual([recollection.setAside, recollection.lostShares], [null, []]);
+    assert.deepEqual(second.logger.lines, []);
+  });
+
+  it("A5 keeps shares that nobody mentioned yet, and drops forgotten ones", async (t) => {
+    const path = await statePath(t);
+    const first = await start(t, path);
+    for (const name of ["a", "b", "c"]) await first.memory.remember(name, FULL);
+    await first.memory[Symbol.asyncDispose]();
+    const second = await start(t, path);
+    await second.memory.remember("a", EMPTY_SHARE_MEMORY);
+    assert.deepEqual(await second.memory.forget("b"), { saved: true });
+    await second.memory.forget("never there");
+    const third = await start(t, path);
+    assert.deepEqual([...third.memory.recollection.shares.keys()], ["a", "c"]);
+    assert.deepEqual(third.memory.recollection.shares.get("c"), FULL);
+  });
+
+  it("starts empty and writes nothing by itself where there is none", async (t) => {
+    const path = await statePath(t);
+    const { memory, logger } = await start(t, path);
+    assert.deepEqual(memory.recollection, {
+      shares: new Map(),
+      observedAt: null,
+      setAside: null,
+      lostShares: [],
+    });
+    assert.equal(memory.unsavedBecause, null);
+    await memory[Symbol.asyncDispose]();
+    assert.deepEqual(await readdir(dirname(path)), []);
+    assert.deepEqual(logger.lines, []);
+  });
+
+  it("moves the time of the last observation on when flushed", async (t) => {
+    const path = await statePath(t);
+    const { memory, clock } = await start(t, path);
+    await memory.remember("CORE", FULL);
+    await clock.advance(5_000);
+    assert.deepEqual(await memory.flush(), { saved: true });
+    const { memory: again } = await start(t, path);
+    assert.equal(again.recollection.observedAt, START_MS + 5_000);
+    assert.deepEqual(again.recollection.shares.get("CORE"), FULL);
+  });
+
+  it("keeps a symlink to where the state really is", async (t) => {
+    const folder = await temporaryFolder(t);
+    await mkdir(join(folder, "elsewhere"));
+    await symlink("elsewhere/real.json", join(folder, "state.json"));
+    const { memory } = await start(t, join(folder, "state.json"));
+    await memory.remember("CORE", FULL);
+    assert.deepEqual(Object.keys(Object(await load(join(folder, "elsewhere/real.json")))), [
+      "version",
+      "observed_at",
+      "shares",
+    ]);
+  });
+});
+
+describe("writes", () => {
+  it("A5 fifty at once are at most two, and all of them durable", async (t) => {
+    const path = await statePath(t);
+    const { memory } = await start(t, path);
+    const renames = countRenames(t, dirname(path));
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        memory.remember(`S${index}`, { ...FULL, lastSwitchAt: index }),
+      ),
+    );
+    assert.ok(outcomes.every(({ saved }) => saved));
+    const { memory: again } = await start(t, path);
+    assert.equal(again.recollection.shares.size, 50);
+    assert.ok((await renames()) <= 2);
+  });
+
+  it("A5 what comes during a write is in the next one, and its caller waits for that", async (t) => {
+    const path = await statePath(t);
+    const { memory } = await start(t, path);
+    const first = memory.remember("a", FULL);
+    await pause(0);
+    const second = memory.remember("b", FULL);
+    const third = memory.remember("a", EMPTY_SHARE_MEMORY);
+    await Promise.all([first, second, third]);
+    const { memory: again } = await start(t, path);
+    assert.deepEqual(again.recollection.shares.get("a"), EMPTY_SHARE_MEMORY);
+    assert.deepEqual(again.recollection.shares.get("b"), FULL);
+  });
+
+  it("disposal waits for what is being written; later calls say that it is closed", async (t) => {
+    const path = await statePath(t);
+    const { memory } = await start(t, path);
+    const outcome = memory.remember("CORE", FULL);
+    await memory[Symbol.asyncDispose]();
+    assert.deepEqual(await outcome, { saved: true });
+    const before = await readFile(path, "utf8");
+    const late = await memory.remember("CORE", EMPTY_SHARE_MEMORY);
+    assert.equal(late.saved, false);
+    await memory[Symbol.asyncDispose]();
+    assert.equal(await readFile(path, "utf8"), before);
+  });
+
+  it("A5 a full disk holds nothing back: unsaved at once, retried until the newest is saved", async (t) => {
+    const disk = await mountTmpfs(t, "size=256k");
+    if (disk === null) return;
+    const path = join(disk, "state.json");
+    const { memory, clock, logger } = await start(t, path);
+    await memory.remember("CORE", FULL);
+    const before = await readFile(path, "utf8");
+    await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });
+
+    const outcome = await memory.remember("CORE", { ...FULL, lastError: "second" });
+    assert.ok(!outcome.saved);
+    assert.match(outcome.error.message, /ENOSPC/u);
+    assert.equal(memory.unsavedBecause, outcome.error);
+    assert.equal(await readFile(path, "utf8"), before);
+    assert.deepEqual((await readdir(disk)).sort(), ["ballast", "state.json"]);
+    assert.equal((await memory.remember("CORE", { ...FULL, lastError: "third" })).saved, false);
+    assert.equal(clock.pendingTimers, 1);
+
+    await rm(join(disk, "ballast"));
+    await clock.advance(2_000);
+    await eventually(() => memory.unsavedBecause === null, 5_000);
+    const saved = Object(await load(path));
+    assert.equal(saved.shares.CORE.last_error, "third");
+    assert.equal(saved.observed_at, "2026-11-20T12:00:02.000Z");
+    assert.equal(clock.pendingTimers, 0);
+    assert.deepEqual(
+      logger.lines.map(({ level, message }) => `${level} ${message}`),
+      ["error the state file cannot be saved", "info the state file is saved again"],
+    );
+  });
+
+  it("A5 retries a read-only disk after 1, 2, 4 … 60 s, each failure once", async (t) => {
+    const disk = await mountTmpfs(t, "size=256k");
+    if (disk === null) return;
+    const path = join(disk, "state.json");
+    const { memory, clock, logger } = await start(t, path);
+    await remountTmpfs(disk, "ro");
+    const outcome = await memory.remember("CORE", FULL);
+    assert.ok(!outcome.saved);
+    assert.match(outcome.error.message, /EROFS/u);
+    for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
+      const before = memory.unsavedBecause;
+      await clock.advance(seconds * 1_000 - 1);
+      assert.equal(memory.unsavedBecause, before, `before ${seconds} s`);
+      await clock.advance(1);
+      await eventually(() => memory.unsavedBecause !== before && clock.pendingTimers === 1, 5_000);
+    }
+    assert.equal(logger.lines.length, 1);
+    await remountTmpfs(disk, "rw");
+    await clock.advance(60_000);
+    await eventually(() => memory.unsavedBecause === null, 5_000);
+    assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
+  });
+
+  it("A5 disposal tries an unsaved state once more, and ends its retries", async (t) => {
+    const disk = await mountTmpfs(t, "size=256k");
+    if (disk === null) return;
+    const path = join(disk, "state.json");
+    const first = await start(t, path);
+    await remountTmpfs(disk, "ro");
+    await first.memory.remember("CORE", FULL);
+    await remountTmpfs(disk, "rw");
+    await first.memory[Symbol.asyncDispose]();
+    assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
+    assert.equal(first.clock.pendingTimers, 0);
+    const second = await start(t, path);
+    await remountTmpfs(disk, "ro");
+    await second.memory.remember("CORE", EMPTY_SHARE_MEMORY);
+    await second.memory[Symbol.asyncDispose]();
+    assert.equal(second.clock.pendingTimers, 0);
+  });
+});
+
+/** Counts how often a file got its name in `folder`; ends the watching when asked. */
+function countRenames(t: TestContext, folder: string): () => Promise<number> {
+  const ending = new AbortController();
+  t.after(() => ending.abort());
+  let count = 0;
+  const watching = (async () => {
+    try {
+      for await (const event of watch(folder, { signal: ending.signal })) {
+        if (event.eventType === "rename" && event.filename === "state.json") count++;
+      }
+    } catch (error) {
+      if (!ending.signal.aborted) throw error;
+    }
+  })();
+  return async () => {
+    await pause(20);
+    ending.abort();
+    await watching;
+    return count;
+  };
+}
+
+describe("a corrupt state file", () => {
+  const good = `"active_interface":"tb","tb_reachable_since":null,"tb_healthy_since":null,"tb_recovery_pending":false,"held":null,"last_switch_at":null`;
+  const cases: Record<string, string> = {
+    empty: "",
+    "blank, as after a power cut": "\0".repeat(512),
+    "no JSON": "{ version: 1",
+    "half a file":
+      '{\n  "version": 1,\n  "observed_at": "2026-11-20T12:00:00.000Z",\n  "shares": {\n    "CORE": {',
+    null: "null",
+    "an array": "[]",
+    "a number": "1",
+    "no version": '{"observed_at":"2026-11-20T12:00:00.000Z","shares":{}}',
+    "a version that is none": '{"version":"1","observed_at":"2026-11-20T12:00:00.000Z","shares":{}}',
+    "version 0": '{"version":0,"observed_at":"2026-11-20T12:00:00.000Z","shares":{}}',
+    "no time": '{"version":1,"shares":{}}',
+    "no shares": '{"version":1,"observed_at":"2026-11-20T12:00:00.000Z"}',
+    "a list of shares": '{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":[]}',
+    "a share that is none": '{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":null}}',
+    "a time that is none": `{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":{${good.replace('"last_switch_at":null', '"last_switch_at":"yesterday"')},"last_error":null}}}`,
+  };
+  for (const [title, text] of Object.entries(cases)) {
+    it(`A5 is set aside, not overwritten: ${title}`, async (t) => {
+      const path = await statePath(t);
+      await writeFile(path, text);
+      const { memory, logger } = await start(t, path);
+      const aside = memory.recollection.setAside;
+      assert.equal(aside, `${path}.corrupt-2026-11-20T12-00-00.000Z`);
+      assert.equal(await readFile(aside, "utf8"), text);
+      assert.equal(memory.recollection.shares.size, 0);
+      assert.equal(logger.lines.length, 1);
+      assert.equal(logger.lines[0]?.level, "error");
+      assert.ok(
+        typeof logger.lines[0]?.fields["reason"] === "string" && logger.lines[0].fields["reason"] !== "",
+      );
+      const again = await start(t, path);
+      assert.equal(again.memory.recollection.setAside, null);
+      assert.deepEqual(again.logger.lines, []);
+    });
+  }
+
+  it("A5 loses only the records that are wrong, says which, and saves the others", async (t) => {
+    const path = await statePath(t);
+    const whole = await start(t, path);
+    for (const name of ["CORE", "MEDIA", "BACKUP"]) await whole.memory.remember(name, FULL);
+    await whole.memory[Symbol.asyncDispose]();
+    const state = Object(await load(path));
+    state.shares.MEDIA.active_interface = "wifi";
+    delete state.shares.BACKUP.held;
+    await writeFile(path, JSON.stringify(state));
+
+    const { memory, logger } = await start(t, path);
+    assert.deepEqual([...memory.recollection.shares], [["CORE", FULL]]);
+    assert.deepEqual(memory.recollection.lostShares, ["MEDIA", "BACKUP"]);
+    assert.equal(memory.recollection.observedAt, START_MS);
+    const { fields } = logger.lines[0] ?? assert.fail("nothing was logged");
+    assert.deepEqual(fields["kept_shares"], ["CORE"]);
+    assert.match(String(fields["lost_shares"]), /MEDIA: active_interface.*BACKUP: held/u);
+    assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
+  });
+
+  it("A5 is set aside where it really is when the path is a symlink, and the link stays", async (t) => {
+    const folder = await temporaryFolder(t);
+    const path = join(folder, "state.json");
+    await mkdir(join(folder, "elsewhere"));
+    await writeFile(join(folder, "elsewhere/real.json"), "{");
+    await symlink("elsewhere/real.json", path);
+    const { memory } = await start(t, path);
+    assert.equal(dirname(memory.recollection.setAside ?? ""), join(folder, "elsewhere"));
+    assert.ok((await lstat(path)).isSymbolicLink());
+    assert.deepEqual(Object(await load(path)).shares, {});
+  });
+
+  it("A5 replaces no file that was set aside before", async (t) => {
+    const path = await statePath(t);
+    for (const text of ["first", "second", "third"]) {
+      await writeFile(path, text);
+      await start(t, path);
+    }
+    const asides = (await readdir(dirname(path))).filter((name) => name.includes(".corrupt-")).sort();
+    assert.equal(asides.length, 3);
+    const texts = await Promise.all(asides.map((name) => readFile(join(dirname(path), name), "utf8")));
+    assert.deepEqual(texts.sort(), ["first", "second", "third"]);
+  });
+});
+
+describe("a state file that is not ours to read", () => {
+  it("A5 of a newer version ends the start and stays as it is", async (t) => {
+    const path = await statePath(t);
+    for (const text of ['{"version":2}', '{"version":1.5,"shares":{}}', '{"version":99,"shares":"other"}']) {
+      await writeFile(path, text);
+      for (const readOnly of [false, true]) {
+        await assert.rejects(start(t, path, readOnly), (error: MountaineerError) => {
+          assert.equal(error.code, "state_newer");
+          assert.ok(error.message.includes(path));
+          return true;
+        });
+      }
+      assert.equal(await readFile(path, "utf8"), text);
+      assert.deepEqual(await readdir(dirname(path)), [basename(path)]);
+    }
+  });
+
+  it("says so when it cannot be read", async (t) => {
+    const path = await statePath(t);
+    await mkdir(path);
+    await assert.rejects(start(t, path), (error: MountaineerError) => {
+      assert.equal(error.code, "home_unwritable");
+      assert.match(error.message, new RegExp(`^cannot read ${path}: EISDIR`, "u"));
+      return true;
+    });
+    assert.ok((await stat(path)).isDirectory());
+  });
+
+  it("says so when a corrupt one cannot be set aside", async (t) => {
+    const disk = await mountTmpfs(t, "size=64k");
+    if (disk === null) return;
+    const path = join(disk, "state.json");
+    await writeFile(path, "{");
+    await remountTmpfs(disk, "ro");
+    await assert.rejects(start(t, path), {
+      code: "home_unwritable",
+      message: /cannot set aside the corrupt/u,
+    });
+    assert.equal(await readFile(path, "utf8"), "{");
+  });
+});
+
+describe("looking only", () => {
+  it("reads, and changes nothing whatever it finds", async (t) => {
+    const path = await statePath(t);
+    const writer = await start(t, path);
+    await writer.memory.remember("CORE", FULL);
+    const leftover = `.state.json.${2 ** 22 + 1}-0123456789ab.tmp`;
+    await writeFile(join(dirname(path), leftover), "");
+    const { memory } = await start(t, path, true);
+    assert.deepEqual(memory.recollection.shares.get("CORE"), FULL);
+    const before = await readFile(path, "utf8");
+    assert.deepEqual(await memory.remember("CORE", EMPTY_SHARE_MEMORY), { saved: true });
+    await memory.forget("CORE");
+    await memory.flush();
+    await memory[Symbol.asyncDispose]();
+    assert.equal(await readFile(path, "utf8"), before);
+
+    await writeFile(path, "{");
+    const corrupt = await start(t, path, true);
+    assert.equal(corrupt.memory.recollection.setAside, null);
+    assert.equal(corrupt.logger.lines[0]?.level, "error");
+    assert.equal(await readFile(path, "utf8"), "{");
+    assert.deepEqual((await readdir(dirname(path))).sort(), [leftover, "state.json"]);
+  });
+});
+
+describe("kill -9", () => {
+  it("A5 at random points leaves a whole state, never older than what was there", async (t) => {
+    const path = await statePath(t);
+    const program = join(import.meta.dirname, "../support/write-states.ts");
+    let newest = 0;
+    for (let round = 0; round < 50; round++) {
+      const child = spawn(process.execPath, [program, path], { stdio: ["ignore", "pipe", "inherit"] });
+      t.after(() => child.kill("SIGKILL"));
+      const gone = once(child, "exit");
+      await once(child.stdout, "data");
+      await pause(Math.random() * 15);
+      child.kill("SIGKILL");
+      await gone;
+      const { memory, logger } = await start(t, path, true);
+      assert.deepEqual(logger.lines, [], `round ${round}`);
+      const times = new Set([...memory.recollection.shares.values()].map(({ lastSwitchAt }) => lastSwitchAt));
+      assert.ok(times.size <= 1, `round ${round}: ${[...times].join()}`);
+      const [time] = times;
+      assert.ok((time ?? 0) >= newest, `round ${round}`);
+      newest = time ?? 0;
+    }
+    assert.ok(newest > 0);
+    await start(t, path);
+    assert.deepEqual(await readdir(dirname(path)), ["state.json"]);
+  });
+});
