@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { RemoteControl } from "../../src/api/client.ts";
@@ -107,7 +107,6 @@ test("a looking command waits for no lock", async (t) => {
 
 test("the engine in process is ended whatever the command does with it", async (t) => {
   const home = await temporaryFolder(t);
-  await mkdir(join(home, "logs"));
   await assert.rejects(
     withControl(contextOf(home), change, () => Promise.reject(new MountaineerError("timed_out", "late"))),
     { code: "timed_out" },

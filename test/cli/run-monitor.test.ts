@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { connectToDaemon } from "../../src/api/client.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { runCommand, startCommand } from "./command-line.ts";
+
+test("monitor serves until SIGTERM or Ctrl-C, and then leaves neither socket nor note", async (t) => {
+  const home = await temporaryFolder(t);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    const { child, ended } = startCommand(["monitor", "--interval", "0.5"], { home });
+    t.after(() => void child.kill("SIGKILL"));
+    await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+    const status = await runCommand(["status", "--json"], { home });
+    assert.equal(JSON.parse(status.stdout).global.pid, child.pid);
+    assert.equal(JSON.parse(status.stdout).global.check_interval_secs, 0.5);
+    child.kill(signal);
+    const { code, stdout } = await ended;
+    assert.deepEqual([code, stdout], [0, ""]);
+    const left = await readdir(home);
+    assert.ok(!left.includes("mountaineer.sock") && !left.includes("daemon.json"), left.join(" "));
+  }
+});
+
+test("a second monitor for one home ends at once with exit code 4, and the first goes on", async (t) => {
+  const home = await temporaryFolder(t);
+  const { child, ended } = startCommand(["monitor"], { home });
+  t.after(() => void child.kill("SIGKILL"));
+  await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+  const second = await runCommand(["monitor"], { home });
+  assert.equal(second.code, 4);
+  assert.match(second.stderr, new RegExp(`^mountaineer: .*${child.pid}`, "m"));
+  assert.equal((await runCommand(["status"], { home })).code, 0);
+  child.kill("SIGTERM");
+  assert.equal((await ended).code, 0);
+});
+
+test("a monitor whose stderr nobody reads any more goes on", async (t) => {
+  const home = await temporaryFolder(t);
+  const { child, ended } = startCommand(["monitor", "--interval", "0.2"], {
+    home,
+    env: { MOUNTAINEER_LOG: "debug" },
+  });
+  t.after(() => void child.kill("SIGKILL"));
+  child.stderr?.destroy();
+  await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+  for (let round = 0; round < 3; round++) {
+    assert.equal((await runCommand(["status"], { home })).code, 0);
+  }
+  child.kill("SIGTERM");
+  assert.equal((await ended).code, 0);
+});
+
+test("a home that cannot be made ends monitor with exit code 6; looking needs none", async (t) => {
+  const blocked = await runCommand(["monitor"], { home: "/dev/null/home" });
+  assert.equal(blocked.code, 6);
+  assert.match(blocked.stderr, /^mountaineer: .*\/dev\/null\/home.*\n/);
+  const missing = join(await temporaryFolder(t), "missing");
+  assert.equal((await runCommand(["status"], { home: missing })).code, 0);
+  await assert.rejects(readdir(missing), { code: "ENOENT" });
+});
