@@ -7,6 +7,7 @@ import { type IpAddress, parseIp } from "./ip-address.ts";
 import { createNameResolution } from "./name-resolution.ts";
 import type { HostProber, ProbeRequest, ProbeResult, ProbeTarget } from "./probe-result.ts";
 import { createSharedAsks } from "./shared-asks.ts";
+import { createSlots } from "./slots.ts";
 
 export interface HostProberOptions {
   clock: Clock;
@@ -281,30 +282,4 @@ function untilOneAnswers(pending: readonly Promise<Outcome>[]): Promise<readonly
       });
     }
   });
-}
-
-interface Slots {
-  use<T>(work: () => Promise<T>): Promise<T>;
-}
-
-/** So many at once, the rest in order of coming. */
-function createSlots(count: number): Slots {
-  let free = count;
-  const waiting: (() => void)[] = [];
-  const release = (): void => {
-    const next = waiting.shift();
-    if (next === undefined) free += 1;
-    else next();
-  };
-  return {
-    async use(work) {
-      if (free > 0) free -= 1;
-      else await new Promise<void>((resolve) => waiting.push(resolve));
-      try {
-        return await work();
-      } finally {
-        release();
-      }
-    },
-  };
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { readFile } from "node:fs/promises";
 import test, { type TestContext } from "node:test";
 import { type EndpointFinding, meaningOfError, startHostProbe } from "../../src/network/host-probe.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -175,6 +175,16 @@ test("a probe that is ended early resolves and leaves no socket", async (t) => {
   await eventually(() => peer.open === 0, 2_000);
 });
 
+test("A2 an answered probe leaves no TIME_WAIT behind", { skip: process.platform !== "linux" }, async (t) => {
+  const peer = await startPeer(t, answerNegotiate);
+  for (let count = 0; count < 20; count += 1) await probe(peer.port, { localAddress: "127.0.0.1" });
+  const port = peer.port.toString(16).toUpperCase().padStart(4, "0");
+  const connections = (await readFile("/proc/net/tcp", "utf8")).split("\n");
+  // Column 3 is the remote address, column 4 the state; 06 is TIME_WAIT.
+  const waiting = connections.filter((line) => new RegExp(`:${port} 06 `).test(line));
+  assert.deepEqual(waiting, []);
+});
+
 test("an impossible address is a value, never a throw", async () => {
   assert.equal((await probe(70_000)).verdict, "silent");
 });
@@ -231,13 +241,3 @@ async function stuckListener(t: TestContext): Promise<{ port: number; fill: () =
     },
   };
 }
-
-test("a listener nobody serves is not mistaken for a refusal", async () => {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  assert.ok(address !== null && typeof address !== "string");
-  const finding = probe(address.port, { timeoutMs: 200 });
-  assert.equal((await finding).verdict, "silent");
-  server.close();
-});

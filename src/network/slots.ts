@@ -1,0 +1,28 @@
+// Owns a limit on how much runs at once.
+
+export interface Slots {
+  /** Runs `work` when a slot is free; gives what it gives. */
+  use<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** `count` pieces of work at once, the rest in order of coming; work that fails frees its slot. */
+export function createSlots(count: number): Slots {
+  let free = count;
+  const waiting: (() => void)[] = [];
+  const release = (): void => {
+    const next = waiting.shift();
+    if (next === undefined) free += 1;
+    else next();
+  };
+  return {
+    async use(work) {
+      if (free > 0) free -= 1;
+      else await new Promise<void>((resolve) => waiting.push(resolve));
+      try {
+        return await work();
+      } finally {
+        release();
+      }
+    },
+  };
+}
