@@ -4,7 +4,7 @@ import { type KeyDoc, SECTIONS, type SectionDoc } from "../../src/config/schema.
 import { LARGEST_FILE_BYTES } from "../../src/config/source-text.ts";
 import { type DocumentGenerator, table } from "./generator.ts";
 
-const LIMITED = /^a (?:whole )?number of \w+ from (\S+) to (\S+)$/;
+const LIMITED = /^a (?:whole )?number(?: of \w+)? from (\S+) to (\S+)$/;
 
 function typeText({ type, expected }: KeyDoc): string {
   const limits = LIMITED.exec(expected);
@@ -113,6 +113,19 @@ fallback_host = "192.168.1.20"
 thunderbolt_interface = "bridge0"
 \`\`\`
 
+## Applying changes
+
+A running \`monitor\` watches the file and applies every change that is saved, whole or not at all; a file with
+mistakes changes nothing until it is mended. \`[sync]\` says how, and takes effect like any other change:
+
+\`\`\`toml
+[sync]
+detection = "inotify"
+debounce = 0.1
+\`\`\`
+
+With \`enabled = false\` nothing is watched; \`mountaineer reload\`, SIGHUP and Mountaineer's own edits still apply.
+
 ## Shares without SMB
 
 Driver \`local\` switches a link between two folders, one per route. It serves folders that something else mounts, and
@@ -143,7 +156,18 @@ it is YAML.
 
 ## Help while typing
 
-[config.schema.json](config.schema.json) is a JSON Schema of the file for editors that understand one.
+[config.schema.json](config.schema.json) is a JSON Schema of the file for editors that understand one. The starter
+names it in its first line, and it is written beside the starter:
+
+\`\`\`toml
+#:schema ./config.schema.json
+\`\`\`
+
+The same in YAML:
+
+\`\`\`yaml
+# yaml-language-server: $schema=./config.schema.json
+\`\`\`
 `,
 };
 

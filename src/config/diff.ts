@@ -1,6 +1,13 @@
 // Owns the difference between two accepted configurations: what a reload has to touch, and nothing else.
 import { isDeepStrictEqual } from "node:util";
-import type { GlobalConfig, MountaineerConfig, RouteConfig, ShareConfig } from "./snapshot.ts";
+import type {
+  GlobalConfig,
+  MountaineerConfig,
+  RouteConfig,
+  ServerConfig,
+  ShareConfig,
+  SyncSettings,
+} from "./snapshot.ts";
 
 export type ShareField =
   | Exclude<keyof ShareConfig, "name" | "routes">
@@ -8,6 +15,9 @@ export type ShareField =
 
 export interface ConfigDiff {
   readonly global: readonly (keyof GlobalConfig)[];
+  readonly sync: readonly (keyof SyncSettings)[];
+  /** Every key when the section came or went. */
+  readonly server: readonly (keyof ServerConfig)[];
   readonly shares: {
     /** Names, in the new file's order. */
     readonly added: readonly string[];
@@ -32,6 +42,14 @@ const GLOBAL_KEYS: readonly (keyof GlobalConfig)[] = [
   "autoFailbackStableMs",
   "lsofRecheck",
 ] satisfies (keyof GlobalConfig)[];
+const SYNC_KEYS = [
+  "enabled",
+  "pollIntervalMs",
+  "debounceMs",
+  "detection",
+  "onFailure",
+] as const satisfies readonly (keyof SyncSettings)[];
+const SERVER_KEYS = ["host", "port"] as const satisfies readonly (keyof ServerConfig)[];
 const SHARE_KEYS = ["shareName", "username", "password", "driver"] as const;
 const ROUTE_KEYS: readonly (keyof RouteConfig)[] = ["host", "port", "interfaceName", "folder"];
 const ROUTES = ["tb", "fallback"] as const;
@@ -43,6 +61,11 @@ function changedFields(before: ShareConfig, after: ShareConfig): ShareField[] {
     for (const key of keys) fields.push(`routes.${route}.${key}`);
   }
   return fields;
+}
+
+function changedServer(before: ServerConfig | null, after: ServerConfig | null): (keyof ServerConfig)[] {
+  if (before !== null && after !== null) return changedKeys(before, after, SERVER_KEYS);
+  return before === after ? [] : [...SERVER_KEYS];
 }
 
 /** What changed from `before` to `after`. A share is known by its name; the order of shares does not count. */
@@ -60,11 +83,15 @@ export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig)
   const removed = before.shares.map(({ name }) => name).filter((name) => !names.has(name));
   return {
     global: changedKeys(before.global, after.global, GLOBAL_KEYS),
+    sync: changedKeys(before.sync, after.sync, SYNC_KEYS),
+    server: changedServer(before.server, after.server),
     shares: { added, removed, changed },
   };
 }
 
 /** True when nothing changed: other bytes with the same meaning. */
-export function isEmptyDiff({ global, shares }: ConfigDiff): boolean {
-  return [global, shares.added, shares.removed, shares.changed].every((list) => list.length === 0);
+export function isEmptyDiff({ global, sync, server, shares }: ConfigDiff): boolean {
+  return [global, sync, server, shares.added, shares.removed, shares.changed].every(
+    (list) => list.length === 0,
+  );
 }

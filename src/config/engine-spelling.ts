@@ -43,7 +43,10 @@ function engineShare(share: ShareFile, place: ConfigPlace): ShareConfig {
 }
 
 /** What a checked file means on this machine. */
-export function engineConfig({ global, shares }: ConfigFile, place: ConfigPlace): MountaineerConfig {
+export function engineConfig(
+  { global, sync, server, shares }: ConfigFile,
+  place: ConfigPlace,
+): MountaineerConfig {
   return {
     global: {
       sharesRoot: expandPath(global.shares_root, place.userHome),
@@ -59,6 +62,14 @@ export function engineConfig({ global, shares }: ConfigFile, place: ConfigPlace)
       autoFailbackStableMs: milliseconds(global.auto_failback_stable_secs),
       lsofRecheck: global.lsof_recheck,
     },
+    sync: {
+      enabled: sync.enabled,
+      pollIntervalMs: milliseconds(sync.poll_interval),
+      debounceMs: milliseconds(sync.debounce),
+      detection: sync.detection,
+      onFailure: sync.on_failure,
+    },
+    server: server === undefined ? null : { host: server.host, port: server.port },
     shares: shares.map((share) => engineShare(share, place)),
   };
 }

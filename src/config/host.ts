@@ -1,6 +1,7 @@
 // Owns how a host is written: `name`, `name:port`, IPv4, and IPv6 bare or as `[address]:port`.
 import { isIPv4, isIPv6 } from "node:net";
 import { quoted } from "./mistakes.ts";
+import type { TextReading } from "./names.ts";
 
 export interface HostAddress {
   /** A name or an IP address, without brackets. */
@@ -106,4 +107,21 @@ export function hostKey(address: HostAddress): string {
 export function hostText(address: HostAddress): string {
   if (address.port === SMB_PORT) return address.host;
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** What a message says it expected in the place of an address to listen on. */
+export const LISTEN_ADDRESS_EXPECTED = "an IP address of this machine, or a name such as `localhost`";
+
+/** Reads an address to listen on: a name or IP address, without a port. */
+export function parseListenAddress(text: string): TextReading {
+  const wrongAddress = (hint: string | null): TextReading => {
+    return { ok: false, expected: LISTEN_ADDRESS_EXPECTED, hint };
+  };
+  if (isIPv4(text) || isScopedIPv6(text) || (text !== "" && isHostName(text))) {
+    return { ok: true, value: text };
+  }
+  const reading = parseHost(text);
+  if (!reading.ok) return wrongAddress(reading.hint);
+  const { host } = reading.address;
+  return wrongAddress(text === `[${host}]` ? "write it without brackets" : "the port has a key of its own");
 }

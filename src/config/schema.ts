@@ -2,7 +2,7 @@
 // Validation, the starter, the reference in docs/ and the JSON Schema for editors are all made from here.
 import * as z from "zod";
 import { parseReference, REFERENCE_FORM } from "../secrets/reference.ts";
-import { HOST_EXPECTED, parseHost } from "./host.ts";
+import { HOST_EXPECTED, LISTEN_ADDRESS_EXPECTED, parseHost, parseListenAddress } from "./host.ts";
 import { describeKind, describeValue } from "./mistakes.ts";
 import {
   parseInterfaceName,
@@ -51,7 +51,7 @@ function numberKey(limits: {
   max: number;
   whole?: boolean;
   absent: number;
-  unit: string;
+  unit: string | null;
   meaning: string;
 }) {
   const bare = limits.whole === true ? z.int() : z.number();
@@ -61,7 +61,7 @@ function numberKey(limits: {
     unit: limits.unit,
     absent: String(limits.absent),
     meaning: limits.meaning,
-    expected: `a ${kind} of ${limits.unit} from ${limits.min} to ${limits.max}`,
+    expected: `a ${kind}${limits.unit === null ? "" : ` of ${limits.unit}`} from ${limits.min} to ${limits.max}`,
     example: String(limits.absent),
     choices: null,
   });
@@ -121,6 +121,18 @@ function interfaceKey(doc: Described) {
     readText(parseInterfaceName).optional(),
     textDoc({ type: "interface", expected, absent, ...doc }),
   );
+}
+
+function choiceKey<const Choices extends readonly [string, ...string[]]>(
+  choices: Choices,
+  absent: NoInfer<Choices[number]>,
+  doc: { readonly meaning: string },
+) {
+  const expected = `one of ${choices.map((choice) => `"${choice}"`).join(", ")}`;
+  const example = `"${absent}"`;
+  return document(z.enum(choices).default(absent), {
+    ...textDoc({ type: expected, expected, absent: example, choices, example, ...doc }),
+  });
 }
 
 const PASSWORD_EXPECTED = `\`${REFERENCE_FORM}\`, the name of an environment variable that holds it`;
@@ -255,18 +267,10 @@ export const shareSchema = z.strictObject({
     meaning: "The interface that leads to `fallback_host`.",
     example: '"en0"',
   }),
-  driver: document(
-    z.enum(DRIVER_CHOICES).default("auto"),
-    textDoc({
-      type: 'one of "auto", "rclone", "local"',
-      expected: 'one of "auto", "rclone", "local"',
-      absent: '"auto"',
-      choices: DRIVER_CHOICES,
-      meaning:
-        "How the share is mounted: `rclone` is SMB through FUSE; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `rclone`.",
-      example: '"auto"',
-    }),
-  ),
+  driver: choiceKey(DRIVER_CHOICES, "auto", {
+    meaning:
+      "How the share is mounted: `rclone` is SMB through FUSE; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `rclone`.",
+  }),
   thunderbolt_path: pathKey({
     absent: "none; only for driver `local`",
     meaning:
@@ -280,8 +284,66 @@ export const shareSchema = z.strictObject({
   }),
 });
 
+/** How a change of the file may be noticed. */
+export const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
+/** What may follow a reload that failed. */
+export const ON_FAILURE_CHOICES = ["backoff", "fixed", "stop"] as const;
+
+export const syncSchema = z.strictObject({
+  enabled: toggleKey(
+    true,
+    "Watch this file and apply every change at once. When false, only `mountaineer reload`, SIGHUP and Mountaineer's own edits apply it.",
+  ),
+  poll_interval: numberKey({
+    min: 0.05,
+    max: 3600,
+    absent: 2,
+    unit: "seconds",
+    meaning: "How often the file is looked at; fractions are allowed.",
+  }),
+  debounce: numberKey({
+    min: 0.01,
+    max: 60,
+    absent: 1,
+    unit: "seconds",
+    meaning:
+      "How long the file must rest after a change before it is read, so that several saves are one reload.",
+  }),
+  detection: choiceKey(DETECTION_CHOICES, "mtime", {
+    meaning:
+      "How a change is noticed: `mtime` by the file's time, `hash` by its content (for network file systems, whose times may lie), `inotify` by the system's events.",
+  }),
+  on_failure: choiceKey(ON_FAILURE_CHOICES, "backoff", {
+    meaning:
+      "After a reload that failed: `backoff` tries again at growing intervals of at most a minute, `fixed` at `poll_interval`, `stop` watches no more until `mountaineer reload`.",
+  }),
+});
+
+export const serverSchema = z.strictObject({
+  host: document(
+    readText(parseListenAddress).default("127.0.0.1"),
+    textDoc({
+      type: "host",
+      expected: LISTEN_ADDRESS_EXPECTED,
+      absent: '"127.0.0.1"',
+      meaning: "The address to listen on.",
+      example: '"127.0.0.1"',
+    }),
+  ),
+  port: numberKey({
+    min: 1,
+    max: 65_535,
+    whole: true,
+    absent: 9000,
+    unit: null,
+    meaning: "The TCP port to listen on.",
+  }),
+});
+
 export const configFileSchema = z.strictObject({
   global: globalSchema.prefault({}),
+  sync: syncSchema.prefault({}),
+  server: serverSchema.optional(),
   shares: z.array(shareSchema).default([]),
 });
 
@@ -321,5 +383,17 @@ function sectionDoc(
 /** All sections, in the order in which people read them. */
 export const SECTIONS: readonly SectionDoc[] = [
   sectionDoc("global", "[global]", "What holds for all shares. Every key has a default.", globalSchema.shape),
+  sectionDoc(
+    "sync",
+    "[sync]",
+    "How changes of this file are noticed and applied. Every key has a default.",
+    syncSchema.shape,
+  ),
+  sectionDoc(
+    "server",
+    "[server]",
+    "Where the gateway will listen. Nothing listens there yet; the keys are checked.",
+    serverSchema.shape,
+  ),
   sectionDoc("shares", "[[shares]]", "One block per share; none is fine.", shareSchema.shape),
 ];

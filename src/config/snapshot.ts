@@ -39,8 +39,26 @@ export interface ShareConfig {
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };
 }
 
+/** How the configuration file is watched. */
+export interface SyncSettings {
+  readonly enabled: boolean;
+  readonly pollIntervalMs: number;
+  readonly debounceMs: number;
+  readonly detection: "mtime" | "hash" | "inotify";
+  readonly onFailure: "backoff" | "fixed" | "stop";
+}
+
+export interface ServerConfig {
+  /** A name or IP address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface MountaineerConfig {
   readonly global: GlobalConfig;
+  readonly sync: SyncSettings;
+  /** null: the file has no such section. */
+  readonly server: ServerConfig | null;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
 }

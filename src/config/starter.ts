@@ -1,14 +1,19 @@
 // Owns the starter configuration: every option, explained and commented out, so that the file is valid as it is.
 import { constants } from "node:fs";
-import { open } from "node:fs/promises";
-import { dirname } from "node:path";
+import { open, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { ensurePrivateFolder } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { configJsonSchema } from "./json-schema.ts";
 import { type KeyDoc, SECTIONS, type SectionDoc } from "./schema.ts";
 
 const WIDTH = 98;
 
-const INTRODUCTION = `# Mountaineer's configuration.
+/** The JSON Schema's name, beside the starter whose first line names it. */
+const SCHEMA_FILE = "config.schema.json";
+
+const INTRODUCTION = `#:schema ./${SCHEMA_FILE}
+# Mountaineer's configuration.
 #
 # Everything here is commented out, and a file without settings is a valid one. To set an option, remove
 # the "#" before it. Lines that begin with "# " only explain. Changes are checked as a whole: a mistake
@@ -74,14 +79,25 @@ export function starterText(): string {
   return `${[INTRODUCTION, ...SECTIONS.map(section)].join("\n").trimEnd()}\n`;
 }
 
+/** Only a help for editors: that it cannot be written is no reason to fail. */
+async function writeSchemaBeside(path: string): Promise<void> {
+  try {
+    const text = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
+    await writeFile(join(dirname(path), SCHEMA_FILE), text, { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+  }
+}
+
 async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path, constants.O_RDONLY);
   await folder.sync();
 }
 
 /**
- * Writes the starter to `path`, readable by its owner alone, in a private folder that is made if need be. Never
- * touches what is there: `existed` is true then. Durable when it resolves; rejects with `home_unwritable`.
+ * Writes the starter to `path`, readable by its owner alone, in a private folder that is made if need be, and
+ * beside it the JSON Schema that its first line names to editors, unless a file of that name is there. Never touches
+ * what is there: `existed` is true then. Durable when it resolves; rejects with `home_unwritable`.
  */
 export async function writeStarter(path: string): Promise<{ readonly existed: boolean }> {
   try {
@@ -90,6 +106,7 @@ export async function writeStarter(path: string): Promise<{ readonly existed: bo
     await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     await file.writeFile(starterText());
     await file.sync();
+    await writeSchemaBeside(path);
     await syncFolder(dirname(path));
     return { existed: false };
   } catch (error) {

@@ -35,10 +35,13 @@ function unknownKeyHint(parent: KeyPath, key: string): string | null {
   return null;
 }
 
+const SECTION_HEADERS = SECTIONS.map(({ header }) => `\`${header}\``)
+  .join(", ")
+  .replace(/, (?!.*, )/, " or ");
+
 function unknownKeyFinding(parent: KeyPath, key: string): Finding {
   const section = sectionOf(parent);
-  const expected =
-    section === null ? "a section: `[global]` or `[[shares]]`" : `a key of \`${section.header}\``;
+  const expected = section === null ? `a section: ${SECTION_HEADERS}` : `a key of \`${section.header}\``;
   return {
     path: [...parent, key],
     at: "key",

@@ -15,6 +15,8 @@ test("other bytes with the same meaning are no difference", async () => {
   const after = await config(`# x\n[global]\ncheck_interval_secs = 2.0\n${OTHER}${SHARE}driver = "auto"\n`);
   assert.deepEqual(diffConfigs(before, after), {
     global: [],
+    sync: [],
+    server: [],
     shares: { added: [], removed: [], changed: [] },
   });
   assert.ok(isEmptyDiff(diffConfigs(before, after)));
@@ -50,6 +52,8 @@ test("every key of a share and of the globals shows when it changes", async () =
     const diff = diffConfigs(before, await config(text));
     assert.deepEqual(diff, {
       global: [],
+      sync: [],
+      server: [],
       shares: { added: [], removed: [], changed: [{ name: "A", fields }] },
     });
   }
@@ -72,4 +76,22 @@ test("a variable's name changing is a change of the password", async () => {
   const text = `${SHARE}password = "\${X}"\n`;
   const diff = diffConfigs(await config(text), await config(text.replace("X", "Y")));
   assert.deepEqual(diff.shares.changed, [{ name: "CORE", fields: ["password"] }]);
+});
+
+test("B5 every key of the sync section and of the server section shows when it changes", async () => {
+  const before = await config("");
+  const after = await config(`[sync]
+enabled = false
+poll_interval = 0.5
+debounce = 0.1
+detection = "hash"
+on_failure = "stop"
+[server]
+`);
+  const diff = diffConfigs(before, after);
+  assert.deepEqual([...diff.sync].sort(), Object.keys(after.sync).sort());
+  assert.deepEqual(diff.server, ["host", "port"]);
+  assert.ok(!isEmptyDiff(diff));
+  assert.deepEqual(diffConfigs(after, await config("[server]\nport = 9001\n")).server, ["port"]);
+  assert.deepEqual(diffConfigs(after, before).server, ["host", "port"]);
 });

@@ -5,7 +5,7 @@ import { parseConfig } from "../../src/config/load.ts";
 import { starterText } from "../../src/config/starter.ts";
 import { bytes, PLACE, SHARE } from "./support.ts";
 
-const TOML = `${starterText().replaceAll(/^#(?! |$|\n)/gm, "")}\n${SHARE.replace("CORE", "B")}share_name = 'b'\n[[shares]]\nname = "L"\nthunderbolt_path = """/a"""\nfallback_path = "~/b"\n`;
+const TOML = `${starterText().replaceAll(/^#(?! |:|$|\n)/gm, "")}\n${SHARE.replace("CORE", "B")}share_name = 'b'\n[[shares]]\nname = "L"\nthunderbolt_path = """/a"""\nfallback_path = "~/b"\n`;
 const YAML = `# starter
 global: &g
   check_interval_secs: 0.5

@@ -23,9 +23,18 @@ const DEFAULTS = {
   lsofRecheck: true,
 };
 
+const SYNC_DEFAULTS = {
+  enabled: true,
+  pollIntervalMs: 2000,
+  debounceMs: 1000,
+  detection: "mtime",
+  onFailure: "backoff",
+};
+const EMPTY = { global: DEFAULTS, sync: SYNC_DEFAULTS, server: null, shares: [] };
+
 test("a file without settings is valid and means the defaults", async () => {
   for (const text of ["", "\n", "# nothing\n", "[global]\n", "shares = []\n", "\ufeff"]) {
-    assert.deepEqual((await accepted(text)).config, { global: DEFAULTS, shares: [] }, JSON.stringify(text));
+    assert.deepEqual((await accepted(text)).config, EMPTY, JSON.stringify(text));
   }
   for (const text of [
     "",
@@ -38,11 +47,7 @@ test("a file without settings is valid and means the defaults", async () => {
     "null",
     "\ufeff",
   ]) {
-    assert.deepEqual(
-      (await accepted(text, "config.yaml")).config,
-      { global: DEFAULTS, shares: [] },
-      JSON.stringify(text),
-    );
+    assert.deepEqual((await accepted(text, "config.yaml")).config, EMPTY, JSON.stringify(text));
   }
 });
 
@@ -81,6 +86,15 @@ password = "\${NAS_PW}"
 thunderbolt_interface = "en5"
 fallback_interface = "en0"
 driver = "rclone"
+[sync]
+enabled = false
+poll_interval = 0.25
+debounce = 0.05
+detection = "inotify"
+on_failure = "fixed"
+[server]
+host = "::1"
+port = 8080
 [[shares]]
 name = "Local"
 thunderbolt_path = "~/tb"
@@ -96,6 +110,13 @@ fallback_path = "/fb/"
   auto_failback: true
   auto_failback_stable_secs: .5
   lsof_recheck: false
+server: {host: "::1", port: 8080}
+sync:
+  enabled: false
+  poll_interval: .25
+  debounce: 0.05
+  detection: inotify
+  on_failure: fixed
 shares:
   - name: Büro
     thunderbolt_host: "[fe80::1%en5]:4450"
@@ -122,6 +143,14 @@ shares:
       autoFailbackStableMs: 500,
       lsofRecheck: false,
     },
+    sync: {
+      enabled: false,
+      pollIntervalMs: 250,
+      debounceMs: 50,
+      detection: "inotify",
+      onFailure: "fixed",
+    },
+    server: { host: "::1", port: 8080 },
     shares: [
       {
         name: "Büro",
@@ -601,4 +630,33 @@ test("a file is read whole; what is no readable file rejects with config_unreada
   await assert.rejects(loadConfig(join(folder, "pipe.toml"), PLACE), unreadable);
   await writeFile(join(folder, "config.json"), "{}");
   await assert.rejects(loadConfig(join(folder, "config.json"), PLACE), unreadable);
+});
+
+test("B5 settings of the sync and server sections that make no sense are mistakes", async () => {
+  const table: [string, string, string, string | null][] = [
+    ["poll_interval = 0", "sync.poll_interval", "number 0", null],
+    ['poll_interval = "2"', "sync.poll_interval", 'string "2"', "write the number without quotes"],
+    ["debounce = 61", "sync.debounce", "number 61", null],
+    ['detection = "inotfy"', "sync.detection", 'string "inotfy"', 'did you mean "inotify"?'],
+    ['on_failure = "retry"', "sync.on_failure", 'string "retry"', null],
+    ["poll_intervall = 1", "sync.poll_intervall", "an unknown key", "did you mean `poll_interval`?"],
+  ];
+  for (const [line, path, found, hint] of table) {
+    const [mistake, ...others] = await refused(`[sync]\n${line}\n`);
+    assert.deepEqual([mistake?.path, mistake?.found, mistake?.hint, others], [path, found, hint, []], line);
+  }
+  const servers: [string, string | null][] = [
+    ["port = 0", null],
+    ["port = 65536", null],
+    ['host = "127.0.0.1:9000"', "the port has a key of its own"],
+    ['host = "[::1]"', "write it without brackets"],
+    ['host = ""', null],
+    ['host = "http://x"', "write the host alone, without `smb://`"],
+  ];
+  for (const [line, hint] of servers) {
+    const [mistake, ...others] = await refused(`[server]\n${line}\n`);
+    assert.deepEqual([mistake?.line, mistake?.hint, others], [2, hint, []], line);
+  }
+  const [, mistake] = await refused("[synk]\n[globl]\n");
+  assert.equal(mistake?.expected, "a section: `[global]`, `[sync]`, `[server]` or `[[shares]]`");
 });

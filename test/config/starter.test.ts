@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { configJsonSchema } from "../../src/config/json-schema.ts";
 import { SECTIONS } from "../../src/config/schema.ts";
 import { starterText, writeStarter } from "../../src/config/starter.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
@@ -30,11 +31,13 @@ test("the starter explains every option, and nothing in it is too wide", () => {
 });
 
 test("the starter's options work when their # is removed", async () => {
-  const active = starterText().replaceAll(/^#(?! |$|\n)/gm, "");
+  const active = starterText().replaceAll(/^#(?! |:|$|\n)/gm, "");
   const { config } = await accepted(active);
   assert.equal(config.shares[0]?.name, "CORE");
-  const { global } = (await accepted("")).config;
-  assert.deepEqual(config.global, global);
+  const empty = (await accepted("")).config;
+  assert.deepEqual(config.global, empty.global);
+  assert.deepEqual(config.sync, empty.sync);
+  assert.deepEqual(config.server, { host: "127.0.0.1", port: 9000 });
 });
 
 test("the starter says what the two recovery toggles do together", () => {
@@ -51,6 +54,21 @@ test("the starter is written private, and never over what is there", async (t) =
   await writeFile(path, "# mine\n");
   assert.deepEqual(await writeStarter(path), { existed: true });
   assert.equal(await readFile(path, "utf8"), "# mine\n");
+});
+
+test("the starter's first line names the schema that is written beside it, never over another", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "config.toml");
+  await writeStarter(path);
+  const [, name] = /^#:schema \.\/(\S+)\n/.exec(await readFile(path, "utf8")) ?? [];
+  assert.ok(name !== undefined);
+  const schema = await readFile(join(folder, name), "utf8");
+  assert.deepEqual(JSON.parse(schema), configJsonSchema());
+  const other = join(folder, "other");
+  await mkdir(other);
+  await writeFile(join(other, name), "mine");
+  assert.deepEqual(await writeStarter(join(other, "config.toml")), { existed: false });
+  assert.equal(await readFile(join(other, name), "utf8"), "mine");
 });
 
 test("a link that leads nowhere counts as something there", async (t) => {
