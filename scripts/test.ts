@@ -271,4 +271,6 @@ async function main(): Promise<number> {
   return failed > 0 || passed === 0 || stop.signal.aborted ? 1 : 0;
 }
 
+// Whoever reads only the beginning (`| head`) gets that; the run and its exit code go on.
+process.stdout.on("error", () => {});
 process.exitCode = await main();
