@@ -65,8 +65,14 @@ export function createFileTarget(path: string, clock: Clock): FileTarget {
         // The line that was begun in the old file begins anew in this one.
         from = offset === 0 ? 0 : bytes.lastIndexOf(NEWLINE, offset - 1) + 1;
       }
-      const { bytesWritten } = await file.write(bytes, from);
-      return from + bytesWritten;
+      try {
+        const { bytesWritten } = await file.write(bytes, from);
+        return from + bytesWritten;
+      } catch (error) {
+        // Somebody may mend it by moving the file away: the next try looks first.
+        lookedAtMs = Number.NEGATIVE_INFINITY;
+        throw error;
+      }
     },
     async reopen() {
       await close();

@@ -1,0 +1,64 @@
+// The error type and its table, which scripts rely on.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { describe, it } from "node:test";
+import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../../src/runtime/errors.ts";
+
+describe("errors", () => {
+  it("carry code, message, hint, cause and whether trying again may help", () => {
+    const cause = new Error("why");
+    const error = new MountaineerError("lock_held", "held", { hint: "wait", cause, retry: "later" });
+    assert.ok(error instanceof Error);
+    assert.deepEqual(
+      [error.name, error.code, error.message, error.hint, error.cause, error.retry],
+      ["MountaineerError", "lock_held", "held", "wait", cause, "later"],
+    );
+  });
+
+  it("are final and without hint or cause unless told", () => {
+    const error = new MountaineerError("internal", "oops");
+    assert.deepEqual([error.hint, error.retry, "cause" in error], [null, "never", false]);
+  });
+
+  it("have exit codes that do not change", () => {
+    const exits = Object.fromEntries(Object.entries(ERROR_CODES).map(([code, { exit }]) => [code, exit]));
+    const pinned = {
+      usage: 2,
+      config_invalid: 3,
+      config_unreadable: 3,
+      config_ambiguous: 3,
+      already_running: 4,
+      lock_held: 4,
+      state_newer: 5,
+      home_unwritable: 6,
+      share_unknown: 2,
+      share_busy: 7,
+      mount_failed: 1,
+      program_unavailable: 1,
+      timed_out: 1,
+      aborted: 130,
+      daemon_unreachable: 8,
+      internal: 70,
+    };
+    for (const [code, exit] of Object.entries(pinned)) assert.equal(exits[code], exit, code);
+    for (const [code, exit] of Object.entries(exits)) assert.ok(exit > 0 && exit < 256, code);
+  });
+
+  it("know a system error by its code, and any thrown value by its text", async () => {
+    const missing = await readFile("/no/such/file").catch((error: unknown) => error);
+    assert.equal(systemErrorCode(missing), "ENOENT");
+    for (const other of [
+      new Error("x"),
+      Object.assign(new Error("x"), { code: 5 }),
+      { code: "ENOENT" },
+      null,
+      "x",
+    ]) {
+      assert.equal(systemErrorCode(other), null);
+    }
+    assert.deepEqual(
+      [errorText(new Error("x")), errorText("y"), errorText(undefined)],
+      ["x", "y", "undefined"],
+    );
+  });
+});
