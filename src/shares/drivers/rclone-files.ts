@@ -1,11 +1,12 @@
 // Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+
 import { createHash } from "node:crypto";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
-import { sourceOf } from "../smb-source.ts";
 import type { RouteSpec, ShareSpec } from "../share-spec.ts";
+import { sourceOf } from "../smb-source.ts";
 
 export interface RcloneFiles {
   readonly folder: string;
@@ -13,13 +14,14 @@ export interface RcloneFiles {
   readonly cache: string;
   readonly log: string;
   readonly process: string;
+  /** Written files whose notes a crash tore: not sent, and not lost. */
+  readonly setAside: string;
 }
 
 /** Never another: rclone keeps unsent writes under it, and finds them again only by the same name. */
 export const REMOTE_NAME = "share";
 /** Without `Dot`, which rclone 1.60 needs left out: else it leaves an empty folder in the share's root. */
-const ENCODING =
-  "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
+const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
 /** Bytes of a file name on any file system, less what suffixes need. */
 const NAME_AT_MOST = 180;
 
@@ -31,6 +33,7 @@ export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles
     cache: join(folder, "cache"),
     log: join(folder, "rclone.log"),
     process: join(folder, "process.json"),
+    setAside: join(folder, "set-aside"),
   };
 }
 
@@ -65,7 +68,12 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
 }
 
 /** Arguments of `rclone`; nothing secret is among them. */
-export function mountArguments(share: ShareSpec, route: RouteSpec, path: string, files: RcloneFiles): string[] {
+export function mountArguments(
+  share: ShareSpec,
+  route: RouteSpec,
+  path: string,
+  files: RcloneFiles,
+): string[] {
   return [
     ...["mount", `${REMOTE_NAME}:${share.shareName}`, path],
     ...["--config", files.config],

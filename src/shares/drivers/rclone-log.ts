@@ -8,7 +8,10 @@ export interface LoggedFailure {
 }
 
 const PATTERNS: readonly (readonly [MountFailure, RegExp])[] = [
-  ["wrong_credentials", /logon is invalid|logon failure|bad username|\b(account|password|user)\b.*\b(expired|locked|disabled|restrict|must be changed)/i],
+  [
+    "wrong_credentials",
+    /logon is invalid|logon failure|bad username|\b(account|password|user)\b.*\b(expired|locked|disabled|restrict|must be changed)/i,
+  ],
   ["no_such_share", /network name not found|share name cannot be found|bad network name/i],
   ["refused", /connection refused/i],
   ["unreachable", /no route to host|network is unreachable|host is (down|unreachable)|no such host/i],
@@ -33,7 +36,10 @@ function told(line: string): string {
     .replace(/^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /, "")
     .replace(/^(ERROR|CRITICAL|NOTICE)\s*:\s*/, "")
     .replace(/^.*?(IO error|Fatal error): /, "")
-    .replace(/^(couldn't (connect|initialize) SMB|(response|connection) error): ((response|connection) error: )?/, "")
+    .replace(
+      /^(couldn't (connect|initialize) SMB|(response|connection) error): ((response|connection) error: )?/,
+      "",
+    )
     .trim()
     .slice(0, 300);
 }

@@ -17,7 +17,9 @@ export function createObscuredPasswords(clock: Clock): (password: string) => Pro
     });
     const obscured = stdout.trim();
     if (exitCode !== 0 || obscured === "") {
-      throw new MountaineerError("mount_failed", `rclone obscure failed: ${stderr.trim()}`, { retry: "later" });
+      throw new MountaineerError("mount_failed", `rclone obscure failed: ${stderr.trim()}`, {
+        retry: "later",
+      });
     }
     return obscured;
   };

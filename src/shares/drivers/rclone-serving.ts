@@ -25,7 +25,12 @@ export interface ServingProcesses {
   /** Processes that were started for this share and run, whether a mount shows for them or not. */
   running(shareName: string, files: RcloneFiles): Promise<readonly ProcessIdentity[]>;
   /** Notes a process just started, durable enough to outlive a kill of the daemon. null: it has ended already. */
-  started(shareName: string, files: RcloneFiles, path: string, child: DetachedProcess): Promise<ProcessIdentity | null>;
+  started(
+    shareName: string,
+    files: RcloneFiles,
+    path: string,
+    child: DetachedProcess,
+  ): Promise<ProcessIdentity | null>;
   /** While it is being ended, its end is our doing, and news to nobody. */
   ending(shareName: string, ending: boolean): void;
   /** Nothing is started for this share any more. */
@@ -87,7 +92,8 @@ export function createServingProcesses(): ServingProcesses {
         if (own.mountId !== null) return { identity: null, gone: true };
       }
       const other = await findForeign(entry);
-      if (other === null) return { identity: null, gone: own?.mountPath === entry.path && own.mountId === null };
+      if (other === null)
+        return { identity: null, gone: own?.mountPath === entry.path && own.mountId === null };
       const alive = await isRunning(other);
       return { identity: alive ? other : null, gone: !alive };
     },

@@ -1,7 +1,7 @@
 // Owns ending mounts so that nothing of them is left: the process that serves a mount ends before anything else
 // is mounted at its path, because an old rclone, when it ends, unmounts whatever is there then.
 import type { Clock } from "../../runtime/clock.ts";
-import { errorText } from "../../runtime/errors.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { endProcess, isRunning, type ProcessIdentity } from "../../runtime/process-identity.ts";
 import type { MountEntry, MountTable } from "../mount-table.ts";
@@ -9,6 +9,7 @@ import type { Prober } from "../prober.ts";
 import type { FoundMount, StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
 import type { RcloneFiles } from "./rclone-files.ts";
 import type { ServingProcesses } from "./rclone-serving.ts";
+import type { UnsentWrites } from "./rclone-unsent.ts";
 import { abortFuseConnection, runUnmount } from "./unmount-command.ts";
 
 export interface RcloneUnmountOptions {
@@ -17,6 +18,7 @@ export interface RcloneUnmountOptions {
   readonly prober: Prober;
   readonly mountTable: MountTable;
   readonly serving: ServingProcesses;
+  readonly unsent: UnsentWrites;
 }
 
 export interface RcloneUnmount {
@@ -37,9 +39,12 @@ export interface RcloneUnmount {
 const OWN_END_MS = 2_000;
 const OWN_END_POLL_MS = 2;
 const KILL_MS = 2_000;
+/** A note is written in well under a millisecond. */
+const SETTLE_MS = 200;
+const SETTLE_POLL_MS = 2;
 
 export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmount {
-  const { clock, logger, prober, mountTable, serving } = options;
+  const { clock, logger, prober, mountTable, serving, unsent } = options;
 
   const kill = (identity: ProcessIdentity, deadlineMs: number): Promise<boolean> =>
     endProcess(identity, { clock, graceMs: 0, deadlineMs: Math.min(deadlineMs, KILL_MS) });
@@ -74,11 +79,27 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
     return { ok: true };
   };
 
+  /**
+   * Stops rclone at a moment when its notes of unsent writes are whole: it writes them in place, and what an
+   * unreadable note is about is lost. Gives up soon, because what hangs already never gets there.
+   */
+  const stopBetweenNotes = async (identity: ProcessIdentity, files: RcloneFiles): Promise<void> => {
+    const untilMs = clock.monotonicMs() + SETTLE_MS;
+    while (sendTo(identity, "SIGSTOP")) {
+      await clock.sleep(SETTLE_POLL_MS);
+      if (!(await unsent.unsettled(files.cache)) || clock.monotonicMs() >= untilMs) return;
+      sendTo(identity, "SIGCONT");
+      await clock.sleep(SETTLE_POLL_MS);
+    }
+  };
+
   const force = async (
     entry: MountEntry,
     identity: ProcessIdentity | null,
     deadlineMs: number,
+    files: RcloneFiles,
   ): Promise<UnmountOutcome> => {
+    if (identity !== null) await stopBetweenNotes(identity, files);
     if (identity !== null && !(await kill(identity, deadlineMs))) {
       return failed(`process ${identity.pid} does not end`);
     }
@@ -103,7 +124,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
         }
         const { identity } = await serving.of(shareName, files, entry);
         serving.ending(shareName, true);
-        const outcome = await (mode === "plain" ? plain : force)(entry, identity, deadlineMs);
+        const outcome = await (mode === "plain" ? plain : force)(entry, identity, deadlineMs, files);
         if (!outcome.ok) {
           serving.ending(shareName, false);
           return outcome;
@@ -144,6 +165,16 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
       return true;
     },
   };
+}
+
+/** False when it has ended. */
+function sendTo({ pid }: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch (error) {
+    if (systemErrorCode(error) === "ESRCH") return false;
+    throw error;
+  }
 }
 
 function failed(text: string): UnmountOutcome {

@@ -12,12 +12,19 @@ import { isShareNamed, sourceOf } from "../smb-source.ts";
 import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
 import { ensureMountFolder } from "./mount-folder.ts";
 import { createRcloneCheck } from "./rclone-available.ts";
-import { configText, makeFolders, mountArguments, type RcloneFiles, rcloneFiles, writeIfChanged } from "./rclone-files.ts";
+import {
+  configText,
+  makeFolders,
+  mountArguments,
+  type RcloneFiles,
+  rcloneFiles,
+  writeIfChanged,
+} from "./rclone-files.ts";
 import { readLoggedFailure } from "./rclone-log.ts";
 import { createObscuredPasswords } from "./rclone-password.ts";
 import { createServingProcesses, type ServingProcesses } from "./rclone-serving.ts";
-import { createUnsentWrites } from "./rclone-unsent.ts";
 import { createRcloneUnmount } from "./rclone-unmount.ts";
+import { createUnsentWrites } from "./rclone-unsent.ts";
 import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "./smb-mounts.ts";
 
 export interface RcloneDriverOptions {
@@ -46,7 +53,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const obscure = createObscuredPasswords(clock);
   const unsent = createUnsentWrites();
   const serving: ServingProcesses = createServingProcesses();
-  const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving });
+  const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent });
   const realParents = new Map<string, string>();
   const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
 
@@ -97,14 +104,22 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     const password = share.password === null ? null : await obscure(share.password);
     await writeIfChanged(files.config, configText(share, share.routes[route], password));
     await emptyLog(files.log);
-    return startDetached("rclone", mountArguments(share, share.routes[route], path, files), { logPath: files.log });
+    const aside = await unsent.setAsideTorn(files.cache, files.setAside);
+    if (aside.length > 0) logger.warn("unsent files set aside", { share: share.name, files: aside });
+    return startDetached("rclone", mountArguments(share, share.routes[route], path, files), {
+      logPath: files.log,
+    });
   };
 
   const whyFailed = async (share: ShareSpec, route: RouteName, otherwise: Failed): Promise<Failed> => {
     const logged = readLoggedFailure(await readLog(filesOf(share).log));
     const source = sourceOf(share.routes[route], share.shareName);
     if (logged === null) return { ...otherwise, text: `${source}: ${otherwise.text}` };
-    return { ok: false, reason: logged.reason, text: `${source}: ${withoutSecret(logged.text, share.password)}` };
+    return {
+      ok: false,
+      reason: logged.reason,
+      text: `${source}: ${withoutSecret(logged.text, share.password)}`,
+    };
   };
 
   const mountEntry = async (path: string): Promise<MountEntry | null> =>
@@ -191,7 +206,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
         return failedBy(error, share.password);
       }
     },
-    unmount: (share, mount, mode, limits) => unmounts.unmount(share.name, filesOf(share), mount, mode, limits),
+    unmount: (share, mount, mode, limits) =>
+      unmounts.unmount(share.name, filesOf(share), mount, mode, limits),
     unsent: (share) => unsent.of(filesOf(share).cache, share.shareName),
     async ownProcesses(share, mount) {
       const entries = await mountTable.read(0);

@@ -34,7 +34,8 @@ export async function runUnmount(
   if (result.exitCode === 0) return { result: "done" };
   const text = (result.stderr || result.stdout).trim() || `${command} ended with ${result.exitCode}`;
   if (/busy/i.test(text)) return { result: "busy", text };
-  if (/not mounted|not found in|no mount point|Invalid argument/i.test(text)) return { result: "not_mounted", text };
+  if (/not mounted|not found in|no mount point|Invalid argument/i.test(text))
+    return { result: "not_mounted", text };
   return { result: "failed", text };
 }
 

@@ -51,11 +51,20 @@ export const found = (driver: MountDriver, share: ShareSpec): Promise<readonly F
   driver.find(share, systemClock.monotonicMs());
 
 /** A program that holds something, and tells when it does. */
-export async function holder(t: TestContext, program: string, args: readonly string[], cwd = "/"): Promise<ChildProcess> {
-  const child = spawn("python3", ["-c", `${program}\nprint("ready", flush=True)\nimport time\ntime.sleep(600)`, ...args], {
-    cwd,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+export async function holder(
+  t: TestContext,
+  program: string,
+  args: readonly string[],
+  cwd = "/",
+): Promise<ChildProcess> {
+  const child = spawn(
+    "python3",
+    ["-c", `${program}\nprint("ready", flush=True)\nimport time\ntime.sleep(600)`, ...args],
+    {
+      cwd,
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   t.after(() => release(child));
   assert.ok(child.stdout);
   await once(child.stdout, "data");
@@ -78,7 +87,11 @@ const HOLDS: readonly (readonly [how: string, program: string, inside: boolean])
   ],
 ];
 
-export function describeDriver(name: string, skip: string | null, start: (t: TestContext) => Promise<DriverBench>): void {
+export function describeDriver(
+  name: string,
+  skip: string | null,
+  start: (t: TestContext) => Promise<DriverBench>,
+): void {
   describe(`the contract of drivers: ${name}`, { skip: skip ?? false }, () => {
     for (const shareName of [PLAIN_NAME, ...HOSTILE_NAMES]) {
       it(`a share named ${JSON.stringify(shareName)} is mounted, found, read, written and unmounted`, async (t) => {
@@ -120,7 +133,7 @@ export function describeDriver(name: string, skip: string | null, start: (t: Tes
       const own = await later.ownProcesses(share, seen);
       assert.deepEqual(await later.unmount(share, seen, "plain", limits()), { ok: true });
       assert.deepEqual(await found(later, share), []);
-      for (const pid of own) assert.ok(!existsSync(`/proc/${pid}`));
+      for (const pid of own) await eventually(() => !existsSync(`/proc/${pid}`), 1_000);
     });
 
     it("the same path shows the other route after a switch, under another id", async (t) => {
@@ -147,7 +160,12 @@ export function describeDriver(name: string, skip: string | null, start: (t: Tes
         const share = bench.share(PLAIN_NAME);
         await writeFile(join(bench.behind(share, "tb"), "held"), "x".repeat(8192));
         const mount = await mounted(driver, share, "tb");
-        const child = await holder(t, program, [join(share.mountPath, "held")], inside ? share.mountPath : "/");
+        const child = await holder(
+          t,
+          program,
+          [join(share.mountPath, "held")],
+          inside ? share.mountPath : "/",
+        );
         const refused = await driver.unmount(share, mount, "plain", limits());
         assert.ok(!refused.ok);
         assert.equal(refused.reason, "busy");
@@ -157,7 +175,12 @@ export function describeDriver(name: string, skip: string | null, start: (t: Tes
         assert.ok(answer?.ok);
         assert.deepEqual([...new Set(answer.files.map(({ pid }) => pid))], [child.pid]);
         await release(child);
-        const second = await holder(t, program, [join(share.mountPath, "held")], inside ? share.mountPath : "/");
+        const second = await holder(
+          t,
+          program,
+          [join(share.mountPath, "held")],
+          inside ? share.mountPath : "/",
+        );
         assert.deepEqual(await driver.unmount(share, mount, "force", limits()), { ok: true });
         assert.deepEqual(await found(driver, share), []);
         const over = await mounted(driver, share, "fallback");

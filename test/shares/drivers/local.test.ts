@@ -9,7 +9,16 @@ import { createLocalDriver } from "../../../src/shares/drivers/local.ts";
 import { startProber } from "../../../src/shares/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { type DriverBench, describeDriver, failure, found, HOSTILE_NAMES, limits, mounted, PLAIN_NAME } from "./driver-contract.ts";
+import {
+  type DriverBench,
+  describeDriver,
+  failure,
+  found,
+  HOSTILE_NAMES,
+  limits,
+  mounted,
+  PLAIN_NAME,
+} from "./driver-contract.ts";
 
 async function startBench(t: TestContext): Promise<DriverBench> {
   const folder = await temporaryFolder(t);
@@ -42,7 +51,8 @@ async function startBench(t: TestContext): Promise<DriverBench> {
       stablePath: join(folder, "Shares", name),
     }),
     behind: (share, which) => routeFolder(share.name, which),
-    cut: (share, which) => rename(routeFolder(share.name, which), `${routeFolder(share.name, which)} unplugged`),
+    cut: (share, which) =>
+      rename(routeFolder(share.name, which), `${routeFolder(share.name, which)} unplugged`),
     [Symbol.asyncDispose]: () => prober[Symbol.asyncDispose](),
   };
 }
@@ -66,7 +76,10 @@ describe("the local driver", () => {
     const real = bench.behind(share, "tb");
     const alias = `${real} alias`;
     await symlink(real, alias);
-    const linked: ShareSpec = { ...share, routes: { ...share.routes, tb: { ...share.routes.tb, folder: alias } } };
+    const linked: ShareSpec = {
+      ...share,
+      routes: { ...share.routes, tb: { ...share.routes.tb, folder: alias } },
+    };
     const mount = await mounted(bench.driver, linked, "tb");
     assert.equal(bench.driver.openFilesPath(mount), real);
   });
@@ -98,9 +111,15 @@ describe("the local driver", () => {
   it("a route that is a file, or none, is a failure that leaves nothing", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
-    const none: ShareSpec = { ...share, routes: { ...share.routes, tb: { ...share.routes.tb, folder: null } } };
+    const none: ShareSpec = {
+      ...share,
+      routes: { ...share.routes, tb: { ...share.routes.tb, folder: null } },
+    };
     assert.equal(failure(await bench.driver.mount(none, "tb", limits())).reason, "other");
-    const file = { ...share, routes: { ...share.routes, tb: { ...share.routes.tb, folder: process.execPath } } };
+    const file = {
+      ...share,
+      routes: { ...share.routes, tb: { ...share.routes.tb, folder: process.execPath } },
+    };
     assert.equal(failure(await bench.driver.mount(file, "tb", limits())).reason, "unreachable");
     assert.deepEqual(await readdir(join(share.mountPath, "..")), []);
   });

@@ -1,0 +1,105 @@
+// A share's folder: names that cannot clash or escape, config that cannot be broken out of.
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { describe, it } from "node:test";
+import {
+  configText,
+  folderName,
+  mountArguments,
+  parseProcessNote,
+  processNoteText,
+  rcloneFiles,
+} from "../../../src/shares/drivers/rclone-files.ts";
+import type { ShareSpec } from "../../../src/shares/share-spec.ts";
+
+const route = { host: "nas.local", port: 4450, interfaceName: null, folder: null };
+const share: ShareSpec = {
+  name: "CORE",
+  shareName: "CORE",
+  username: "anna",
+  password: "secret",
+  missingVariable: null,
+  driver: "rclone",
+  routes: { tb: route, fallback: { ...route, host: "fe80::1", port: 445 } },
+  mountPath: "/v/CORE",
+  stablePath: "/s/CORE",
+};
+
+describe("the folder of a share", () => {
+  it("stays inside its parent and is another for every name", () => {
+    const names = [
+      "CORE",
+      "..",
+      ".",
+      "a/b",
+      "a%2Fb",
+      "a b",
+      ".hidden",
+      "Größe",
+      "x".repeat(300),
+      `${"x".repeat(300)}y`,
+      "",
+      "\0",
+    ];
+    const folders = names.map((name) => rcloneFiles("/home", name).folder);
+    assert.equal(new Set(folders).size, names.length);
+    for (const [index, folder] of folders.entries()) {
+      if (names[index] === "") continue;
+      assert.equal(dirname(folder), join("/home", "mounts"), folder);
+      assert.ok(Buffer.byteLength(folderName(names[index] ?? "")) <= 200);
+    }
+    assert.equal(folderName("CORE"), "CORE");
+    assert.equal(folderName("My Share.v2"), "My%20Share.v2");
+  });
+});
+
+describe("the config", () => {
+  it("differs between routes in host and port alone, so that unsent writes are found again", () => {
+    const [tb, fallback] = [
+      configText(share, share.routes.tb, "obscured"),
+      configText(share, share.routes.fallback, "obscured"),
+    ];
+    const without = (text: string): string => text.replace(/^(host|port) = .*$/gm, "");
+    assert.equal(without(tb), without(fallback));
+    assert.match(tb, /^host = nas\.local\nport = 4450$/m);
+    assert.match(fallback, /^host = \[fe80::1\]\nport = 445$/m);
+  });
+
+  it("keeps odd users whole, takes domains apart, and names a guest", () => {
+    const userOf = (username: string): string[] =>
+      configText({ ...share, username }, route, "x")
+        .split("\n")
+        .filter((line) => /^(user|domain) =/.test(line));
+    assert.deepEqual(userOf(" anna;`x` "), ['user = """`x` """', 'domain = """ anna"""']);
+    assert.deepEqual(userOf("WORK\\anna"), ['user = """anna"""', 'domain = """WORK"""']);
+    assert.deepEqual(userOf("anna@example.org"), ['user = """anna@example.org"""']);
+    const guest = configText(share, route, null);
+    assert.match(guest, /^user = """guest"""$/m);
+    assert.ok(!guest.includes("pass"));
+  });
+
+  it("has no password in the arguments, and the route in what the mount table will show", () => {
+    const args = mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"));
+    assert.ok(!args.join(" ").includes("secret"));
+    assert.equal(args[args.indexOf("--devname") + 1], "//nas.local:4450/CORE");
+  });
+});
+
+describe("the note of who serves a mount", () => {
+  it("is read back, and nothing else is taken for one", () => {
+    const note = { identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE" };
+    assert.deepEqual(parseProcessNote(processNoteText(note)), note);
+    for (const text of [
+      null,
+      "",
+      "{",
+      "[]",
+      "null",
+      "5",
+      '{"pid":"5","startTime":"7","mountPath":"/"}',
+      '{"pid":5}',
+    ]) {
+      assert.equal(parseProcessNote(text), null, String(text));
+    }
+  });
+});
