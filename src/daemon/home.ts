@@ -1,9 +1,9 @@
 // Owns the way from a home to what a start needs of it: the place, the file that holds, and a checked snapshot.
-import { loadConfig, parseConfig } from "../config/load.ts";
+import { loadConfigApart } from "../config/load-apart.ts";
 import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { writeStarter } from "../config/starter.ts";
+import type { Clock } from "../runtime/clock.ts";
 
 export interface OpenedHome {
   readonly place: ConfigPlace;
@@ -21,15 +21,14 @@ export async function openHome(options: {
   readonly configPath: string | null;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly writesStarter: boolean;
+  readonly clock: Clock;
 }): Promise<OpenedHome> {
-  const { home, configPath, environment, writesStarter } = options;
+  const { home, configPath, environment, writesStarter, clock } = options;
   const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
-  const located = await locateConfig(place, configPath);
-  const starterWritten = !located.exists && writesStarter && !(await writeStarter(located.path)).existed;
-  const loaded =
-    located.exists || writesStarter
-      ? await loadConfig(located.path, place)
-      : await parseConfig(new Uint8Array(), located.path, place);
+  const { path, exists } = await locateConfig(place, configPath);
+  const content = exists || writesStarter ? null : "";
+  const request = { path, place, content, writeStarter: writesStarter && !exists };
+  const { loaded, starterWritten } = await loadConfigApart(request, { clock });
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   return { place, snapshot: loaded.snapshot, starterWritten };
 }

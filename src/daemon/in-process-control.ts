@@ -24,7 +24,7 @@ const LOCK_WAIT_MS = 10_000;
 
 /** Lookers take no lock, mount nothing and write nothing. Rejects with what keeps a start from happening. */
 export async function openInProcess(options: InProcessOptions): Promise<DaemonControl & AsyncDisposable> {
-  const { home, configPath, intent, command } = options;
+  const { home, configPath, intent, command, signal } = options;
   const clock = systemClock;
   const environment = process.env;
   const changes = intent === "change";
@@ -34,9 +34,15 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
   try {
     if (changes) {
       await ensurePrivateFolder(home);
-      stack.use(await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock }));
+      stack.use(await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }));
     }
-    const { place, snapshot } = await openHome({ home, configPath, environment, writesStarter: false });
+    const { place, snapshot } = await openHome({
+      home,
+      configPath,
+      environment,
+      writesStarter: false,
+      clock,
+    });
     const log = stack.use(
       startLog({
         filePath: changes

@@ -36,6 +36,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
       configPath,
       environment,
       writesStarter: true,
+      clock,
     });
     const log = stack.use(
       startLog({

@@ -1,8 +1,8 @@
 // Owns a person's commands over all or some shares: asked of each at once, answered one by one.
 import type { StepResult, SwitchTarget, VerifyReport } from "../api/contract.ts";
 import type { ShareSelection } from "../api/control.ts";
+import { selectShares } from "../api/share-selection.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { MountaineerError } from "../runtime/errors.ts";
 import type { ShareEngine } from "../shares/share-engine.ts";
 import type { RequestOutcome, ShareRequest } from "../shares/share-request.ts";
 import { openFileHolders, shareStatus } from "./share-status.ts";
@@ -28,18 +28,7 @@ export interface ShareControl {
 }
 
 export function createShareControl(engine: ShareEngine, clock: Clock): ShareControl {
-  const select = (selection: ShareSelection): readonly string[] => {
-    if (selection === null) return engine.names;
-    for (const name of selection) {
-      if (engine.names.includes(name)) continue;
-      const known =
-        engine.names.length === 0 ? "no share is configured" : `configured: ${engine.names.join(", ")}`;
-      throw new MountaineerError("share_unknown", `there is no share ${JSON.stringify(name)}`, {
-        hint: known,
-      });
-    }
-    return selection;
-  };
+  const select = (selection: ShareSelection): readonly string[] => selectShares(selection, engine.names);
 
   const askAll = async (
     selection: ShareSelection,

@@ -1,5 +1,4 @@
 // Owns the spelling of state.json, format version 1: what is written, and what can be made of what is found.
-import { z } from "zod";
 import { isoTime } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { ShareMemory } from "./memory.ts";
@@ -27,17 +26,15 @@ export type DecodedState =
     }
   | { readonly kind: "newer"; readonly version: number };
 
-const isoDate = z.iso.datetime().transform((text) => Date.parse(text));
-
-const shareRecord = z.object({
-  active_interface: z.enum(["tb", "fallback", "none"]),
-  tb_reachable_since: isoDate.nullable(),
-  tb_healthy_since: isoDate.nullable(),
-  tb_recovery_pending: z.boolean(),
-  held: z.enum(["fallback", "unmounted"]).nullable(),
-  last_switch_at: isoDate.nullable(),
-  last_error: z.string().nullable(),
-});
+interface ShareRecord {
+  active_interface: ShareMemory["activeInterface"];
+  tb_reachable_since: string | null;
+  tb_healthy_since: string | null;
+  tb_recovery_pending: boolean;
+  held: ShareMemory["held"];
+  last_switch_at: string | null;
+  last_error: string | null;
+}
 
 export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAtMs: number): string {
   const records = [...shares].map(([name, memory]) => [name, encodeShare(memory)] as const);
@@ -50,7 +47,7 @@ export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAt
   return `${JSON.stringify(state, null, 2)}\n`;
 }
 
-function encodeShare(memory: ShareMemory): z.input<typeof shareRecord> {
+function encodeShare(memory: ShareMemory): ShareRecord {
   return {
     active_interface: memory.activeInterface,
     tb_reachable_since: isoOrNull(memory.tbReachableSince),
@@ -75,26 +72,26 @@ export function decodeState(text: string): DecodedState {
   const version = file.get("version");
   if (typeof version === "number" && version > VERSION) return { kind: "newer", version };
 
-  const observedAt = isoDate.safeParse(file.get("observed_at"));
+  const observedAt = instant(file.get("observed_at"));
   const records = fieldsOf(file.get("shares"));
   const shares = new Map<string, ShareMemory>();
   const lost: LostShare[] = [];
   for (const [name, record] of records ?? []) {
-    const decoded = shareRecord.safeParse(record);
-    if (decoded.success) shares.set(name, decodeShare(decoded.data));
-    else lost.push({ share: name, reason: issuesText(decoded.error) });
+    const decoded = decodeShare(record);
+    if (typeof decoded === "string") lost.push({ share: name, reason: decoded });
+    else shares.set(name, decoded);
   }
   const reason =
     version !== VERSION
       ? `its version is ${JSON.stringify(version) ?? "missing"}`
-      : !observedAt.success
-        ? `observed_at: ${issuesText(observedAt.error)}`
+      : observedAt === undefined
+        ? "observed_at: no time in ISO 8601"
         : records === null
           ? "shares: no object"
           : lost.length > 0
             ? "not all records of shares are well-formed"
             : null;
-  const at = observedAt.data ?? null;
+  const at = observedAt ?? null;
   if (reason === null) return { kind: "whole", shares, observedAt: at };
   return { kind: "corrupt", reason, shares, lost, observedAt: at };
 }
@@ -105,24 +102,53 @@ function fieldsOf(value: unknown): ReadonlyMap<string, unknown> | null {
   return new Map(Object.entries(value));
 }
 
-function decodeShare(record: z.output<typeof shareRecord>): ShareMemory {
-  return {
-    activeInterface: record.active_interface,
-    tbReachableSince: record.tb_reachable_since,
-    tbHealthySince: record.tb_healthy_since,
-    tbRecoveryPending: record.tb_recovery_pending,
-    held: record.held,
-    lastSwitchAt: record.last_switch_at,
-    lastError: record.last_error,
+/** The record in the engine's spelling, or which fields of it are not what they must be. */
+function decodeShare(value: unknown): ShareMemory | string {
+  const record = fieldsOf(value);
+  if (record === null) return "no object";
+  const wrong: string[] = [];
+  const read = <T>(field: keyof ShareRecord, reader: (value: unknown) => T | undefined, otherwise: T): T => {
+    const found = reader(record.get(field));
+    if (found === undefined) wrong.push(field);
+    return found ?? otherwise;
   };
+  const memory: ShareMemory = {
+    activeInterface: read("active_interface", oneOf("tb", "fallback", "none"), "none"),
+    tbReachableSince: read("tb_reachable_since", orNull(instant), null),
+    tbHealthySince: read("tb_healthy_since", orNull(instant), null),
+    tbRecoveryPending: read("tb_recovery_pending", boolean, false),
+    held: read("held", orNull(oneOf("fallback", "unmounted")), null),
+    lastSwitchAt: read("last_switch_at", orNull(instant), null),
+    lastError: read("last_error", orNull(string), null),
+  };
+  return wrong.length === 0 ? memory : `${wrong.join(", ")} not as expected`;
+}
+
+/** A reader's undefined means: not such a value. */
+type Reader<T> = (value: unknown) => T | undefined;
+
+const string: Reader<string> = (value) => (typeof value === "string" ? value : undefined);
+
+const boolean: Reader<boolean> = (value) => (typeof value === "boolean" ? value : undefined);
+
+const ISO_INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/;
+
+const instant: Reader<number> = (value) => {
+  if (typeof value !== "string" || !ISO_INSTANT.test(value)) return undefined;
+  const wallMs = Date.parse(value);
+  return Number.isNaN(wallMs) ? undefined : wallMs;
+};
+
+function oneOf<const T extends string>(...words: readonly T[]): Reader<T> {
+  return (value) => words.find((word) => word === value);
+}
+
+function orNull<T>(reader: Reader<T>): Reader<T | null> {
+  return (value) => (value === null ? null : reader(value));
 }
 
 function corrupt(reason: string): DecodedState {
   return { kind: "corrupt", reason, shares: new Map(), lost: [], observedAt: null };
-}
-
-function issuesText(error: z.ZodError): string {
-  return error.issues.map((issue) => [...issue.path.map(String), issue.message].join(": ")).join("; ");
 }
 
 function isoOrNull(wallMs: number | null): string | null {
