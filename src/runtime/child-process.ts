@@ -22,7 +22,10 @@ export interface CommandOptions {
   readonly stdin?: string | Uint8Array;
   /** Added to the short list that every child gets (`childEnvironment`). */
   readonly env?: Readonly<Record<string, string>>;
-  /** Default "/": a cwd on a mount that hangs would block the spawn, and with it this thread. */
+  /**
+   * Default "/": a spawn waits for the child's chdir and exec, so a cwd (or a folder in PATH) on a mount that hangs
+   * would block this thread.
+   */
   readonly cwd?: string;
   /** Ends the child as the deadline does; the call then rejects with `aborted`. */
   readonly signal?: AbortSignal;
@@ -91,6 +94,7 @@ export interface ExitInfo {
 
 export interface DetachedProcess {
   readonly pid: number;
+  /** Settles while our event loop runs; does not keep it running. */
   readonly exited: Promise<ExitInfo>;
   /** Calls back once, at once if it has ended already. Returns its own unregister. */
   onExit(listener: (exit: ExitInfo) => void): () => void;

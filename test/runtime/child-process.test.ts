@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { childEnvironment, runCommand, startDetached } from "../../src/runtime/child-process.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { settledWithin, systemClock } from "../../src/runtime/clock.ts";
 import { endProcess, isRunning, processIdentity } from "../../src/runtime/process-identity.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -258,6 +258,8 @@ describe("startDetached", () => {
     child.onExit((heardExit) => heard.push(heardExit));
     const unregister = child.onExit(() => heard.push("never"));
     unregister();
+    // The child does not keep our event loop alive; the limit's timer does.
+    assert.equal(await settledWithin(clock, 10_000, child.exited), true);
     const exit = await child.exited;
     assert.deepEqual([exit.code, exit.signal], [7, null]);
     await eventually(() => heard.length > 0, 1_000);
