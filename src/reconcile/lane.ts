@@ -45,13 +45,26 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
         backoff = NO_BACKOFF;
         if (wake !== null) wakeAt(wake);
       } catch (error) {
-        onFailure(error);
+        waiting.delete("tick");
         backoff = backOff(backoff, clock.monotonicMs());
         wakeAt({ atMs: backoff.notBeforeMs, reason: "retry" });
+        tell(error);
       }
     }
     running = null;
   };
+
+  const tell = (error: unknown): void => {
+    try {
+      onFailure(error);
+    } catch {
+      // There is nobody left to tell, and the lane must go on.
+    }
+  };
+
+  /** A lane that failed waits for its retry, which looks afresh; ticks would hurry it along. */
+  const isBackingOff = ({ reason }: Trigger): boolean =>
+    reason === "tick" && running === null && clock.monotonicMs() < backoff.notBeforeMs;
 
   const clearWake = (): void => {
     timer?.[Symbol.dispose]();
@@ -65,9 +78,14 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
     const { atMs, reason } = wake;
     nextWake = wake;
     timer = clock.setTimer(Math.max(0, atMs - clock.monotonicMs()), () => {
+      // The machine's timers may fire a fraction of a millisecond early, and that look would be a wasted one.
+      if (clock.monotonicMs() < atMs) {
+        wakeAt(wake);
+        return;
+      }
       clearWake();
       // Lanes that wait for one moment observe as of that moment, so that they share what is observed.
-      lane.trigger({ reason, atMs: Math.min(atMs, clock.monotonicMs()), details: [] });
+      lane.trigger({ reason, atMs, details: [] });
     });
   };
 
@@ -76,7 +94,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
       return nextWake;
     },
     trigger(trigger) {
-      if (stopping.signal.aborted) return;
+      if (stopping.signal.aborted || isBackingOff(trigger)) return;
       const same = waiting.get(trigger.reason);
       waiting.set(
         trigger.reason,
@@ -84,7 +102,8 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
           ? trigger
           : { ...trigger, details: [...same.details, ...trigger.details].slice(0, 50) },
       );
-      running ??= cycle();
+      // Not in this very call: what comes in the same turn runs together, and a run may trigger its own lane.
+      running ??= Promise.resolve().then(cycle);
     },
     async idle() {
       while (running !== null) await running;
@@ -93,7 +112,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions): Lane {
       stopping.abort();
       waiting.clear();
       clearWake();
-      await this.idle();
+      await lane.idle();
     },
   };
   return lane;

@@ -11,6 +11,7 @@ export function startTicker(clock: Clock, intervalMs: number, onTick: (dueMs: nu
   let interval = intervalMs;
   let last = clock.monotonicMs();
   let timer: Timer;
+  let ended = false;
   const schedule = (): void => {
     const due = last + interval;
     timer = clock.setTimer(Math.max(0, due - clock.monotonicMs()), () => {
@@ -23,11 +24,14 @@ export function startTicker(clock: Clock, intervalMs: number, onTick: (dueMs: nu
   schedule();
   return {
     setInterval(intervalMs) {
-      if (intervalMs === interval) return;
+      if (intervalMs === interval || ended) return;
       interval = intervalMs;
       timer[Symbol.dispose]();
       schedule();
     },
-    [Symbol.dispose]: () => timer[Symbol.dispose](),
+    [Symbol.dispose]() {
+      ended = true;
+      timer[Symbol.dispose]();
+    },
   };
 }
