@@ -1,0 +1,56 @@
+// Owns which detector runs: none, or the one that the settings want; a changed wish replaces it.
+import type { Detector, DetectorOptions } from "./detector.ts";
+import type { FolderEvents } from "./folder-events.ts";
+import { startDetector } from "./start-detector.ts";
+import type { Detection } from "./sync-settings.ts";
+
+/** A poll below this is a busy loop. */
+const SHORTEST_POLL_MS = 10;
+
+export interface DetectorSlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
+  readonly folderEvents: FolderEvents;
+  /** A new detector has had its first look: what changed before that, only reading the file tells. */
+  readonly onReady: () => void;
+}
+
+export interface DetectorWish {
+  readonly detection: Detection;
+  readonly pollIntervalMs: number;
+}
+
+export interface DetectorSlot {
+  /** Makes it so, at once; resolves when a new detector is ready, or is itself replaced. */
+  want(wish: DetectorWish | null): Promise<void>;
+  /** Looks now, if a detector runs. Never rejects. */
+  look(): Promise<void>;
+}
+
+/** Empty at first. Nothing is heard of a detector that was replaced. */
+export function createDetectorSlot({ folderEvents, onReady, ...options }: DetectorSlotOptions): DetectorSlot {
+  let detector: Detector | null = null;
+  let current: DetectorWish | null = null;
+
+  return {
+    async want(wish) {
+      if (isSame(wish, current)) return;
+      current = wish;
+      detector?.[Symbol.dispose]();
+      detector = null;
+      options.onDegraded(null);
+      if (wish === null) return;
+      const pollIntervalMs = Math.max(SHORTEST_POLL_MS, wish.pollIntervalMs);
+      const own = startDetector(wish.detection, { ...options, pollIntervalMs }, folderEvents);
+      detector = own;
+      await own.look();
+      if (detector === own) onReady();
+    },
+    async look() {
+      await detector?.look();
+    },
+  };
+}
+
+function isSame(one: DetectorWish | null, other: DetectorWish | null): boolean {
+  if (one === null || other === null) return one === other;
+  return one.detection === other.detection && one.pollIntervalMs === other.pollIntervalMs;
+}

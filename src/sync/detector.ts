@@ -1,0 +1,26 @@
+// Owns the contract of change detectors: they only say that something may have changed; what it is, is read later.
+import type { Clock } from "../runtime/clock.ts";
+import type { Detection } from "./sync-settings.ts";
+import type { WatchedFile } from "./watched-file.ts";
+
+export interface DetectorOptions {
+  readonly file: WatchedFile;
+  readonly clock: Clock;
+  readonly pollIntervalMs: number;
+  /** Something may have changed. Never called before the first look has ended, nor after disposal. */
+  readonly onChange: () => void;
+  /** Whether there is a file: told at the first look and when it is another answer than before. */
+  readonly onPresence: (present: boolean) => void;
+  /** It works, but not as it should: why, or null when it is whole again. */
+  readonly onDegraded: (reason: string | null) => void;
+}
+
+/** Disposing stops it at once; what it has under way ends unheard. */
+export interface Detector extends Disposable {
+  readonly detection: Detection;
+  /**
+   * Looks now; what it sees is reported before this resolves. The first look only learns what is there: what changed
+   * before it ended, the one who starts a detector finds by reading the file afterwards. Never rejects.
+   */
+  look(): Promise<void>;
+}

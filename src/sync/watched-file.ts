@@ -1,0 +1,61 @@
+// Owns how the watched file is looked at: bounded, asynchronous, and through whoever may touch where it lies.
+import { stat } from "node:fs/promises";
+import { systemErrorCode } from "../runtime/errors.ts";
+
+/** What distinguishes one state of a file from another without reading it. */
+export interface FileStat {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+}
+
+/** The file as its watcher sees it. For a file on a network file system another process does the looking. */
+export interface WatchedFile {
+  /** Absolute. */
+  readonly path: string;
+  /** Follows symlinks; null: no such file. Rejects when it cannot tell, or when `signal` aborts. */
+  stat(signal: AbortSignal): Promise<FileStat | null>;
+  /** All bytes, bounded; null: no such file. Rejects when they cannot be read, or when `signal` aborts. */
+  read(signal: AbortSignal): Promise<Uint8Array | null>;
+  /**
+   * Whether this process may itself touch `path` (an ancestor of the file or of a symlink on the way to it); false on
+   * network file systems, where a call may never return. Answers at once, from memory.
+   */
+  isHere(path: string): boolean;
+}
+
+/** A file on a local disk, its bytes read by `readBytes`, which may reject with ENOENT itself or as a cause. */
+export function createLocalFile(
+  path: string,
+  readBytes: (path: string, signal: AbortSignal) => Promise<Uint8Array>,
+): WatchedFile {
+  return {
+    path,
+    async stat() {
+      return unlessMissing(async () => {
+        const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+        return { dev, ino, size, mtimeNs, ctimeNs };
+      });
+    },
+    read: (signal) => unlessMissing(() => readBytes(path, signal)),
+    isHere: () => true,
+  };
+}
+
+async function unlessMissing<T>(look: () => Promise<T>): Promise<T | null> {
+  try {
+    return await look();
+  } catch (error) {
+    if (saysMissing(error)) return null;
+    throw error;
+  }
+}
+
+/** Whether an error, or what caused it, says that there is no such file. */
+export function saysMissing(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  if (code === "ENOENT" || code === "ENOTDIR") return true;
+  return error instanceof Error && error.cause !== undefined && saysMissing(error.cause);
+}

@@ -1,0 +1,99 @@
+// Owns a configuration file in memory, with the OS that watches its folder: as fast and as faulty as a test wants.
+import type { FolderEvents, FolderListener } from "../../src/sync/folder-events.ts";
+import type { FileStat, WatchedFile } from "../../src/sync/watched-file.ts";
+
+export interface MemoryFile extends WatchedFile {
+  readonly events: FolderEvents;
+  /** How many looks (stat or read) were begun. */
+  readonly looks: number;
+  /** How many folder watches are armed. */
+  readonly watches: number;
+  save(text: string, options?: { readonly keepMtime?: boolean }): void;
+  touch(): void;
+  remove(): void;
+  /** Looks reject with this until it is null again. */
+  fail(error: Error | null): void;
+  /** Looks give no answer until `true`, then all that wait are answered. */
+  answer(answering: boolean): void;
+  /** Arming a folder watch throws this until it is null again. */
+  refuseWatches(error: Error | null): void;
+}
+
+const FOLDER = "/home/user/.mountaineer";
+
+export function createMemoryFile(initial: string | null): MemoryFile {
+  let bytes = initial === null ? null : new TextEncoder().encode(initial);
+  let mtimeNs = 1_000n;
+  let ctimeNs = 1_000n;
+  let failure: Error | null = null;
+  let refusal: Error | null = null;
+  let looks = 0;
+  let waiting: (() => void)[] | null = null;
+  const listeners = new Set<FolderListener>();
+
+  const changed = (): void => {
+    for (const { onName } of [...listeners]) onName("config.toml");
+  };
+  const look = async <T>(what: () => T): Promise<T> => {
+    looks += 1;
+    if (waiting !== null) await new Promise<void>((resolve) => waiting?.push(resolve));
+    if (failure !== null) throw failure;
+    return what();
+  };
+
+  return {
+    path: `${FOLDER}/config.toml`,
+    isHere: () => true,
+    stat: () =>
+      look(
+        (): FileStat | null => bytes && { dev: 1n, ino: 2n, size: BigInt(bytes.length), mtimeNs, ctimeNs },
+      ),
+    read: () => look(() => bytes),
+    events: {
+      findFolders: async () => ({ folders: new Map([[FOLDER, new Set(["config.toml"])]]), notHere: null }),
+      identityOf: async () => "1:1",
+      watch(_folder, listener) {
+        if (refusal !== null) throw refusal;
+        listeners.add(listener);
+        return { [Symbol.dispose]: () => void listeners.delete(listener) };
+      },
+    },
+    get looks() {
+      return looks;
+    },
+    get watches() {
+      return listeners.size;
+    },
+    save(text, { keepMtime = false } = {}) {
+      bytes = new TextEncoder().encode(text);
+      ctimeNs += 1_000_000n;
+      if (!keepMtime) mtimeNs = ctimeNs;
+      changed();
+    },
+    touch() {
+      ctimeNs += 1_000_000n;
+      mtimeNs = ctimeNs;
+      changed();
+    },
+    remove() {
+      bytes = null;
+      changed();
+    },
+    fail(error) {
+      failure = error;
+    },
+    answer(answering) {
+      const due = waiting ?? [];
+      waiting = answering ? null : due;
+      if (answering) for (const go of due) go();
+    },
+    refuseWatches(error) {
+      refusal = error;
+    },
+  };
+}
+
+/** A system error, as Node makes them. */
+export function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: on purpose`), { code });
+}

@@ -1,0 +1,106 @@
+// Owns a ConfigWatcher on a file in memory and a clock that a test moves, with all it says written down.
+import { createHash } from "node:crypto";
+import type { TestContext } from "node:test";
+import type { Logger } from "../../src/runtime/log.ts";
+import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
+import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
+import type { SyncEvent } from "../../src/sync/sync-event.ts";
+import { DEFAULT_SYNC_SETTINGS, type SyncSettings } from "../../src/sync/sync-settings.ts";
+import type { SyncState } from "../../src/sync/sync-state.ts";
+import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
+import { createMemoryFile, type MemoryFile } from "./memory-file.ts";
+
+export interface WatcherBench {
+  readonly clock: ManualClock;
+  readonly file: MemoryFile;
+  readonly watcher: ConfigWatcher;
+  /** Texts offered to onChange, in order. */
+  readonly offered: string[];
+  readonly events: SyncEvent[];
+  readonly states: SyncState[];
+  /** Level and message of what was logged. */
+  readonly logged: string[];
+  /** `type details` of each event. */
+  told(): string[];
+  /** The most onChange calls that were under way at once. */
+  readonly mostAtOnce: number;
+}
+
+export interface WatcherBenchOptions {
+  readonly settings?: Partial<SyncSettings>;
+  readonly text?: string | null;
+  /** The loaded content; the file's text unless given. */
+  readonly loaded?: string | null;
+  readonly onChange?: (text: string, signal: AbortSignal) => Promise<ReloadOutcome>;
+  readonly start?: boolean;
+}
+
+export const APPLIED: ReloadOutcome = { kind: "applied", changed: true, details: "1 share reloaded" };
+
+/** A started watcher, ended after the test. */
+export async function watcherBench(
+  t: TestContext | null,
+  options: WatcherBenchOptions = {},
+): Promise<WatcherBench> {
+  const { text = "a", loaded = text, onChange = async () => APPLIED, start = true } = options;
+  const clock = createManualClock();
+  const file = createMemoryFile(text);
+  const offered: string[] = [];
+  const events: SyncEvent[] = [];
+  const states: SyncState[] = [];
+  const logged: string[] = [];
+  let atOnce = 0;
+  let mostAtOnce = 0;
+  let generation = 1;
+  const watcher = createConfigWatcher({
+    file,
+    clock,
+    settings: { ...DEFAULT_SYNC_SETTINGS, ...options.settings },
+    logger: recordingLogger(logged),
+    baseline: { sha256: loaded === null ? null : sha256(loaded) },
+    generation: () => generation,
+    folderEvents: file.events,
+    async onChange({ bytes }, signal) {
+      atOnce += 1;
+      mostAtOnce = Math.max(mostAtOnce, atOnce);
+      const content = new TextDecoder().decode(bytes);
+      offered.push(content);
+      try {
+        const outcome = await onChange(content, signal);
+        if (outcome.kind === "applied") generation += 1;
+        return outcome;
+      } finally {
+        atOnce -= 1;
+      }
+    },
+    onEvent: (event) => events.push(event),
+    onState: (state) => states.push(state),
+  });
+  t?.after(() => watcher[Symbol.asyncDispose]());
+  if (start) {
+    await watcher.start();
+    await clock.advance(0);
+  }
+  return {
+    clock,
+    file,
+    watcher,
+    offered,
+    events,
+    states,
+    logged,
+    told: () => events.map(({ type, details }) => `${type} ${details}`),
+    get mostAtOnce() {
+      return mostAtOnce;
+    },
+  };
+}
+
+export function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+function recordingLogger(logged: string[]): Logger {
+  const write = (level: string) => (message: string) => void logged.push(`${level} ${message}`);
+  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
+}
