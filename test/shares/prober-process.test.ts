@@ -13,6 +13,7 @@ import type { Prober } from "../../src/shares/prober.ts";
 import { startProber } from "../../src/shares/prober-process.ts";
 import { missingForFuse, mountLocalFuse } from "../rig/local-fuse-mount.ts";
 import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const LOOK_DEADLINE_MS = 150;
@@ -144,6 +145,25 @@ describe("when a child dies", () => {
     const found = await look;
     assert.ok(found.state === "answered" && found.errno === null);
     await eventually(() => isGone(first), 2_000);
+    assert.notEqual(soleChild(asked), first);
+  });
+
+  it("one that says nothing for long is replaced", async (t) => {
+    const folder = await temporaryFolder(t);
+    const clock = createManualClock();
+    const asked = startProber({ clock, logger: silentLogger });
+    t.after(() => asked[Symbol.asyncDispose]());
+    await asked.look("1", folder, 600_000);
+    const first = soleChild(asked);
+    process.kill(first, "SIGSTOP");
+    const look = asked.look("2", folder, 600_000);
+    await clock.advance(7_999);
+    assert.equal(soleChild(asked), first);
+    await clock.advance(1);
+    await eventually(() => isGone(first), 2_000);
+    await clock.advance(100);
+    const found = await look;
+    assert.ok(found.state === "answered" && found.errno === null);
     assert.notEqual(soleChild(asked), first);
   });
 
