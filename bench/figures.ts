@@ -1,0 +1,26 @@
+// Owns how figures are told: medians and extremes, and whether a goal is met.
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** `median 12.3 ms (10.1 to 20.2, 5 runs)` */
+export function spread(values: readonly number[], unit = "ms"): string {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return `median ${round(median(values))} ${unit} (${round(low)} to ${round(high)}, ${values.length} runs)`;
+}
+
+export function round(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);
+}
+
+export function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+export function goal(name: string, met: boolean): void {
+  say(`  ${met ? "met   " : "MISSED"}  ${name}`);
+}

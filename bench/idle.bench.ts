@@ -1,0 +1,61 @@
+// Measures what the daemon costs while nothing happens: processor time and memory of each process.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { missingForPlainRig, startPlainRig } from "../test/rig/plain-rig.ts";
+import { createTestHome } from "../test/support/daemon.ts";
+import { goal, round, say } from "./figures.ts";
+import { childrenOf, commandLine, cpuMs, rssMb } from "./processes.ts";
+
+export const title = "idle: one share mounted, default interval";
+export const missing = missingForPlainRig;
+
+export async function bench({ short }: { short: boolean }): Promise<void> {
+  const seconds = short ? 8 : 60;
+  await using rig = await startPlainRig({ shares: ["CORE"] });
+  await writeFile(join(rig.exportPath("CORE"), "file.txt"), "there\n");
+  const folder = await mkdtemp(join(tmpdir(), "mountaineer-bench-"));
+  try {
+    const home = await createTestHome({
+      home: join(folder, "home"),
+      env: { BENCH_PASSWORD: rig.password },
+      config: `
+[global]
+shares_root = "${join(folder, "Shares")}"
+[[shares]]
+name = "CORE"
+thunderbolt_host = "${rig.tbHost}:${rig.tbPort}"
+fallback_host = "${rig.fallbackHost}:${rig.fallbackPort}"
+username = "${rig.username}"
+password = "\${BENCH_PASSWORD}"
+`,
+    });
+    await using monitor = await home.startMonitor();
+    await home.untilShare("CORE", ({ mount_alive }) => mount_alive, 30_000);
+    await pause(5000);
+    const processes = [monitor.pid, ...(await childrenOf(monitor.pid))];
+    const ours: number[] = [];
+    for (const pid of processes) if (!(await commandLine(pid)).startsWith("rclone")) ours.push(pid);
+    const before = await Promise.all(ours.map(cpuMs));
+    await pause(seconds * 1000);
+    const after = await Promise.all(ours.map(cpuMs));
+    const memory = await Promise.all(ours.map(rssMb));
+    const shares = after.map((ms, index) => ((ms - (before[index] ?? 0)) / (seconds * 1000)) * 100);
+    for (const [index] of ours.entries()) {
+      say(
+        `  ${index === 0 ? "daemon" : "prober"}: ${(shares[index] ?? 0).toFixed(2)} % of a core, ${round(memory[index] ?? 0)} MB`,
+      );
+    }
+    const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+    goal("idle ≤ 0.3 % of a core, all our processes", sum(shares) <= 0.3);
+    goal("daemon ≤ 80 MB resident", (memory[0] ?? 0) <= 80);
+    goal("all our processes ≤ 140 MB resident", sum(memory) <= 140);
+    await home.cli(["unmount"]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

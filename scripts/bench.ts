@@ -1,0 +1,31 @@
+// Owns running the benches, one after the other: they measure side by side in one run, and assert nothing.
+import { glob } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
+
+interface Bench {
+  readonly title: string;
+  /** What the machine lacks for it; null: nothing. */
+  readonly missing: () => string | null;
+  readonly bench: (options: { short: boolean }) => Promise<void>;
+}
+
+const { values, positionals } = parseArgs({
+  options: { short: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const root = join(import.meta.dirname, "..");
+const files = (await Array.fromAsync(glob("bench/*.bench.ts", { cwd: root }))).sort();
+for (const file of files) {
+  const name = basename(file, ".bench.ts");
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const { title, missing, bench }: Bench = await import(join(root, file));
+  process.stdout.write(`${title}\n`);
+  const lacking = missing();
+  if (lacking !== null) {
+    process.stdout.write(`  not run: ${lacking}\n`);
+    if (process.env["CI"] === "true") process.exitCode = 1;
+    continue;
+  }
+  await bench(values);
+}
