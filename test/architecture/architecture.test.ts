@@ -128,6 +128,11 @@ describe("the rules find", () => {
       expected: /loads daemon/,
     },
     {
+      name: "a demo that another command loads",
+      files: { "src/cli/commands/status.ts": 'await import("../../demo/a.ts");', "src/demo/a.ts": "" },
+      expected: /loads demo/,
+    },
+    {
       name: "a circle of two",
       files: { "src/shares/a.ts": 'import "./b.ts";', "src/shares/b.ts": 'import type { A } from "./a.ts";' },
       expected: /^import cycle: src\/shares\/a\.ts → src\/shares\/b\.ts → src\/shares\/a\.ts$/,

@@ -40,9 +40,14 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     knows: ["runtime", "secrets", "config", "network", "reconcile", "sync", "shares", "gateway", "api"],
     because: "the daemon wires the parts together, and serves any face without knowing one",
   },
+  demo: {
+    knows: ["runtime", "api"],
+    because:
+      "the demo runs the program from outside, as a person would, and asks the daemon as any face does",
+  },
   cli: {
-    // daemon: by `DAEMON_LOADERS` alone. config: where the home and its file are, before anything runs.
-    knows: ["runtime", "config", "api", "daemon"],
+    // daemon and demo: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
+    knows: ["runtime", "config", "api", "daemon", "demo"],
     because: "a face shows and asks over the management API, and holds no engine logic of its own",
   },
   tui: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
@@ -50,8 +55,11 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   web: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
 };
 
-/** The only files outside daemon that load it, and only by `import()`, so that no other command pays for it. */
-export const DAEMON_LOADERS = /^src\/cli\/((run-)?monitor|in-process)[^/]*\.ts$/;
+/** The only files outside of these folders that load them, and only by `import()`: no other command pays for it. */
+export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
+  daemon: /^src\/cli\/((run-)?monitor|in-process)[^/]*\.ts$/,
+  demo: /^src\/cli\/commands\/demo\.ts$/,
+};
 
 /** Each library's only folders: whoever wants to replace it looks there, and nowhere else. */
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
@@ -70,6 +78,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/shares/open-files.ts": "picks between /proc and lsof",
   "src/config/locate.ts": "the default folders differ, and the one place that knows them asks",
   "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
+  "src/demo/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
 };
 

@@ -2,8 +2,8 @@
 import path from "node:path";
 import {
   BANNED_FOLDER_NAMES,
-  DAEMON_LOADERS,
   FOLDERS,
+  LAZY_FOLDERS,
   LIBRARIES,
   MAX_LINES,
   PLATFORM_READERS,
@@ -68,9 +68,10 @@ function arrows({ file, folder, scan }: ScannedFile): string[] {
     if (rule.typesOnly?.includes(other) && !imported.typeOnly) {
       return [`${where}: ${folder} imports more than types from ${other} (${to}); ${rule.because}`];
     }
-    if (other === "daemon" && (!DAEMON_LOADERS.test(file) || !(imported.dynamic || imported.typeOnly))) {
+    const loaders = LAZY_FOLDERS[other];
+    if (loaders !== undefined && (!loaders.test(file) || !(imported.dynamic || imported.typeOnly))) {
       return [
-        `${where}: loads daemon (${to}); only ${DAEMON_LOADERS.source} may, by import(), so that no other command pays for it`,
+        `${where}: loads ${other} (${to}); only ${loaders.source} may, by import(), so that no other command pays for it`,
       ];
     }
     return [];

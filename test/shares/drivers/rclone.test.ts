@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../src/demo/plain-rig.ts";
 import { runCommand } from "../../../src/runtime/child-process.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { silentLogger } from "../../../src/runtime/log.ts";
@@ -15,7 +16,6 @@ import { listRcloneMounts } from "../../../src/shares/drivers/rclone-processes.t
 import { createMountTable } from "../../../src/shares/mount-table.ts";
 import { startProber } from "../../../src/shares/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
-import { missingForPlainRig, type PlainRig, startPlainRig } from "../../rig/plain-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import {

@@ -6,8 +6,8 @@ import { chmod, mkdir, mkdtemp, open, realpath, rm, writeFile } from "node:fs/pr
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { delimiter, join } from "node:path";
-import { runCommand } from "../../src/runtime/child-process.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { runCommand } from "../runtime/child-process.ts";
+import { systemClock } from "../runtime/clock.ts";
 import { startTcpRelay, type TcpRelay } from "./tcp-relay.ts";
 
 export interface PlainRig extends AsyncDisposable {
