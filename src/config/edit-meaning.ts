@@ -1,0 +1,205 @@
+// Owns what an edit means: the change of a file's values, whatever its text looks like. The text that an editor
+// makes is right when it parses to this.
+import { MountaineerError } from "../runtime/errors.ts";
+import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
+import { type KeyPath, quoted } from "./mistakes.ts";
+import { nameKey } from "./names.ts";
+import { closestWord } from "./suggest.ts";
+
+/** One change asked for. A share is addressed by its name or its index: `["shares", "CORE", "driver"]`. */
+export type ConfigEdit =
+  | { readonly kind: "set"; readonly keyPath: KeyPath; readonly value: ConfigValue }
+  /** A key, or a whole section; what is not there is no mistake. */
+  | { readonly kind: "unset"; readonly keyPath: KeyPath }
+  | { readonly kind: "add-share"; readonly share: ConfigTable }
+  | { readonly kind: "remove-share"; readonly name: string };
+
+/** The same with every share as an index. */
+export type EditStep =
+  | { readonly kind: "set"; readonly path: KeyPath; readonly value: ConfigValue }
+  | { readonly kind: "remove"; readonly path: KeyPath }
+  | { readonly kind: "append"; readonly path: KeyPath; readonly value: ConfigTable };
+
+type Table = Record<string, unknown>;
+
+function isTable(value: unknown): value is Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function emptyTable(): Table {
+  const table: Table = Object.create(null);
+  return table;
+}
+
+function withKey(table: Table, key: string, value: unknown): Table {
+  const copy = emptyTable();
+  for (const [name, part] of Object.entries(table)) define(copy, name, part);
+  define(copy, key, value);
+  return copy;
+}
+
+function define(table: Table, key: string, value: unknown): void {
+  // Plain assignment would make `__proto__` a prototype.
+  Object.defineProperty(table, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function child(value: unknown, segment: string | number): unknown {
+  if (typeof segment === "number") return Array.isArray(value) ? value[segment] : undefined;
+  return isTable(value) && Object.hasOwn(value, segment) ? value[segment] : undefined;
+}
+
+/** What stands at `path`; undefined when nothing does. */
+export function valueAt(file: unknown, path: KeyPath): unknown {
+  let value = file;
+  for (const segment of path) value = child(value, segment);
+  return value;
+}
+
+function shareNames(file: unknown): (string | null)[] {
+  const shares = valueAt(file, ["shares"]);
+  if (!Array.isArray(shares)) return [];
+  return shares.map((share) => {
+    const name = valueAt(share, ["name"]);
+    return typeof name === "string" ? name : null;
+  });
+}
+
+function shareIndex(file: unknown, name: string): number {
+  const names = shareNames(file);
+  const matches = names.flatMap((known, index) =>
+    known !== null && nameKey(known) === nameKey(name) ? [index] : [],
+  );
+  const [first] = matches;
+  if (first === undefined) {
+    const known = names.filter((candidate) => candidate !== null);
+    const meant = closestWord(name, known);
+    const hint =
+      meant !== null
+        ? `did you mean ${quoted(meant)}?`
+        : known.length === 0
+          ? "the configuration has no shares"
+          : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
+    throw new MountaineerError("share_unknown", `no share is called ${quoted(name)}`, { hint });
+  }
+  if (matches.length > 1) {
+    throw new MountaineerError("config_uneditable", `two shares are called ${quoted(name)}`, {
+      hint: "rename one of them in an editor",
+    });
+  }
+  return first;
+}
+
+/** The path with a share's name replaced by its index. Rejects with `share_unknown` (or `config_uneditable`). */
+export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
+  const [section, share, ...rest] = keyPath;
+  if (section !== "shares" || share === undefined) return keyPath;
+  if (typeof share === "string") return [section, shareIndex(file, share), ...rest];
+  const count = shareNames(file).length;
+  if (Number.isInteger(share) && share >= 0 && share < count) return keyPath;
+  const hint = count === 0 ? "there are none" : `the last of them is shares[${count - 1}]`;
+  throw new MountaineerError("share_unknown", `there is no shares[${share}]`, { hint });
+}
+
+/** What an edit does to `file`, which must be what the text holds now. */
+export function editStep(file: unknown, edit: ConfigEdit): EditStep {
+  switch (edit.kind) {
+    case "set":
+      return { kind: "set", path: indexedPath(file, edit.keyPath), value: edit.value };
+    case "unset":
+      return { kind: "remove", path: indexedPath(file, edit.keyPath) };
+    case "add-share":
+      return { kind: "append", path: ["shares"], value: edit.share };
+    case "remove-share":
+      return { kind: "remove", path: ["shares", shareIndex(file, edit.name)] };
+  }
+}
+
+function notATable(path: KeyPath): MountaineerError {
+  return new MountaineerError("config_uneditable", `${keyName(path)} is no table, so it has no keys`);
+}
+
+function changed(value: unknown, step: EditStep, depth: number): unknown {
+  const segment = step.path[depth];
+  if (segment === undefined) {
+    if (step.kind === "set") return step.value;
+    if (step.kind === "append") {
+      const list = value ?? [];
+      if (!Array.isArray(list)) throw new MountaineerError("config_uneditable", "`shares` is no list");
+      return [...list, step.value];
+    }
+    return undefined;
+  }
+  const isLast = depth === step.path.length - 1;
+  if (typeof segment === "number") {
+    if (!Array.isArray(value) || segment >= value.length) throw notATable(step.path.slice(0, depth));
+    return isLast && step.kind === "remove"
+      ? value.toSpliced(segment, 1)
+      : value.toSpliced(segment, 1, changed(value[segment], step, depth + 1));
+  }
+  const table = value === undefined || value === null ? emptyTable() : value;
+  if (!isTable(table)) throw notATable(step.path.slice(0, depth));
+  if (isLast && step.kind === "remove") {
+    const copy = emptyTable();
+    for (const [key, part] of Object.entries(table)) if (key !== segment) define(copy, key, part);
+    return copy;
+  }
+  return withKey(table, segment, changed(child(table, segment), step, depth + 1));
+}
+
+/** The values after the step. Rejects with `config_uneditable` when the path leads through what is no table. */
+export function meantBy(file: unknown, step: EditStep): unknown {
+  return changed(file, step, 0);
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null) return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return isTable(value) && Object.keys(value).length === 0;
+}
+
+/** Tables on the way to what was removed may be absent, null or empty: all mean the same. */
+function withoutEmpties(value: unknown, path: KeyPath): unknown {
+  const [segment, ...rest] = path;
+  if (segment === undefined || rest.length === 0) return value;
+  if (typeof segment === "number") {
+    if (!Array.isArray(value) || segment >= value.length) return value;
+    return value.toSpliced(segment, 1, withoutEmpties(value[segment], rest) ?? emptyTable());
+  }
+  if (!isTable(value)) return value ?? undefined;
+  const inner = withoutEmpties(child(value, segment), rest);
+  if (!isEmpty(inner)) return withKey(value, segment, inner);
+  const copy = emptyTable();
+  for (const [key, part] of Object.entries(value)) if (key !== segment) define(copy, key, part);
+  return copy;
+}
+
+/** The path of the first place where two values differ; null when they are equal. */
+export function firstDifference(one: unknown, other: unknown, path: KeyPath = []): KeyPath | null {
+  if (Object.is(one, other)) return null;
+  if (one instanceof Date && other instanceof Date) {
+    return one.toISOString() === other.toISOString() ? null : path;
+  }
+  if (Array.isArray(one) && Array.isArray(other)) {
+    for (let index = 0; index < Math.max(one.length, other.length); index += 1) {
+      const at = [...path, index];
+      if (index >= one.length || index >= other.length) return at;
+      const difference = firstDifference(one[index], other[index], at);
+      if (difference !== null) return difference;
+    }
+    return null;
+  }
+  if (!isTable(one) || !isTable(other)) return path;
+  for (const key of new Set([...Object.keys(one), ...Object.keys(other)])) {
+    const at = [...path, key];
+    if (!Object.hasOwn(one, key) || !Object.hasOwn(other, key)) return at;
+    const difference = firstDifference(one[key], other[key], at);
+    if (difference !== null) return difference;
+  }
+  return null;
+}
+
+/** Where what a text holds differs from what the step meant; null when it is as meant. */
+export function difference(held: unknown, meant: unknown, step: EditStep): KeyPath | null {
+  const path = step.kind === "append" ? [...step.path, 0] : step.path;
+  return firstDifference(withoutEmpties(held, path), withoutEmpties(meant, path));
+}

@@ -1,0 +1,64 @@
+// Owns how values are written in TOML, in the quotes that were there as far as they can hold them.
+import { type ConfigTable, type ConfigValue, isTableValue } from "./edit-value.ts";
+
+const BARE_KEY = /^[A-Za-z0-9_-]+$/;
+const ESCAPES: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  "\\": "\\\\",
+  "\b": "\\b",
+  "\t": "\\t",
+  "\n": "\\n",
+  "\f": "\\f",
+  "\r": "\\r",
+};
+
+function basic(text: string): string {
+  return text.replaceAll(/["\\\p{Cc}]/gu, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return ESCAPES[character] ?? `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+function stringText(text: string, before: string | null): string {
+  const literal = !/['\p{Cc}]/u.test(text);
+  if (before?.startsWith("'''") === true && literal) return `'''${text}'''`;
+  if (before?.startsWith('"""') === true) return `"""${basic(text)}"""`;
+  if (before?.startsWith("'") === true && literal) return `'${text}'`;
+  return `"${basic(text)}"`;
+}
+
+function numberText(value: number): string {
+  if (Number.isNaN(value)) return "nan";
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  // An integer beyond 64 bits is no TOML; the same number with a fraction is.
+  return Number.isInteger(value) && !Number.isSafeInteger(value)
+    ? value
+        .toExponential()
+        .replace(/e/, ".0e")
+        .replace(/(\.\d+)\.0e/, "$1e")
+    : String(value);
+}
+
+/** One segment of a key. */
+export function tomlKey(name: string): string {
+  return BARE_KEY.test(name) ? name : `"${basic(name)}"`;
+}
+
+export function tomlDottedKey(names: readonly (string | number)[]): string {
+  return names.map((name) => tomlKey(String(name))).join(".");
+}
+
+/** A value on one line. `before` is the text in whose place it comes; its quotes are kept where they can be. */
+export function tomlValue(value: ConfigValue, before: string | null = null): string {
+  if (typeof value === "string") return stringText(value, before);
+  if (typeof value === "number") return numberText(value);
+  if (typeof value !== "object") return String(value);
+  if (!isTableValue(value)) return `[${value.map((part) => tomlValue(part)).join(", ")}]`;
+  const entries = Object.entries(value).map(([key, part]) => `${tomlKey(key)} = ${tomlValue(part)}`);
+  return entries.length === 0 ? "{}" : `{ ${entries.join(", ")} }`;
+}
+
+/** `key = value` lines. */
+export function tomlLines(table: ConfigTable): string[] {
+  return Object.entries(table).map(([key, value]) => `${tomlKey(key)} = ${tomlValue(value)}`);
+}
