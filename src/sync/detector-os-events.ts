@@ -61,11 +61,22 @@ export function startOsEventsDetector(options: DetectorOptions, events: FolderEv
     onDegraded(reason);
   };
 
+  const look = async (): Promise<FileStat | null> => {
+    try {
+      return await file.stat(stopping.signal);
+    } catch (error) {
+      // Something on the way may be what is wrong, and change: the next check walks it again.
+      armingDue = true;
+      throw error;
+    }
+  };
   const fingerprint = async (): Promise<string | null> => {
-    let stat = await file.stat(stopping.signal);
-    if (armingDue || stat === null || !(seen !== null && isSame(stat, seen.stat))) {
+    const wasDue = armingDue;
+    if (wasDue) await arm();
+    let stat = await look();
+    if (!wasDue && (stat === null || seen === null || !isSame(stat, seen.stat))) {
       await arm();
-      stat = await file.stat(stopping.signal);
+      stat = await look();
     }
     if (stat === null) return null;
     if (seen?.settled && isSame(stat, seen.stat)) return seen.sha256;

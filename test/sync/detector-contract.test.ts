@@ -1,0 +1,366 @@
+import assert from "node:assert/strict";
+import { chmod, mkdir, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { readConfigBytes } from "../../src/config/load.ts";
+import { SAFETY_POLL_MS, SETTLE_MS } from "../../src/sync/detector-os-events.ts";
+import { systemFolderEvents } from "../../src/sync/folder-events.ts";
+import { startDetector } from "../../src/sync/start-detector.ts";
+import type { Detection } from "../../src/sync/sync-settings.ts";
+import { createLocalFile } from "../../src/sync/watched-file.ts";
+import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { programMissing, runProgram, saveWithNano, saveWithVim } from "./programs.ts";
+
+const ALL = { mtime: true, hash: true, inotify: true } as const;
+const NONE = { mtime: false, hash: false, inotify: false } as const;
+/** The bytes are the same, the times are not. */
+const TIMES_ONLY = { mtime: true, hash: false, inotify: false } as const;
+/** The bytes are not the same, size and mtime are. */
+const BYTES_ONLY = { mtime: false, hash: true, inotify: true } as const;
+
+interface Change {
+  readonly what: string;
+  readonly seenBy: Readonly<Record<Detection, boolean>>;
+  /** Lays out what is watched below an empty folder; gives the watched path. The default: `etc/app/config.toml`. */
+  readonly layOut?: (root: string) => Promise<string>;
+  /** `n` is 1 and then 2: each change is made twice, the second time to a detector that has seen the first. */
+  readonly make: (path: string, n: number, root: string) => Promise<void>;
+  readonly needs?: readonly string[];
+}
+
+const LONG_AGO = new Date(Date.UTC(2026, 0, 1));
+const FIRST = "interval = 0\n";
+const text = (n: number): string => `interval = ${n}\n`;
+
+async function plain(root: string): Promise<string> {
+  const folder = join(root, "etc", "app");
+  await mkdir(folder, { recursive: true });
+  await writeOld(join(folder, "config.toml"), FIRST);
+  return join(folder, "config.toml");
+}
+
+/** A Kubernetes ConfigMap: config.toml → ..data/config.toml, ..data → a folder with a time in its name. */
+async function configMap(root: string): Promise<string> {
+  const folder = join(root, "etc");
+  await mkdir(join(folder, "..2026_0"), { recursive: true });
+  await writeOld(join(folder, "..2026_0", "config.toml"), FIRST);
+  await symlink("..2026_0", join(folder, "..data"));
+  await symlink("..data/config.toml", join(folder, "config.toml"));
+  return join(folder, "config.toml");
+}
+
+async function linkedFile(root: string): Promise<string> {
+  await mkdir(join(root, "dotfiles"));
+  await mkdir(join(root, "home"));
+  await writeOld(join(root, "dotfiles", "config.toml"), FIRST);
+  await symlink(join(root, "dotfiles", "config.toml"), join(root, "home", "config.toml"));
+  return join(root, "home", "config.toml");
+}
+
+async function linkedFolder(root: string): Promise<string> {
+  await mkdir(join(root, "versions", "0"), { recursive: true });
+  await writeOld(join(root, "versions", "0", "config.toml"), FIRST);
+  await symlink("versions/0", join(root, "current"));
+  return join(root, "current", "config.toml");
+}
+
+async function writeOld(path: string, content: string): Promise<void> {
+  await writeFile(path, content);
+  await utimes(path, LONG_AGO, LONG_AGO);
+}
+
+async function swapLink(target: string, link: string): Promise<void> {
+  await symlink(target, `${link}.new`);
+  await rename(`${link}.new`, link);
+}
+
+const CHANGES: readonly Change[] = [
+  { what: "written in place", seenBy: ALL, make: (path, n) => writeFile(path, `${text(n)}# longer\n`) },
+  { what: "written in place, same size", seenBy: ALL, make: (path, n) => writeFile(path, text(n)) },
+  {
+    what: "appended to",
+    seenBy: ALL,
+    make: (path, n) => writeFile(path, text(n), { flag: "a" }),
+  },
+  { what: "rewritten with the same bytes", seenBy: TIMES_ONLY, make: (path) => writeFile(path, FIRST) },
+  {
+    what: "replaced by rename",
+    seenBy: ALL,
+    async make(path, n) {
+      await writeFile(`${path}.tmp`, text(n));
+      await rename(`${path}.tmp`, path);
+    },
+  },
+  {
+    what: "replaced by rename, same bytes",
+    seenBy: TIMES_ONLY,
+    async make(path) {
+      await writeFile(`${path}.tmp`, FIRST);
+      await rename(`${path}.tmp`, path);
+    },
+  },
+  {
+    what: "`..data` swapped",
+    seenBy: ALL,
+    layOut: configMap,
+    async make(path, n) {
+      const folder = join(path, "..");
+      await mkdir(join(folder, `..2026_${n}`));
+      await writeFile(join(folder, `..2026_${n}`, "config.toml"), text(n));
+      await swapLink(`..2026_${n}`, join(folder, "..data"));
+    },
+  },
+  {
+    what: "`..data` swapped to a file of the same size and mtime",
+    seenBy: BYTES_ONLY,
+    layOut: configMap,
+    async make(path, n) {
+      const folder = join(path, "..");
+      await mkdir(join(folder, `..2026_${n}`));
+      await writeOld(join(folder, `..2026_${n}`, "config.toml"), text(n));
+      await swapLink(`..2026_${n}`, join(folder, "..data"));
+    },
+  },
+  {
+    what: "deleted and recreated",
+    seenBy: ALL,
+    async make(path, n) {
+      await rm(path);
+      await writeFile(path, text(n));
+    },
+  },
+  {
+    what: "deleted and recreated with the same bytes",
+    seenBy: TIMES_ONLY,
+    async make(path) {
+      await rm(path);
+      await writeFile(path, FIRST);
+    },
+  },
+  {
+    what: "touched",
+    seenBy: TIMES_ONLY,
+    make: (path, n) => utimes(path, LONG_AGO, new Date(LONG_AGO.getTime() + n * 1_000)),
+  },
+  { what: "chmod", seenBy: NONE, make: (path, n) => chmod(path, n === 1 ? 0o600 : 0o640) },
+  {
+    what: "same size and mtime restored",
+    seenBy: BYTES_ONLY,
+    make: (path, n) => writeOld(path, text(n)),
+  },
+  {
+    what: "replaced by a file of the same size and mtime",
+    seenBy: BYTES_ONLY,
+    async make(path, n) {
+      await writeOld(`${path}.tmp`, text(n));
+      await rename(`${path}.tmp`, path);
+    },
+  },
+  {
+    what: "another size, mtime restored",
+    seenBy: ALL,
+    make: (path, n) => writeOld(path, `${text(n)}${"#".repeat(n)}\n`),
+  },
+  {
+    what: "parent folder replaced",
+    seenBy: ALL,
+    async make(path, n, root) {
+      await mkdir(join(root, `next-${n}`));
+      await writeFile(join(root, `next-${n}`, "config.toml"), text(n));
+      await rename(join(path, ".."), join(root, `before-${n}`));
+      await rename(join(root, `next-${n}`), join(path, ".."));
+    },
+  },
+  {
+    what: "parent folder deleted and made again",
+    seenBy: ALL,
+    async make(path, n) {
+      await rm(join(path, ".."), { recursive: true });
+      await mkdir(join(path, ".."));
+      await writeFile(path, text(n));
+    },
+  },
+  {
+    what: "a symlink to the file, written through",
+    seenBy: ALL,
+    layOut: linkedFile,
+    make: (path, n) => writeFile(path, text(n)),
+  },
+  {
+    what: "a symlink to the file, its target replaced",
+    seenBy: ALL,
+    layOut: linkedFile,
+    async make(_path, n, root) {
+      await writeFile(join(root, "dotfiles", "next"), text(n));
+      await rename(join(root, "dotfiles", "next"), join(root, "dotfiles", "config.toml"));
+    },
+  },
+  {
+    what: "a symlink to the file, pointed elsewhere",
+    seenBy: ALL,
+    layOut: linkedFile,
+    async make(path, n, root) {
+      await writeFile(join(root, "dotfiles", `${n}.toml`), text(n));
+      await swapLink(join(root, "dotfiles", `${n}.toml`), path);
+    },
+  },
+  {
+    what: "a symlink to its folder, pointed elsewhere",
+    seenBy: ALL,
+    layOut: linkedFolder,
+    async make(_path, n, root) {
+      await mkdir(join(root, "versions", `${n}`));
+      await writeFile(join(root, "versions", `${n}`, "config.toml"), text(n));
+      await swapLink(`versions/${n}`, join(root, "current"));
+    },
+  },
+  {
+    what: "vim, a new file renamed into place",
+    seenBy: ALL,
+    needs: ["vim"],
+    make: (path, n) => saveWithVim(path, `# ${n}`, "no"),
+  },
+  {
+    what: "vim, written in place over a backup",
+    seenBy: ALL,
+    needs: ["vim"],
+    make: (path, n) => saveWithVim(path, `# ${n}`, "yes"),
+  },
+  {
+    what: "nano",
+    seenBy: ALL,
+    needs: ["nano", "script"],
+    make: (path, n) => saveWithNano(path, `# ${n}`),
+  },
+  {
+    what: "sed -i",
+    seenBy: ALL,
+    needs: ["sed"],
+    make: (path, n) => runProgram("sed", "-i", `s/interval = .*/interval = ${n}/`, path),
+  },
+  {
+    what: "cp over it",
+    seenBy: ALL,
+    async make(path, n, root) {
+      await writeFile(join(root, "other"), text(n));
+      await runProgram("cp", join(root, "other"), path);
+    },
+  },
+  {
+    what: "mv over it",
+    seenBy: ALL,
+    async make(path, n, root) {
+      await writeFile(join(root, "other"), text(n));
+      await runProgram("mv", join(root, "other"), path);
+    },
+  },
+];
+
+/** Two saves within one tick of the kernel's clock have one mtime; the debounce keeps reads further apart than that. */
+async function isOlderThanATick(path: string): Promise<boolean> {
+  return Date.now() - (await stat(path)).mtimeMs > 20;
+}
+
+interface Watched {
+  /** Reports so far. */
+  readonly reports: number;
+  /** Makes the detector take in what has happened, and resolves with whether it reported. */
+  afterChange(expected: boolean, change: () => Promise<void>): Promise<boolean>;
+}
+
+async function watchWith(t: TestContext, detection: Detection, path: string): Promise<Watched> {
+  const clock = createManualClock();
+  let reports = 0;
+  const problems: (string | null)[] = [];
+  const detector = startDetector(
+    detection,
+    {
+      file: createLocalFile(path, readConfigBytes),
+      clock,
+      pollIntervalMs: 1_000,
+      onChange: () => (reports += 1),
+      onPresence: () => {},
+      onDegraded: (reason) => problems.push(reason),
+    },
+    systemFolderEvents,
+  );
+  t.after(() => detector[Symbol.dispose]());
+  await detector.look();
+  assert.deepEqual(problems, []);
+  const idleTimers = clock.pendingTimers;
+  /** Lets the settle timer fire when an event has set it. */
+  const settled = async (): Promise<boolean> => {
+    if (clock.pendingTimers === idleTimers) return false;
+    await clock.advance(SETTLE_MS);
+    await detector.look();
+    return true;
+  };
+  return {
+    get reports() {
+      return reports;
+    },
+    async afterChange(expected, change) {
+      const before = reports;
+      const startedAt = clock.monotonicMs();
+      await change();
+      if (detection !== "inotify") {
+        await detector.look();
+        await detector.look();
+      } else if (expected) {
+        await eventually(async () => (await settled()) && reports > before, 5_000);
+      } else {
+        await eventually(settled, 5_000);
+        while (await settled());
+      }
+      // By the OS's word, not by the safety poll.
+      assert.ok(clock.monotonicMs() - startedAt < SAFETY_POLL_MS);
+      return reports > before;
+    },
+  };
+}
+
+for (const change of CHANGES) {
+  for (const detection of ["mtime", "hash", "inotify"] as const) {
+    const expected = change.seenBy[detection];
+    const title = `B2 ${detection} ${expected ? "sees" : "does not see"}: ${change.what}`;
+    test(title, { timeout: 60_000 }, async (t) => {
+      const missing = await programMissing(...(change.needs ?? []));
+      if (missing !== null) return t.skip(missing);
+      const root = await temporaryFolder(t);
+      const path = await (change.layOut ?? plain)(root);
+      const watched = await watchWith(t, detection, path);
+      for (const n of [1, 2]) {
+        await eventually(() => isOlderThanATick(path), 1_000);
+        const seen = await watched.afterChange(expected, () => change.make(path, n, root));
+        assert.equal(seen, expected, `change ${n}`);
+      }
+    });
+  }
+}
+
+for (const detection of ["mtime", "hash", "inotify"] as const) {
+  test(`B3 ${detection}: deleting is no change, coming back changed is one`, async (t) => {
+    const root = await temporaryFolder(t);
+    const path = await plain(root);
+    const watched = await watchWith(t, detection, path);
+    assert.equal(await watched.afterChange(false, () => rm(path)), false);
+    assert.equal(await watched.afterChange(true, () => writeFile(path, text(1))), true);
+    assert.equal(await watched.afterChange(false, () => rm(join(path, ".."), { recursive: true })), false);
+    const back = async (): Promise<void> => {
+      await mkdir(join(path, ".."), { recursive: true });
+      await writeFile(path, text(22));
+    };
+    assert.equal(await watched.afterChange(true, back), true);
+    await assert.rejects(stat(`${path}.tmp`));
+  });
+
+  test(`B4 ${detection}: a mistake that is taken back is a change`, async (t) => {
+    const root = await temporaryFolder(t);
+    const path = await plain(root);
+    const watched = await watchWith(t, detection, path);
+    assert.equal(await watched.afterChange(true, () => writeFile(path, "[[[ wrong")), true);
+    assert.equal(await watched.afterChange(true, () => writeOld(path, FIRST)), true);
+  });
+}

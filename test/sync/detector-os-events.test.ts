@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { readConfigBytes } from "../../src/config/load.ts";
+import { SAFETY_POLL_MS, SETTLE_MS, startOsEventsDetector } from "../../src/sync/detector-os-events.ts";
+import { type FolderEvents, systemFolderEvents } from "../../src/sync/folder-events.ts";
+import { createLocalFile, type WatchedFile } from "../../src/sync/watched-file.ts";
+import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { createMemoryFile } from "./memory-file.ts";
+
+function startOn(t: TestContext, file: WatchedFile, events: FolderEvents, startWallMs?: number) {
+  const clock = createManualClock(startWallMs);
+  const seen = { changes: 0, degraded: null as string | null };
+  const detector = startOsEventsDetector(
+    {
+      file,
+      clock,
+      pollIntervalMs: 300,
+      onChange: () => (seen.changes += 1),
+      onPresence: () => {},
+      onDegraded: (reason) => (seen.degraded = reason),
+    },
+    events,
+  );
+  t.after(() => detector[Symbol.dispose]());
+  return { clock, seen, detector };
+}
+
+test("B2 what no watched folder tells is seen by the slow poll: a folder further up replaced", async (t) => {
+  const root = await temporaryFolder(t);
+  const at = (top: string): string => join(root, top, "etc", "app");
+  await mkdir(at("top"), { recursive: true });
+  await writeFile(join(at("top"), "config.toml"), "a");
+  const file = createLocalFile(join(at("top"), "config.toml"), readConfigBytes);
+  const { clock, seen, detector } = startOn(t, file, systemFolderEvents);
+  await detector.look();
+  await mkdir(at("next"), { recursive: true });
+  await writeFile(join(at("next"), "config.toml"), "b");
+  await rename(join(root, "top"), join(root, "before"));
+  await rename(join(root, "next"), join(root, "top"));
+  await eventually(async () => {
+    await clock.advance(SAFETY_POLL_MS);
+    return seen.changes === 1;
+  }, 5_000);
+  // The watches have followed: the next one is told by the OS.
+  await detector.look();
+  const timers = clock.pendingTimers;
+  await writeFile(join(at("top"), "config.toml"), "c");
+  await eventually(() => clock.pendingTimers > timers, 5_000);
+  await clock.advance(SETTLE_MS);
+  await detector.look();
+  assert.equal(seen.changes, 2);
+});
+
+test("B2 a burst of events is one check, a moment later", async (t) => {
+  const file = createMemoryFile("a");
+  const { clock, seen, detector } = startOn(t, file, file.events);
+  await detector.look();
+  const { looks } = file;
+  for (let save = 0; save < 100; save += 1) file.save(`save ${save}`);
+  assert.equal(file.looks, looks);
+  await clock.advance(SETTLE_MS);
+  assert.equal(seen.changes, 1);
+  assert.ok(file.looks - looks <= 3, `${file.looks - looks} looks`);
+});
+
+test("B2 an idle check is one stat: nothing is read while the stat stays the same", async (t) => {
+  const file = createMemoryFile("a");
+  let reads = 0;
+  const counted: WatchedFile = {
+    ...file,
+    read(signal) {
+      reads += 1;
+      return file.read(signal);
+    },
+  };
+  const { clock, detector } = startOn(t, counted, file.events);
+  await detector.look();
+  const before = reads;
+  await clock.advance(60_000);
+  assert.equal(reads, before);
+  await detector.look();
+});
+
+test("B2 a file changed again within one tick of coarse file times is read again all the same", async (t) => {
+  const file = createMemoryFile("a");
+  // The memory file's times lie at the epoch's beginning: just now, by this wall clock.
+  const { clock, seen, detector } = startOn(
+    t,
+    file,
+    { ...file.events, watch: () => ({ [Symbol.dispose]() {} }) },
+    0,
+  );
+  await detector.look();
+  const stat = await file.stat(AbortSignal.timeout(1_000));
+  file.save("b");
+  const frozen: WatchedFile = { ...file, stat: async () => stat };
+  const other = startOn(t, frozen, file.events, 0);
+  await other.detector.look();
+  file.save("c");
+  await other.clock.advance(SETTLE_MS);
+  assert.equal(other.seen.changes, 1);
+  await clock.advance(SAFETY_POLL_MS);
+  assert.equal(seen.changes, 1);
+});
+
+test("a path that leads onto a network file system is not touched there: the rest is watched, and it polls", async (t) => {
+  const root = await temporaryFolder(t);
+  await mkdir(join(root, "etc"));
+  await mkdir(join(root, "share"));
+  await writeFile(join(root, "share", "config.toml"), "a");
+  await symlink(join(root, "share", "config.toml"), join(root, "etc", "config.toml"));
+  const armed: string[] = [];
+  const events: FolderEvents = {
+    ...systemFolderEvents,
+    watch(folder, listener) {
+      armed.push(folder);
+      return systemFolderEvents.watch(folder, listener);
+    },
+  };
+  const local = createLocalFile(join(root, "etc", "config.toml"), readConfigBytes);
+  const file: WatchedFile = { ...local, isHere: (path) => !path.startsWith(join(root, "share")) };
+  const { clock, seen, detector } = startOn(t, file, events);
+  await detector.look();
+  assert.match(seen.degraded ?? "", /share lies on a network file system$/);
+  assert.ok(armed.includes(join(root, "etc")));
+  assert.ok(!armed.includes(join(root, "share")));
+  await writeFile(join(root, "share", "config.toml"), "b");
+  await eventually(async () => {
+    await clock.advance(300);
+    return seen.changes === 1;
+  }, 5_000);
+});
+
+test("a symlink that leads to itself does not end the watch", async (t) => {
+  const root = await temporaryFolder(t);
+  const path = join(root, "config.toml");
+  await symlink(path, path);
+  const { clock, seen, detector } = startOn(t, createLocalFile(path, readConfigBytes), systemFolderEvents);
+  await detector.look();
+  const timers = clock.pendingTimers;
+  await writeFile(join(root, "new"), "a");
+  await rename(join(root, "new"), path);
+  await eventually(() => clock.pendingTimers > timers, 5_000);
+  await clock.advance(SETTLE_MS);
+  await detector.look();
+  assert.ok(seen.changes >= 1);
+});
+
+/** Runs a program under other inotify limits, in a user namespace of its own. */
+async function underLimits(limits: Readonly<Record<string, number>>, program: string): Promise<string> {
+  const set = Object.entries(limits).map(([name, value]) => `echo ${value} > /proc/sys/user/${name}`);
+  const script = `${set.join(" && ")} && exec "$0" --input-type=module -e "$1"`;
+  const child = spawn("unshare", ["-Ur", "sh", "-c", script, process.execPath, program], {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: 20_000,
+    killSignal: "SIGKILL",
+  });
+  let output = "";
+  child.stdout.on("data", (data) => (output += String(data)));
+  child.stderr.on("data", (data) => (output += String(data)));
+  await new Promise((resolve) => child.once("close", resolve));
+  return output;
+}
+
+for (const [limit, value] of [
+  ["max_inotify_watches", 1],
+  ["max_inotify_instances", 0],
+] as const) {
+  test(`a real limit of the kernel (${limit}) makes it poll and say so`, async (t) => {
+    if (process.platform !== "linux") return t.skip("inotify is Linux's");
+    const root = await temporaryFolder(t);
+    await mkdir(join(root, "app"));
+    await writeFile(join(root, "app", "config.toml"), "a");
+    const source = join(import.meta.dirname, "..", "..", "src");
+    const program = `
+      import { writeFileSync, readFileSync } from "node:fs";
+      import { readFile } from "node:fs/promises";
+      import { startOsEventsDetector } from ${JSON.stringify(join(source, "sync", "detector-os-events.ts"))};
+      import { systemFolderEvents } from ${JSON.stringify(join(source, "sync", "folder-events.ts"))};
+      import { createLocalFile } from ${JSON.stringify(join(source, "sync", "watched-file.ts"))};
+      import { systemClock } from ${JSON.stringify(join(source, "runtime", "clock.ts"))};
+      const path = ${JSON.stringify(join(root, "app", "config.toml"))};
+      const detector = startOsEventsDetector({
+        file: createLocalFile(path, (path) => readFile(path)), clock: systemClock, pollIntervalMs: 50,
+        onChange() { console.log("changed"); detector[Symbol.dispose](); },
+        onPresence() {},
+        onDegraded(reason) { if (reason !== null) console.log(reason); },
+      }, systemFolderEvents);
+      await detector.look();
+      writeFileSync(path, "b");
+    `;
+    const output = await underLimits({ [limit]: value }, program);
+    if (/unshare: |Permission denied|No such file/.test(output))
+      return t.skip(`no user namespace: ${output.trim()}`);
+    assert.match(output, /the system's limit of file watche(s|rs) is reached/);
+    assert.match(output, /changed\n$/);
+  });
+}

@@ -1,0 +1,76 @@
+// Owns running the editors that people really save with, without a person.
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { promisify } from "node:util";
+import { eventually } from "../support/eventually.ts";
+
+const execute = promisify(execFile);
+
+/** null when the program is on the PATH, else the reason to skip what needs it. */
+export async function programMissing(...names: string[]): Promise<string | null> {
+  for (const name of names) {
+    try {
+      await execute("which", [name]);
+    } catch {
+      return `${name} is not installed`;
+    }
+  }
+  return null;
+}
+
+export async function runProgram(command: string, ...args: string[]): Promise<void> {
+  await execute(command, args, { timeout: 20_000, killSignal: "SIGKILL" });
+}
+
+/** vim as people have it: a backup beside the file, the new one renamed over or written in place as it sees fit. */
+export async function saveWithVim(
+  path: string,
+  line: string,
+  backupCopy: "auto" | "yes" | "no",
+): Promise<void> {
+  // Without an empty `backupskip` vim writes files under /tmp in place.
+  const settings = `set nocompatible backupskip= writebackup backupcopy=${backupCopy}`;
+  await runProgram(
+    "vim",
+    "-e",
+    "-s",
+    "-u",
+    "NONE",
+    "-i",
+    "NONE",
+    "-c",
+    settings,
+    "-c",
+    `normal ggO${line}`,
+    "-c",
+    "wq",
+    path,
+  );
+}
+
+/** nano in a terminal of its own, key by key. */
+export async function saveWithNano(path: string, line: string): Promise<void> {
+  const child = spawn("script", ["-qec", `nano --ignorercfiles '${path}'`, "/dev/null"], {
+    stdio: ["pipe", "pipe", "ignore"],
+    env: { ...process.env, TERM: "xterm" },
+    detached: true,
+  });
+  const exited = once(child, "exit");
+  let screen = "";
+  child.stdout.on("data", (data) => (screen += String(data)));
+  const shows = (text: string): Promise<unknown> => eventually(() => screen.includes(text), 10_000);
+  try {
+    await shows("GNU nano");
+    child.stdin.write(`${line}\r`);
+    await shows("Modified");
+    child.stdin.write("\x0f");
+    await shows("Write");
+    child.stdin.write("\r");
+    await shows("Wrote");
+    child.stdin.write("\x18");
+    await exited;
+  } finally {
+    // The whole session: `script` alone would leave nano behind.
+    if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+  }
+}
