@@ -59,7 +59,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       prober,
       forceStop,
       announce,
-      ensureLink: mayChange ? createStableLinks(prober) : () => Promise.resolve(null),
+      ensureLink: mayChange ? createStableLinks(clock, prober) : () => null,
     }),
   );
   return { engine, hostProber, drivers, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };

@@ -18,8 +18,8 @@ export interface ObserveTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
   readonly prober: Prober;
-  /** Makes sure of the stable link to `target`; resolves with what blocks it, or null. */
-  readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null>;
+  /** Makes sure of the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
+  readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
 }
 
 export interface Subject {
@@ -47,11 +47,10 @@ export async function observe(
   const { ours, lookUnderWay, twins, taken } = await mounts;
   const mount =
     ours === null ? null : { found: ours, look: await chooseLook(tools, ours, lookUnderWay, routes) };
-  const [driverProblem, unsent, linkBlocked] = await Promise.all([
-    mount === null ? driver.unavailable() : null,
-    episode.unsentWatched ? driver.unsent(spec) : null,
-    tools.ensureLink(spec, ours?.path ?? spec.mountPath),
-  ]);
+  const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
+  const driverProblem = mount === null ? await driver.unavailable() : null;
+  const unsent = episode.unsentWatched ? await driver.unsent(spec) : null;
+  const linkBlocked = link === null ? null : await link;
   return {
     atMs: clock.monotonicMs(),
     wallMs: clock.wallMs(),
