@@ -89,7 +89,6 @@ async function rawFailover(path: string, enter: readonly string[], file: string)
   await eventually(
     async () => (await readFile(`/proc/${pid}/stat`, "utf8").catch(() => " Z ")).includes(" Z "),
     WAIT_MS,
-    1,
   );
   await run("fusermount3", ["-uz", path]);
   const [command = "", ...args] = [...enter, ...argv];

@@ -1,6 +1,7 @@
 // Owns which shares a request means, and what is said when one of them does not exist.
-import { closestWord } from "../config/suggest.ts";
+
 import { MountaineerError } from "../runtime/errors.ts";
+import { closestWord } from "../runtime/suggest.ts";
 import type { ShareSelection } from "./control.ts";
 
 const NAMES_SHOWN = 12;

@@ -2,7 +2,7 @@
 import type * as z from "zod";
 import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "./mistakes.ts";
 import { type IssueDetail, SECTIONS, type SectionDoc } from "./schema.ts";
-import { closestWord } from "./suggest.ts";
+import { closestWord } from "../runtime/suggest.ts";
 
 function isIndexable(value: unknown): value is Readonly<Record<string | number, unknown>> {
   return typeof value === "object" && value !== null;

@@ -1,7 +1,7 @@
 // Owns reading /proc/self/mountinfo: shared between those who ask at once, parsed again only when it changed.
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../runtime/clock.ts";
-import type { MountEntry, MountTable } from "./mount-table.ts";
+import type { MountEntry, MountTable } from "./mount-entry.ts";
 import { type MountInfoLine, parseMountInfo } from "./mount-table-mountinfo.ts";
 
 export interface MountTableLinuxOptions {

@@ -2,7 +2,7 @@
 // knows them and never asks the file system behind them.
 import { readdirSync, readFile, readFileSync, readlinkSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { OpenFilesRequest } from "./open-files.ts";
+import type { OpenFilesRequest } from "./open-files-request.ts";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
 
 /** More are never shown to anyone; a build farm on the share must not fill a message. */

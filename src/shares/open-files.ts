@@ -1,17 +1,6 @@
-// Owns what a scan for open files is, and picks the one for this system.
+// Owns picking how open files are scanned for on this system.
 import { scanOpenFilesProc } from "./open-files-proc.ts";
-import type { OpenFilesAnswer } from "./prober.ts";
-
-export interface OpenFilesRequest {
-  /** Absolute, as the kernel spells them: no symlinks inside. */
-  readonly paths: readonly string[];
-  readonly exceptPids: readonly number[];
-}
-
-/** Answers all requests by one walk over the processes; one answer per path. Never touches the paths. */
-export type OpenFilesScan = (
-  requests: readonly OpenFilesRequest[],
-) => Promise<readonly (readonly OpenFilesAnswer[])[]>;
+import type { OpenFilesScan } from "./open-files-request.ts";
 
 const notHere: OpenFilesScan = async (requests) =>
   requests.map(({ paths }) =>

@@ -2,7 +2,8 @@
 // at once than libuv's pool (UV_THREADPOOL_SIZE=16) has threads for, so that "begun" means begun.
 import { lookup } from "node:dns";
 import { lstat, opendir, readlink, realpath, stat } from "node:fs";
-import { type OpenFilesScan, scanOpenFiles } from "./open-files.ts";
+import { scanOpenFiles } from "./open-files.ts";
+import type { OpenFilesScan } from "./open-files-request.ts";
 import type { LinkLook, OpenFilesAnswer } from "./prober.ts";
 import type { AnswerOf, ProberReply, ProberRequest, QuestionKind, ScanQuestion } from "./prober-protocol.ts";
 

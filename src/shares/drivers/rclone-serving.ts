@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import type { DetachedProcess } from "../../runtime/child-process.ts";
 import { isRunning, type ProcessIdentity, processIdentity } from "../../runtime/process-identity.ts";
-import type { MountEntry } from "../mount-table.ts";
+import type { MountEntry } from "../mount-entry.ts";
 import {
   parseProcessNote,
   processNoteText,

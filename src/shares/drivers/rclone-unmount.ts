@@ -4,7 +4,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { endProcess, isRunning, type ProcessIdentity } from "../../runtime/process-identity.ts";
-import type { MountEntry, MountTable } from "../mount-table.ts";
+import type { MountEntry, MountTable } from "../mount-entry.ts";
 import type { Prober } from "../prober.ts";
 import type { FoundMount, StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
 import type { RcloneFiles } from "./rclone-files.ts";

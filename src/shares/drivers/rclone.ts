@@ -5,7 +5,7 @@ import { type DetachedProcess, startDetached } from "../../runtime/child-process
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
-import type { MountEntry, MountTable } from "../mount-table.ts";
+import type { MountEntry, MountTable } from "../mount-entry.ts";
 import type { Prober } from "../prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { isShareNamed, sourceOf } from "../smb-source.ts";

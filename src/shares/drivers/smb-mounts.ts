@@ -1,5 +1,5 @@
 // Owns telling which entries of the mount table are SMB shares, which share each is, and over which route.
-import type { MountEntry } from "../mount-table.ts";
+import type { MountEntry } from "../mount-entry.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSource } from "../smb-source.ts";
 

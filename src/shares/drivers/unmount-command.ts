@@ -3,7 +3,7 @@ import { access, writeFile } from "node:fs/promises";
 import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
-import type { MountEntry } from "../mount-table.ts";
+import type { MountEntry } from "../mount-entry.ts";
 
 export type UnmountAttempt =
   | { readonly result: "done" }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { closestWord, editDistance } from "../../src/config/suggest.ts";
+import { closestWord, editDistance } from "../../src/runtime/suggest.ts";
 
 test("edits are counted, a swap of neighbours as one", () => {
   const table: [string, string, number][] = [

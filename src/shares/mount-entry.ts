@@ -1,0 +1,22 @@
+// Owns what the system's table of mounts tells. It never touches a mount.
+
+export interface MountEntry {
+  /** Changes whenever something else is mounted there, although the kernel uses its own ids again. */
+  readonly id: string;
+  readonly path: string;
+  /** `cifs`, `fuse.rclone`, … */
+  readonly type: string;
+  readonly source: string;
+  /** Per-mount and superblock options, as `key` or `key=value`. */
+  readonly options: readonly string[];
+  /** Names the FUSE connection; 0 where there is none. */
+  readonly deviceMinor: number;
+}
+
+export interface MountTable {
+  /**
+   * All mounts, in the order they were made, each path's top-most only. A reading that began at `notBeforeMs`
+   * (monotonic) or later is shared. Rejects when the table cannot be read.
+   */
+  read(notBeforeMs: number): Promise<readonly MountEntry[]>;
+}
