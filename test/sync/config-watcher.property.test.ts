@@ -1,0 +1,234 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import fc from "fast-check";
+import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
+import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
+import { sha256, type WatcherBench, watcherBench } from "./watcher-bench.ts";
+
+/** What a saved text means to the service: its first word. */
+const MEANINGS = ["good", "bad", "torn", "same"] as const;
+
+type Step =
+  | { do: "save"; meaning: (typeof MEANINGS)[number] | "empty"; version: number }
+  | { do: "save_running" }
+  | { do: "touch" }
+  | { do: "remove" }
+  | { do: "passing_failure"; on: boolean }
+  | { do: "slow"; on: boolean }
+  | { do: "unreadable"; on: boolean }
+  | { do: "silent"; on: boolean }
+  | { do: "settings"; settings: SyncSettings }
+  | { do: "reload" }
+  | { do: "edit_through_service"; version: number }
+  | { do: "wait"; ms: number };
+
+const version = fc.nat(3);
+const settings: fc.Arbitrary<SyncSettings> = fc.record({
+  enabled: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(true) },
+    { weight: 1, arbitrary: fc.constant(false) },
+  ),
+  pollIntervalMs: fc.constantFrom(50, 500, 2_000),
+  debounceMs: fc.constantFrom(0, 100, 1_000),
+  detection: fc.constantFrom<Detection>("mtime", "hash", "inotify"),
+  onFailure: fc.constantFrom("backoff", "fixed", "stop"),
+});
+const on = fc.boolean();
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("save" as const),
+      meaning: fc.constantFrom(...MEANINGS, "empty" as const),
+      version,
+    }),
+  },
+  { weight: 2, arbitrary: fc.constant({ do: "save_running" } as const) },
+  { weight: 1, arbitrary: fc.constant({ do: "touch" } as const) },
+  { weight: 1, arbitrary: fc.constant({ do: "remove" } as const) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("passing_failure" as const), on }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("slow" as const), on }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("unreadable" as const), on }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("silent" as const), on }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("settings" as const), settings }) },
+  { weight: 1, arbitrary: fc.constant({ do: "reload" } as const) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("edit_through_service" as const), version }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("wait" as const),
+      ms: fc.constantFrom(0, 1, 30, 99, 100, 251, 999, 1_000, 2_000, 5_100, 15_000),
+    }),
+  },
+);
+
+/** A service as the watcher sees it, with every way to fail, and a memory of what it runs. */
+function createService(initial: string) {
+  const service = {
+    runs: initial,
+    failing: false,
+    slow: false,
+    waiting: [] as (() => void)[],
+    async offer(text: string): Promise<ReloadOutcome> {
+      if (service.slow) await new Promise<void>((resolve) => service.waiting.push(resolve));
+      if (text.startsWith("bad")) return { kind: "rejected", unparsable: false, reason: `wrong: ${text}` };
+      if (text.startsWith("torn")) return { kind: "rejected", unparsable: true, reason: `no TOML: ${text}` };
+      if (service.failing) throw new Error("busy");
+      const changed = !text.startsWith("same") && text !== service.runs;
+      service.runs = text;
+      return { kind: "applied", changed, details: "1 share reloaded" };
+    },
+    speedUp(): void {
+      service.slow = false;
+      for (const go of service.waiting.splice(0)) go();
+    },
+  };
+  return service;
+}
+
+type Service = ReturnType<typeof createService>;
+
+async function play(bench: WatcherBench, service: Service, steps: readonly Step[]): Promise<string | null> {
+  const { clock, file, watcher } = bench;
+  let saved: string | null = "good 0";
+  const save = (text: string): void => {
+    saved = text;
+    file.save(text);
+  };
+  for (const action of steps) {
+    switch (action.do) {
+      case "save":
+        save(action.meaning === "empty" ? "" : `${action.meaning} ${action.version}`);
+        break;
+      case "save_running":
+        save(service.runs);
+        break;
+      case "touch":
+        if (saved !== null) file.touch();
+        break;
+      case "remove":
+        saved = null;
+        file.remove();
+        break;
+      case "passing_failure":
+        service.failing = action.on;
+        break;
+      case "slow":
+        if (action.on) service.slow = true;
+        else service.speedUp();
+        break;
+      case "unreadable":
+        file.fail(action.on ? new Error("EIO") : null);
+        break;
+      case "silent":
+        file.answer(!action.on);
+        break;
+      case "settings":
+        watcher.setSettings(action.settings);
+        break;
+      case "reload":
+        void watcher.reloadNow();
+        break;
+      case "edit_through_service":
+        // The service serialises its reloads, so it edits only between them.
+        if (service.waiting.length > 0) break;
+        save(`good ${action.version}`);
+        service.runs = `good ${action.version}`;
+        watcher.noteLoaded(sha256(service.runs));
+        break;
+      case "wait":
+        await clock.advance(action.ms);
+        break;
+    }
+  }
+  return saved;
+}
+
+/** All that was in the way is gone; time passes. */
+async function calm(bench: WatcherBench, service: Service): Promise<void> {
+  service.failing = false;
+  service.speedUp();
+  bench.file.fail(null);
+  bench.file.answer(true);
+  // A retry may be a minute away, a window and a second look come on top.
+  await bench.clock.advance(90_000);
+}
+
+function isRejected(text: string): boolean {
+  return text.startsWith("bad") || text.startsWith("torn");
+}
+
+test("B1 B4 B8 whatever happens in whatever order: the last accepted content runs, one reload at a time, each with its event", async () => {
+  await fc.assert(
+    fc.asyncProperty(settings, fc.array(step, { minLength: 1, maxLength: 40 }), async (initial, steps) => {
+      const service = createService("good 0");
+      const bench = await watcherBench(null, {
+        settings: initial,
+        text: "good 0",
+        onChange: (text) => service.offer(text),
+      });
+      const { watcher, events, offered, clock, file } = bench;
+      try {
+        const saved = await play(bench, service, steps);
+        await calm(bench, service);
+
+        assert.equal(bench.mostAtOnce <= 1, true, "one onChange at once");
+        const { state } = watcher;
+        if (state.watching === "live") {
+          if (saved !== null && !isRejected(saved)) {
+            assert.equal(service.runs, saved, "no reload is lost");
+            assert.equal(state.lastError, null, "nothing stands in the way any more");
+          }
+          if (saved !== null && isRejected(saved)) {
+            assert.equal(state.lastError?.kind, "rejected", "a rejected file is shown as such");
+          }
+        }
+        assert.equal(state.hash, sha256(service.runs), "the hash is that of what runs");
+        assert.equal(state.fileMissing && saved !== null, false, "a file that is there is not missing");
+
+        // Settled: nothing more happens by itself.
+        const before = { offers: offered.length, events: events.length };
+        await clock.advance(120_000);
+        assert.deepEqual({ offers: offered.length, events: events.length }, before, "it rests");
+
+        // By hand, all the same, whatever the watch came to.
+        if (saved !== null && !isRejected(saved)) {
+          const asked = watcher.reloadNow();
+          await clock.advance(5_000);
+          assert.ok(["applied", "same"].includes((await asked).kind));
+          assert.equal(service.runs, saved);
+          assert.equal(watcher.state.lastError, null);
+          assert.notEqual(watcher.state.watching, "stopped");
+        }
+
+        // From here on undisturbed: each kind of edit is exactly one event.
+        watcher.setSettings({ ...initial, enabled: true, onFailure: "backoff" });
+        file.save("good 0");
+        await clock.advance(90_000);
+        for (const [text, type] of [
+          ["good 100", "changed"],
+          ["same 100", "no-change"],
+          ["bad 100", "error"],
+          ["same 100", "no-change"],
+          ["torn 100", "error"],
+          ["good 101", "changed"],
+          ["", "changed"],
+        ] as const) {
+          const count = events.length;
+          file.save(text);
+          await clock.advance(20_000);
+          assert.deepEqual(
+            events.slice(count).map((event) => event.type),
+            [type],
+            `events after saving ${JSON.stringify(text)}`,
+          );
+        }
+      } finally {
+        await watcher[Symbol.asyncDispose]();
+      }
+      assert.equal(clock.pendingTimers, 0, "no timer is left");
+      assert.equal(file.watches, 0, "no watch is left");
+    }),
+    { numRuns: Number(process.env["MOUNTAINEER_PROPERTY_RUNS"] ?? 150) },
+  );
+});
