@@ -29,6 +29,7 @@ export function finishFound(draft: Draft, errand: Errand, { found }: MountSeen):
     // It may be what a failed mount left behind: without a pause that would be tried over and over.
     ...(failures.length > 0 ? { mountBackoff: backOff(draft.episode.mountBackoff, draft.seen.atMs) } : {}),
   });
+  if (failures.length > 0) setError(draft, failures.join("; "));
   if (draft.memory.held === "unmounted") setHeld(draft, null);
   if (!errand.asked) return null;
   const where = found.route === null ? `from ${found.source}` : `over ${spokenRoute(draft, found.route)}`;

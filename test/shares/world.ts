@@ -1,0 +1,467 @@
+// Owns a simulated world for one share: hosts, links, mounts, files, a person, others who mount, and a daemon that
+// looks, decides and steps in it as src/shares/observe.ts and share-cycle.ts do, in simulated time.
+import assert from "node:assert/strict";
+import type { Wake } from "../../src/reconcile/lane.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
+import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../src/reconcile/route-health.ts";
+import { type Decision, decide } from "../../src/shares/decide.ts";
+import type { DecideInput } from "../../src/shares/draft.ts";
+import type { FoundMount, MountOutcome, UnmountOutcome } from "../../src/shares/drivers/mount-driver.ts";
+import { type Episode, NEW_EPISODE } from "../../src/shares/episode.ts";
+import type { Look } from "../../src/shares/prober.ts";
+import type { RequestOutcome, ShareRequest } from "../../src/shares/share-request.ts";
+import type { OpenFilesSeen, RouteSeen, ShareSeen, StepSeen } from "../../src/shares/share-seen.ts";
+import type { RouteName, SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
+import type { TransitionDraft } from "../../src/shares/share-transitions.ts";
+import type { Step } from "../../src/shares/step.ts";
+
+export type HostState = "answers" | "refused" | "link_down" | "silent" | "wedged";
+
+export interface SimMount {
+  readonly id: string;
+  readonly path: string;
+  readonly route: RouteName | null;
+  readonly ours: boolean;
+  hung: boolean;
+  processGone: boolean;
+  /** What a look answers although host and process are well; null: it lists. */
+  errno: string | null;
+  /** Its connection lives on whatever becomes of the host. */
+  answersAlways?: boolean;
+  look: Look;
+}
+
+export interface Taken {
+  readonly step: Step;
+  readonly errand: Episode["errand"];
+  readonly atMs: number;
+}
+
+export const CACHE_MS = 1000;
+export const WALL_START = Date.UTC(2026, 0, 1);
+const CONNECT_TIMEOUT_MS = 800;
+const LOOK_WAIT_MS = 1000;
+/** A look over a host that went silent fails after the driver's own timeout. */
+const DRIVER_TIMEOUT_MS = 4000;
+const MAX_STEPS = 12;
+
+export const SPEC: ShareSpec = {
+  name: "CORE",
+  shareName: "CORE",
+  username: "me",
+  password: null,
+  missingVariable: null,
+  driver: "rclone",
+  routes: {
+    tb: { host: "10.0.1.2", port: 445, interfaceName: null, folder: null },
+    fallback: { host: "10.0.2.2", port: 445, interfaceName: null, folder: null },
+  },
+  mountPath: "/volumes/CORE",
+  stablePath: "/Shares/CORE",
+};
+
+export const POLICY: SharePolicy = {
+  checkIntervalMs: 2000,
+  connectTimeoutMs: CONNECT_TIMEOUT_MS,
+  mountHangMs: 10_000,
+  autoFailback: true,
+  stableMs: 30_000,
+  lsofRecheck: true,
+};
+
+class Killed extends Error {}
+
+export class World {
+  nowMs = 100_000;
+  wallMs = WALL_START;
+  spec: ShareSpec = SPEC;
+  policy: SharePolicy = POLICY;
+  readonly hosts: Record<RouteName, HostState> = { tb: "answers", fallback: "answers" };
+  mounts: SimMount[] = [];
+  taken: FoundMount | null = null;
+  driverProblem: ShareSeen["driverProblem"] = null;
+  /** Processes that hold files open on the mount. */
+  holders: number[] = [];
+  unsent: string[] = [];
+  hidden = 0;
+  /** Why the next open-file checks fail, and how long each takes, ms. */
+  checkFails: string | null = null;
+  checkTakesMs = 10;
+  mountFails: Record<RouteName, string | null> = { tb: null, fallback: null };
+  mountTakesMs = 50;
+  /** A mount that comes up has no process soon after. */
+  mountsDieAtOnce = false;
+  unmountFails: string | null = null;
+  /** Something happens while the next step runs. */
+  duringStep: (() => void) | null = null;
+  killDuringStep = false;
+
+  memory: ShareMemory = EMPTY_SHARE_MEMORY;
+  /** What the state file has, when its last write is lost. */
+  memoryBefore: ShareMemory = EMPTY_SHARE_MEMORY;
+  episode: Episode = NEW_EPISODE;
+  request: ShareRequest | null = null;
+  readonly outcomes: RequestOutcome[] = [];
+  wake: Wake | null = null;
+  nextTickMs: number;
+  last: Decision | null = null;
+  lastSeen: ShareSeen | null = null;
+  readonly taking: Taken[] = [];
+  readonly transitions: TransitionDraft[] = [];
+  memoryWrites = 0;
+  cycles = 0;
+  /** Checks promises after each decision. */
+  onDecision: (decision: Decision, seen: ShareSeen, world: World) => void = () => {};
+
+  #ids = 0;
+  #files: OpenFilesSeen | null = null;
+  #resets = false;
+
+  constructor(change: Partial<SharePolicy> = {}) {
+    this.policy = { ...POLICY, ...change };
+    this.nextTickMs = this.nowMs;
+  }
+
+  /** One of our mounts, or someone else's. */
+  addMount(route: RouteName | null, change: Partial<SimMount> = {}): SimMount {
+    const mount: SimMount = {
+      id: `m${++this.#ids}`,
+      path: this.spec.mountPath,
+      route,
+      ours: true,
+      hung: false,
+      processGone: false,
+      errno: null,
+      look: { state: "never" },
+      ...change,
+    };
+    this.mounts.push(mount);
+    return mount;
+  }
+
+  /** The mount that is ours to look after. */
+  get mount(): SimMount | null {
+    const isLive = ({ look }: SimMount): boolean => look.state === "answered" && look.errno === null;
+    const { mountPath } = this.spec;
+    return (
+      this.mounts.find(({ path }) => path === mountPath) ?? this.mounts.find(isLive) ?? this.mounts[0] ?? null
+    );
+  }
+
+  get route(): RouteName | "none" | "unknown" {
+    const { mount } = this;
+    return mount === null ? "none" : (mount.route ?? "unknown");
+  }
+
+  get stepKinds(): string[] {
+    return this.taking.map(({ step }) => {
+      if (step.kind === "mount") return `mount ${step.route}`;
+      return step.kind === "unmount" ? `unmount ${step.mode}` : "check";
+    });
+  }
+
+  get transitionNames(): string[] {
+    return this.transitions.map(({ name }) => name);
+  }
+
+  get conditionCodes(): string[] {
+    return (this.last?.conditions ?? []).map(({ code }) => code);
+  }
+
+  get lastOutcome(): RequestOutcome | null {
+    return this.outcomes.at(-1) ?? null;
+  }
+
+  /** Forgets what was done so far, so that a test reads only what follows. */
+  fresh(): this {
+    this.taking.length = 0;
+    this.transitions.length = 0;
+    this.outcomes.length = 0;
+    this.memoryWrites = 0;
+    return this;
+  }
+
+  /** Ticks and wakes until `ms` have passed. */
+  advance(ms: number): this {
+    const untilMs = this.nowMs + ms;
+    let atOnce = 0;
+    for (;;) {
+      const wakeMs = this.wake?.atMs ?? Number.POSITIVE_INFINITY;
+      const dueMs = Math.min(wakeMs, this.nextTickMs);
+      if (dueMs > untilMs) break;
+      atOnce = dueMs <= this.nowMs ? atOnce + 1 : 0;
+      assert.ok(
+        atOnce < 30,
+        `the lane runs without a pause: ${this.wake?.reason} at ${dueMs}, now ${this.nowMs}`,
+      );
+      this.pass(Math.max(0, dueMs - this.nowMs));
+      const isTick = this.nextTickMs <= this.nowMs;
+      while (this.nextTickMs <= this.nowMs) this.nextTickMs += this.policy.checkIntervalMs;
+      this.cycle(isTick ? this.nowMs : Math.min(wakeMs, this.nowMs));
+    }
+    this.pass(Math.max(0, untilMs - this.nowMs));
+    return this;
+  }
+
+  /** Time passes and nothing runs. */
+  pass(ms: number): void {
+    this.nowMs += ms;
+    this.wallMs += ms;
+  }
+
+  /** The machine sleeps: the monotonic clock stands still. */
+  sleep(ms: number): void {
+    this.wallMs += ms;
+  }
+
+  /** A network or config event. */
+  event(): this {
+    this.#resets = true;
+    return this.cycle(this.nowMs);
+  }
+
+  ask(request: Partial<ShareRequest> & Pick<ShareRequest, "kind">, waitMs = 15_000): this {
+    const base = { force: false, hold: true, to: "auto", wait: false, waitUntilMs: this.nowMs + waitMs };
+    this.request = { ...base, ...request } as ShareRequest;
+    return this.cycle(this.nowMs);
+  }
+
+  /** kill -9 and a new start; the state file may be one write behind. */
+  restart(behind = false): void {
+    if (behind) this.memory = this.memoryBefore;
+    const { tbReachableSince: reachableSince, tbHealthySince: healthySince } = this.memory;
+    const now = { monotonicMs: this.nowMs, wallMs: this.wallMs };
+    const observedAt = this.lastSeen?.wallMs ?? null;
+    const tb = recalledHealth({ reachableSince, healthySince, observedAt }, now);
+    this.episode = { ...NEW_EPISODE, health: { tb, fallback: UNKNOWN_HEALTH } };
+    this.request = null;
+    this.wake = null;
+    this.nextTickMs = this.nowMs;
+    for (const mount of this.mounts) mount.look = { state: "never" };
+  }
+
+  cycle(asOfMs: number): this {
+    this.cycles++;
+    this.wake = null;
+    if (this.#resets) this.episode = { ...this.episode, mountBackoff: NO_BACKOFF };
+    this.#resets = false;
+    try {
+      this.#run(asOfMs);
+    } catch (error) {
+      if (!(error instanceof Killed)) throw error;
+      this.restart();
+    }
+    return this;
+  }
+
+  #run(asOfMs: number): void {
+    this.#files = null;
+    let seen = this.#observe(asOfMs);
+    for (let steps = 0; ; steps++) {
+      const decision = this.#decide(seen);
+      this.#keep(decision, seen);
+      if (decision.step === null) {
+        this.wake = decision.wake;
+        return;
+      }
+      assert.ok(
+        steps < MAX_STEPS,
+        `more than ${MAX_STEPS} steps in a cycle: ${this.stepKinds.slice(-16).join(", ")}`,
+      );
+      this.taking.push({ step: decision.step, errand: decision.episode.errand, atMs: this.nowMs });
+      seen = this.#perform(decision.step, seen);
+    }
+  }
+
+  #decide(seen: ShareSeen): Decision {
+    const { spec, policy, memory, episode, request } = this;
+    const input: DecideInput = { spec, policy, cacheMs: CACHE_MS, seen, memory, episode, request };
+    deepFreeze(input);
+    const decision = decide(input);
+    // Now and then: equal input gives an equal decision.
+    if (this.cycles % 7 === 0) assert.deepEqual(decide(structuredClone(input)), decision);
+    return decision;
+  }
+
+  #keep(decision: Decision, seen: ShareSeen): void {
+    if (decision.memory !== this.memory) {
+      this.memoryBefore = this.memory;
+      this.memoryWrites++;
+    }
+    this.memory = decision.memory;
+    this.episode = decision.episode;
+    this.last = decision;
+    this.lastSeen = seen;
+    this.transitions.push(...decision.transitions);
+    this.onDecision(decision, seen, this);
+    if (decision.outcome !== null) {
+      if (this.request !== null) this.outcomes.push(decision.outcome);
+      this.request = null;
+    }
+  }
+
+  #observe(asOfMs: number): ShareSeen {
+    const { mount } = this;
+    if (mount !== null) this.#refreshLook(mount);
+    const lookBefore = mount?.look ?? { state: "never" };
+    const lookStarted = mount !== null && this.#startLook(mount);
+    const silent = [this.hosts.tb, this.hosts.fallback].some(
+      (host) => host === "silent" || host === "wedged",
+    );
+    const routes = { tb: this.#probe("tb", asOfMs), fallback: this.#probe("fallback", asOfMs) };
+    const startedMs = this.nowMs;
+    if (silent) this.pass(CONNECT_TIMEOUT_MS);
+    const hostGone = mount !== null && mount.route !== null && routes[mount.route].probe.verdict === "gone";
+    if (mount !== null && lookStarted && !hostGone && mount.look.state === "pending") {
+      this.pass(Math.max(0, startedMs + LOOK_WAIT_MS - this.nowMs));
+    }
+    const look = hostGone ? lookBefore : (mount?.look ?? { state: "never" });
+    return {
+      atMs: this.nowMs,
+      wallMs: this.wallMs,
+      routes,
+      mount: mount === null ? null : { found: this.#found(mount), look },
+      twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
+      taken: this.taken,
+      driverProblem: mount === null ? this.driverProblem : null,
+      oneAddress: null,
+      openFiles: null,
+      unsent: this.episode.unsentWatched ? [...this.unsent] : null,
+      linkBlocked: null,
+      lastStep: null,
+    };
+  }
+
+  #probe(route: RouteName, atMs: number): RouteSeen {
+    const state = this.hosts[route];
+    const verdict =
+      state === "answers" ? "answers" : state === "silent" || state === "wedged" ? "silent" : "gone";
+    const tcpAnswered = state === "answers" || state === "wedged";
+    return { atMs, probe: { verdict, tcpAnswered, address: null, interfaceName: null, text: state } };
+  }
+
+  /** What a readdir begun now would answer; "nothing" while it hangs. */
+  #answer(mount: SimMount): string | null | "nothing" {
+    if (mount.processGone) return "ENOTCONN";
+    if (mount.hung) return "nothing";
+    if (mount.errno !== null || mount.route === null || mount.answersAlways === true) return mount.errno;
+    const host = this.hosts[mount.route];
+    if (host === "answers") return null;
+    return host === "silent" || host === "wedged" ? "nothing" : "EIO";
+  }
+
+  #refreshLook(mount: SimMount): void {
+    const { look } = mount;
+    if (look.state !== "pending") return;
+    const answer = this.#answer(mount);
+    const waited = this.nowMs - look.startedAtMs;
+    const timedOut = answer === "nothing" && !mount.hung && waited >= DRIVER_TIMEOUT_MS;
+    if (answer === "nothing" && !timedOut) return;
+    mount.look = { ...look, state: "answered", finishedAtMs: this.nowMs, errno: timedOut ? "EIO" : answer };
+  }
+
+  #startLook(mount: SimMount): boolean {
+    const { look } = mount;
+    if (look.state === "pending") return true;
+    const proved = look.state === "answered" && look.errno === null;
+    if (proved && this.nowMs - look.finishedAtMs < CACHE_MS) return false;
+    mount.look = { state: "pending", startedAtMs: this.nowMs };
+    this.#refreshLook(mount);
+    return true;
+  }
+
+  #found({ id, path, route, ours, processGone }: SimMount): FoundMount {
+    const source = route === null ? "//old/CORE" : `//${this.spec.routes[route].host}/CORE`;
+    return { id, path, source, sameShare: true, route, processGone, madeByDriver: ours };
+  }
+
+  #perform(step: Step, before: ShareSeen): ShareSeen {
+    const startedMs = this.nowMs;
+    const happen = this.duringStep;
+    this.duringStep = null;
+    const after = (lastStep: StepSeen | null): ShareSeen => {
+      happen?.();
+      if (this.killDuringStep) {
+        this.killDuringStep = false;
+        throw new Killed();
+      }
+      const { mount } = this;
+      return {
+        ...before,
+        atMs: this.nowMs,
+        wallMs: this.wallMs,
+        ...(lastStep === null
+          ? { openFiles: this.#files }
+          : {
+              mount: mount === null ? null : { found: this.#found(mount), look: mount.look },
+              twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
+            }),
+        lastStep,
+      };
+    };
+    switch (step.kind) {
+      case "check_open_files":
+        this.#files = this.#check();
+        return after(null);
+      case "mount": {
+        const outcome = this.#mountNow(step.route);
+        return after({ kind: "mount", step, outcome, tookMs: this.nowMs - startedMs });
+      }
+      case "unmount": {
+        const outcome = this.#unmountNow(step);
+        return after({ kind: "unmount", step, outcome, tookMs: this.nowMs - startedMs });
+      }
+    }
+  }
+
+  #check(): OpenFilesSeen {
+    const atMs = this.nowMs;
+    this.pass(this.checkTakesMs);
+    const unsent = [...this.unsent];
+    const base = { atMs, unsent, hiddenProcesses: this.hidden };
+    if (this.checkFails !== null) return { ...base, state: "unknown", holders: [], text: this.checkFails };
+    const holders = this.holders.map((pid) => ({ pid, command: "vi", path: "/x", how: "fd" }) as const);
+    const state = holders.length + unsent.length > 0 ? "open" : "none";
+    return { ...base, state, holders, text: null };
+  }
+
+  #mountNow(route: RouteName): MountOutcome {
+    this.pass(this.mountTakesMs);
+    const there = this.mounts.find(({ path }) => path === this.spec.mountPath);
+    if (there !== undefined) return { ok: true, mount: this.#found(there), adopted: true };
+    if (this.taken !== null) return { ok: false, reason: "path_taken", text: "taken" };
+    const failure = this.mountFails[route] ?? (this.hosts[route] === "answers" ? null : "host unreachable");
+    if (failure !== null) return { ok: false, reason: "other", text: failure };
+    const mount = this.addMount(route);
+    if (this.mountsDieAtOnce) mount.processGone = true;
+    return { ok: true, mount: this.#found(mount), adopted: false };
+  }
+
+  #unmountNow({ mount, mode }: Extract<Step, { kind: "unmount" }>): UnmountOutcome {
+    const target = this.mounts.find(({ id }) => id === mount.id);
+    if (target === undefined) return { ok: true };
+    if (this.unmountFails !== null) {
+      this.pass(2000);
+      return { ok: false, reason: "failed", text: this.unmountFails };
+    }
+    if (mode === "plain") {
+      if (this.holders.length > 0) return { ok: false, reason: "busy", text: "device is busy" };
+      if (target.hung) {
+        this.pass(15_000);
+        return { ok: false, reason: "failed", text: "no answer in 15 s" };
+      }
+    }
+    this.pass(10);
+    this.holders = [];
+    this.mounts = this.mounts.filter((other) => other !== target);
+    return { ok: true };
+  }
+}
+
+/** Nothing may be changed in it any more, all the way down. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return value;
+}
