@@ -117,7 +117,7 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
       lastError:
         problem === null ? null : { kind: problem.kind, reason: problem.reason, since: problem.since },
       hash: runningSha256,
-      fileMissing,
+      fileMissing: fileMissing && isWatching(),
       detector: { detection: settings.detection, degraded },
     };
   };

@@ -22,7 +22,7 @@ export interface SyncState {
   readonly lastError: SyncProblem | null;
   /** SHA-256 of the running content, hexadecimal; null: what runs is no file's content. */
   readonly hash: string | null;
-  /** There was no file at the last look. */
+  /** There was no file at the last look; only known while watching. */
   readonly fileMissing: boolean;
   readonly detector: {
     readonly detection: Detection;
