@@ -3,8 +3,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { connectToDaemon } from "../../src/api/client.ts";
 import type { ShareStatus, StatusReport } from "../../src/api/contract.ts";
 import { eventually } from "./eventually.ts";
+
+const BETWEEN_GLANCES_MS = 20;
+const GLANCE_DEADLINE_MS = 5000;
 
 const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
 
@@ -36,7 +41,11 @@ export interface TestHome {
   /** `mountaineer status --json`, parsed; rejects with the command's stderr when it failed. */
   status(): Promise<StatusReport>;
   shareStatus(name: string): Promise<ShareStatus>;
-  /** Resolves with the share's status once `holds` says so; rejects with the last one seen. */
+  /** The daemon's status from its socket: as the command, without a process for each look. null: no daemon. */
+  glance(): Promise<StatusReport | null>;
+  /**
+   * Resolves with the share's status, as the daemon tells it, once `holds` says so; rejects with the last one seen.
+   */
   untilShare(name: string, holds: (share: ShareStatus) => boolean, deadlineMs: number): Promise<ShareStatus>;
   writeConfig(text: string): Promise<void>;
   /** state.json, parsed. */
@@ -57,6 +66,10 @@ export interface Monitor extends AsyncDisposable {
   stop(): Promise<{ readonly code: number | null; readonly signal: string | null; readonly ms: number }>;
   /** SIGKILL; resolves when the process is gone. */
   kill9(): Promise<void>;
+  /** Sends a signal and waits for nothing. */
+  signal(name: NodeJS.Signals): void;
+  /** How it ended, once it has. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
   /** Everything it wrote to stderr. */
   stderr(): Promise<string>;
 }
@@ -92,16 +105,21 @@ export async function createTestHome({
       if (share === undefined) throw new Error(`status knows no share ${name}: ${JSON.stringify(shares)}`);
       return share;
     },
+    async glance() {
+      const daemon = await connectToDaemon(home);
+      return daemon === null ? null : await daemon.status(AbortSignal.timeout(GLANCE_DEADLINE_MS));
+    },
     async untilShare(name, holds, deadlineMs) {
       const deadline = performance.now() + deadlineMs;
       for (;;) {
-        const share = await self.shareStatus(name);
-        if (holds(share)) return share;
+        const report = await self.glance();
+        const share = report?.shares.find((each) => each.name === name);
+        if (share !== undefined && holds(share)) return share;
         if (performance.now() > deadline) {
-          throw new Error(
-            `share ${name} did not come to that within ${deadlineMs} ms: ${JSON.stringify(share, null, 2)}`,
-          );
+          const last = JSON.stringify(share ?? report, null, 2);
+          throw new Error(`share ${name} did not come to that within ${deadlineMs} ms: ${last}`);
         }
+        await pause(BETWEEN_GLANCES_MS);
       }
     },
     writeConfig: (text) => writeFile(configFile, text),
@@ -135,10 +153,7 @@ async function untilUp(home: TestHome, child: ChildProcess, monitor: Monitor): P
   try {
     await eventually(async () => {
       if (child.exitCode !== null) return true;
-      const { code, stdout } = await home.cli(["status", "--json"]);
-      if (code !== 0) return false;
-      const report: StatusReport = JSON.parse(stdout);
-      return report.global.pid === child.pid;
+      return (await home.glance())?.global.pid === child.pid;
     }, 15_000);
   } catch (error) {
     throw new Error(`monitor did not come up; it said:\n${await monitor.stderr()}`, { cause: error });
@@ -161,7 +176,9 @@ function monitorOf(child: ChildProcess, errorFile: string): Monitor {
   };
   return {
     pid,
+    ended,
     stop,
+    signal: (name) => void child.kill(name),
     async kill9() {
       child.kill("SIGKILL");
       await ended;

@@ -1,0 +1,287 @@
+// One story: a home of its own on a rig, with its daemons, and nothing left of it when it ends.
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import path from "node:path";
+import { after, before } from "node:test";
+import { promisify } from "node:util";
+import type { ShareStatus } from "../../src/api/contract.ts";
+import { type RootRig, startRootRig } from "../rig/root-rig.ts";
+import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+
+/** A share of the configuration; what is absent is as the rig has it. */
+export interface SceneShare {
+  readonly name: string;
+  /** The rig's share behind it; default: the one of that name. */
+  readonly of?: string;
+  readonly thunderboltHost?: string;
+  readonly fallbackHost?: string;
+  /** More lines of its section; they may name `${RIG_PASSWORD}`, which is set. */
+  readonly lines?: readonly string[];
+}
+
+export interface SceneOptions {
+  readonly shares?: readonly (string | SceneShare)[];
+  /** Of `[global]`, beside `shares_root`; `check_interval_secs` is 1 unless told. */
+  readonly settings?: Readonly<Record<string, number | boolean>>;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where the home is, in the stead of a new folder of the rig. */
+  readonly home?: string;
+}
+
+export interface MountLine {
+  readonly id: string;
+  readonly path: string;
+  readonly source: string;
+}
+
+export interface Scene {
+  readonly rig: RootRig;
+  readonly home: TestHome;
+  readonly folder: string;
+  readonly config: string;
+  /** A path as people use it. */
+  at(share: string, ...parts: readonly string[]): string;
+  /** Where that path is on the server. */
+  exported(share: string, ...parts: readonly string[]): string;
+  /** Starts the daemon and waits until all shares are mounted over that route; null: does not wait. */
+  start(over: "tb" | "fallback" | null, args?: readonly string[]): Promise<Monitor>;
+  untilOver(share: string, route: "tb" | "fallback", deadlineMs?: number): Promise<ShareStatus>;
+  /** Reads in a process of its own with a deadline: a hung mount must not hang the test. */
+  read(share: string, file: string): Promise<string>;
+  /** Writes and closes in a process of its own; `append`: to what is there. */
+  write(share: string, file: string, text: string | Buffer, append?: boolean): Promise<void>;
+  /** The processes that serve mounts of this home. */
+  servers(share?: string): Promise<readonly number[]>;
+  /** The one that serves this share. */
+  server(share: string): Promise<number>;
+  /** What is mounted below the home's folder. */
+  mounts(): Promise<readonly MountLine[]>;
+  /** Log records with that message, of that share. */
+  logged(message: string, share?: string): Promise<readonly LogLine[]>;
+  /** Runs when the story ends, last one first. */
+  defer(end: () => unknown): void;
+}
+
+/**
+ * The name a share has on the server. Mounts of one share are adopted wherever they are, and rigs that run beside
+ * each other have the same addresses: so each process has names of its own.
+ */
+export function serverName(share: string): string {
+  return `${share}-${process.pid.toString(36)}`;
+}
+
+/** A rig with these shares for all stories of a file. */
+export function useRig(shares: readonly string[]): { readonly rig: RootRig } {
+  let rig: RootRig | null = null;
+  before(async () => {
+    rig = await startRootRig({ shares: shares.map(serverName) });
+  });
+  after(() => rig?.[Symbol.asyncDispose]());
+  return {
+    get rig() {
+      if (rig === null) throw new Error("the rig starts before the first test");
+      return rig;
+    },
+  };
+}
+
+/** Longer than a dead mount may take to say so: rclone's own deadlines are 2 and 4 s. */
+const SETTLES_MS = 20_000;
+
+let scenes = 0;
+
+/** Plays a story; a failure tells what the daemon said, and a success that left something behind is a failure. */
+export async function playScene(
+  rig: RootRig,
+  options: SceneOptions,
+  play: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const shares = (options.shares ?? ["CORE"]).map((share) =>
+    typeof share === "string" ? { name: share } : share,
+  );
+  const folder = path.join(rig.folder, `s${scenes++}`);
+  const sharesRoot = path.join(folder, "Shares");
+  const config = configText(rig, sharesRoot, shares, options.settings ?? {});
+  await mkdir(folder);
+  const home = await createTestHome({
+    home: options.home ?? path.join(folder, "home"),
+    config,
+    enter: rig.enter,
+    env: { RIG_PASSWORD: rig.password, ...options.env },
+  });
+  await using ends = new AsyncDisposableStack();
+  const monitors: Monitor[] = [];
+  const scene = createScene({ rig, home, folder, sharesRoot, config, shares, monitors, ends });
+  ends.defer(() => clearExports(rig, shares));
+  let failed = true;
+  try {
+    await play(scene);
+    failed = false;
+  } catch (error) {
+    const said = await Promise.all(monitors.map((monitor) => monitor.stderr()));
+    throw new Error(
+      `${error instanceof Error ? error.message : error}\nthe daemon said:\n${said.join("\n")}`,
+      {
+        cause: error,
+      },
+    );
+  } finally {
+    await restore(rig);
+    await Promise.all(monitors.map((monitor) => monitor[Symbol.asyncDispose]()));
+    await home.writeConfig(config).catch(() => undefined);
+    const end = await home.cli(["unmount", "--force"]);
+    const left = await scene.servers();
+    for (const pid of left) process.kill(pid, "SIGKILL");
+    if (!failed) {
+      assert.deepEqual(left, [], `rclone left running after: ${end.stdout}${end.stderr}`);
+      assert.deepEqual(await scene.mounts(), [], `left mounted after: ${end.stdout}${end.stderr}`);
+    }
+  }
+}
+
+interface SceneParts extends Pick<Scene, "rig" | "home" | "folder" | "config"> {
+  readonly sharesRoot: string;
+  readonly shares: readonly SceneShare[];
+  readonly monitors: Monitor[];
+  readonly ends: AsyncDisposableStack;
+}
+
+function createScene({ rig, home, folder, sharesRoot, config, shares, monitors, ends }: SceneParts): Scene {
+  const scene: Scene = {
+    rig,
+    home,
+    folder,
+    config,
+    at: (share, ...parts) => path.join(sharesRoot, share, ...parts),
+    exported: (share, ...parts) => path.join(rig.exportPath(serverName(share)), ...parts),
+    async start(over, args = []) {
+      const monitor = await home.startMonitor(args);
+      monitors.push(monitor);
+      if (over !== null) await Promise.all(shares.map(({ name }) => scene.untilOver(name, over)));
+      return monitor;
+    },
+    untilOver: (share, route, deadlineMs = SETTLES_MS) =>
+      home.untilShare(
+        share,
+        (each) => each.active_interface === route && each.mount_alive && each.last_error === null,
+        deadlineMs,
+      ),
+    read: async (share, file) =>
+      (await promisify(execFile)("timeout", ["-s", "KILL", "2", "cat", scene.at(share, file)])).stdout,
+    write: (share, file, text, append = false) => writeApart(scene.at(share, file), text, append),
+    servers: (share) => rclonesOf(path.join(home.home, "mounts", ...(share === undefined ? [] : [share]))),
+    async server(share) {
+      const [pid, ...more] = await scene.servers(share);
+      assert.ok(pid !== undefined && more.length === 0, `not one rclone for ${share}: ${[pid, ...more]}`);
+      return pid;
+    },
+    mounts: async () =>
+      (await mountTable()).filter(
+        ({ path: point }) => point.startsWith(`${folder}/`) || point.startsWith(`${home.home}/`),
+      ),
+    async logged(message, share) {
+      const lines = await home.log();
+      return lines.filter(
+        (line) => line["message"] === message && (share === undefined || line["share"] === share),
+      );
+    },
+    defer: (end) => ends.defer(async () => void (await end())),
+  };
+  return scene;
+}
+
+function configText(
+  rig: RootRig,
+  sharesRoot: string,
+  shares: readonly SceneShare[],
+  settings: Readonly<Record<string, number | boolean>>,
+): string {
+  const global = Object.entries({ check_interval_secs: 1, ...settings });
+  const sections = shares.map(({ name, of, thunderboltHost, fallbackHost, lines = [] }) => {
+    const given = (key: string): boolean => lines.some((line) => line.startsWith(`${key} =`));
+    return [
+      "[[shares]]",
+      `name = "${name}"`,
+      ...(given("share_name") ? [] : [`share_name = "${serverName(of ?? name)}"`]),
+      `thunderbolt_host = "${thunderboltHost ?? rig.tbHost}"`,
+      `fallback_host = "${fallbackHost ?? rig.fallbackHost}"`,
+      ...(given("username") ? [] : [`username = "${rig.username}"`]),
+      ...(given("password") ? [] : ['password = "${RIG_PASSWORD}"']),
+      ...lines,
+    ].join("\n");
+  });
+  return [
+    ["[global]", `shares_root = "${sharesRoot}"`, ...global.map(([key, value]) => `${key} = ${value}`)].join(
+      "\n",
+    ),
+    ...sections,
+  ].join("\n\n");
+}
+
+async function restore(rig: RootRig): Promise<void> {
+  await rig.restoreAll();
+  await Promise.all([rig.startServerOn("tb"), rig.startServerOn("fallback")]);
+}
+
+/** The export holds what stories wrote, whose names are plain, and nothing that a mount made by itself. */
+async function clearExports(rig: RootRig, shares: readonly SceneShare[]): Promise<void> {
+  for (const { name, of } of shares) {
+    const folder = rig.exportPath(serverName(of ?? name));
+    const names = await readdir(folder, { recursive: true });
+    for (const each of names) await rm(path.join(folder, each), { recursive: true, force: true });
+    const strange = names.filter((each) => !/^[a-z0-9]+([-./][a-z0-9]+)*$/i.test(each));
+    assert.deepEqual(strange, [], "the export holds what nobody wrote");
+  }
+}
+
+async function rclonesOf(folder: string): Promise<readonly number[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const argv = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+      return argv[0] === "rclone" && argv.some((each) => each.startsWith(`${folder}/`)) ? [Number(pid)] : [];
+    }),
+  );
+  return found.flat();
+}
+
+/** All mounts of the machine; paths without blanks. */
+export async function mountTable(): Promise<readonly MountLine[]> {
+  const table = await readFile("/proc/self/mountinfo", "utf8");
+  return table.split("\n").flatMap((line) => {
+    const [before = "", after = ""] = line.split(" - ");
+    const [id = "", , , , point] = before.split(" ");
+    const [, source = ""] = after.split(" ");
+    return point === undefined ? [] : [{ id, path: point, source }];
+  });
+}
+
+async function writeApart(file: string, text: string | Buffer, append: boolean): Promise<void> {
+  const script = append ? 'cat >> "$1"' : 'cat > "$1"';
+  const child = spawn("timeout", ["-s", "KILL", "5", "sh", "-c", script, "sh", file], {
+    stdio: ["pipe", "ignore", "inherit"],
+  });
+  child.stdin.on("error", () => {});
+  child.stdin.end(text);
+  const code = await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", resolve);
+  });
+  if (code !== 0) throw new Error(`writing ${file} ended with ${code}`);
+}
+
+/** Whether the process still runs. */
+export function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function untilGone(pid: number, deadlineMs: number): Promise<true> {
+  return eventually(() => !runs(pid), deadlineMs);
+}
