@@ -29,11 +29,12 @@ export function finishFound(draft: Draft, errand: Errand, { found }: MountSeen):
     // It may be what a failed mount left behind: without a pause that would be tried over and over.
     ...(failures.length > 0 ? { mountBackoff: backOff(draft.episode.mountBackoff, draft.seen.atMs) } : {}),
   });
+  if (found.route !== "fallback") clearPending(draft, "mounted by someone else");
   if (failures.length > 0) setError(draft, failures.join("; "));
   if (draft.memory.held === "unmounted") setHeld(draft, null);
   if (!errand.asked) return null;
   const where = found.route === null ? `from ${found.source}` : `over ${spokenRoute(draft, found.route)}`;
-  if (goal !== null && goal !== found.route) {
+  if (found.processGone || (goal !== null && goal !== found.route)) {
     draft.outcome = outcome("failed", [...failures, `found mounted ${where}`].join("; "));
     return null;
   }

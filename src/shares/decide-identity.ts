@@ -22,7 +22,8 @@ export function foldMountIdentity(draft: Draft): void {
   }
   const activeInterface = mount?.found.route ?? "none";
   if (draft.memory.activeInterface !== activeInterface) setMemory(draft, { activeInterface });
-  if (mount === null && draft.episode.errand === null) clearPending(draft, "unmounted");
+  if (activeInterface !== "fallback" && draft.episode.errand === null)
+    clearPending(draft, mount === null ? "unmounted" : "not mounted over fallback any more");
 }
 
 function isOurDoing(last: StepSeen | null, id: string | null): boolean {

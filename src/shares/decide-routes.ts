@@ -1,11 +1,14 @@
 // Owns what a share makes of its two hosts' answers: health, ups and downs, and whether the active host is gone.
 import { foldHealth, suspect } from "../reconcile/route-health.ts";
-import { clearPending, type Draft, hostOf, setEpisode, setMemory } from "./draft.ts";
+import { answers, clearPending, type Draft, hostOf, setEpisode, setMemory } from "./draft.ts";
 import type { MountSeen } from "./share-seen.ts";
 import { ROUTE_NAMES, type RouteName } from "./share-spec.ts";
 
 /** A stretch unobserved for more than this many check intervals is a gap. */
 const GAP_INTERVALS = 3;
+
+/** How long a cycle may look besides probing: a readdir for 1 s, open files for 2 s. */
+const OWN_LOOKS_MS = 3000;
 
 /** How long a readdir over a silent host may take before it, too, says that the host is gone, ms. */
 export const SILENT_LOOK_MS = 1000;
@@ -20,25 +23,30 @@ export function foldRoutes(draft: Draft): void {
   if (draft.memory.tbReachableSince !== reachable || draft.memory.tbHealthySince !== healthy) {
     setMemory(draft, { tbReachableSince: reachable, tbHealthySince: healthy });
   }
-  if (healthy === null) clearPending(draft, "Thunderbolt dropped");
+  if (healthy === null || !answers(draft, "tb")) clearPending(draft, "Thunderbolt dropped");
 }
 
 function foldRoute(draft: Draft, route: RouteName): void {
   const { probe, atMs } = draft.seen.routes[route];
   const before = draft.episode.health[route];
-  if (before.observedAt !== null && before.observedAt.monotonicMs >= atMs) return;
+  if (before.observedAt !== null && before.observedAt.monotonicMs > atMs) return;
   const up = probe.verdict === "answers";
   const age = draft.seen.atMs - atMs;
   const { health, dropped } = foldHealth(
     before,
     { at: { monotonicMs: atMs, wallMs: draft.seen.wallMs - age }, reachable: probe.tcpAnswered, healthy: up },
-    GAP_INTERVALS * draft.policy.checkIntervalMs,
+    gapMs(draft),
   );
   draft.episode.announced[route] === up || announce(draft, route, up, probe.text);
   setEpisode(draft, { health: { ...draft.episode.health, [route]: health } });
   // A gap counts as a drop, even when the host answers again by now; so does a health that was not recalled.
   if (route === "tb" && (dropped || before.healthySince === null))
     clearPending(draft, up ? "Thunderbolt was not observed" : probe.text);
+}
+
+/** With short intervals a cycle of our own (silent hosts, a slow look, a late check) is no gap. */
+function gapMs({ policy }: Draft): number {
+  return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
 
 function announce(draft: Draft, route: RouteName, up: boolean, reason: string): void {

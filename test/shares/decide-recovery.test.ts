@@ -175,6 +175,18 @@ describe("the window", () => {
   });
 });
 
+describe("short intervals", () => {
+  test("Recovery: a cycle that takes longer than three short intervals is no gap of its own making", () => {
+    const world = tbBack({ autoFailback: true, lsofRecheck: true });
+    world.policy = { ...world.policy, checkIntervalMs: 500 };
+    world.checkFails = "no answer in 2 s";
+    world.checkTakesMs = 2000;
+    world.advance(60_000);
+    assert.deepEqual(reads(world), { pending: true, route: "fallback" });
+    assert.equal(world.transitionNames.filter((name) => name === "share.tb_ready").length, 1);
+  });
+});
+
 describe("pending clears", () => {
   const pending = (): World => {
     const world = windowOver({ autoFailback: true, lsofRecheck: true }, [7]);
@@ -228,6 +240,14 @@ describe("pending clears", () => {
     world.advance(29_000);
     assert.equal(world.memory.tbRecoveryPending, false);
     assert.equal(forgetChangedRoutes(world.episode, after, { ...after, username: "other" }), world.episode);
+  });
+
+  test("Recovery: when someone else mounts it over tb", () => {
+    const world = pending();
+    world.mounts = [];
+    world.addMount("tb", { ours: false });
+    world.event();
+    assert.deepEqual(reads(world), { pending: false, route: "tb" });
   });
 
   test("Recovery: when the mount vanishes", () => {
