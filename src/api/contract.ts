@@ -16,6 +16,20 @@ export const OPERATIONS = {
   switch: "POST",
 } as const;
 
+/** What can be asked about the configuration, likewise. */
+export const CONFIG_OPERATIONS = {
+  sync: "GET",
+  reload: "POST",
+  config: "GET",
+  "config/edit": "POST",
+  "config/text": "PUT",
+  "config/history": "GET",
+  "config/rollback": "POST",
+} as const;
+
+/** The stream of events: server-sent events, beside the operations because it does not end. */
+export const EVENT_STREAM_PATH = `${MANAGE_PREFIX}/events/stream`;
+
 export type OperationName = keyof typeof OPERATIONS;
 
 export type RouteName = "tb" | "fallback";
@@ -139,3 +153,147 @@ export interface DaemonNote {
   version: string;
   started_at: string;
 }
+
+/** What became of one change of the configuration file. */
+export interface SyncEvent {
+  /** Grows by one with each event of this daemon. */
+  id: number;
+  /** Local wall time, `14:32:05`. */
+  time: string;
+  iso: string;
+  /** The generation that runs after it. */
+  generation: number;
+  type: "changed" | "no-change" | "error";
+  details: string;
+}
+
+export interface SyncSettingsWire {
+  enabled: boolean;
+  /** Seconds. */
+  poll_interval: number;
+  /** Seconds. */
+  debounce: number;
+  detection: "mtime" | "hash" | "inotify";
+  on_failure: "backoff" | "fixed" | "stop";
+}
+
+export interface SyncReport {
+  config_path: string;
+  /** SHA-256 of the content that runs. */
+  sha256: string;
+  generation: number;
+  /** Whether the file is watched: `stopped` after a failure under `on_failure = "stop"`, `off` by `enabled`. */
+  watching: "live" | "idle" | "stopped" | "off";
+  /** When the file was last found changed, or reloaded by hand. */
+  last_sync: string | null;
+  last_error: { kind: string; reason: string; since: string } | null;
+  /** Set while the detector asked for cannot work, and polling stands in: why. */
+  degraded: string | null;
+  settings: SyncSettingsWire;
+  /** The newest, oldest first; at most 1,000. */
+  events: SyncEvent[];
+}
+
+export interface ConfigMistakeWire {
+  file: string;
+  line: number;
+  column: number;
+  path: string;
+  found: string;
+  expected: string;
+  hint: string | null;
+}
+
+export interface NameChanges {
+  added: string[];
+  removed: string[];
+  changed: string[];
+}
+
+/** What a reload did, or with `dry_run` would do. */
+export interface ReloadReport {
+  /** False: the file means what runs already, or was rejected. */
+  reloaded: boolean;
+  dry_run: boolean;
+  generation: number;
+  sha256: string;
+  /** Keys of `[global]`, `[sync]` and `[server]` that differ: `global.check_interval_secs`. */
+  settings: string[];
+  shares: NameChanges;
+  backends: NameChanges;
+  middleware: string[];
+  /** Why it was rejected; what ran before runs on. */
+  errors: ConfigMistakeWire[];
+  /** Why it failed for another reason: unreadable, or it could not be applied. */
+  failure: string | null;
+  /** One line for people: "1 share reloaded". */
+  summary: string;
+}
+
+export interface ReloadRequest {
+  dry_run?: boolean;
+}
+
+/** The configuration file as it stands. */
+export interface ConfigReport {
+  path: string;
+  format: "toml" | "yaml";
+  /** Of the text below, which may not be the one that runs. */
+  sha256: string;
+  text: string;
+  running_sha256: string;
+}
+
+export interface EditRequest {
+  /** In order. `value` is TOML, else taken as a string; null unsets the key. */
+  edits: { key: string; value: string | null }[];
+  /** The content that was edited; another one underneath is refused. Absent: whatever is there. */
+  expected_sha256?: string;
+  /** Who edits: "cli", "tui", "api". */
+  source: string;
+}
+
+/** Replaces the whole text, as an editor does. */
+export interface EditTextRequest {
+  text: string;
+  expected_sha256: string;
+  source: string;
+}
+
+export interface EditReport {
+  /** False: the file said so already. */
+  changed: boolean;
+  path: string;
+  sha256: string;
+  /** Nothing was written when this is not empty. */
+  errors: ConfigMistakeWire[];
+  reload: ReloadReport | null;
+}
+
+export interface HistoryEntry {
+  /** 0 is the content that runs. */
+  n: number;
+  time: string;
+  sha256: string;
+  source: string;
+  summary: string;
+}
+
+export interface HistoryReport {
+  /** Newest first. */
+  entries: HistoryEntry[];
+}
+
+export interface RollbackRequest {
+  /** Default 1. */
+  n?: number;
+}
+
+/** One message of the event stream; `id` is its SSE id, unique and growing within one daemon's life. */
+export type StreamEvent =
+  | { kind: "sync"; event: SyncEvent }
+  | { kind: "sync_state"; sync: Omit<SyncReport, "events"> }
+  /** A transition as it is logged, by its name. */
+  | { kind: "transition"; transition: { name: string } & Record<string, unknown> }
+  /** Events were lost to this listener: it was too slow, or asked for ones no longer kept. Look afresh. */
+  | { kind: "gap" };

@@ -1,5 +1,20 @@
 // Owns the interface the management API is served over: what a running service (or the in-process engine) can do.
-import type { StatusReport, StepResult, SwitchTarget, VerifyReport } from "./contract.ts";
+import type {
+  ConfigReport,
+  EditReport,
+  EditRequest,
+  EditTextRequest,
+  HistoryReport,
+  ReloadReport,
+  ReloadRequest,
+  RollbackRequest,
+  StatusReport,
+  StepResult,
+  StreamEvent,
+  SwitchTarget,
+  SyncReport,
+  VerifyReport,
+} from "./contract.ts";
 
 /** Which shares a command means: null is all. Unknown names reject with `share_unknown`. */
 export type ShareSelection = readonly string[] | null;
@@ -23,6 +38,23 @@ export interface DaemonControl {
     options: { to: SwitchTarget; force: boolean; wait: boolean },
     signal: AbortSignal,
   ): Promise<readonly StepResult[]>;
+}
+
+/** What a running service can do with its configuration; every edit made here applies itself at once. */
+export interface ConfigControl {
+  sync(): SyncReport;
+  /** Reads the file again and applies it; resolves at commit. A rejected file is a value, not an error. */
+  reload(request: ReloadRequest, signal: AbortSignal): Promise<ReloadReport>;
+  config(signal: AbortSignal): Promise<ConfigReport>;
+  /** Rejects with `config_changed_underneath` when the file is not what was expected. */
+  edit(request: EditRequest, signal: AbortSignal): Promise<EditReport>;
+  editText(request: EditTextRequest, signal: AbortSignal): Promise<EditReport>;
+  history(signal: AbortSignal): Promise<HistoryReport>;
+  /** The text of an accepted content. */
+  historyText(n: number, signal: AbortSignal): Promise<string>;
+  rollback(request: RollbackRequest, signal: AbortSignal): Promise<EditReport>;
+  /** Hears every event from now on; `afterId` first replays those after it that are kept. Returns its unregister. */
+  listen(afterId: number | null, listener: (id: number, event: StreamEvent) => void): () => void;
 }
 
 /** How the engine is opened inside a single-shot command. */
