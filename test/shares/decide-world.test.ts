@@ -17,6 +17,8 @@ const WAIT = fc.constantFrom(0, 10, 100, 250, 260, 700, 1000, 2000, 3500, 9000, 
 interface Happening {
   readonly name: string;
   readonly happen: (world: World) => void;
+  /** How a counterexample shows it. */
+  readonly [fc.toStringMethod]: () => string;
 }
 
 function happening(name: string, happen: (world: World) => void): Happening {
