@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
 import type { RouteName } from "../../src/shares/share-spec.ts";
-import { type HostState, World } from "./world.ts";
+import { CACHE_MS, type HostState, World } from "./world.ts";
 
 /** Mounted over `route` by us, seen alive, nothing to do. */
 function mountedOver(
@@ -377,6 +377,49 @@ describe("the table of mount, own host and the other", () => {
     assert.equal(world.memory.activeInterface, "fallback");
     assert.ok(world.transitionNames.includes("share.adopted"));
   });
+});
+
+describe("an errand that was interrupted before its unmount", () => {
+  function interrupted(kind: "failover" | "remount"): World {
+    const world = mountedOver("tb");
+    world.episode = {
+      ...world.episode,
+      errand: {
+        kind,
+        reason: "the host was gone",
+        startedAtMs: world.nowMs,
+        from: "tb",
+        mode: "force",
+        plan: kind === "failover" ? ["fallback", "fallback"] : ["tb", "fallback"],
+        goal: null,
+        failures: [],
+        mountId: world.mount?.id ?? null,
+        checked: true,
+        cost: null,
+        asked: false,
+      },
+    };
+    return world;
+  }
+
+  for (const kind of ["failover", "remount"] as const) {
+    test(`What to mount: a ${kind} never unmounts without a live target`, () => {
+      const world = interrupted(kind);
+      world.hosts.tb = "refused";
+      world.hosts.fallback = "refused";
+      world.event();
+      assert.deepEqual(world.stepKinds, []);
+      assert.equal(world.episode.errand, null);
+    });
+
+    test(`What to mount: a ${kind} ends when host and mount answer again`, () => {
+      const world = interrupted(kind);
+      world.pass(CACHE_MS);
+      world.event();
+      assert.deepEqual(world.stepKinds, []);
+      assert.equal(world.episode.errand, null);
+    });
+  }
 });
 
 describe("found mounts", () => {
