@@ -1,10 +1,10 @@
 // Owns what an edit means: the change of a file's values, whatever its text looks like. The text that an editor
 // makes is right when it parses to this.
 import { MountaineerError } from "../runtime/errors.ts";
+import { closestWord } from "../runtime/suggest.ts";
 import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
 import { type KeyPath, quoted } from "./mistakes.ts";
 import { nameKey } from "./names.ts";
-import { closestWord } from "./suggest.ts";
 
 /** One change asked for. A share is addressed by its name or its index: `["shares", "CORE", "driver"]`. */
 export type ConfigEdit =

@@ -9,14 +9,12 @@ import {
   meantBy,
   valueAt,
 } from "./edit-meaning.ts";
-import { assertWritable, type ConfigValue, keyName } from "./edit-value.ts";
+import { assertWritable, keyName } from "./edit-value.ts";
+import { fileText, parseText, textValues } from "./file-values.ts";
 import type { ConfigFormat } from "./snapshot.ts";
-import { decodeText, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
 import { applySplices, type Splice } from "./splice.ts";
 import { proposeToml } from "./toml-edit.ts";
-import { parseToml } from "./toml-text.ts";
 import { proposeYaml } from "./yaml-edit.ts";
-import { parseYaml } from "./yaml-text.ts";
 
 export interface EditRequest {
   readonly bytes: Uint8Array;
@@ -33,24 +31,6 @@ export interface EditedConfig {
   readonly changes: readonly (readonly Splice[])[];
 }
 
-async function parse(text: string, format: ConfigFormat): Promise<ParsedText> {
-  return format === "toml" ? parseToml(text) : await parseYaml(text);
-}
-
-function unreadable(text: string, { offset, found, expected }: SyntaxFinding): MountaineerError {
-  const { line, column } = textPlaces(text).place(offset);
-  const message = `the configuration cannot be read at ${line}:${column}: found ${found}, expected ${expected}`;
-  return new MountaineerError("config_invalid", message, { hint: "mend it in an editor first" });
-}
-
-async function valuesOf(text: string, format: ConfigFormat): Promise<unknown> {
-  const { value, syntax, incomplete } = await parse(text, format);
-  const [first] = syntax;
-  if (first !== undefined) throw unreadable(text, first);
-  if (incomplete) throw new MountaineerError("config_invalid", "the configuration cannot be read");
-  return value;
-}
-
 /** Where the text that the splices make differs from what was meant; null when it is as meant, whole and apart. */
 async function problem(
   after: string,
@@ -58,7 +38,7 @@ async function problem(
   meant: unknown,
   step: EditStep,
 ): Promise<string | null> {
-  const { value, syntax, incomplete } = await parse(after, format);
+  const { value, syntax, incomplete } = await parseText(after, format);
   if (syntax.length > 0 || incomplete) return "the file could not be read any more";
   const at = difference(value, meant, step);
   if (at === null) return null;
@@ -83,7 +63,7 @@ function isDone(file: unknown, step: EditStep): boolean {
   if (step.kind === "append") return false;
   const held = valueAt(file, step.path);
   if (step.kind === "remove") return held === undefined;
-  return held !== undefined && firstDifference(held, step.value satisfies ConfigValue) === null;
+  return held !== undefined && firstDifference(held, step.value) === null;
 }
 
 /**
@@ -94,14 +74,9 @@ function isDone(file: unknown, step: EditStep): boolean {
  * configuration is for `parseConfig` to say.
  */
 export async function editConfig({ bytes, format, edits }: EditRequest): Promise<EditedConfig> {
-  const decoded = decodeText(bytes);
-  if (!decoded.ok) {
-    const { before, found, expected, hint } = decoded;
-    throw unreadable(before, { offset: before.length, path: [], found, expected, hint });
-  }
   const mark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? "\ufeff" : "";
-  let text = decoded.text;
-  let file = await valuesOf(text, format);
+  let text = fileText(bytes);
+  let file = await textValues(text, format);
   const changes: (readonly Splice[])[] = [];
   for (const edit of edits.map(plainZero)) {
     ask(edit);
@@ -111,7 +86,7 @@ export async function editConfig({ bytes, format, edits }: EditRequest): Promise
     const made = await firstAsMeant(text, format, step, meant);
     changes.push(made.splices);
     text = made.text;
-    file = await valuesOf(text, format);
+    file = await textValues(text, format);
   }
   if (changes.length === 0) return { bytes, changed: false, changes };
   return { bytes: new TextEncoder().encode(mark + text), changed: true, changes };

@@ -358,6 +358,8 @@ export interface SectionDoc {
   readonly meaning: string;
   readonly keys: readonly string[];
   keyDoc(key: string): KeyDoc;
+  /** What one key allows; also tells its default. */
+  keySchema(key: string): z.ZodType;
 }
 
 function sectionDoc(
@@ -366,14 +368,19 @@ function sectionDoc(
   meaning: string,
   shape: Readonly<Record<string, z.ZodType>>,
 ): SectionDoc {
+  const keySchema = (key: string): z.ZodType => {
+    const schema = Object.hasOwn(shape, key) ? shape[key] : undefined;
+    if (schema === undefined) throw new TypeError(`${name} has no key ${key}`);
+    return schema;
+  };
   return {
     name,
     header,
     meaning,
     keys: Object.keys(shape),
+    keySchema,
     keyDoc(key) {
-      const schema = Object.hasOwn(shape, key) ? shape[key] : undefined;
-      const doc = schema === undefined ? undefined : keyDocs.get(schema);
+      const doc = keyDocs.get(keySchema(key));
       if (doc === undefined) throw new TypeError(`${name}.${key} has no documentation`);
       return doc;
     },

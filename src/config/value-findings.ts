@@ -1,8 +1,8 @@
 // Owns what is wrong with single keys and values: turns what the schema says into mistakes for people.
 import type * as z from "zod";
+import { closestWord } from "../runtime/suggest.ts";
 import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "./mistakes.ts";
 import { type IssueDetail, SECTIONS, type SectionDoc } from "./schema.ts";
-import { closestWord } from "../runtime/suggest.ts";
 
 function isIndexable(value: unknown): value is Readonly<Record<string | number, unknown>> {
   return typeof value === "object" && value !== null;
@@ -21,8 +21,8 @@ function sectionOf(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ name }) => name === path[0]) ?? null;
 }
 
-/** A mistyped key, or one that is right elsewhere. */
-function unknownKeyHint(parent: KeyPath, key: string): string | null {
+/** What may have been meant by a key that is unknown below `parent`: a mistyped one, or one that is right elsewhere. */
+export function unknownKeyHint(parent: KeyPath, key: string): string | null {
   const siblings = parent.length === 0 ? SECTIONS.map(({ name }) => name) : (sectionOf(parent)?.keys ?? []);
   const meant = closestWord(key, siblings);
   if (meant !== null) return `did you mean \`${meant}\`?`;
@@ -130,4 +130,17 @@ export function valueFindings(root: unknown, issues: readonly z.core.$ZodIssue[]
     } else findings.push(sectionFinding(root, path));
   }
   return findings;
+}
+
+/** What is wrong with `value` for one key, its path being the key alone; empty when the key takes it. */
+export function keyFindings(section: SectionDoc, key: string, value: unknown): Finding[] {
+  const checked = section.keySchema(key).safeParse(value);
+  if (checked.success) return [];
+  return checked.error.issues.map((issue) => {
+    const detail = issue.code === "custom" ? issue.params?.["detail"] : undefined;
+    const path = [key];
+    return isDetail(detail)
+      ? { path, at: "value", ...detail }
+      : leafFinding({ [key]: value }, path, section, key);
+  });
 }
