@@ -16,6 +16,8 @@ export interface ChangePollOptions {
 export interface ChangePoll extends Disposable {
   /** Looks now. What it sees is reported before it resolves; the first look only learns what is there. */
   look(): Promise<void>;
+  /** This fingerprint was seen by somebody else: it counts as seen here, too. */
+  noteSeen(fingerprint: string): void;
   setInterval(intervalMs: number): void;
 }
 
@@ -75,6 +77,9 @@ export function startChangePoll(options: ChangePollOptions): ChangePoll {
 
   return {
     look,
+    noteSeen(fingerprint) {
+      seen = fingerprint;
+    },
     setInterval: (newIntervalMs) => {
       if (!disposed) ticker.setInterval(newIntervalMs);
     },

@@ -1,7 +1,7 @@
 // Owns the watch over the configuration file: from "something changed" to one reload at a time, and what became of it.
 import { isDeepStrictEqual } from "node:util";
 import { createLane } from "../reconcile/lane.ts";
-import type { Trigger, TriggerReason } from "../reconcile/trigger.ts";
+import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
@@ -100,6 +100,8 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
   let record = newRecord(options.baseline.sha256);
   let fileMissing = false;
   let degraded: string | null = null;
+  /** A window ended, and the file was not read since. */
+  let changeDue = false;
   /** What the service noted while a content was being offered. */
   let notedMeanwhile: string | null = null;
   let askers: ((result: ReloadResult) => void)[] = [];
@@ -170,12 +172,18 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
     quietMs: settings.debounceMs,
     maxWaitMs: settings.debounceMs * MAX_WAIT_FACTOR,
     beforeEnd: () => slot.look(),
-    onEnd: () => trigger("config"),
+    onEnd() {
+      changeDue = true;
+      trigger("config");
+    },
   });
 
   const watchAsSet = async (): Promise<void> => {
     const wanted = isWatching();
-    if (!wanted) window.cancel();
+    if (!wanted) {
+      window.cancel();
+      changeDue = false;
+    }
     const ready = slot.want(wanted ? settings : null);
     publish();
     await ready;
@@ -193,6 +201,7 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
       if (bytes === null) return { kind: "missing" };
       const sha256 = sha256Of(bytes);
       record = { ...record, lastReadSha256: sha256 };
+      slot.noteRead(sha256);
       return { kind: "content", bytes, sha256 };
     } catch (error) {
       // Whatever keeps the file from being read is shown and retried alike.
@@ -220,7 +229,8 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
     }
     await slot.look();
     if (asked) window.cancel();
-    return !signal.aborted && (asked || (isWatching() && !window.isOpen));
+    // Changed again meanwhile: that has, or will have, a round of its own.
+    return !signal.aborted && (asked || (isWatching() && !window.isOpen && !changeDue));
   };
 
   const failed = (kind: Problem["kind"], sha256: string | null, reason: string, asked: boolean): void => {
@@ -288,29 +298,36 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
     }
   };
 
-  const round = async (
-    reasons: ReadonlySet<TriggerReason>,
-    asked: boolean,
-    signal: AbortSignal,
-  ): Promise<RoundEnd> => {
+  const round = async (asked: boolean, signal: AbortSignal): Promise<RoundEnd> => {
     if (!asked && !isWatching()) return { kind: "left" };
-    const noticed = asked || reasons.has("config");
     // A change that nobody noticed yet is debounced like any other, unless somebody asks.
-    if (asked || !noticed) await slot.look();
+    if (asked || !changeDue) await slot.look();
     if (asked) window.cancel();
-    else if (!noticed && window.isOpen) return { kind: "left" };
-    if (!noticed && reasons.has("start")) {
-      const decision = decideReload(await observe(signal), record, { asked, noticed, second: true });
-      if (decision.do === "offer") {
+    else if (window.isOpen) return { kind: "left" };
+    let noticed = asked;
+    const look = async (): Promise<SeenFile> => {
+      noticed ||= changeDue;
+      changeDue = false;
+      return observe(signal);
+    };
+    let first: SeenFile | null = await look();
+    if (!noticed) {
+      const decision = decideReload(first, record, { asked, noticed, second: true });
+      const isRetry = decision.do === "offer" && decision.content.sha256 === record.problem?.sha256;
+      if (decision.do === "offer" && !isRetry) {
         window.trigger();
         return { kind: "left" };
       }
     }
     const end = await reloadRound({
       asked,
-      noticed,
+      noticed: () => noticed,
       memory: () => record,
-      observe: () => observe(signal),
+      async observe() {
+        const seen = first ?? (await look());
+        first = null;
+        return seen;
+      },
       offer: (content) => offer(content, signal),
       untilSecondLook: () => untilSecondLook(asked, signal),
     });
@@ -319,13 +336,13 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
 
   const lane = createLane({
     clock,
-    async run(triggers: readonly Trigger[], signal) {
+    async run(_triggers, signal) {
       const answering = askers;
       askers = [];
       const asked = answering.length > 0;
       let result: ReloadResult = LEFT;
       try {
-        result = settle(await round(new Set(triggers.map(({ reason }) => reason)), asked, signal), asked);
+        result = settle(await round(asked, signal), asked);
         if (record.lastReadSha256 === record.expectedSha256) record = { ...record, expectedSha256: null };
       } finally {
         publish();
@@ -342,6 +359,7 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
   const note = (sha256: string): void => {
     record = withNoted(record, sha256, now());
     notedMeanwhile = sha256;
+    slot.noteRead(sha256);
     endStop();
   };
 

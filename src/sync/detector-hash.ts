@@ -20,6 +20,7 @@ export function startHashDetector(options: DetectorOptions): Detector {
   return {
     detection: "hash",
     look: () => poll.look(),
+    noteRead: (sha256) => poll.noteSeen(sha256),
     [Symbol.dispose]() {
       poll[Symbol.dispose]();
       stopping.abort();

@@ -19,6 +19,7 @@ export function startMtimeDetector(options: DetectorOptions): Detector {
   return {
     detection: "mtime",
     look: () => poll.look(),
+    noteRead() {},
     [Symbol.dispose]() {
       poll[Symbol.dispose]();
       stopping.abort();

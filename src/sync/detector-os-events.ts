@@ -90,6 +90,7 @@ export function startOsEventsDetector(options: DetectorOptions, events: FolderEv
   return {
     detection: "inotify",
     look: () => poll.look(),
+    noteRead: (sha256) => poll.noteSeen(sha256),
     [Symbol.dispose]() {
       poll[Symbol.dispose]();
       stopping.abort();

@@ -23,6 +23,8 @@ export interface DetectorSlot {
   want(wish: DetectorWish | null): Promise<void>;
   /** Looks now, if a detector runs. Never rejects. */
   look(): Promise<void>;
+  /** See Detector. */
+  noteRead(sha256: string): void;
 }
 
 /** Empty at first. Nothing is heard of a detector that was replaced. */
@@ -47,6 +49,7 @@ export function createDetectorSlot({ folderEvents, onReady, ...options }: Detect
     async look() {
       await detector?.look();
     },
+    noteRead: (sha256) => detector?.noteRead(sha256),
   };
 }
 

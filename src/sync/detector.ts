@@ -23,4 +23,9 @@ export interface Detector extends Disposable {
    * before it ended, the one who starts a detector finds by reading the file afterwards. Never rejects.
    */
   look(): Promise<void>;
+  /**
+   * The file was read, and held bytes of this SHA-256. A detector that goes by content compares with these from now
+   * on: else bytes that were there before the read, and are there again after it, would be no change to it.
+   */
+  noteRead(sha256: string): void;
 }

@@ -5,7 +5,8 @@ import type { ConfigContent, ReloadOutcome } from "./reload-outcome.ts";
 
 export interface ReloadRoundParts {
   readonly asked: boolean;
-  readonly noticed: boolean;
+  /** Whether a detector said that something changed before the latest look. */
+  readonly noticed: () => boolean;
   readonly memory: () => ReloadMemory;
   /** Never rejects. */
   readonly observe: () => Promise<SeenFile>;
@@ -26,11 +27,10 @@ export type RoundEnd =
 
 /** Never rejects. Offers at most twice, and never the same bytes twice. */
 export async function reloadRound(parts: ReloadRoundParts): Promise<RoundEnd> {
-  const { asked, noticed } = parts;
-  const first = await look(parts, { asked, noticed, second: false });
+  const first = await look(parts, false);
   if (first.kind !== "doubtful") return first;
   if (!(await parts.untilSecondLook())) return { kind: "left" };
-  const second = await look(parts, { asked, noticed, second: true }, first.rejected);
+  const second = await look(parts, true, first.rejected);
   return second.kind === "doubtful" ? { kind: "left" } : second;
 }
 
@@ -44,11 +44,12 @@ interface Doubtful {
 
 async function look(
   parts: ReloadRoundParts,
-  how: ReloadLook,
+  second: boolean,
   rejected: Rejected | null = null,
 ): Promise<RoundEnd | Doubtful> {
   const seen = await parts.observe();
   if (rejected !== null && seen.kind === "content" && seen.sha256 === rejected.sha256) return rejected;
+  const how: ReloadLook = { asked: parts.asked, noticed: parts.noticed(), second };
   const decision = decideReload(seen, parts.memory(), how);
   switch (decision.do) {
     case "rest":
@@ -66,7 +67,7 @@ async function look(
       const outcome = await parts.offer(decision.content);
       const end: Rejected = { kind: "offered", sha256, outcome };
       const isTorn = outcome.kind === "rejected" && outcome.unparsable;
-      return isTorn && !how.second ? { kind: "doubtful", rejected: end } : end;
+      return isTorn && !second ? { kind: "doubtful", rejected: end } : end;
     }
   }
 }

@@ -98,3 +98,15 @@ test("after disposal nothing is looked at, nor reported", async () => {
   assert.equal(state.changes, 0);
   assert.equal(clock.pendingTimers, 0);
 });
+
+test("what somebody else saw counts as seen", async () => {
+  const { clock, state, poll } = polled("a");
+  await poll.look();
+  state.value = "b";
+  poll.noteSeen("b");
+  await clock.advance(1_000);
+  assert.equal(state.changes, 0);
+  state.value = "a";
+  await clock.advance(1_000);
+  assert.equal(state.changes, 1);
+});

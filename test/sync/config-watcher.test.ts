@@ -214,6 +214,59 @@ for (const detection of DETECTIONS) {
   });
 }
 
+for (const detection of DETECTIONS) {
+  test(`B10 an edit through the service that is taken back in the file before it was met there is applied (${detection})`, async (t) => {
+    const { clock, file, offered, watcher } = await watcherBench(t, { settings: { detection } });
+    file.save("b");
+    watcher.noteLoaded(sha256("b"));
+    file.save("a");
+    await clock.advance(10_000);
+    assert.deepEqual(offered, ["a"]);
+    assert.equal(watcher.state.hash, sha256("a"));
+  });
+
+  test(`B1 what was read and then is as it was before the read is a change (${detection})`, async (t) => {
+    const { clock, file, offered, told, watcher } = await watcherBench(t, { settings: { detection } });
+    file.save("b");
+    await watcher.reloadNow();
+    file.save("a");
+    await clock.advance(10_000);
+    assert.deepEqual(offered, ["b", "a"]);
+    assert.deepEqual(told(), ["changed 1 share reloaded", "changed 1 share reloaded"]);
+  });
+}
+
+test("B1 a save during the second look is one event, not two", async (t) => {
+  const { clock, file, told } = await watcherBench(t, {
+    settings: { detection: "inotify", debounceMs: 50 },
+    onChange: service,
+  });
+  file.save("torn");
+  await clock.advance(100);
+  // Its window is over before the second look.
+  file.save("whole");
+  await clock.advance(5_000);
+  assert.deepEqual(told(), ["changed 1 share reloaded"]);
+});
+
+test("B1 a save that nobody noticed before another look met it is debounced all the same", async (t) => {
+  const { clock, file, offered, watcher } = await watcherBench(t, {
+    settings: { detection: "mtime" },
+    onChange: service,
+  });
+  file.save("later");
+  await clock.advance(4_500);
+  assert.deepEqual(offered, ["later", "later"].slice(0, offered.length));
+  const { length } = offered;
+  // The retry comes upon it first.
+  file.save("half of it");
+  await clock.advance(400);
+  file.save("all of it");
+  await clock.advance(10_000);
+  assert.deepEqual(offered.slice(length), ["all of it"]);
+  assert.equal(watcher.state.hash, sha256("all of it"));
+});
+
 test("B1 one onChange at a time, and the last save is the one that runs", async (t) => {
   const gates: (() => void)[] = [];
   const bench = await watcherBench(t, {
