@@ -10,7 +10,7 @@ import {
   setHeld,
   setMemory,
 } from "./draft.ts";
-import type { Errand } from "./episode.ts";
+import type { Episode, Errand } from "./episode.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
 import type { MountSeen } from "./share-seen.ts";
 import type { RouteName } from "./share-spec.ts";
@@ -51,18 +51,9 @@ export function finishArrived(draft: Draft, errand: Errand, route: RouteName): v
   clearPending(draft, "mounted anew");
   const moved = errand.from !== route && (errand.from === "tb" || errand.from === "fallback");
   if (moved) setMemory(draft, { lastSwitchAt: draft.seen.wallMs });
-  setEpisode(draft, {
-    errand: null,
-    // tb answers but does not mount: without a pause the next cycle would try it again, over and over.
-    recoveryBackoff:
-      route === "fallback" && errand.failures.length > 0 && errand.kind !== "failover"
-        ? pauseRecovery(draft)
-        : route === "tb"
-          ? NO_BACKOFF
-          : draft.episode.recoveryBackoff,
-  });
-  if (missed) setError(draft, failed);
-  else clearError(draft, "mounted");
+  setEpisode(draft, { errand: null, ...recoveryPause(draft, errand, route) });
+  // Mounted, if not where it was to be: that is told by the errand's end and by a condition.
+  clearError(draft, "mounted");
   holdAfterArrival(draft, errand, route, missed);
   if (!errand.asked) return;
   if (missed) {
@@ -71,6 +62,17 @@ export function finishArrived(draft: Draft, errand: Errand, route: RouteName): v
     const result = errand.kind === "switch" ? "switched" : "mounted";
     draft.outcome = outcome(result, `${result} over ${spokenRoute(draft, route)}`, cutOff(errand));
   }
+}
+
+function recoveryPause(
+  draft: Draft,
+  { kind, failures }: Errand,
+  route: RouteName,
+): Partial<Pick<Episode, "recoveryBackoff" | "recoveryFailure">> {
+  if (route === "tb") return { recoveryBackoff: NO_BACKOFF, recoveryFailure: null };
+  if (failures.length === 0 || kind === "failover") return {};
+  // tb answers but does not mount: without a pause the next cycle would try it again, over and over.
+  return { recoveryBackoff: pauseRecovery(draft), recoveryFailure: failures.join("; ") };
 }
 
 function holdAfterArrival(draft: Draft, errand: Errand, route: RouteName, missed: boolean): void {
@@ -158,7 +160,13 @@ export function stopErrand(draft: Draft, reason: string, busy = false): null {
   if (errand === null) return null;
   if (errand.kind === "recovery") {
     if (busy) deferRecovery(draft, reason);
-    else setEpisode(draft, { tableReadWith: null, recoveryBackoff: pauseRecovery(draft) });
+    else {
+      setEpisode(draft, {
+        tableReadWith: null,
+        recoveryBackoff: pauseRecovery(draft),
+        recoveryFailure: reason,
+      });
+    }
     return null;
   }
   if (errand.asked)

@@ -57,6 +57,8 @@ export interface Episode {
   readonly mountBackoff: Backoff;
   /** After recoveries that were rolled back. */
   readonly recoveryBackoff: Backoff;
+  /** Why the last of them failed. */
+  readonly recoveryFailure: string | null;
   /** With which toggles the recovery table was read in this window; null: not yet. */
   readonly tableReadWith: string | null;
   /** The mount last seen, to tell a new one and a vanished one. */
@@ -82,6 +84,7 @@ export const NEW_EPISODE: Episode = {
   diedYoung: null,
   mountBackoff: NO_BACKOFF,
   recoveryBackoff: NO_BACKOFF,
+  recoveryFailure: null,
   tableReadWith: null,
   mountId: null,
   unsentWatched: true,
@@ -100,7 +103,14 @@ export function forgetChangedRoutes(episode: Episode, before: ShareSpec, after: 
     health[name] = UNKNOWN_HEALTH;
     announced[name] = null;
   }
-  return { ...episode, health, announced, suspicion: null, recoveryBackoff: NO_BACKOFF };
+  return {
+    ...episode,
+    health,
+    announced,
+    suspicion: null,
+    recoveryBackoff: NO_BACKOFF,
+    recoveryFailure: null,
+  };
 }
 
 function isSameRoute(one: RouteSpec, other: RouteSpec): boolean {

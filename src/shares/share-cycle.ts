@@ -5,7 +5,7 @@ import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../reconcile/route-h
 import { isOutsideEvent, type Trigger } from "../reconcile/trigger.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type Decision, decide, type StandingCondition } from "./decide.ts";
-import { type Episode, NEW_EPISODE } from "./episode.ts";
+import { type Episode, forgetChangedRoutes, NEW_EPISODE } from "./episode.ts";
 import { type ObserveTools, observe, observeAfterStep, observeOpenFiles, type Subject } from "./observe.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
 import type { OpenFilesSeen, ShareSeen } from "./share-seen.ts";
@@ -67,7 +67,7 @@ export function createShareCycle(
   let prepared: { readonly suspicionAtMs: number; files: OpenFilesSeen | null } | null = null;
   let announcing: Promise<unknown> = Promise.resolve();
 
-  const decideNow = (seen: ShareSeen): Decision =>
+  const decideNow = (seen: ShareSeen, request: ShareRequest | null): Decision =>
     decide({
       spec: subject.spec,
       policy: subject.policy,
@@ -75,7 +75,7 @@ export function createShareCycle(
       seen,
       memory,
       episode,
-      request: asked?.request ?? null,
+      request,
     });
 
   /** The change is remembered before it is announced; steps do not wait for the disk. */
@@ -83,7 +83,9 @@ export function createShareCycle(
     const { name } = subject.spec;
     const saved = decision.memory === memory ? null : tools.memory.remember(name, decision.memory);
     ({ memory, episode } = decision);
-    view = { subject, memory, seen, conditions: decision.conditions };
+    // Until the check answers, what is known of open files is what the last one found.
+    const isChecking = decision.step?.kind === "check_open_files";
+    view = { subject, memory, seen, conditions: isChecking ? view.conditions : decision.conditions };
     const { transitions } = decision;
     const answer = decision.outcome === null ? null : takeAnswer(decision.outcome);
     if (saved === null && transitions.length === 0 && answer === null) return;
@@ -151,7 +153,7 @@ export function createShareCycle(
       const asOfMs = Math.max(...triggers.map(({ atMs }) => atMs));
       let seen = await observe(tools, subject, asOfMs, episode, prepared?.files ?? null);
       for (let steps = 0; steps < MAX_STEPS; steps++) {
-        const decision = decideNow(seen);
+        const decision = decideNow(seen, asked?.request ?? null);
         keep(decision, seen);
         if (decision.step === null || (stopping.aborted && !finishesErrand(decision))) {
           prepareOpenFiles(seen);
@@ -176,12 +178,13 @@ export function createShareCycle(
     },
     view: () => view,
     reconfigure(next) {
+      episode = forgetChangedRoutes(episode, subject.spec, next.spec);
       subject = next;
       view = { ...view, subject };
     },
     async look(asOfMs) {
       const seen = await observe(tools, subject, asOfMs, episode, null);
-      const { conditions, memory: judged } = decideNow(seen);
+      const { conditions, memory: judged } = decideNow(seen, null);
       return { subject, memory: judged, seen, conditions };
     },
   };

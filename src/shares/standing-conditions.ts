@@ -66,7 +66,7 @@ export function standingConditions(draft: Draft): void {
     conditions.push({
       code: "recovery_failed",
       severity: "warning",
-      title: "Thunderbolt answers, but going back to it failed",
+      title: `Thunderbolt answers, but going back to it failed${episode.recoveryFailure === null ? "" : `: ${episode.recoveryFailure}`}`,
       hint: "It is tried again with growing pauses; `mountaineer switch --to tb` tries now.",
     });
   }

@@ -63,7 +63,10 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
         await arrived("open.txt", "not closed yet");
         await scene.write("CORE", "written-after.txt", "arrived");
         await arrived("written-after.txt", "arrived");
-        const failovers = await scene.logged("share.failover");
+        const failovers = await eventually(async () => {
+          const told = await scene.logged("share.failover");
+          return told.length > 0 && told;
+        }, 5000);
         assert.equal(failovers.length, 1, "one cut is one failover");
         const [unmounted] = await scene.logged("share.unmounted");
         assert.equal(unmounted?.["open_files"], 1, "the log counts what the failover cut off");
@@ -88,7 +91,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await scene.rig.restoreAll();
       await scene.untilOver("CORE", "tb");
       assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 10_000), "kept");
-      assert.equal((await scene.logged("share.error_cleared")).length, 1);
+      await eventually(async () => (await scene.logged("share.error_cleared")).length === 1, 5000);
     }));
 
   test("What to mount: both hosts gone, then only fallback answers: it fails over from the dead mount", () =>
@@ -128,8 +131,11 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await eventually(async () => !runs(hung), 15_000);
       await scene.untilOver("CORE", "tb");
       assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
-      const [remounted] = await scene.logged("share.remounted");
-      assert.match(String(remounted?.["reason"]), /no answer for 2 s/);
+      await eventually(async () => {
+        const [remounted] = await scene.logged("share.remounted");
+        assert.match(String(remounted?.["reason"]), /no answer for 2 s/);
+        return true;
+      }, 5000);
     }));
 
   test("A2 a mount that hangs and loses its host ends readable over the other", () =>
