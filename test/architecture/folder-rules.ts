@@ -46,8 +46,8 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "the demo runs the program from outside, as a person would, and asks the daemon as any face does",
   },
   cli: {
-    // daemon and demo: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
-    knows: ["runtime", "config", "api", "daemon", "demo"],
+    // daemon, demo and tui: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
+    knows: ["runtime", "config", "api", "daemon", "demo", "tui"],
     because: "a face shows and asks over the management API, and holds no engine logic of its own",
   },
   tui: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
@@ -59,6 +59,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
 export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
   daemon: /^src\/cli\/((run-)?monitor|in-process)[^/]*\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,
+  tui: /^src\/cli\/commands\/tui\.ts$/,
 };
 
 /** Each library's only folders: whoever wants to replace it looks there, and nowhere else. */
@@ -70,6 +71,8 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   // Foreign data comes in at three edges: the file, the wire, the state file.
   zod: ["config", "api", "reconcile"],
   commander: ["cli"],
+  ink: ["tui"],
+  react: ["tui"],
 };
 
 /** Files that read the platform although no `x-linux.ts` or `x-darwin.ts` stands beside them, and why. */
