@@ -67,15 +67,20 @@ function isBackingOff(draft: Draft): boolean {
 }
 
 /**
- * A mount that no configured route explains is judged by its looks alone. It is left while files are open,
- * whatever the toggles say, and remounted over the best route when they are closed; dead, at once.
+ * A mount that the configuration does not explain (its host, its share, or the path of one of ours) is judged by its
+ * looks alone. It is left while files are open, whatever the toggles say, and remounted over the best route when they
+ * are closed; dead, at once.
  */
-export function decideUnknownRoute(draft: Draft, mount: MountSeen): Step | null {
+export function decideUnexplained(draft: Draft, mount: MountSeen): Step | null {
   const verdict = judgeMount(draft, mount);
+  const reason =
+    mount.found.route === null
+      ? `no configured route explains ${mount.found.source}`
+      : `its path is ${draft.spec.mountPath} now`;
   draft.conditions.push({
-    code: "unknown_route",
+    code: mount.found.route === null ? "unknown_route" : "path_changed",
     severity: "warning",
-    title: `Mounted from ${mount.found.source}, which no configured route explains`,
+    title: `Mounted at ${mount.found.path} from ${mount.found.source}, but ${reason}`,
     hint: "It is mounted anew over the best route as soon as nothing on it is open.",
   });
   if (verdict.state === "unproven" || draft.memory.held === "unmounted") return null;
@@ -86,7 +91,6 @@ export function decideUnknownRoute(draft: Draft, mount: MountSeen): Step | null 
     return null;
   }
   if (isBackingOff(draft)) return null;
-  const reason = `no configured route explains ${mount.found.source}`;
   if (verdict.state === "dead")
     return startErrand(draft, { kind: "remount", reason, mode: "force", plan, goal: null });
   const { lastStep } = draft.seen;

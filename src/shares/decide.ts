@@ -3,7 +3,7 @@ import type { Wake } from "../reconcile/lane.ts";
 import type { ShareMemory } from "../reconcile/memory.ts";
 import { continueErrand, foldLastStep } from "./decide-errand.ts";
 import { foldMountIdentity } from "./decide-identity.ts";
-import { decideMounted, decideUnknownRoute } from "./decide-mounted.ts";
+import { decideMounted, decideUnexplained } from "./decide-mounted.ts";
 import { answerRequest, takeRequest } from "./decide-request.ts";
 import { foldRoutes } from "./decide-routes.ts";
 import { decideUnmounted } from "./decide-unmounted.ts";
@@ -64,8 +64,9 @@ function chooseStep(draft: Draft): Step | null {
   }
   const { mount } = draft.seen;
   if (mount === null) return decideUnmounted(draft);
-  if (mount.found.route === null) return decideUnknownRoute(draft, mount);
-  return decideMounted(draft, mount, mount.found.route);
+  const { route, path, madeByDriver } = mount.found;
+  const isMisplaced = madeByDriver && path !== draft.spec.mountPath;
+  return route === null || isMisplaced ? decideUnexplained(draft, mount) : decideMounted(draft, mount, route);
 }
 
 function earliest(wakes: readonly Wake[]): Wake | null {

@@ -21,6 +21,8 @@ const HOLDERS_NAMED = 3;
 export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountDriver {
   /** Folders without symlinks inside, as processes show them. */
   const realFolders = new Map<string, string>();
+  /** By share: folders that were configured for it while this process runs, so that a link to an old one is ours. */
+  const configured = new Map<string, Set<string>>();
 
   const learnReal = async (folder: string): Promise<void> => {
     if (realFolders.has(folder)) return;
@@ -33,6 +35,12 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
   };
   const openFilesPath = ({ source }: Pick<FoundMount, "source">): string => realFolders.get(source) ?? source;
 
+  const everConfigured = ({ name, routes }: ShareSpec): ReadonlySet<string> => {
+    const folders = configured.get(name) ?? new Set();
+    configured.set(name, folders);
+    for (const route of ROUTE_NAMES) folders.add(routes[route].folder ?? "");
+    return folders;
+  };
   const foundBy = (share: ShareSpec, look: Extract<LinkLook, { state: "link" }>): FoundMount => {
     const route = ROUTE_NAMES.find((name) => share.routes[name].folder === look.target) ?? null;
     return {
@@ -42,7 +50,7 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
       sameShare: route !== null,
       route,
       processGone: false,
-      madeByDriver: route !== null,
+      madeByDriver: everConfigured(share).has(look.target),
     };
   };
 
@@ -72,7 +80,8 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
       prober.forget(mount.id);
       return { ok: true };
     }
-    if (!foundBy(share, look).sameShare) return unmountFailed(`${mount.path} is a link to ${look.target}`);
+    const { sameShare, madeByDriver } = foundBy(share, look);
+    if (!sameShare && !madeByDriver) return unmountFailed(`${mount.path} is a link to ${look.target}`);
     await removeLink(mount.path);
     prober.forget(mount.id);
     return { ok: true };

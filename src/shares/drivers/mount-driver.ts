@@ -14,7 +14,7 @@ export interface FoundMount {
   readonly route: RouteName | null;
   /** The process that serves the mount is known and no longer runs: dead at once. */
   readonly processGone: boolean;
-  /** Only a mount our driver made, or would make alike, can be ended by it when dead. */
+  /** This home's driver made it for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
 }
 

@@ -17,6 +17,8 @@ export interface Server {
   readonly identity: ProcessIdentity | null;
   /** It was known, and runs no more. */
   readonly gone: boolean;
+  /** This home started it for this share, in this life of the daemon or an earlier one. */
+  readonly own: boolean;
 }
 
 export interface ServingProcesses {
@@ -86,16 +88,20 @@ export function createServingProcesses(): ServingProcesses {
       if (own !== null && own.mountPath === entry.path && (own.mountId ?? entry.id) === entry.id) {
         if (await runs(own)) {
           own.mountId = entry.id;
-          return { identity: own.identity, gone: false };
+          return { identity: own.identity, gone: false, own: true };
         }
         // One that was gone before we ever saw it serve this mount may not be the one that did.
-        if (own.mountId !== null) return { identity: null, gone: true };
+        if (own.mountId !== null) return { identity: null, gone: true, own: true };
       }
       const other = await findForeign(entry);
       if (other === null)
-        return { identity: null, gone: own?.mountPath === entry.path && own.mountId === null };
+        return {
+          identity: null,
+          gone: own?.mountPath === entry.path && own.mountId === null,
+          own: own?.mountPath === entry.path,
+        };
       const alive = await isRunning(other);
-      return { identity: alive ? other : null, gone: !alive };
+      return { identity: alive ? other : null, gone: !alive, own: false };
     },
     async running(shareName, files) {
       const own = await known(shareName, files);

@@ -77,12 +77,13 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     const server = isRclone ? await serving.of(share.name, filesOf(share), entry) : null;
     return {
       id: entry.id,
-      path: entry.path,
+      // As the configuration spells it; mount_root may be reached through a link.
+      path: entry.path === (await pathOf(share)) ? share.mountPath : entry.path,
       source: entry.source,
       sameShare,
       route: routeOfSource(share, mount, addressesOf),
       processGone: server?.gone ?? false,
-      madeByDriver: sameShare && isRclone && mayEnd(entry),
+      madeByDriver: server?.own ?? false,
     };
   };
 
@@ -193,7 +194,9 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       if (problem !== null) return failed("driver_unavailable", problem.text);
       try {
         const path = await pathOf(share);
-        const [present] = (await find(share, clock.monotonicMs())).filter((mount) => mount.path === path);
+        const present = (await find(share, clock.monotonicMs())).find(
+          (mount) => mount.path === share.mountPath,
+        );
         if (present?.sameShare) return { ok: true, mount: present, adopted: true };
         if (present !== undefined) return failed("path_taken", `${path} is a mount of ${present.source}`);
         if (!(await unmounts.endLeftovers(share.name, filesOf(share), limits.deadlineMs))) {
@@ -216,7 +219,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       const { identity } = await serving.of(share.name, filesOf(share), entry);
       return identity === null ? [] : [identity.pid];
     },
-    openFilesPath: ({ path }) => path,
+    openFilesPath: ({ path }) => join(realParents.get(dirname(path)) ?? dirname(path), basename(path)),
     onMountProcessExit: serving.onUnexpectedExit,
   };
 }
@@ -229,12 +232,6 @@ function failedBy(error: unknown, secret: string | null): Failed {
   const code = systemErrorCode(error);
   const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
   return failed(denied ? "permission_denied" : "other", withoutSecret(errorText(error), secret));
-}
-
-/** FUSE lets only its own user, and root, unmount. */
-function mayEnd({ options }: MountEntry): boolean {
-  const uid = process.getuid?.();
-  return uid === 0 || options.includes(`user_id=${uid}`);
 }
 
 function withoutSecret(text: string, secret: string | null): string {
