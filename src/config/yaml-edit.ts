@@ -80,6 +80,21 @@ function flowPair(path: KeyPath, value: ConfigValue): string {
   return `${yamlKey(segment, true)}: ${inner}`;
 }
 
+function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
+  return yaml.isScalar(node) && node.value === null && !isUnwritten(node);
+}
+
+/** `global: null` or `global: ~`: the word goes, and what nests comes below. */
+function replacedNull(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
+  const { node, pair, parent, inFlow } = outer;
+  if (node === null || pair === null || inFlow) return [];
+  const [start, end] = node.range ?? [0, 0];
+  const indent = (blockIndent(parent) ?? 0) + layout.indentStep;
+  const lines = nestedLines(indent, layout.indentStep, path, value, blockLeaf);
+  const from = layout.text.slice(0, start).trimEnd().length;
+  return [[{ start: from, end, text: "" }, linesAfter(layout.text, end, lines)]];
+}
+
 function insertion(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
   const { yaml, text, indentStep } = layout;
   const { node, pair, parent } = outer;
@@ -98,6 +113,7 @@ function insertion(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: C
     if (parent !== null) return [[inside]];
     return [[linesAtEnd(text, lines, path.length > 1)], [linesAtEnd(text, lines, false)], [inside]];
   }
+  if (isWrittenNull(layout, node)) return replacedNull(layout, outer, path, value);
   if (!isUnwritten(node)) return [];
   if (parent === null) {
     return [[linesAtEnd(text, nestedLines(0, indentStep, path, value, blockLeaf), true)]];
@@ -164,12 +180,24 @@ function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: bo
   return hasCommentLines(text, end, nextStart) ? [[alone]] : [[moved], [alone]];
 }
 
+/** Comment lines below an item that are indented deeper than its dash stand inside it. */
+function afterInnerComments(text: string, offset: number, dashColumn: number): number {
+  let inner = offset;
+  for (let at = lineEnd(text, offset); at < text.length; at = lineEnd(text, at)) {
+    const line = text.slice(at, lineTextEnd(text, at));
+    const column = line.search(/[^ \t]/);
+    if (line[column] === "#" && column > dashColumn) inner = at;
+    else if (column !== -1) break;
+  }
+  return inner;
+}
+
 function itemRemoval(layout: YamlLayout, sequence: YAMLSeq, index: number): Proposals {
   const { text } = layout;
   if (isFlow(sequence)) return [removeEntry(text, flowEntries(layout, sequence), index)];
   const start = itemStart(sequence, index);
   if (start === null || !beginsLine(text, start)) return [];
-  const end = itemEnd(layout, sequence, index);
+  const end = afterInnerComments(text, itemEnd(layout, sequence, index), start - lineStart(text, start));
   const plain = { start: lineStart(text, start), end: lineEnd(text, end), text: "" };
   return [[wholeLines(text, start, end)], [plain]];
 }
@@ -223,8 +251,14 @@ function appending(layout: YamlLayout, path: KeyPath, value: ConfigTable): Propo
     const apart = above > 0 && isBlank(text.slice(lineStart(text, above - 1), above)) ? [""] : [];
     return [[linesAfter(text, itemEnd(layout, node, last), [...apart, ...lines])]];
   }
-  if (!isUnwritten(node) || pair === null || place.inFlow) return [];
+  if (pair === null || place.inFlow) return [];
   const lines = itemLines((blockIndent(place.parent) ?? 0) + indentStep, 2, value);
+  if (node !== null && isWrittenNull(layout, node)) {
+    const [start, end] = node.range ?? [0, 0];
+    const from = text.slice(0, start).trimEnd().length;
+    return [[{ start: from, end, text: "" }, linesAfter(text, end, lines)]];
+  }
+  if (!isUnwritten(node)) return [];
   return [[linesAfter(text, separatorEnd(layout, pair), lines)]];
 }
 
