@@ -126,6 +126,24 @@ debounce = 0.1
 
 With \`enabled = false\` nothing is watched; \`mountaineer reload\`, SIGHUP and Mountaineer's own edits still apply.
 
+## Changing the file from the command line
+
+\`mountaineer config set\` changes one value and keeps every other byte of the file: comments, order, indentation,
+quotes. What results is checked before it is written; a file that changed meanwhile is left alone. Keys are written
+with dots, a share by its name:
+
+\`\`\`sh
+mountaineer config set global.check_interval_secs 0.5
+mountaineer config set shares.CORE.driver rclone
+mountaineer config set 'shares."my.share".username' ann
+mountaineer config set lsof-recheck off
+mountaineer config unset sync.detection
+\`\`\`
+
+The value is read as TOML writes values, else as text. Where YAML takes one value to several places (anchors and
+aliases, \`<<\`), a change of one place alone may be impossible; it is refused then, with the place that would change
+too.
+
 ## Shares without SMB
 
 Driver \`local\` switches a link between two folders, one per route. It serves folders that something else mounts, and
@@ -151,7 +169,7 @@ A file is accepted whole or not at all. Every mistake is reported at once, with 
 \`\`\`
 
 After a mistake of syntax (an unfinished string or table), what depends on the unreadable part is checked only once
-that is mended. Columns count UTF-16 units, as editors do. A file has at most ${LARGEST_FILE_BYTES / 1024 / 1024} MiB, is UTF-8, and is one document if
+that is mended. Columns count UTF-16 units, as editors do. A file has at most ${LARGEST_FILE_BYTES / 1024} KiB, is UTF-8, and is one document if
 it is YAML.
 
 ## Help while typing

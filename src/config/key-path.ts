@@ -2,6 +2,7 @@
 import { parse } from "smol-toml";
 import { MountaineerError } from "../runtime/errors.ts";
 import { closestWord } from "../runtime/suggest.ts";
+import type { ConfigEdit } from "./edit-meaning.ts";
 import { assertWritable, type ConfigValue, keyName } from "./edit-value.ts";
 import { type KeyPath, quoted } from "./mistakes.ts";
 import { SECTIONS, type SectionDoc } from "./schema.ts";
@@ -160,4 +161,11 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
     `${keyName(path)} cannot be that: found ${found}, expected ${expected}`,
     hint === null ? {} : { hint },
   );
+}
+
+/** The edit that KEY and VALUE ask for; without a value, the key is unset. Rejects as the two readers above do. */
+export function configEdit(key: string, value: string | null): ConfigEdit {
+  const parsed = parseConfigKey(key);
+  if (value === null) return { kind: "unset", keyPath: parsed.path };
+  return { kind: "set", keyPath: parsed.path, value: parseConfigValue(value, parsed) };
 }

@@ -2,7 +2,7 @@
 import type { KeyPath } from "./mistakes.ts";
 
 /** A thousand shares take about 250 KB. */
-export const LARGEST_FILE_BYTES = 1024 * 1024;
+export const LARGEST_FILE_BYTES = 512 * 1024;
 
 /** A mistake in the text itself, at an offset in UTF-16 units. */
 export interface SyntaxFinding {

@@ -1,12 +1,12 @@
 // Owns reading YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
-import type { Alias, Document, Node, Pair, YAMLMap, YAMLSeq } from "yaml";
+import type { Alias, Document, DocumentOptions, Node, Pair, ParseOptions, YAMLMap, YAMLSeq } from "yaml";
 import type { KeyPath } from "./mistakes.ts";
 import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import type { ParsedText, SyntaxFinding } from "./source-text.ts";
 
 const DEEPEST_NESTING = 64;
 /** Nodes made from the text, those reached through aliases counted every time: what an alias bomb runs into. */
-const MOST_NODES = 500_000;
+const MOST_NODES = 150_000;
 const MOST_SYNTAX_MISTAKES = 50;
 
 type YamlLibrary = typeof import("yaml");
@@ -235,6 +235,24 @@ function firstPerLine(text: string, findings: readonly SyntaxFinding[]): SyntaxF
   });
 }
 
+/** The first document, and the second if there is one; what comes after so many mistakes is not looked at. */
+function firstDocuments(
+  yaml: YamlLibrary,
+  text: string,
+  options: DocumentOptions & ParseOptions,
+): Document[] {
+  const composer = new yaml.Composer(options);
+  const documents: Document[] = [];
+  let mistakes = 0;
+  for (const token of new yaml.Parser().parse(text)) {
+    for (const document of composer.next(token)) documents.push(document);
+    if (token.type === "error") mistakes += 1;
+    if (documents.length > 1 || mistakes > MOST_SYNTAX_MISTAKES) break;
+  }
+  for (const document of composer.end()) documents.push(document);
+  return documents;
+}
+
 /** Reads YAML 1.2. Never rejects for what the text holds. */
 export async function parseYaml(text: string): Promise<ParsedText> {
   const yaml = await import("yaml");
@@ -248,8 +266,7 @@ export async function parseYaml(text: string): Promise<ParsedText> {
   } as const;
   let documents: readonly Document[];
   try {
-    const parsed = yaml.parseAllDocuments(text, options);
-    documents = Array.isArray(parsed) ? parsed : [parsed];
+    documents = firstDocuments(yaml, text, options);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return rejected([

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { editConfig } from "../../src/config/edit.ts";
+import type { ConfigEdit } from "../../src/config/edit-meaning.ts";
 import { parseConfig } from "../../src/config/load.ts";
+import { LARGEST_FILE_BYTES } from "../../src/config/source-text.ts";
 import { starterText } from "../../src/config/starter.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
 import { bytes, PLACE, SHARE } from "./support.ts";
 
 const TOML = `${starterText().replaceAll(/^#(?! |:|$|\n)/gm, "")}\n${SHARE.replace("CORE", "B")}share_name = 'b'\n[[shares]]\nname = "L"\nthunderbolt_path = """/a"""\nfallback_path = "~/b"\n`;
@@ -44,6 +48,30 @@ async function load(content: Uint8Array, file: string): Promise<number> {
     last = [mistake.line, mistake.column];
   }
   return took;
+}
+
+const EDITS: readonly ConfigEdit[] = [
+  { kind: "set", keyPath: ["global", "check_interval_secs"], value: 7.5 },
+  { kind: "set", keyPath: ["sync", "detection"], value: "hash" },
+  { kind: "unset", keyPath: ["global", "shares_root"] },
+  { kind: "set", keyPath: ["shares", 0, "name"], value: "X" },
+  { kind: "add-share", share: { name: "NEW" } },
+  { kind: "remove-share", name: "B" },
+];
+
+/** Makes an edit; it is made or refused with a code of its own, and returns how long that took in ms. */
+async function edit(content: Uint8Array, file: string, asked: ConfigEdit): Promise<number> {
+  const start = performance.now();
+  const format = file.endsWith(".toml") ? "toml" : "yaml";
+  try {
+    const { bytes: after } = await editConfig({ bytes: content, format, edits: [asked] });
+    assert.ok(after.length < content.length + 1000);
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    assert.ok(["config_invalid", "config_uneditable", "share_unknown"].includes(error.code), error.message);
+    if (error.code === "config_invalid") assert.match(error.message, / at \d+:\d+: found ./);
+  }
+  return performance.now() - start;
 }
 
 const SNIPPETS = [
@@ -122,6 +150,17 @@ for (const [file, text] of [
     );
   });
 
+  test(`any mutation of ${file} is edited, or refused with a reason`, async () => {
+    const mutations = fc.array(mutation, { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(mutations, fc.constantFrom(...EDITS), async (steps, asked) => {
+        const took = await edit(bytes(mutate(text, steps)), file, asked);
+        assert.ok(took < 5000);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test(`any bytes as ${file} are accepted, or refused with places`, async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -138,38 +177,48 @@ for (const [file, text] of [
   });
 }
 
-// Whatever a megabyte can hold; the bound is far above what was measured, so that a busy machine does not fail it.
-const MEGABYTE = 2 ** 20 - 8;
+// Whatever the largest file can hold; the bound is far above what was measured, so that a busy machine does not fail it.
+const MOST = LARGEST_FILE_BYTES - 8;
 const LARGE: readonly (readonly [name: string, text: string])[] = [
-  ["nested arrays", `a = ${"[".repeat(MEGABYTE - 4)}`],
-  ["nested inline tables", `a = ${"{a=".repeat(MEGABYTE / 3 - 4)}`],
-  ["a long dotted key", `a.${"a.".repeat(MEGABYTE / 2 - 8)}a = 1`],
-  ["a long dotted header", `[${"a.".repeat(MEGABYTE / 2 - 8)}a]`],
-  ["many keys", Array.from({ length: MEGABYTE / 12 }, (_, index) => `k${index} = 1`).join("\n")],
-  ["many broken lines", "a = \n".repeat(MEGABYTE / 5)],
-  ["many doubled keys", "a = 1\n".repeat(MEGABYTE / 6)],
-  ["many shares", "[[shares]]\n".repeat(MEGABYTE / 11)],
-  ["many headers", "[a]\n".repeat(MEGABYTE / 4)],
-  ["an endless string", `a = "${"x".repeat(MEGABYTE - 8)}`],
-  ["many escapes", `a = "${"\\u0041".repeat(MEGABYTE / 6 - 4)}"`],
-  ["nested sequences", "- ".repeat(MEGABYTE / 2)],
-  ["nested flows", "{a: ".repeat(MEGABYTE / 4)],
-  ["nested keys", "? ".repeat(MEGABYTE / 2)],
-  ["quotes", '"'.repeat(MEGABYTE)],
-  ["anchors", "&a ".repeat(MEGABYTE / 3)],
-  ["documents", "---\n".repeat(MEGABYTE / 4)],
-  ["an endless key", "k".repeat(MEGABYTE)],
-  ["spaces", " ".repeat(MEGABYTE)],
-  ["dots", ".".repeat(MEGABYTE)],
-  ["aliases", `a: &a [${"1,".repeat(1000)}]\nb: [${"*a,".repeat(MEGABYTE / 4)}]`],
+  ["nested arrays", `a = ${"[".repeat(MOST - 4)}`],
+  ["nested inline tables", `a = ${"{a=".repeat(MOST / 3 - 4)}`],
+  ["a long dotted key", `a.${"a.".repeat(MOST / 2 - 8)}a = 1`],
+  ["a long dotted header", `[${"a.".repeat(MOST / 2 - 8)}a]`],
+  ["many keys", Array.from({ length: MOST / 12 }, (_, index) => `k${index} = 1`).join("\n")],
+  ["many broken lines", "a = \n".repeat(MOST / 5)],
+  ["many doubled keys", "a = 1\n".repeat(MOST / 6)],
+  ["many shares", "[[shares]]\n".repeat(MOST / 11)],
+  ["many headers", "[a]\n".repeat(MOST / 4)],
+  ["an endless string", `a = "${"x".repeat(MOST - 8)}`],
+  ["many escapes", `a = "${"\\u0041".repeat(MOST / 6 - 4)}"`],
+  ["nested sequences", "- ".repeat(MOST / 2)],
+  ["nested flows", "{a: ".repeat(MOST / 4)],
+  ["nested keys", "? ".repeat(MOST / 2)],
+  ["quotes", '"'.repeat(MOST)],
+  ["anchors", "&a ".repeat(MOST / 3)],
+  ["documents", "---\n".repeat(MOST / 4)],
+  ["an endless key", "k".repeat(MOST)],
+  ["spaces", " ".repeat(MOST)],
+  ["dots", ".".repeat(MOST)],
+  ["aliases", `a: &a [${"1,".repeat(1000)}]\nb: [${"*a,".repeat(MOST / 4)}]`],
 ];
 
-test("a megabyte of anything ends in bounded time", { timeout: 300_000 }, async (t) => {
+test("the largest file of anything ends in bounded time", { timeout: 300_000 }, async (t) => {
   for (const [name, text] of LARGE) {
     for (const file of ["config.toml", "config.yaml"]) {
       const took = await load(bytes(text), file);
-      t.diagnostic(`${name} as ${file}: ${took.toFixed(0)} ms`);
-      assert.ok(took < 20_000, `${name} as ${file} took ${took} ms`);
+      const [asked] = EDITS;
+      const edited = asked === undefined ? 0 : await edit(bytes(text), file, asked);
+      t.diagnostic(`${name} as ${file}: read ${took.toFixed(0)} ms, edited ${edited.toFixed(0)} ms`);
+      assert.ok(took < 20_000 && edited < 20_000, `${name} as ${file} took ${took} and ${edited} ms`);
     }
+  }
+});
+
+test("ten megabytes are refused without being read", async () => {
+  const content = new Uint8Array(10 * 1024 * 1024).fill(0x61);
+  for (const file of ["config.toml", "config.yaml"]) {
+    assert.ok((await load(content, file)) < 1000);
+    for (const asked of EDITS) assert.ok((await edit(content, file, asked)) < 1000);
   }
 });

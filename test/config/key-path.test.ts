@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConfigKey, parseConfigValue, splitKey } from "../../src/config/key-path.ts";
+import { configEdit, parseConfigKey, parseConfigValue, splitKey } from "../../src/config/key-path.ts";
 import { SECTIONS } from "../../src/config/schema.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 
@@ -118,4 +118,15 @@ test("a password that is typed in is not repeated", () => {
     const error = refusal(() => valueFor("shares.A.password", text));
     assert.doesNotMatch(`${error.message} ${error.hint}`, /hunter2/);
   }
+});
+
+test("KEY and VALUE are an edit, KEY alone unsets", () => {
+  const keyPath = ["shares", "CORE", "driver"];
+  assert.deepEqual(configEdit("shares.CORE.driver", "local"), { kind: "set", keyPath, value: "local" });
+  assert.deepEqual(configEdit("shares.CORE.driver", null), { kind: "unset", keyPath });
+  assert.deepEqual(configEdit("lsof-recheck", "off"), {
+    kind: "set",
+    keyPath: ["global", "lsof_recheck"],
+    value: false,
+  });
 });

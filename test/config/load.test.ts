@@ -595,7 +595,7 @@ test("the list of mistakes has an end", async () => {
   const mistakes = await refused(Array.from({ length: 30_000 }, (_, index) => `k${index} = 1\n`).join(""));
   assert.equal(mistakes.length, MISTAKE_LIMIT);
   assert.match(mistakes.at(-1)?.found ?? "", /more mistakes/);
-  const shares = await refused("[[shares]]\n".repeat(50_000));
+  const shares = await refused("[[shares]]\n".repeat(40_000));
   assert.equal(shares.length, MISTAKE_LIMIT);
 });
 
