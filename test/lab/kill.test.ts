@@ -5,9 +5,8 @@ import path from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
-import type { Monitor } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { playScene, type Scene, useRig } from "./scene.ts";
+import { commandOf, playScene, probersOf, type Scene, useRig } from "./scene.ts";
 
 /** By hand: MOUNTAINEER_LAB_KILLS=200. */
 const KILLS = Number(process.env["MOUNTAINEER_LAB_KILLS"] ?? 20);
@@ -23,10 +22,10 @@ describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 10_000 + KILL
       let monitor = await scene.start("tb");
       let over: "tb" | "fallback" = "tb";
       for (let round = 0; round < KILLS; round++) {
-        const to = over === "tb" ? "fallback" : "tb";
+        const to: "tb" | "fallback" = over === "tb" ? "fallback" : "tb";
         const file = `round${round}.txt`;
         await scene.write("CORE", file, `written in round ${round}`);
-        const probers = await childrenOf(monitor.pid);
+        const probers = await probersOf(monitor.pid);
         const restore = await lab.rig.cut.ownLinkDown(over);
         // The moment is the point of this test.
         const waitMs = Math.random() * FAILOVER_MS;
@@ -67,20 +66,6 @@ async function stateIsWhole(scene: Scene, round: number): Promise<void> {
   assert.ok(typeof state === "object" && state !== null && "version" in state && "shares" in state);
   assert.equal(state.version, 1, `round ${round}`);
   assert.deepEqual(Object.keys(state.shares ?? {}).sort(), ["CORE", "MEDIA"]);
-}
-
-async function childrenOf(pid: Monitor["pid"]): Promise<readonly number[]> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
-  const pids = text
-    .split(" ")
-    .filter((each) => each !== "")
-    .map(Number);
-  const commands = await Promise.all(pids.map(async (each) => [each, await commandOf(each)] as const));
-  return commands.filter(([, command]) => !command.startsWith("rclone")).map(([each]) => each);
-}
-
-async function commandOf(pid: number): Promise<string> {
-  return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).replaceAll("\0", " ");
 }
 
 async function alive(pids: readonly number[]): Promise<readonly number[]> {

@@ -105,6 +105,7 @@ export async function playScene(
   const sharesRoot = path.join(folder, "Shares");
   const config = configText(rig, sharesRoot, shares, options.settings ?? {});
   await mkdir(folder);
+  await clearExports(rig, shares);
   const home = await createTestHome({
     home: options.home ?? path.join(folder, "home"),
     config,
@@ -114,7 +115,6 @@ export async function playScene(
   await using ends = new AsyncDisposableStack();
   const monitors: Monitor[] = [];
   const scene = createScene({ rig, home, folder, sharesRoot, config, shares, monitors, ends });
-  ends.defer(() => clearExports(rig, shares));
   let failed = true;
   try {
     await play(scene);
@@ -132,11 +132,13 @@ export async function playScene(
     await Promise.all(monitors.map((monitor) => monitor[Symbol.asyncDispose]()));
     await home.writeConfig(config).catch(() => undefined);
     const end = await home.cli(["unmount", "--force"]);
+    await ends.disposeAsync();
     const left = await scene.servers();
     for (const pid of left) process.kill(pid, "SIGKILL");
     if (!failed) {
       assert.deepEqual(left, [], `rclone left running after: ${end.stdout}${end.stderr}`);
       assert.deepEqual(await scene.mounts(), [], `left mounted after: ${end.stdout}${end.stderr}`);
+      await assertPlainNames(rig, shares);
     }
   }
 }
@@ -226,13 +228,19 @@ async function restore(rig: RootRig): Promise<void> {
 }
 
 /** The export holds what stories wrote, whose names are plain, and nothing that a mount made by itself. */
+async function assertPlainNames(rig: RootRig, shares: readonly SceneShare[]): Promise<void> {
+  for (const { name, of } of shares) {
+    const names = await readdir(rig.exportPath(serverName(of ?? name)), { recursive: true });
+    const strange = names.filter((each) => !/^[a-z0-9]+([-./][a-z0-9]+)*$/i.test(each));
+    assert.deepEqual(strange, [], "the export holds what nobody wrote");
+  }
+}
+
 async function clearExports(rig: RootRig, shares: readonly SceneShare[]): Promise<void> {
   for (const { name, of } of shares) {
     const folder = rig.exportPath(serverName(of ?? name));
-    const names = await readdir(folder, { recursive: true });
-    for (const each of names) await rm(path.join(folder, each), { recursive: true, force: true });
-    const strange = names.filter((each) => !/^[a-z0-9]+([-./][a-z0-9]+)*$/i.test(each));
-    assert.deepEqual(strange, [], "the export holds what nobody wrote");
+    for (const each of await readdir(folder))
+      await rm(path.join(folder, each), { recursive: true, force: true });
   }
 }
 
@@ -284,4 +292,17 @@ export function runs(pid: number): boolean {
 
 export function untilGone(pid: number, deadlineMs: number): Promise<true> {
   return eventually(() => !runs(pid), deadlineMs);
+}
+
+/** The children of a daemon that end with it: not the servers of mounts. */
+export async function probersOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+  const pids = text.split(" ").flatMap((each) => (each === "" ? [] : [Number(each)]));
+  const commands = await Promise.all(pids.map(commandOf));
+  return pids.filter((_, index) => commands[index]?.startsWith("rclone ") === false);
+}
+
+/** Empty once it has ended. */
+export async function commandOf(pid: number): Promise<string> {
+  return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).replaceAll("\0", " ");
 }

@@ -1,0 +1,177 @@
+// Mounts that are there already: made by hand, of another share, or from a host that is configured no more.
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdir, readlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, test } from "node:test";
+import { promisify } from "node:util";
+import { missingForRootRig } from "../rig/root-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { holdOpen } from "./holders.ts";
+import { mountTable, playScene, type Scene, serverName, useRig } from "./scene.ts";
+
+describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
+  const lab = useRig(["CORE", "MEDIA"]);
+
+  test("Found mounts: one made by hand at another path is adopted, the stable link leads to it, and a failover mounts at our path", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      await writeFile(scene.exported("CORE", "kept.txt"), "kept");
+      const elsewhere = path.join(scene.folder, "by-hand");
+      await mountByHand(scene, "CORE", elsewhere);
+      await scene.start(null);
+      const found = await scene.untilOver("CORE", "tb");
+      assert.equal(found.mount_path, elsewhere);
+      assert.equal(await readlink(scene.at("CORE")), elsewhere);
+      assert.equal(await scene.read("CORE", "kept.txt"), "kept");
+      assert.equal((await scene.mounts()).length, 1, "it is not doubled");
+      const [adopted] = await scene.logged("share.adopted");
+      assert.equal(adopted?.["path"], elsewhere);
+
+      await lab.rig.killServerOn("tb");
+      const moved = await scene.untilOver("CORE", "fallback");
+      assert.equal(moved.mount_path, path.join(scene.home.home, "volumes/CORE"));
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal((await scene.mounts()).length, 1);
+    }));
+
+  test("Found mounts: one made by hand of a share that is held unmounted is adopted, and the hold is over", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      await scene.start("tb");
+      assert.equal((await scene.home.cli(["unmount"])).code, 0);
+      await mountByHand(scene, "CORE", path.join(scene.folder, "by-hand"));
+      assert.equal((await scene.untilOver("CORE", "tb")).held, null);
+    }));
+
+  test("Paths, Found mounts: another share at our path is left alone and told, and the share is mounted once it is gone", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      await writeFile(scene.exported("CORE", "kept.txt"), "kept");
+      const ours = path.join(scene.home.home, "volumes/CORE");
+      const other = await mountByHand(scene, "MEDIA", ours);
+      const before = await scene.mounts();
+      const monitor = await scene.start(null);
+      const taken = await scene.home.untilShare("CORE", (share) => share.last_error !== null, 10_000);
+      assert.match(
+        taken.last_error ?? "",
+        new RegExp(`${ours} is taken by //10\\.99\\.1\\.2/${serverName("MEDIA")}`),
+      );
+      assert.ok(taken.conditions.some(({ code }) => code === "path_taken"));
+      const asked = await scene.home.cli(["mount"]);
+      assert.equal(asked.code, 1);
+      assert.match(asked.stdout, /is taken by/);
+      assert.equal((await scene.home.cli(["unmount", "--force"])).code, 0);
+      assert.deepEqual(await scene.mounts(), before);
+      assert.equal(other.exitCode, null, "its rclone was not touched");
+      assert.ok(monitor.pid > 0);
+      await promisify(execFile)("fusermount3", ["-u", ours]);
+      assert.equal((await scene.home.cli(["mount"])).code, 0);
+      await scene.untilOver("CORE", "tb");
+      assert.equal(await scene.read("CORE", "kept.txt"), "kept");
+    }));
+
+  test("Found mounts: a mount that no configured host explains waits until nothing is open, then is mounted anew", () =>
+    playScene(lab.rig, { settings: { lsof_recheck: false } }, async (scene) => {
+      await writeFile(scene.exported("CORE", "held.txt"), "held");
+      const monitor = await scene.start("tb");
+      const [old] = await scene.mounts();
+      await using holder = await holdOpen.fd(scene.at("CORE", "held.txt"));
+      await monitor.stop();
+      // Another name for the first host is the same host; another host is not.
+      await scene.home.writeConfig(scene.config.replace(`"${lab.rig.tbHost}"`, '"10.99.1.77"'));
+      await scene.start(null);
+      const waiting = await scene.home.untilShare(
+        "CORE",
+        ({ conditions }) => conditions.some(({ code }) => code === "waiting_for_close"),
+        10_000,
+      );
+      assert.deepEqual([waiting.active_interface, waiting.mount_state], ["none", "mounted"]);
+      assert.ok(waiting.conditions.some(({ code }) => code === "unknown_route"));
+      const wait = waiting.conditions.find(({ code }) => code === "waiting_for_close");
+      assert.equal(wait?.holders?.[0]?.pid, holder.pid);
+      assert.deepEqual(await scene.mounts(), [old]);
+      assert.equal(await scene.read("CORE", "held.txt"), "held", "it serves meanwhile");
+      await holder.release();
+      const anew = await scene.untilOver("CORE", "fallback");
+      assert.deepEqual(anew.conditions, []);
+      assert.equal(await eventually(() => scene.read("CORE", "held.txt"), 5000), "held");
+      assert.equal((await scene.servers()).length, 1);
+    }));
+
+  test("Found mounts: of two mounts of one share the one at our path is ours, the other is a condition and never unmounted", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      await scene.start("tb");
+      const elsewhere = path.join(scene.folder, "by-hand");
+      await mountByHand(scene, "CORE", elsewhere);
+      const twin = await scene.home.untilShare(
+        "CORE",
+        ({ conditions }) => conditions.some(({ code }) => code.startsWith("twin_mount")),
+        10_000,
+      );
+      assert.equal(twin.mount_path, path.join(scene.home.home, "volumes/CORE"));
+      await lab.rig.killServerOn("tb");
+      await scene.untilOver("CORE", "fallback");
+      assert.ok(
+        (await mountTable()).some((mount) => mount.path === elsewhere),
+        "the other is still there",
+      );
+    }));
+
+  test("Paths: a folder of the user where the link or the mount belongs is left alone and told", () =>
+    playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
+      const atLink = scene.at("CORE", "mine.txt");
+      await mkdir(path.dirname(atLink), { recursive: true });
+      await writeFile(atLink, "mine");
+      const atMount = path.join(scene.home.home, "volumes/MEDIA/mine.txt");
+      await mkdir(path.dirname(atMount), { recursive: true });
+      await writeFile(atMount, "mine");
+      await scene.start(null);
+      const core = await scene.untilOver("CORE", "tb");
+      assert.ok(core.conditions.some(({ code }) => code === "link_blocked"));
+      const media = await scene.home.untilShare("MEDIA", (share) => share.last_error !== null, 10_000);
+      assert.match(media.last_error ?? "", /volumes\/MEDIA is a folder with 1 entries/);
+      assert.equal(await scene.read("CORE", "mine.txt"), "mine");
+      const { stdout } = await promisify(execFile)("cat", [atMount]);
+      assert.equal(stdout, "mine");
+    }));
+});
+
+/** `rclone mount` as a person would, over tb; ended when the story ends. */
+async function mountByHand(scene: Scene, share: string, point: string): Promise<ChildProcess> {
+  const { rig } = scene;
+  const source = `//${rig.tbHost}/${serverName(share)}`;
+  const folder = path.join(scene.folder, `by-hand-${share}.rclone`);
+  await mkdir(point, { recursive: true });
+  await mkdir(folder);
+  const { stdout: obscured } = await promisify(execFile)("rclone", ["obscure", rig.password]);
+  const config = path.join(folder, "conf");
+  await writeFile(
+    config,
+    `[hand]\ntype = smb\nhost = ${rig.tbHost}\nuser = ${rig.username}\npass = ${obscured.trim()}\n` +
+      "encoding = Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8\n",
+    { mode: 0o600 },
+  );
+  const [file = "", ...enter] = rig.enter;
+  const rclone = [
+    "rclone",
+    "mount",
+    `hand:${serverName(share)}`,
+    point,
+    "--config",
+    config,
+    "--devname",
+    source,
+  ];
+  const flags = ["--cache-dir", path.join(folder, "cache"), "--contimeout", "2s", "--timeout", "4s"];
+  const child = spawn(file, [...enter, ...rclone, ...flags, "--low-level-retries", "1"], { stdio: "ignore" });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  scene.defer(async () => {
+    child.kill("SIGKILL");
+    await ended;
+    const left = (await mountTable()).some((mount) => mount.path === point && mount.source === source);
+    if (left) await promisify(execFile)("fusermount3", ["-uz", point]);
+  });
+  await eventually(
+    async () => (await mountTable()).some((mount) => mount.path === point && mount.source === source),
+    10_000,
+  );
+  return child;
+}

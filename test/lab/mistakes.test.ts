@@ -1,0 +1,242 @@
+// What people get wrong, and machines that are full or read-only: a clear message, its exit code, nothing lost.
+import assert from "node:assert/strict";
+import { access, chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, test } from "node:test";
+import type { StepReport } from "../../src/api/contract.ts";
+import { missingForRootRig } from "../rig/root-rig.ts";
+import { createTestHome } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { mountTmpfs, remountTmpfs } from "../support/tiny-disk.ts";
+import { playScene, type SceneShare, serverName, useRig } from "./scene.ts";
+
+describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
+  const lab = useRig(["CORE", "MEDIA"]);
+
+  test("What to mount: a wrong password, share, port or host is told for each share, by the command alone and by the daemon, and holds no other back", () => {
+    const wrong: readonly (SceneShare & { readonly why: RegExp })[] = [
+      {
+        name: "PASSWORD",
+        of: "MEDIA",
+        lines: ['password = "${WRONG}"'],
+        why: /logon is invalid|logon failure/i,
+      },
+      {
+        name: "SHARE",
+        of: "MEDIA",
+        lines: ['share_name = "no-such-share"'],
+        why: /share name cannot be found/i,
+      },
+      {
+        name: "PORT",
+        of: "MEDIA",
+        lines: ['share_name = "port"'],
+        thunderboltHost: "10.99.1.2:446",
+        fallbackHost: "10.99.2.2:446",
+        why: /10\.99\.1\.2:446.*refused.*10\.99\.2\.2:446.*refused/,
+      },
+      {
+        name: "HOST",
+        of: "MEDIA",
+        lines: ['share_name = "host"'],
+        thunderboltHost: "10.99.1.77",
+        fallbackHost: "no-such-host.invalid",
+        why: /10\.99\.1\.77.*no-such-host\.invalid/,
+      },
+      {
+        name: "UNSET",
+        of: "MEDIA",
+        lines: ['share_name = "unset"', 'password = "${NOT_SET}"'],
+        why: /NOT_SET is not set/,
+      },
+    ];
+    return playScene(
+      lab.rig,
+      { shares: ["CORE", ...wrong], env: { WRONG: "not the password", MOUNTAINEER_LOG: "debug" } },
+      async (scene) => {
+        const report = async (args: readonly string[]): Promise<void> => {
+          const { code, stdout, stderr } = await scene.home.cli([...args, "--json"]);
+          assert.equal(code, 1, stderr);
+          const { results }: StepReport = JSON.parse(stdout);
+          for (const { name, why } of wrong) {
+            const found = results.find(({ share }) => share === name);
+            assert.equal(found?.result, "failed", JSON.stringify(found));
+            assert.match(found?.detail ?? "", why);
+          }
+          assert.notEqual(results.find(({ share }) => share === "CORE")?.result, "failed");
+        };
+        await report(["mount"]);
+        assert.equal((await scene.mounts()).length, 1, "what failed leaves no mount behind");
+        assert.equal((await scene.servers()).length, 1, "and no process");
+        await scene.start(null);
+        await scene.untilOver("CORE", "tb");
+        for (const { name, why } of wrong.filter((each) => each.name !== "UNSET")) {
+          const share = await scene.home.untilShare(name, ({ last_error }) => last_error !== null, 10_000);
+          assert.match(share.last_error ?? "", why);
+          assert.equal(share.mount_state, "unmounted");
+        }
+        const unset = await scene.home.shareStatus("UNSET");
+        assert.ok(unset.conditions.some(({ code }) => code === "variable_missing"));
+        await report(["mount"]);
+        assert.equal((await scene.mounts()).length, 1);
+        const said = JSON.stringify(await scene.home.log());
+        assert.ok(
+          !said.includes("not the password") && !said.includes(lab.rig.password),
+          "no secret is logged",
+        );
+      },
+    );
+  });
+
+  test("A configuration with ten mistakes: exit code 3, and each with its line and column", async (t) => {
+    const home = await createTestHome({
+      home: await temporaryFolder(t),
+      config: TEN_MISTAKES,
+      enter: lab.rig.enter,
+    });
+    for (const command of [["monitor"], ["mount"], ["status"]]) {
+      const { code, stdout, stderr } = await home.cli(command);
+      assert.equal(code, 3, `${command}: ${stderr}`);
+      assert.equal(stdout, "");
+      const places = stderr.match(/config\.toml:\d+:\d+/g) ?? [];
+      assert.equal(places.length, 10, stderr);
+      assert.match(stderr, /did you mean `?shares_root/);
+    }
+    assert.equal(await home.cli(["verify"]).then(({ code }) => code), 3);
+  });
+
+  test("A home that cannot be written: exit code 6, and where", async (t) => {
+    const disk = await mountTmpfs(t, "size=1m");
+    if (disk === null) return;
+    const folder = path.join(disk, "home");
+    const config = `[global]\nshares_root = "${disk}/Shares"\n`;
+    const home = await createTestHome({ home: folder, config, enter: lab.rig.enter });
+    await remountTmpfs(disk, "ro");
+    for (const command of [["monitor"], ["mount"]]) {
+      const { code, stderr } = await home.cli(command);
+      assert.equal(code, 6, stderr);
+      assert.ok(stderr.includes(folder), stderr);
+      assert.match(stderr, /read-only/i);
+    }
+    assert.equal((await home.cli(["status"])).code, 0, "looking needs no write");
+  });
+
+  test("A home of another user: exit code 6 for an unprivileged user, and nothing of it is changed", async (t) => {
+    const folder = path.join(await temporaryFolder(t), "home");
+    await mkdir(folder);
+    await chmod(path.dirname(folder), 0o755);
+    await chmod(folder, 0o555);
+    const enter = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const home = await createTestHome({ home: folder, config: "", enter });
+    const { code, stderr } = await home.cli(["monitor"]);
+    assert.equal(code, 6, stderr);
+    assert.ok(stderr.includes(folder), stderr);
+    await assert.rejects(access(path.join(folder, "state.json")));
+  });
+
+  test("A5 a disk that fills up while it runs: a failover goes on, status says that nothing is saved, and it is once there is room", async (t) => {
+    const disk = await mountTmpfs(t, "size=2m");
+    if (disk === null) return;
+    await playScene(lab.rig, { home: path.join(disk, "home") }, async (scene) => {
+      await writeFile(scene.exported("CORE", "kept.txt"), "kept");
+      await scene.start("tb");
+      const filler = path.join(disk, "filler");
+      await fill(filler);
+      await lab.rig.cut.ownLinkDown();
+      await scene.untilOver("CORE", "fallback");
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      await eventually(async () => {
+        const report = await scene.home.glance();
+        return report?.global.conditions.some(({ code }) => code === "state_not_saved");
+      }, 10_000);
+      await rm(filler);
+      await eventually(async () => {
+        const report = await scene.home.glance();
+        return report?.global.conditions.length === 0;
+      }, 30_000);
+      assert.match(JSON.stringify(await scene.home.state()), /"active_interface":"fallback"/);
+    });
+  });
+
+  test("A disk that is full at the start: a message that says so, and what was there is whole", async (t) => {
+    const disk = await mountTmpfs(t, "size=1m");
+    if (disk === null) return;
+    const config = `[global]\nshares_root = "${disk}/Shares"\n`;
+    const home = await createTestHome({ home: path.join(disk, "home"), config, enter: lab.rig.enter });
+    await fill(path.join(disk, "filler"));
+    const { code, stderr } = await home.cli(["monitor"], 10_000);
+    assert.equal(code, 6, stderr);
+    assert.match(stderr, /full|no space/i);
+    assert.equal(await readFile(home.configFile, "utf8"), config);
+  });
+
+  test("A8 a second monitor of one home: exit code 4, who has it, and the first goes on", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      const first = await scene.start("tb");
+      const second = await scene.home.cli(["monitor"]);
+      assert.equal(second.code, 4);
+      assert.match(second.stderr, new RegExp(`monitor.*${first.pid}|${first.pid}.*monitor`));
+      assert.ok(second.ms < 5000, "it fails at once");
+      assert.equal((await scene.home.status()).global.pid, first.pid);
+      assert.equal((await scene.servers()).length, 1);
+    }));
+
+  test("A5 a torn state file is set aside, and what is mounted is found again", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      const first = await scene.start("tb");
+      const before = await scene.mounts();
+      await first.stop();
+      const file = path.join(scene.home.home, "state.json");
+      await writeFile(file, '{"version":1,"shares":{"CO');
+      await scene.start("tb");
+      assert.deepEqual(await scene.mounts(), before);
+      assert.match(JSON.stringify(await scene.home.state()), /"active_interface":"tb"/);
+    }));
+
+  test("A5 a state file of a newer version: exit code 5, untouched", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      const file = path.join(scene.home.home, "state.json");
+      const newer = '{"version":99,"shares":{}}';
+      await writeFile(file, newer);
+      const { code, stderr } = await scene.home.cli(["monitor"]);
+      assert.equal(code, 5, stderr);
+      assert.equal(await readFile(file, "utf8"), newer);
+      await rm(file);
+    }));
+});
+
+/** Takes all the room there is. */
+async function fill(file: string): Promise<void> {
+  const block = Buffer.alloc(4096, "x");
+  await eventually(async () => {
+    try {
+      for (;;) await writeFile(file, block, { flag: "a" });
+    } catch (error) {
+      return error instanceof Error && "code" in error && error.code === "ENOSPC";
+    }
+  }, 10_000);
+}
+
+const TEN_MISTAKES = `[global]
+share_root = "~/Shares"
+check_interval_secs = "often"
+network_debounce_ms = -1
+auto_failback = "yes"
+colour = "blue"
+
+[[shares]]
+name = "CORE"
+thunderbolt_host = "10.99.1.2"
+fallback_host = "10.99.1.2"
+
+[[shares]]
+name = "core"
+thunderbolt_host = "not a host"
+fallback_host = "10.99.2.2:99999"
+driver = "carrier pigeon"
+
+[[shares]]
+name = "MEDIA"
+thunderbolt_host = "10.99.1.2"
+`;

@@ -1,0 +1,140 @@
+// How the daemon ends, and what the next one finds.
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { missingForRootRig } from "../rig/root-rig.ts";
+import { eventually } from "../support/eventually.ts";
+import { playScene, probersOf, runs, type Scene, untilGone, useRig } from "./scene.ts";
+
+describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
+  const lab = useRig(["CORE", "MEDIA"]);
+
+  test("A8 a restart leaves each mount as it is, without a moment in which it does not answer", () =>
+    playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
+      await writeFile(scene.exported("CORE", "kept.txt"), "kept");
+      const first = await scene.start("tb");
+      const before = { mounts: await scene.mounts(), servers: await scene.servers() };
+      const end = await first.stop();
+      assert.deepEqual([end.code, end.signal], [0, null]);
+      assert.ok(end.ms < 5000, `it took ${end.ms} ms to stop`);
+      assert.equal(await scene.read("CORE", "kept.txt"), "kept");
+      const second = await scene.start("tb");
+      assert.deepEqual({ mounts: await scene.mounts(), servers: await scene.servers() }, before);
+      await second.kill9();
+      await scene.start("tb");
+      assert.deepEqual({ mounts: await scene.mounts(), servers: await scene.servers() }, before);
+    }));
+
+  test("A8 --unmount-on-exit sends what is unsent, unmounts, and holds nothing", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      const monitor = await scene.start("tb", ["--unmount-on-exit"]);
+      const prober = await scene.servers();
+      await scene.write("CORE", "new.txt", "just written");
+      const end = await monitor.stop();
+      assert.equal(end.code, 0);
+      assert.deepEqual(await scene.mounts(), []);
+      assert.deepEqual(await scene.servers(), []);
+      for (const pid of prober) await untilGone(pid, 1000);
+      assert.equal(await readFile(scene.exported("CORE", "new.txt"), "utf8"), "just written");
+      assert.match(JSON.stringify(await scene.home.state()), /"held":null/);
+      await scene.start("tb");
+    }));
+
+  test("A8 SIGTERM in the middle of a failover: it ends within 5 s, and never leaves two mounts or a half one", async (t) => {
+    // From the cut through the confirmation and the unmount to the new mount.
+    const moments = [0, 150, 260, 290, 330, 380];
+    await playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
+      for (const share of ["CORE", "MEDIA"]) await writeFile(scene.exported(share, "kept.txt"), share);
+      let over: "tb" | "fallback" = "tb";
+      for (const moment of moments) {
+        const monitor = await scene.start(over);
+        const to: "tb" | "fallback" = over === "tb" ? "fallback" : "tb";
+        const restore = await lab.rig.cut.ownLinkDown(over);
+        // The moment is the point of this test.
+        await pause(moment);
+        const end = await monitor.stop();
+        assert.equal(end.code, 0, `${moment} ms after the cut`);
+        assert.ok(end.ms < 5500, `${moment} ms after the cut it took ${end.ms} ms to stop`);
+        await assertOneMountEach(scene, moment);
+        const next = await scene.start(null);
+        for (const share of ["CORE", "MEDIA"]) {
+          await scene.untilOver(share, to);
+          assert.equal(await eventually(() => scene.read(share, "kept.txt"), 5000), share);
+        }
+        await next.stop();
+        await restore();
+        over = to;
+        t.diagnostic(`${moment} ms after the cut: stopped in ${Math.round(end.ms)} ms`);
+      }
+    });
+  });
+
+  test("A8 a stop that waits for unsent writes ends at once by a second signal, and nothing is lost", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      const monitor = await scene.start("tb", ["--unmount-on-exit"]);
+      const before = await scene.mounts();
+      await scene.write("CORE", "new.txt", "just written");
+      await Promise.all([lab.rig.cut.silence("tb"), lab.rig.cut.silence("fallback")]);
+      monitor.signal("SIGTERM");
+      await eventually(async () => (await scene.logged("stopping")).length > 0, 5000);
+      const secondAtMs = performance.now();
+      monitor.signal("SIGTERM");
+      await monitor.ended;
+      assert.ok(performance.now() - secondAtMs < 1000, "the second signal was not obeyed at once");
+      assert.deepEqual(await scene.mounts(), before);
+      await lab.rig.restoreAll();
+      await scene.start(null);
+      await eventually(
+        async () => (await readFile(scene.exported("CORE", "new.txt"), "utf8")) === "just written",
+        30_000,
+      );
+    }));
+
+  test("A8 --unmount-on-exit gives up within 5 s on what cannot be sent, and says so", () =>
+    playScene(lab.rig, {}, async (scene) => {
+      const monitor = await scene.start("tb", ["--unmount-on-exit"]);
+      await scene.write("CORE", "new.txt", "just written");
+      await Promise.all([lab.rig.cut.silence("tb"), lab.rig.cut.silence("fallback")]);
+      const end = await monitor.stop();
+      assert.equal(end.code, 0);
+      assert.ok(end.ms < 6000, `it took ${end.ms} ms to stop`);
+      assert.match(await monitor.stderr(), /left mounted at exit/);
+      await lab.rig.restoreAll();
+      await eventually(
+        async () => (await readFile(scene.exported("CORE", "new.txt"), "utf8")) === "just written",
+        30_000,
+      );
+    }));
+
+  test("A8 a stop while a mount hangs ends in time and leaves no prober once the mount goes on", () =>
+    playScene(lab.rig, { settings: { mount_hang_secs: 60 } }, async (scene) => {
+      const monitor = await scene.start("tb");
+      const hung = await scene.server("CORE");
+      process.kill(hung, "SIGSTOP");
+      scene.defer(() => runs(hung) && process.kill(hung, "SIGCONT"));
+      await scene.home.untilShare("CORE", (share) => !share.mount_alive, 10_000);
+      const probers = await probersOf(monitor.pid);
+      assert.ok(probers.length > 0);
+      const end = await monitor.stop();
+      assert.ok(end.ms < 5500, `it took ${end.ms} ms to stop`);
+      process.kill(hung, "SIGCONT");
+      for (const pid of probers) await untilGone(pid, 5000);
+    }));
+});
+
+async function assertOneMountEach(scene: Scene, moment: number): Promise<void> {
+  const mounts = await scene.mounts();
+  const paths = mounts.map((mount) => path.basename(mount.path));
+  assert.equal(new Set(paths).size, paths.length, `${moment} ms after the cut: ${JSON.stringify(mounts)}`);
+  for (const share of ["CORE", "MEDIA"]) {
+    const servers = await scene.servers(share);
+    const mounted = paths.includes(share) ? 1 : 0;
+    assert.equal(
+      servers.length,
+      mounted,
+      `${moment} ms after the cut ${share} has ${servers.length} rclones`,
+    );
+  }
+}
