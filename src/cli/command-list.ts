@@ -1,5 +1,6 @@
 // Owns the list of commands, in the order in which help shows them. A new command is one file and one line here.
 import type { CommandDefinition } from "./command.ts";
+import { demoCommand } from "./commands/demo.ts";
 import { monitorCommand } from "./commands/monitor.ts";
 import { mountCommand } from "./commands/mount.ts";
 import { reconcileCommand } from "./commands/reconcile.ts";
@@ -16,4 +17,5 @@ export const COMMANDS: readonly CommandDefinition[] = [
   mountCommand,
   unmountCommand,
   switchCommand,
+  demoCommand,
 ];

@@ -8,6 +8,7 @@ import { tmpdir, userInfo } from "node:os";
 import { delimiter, join } from "node:path";
 import { runCommand } from "../runtime/child-process.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { MountaineerError } from "../runtime/errors.ts";
 import { startTcpRelay, type TcpRelay } from "./tcp-relay.ts";
 
 export interface PlainRig extends AsyncDisposable {
@@ -29,6 +30,10 @@ export interface PlainRigOptions {
   readonly shares: readonly string[];
   /** Default "secret word". */
   readonly password?: string;
+  /** The folder to make its own one in; default the system's for temporary files. */
+  readonly parent?: string;
+  /** Added to ours for the server. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const SERVER_HOST = "127.0.0.1";
@@ -55,8 +60,10 @@ export function missingForPlainRig(): string | null {
 export async function startPlainRig({
   shares,
   password = "secret word",
+  parent = tmpdir(),
+  environment = {},
 }: PlainRigOptions): Promise<PlainRig> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-rig-")));
+  const folder = await realpath(await mkdtemp(join(parent, "mountaineer-rig-")));
   const username = userInfo().username;
   const stack = new AsyncDisposableStack();
   stack.defer(() => rm(folder, { recursive: true, force: true }));
@@ -68,7 +75,8 @@ export async function startPlainRig({
     await addUser(configPath, username, password);
     const lifeline = join(folder, "lifeline");
     await makeFifo(lifeline);
-    let server = await startServer(configPath, lifeline, port);
+    const start = (): Promise<ChildProcess> => startServer({ configPath, lifeline, port, environment });
+    let server = await start();
     stack.defer(() => endServer(server));
     const target = { targetHost: SERVER_HOST, targetPort: port };
     const tb = stack.use(await startTcpRelay({ host: "127.0.0.2", ...target }));
@@ -85,7 +93,7 @@ export async function startPlainRig({
       exportPath: (share) => exportFolder(folder, shares, share),
       killServer: () => endServer(server),
       async startServer() {
-        if (hasEnded(server)) server = await startServer(configPath, lifeline, port);
+        if (hasEnded(server)) server = await start();
       },
       [Symbol.asyncDispose]: () => ending[Symbol.asyncDispose](),
     };
@@ -98,7 +106,7 @@ export async function startPlainRig({
 /** By number: a share's name need not be one that a folder can have. */
 function exportFolder(folder: string, shares: readonly string[], share: string): string {
   const index = shares.indexOf(share);
-  if (index === -1) throw new Error(`the rig has no share ${share}`);
+  if (index === -1) throw new TypeError(`the rig has no share ${share}`);
   return join(folder, "exports", String(index));
 }
 
@@ -163,7 +171,7 @@ async function addUser(configPath: string, username: string, password: string): 
     ["-s", configPath, "-a", "-u", username, "-t"],
     { clock: systemClock, deadlineMs: START_AT_MOST_MS, stdin: `${password}\n${password}\n` },
   );
-  if (exitCode !== 0) throw new Error(`pdbedit failed: ${stderr || stdout}`);
+  if (exitCode !== 0) throw failure(`pdbedit failed: ${stderr || stdout}`);
 }
 
 async function makeFifo(path: string): Promise<void> {
@@ -171,11 +179,18 @@ async function makeFifo(path: string): Promise<void> {
     clock: systemClock,
     deadlineMs: START_AT_MOST_MS,
   });
-  if (exitCode !== 0) throw new Error(`mkfifo failed: ${stderr}`);
+  if (exitCode !== 0) throw failure(`mkfifo failed: ${stderr}`);
+}
+
+interface ServerStart {
+  readonly configPath: string;
+  readonly lifeline: string;
+  readonly port: number;
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 /** smbd ends when a FIFO on its standard input does, so it never outlives us, however we end. */
-async function startServer(configPath: string, lifeline: string, port: number): Promise<ChildProcess> {
+async function startServer({ configPath, lifeline, port, environment }: ServerStart): Promise<ChildProcess> {
   for (let attempt = 1; ; attempt++) {
     const theirs = await open(lifeline, constants.O_RDONLY | constants.O_NONBLOCK);
     const ours = await open(lifeline, constants.O_WRONLY);
@@ -183,6 +198,7 @@ async function startServer(configPath: string, lifeline: string, port: number): 
       stdio: [theirs.fd, "ignore", "pipe"],
       detached: true,
       cwd: "/",
+      env: { ...process.env, ...environment },
     });
     server.once("exit", () => void ours.close());
     await theirs.close();
@@ -192,7 +208,7 @@ async function startServer(configPath: string, lifeline: string, port: number): 
     });
     if (await listens(server, port)) return server;
     await endServer(server);
-    if (attempt === START_ATTEMPTS) throw new Error(`smbd did not start: ${complaint}`);
+    if (attempt === START_ATTEMPTS) throw failure(`smbd did not start: ${complaint}`);
   }
 }
 
@@ -248,6 +264,10 @@ function programPath(name: string): string | null {
 
 function required(name: string): string {
   const path = programPath(name);
-  if (path === null) throw new Error(`${name} is not installed`);
+  if (path === null) throw failure(`${name} is not installed`);
   return path;
+}
+
+function failure(text: string): MountaineerError {
+  return new MountaineerError("program_unavailable", text.trim());
 }

@@ -1,0 +1,55 @@
+// Owns `mountaineer demo`.
+import { Option } from "commander";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandDefinition } from "../command.ts";
+import { paintFor } from "../look.ts";
+import { readFlag } from "../options.ts";
+import { columns, harmless } from "../plain-text.ts";
+
+const DRIVERS = ["smb", "local"] as const;
+
+export const demoCommand: CommandDefinition = {
+  name: "demo",
+  summary: "see it work: a small NAS on this machine, with two cables to pull",
+  description:
+    "Makes a server with two routes and a home in a temporary folder, runs the daemon on it, and shows what happens " +
+    "while you pull and plug cables and open files. Without a terminal, or with --script, it plays the whole story by " +
+    "itself, checks each step, and ends with 0 or 1. With samba, rclone and FUSE it is real SMB, else plain folders. " +
+    "Nothing outside its folder is touched, and nothing is left when it ends.",
+  examples: [
+    { command: "mountaineer demo", does: "try it by hand" },
+    { command: "mountaineer demo --script", does: "watch the story, checked step by step" },
+    { command: "mountaineer demo --script --driver local", does: "the same without SMB" },
+  ],
+  exits: { 0: "the story went as told, or you ended the demo", 1: "it did not, or the driver cannot be had" },
+  addOptions(command) {
+    command
+      .option("--script", "play the story instead of the live view")
+      .addOption(
+        new Option("--driver <driver>", "real SMB or plain folders; default: what this machine can").choices(
+          DRIVERS,
+        ),
+      );
+  },
+  async run(context, options) {
+    if (context.configPath !== null) {
+      throw new MountaineerError("usage", "the demo has a configuration of its own", {
+        hint: "leave --config away",
+      });
+    }
+    const { runDemo } = await import("../../demo/run-demo.ts");
+    const { stdin, stdout, env, execPath, execArgv, argv } = process;
+    const [, main = ""] = argv;
+    const { driver: given } = options;
+    const isTerminal = stdin.isTTY && stdout.isTTY && env["TERM"] !== "dumb";
+    const { unicode } = context.stdoutLook;
+    return runDemo({
+      program: [execPath, ...execArgv, main],
+      driver: DRIVERS.find((driver) => driver === given) ?? null,
+      terminal: readFlag(options, "script") || !isTerminal ? null : { input: stdin, output: stdout },
+      manner: { unicode, paint: paintFor(context.stdoutLook), harmless, columns },
+      print: context.print,
+      signal: context.signal,
+    });
+  },
+};

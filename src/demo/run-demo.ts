@@ -1,0 +1,54 @@
+// Owns the demo from its start to its end: the stage, then either the story or the live view, then nothing left.
+import type { ReadStream, WriteStream } from "node:tty";
+import { playLive } from "./live.ts";
+import type { Manner } from "./manner.ts";
+import type { DemoDriver } from "./nas.ts";
+import { playScript } from "./script.ts";
+import { openStage, type Stage } from "./stage.ts";
+
+export interface DemoOptions {
+  /** The argv that runs this very program. */
+  readonly program: readonly string[];
+  /** null: real SMB where it can be had. */
+  readonly driver: DemoDriver | null;
+  /** null: no view; the story is played. */
+  readonly terminal: { readonly input: ReadStream; readonly output: WriteStream } | null;
+  readonly manner: Manner;
+  readonly print: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Resolves with the exit code: 0, 1 when the story did not go as told, 130 after Ctrl-C in the view. Rejects with
+ * `driver_unavailable` when real SMB was asked for and cannot be had, and with `aborted`. Nothing is left then.
+ */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const { program, driver, terminal, manner, print, signal } = options;
+  const stage = await openStage({ program, driver, signal });
+  try {
+    print(introduction(stage, manner));
+    if (terminal !== null) return await playLive(stage, { ...terminal, manner, print, signal });
+    return (await playScript(stage, { manner, print, signal })) ? 0 : 1;
+  } finally {
+    await stage[Symbol.asyncDispose]();
+  }
+}
+
+function introduction({ nas, insteadBecause, layout }: Stage, { paint, harmless }: Manner): string {
+  const what =
+    nas.driver === "smb"
+      ? "real SMB: smbd on this machine, mounted by rclone through FUSE, with a relay for each cable"
+      : "plain folders (driver local): a pulled cable is a folder renamed away";
+  const why =
+    insteadBecause === null
+      ? []
+      : [`  ${paint.yellow(`not real SMB, because: ${harmless(insteadBecause)}`)}`];
+  return [
+    paint.bold("Mountaineer demo"),
+    `  ${what}`,
+    ...why,
+    `  everything is in ${harmless(layout.folder)}`,
+    "",
+    "",
+  ].join("\n");
+}
