@@ -46,7 +46,7 @@ export interface ConfigControl {
   /** Reads the file again and applies it; resolves at commit. A rejected file is a value, not an error. */
   reload(request: ReloadRequest, signal: AbortSignal): Promise<ReloadReport>;
   config(signal: AbortSignal): Promise<ConfigReport>;
-  /** Rejects with `config_changed_underneath` when the file is not what was expected. */
+  /** Rejects with `config_changed` when the file is not what was expected. */
   edit(request: EditRequest, signal: AbortSignal): Promise<EditReport>;
   editText(request: EditTextRequest, signal: AbortSignal): Promise<EditReport>;
   history(signal: AbortSignal): Promise<HistoryReport>;
@@ -86,6 +86,11 @@ export interface MonitorOptions {
   readonly signal: AbortSignal;
   /** Stop now. */
   readonly forceSignal: AbortSignal;
+  /**
+   * Registers what a SIGHUP calls, and returns its unregister. One that came before is told once somebody listens,
+   * never synchronously.
+   */
+  readonly reloadRequests: (listener: () => void) => () => void;
 }
 
 /** `daemon/monitor.ts` provides it as `runMonitor`; resolves when the daemon has stopped. */

@@ -8,7 +8,9 @@ import type { Logger } from "../runtime/log.ts";
 import { createLocalDriver } from "../shares/drivers/local.ts";
 import type { MountDriver } from "../shares/drivers/mount-driver.ts";
 import { createRcloneDriver } from "../shares/drivers/rclone.ts";
+import type { MountTable } from "../shares/mount-entry.ts";
 import { createMountTable } from "../shares/mount-table.ts";
+import type { Prober } from "../shares/prober.ts";
 import { startProber } from "../shares/prober-process.ts";
 import { createShareEngine, type ShareEngine } from "../shares/share-engine.ts";
 import type { DriverName } from "../shares/share-spec.ts";
@@ -33,6 +35,8 @@ export interface EngineParts extends AsyncDisposable {
   readonly engine: ShareEngine;
   readonly hostProber: AddressedHostProber;
   readonly drivers: Readonly<Record<DriverName, MountDriver>>;
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
 }
 
 export function startEngineParts(options: PartsOptions): EngineParts {
@@ -62,5 +66,12 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       ensureLink: mayChange ? createStableLinks(clock, prober) : () => null,
     }),
   );
-  return { engine, hostProber, drivers, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
+  return {
+    engine,
+    hostProber,
+    drivers,
+    prober,
+    mountTable,
+    [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
+  };
 }

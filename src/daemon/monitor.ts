@@ -52,6 +52,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     const service = stack.use(
       await startSentinelService({
         home,
+        place,
         environment,
         snapshot,
         memory,

@@ -1,32 +1,38 @@
-// Owns the running service: the engine, what wakes it, and what it tells. It starts in order and ends in reverse.
-import type { Condition, StatusReport } from "../api/contract.ts";
-import type { DaemonControl } from "../api/control.ts";
+// Owns the running service: the engine, what wakes it, its configuration, and what it tells. It starts in order and
+// ends in reverse.
+import type { ReloadReport, StatusReport } from "../api/contract.ts";
+import type { ConfigControl, DaemonControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
+import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { createClockWatch } from "../network/clock-jump.ts";
-import { createTriggerWindow } from "../network/debounce-window.ts";
-import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/network-delta.ts";
-import { startNetworkListener } from "../network/network-listener.ts";
 import type { Memory } from "../reconcile/memory.ts";
-import { startTicker } from "../reconcile/ticker.ts";
 import { type Bus, createBus } from "../runtime/bus.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
-import type { ShareSpec } from "../shares/share-spec.ts";
-import { type EngineParts, startEngineParts } from "./engine-parts.ts";
+import { openConfigFile } from "./config-file.ts";
+import { createConfigService } from "./config-service.ts";
+import { startEngineParts } from "./engine-parts.ts";
+import { createEventStream } from "./event-stream.ts";
+import { createGlobalConditions } from "./global-conditions.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 import { createShareControl } from "./share-control.ts";
+import { shareSection } from "./share-section.ts";
 import { shareStatus } from "./share-status.ts";
 import { shareSubjects } from "./share-subjects.ts";
 import { logTransition } from "./transition-log.ts";
+import { startWakeSources } from "./wake-sources.ts";
 
-/** A stop takes at most this long, ms; what is not done by then is left to the next start. */
-const STOP_DEADLINE_MS = 5000;
+/**
+ * What is not done so long after a stop began is left to the next start, ms. The rest of the 5 s that a stop takes
+ * at most is for ending what hangs, a prober that the system holds for example.
+ */
+const STOP_DEADLINE_MS = 3800;
 
 export interface ServiceOptions {
   readonly home: string;
+  readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
   readonly memory: Memory;
@@ -39,18 +45,20 @@ export interface ServiceOptions {
 }
 
 export interface SentinelService extends AsyncDisposable {
-  readonly state: "starting" | "running" | "stopping";
+  readonly state: "starting" | "running" | "reloading" | "stopping";
   readonly control: DaemonControl;
+  readonly config: ConfigControl;
   readonly bus: Bus<ServiceTransition>;
+  /** Reads the configuration file again and applies what differs; resolves at commit. Never rejects for the file. */
+  reload(signal: AbortSignal): Promise<ReloadReport>;
   /** Ends what a stop would wait for. */
   forceStop(): void;
 }
 
 export async function startSentinelService(options: ServiceOptions): Promise<SentinelService> {
-  const { home, snapshot, memory, clock, logger, environment, redact, intervalMs } = options;
+  const { home, place, snapshot, memory, clock, logger, environment, redact, intervalMs } = options;
   const { global } = snapshot.config;
   const startedAt = isoTime(clock.wallMs());
-  const checkIntervalMs = intervalMs ?? global.checkIntervalMs;
   const force = new AbortController();
   const stack = createDisposalStack((error) =>
     logger.warn("stop was not clean", { reason: errorText(error) }),
@@ -58,81 +66,62 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
   const bus = createBus<ServiceTransition>({
     onListenerError: (error) => logger.error("a listener failed", { reason: errorText(error) }),
   });
+  const publish = (transition: ServiceTransition): void => bus.publish(transition);
+  const stream = createEventStream();
   stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
-  let state: SentinelService["state"] = "starting";
+  stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
+  let state: "starting" | "running" | "stopping" = "starting";
 
-  const parts: EngineParts = startEngineParts({
-    home,
-    clock,
-    logger,
-    memory,
-    forceStop: force.signal,
-    mayChange: true,
-    announce: (transition) => bus.publish(transition),
-  });
-  stack.use(parts);
-  const { engine, hostProber, drivers } = parts;
-  engine.apply(shareSubjects(snapshot.config, { environment, drivers, redact, intervalMs }));
-  const shareControl = createShareControl(engine, clock);
-
-  let touching: readonly NetworkDelta[] = [];
-  let woke = false;
-  const window = stack.use(
-    createTriggerWindow({
-      clock,
-      windowMs: global.networkDebounceMs,
-      onCycle(reasons) {
-        const deltas = touching;
-        const trigger = woke ? "wake" : "network";
-        touching = [];
-        woke = false;
-        bus.publish({ name: "network.changed", reasons, trigger });
-        engine.triggerAll(trigger, clock.monotonicMs(), reasons, (spec) =>
-          deltas.some((delta) => mayTouch(delta, spec)),
-        );
-      },
-    }),
-  );
-
-  const mayTouch = (delta: NetworkDelta, spec: ShareSpec): boolean => {
-    const { seen } = engine.view(spec.name);
-    return (["tb", "fallback"] as const).some((route) => {
-      const { host, interfaceName } = spec.routes[route];
-      if (host === null) return false;
-      return deltaMayTouch(delta, {
-        addresses: hostProber.addressesOf(host),
-        interfaceName: interfaceName ?? seen?.routes[route].probe.interfaceName ?? null,
-      });
-    });
-  };
-
-  const listener = stack.use(
-    startNetworkListener({
+  const parts = stack.use(
+    startEngineParts({
+      home,
       clock,
       logger,
-      onChange(deltas) {
-        hostProber.networkChanged();
-        touching = [...touching, ...deltas].slice(-MAX_DELTAS);
-        for (const delta of deltas) window.trigger(describeDelta(delta));
-      },
+      memory,
+      forceStop: force.signal,
+      mayChange: true,
+      announce: publish,
     }),
   );
-
-  const clockWatch = createClockWatch({ clock });
-  const ticker = stack.use(
-    startTicker(clock, checkIntervalMs, (dueMs) => {
-      const jump = clockWatch.observe(checkIntervalMs);
-      if (jump !== null) {
-        woke = true;
-        hostProber.networkChanged();
-        window.trigger(jump.text);
-      }
-      engine.triggerAll("tick", dueMs);
+  const { engine, hostProber, drivers } = parts;
+  const context = { environment, drivers, redact, intervalMs };
+  engine.apply(shareSubjects(snapshot.config, context));
+  const shareControl = createShareControl(engine, clock);
+  const wakes = startWakeSources(
+    {
+      clock,
+      logger,
+      engine,
+      hostProber,
+      checkIntervalMs: intervalMs ?? global.checkIntervalMs,
+      networkDebounceMs: global.networkDebounceMs,
+      publish,
+    },
+    stack,
+  );
+  const config = stack.use(
+    createConfigService({
+      home,
+      place,
+      snapshot,
+      file: await openConfigFile(snapshot.path, parts),
+      appliers: [
+        shareSection({ engine, ticker: wakes.ticker, window: wakes.window, clock, context, publish }),
+      ],
+      clock,
+      logger,
+      stream,
+      publish,
     }),
   );
-  stack.defer(() => {
-    state = "stopping";
+  const conditions = createGlobalConditions({
+    clock,
+    memory,
+    listener: wakes.listener,
+    running: () => config.reloader.running,
+    sync: () => config.watcher.state,
   });
+
   engine.triggerAll("start", clock.monotonicMs());
   state = "running";
   logger.info("running", {
@@ -141,51 +130,28 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
     shares: engine.names.length,
     config: snapshot.path,
   });
-
-  const globalConditions = (): Condition[] => {
-    const unsaved = memory.unsavedBecause;
-    const conditions: Condition[] = [];
-    const add = (code: string, title: string, hint: string | null, since: string): void => {
-      conditions.push({ code, severity: "warning", title, hint, since });
-    };
-    if (unsaved !== null) {
-      add(
-        "state_not_saved",
-        `state.json cannot be written: ${unsaved.message}`,
-        "Mounts go on; it is written as soon as it can be.",
-        startedAt,
-      );
-    }
-    if (listener.source === "polling") {
-      add(
-        "network_polling",
-        "Network changes are learnt by polling every 2 s",
-        "The system's own events are not available; see the log.",
-        startedAt,
-      );
-    }
-    for (const { path, text, hint } of snapshot.warnings)
-      add(`config:${path}`, `${path}: ${text}`, hint, startedAt);
-    return conditions;
-  };
+  await config.start();
 
   const control: DaemonControl = {
-    status: (): StatusReport => ({
-      global: {
-        version: packageVersion(),
-        pid: process.pid,
-        started_at: startedAt,
-        config_path: snapshot.path,
-        home,
-        check_interval_secs: checkIntervalMs / 1000,
-        auto_failback: global.autoFailback,
-        auto_failback_stable_secs: global.autoFailbackStableMs / 1000,
-        lsof_recheck: global.lsofRecheck,
-        network_events: listener.source,
-        conditions: globalConditions(),
-      },
-      shares: engine.names.map((name) => shareStatus(engine.view(name))),
-    }),
+    status: (): StatusReport => {
+      const running = config.reloader.running.config.global;
+      return {
+        global: {
+          version: packageVersion(),
+          pid: process.pid,
+          started_at: startedAt,
+          config_path: snapshot.path,
+          home,
+          check_interval_secs: (intervalMs ?? running.checkIntervalMs) / 1000,
+          auto_failback: running.autoFailback,
+          auto_failback_stable_secs: running.autoFailbackStableMs / 1000,
+          lsof_recheck: running.lsofRecheck,
+          network_events: wakes.listener.source,
+          conditions: conditions(),
+        },
+        shares: engine.names.map((name) => shareStatus(engine.view(name))),
+      };
+    },
     ...shareControl,
     unmount: (selection, { force: cut }, signal) =>
       shareControl.unmount(selection, { force: cut, hold: true }, signal),
@@ -193,29 +159,40 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 
   const stop = async (): Promise<void> => {
     state = "stopping";
-    using _deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
-    ticker[Symbol.dispose]();
-    window[Symbol.dispose]();
+    const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
+    wakes.stop();
     if (options.unmountOnExit) await unmountAll();
     await stack[Symbol.asyncDispose]();
     await memory.flush();
+    deadline[Symbol.dispose]();
   };
 
   const unmountAll = async (): Promise<void> => {
     const results = await shareControl.unmount(null, { force: false, hold: false }, force.signal);
     for (const { share, result, detail } of results) {
-      if (result !== "unmounted" && result !== "skipped")
+      if (result !== "unmounted" && result !== "skipped") {
         logger.warn("left mounted at exit", { share, reason: detail });
+      }
     }
   };
 
+  let reloads = 0;
   let stopping: Promise<void> | null = null;
   return {
     get state() {
-      return state;
+      return state === "running" && reloads > 0 ? "reloading" : state;
     },
     control,
+    config: config.control,
     bus,
+    async reload(signal) {
+      reloads += 1;
+      try {
+        return await config.control.reload({}, signal);
+      } finally {
+        reloads -= 1;
+      }
+    },
     forceStop: () => force.abort(),
     [Symbol.asyncDispose]() {
       stopping ??= stop();
@@ -223,6 +200,3 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
     },
   };
 }
-
-/** Deltas kept for the order of looks while a link flaps. */
-const MAX_DELTAS = 100;

@@ -1,7 +1,7 @@
 // Owns the union of everything that is announced by a running service.
 import type { ShareTransition } from "../shares/share-transitions.ts";
 
-export type ServiceTransition = ShareTransition | NetworkTransition;
+export type ServiceTransition = ShareTransition | NetworkTransition | ConfigTransition;
 
 export type NetworkTransition = {
   readonly name: "network.changed";
@@ -9,3 +9,19 @@ export type NetworkTransition = {
   readonly reasons: readonly string[];
   readonly trigger: "network" | "wake";
 };
+
+export type ConfigTransition =
+  | {
+      readonly name: "config.applied";
+      readonly source: string;
+      readonly generation: number;
+      readonly sha256: string;
+      readonly summary: string;
+    }
+  | { readonly name: "config.rejected"; readonly source: string; readonly reason: string }
+  /** Removed from the configuration; what is mounted stays. */
+  | {
+      readonly name: "share.unmanaged";
+      readonly share: string;
+      readonly left_mounted_over: "tb" | "fallback" | "none";
+    };

@@ -10,6 +10,7 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
   "share.failover": "warn",
   "share.recovery_failed": "warn",
   "share.error": "error",
+  "config.rejected": "error",
 };
 
 export function logTransition(logger: Logger, transition: ServiceTransition): void {

@@ -19,10 +19,6 @@ export const ERROR_CODES = {
   history_unknown: { exit: 2, means: "the configuration's history has no such entry" },
   already_running: { exit: 4, means: "another monitor already runs for this home" },
   lock_held: { exit: 4, means: "another command is changing this home and did not finish in time" },
-  config_changed_underneath: {
-    exit: 9,
-    means: "the configuration file was changed by someone else meanwhile; nothing was written",
-  },
   state_newer: { exit: 5, means: "state.json was written by a newer version; it is left untouched" },
   home_unwritable: { exit: 6, means: "the home folder cannot be created or written" },
   share_unknown: { exit: 2, means: "no share of that name is configured" },

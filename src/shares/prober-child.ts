@@ -1,10 +1,10 @@
 // Owns the inside of the prober process: all that may hang is asked for here, asynchronously, and never more
 // at once than libuv's pool (UV_THREADPOOL_SIZE=16) has threads for, so that "begun" means begun.
 import { lookup } from "node:dns";
-import { lstat, opendir, readlink, realpath, stat } from "node:fs";
+import { lstat, opendir, readFile, readlink, realpath, stat } from "node:fs";
 import { scanOpenFiles } from "./open-files.ts";
 import type { OpenFilesScan } from "./open-files-request.ts";
-import type { LinkLook, OpenFilesAnswer } from "./prober.ts";
+import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
 import type { AnswerOf, ProberReply, ProberRequest, QuestionKind, ScanQuestion } from "./prober-protocol.ts";
 
 /** Together below 16; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
@@ -13,6 +13,8 @@ const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
   link: 2,
   folder: 1,
   realPath: 1,
+  fileLook: 1,
+  fileBytes: 1,
   addresses: 2,
 };
 /** Answers that come while others are due travel together; well below what a failover would notice. */
@@ -57,6 +59,41 @@ const ask: Ask = {
   },
   realPath(path, done) {
     realpath.native(path, (error, resolved) => done(error === null ? resolved : null));
+  },
+  fileLook(path, done) {
+    stat(path, { bigint: true }, (error, stats) => {
+      if (error !== null) done({ state: "failed", errno: codeOf(error) });
+      else {
+        const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+        const [d, i, s, m, c] = [dev, ino, size, mtimeNs, ctimeNs].map(String);
+        done({
+          state: "file",
+          dev: d ?? "",
+          ino: i ?? "",
+          size: s ?? "",
+          mtimeNs: m ?? "",
+          ctimeNs: c ?? "",
+        });
+      }
+    });
+  },
+  fileBytes(path, done) {
+    // Only what is a file, and not too large: a pipe would never end.
+    stat(path, (error, stats) => {
+      if (error !== null) done({ state: "failed", errno: codeOf(error) });
+      else if (stats.isDirectory()) done({ state: "failed", errno: "EISDIR" });
+      else if (!stats.isFile()) done({ state: "failed", errno: "EINVAL" });
+      else if (stats.size > FILE_LIMIT_BYTES) done({ state: "failed", errno: "EFBIG" });
+      else {
+        readFile(path, (readError, bytes) =>
+          done(
+            readError === null
+              ? { state: "read", base64: bytes.toString("base64") }
+              : { state: "failed", errno: codeOf(readError) },
+          ),
+        );
+      }
+    });
   },
   addresses(host, done) {
     lookup(host, { all: true }, (error, found) =>
@@ -181,7 +218,7 @@ function serve(lateAfterMs: number, scan: OpenFilesScan): void {
 
 function emptyReply(): ProberReply {
   return {
-    answers: { look: [], link: [], folder: [], realPath: [], addresses: [] },
+    answers: { look: [], link: [], folder: [], realPath: [], fileLook: [], fileBytes: [], addresses: [] },
     scans: [],
     late: [],
     crash: null,

@@ -69,6 +69,11 @@ interface RequestDraft {
   readonly scans: { sequence: number; paths: readonly string[]; exceptPids: readonly number[] }[];
 }
 
+/** What a file holds is asked for after it was written: an answer that was begun before will not do. */
+function isOfTheMoment(kind: QuestionKind): boolean {
+  return kind === "fileLook" || kind === "fileBytes";
+}
+
 /** Starts the prober process; it ends when this process does, however that happens. */
 export function startProber(options: ProberOptions): Prober {
   const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
@@ -78,6 +83,8 @@ export function startProber(options: ProberOptions): Prober {
     link: new Map(),
     folder: new Map(),
     realPath: new Map(),
+    fileLook: new Map(),
+    fileBytes: new Map(),
     addresses: new Map(),
   };
   /** By what makes two questions one: the mount's id, the path, the host. */
@@ -86,6 +93,8 @@ export function startProber(options: ProberOptions): Prober {
     link: new Map(),
     folder: new Map(),
     realPath: new Map(),
+    fileLook: new Map(),
+    fileBytes: new Map(),
     addresses: new Map(),
   };
   const scans = new Map<number, Scan>();
@@ -261,7 +270,7 @@ export function startProber(options: ProberOptions): Prober {
     onAnswer: ((question: Question<Kind>) => void) | null,
   ): Question<Kind> => {
     const known = asked[kind].get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined && (known.late || known.carrier === null || !isOfTheMoment(kind))) return known;
     const sequence = nextSequence++;
     const created: Question<Kind> = {
       sequence,
@@ -352,6 +361,14 @@ export function startProber(options: ProberOptions): Prober {
       ),
     foldersExist: (paths, waitMs) => answersOf("folder", paths, waitMs, (exists) => exists ?? null),
     realPaths: (paths, waitMs) => answersOf("realPath", paths, waitMs, (path) => path ?? null),
+    async fileLook(path, waitMs) {
+      const [look = null] = await answersOf("fileLook", [path], waitMs, (found) => found ?? null);
+      return look;
+    },
+    async fileBytes(path, waitMs) {
+      const [bytes = null] = await answersOf("fileBytes", [path], waitMs, (found) => found ?? null);
+      return bytes;
+    },
     async openFiles(paths, exceptPids, waitMs) {
       let answers: readonly OpenFilesAnswer[] | null = null;
       if (!disposed && paths.length > 0) {

@@ -1,9 +1,9 @@
 // Owns the messages between the daemon and its prober process: lists per kind, so that a thousand looks are one
 // compact message and one answer.
-import type { LinkLook, OpenFilesAnswer } from "./prober.ts";
+import type { FileBytes, FileLook, LinkLook, OpenFilesAnswer } from "./prober.ts";
 
 /** What can be asked about one path (or host name, for `addresses`). */
-export type QuestionKind = "look" | "link" | "folder" | "realPath" | "addresses";
+export type QuestionKind = "look" | "link" | "folder" | "realPath" | "fileLook" | "fileBytes" | "addresses";
 
 /** What the answer to each kind is. A look's is the errno's name, null when it succeeded. */
 export interface AnswerOf {
@@ -11,6 +11,8 @@ export interface AnswerOf {
   readonly link: LinkLook;
   readonly folder: boolean;
   readonly realPath: string | null;
+  readonly fileLook: FileLook;
+  readonly fileBytes: FileBytes;
   readonly addresses: readonly string[];
 }
 
@@ -41,4 +43,12 @@ export interface ProberReply {
   readonly crash: string | null;
 }
 
-export const QUESTION_KINDS: readonly QuestionKind[] = ["look", "link", "folder", "realPath", "addresses"];
+export const QUESTION_KINDS: readonly QuestionKind[] = [
+  "look",
+  "link",
+  "folder",
+  "realPath",
+  "fileLook",
+  "fileBytes",
+  "addresses",
+];

@@ -37,6 +37,25 @@ export type LinkLook =
   | { readonly state: "other"; readonly kind: string }
   | { readonly state: "unknown"; readonly text: string };
 
+/** The largest file that the prober reads: no configuration is larger. */
+export const FILE_LIMIT_BYTES = 1024 * 1024;
+
+/** A file's identity and times in ns, in decimal: bigints do not travel in JSON. */
+export type FileLook =
+  | {
+      readonly state: "file";
+      readonly dev: string;
+      readonly ino: string;
+      readonly size: string;
+      readonly mtimeNs: string;
+      readonly ctimeNs: string;
+    }
+  | { readonly state: "failed"; readonly errno: string };
+
+export type FileBytes =
+  | { readonly state: "read"; readonly base64: string }
+  | { readonly state: "failed"; readonly errno: string };
+
 /** Monotonic ms throughout. Batches what is asked in one turn of the event loop into one message. */
 export interface Prober extends AsyncDisposable {
   /**
@@ -55,6 +74,10 @@ export interface Prober extends AsyncDisposable {
   foldersExist(paths: readonly string[], waitMs: number): Promise<readonly (boolean | null)[]>;
   /** Paths on local disks without symlinks inside, as the kernel spells them. null: none, or no answer in time. */
   realPaths(paths: readonly string[], waitMs: number): Promise<readonly (string | null)[]>;
+  /** Looks at a file, following symlinks. null: no answer in time. */
+  fileLook(path: string, waitMs: number): Promise<FileLook | null>;
+  /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */
+  fileBytes(path: string, waitMs: number): Promise<FileBytes | null>;
   /** Open files under each path; late or failed is a value. Without a walk of the share. */
   openFiles(
     paths: readonly string[],

@@ -1,0 +1,70 @@
+// Owns how the daemon looks at its configuration file: through the prober, because the file may lie on a network file
+// system, where a call may never return.
+import { MountaineerError } from "../runtime/errors.ts";
+import type { MountEntry, MountTable } from "../shares/mount-entry.ts";
+import type { Prober } from "../shares/prober.ts";
+import type { WatchedFile } from "../sync/watched-file.ts";
+
+/** How long the prober may take, ms; the watcher has a deadline of its own. */
+const LOOK_MS = 5000;
+
+/** File systems whose calls depend on another machine or process. */
+const REMOTE_TYPE =
+  /^(nfs\d?|cifs|smb\d?|smbfs|afs|afpfs|webdav|9p|ceph|glusterfs|lustre|autofs|fuse(blk)?(\..+)?)$/;
+
+export interface ConfigFileTools {
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+}
+
+export async function openConfigFile(
+  path: string,
+  { prober, mountTable }: ConfigFileTools,
+): Promise<WatchedFile> {
+  let mounts = await mountTable.read(0);
+  return {
+    path,
+    async stat() {
+      mounts = await mountTable.read(0);
+      const look = await prober.fileLook(path, LOOK_MS);
+      if (look === null) throw late(path);
+      if (look.state === "failed") return unlessMissing(path, look.errno);
+      const { dev, ino, size, mtimeNs, ctimeNs } = look;
+      return {
+        dev: BigInt(dev),
+        ino: BigInt(ino),
+        size: BigInt(size),
+        mtimeNs: BigInt(mtimeNs),
+        ctimeNs: BigInt(ctimeNs),
+      };
+    },
+    async read() {
+      const bytes = await prober.fileBytes(path, LOOK_MS);
+      if (bytes === null) throw late(path);
+      return bytes.state === "failed"
+        ? unlessMissing(path, bytes.errno)
+        : Buffer.from(bytes.base64, "base64");
+    },
+    isHere: (ancestor) => !isRemote(mounts, ancestor),
+  };
+}
+
+function isRemote(mounts: readonly MountEntry[], path: string): boolean {
+  let holder: MountEntry | null = null;
+  for (const mount of mounts) {
+    const isAbove = mount.path === "/" || path === mount.path || path.startsWith(`${mount.path}/`);
+    if (isAbove && (holder === null || mount.path.length >= holder.path.length)) holder = mount;
+  }
+  return holder !== null && REMOTE_TYPE.test(holder.type);
+}
+
+function unlessMissing(path: string, errno: string): null {
+  if (errno === "ENOENT" || errno === "ENOTDIR") return null;
+  throw new MountaineerError("config_unreadable", `${path} cannot be read: ${errno}`, { retry: "later" });
+}
+
+function late(path: string): MountaineerError {
+  return new MountaineerError("config_unreadable", `${path}: no answer within ${LOOK_MS / 1000} s`, {
+    retry: "later",
+  });
+}

@@ -1,0 +1,53 @@
+// Owns how a change of the configuration is told: what was touched, in names and in a few words.
+import type { NameChanges, ReloadReport } from "../api/contract.ts";
+import { type ConfigDiff, isEmptyDiff } from "../config/diff.ts";
+import type { ConfigMistake } from "../config/mistakes.ts";
+
+type Told = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
+
+const NO_NAMES: NameChanges = { added: [], removed: [], changed: [] };
+
+export const NO_CHANGES = "no changes";
+
+export function describeDiff(diff: ConfigDiff): Told {
+  const { added, removed, changed } = diff.shares;
+  const shares = { added: [...added], removed: [...removed], changed: changed.map(({ name }) => name) };
+  const settings = [
+    ...diff.global.map((key) => `global.${snakeCase(key)}`),
+    ...diff.sync.map((key) => `sync.${snakeCase(key)}`),
+    ...diff.server.map((key) => `server.${snakeCase(key)}`),
+  ];
+  return { settings, shares, backends: NO_NAMES, middleware: [], summary: summarize(diff, shares) };
+}
+
+/** Details count what was touched: "1 backend, 2 shares reloaded", else "settings reloaded". */
+function summarize(diff: ConfigDiff, shares: NameChanges): string {
+  if (isEmptyDiff(diff)) return NO_CHANGES;
+  const touched = shares.added.length + shares.removed.length + shares.changed.length;
+  if (touched === 0) return "settings reloaded";
+  return `${touched} ${touched === 1 ? "share" : "shares"} reloaded`;
+}
+
+/** `checkIntervalMs` is `check_interval_secs` in the file, where a unit is spelled out; other keys keep their words. */
+function snakeCase(key: string): string {
+  const spelled = SPELLED[key];
+  return spelled ?? key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+const SPELLED: Readonly<Record<string, string>> = {
+  checkIntervalMs: "check_interval_secs",
+  mountHangMs: "mount_hang_secs",
+  autoFailbackStableMs: "auto_failback_stable_secs",
+  pollIntervalMs: "poll_interval",
+  debounceMs: "debounce",
+};
+
+/** The first mistake with its place, and how many more there are. */
+export function mistakesText(mistakes: readonly ConfigMistake[]): string {
+  const [first] = mistakes;
+  if (first === undefined) return "the configuration is rejected";
+  const { file, line, column, path, found, expected, hint } = first;
+  const what = `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}found ${found}, expected ${expected}`;
+  const more = mistakes.length > 1 ? ` (and ${mistakes.length - 1} more)` : "";
+  return `${what}${hint === null ? "" : `; ${hint}`}${more}`;
+}

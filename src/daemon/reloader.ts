@@ -1,0 +1,136 @@
+// Owns which configuration runs: contents are offered one at a time, accepted whole or rejected whole.
+import type { ReloadReport } from "../api/contract.ts";
+import { diffConfigs, isEmptyDiff } from "../config/diff.ts";
+import { loadConfigApart } from "../config/load-apart.ts";
+import type { ConfigPlace } from "../config/locate.ts";
+import type { ConfigMistake } from "../config/mistakes.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { errorText } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log.ts";
+import type { ConfigApplier } from "./config-applier.ts";
+import { describeDiff, mistakesText, NO_CHANGES } from "./reload-report.ts";
+import { applyChange } from "./reload-transaction.ts";
+import type { ServiceTransition } from "./service-transitions.ts";
+
+export interface ReloaderOptions {
+  readonly place: ConfigPlace;
+  readonly first: ConfigSnapshot;
+  readonly appliers: readonly ConfigApplier[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly publish: (transition: ServiceTransition) => void;
+  /** Keeps an accepted content; its failure is told and holds back nothing. */
+  readonly keep: (
+    snapshot: ConfigSnapshot,
+    bytes: Uint8Array,
+    source: string,
+    summary: string,
+  ) => Promise<void>;
+}
+
+export interface OfferedContent {
+  readonly bytes: Uint8Array;
+  /** Set when the content is checked already, as what an edit has saved. */
+  readonly snapshot: ConfigSnapshot | null;
+  /** Who brings it: "file", "cli", "rollback". */
+  readonly source: string;
+}
+
+export interface Reloader {
+  readonly running: ConfigSnapshot;
+  /** 1 at the start; grows with each accepted content that means something else. */
+  readonly generation: number;
+  /** Resolves at commit; offers made meanwhile wait their turn. Never rejects. */
+  offer(content: OfferedContent, signal: AbortSignal): Promise<ReloadReport>;
+  /** What an offer would do. */
+  preview(content: OfferedContent, signal: AbortSignal): Promise<ReloadReport>;
+}
+
+export function createReloader(options: ReloaderOptions): Reloader {
+  const { place, appliers, clock, logger, publish, keep } = options;
+  let running = options.first;
+  let generation = 1;
+  let last: Promise<unknown> = Promise.resolve();
+
+  const report = (told: Partial<ReloadReport> & Pick<ReloadReport, "sha256" | "summary">): ReloadReport => ({
+    reloaded: false,
+    dry_run: false,
+    generation,
+    settings: [],
+    shares: { added: [], removed: [], changed: [] },
+    backends: { added: [], removed: [], changed: [] },
+    middleware: [],
+    errors: [],
+    failure: null,
+    ...told,
+  });
+
+  const load = async (
+    { bytes, snapshot }: OfferedContent,
+    signal: AbortSignal,
+  ): Promise<ConfigSnapshot | readonly ConfigMistake[]> => {
+    if (snapshot !== null) return snapshot;
+    const content = Buffer.from(bytes).toString("base64");
+    const request = { path: running.path, place, content, writeStarter: false };
+    const { loaded } = await loadConfigApart(request, { clock, signal });
+    return loaded.ok ? loaded.snapshot : loaded.mistakes;
+  };
+
+  const attempt = async (
+    content: OfferedContent,
+    signal: AbortSignal,
+    dryRun: boolean,
+  ): Promise<ReloadReport> => {
+    const { source, bytes } = content;
+    try {
+      const loaded = await load(content, signal);
+      if ("length" in loaded) return rejected(loaded, source, dryRun);
+      const diff = diffConfigs(running.config, loaded.config);
+      const told = describeDiff(diff);
+      const { sha256 } = loaded;
+      const changes = !isEmptyDiff(diff);
+      if (dryRun) return report({ ...told, sha256, dry_run: true });
+      if (!changes) {
+        // Other bytes, the same meaning: they are what runs from now on.
+        const isNew = running.sha256 !== sha256;
+        running = loaded;
+        if (isNew) await keep(loaded, bytes, source, NO_CHANGES);
+        return report({ sha256, summary: NO_CHANGES });
+      }
+      await applyChange(appliers, { before: running.config, after: loaded.config, diff }, logger, signal);
+      running = loaded;
+      generation += 1;
+      publish({ name: "config.applied", source, generation, sha256, summary: told.summary });
+      await keep(loaded, bytes, source, told.summary);
+      return report({ ...told, sha256, reloaded: true });
+    } catch (error) {
+      const failure = errorText(error);
+      if (!dryRun) publish({ name: "config.rejected", source, reason: failure });
+      return report({ sha256: running.sha256, summary: failure, failure, dry_run: dryRun });
+    }
+  };
+
+  const rejected = (errors: readonly ConfigMistake[], source: string, dryRun: boolean): ReloadReport => {
+    const reason = mistakesText(errors);
+    if (!dryRun) publish({ name: "config.rejected", source, reason });
+    return report({ sha256: running.sha256, summary: reason, errors: [...errors], dry_run: dryRun });
+  };
+
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = last.then(work);
+    last = mine.catch(() => {});
+    return mine;
+  };
+
+  return {
+    get running() {
+      return running;
+    },
+    get generation() {
+      return generation;
+    },
+    offer: (content, signal) => inTurn(() => attempt(content, signal, false)),
+    preview: (content, signal) => inTurn(() => attempt(content, signal, true)),
+  };
+}

@@ -1,0 +1,39 @@
+// Owns the shares' and the loop's part in a reload: only what changed is touched, and mounts wait for open files.
+import type { TriggerWindow } from "../network/debounce-window.ts";
+import type { Ticker } from "../reconcile/ticker.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { ShareEngine } from "../shares/share-engine.ts";
+import type { ConfigApplier } from "./config-applier.ts";
+import type { ServiceTransition } from "./service-transitions.ts";
+import { type SubjectContext, shareSubjects } from "./share-subjects.ts";
+
+export interface ShareSectionParts {
+  readonly engine: ShareEngine;
+  readonly ticker: Pick<Ticker, "setInterval">;
+  readonly window: TriggerWindow;
+  readonly clock: Clock;
+  readonly context: SubjectContext;
+  readonly publish: (transition: ServiceTransition) => void;
+}
+
+export function shareSection(parts: ShareSectionParts): ConfigApplier {
+  const { engine, ticker, window, clock, context, publish } = parts;
+  return {
+    name: "shares",
+    prepare({ after, diff }) {
+      const subjects = shareSubjects(after, context);
+      return Promise.resolve({
+        commit() {
+          for (const share of diff.shares.removed) {
+            const { activeInterface } = engine.view(share).memory;
+            publish({ name: "share.unmanaged", share, left_mounted_over: activeInterface });
+          }
+          engine.apply(subjects);
+          ticker.setInterval(context.intervalMs ?? after.global.checkIntervalMs);
+          window.setWindowMs(after.global.networkDebounceMs);
+          engine.triggerAll("config", clock.monotonicMs());
+        },
+      });
+    },
+  };
+}
