@@ -127,8 +127,12 @@ async function findMounts(
   return { ...chosen, lookUnderWay: chosen.ours === null ? null : startLook(tools, subject, chosen.ours) };
 }
 
+const NONE: readonly FoundMount[] = [];
+
 /** Of two mounts of one share the one at our path is ours, else a live one; the others are left alone. */
 function choose({ prober }: ObserveTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
+  const [only = null] = found;
+  if (found.length <= 1 && (only === null || only.sameShare)) return { ours: only, twins: NONE, taken: null };
   const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
   const same = found.filter((mount) => mount.sameShare || (mount === atOurPath && mount.madeByDriver));
   const isLive = ({ id }: FoundMount): boolean => {

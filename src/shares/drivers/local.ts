@@ -23,6 +23,7 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
   const realFolders = new Map<string, string>();
   /** By share: folders that were configured for it while this process runs, so that a link to an old one is ours. */
   const configured = new Map<string, Set<string>>();
+  const noted = new WeakSet<ShareSpec>();
 
   const learnReal = async (folder: string): Promise<void> => {
     if (realFolders.has(folder)) return;
@@ -35,10 +36,13 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
   };
   const openFilesPath = ({ source }: Pick<FoundMount, "source">): string => realFolders.get(source) ?? source;
 
-  const everConfigured = ({ name, routes }: ShareSpec): ReadonlySet<string> => {
-    const folders = configured.get(name) ?? new Set();
-    configured.set(name, folders);
-    for (const route of ROUTE_NAMES) folders.add(routes[route].folder ?? "");
+  const everConfigured = (share: ShareSpec): ReadonlySet<string> => {
+    const folders = configured.get(share.name) ?? new Set();
+    if (!noted.has(share)) {
+      noted.add(share);
+      configured.set(share.name, folders);
+      for (const route of ROUTE_NAMES) folders.add(share.routes[route].folder ?? "");
+    }
     return folders;
   };
   const foundBy = (share: ShareSpec, look: Extract<LinkLook, { state: "link" }>): FoundMount => {
@@ -98,7 +102,7 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
       }
       if (look.state !== "link") return [];
       const mount = foundBy(share, look);
-      if (mount.sameShare) await learnReal(mount.source);
+      if (mount.sameShare && !realFolders.has(mount.source)) await learnReal(mount.source);
       return [mount];
     },
     async mount(share, route, { deadlineMs, signal }): Promise<MountOutcome> {
