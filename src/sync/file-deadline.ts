@@ -41,7 +41,8 @@ export function withDeadline(file: WatchedFile, clock: Clock, deadlineMs: number
         detach();
         if (isLate) stuck -= 1;
       };
-      look(stop.signal).then(
+      const looking = (async () => look(stop.signal))();
+      looking.then(
         (value) => {
           settled();
           resolve(value);
