@@ -4,36 +4,66 @@ import { connect } from "node:net";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import {
+  CONFIG_OPERATIONS,
+  type ConfigReport,
+  type DaemonNote,
+  type EditReport,
+  type EditRequest,
+  type EditTextRequest,
+  type HistoryReport,
   MANAGE_PREFIX,
   OPERATIONS,
   type OperationName,
+  type ReloadReport,
+  type RollbackRequest,
   type ShareRequest,
   type StatusReport,
   type StepReport,
   type SwitchRequest,
+  type SyncReport,
   type UnmountRequest,
   type VerifyReport,
 } from "./contract.ts";
-import type { DaemonControl } from "./control.ts";
+import type { ConfigControl, DaemonControl } from "./control.ts";
 import { readDaemonNote } from "./daemon-note.ts";
+import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";
 import { errorFromBody } from "./http-errors.ts";
+import { exchange, type Listener, strange } from "./http-exchange.ts";
 import { defaultSocketPath } from "./private-socket.ts";
 
 // The daemon's thread never blocks and says every 2 s that a request is under way, so 6 s of silence are a hang.
 const SILENCE_DEADLINE_MS = 6_000;
 const CONNECT_DEADLINE_MS = 2_000;
-const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** The control of a daemon, as far as it can be had from outside: everything takes a while, and may be cancelled. */
 export interface RemoteControl extends Omit<DaemonControl, "status"> {
   status(signal: AbortSignal): Promise<StatusReport>;
 }
 
+/** The configuration of a running daemon, likewise. */
+export interface RemoteConfig extends Omit<ConfigControl, "sync" | "listen"> {
+  sync(signal: AbortSignal): Promise<SyncReport>;
+}
+
+export interface FollowFrom {
+  /** Events after this one that are still kept come first; null, and by default, only those from now on. */
+  readonly afterId?: number | null;
+}
+
 /** Every call may also reject with `daemon_unreachable`, `protocol`, or `aborted` when its signal did. */
-export interface DaemonClient extends RemoteControl {
+export interface DaemonClient extends RemoteControl, RemoteConfig {
   readonly socketPath: string;
   /** As its daemon.json says; null when that is not known. */
   readonly pid: number | null;
+  /** Likewise, ISO 8601 UTC; with the pid it tells one daemon from the next. */
+  readonly startedAt: string | null;
+  /**
+   * What happens from now on, until the daemon ends the stream: when it stops, or after a `gap` because this reader
+   * is too slow. Survives nothing by itself; `followDaemon` does.
+   */
+  events(signal: AbortSignal, from?: FollowFrom): AsyncGenerator<StreamedEvent, void, undefined>;
+  /** The same, resolved once no later event can be missed. */
+  openEvents(signal: AbortSignal, from?: FollowFrom): Promise<EventStream>;
 }
 
 export interface ConnectOptions {
@@ -55,7 +85,7 @@ export async function connectToDaemon(
   // The usual path too: after a crash the note may be older than the socket beside it.
   for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
     if (await isListening(path)) {
-      return createClient(path, note?.socket === path ? note.pid : null, options);
+      return createClient(path, note?.socket === path ? note : null, options);
     }
   }
   return null;
@@ -98,16 +128,39 @@ function notAllowed(path: string, cause: unknown): MountaineerError {
   );
 }
 
-function createClient(socketPath: string, pid: number | null, options: ConnectOptions): DaemonClient {
-  const ask = async (
-    operation: OperationName,
-    body: object | null,
-    signal: AbortSignal,
-  ): Promise<unknown> => {
-    const { status, value } = await exchange({ socketPath, pid, operation, body, signal, ...options });
+function createClient(socketPath: string, note: DaemonNote | null, options: ConnectOptions): DaemonClient {
+  const { clock = systemClock, silenceMs = SILENCE_DEADLINE_MS } = options;
+  const pid = note?.pid ?? null;
+  const listener: Listener = { socketPath, pid, clock, silenceMs };
+  const ask = async (name: string, method: string, body: object | null, signal: AbortSignal) => {
+    const { status, value } = await exchange(listener, {
+      path: `${MANAGE_PREFIX}/${name}`,
+      method,
+      body,
+      signal,
+    });
     if (status === 200) return value;
-    throw errorFromBody(value) ?? strange(`it answered ${operation} with HTTP ${status}`);
+    throw errorFromBody(value) ?? strange(`it answered ${name} with HTTP ${status}`);
   };
+  return {
+    socketPath,
+    pid,
+    startedAt: note?.started_at ?? null,
+    ...shareCalls(ask),
+    ...configCalls(ask),
+    async *events(signal, { afterId = null } = {}) {
+      using stream = await openEventStream(listener, { signal, afterId });
+      yield* stream.events;
+    },
+    openEvents: (signal, { afterId = null } = {}) => openEventStream(listener, { signal, afterId }),
+  };
+}
+
+type AskJson = (name: string, method: string, body: object | null, signal: AbortSignal) => Promise<unknown>;
+
+function shareCalls(askFor: AskJson): RemoteControl {
+  const ask = (operation: OperationName, body: object | null, signal: AbortSignal) =>
+    askFor(operation, OPERATIONS[operation], body, signal);
   const askForSteps = async (
     operation: OperationName,
     body: ShareRequest | UnmountRequest | SwitchRequest,
@@ -119,8 +172,6 @@ function createClient(socketPath: string, pid: number | null, options: ConnectOp
   };
   const shares = (selection: readonly string[] | null) => (selection === null ? null : [...selection]);
   return {
-    socketPath,
-    pid,
     async status(signal) {
       const value = await ask("status", null, signal);
       const { statusReportSchema } = await import("./contract-schemas.ts");
@@ -140,6 +191,51 @@ function createClient(socketPath: string, pid: number | null, options: ConnectOp
   };
 }
 
+function configCalls(askFor: AskJson): RemoteConfig {
+  const ask = (operation: keyof typeof CONFIG_OPERATIONS, body: object | null, signal: AbortSignal) =>
+    askFor(operation, CONFIG_OPERATIONS[operation], body, signal);
+  const askForEdit = async (
+    operation: "config/edit" | "config/text" | "config/rollback",
+    body: EditRequest | EditTextRequest | RollbackRequest,
+    signal: AbortSignal,
+  ) => {
+    const value = await ask(operation, body, signal);
+    const { editReportSchema } = await import("./config-contract-schemas.ts");
+    return expectShape<EditReport>(editReportSchema, value, operation);
+  };
+  return {
+    async sync(signal) {
+      const value = await ask("sync", null, signal);
+      const { syncReportSchema } = await import("./config-contract-schemas.ts");
+      return expectShape<SyncReport>(syncReportSchema, value, "sync");
+    },
+    async reload(request, signal) {
+      const value = await ask("reload", request, signal);
+      const { reloadReportSchema } = await import("./config-contract-schemas.ts");
+      return expectShape<ReloadReport>(reloadReportSchema, value, "reload");
+    },
+    async config(signal) {
+      const value = await ask("config", null, signal);
+      const { configReportSchema } = await import("./config-contract-schemas.ts");
+      return expectShape<ConfigReport>(configReportSchema, value, "config");
+    },
+    edit: (request, signal) => askForEdit("config/edit", request, signal),
+    editText: (request, signal) => askForEdit("config/text", request, signal),
+    rollback: (request, signal) => askForEdit("config/rollback", request, signal),
+    async history(signal) {
+      const value = await ask("config/history", null, signal);
+      const { historyReportSchema } = await import("./config-contract-schemas.ts");
+      return expectShape<HistoryReport>(historyReportSchema, value, "config/history");
+    },
+    async historyText(n, signal) {
+      const name = `config/history/${n}`;
+      const value = await askFor(name, "GET", null, signal);
+      if (typeof value !== "string") throw strange(`its answer to ${name} is no text`);
+      return value;
+    },
+  };
+}
+
 interface Schema<T> {
   safeParse(
     value: unknown,
@@ -152,121 +248,11 @@ interface Issue {
 }
 
 /** The value itself, not the schema's copy of it: what a newer daemon says beyond the contract is kept. */
-function expectShape<T>(schema: Schema<T>, value: unknown, operation: OperationName): T {
+function expectShape<T>(schema: Schema<T>, value: unknown, operation: string): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return value as T;
   const [issue] = parsed.error.issues;
   throw strange(
     `its answer to ${operation} is wrong at ${issue?.path.join(".") || "its root"}: ${issue?.message}`,
-  );
-}
-
-function strange(what: string, cause?: unknown): MountaineerError {
-  return new MountaineerError(
-    "protocol",
-    `the daemon answers what this version does not understand: ${what}`,
-    {
-      cause,
-      hint: "after an update, restart the daemon so that both are of one version",
-    },
-  );
-}
-
-interface Question extends ConnectOptions {
-  readonly socketPath: string;
-  readonly pid: number | null;
-  readonly operation: OperationName;
-  readonly body: object | null;
-  readonly signal: AbortSignal;
-}
-
-function exchange(question: Question): Promise<{ status: number; value: unknown }> {
-  const { socketPath, pid, operation, body, signal } = question;
-  const { clock = systemClock, silenceMs = SILENCE_DEADLINE_MS } = question;
-  // Not imported: see server.ts.
-  const { request: ask } = process.getBuiltinModule("node:http");
-  const text = body === null ? null : JSON.stringify(body);
-  return new Promise((resolve, reject) => {
-    const request = ask({
-      socketPath,
-      path: `${MANAGE_PREFIX}/${operation}`,
-      method: OPERATIONS[operation],
-      agent: false,
-      headers: {
-        Host: "mountaineer",
-        ...(text === null
-          ? {}
-          : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) }),
-      },
-    });
-    const settle = (outcome: { status: number; value: unknown } | Error): void => {
-      silence[Symbol.dispose]();
-      signal.removeEventListener("abort", onAbort);
-      // What still comes of the cut connection is nobody's business any more.
-      request.on("error", () => {});
-      request.destroy();
-      if (outcome instanceof Error) reject(outcome);
-      else resolve(outcome);
-    };
-    const onSilence = (): void => settle(hung(pid, silenceMs));
-    let silence = clock.setTimer(silenceMs, onSilence);
-    const onSign = (): void => {
-      silence[Symbol.dispose]();
-      silence = clock.setTimer(silenceMs, onSilence);
-    };
-    const onAbort = (): void => {
-      const reason: unknown = signal.reason;
-      settle(reason instanceof MountaineerError ? reason : new MountaineerError("aborted", "cancelled"));
-    };
-    if (signal.aborted) {
-      onAbort();
-      return;
-    }
-    signal.addEventListener("abort", onAbort, { once: true });
-    request.on("information", onSign);
-    request.once("error", (cause) => settle(lost(cause)));
-    request.once("response", (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      onSign();
-      response.on("data", (chunk: Buffer) => {
-        onSign();
-        bytes += chunk.length;
-        if (bytes > ANSWER_LIMIT_BYTES) settle(strange("its answer has no end"));
-        else chunks.push(chunk);
-      });
-      response.once("error", (cause) => settle(lost(cause)));
-      response.once("end", () => {
-        try {
-          const value: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-          settle({ status: response.statusCode ?? 0, value });
-        } catch (cause) {
-          settle(strange(`its answer to ${operation} is not JSON`, cause));
-        }
-      });
-    });
-    request.end(text ?? undefined);
-  });
-}
-
-function hung(pid: number | null, silenceMs: number): MountaineerError {
-  const who = pid === null ? "the daemon" : `the daemon (pid ${pid})`;
-  return new MountaineerError("daemon_unreachable", `${who} has said nothing for ${silenceMs / 1000} s`, {
-    hint: `it hangs or the machine is overloaded; stop it${pid === null ? "" : ` (kill ${pid})`} and start mountaineer monitor again`,
-    retry: "later",
-  });
-}
-
-function lost(cause: Error): MountaineerError {
-  const code = systemErrorCode(cause);
-  if (code?.startsWith("HPE_")) return strange("it does not speak HTTP", cause);
-  return new MountaineerError(
-    "daemon_unreachable",
-    "the connection to the daemon was lost before it answered",
-    {
-      cause,
-      hint: "it was stopped or has crashed; mountaineer status tells how things are",
-      retry: "later",
-    },
   );
 }

@@ -124,7 +124,8 @@ type Flat<T> = T extends (infer Item)[]
   : T extends object
     ? { [Key in keyof T]: Flat<T[Key]> }
     : T;
-type Agrees<Schema extends z.core.$ZodType, Contract> = Same<Flat<z.output<Schema>>, Flat<Contract>>;
+/** Whether a schema's output is the contract's shape. */
+export type Agrees<Schema extends z.core.$ZodType, Contract> = Same<Flat<z.output<Schema>>, Flat<Contract>>;
 
 /** Fails to compile when a schema and its interface in contract.ts say different things. */
 export type ContractAgreement = [
@@ -143,4 +144,5 @@ export type ContractAgreement = [
   Agreed<Agrees<typeof errorBodySchema, ErrorBody>>,
   Agreed<Agrees<typeof daemonNoteSchema, DaemonNote>>,
 ];
-type Agreed<T extends true> = T;
+/** Compiles only for what agrees. */
+export type Agreed<T extends true> = T;

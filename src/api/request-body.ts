@@ -27,11 +27,12 @@ const CHECKS = {
  * field that is wrong.
  */
 export function readRequestBody(text: string, allowed: readonly (keyof RequestFields)[]): RequestFields {
-  const body = parseObject(text);
+  const body: Partial<Record<keyof RequestFields, unknown>> = parseBodyObject(text);
   for (const [name, value] of Object.entries(body)) {
     const field = allowed.find((candidate) => candidate === name);
-    if (field === undefined) throw wrong(`the body has a field that is not known here: ${name.slice(0, 64)}`);
-    if (!CHECKS[field].holds(value)) throw wrong(`${name} is not ${CHECKS[field].expected}`);
+    if (field === undefined)
+      throw wrongBody(`the body has a field that is not known here: ${name.slice(0, 64)}`);
+    if (!CHECKS[field].holds(value)) throw wrongBody(`${name} is not ${CHECKS[field].expected}`);
   }
   const { shares, to, force, wait } = body;
   return {
@@ -42,21 +43,23 @@ export function readRequestBody(text: string, allowed: readonly (keyof RequestFi
   };
 }
 
-function parseObject(text: string): Partial<Record<keyof RequestFields, unknown>> {
+/** The object that a body is; an empty body is `{}`. Throws `protocol`. */
+export function parseBodyObject(text: string): object {
   if (text.trim() === "") return {};
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw wrong("the body is not JSON");
+    throw wrongBody("the body is not JSON");
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw wrong("the body is not a JSON object");
+    throw wrongBody("the body is not a JSON object");
   }
   return value;
 }
 
-function wrong(message: string): MountaineerError {
+/** The error that refuses a body. */
+export function wrongBody(message: string): MountaineerError {
   return new MountaineerError("protocol", message);
 }
 

@@ -1,25 +1,21 @@
 // Owns the serving of the management API over the home's socket: limits, time-outs, and errors that are always JSON.
+import { isUtf8 } from "node:buffer";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type Clock, isoTime, type Timer } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
-import {
-  MANAGE_PREFIX,
-  OPERATIONS,
-  type OperationName,
-  type StepReport,
-  type StepResult,
-  type VerifyReport,
-} from "./contract.ts";
-import type { DaemonControl } from "./control.ts";
+import { EVENT_STREAM_PATH } from "./contract.ts";
+import type { ConfigControl, DaemonControl } from "./control.ts";
 import { removeDaemonNote, writeDaemonNote } from "./daemon-note.ts";
+import { createEventStreams } from "./event-streams.ts";
 import { errorBody, httpStatusOf } from "./http-errors.ts";
+import { type Answer, findOperation, type Operation } from "./operations.ts";
 import { listenPrivately } from "./private-socket.ts";
-import { readRequestBody } from "./request-body.ts";
 
-const BODY_LIMIT_BYTES = 64 * 1024;
+/** Of a request that is not served anyway. */
+const UNSERVED_LIMIT_BYTES = 64 * 1024;
 // A body over the limit is read and thrown away this far, so that the sender gets to read why.
 const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
 /** From connecting until the request has come whole. */
@@ -29,12 +25,15 @@ const DRAIN_DEADLINE_MS = 10_000;
 /** How often a request under way is told so; a client takes silence for a hung daemon. */
 export const SIGN_OF_LIFE_MS = 2_000;
 const CONNECTION_LIMIT = 128;
-const CHANGE_LIMIT = 32;
+/** Requests under way at once, of steps and of the configuration each: who waits for files holds up no reload. */
+const UNDER_WAY_LIMIT = 32;
 const STOP_DEADLINE_MS = 1_000;
 
 export interface ManagementServerOptions {
   readonly home: string;
   readonly control: DaemonControl;
+  /** null or absent: nothing about the configuration, and no events, are served. */
+  readonly config?: ConfigControl | null;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version: string;
@@ -45,7 +44,7 @@ export interface ManagementServer extends AsyncDisposable {
 }
 
 /**
- * Serves `control` over the home's socket, whose path it notes in `<home>/daemon.json`. The home's lock must be
+ * Serves `control` and `config` over the home's socket, whose path it notes in `<home>/daemon.json`. The home's lock must be
  * held. Disposing removes both, aborts the requests under way, and cuts what is left after a second. Rejects with
  * `path_taken` and `home_unwritable`.
  */
@@ -84,12 +83,14 @@ interface Visit {
   timer: Timer;
 }
 
-function startExchange({ control, clock, logger }: ManagementServerOptions): Exchange {
+function startExchange(options: ManagementServerOptions): Exchange {
+  const { control, config = null, clock, logger } = options;
   // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
   const { createServer } = process.getBuiltinModule("node:http");
   const visits = new Map<Duplex, Visit>();
   const stopping = new AbortController();
-  let changes = 0;
+  const streams = config === null ? null : createEventStreams({ config, clock, logger });
+  const underWay = { steps: 0, config: 0 };
 
   const server = createServer({
     // The deadlines here are kept with the injected clock instead.
@@ -140,24 +141,33 @@ function startExchange({ control, clock, logger }: ManagementServerOptions): Exc
     });
     const startedAtMs = clock.monotonicMs();
     try {
-      const body = await readBody(request);
+      const path = pathOf(request);
+      const operation = findOperation(path, control, config);
+      const limitBytes = operation?.bodyLimitBytes ?? UNSERVED_LIMIT_BYTES;
+      const body = await readBody(request, limitBytes);
       visit.timer[Symbol.dispose]();
       if (body === null) return;
-      const asked = operationOf(request);
-      if (asked.allow !== null) response.setHeader("Allow", asked.allow);
-      if (body.text === null) {
-        const message = `the body is larger than ${BODY_LIMIT_BYTES} bytes`;
-        send(visit, socket, response, 413, errorBody(new MountaineerError("protocol", message)));
-      } else if (asked.name === null) {
-        const message = `${request.method} ${pathOf(request)} is not served`;
-        send(visit, socket, response, asked.status, errorBody(new MountaineerError("protocol", message)));
-      } else {
+      const isStream = streams !== null && path === EVENT_STREAM_PATH;
+      const method = isStream ? "GET" : (operation?.method ?? null);
+      if (body.kind === "too_large") {
+        refuseAnswer(visit, response, 413, `the body is larger than ${limitBytes} bytes`);
+      } else if (method === null) {
+        refuseAnswer(visit, response, 404, `${request.method} ${path} is not served`);
+      } else if (request.method !== method) {
+        response.setHeader("Allow", method);
+        refuseAnswer(visit, response, 405, `${request.method} ${path} is not served`);
+      } else if (body.kind === "no_text") {
+        refuseAnswer(visit, response, 400, "the body is not UTF-8");
+      } else if (isStream) {
+        if (stopping.signal.aborted) throw stopping.signal.reason;
+        streams.serve(request, response);
+      } else if (operation !== null) {
         const signal = AbortSignal.any([gone.signal, stopping.signal]);
-        send(visit, socket, response, 200, await perform(asked.name, body.text, response, signal));
+        send(visit, response, 200, await perform(operation, body.text, response, signal));
       }
     } catch (error) {
       visit.timer[Symbol.dispose]();
-      fail(visit, socket, response, error);
+      fail(visit, response, error);
     } finally {
       logger.debug("management request", {
         method: request.method,
@@ -169,22 +179,23 @@ function startExchange({ control, clock, logger }: ManagementServerOptions): Exc
   }
 
   async function perform(
-    operation: OperationName,
+    operation: Operation,
     body: string,
     response: ServerResponse,
     signal: AbortSignal,
-  ): Promise<unknown> {
-    if (operation === "status") return control.status();
+  ): Promise<Answer> {
+    const { counts } = operation;
+    if (counts === null) return operation.prepare(body)(signal);
     if (stopping.signal.aborted) throw stopping.signal.reason;
-    const call = callOf(operation, body, control);
-    if (changes >= CHANGE_LIMIT) {
-      const message = `${changes} requests are under way already; this one was not begun`;
+    const call = operation.prepare(body);
+    if (underWay[counts] >= UNDER_WAY_LIMIT) {
+      const message = `${underWay[counts]} requests are under way already; this one was not begun`;
       throw new MountaineerError("daemon_unreachable", message, {
         retry: "later",
         hint: "try again in a moment",
       });
     }
-    changes += 1;
+    underWay[counts] += 1;
     let pulse = clock.setTimer(SIGN_OF_LIFE_MS, function beat() {
       if (signal.aborted) return;
       response.writeProcessing();
@@ -194,11 +205,11 @@ function startExchange({ control, clock, logger }: ManagementServerOptions): Exc
       return await call(signal);
     } finally {
       pulse[Symbol.dispose]();
-      changes -= 1;
+      underWay[counts] -= 1;
     }
   }
 
-  function fail(visit: Visit, socket: Duplex, response: ServerResponse, thrown: unknown): void {
+  function fail(visit: Visit, response: ServerResponse, thrown: unknown): void {
     // The client that would be told is the one that went away, unless it is the daemon that ends.
     const ends =
       stopping.signal.aborted && (!(thrown instanceof MountaineerError) || thrown.code === "aborted");
@@ -207,19 +218,25 @@ function startExchange({ control, clock, logger }: ManagementServerOptions): Exc
       const stack = error instanceof Error ? error.stack : undefined;
       logger.error("management request failed", { error: errorText(error), stack });
     }
-    send(visit, socket, response, httpStatusOf(error), errorBody(error));
+    send(visit, response, httpStatusOf(error), { kind: "json", value: errorBody(error) });
   }
 
-  function send(visit: Visit, socket: Duplex, response: ServerResponse, status: number, body: unknown): void {
+  function refuseAnswer(visit: Visit, response: ServerResponse, status: number, message: string): void {
+    const value = errorBody(new MountaineerError("protocol", message));
+    send(visit, response, status, { kind: "json", value });
+  }
+
+  function send(visit: Visit, response: ServerResponse, status: number, answer: Answer): void {
     if (response.headersSent || response.destroyed) return;
-    const text = JSON.stringify(body);
+    const isText = answer.kind === "text";
+    const text = isText ? answer.text : JSON.stringify(answer.value);
     response.writeHead(status, {
-      "Content-Type": "application/json",
+      "Content-Type": isText ? "text/plain; charset=utf-8" : "application/json",
       "Content-Length": Buffer.byteLength(text),
       "Cache-Control": "no-store",
     });
     response.end(text);
-    visit.timer = clock.setTimer(DRAIN_DEADLINE_MS, () => socket.destroy());
+    visit.timer = clock.setTimer(DRAIN_DEADLINE_MS, () => response.destroy());
   }
 
   function refuse(socket: Duplex, response: ServerResponse | null, status: number, message: string): void {
@@ -240,6 +257,7 @@ function startExchange({ control, clock, logger }: ManagementServerOptions): Exc
     stop() {
       const reason = "the daemon stopped before it was done";
       stopping.abort(new MountaineerError("daemon_unreachable", reason, { retry: "later" }));
+      streams?.end();
       return new Promise((resolve) => {
         const cut = clock.setTimer(STOP_DEADLINE_MS, () => {
           for (const socket of visits.keys()) socket.destroy();
@@ -254,72 +272,30 @@ function startExchange({ control, clock, logger }: ManagementServerOptions): Exc
   };
 }
 
-interface Asked {
-  readonly name: OperationName | null;
-  readonly status: 200 | 404 | 405;
-  readonly allow: string | null;
-}
-
-function operationOf(request: IncomingMessage): Asked {
-  const path = pathOf(request);
-  const name = path.startsWith(`${MANAGE_PREFIX}/`) ? path.slice(MANAGE_PREFIX.length + 1) : "";
-  if (!isOperation(name)) return { name: null, status: 404, allow: null };
-  if (request.method !== OPERATIONS[name]) return { name: null, status: 405, allow: OPERATIONS[name] };
-  return { name, status: 200, allow: null };
-}
-
-function isOperation(name: string): name is OperationName {
-  return Object.hasOwn(OPERATIONS, name);
-}
-
 function pathOf(request: IncomingMessage): string {
   return (request.url ?? "").split("?", 1)[0] ?? "";
 }
 
-/** Reads the body first, so that a bad one is refused before anything is begun. Throws `protocol`. */
-function callOf(
-  operation: Exclude<OperationName, "status">,
-  body: string,
-  control: DaemonControl,
-): (signal: AbortSignal) => Promise<VerifyReport | StepReport> {
-  const steps = async (results: Promise<readonly StepResult[]>) => ({ results: [...(await results)] });
-  switch (operation) {
-    case "verify": {
-      const { shares } = readRequestBody(body, ["shares"]);
-      return (signal) => control.verify(shares, signal);
-    }
-    case "reconcile": {
-      const { shares } = readRequestBody(body, ["shares"]);
-      return (signal) => steps(control.reconcile(shares, signal));
-    }
-    case "mount": {
-      const { shares } = readRequestBody(body, ["shares"]);
-      return (signal) => steps(control.mount(shares, signal));
-    }
-    case "unmount": {
-      const { shares, force } = readRequestBody(body, ["shares", "force"]);
-      return (signal) => steps(control.unmount(shares, { force }, signal));
-    }
-    case "switch": {
-      const { shares, to, force, wait } = readRequestBody(body, ["shares", "to", "force", "wait"]);
-      if (to === null) throw new MountaineerError("protocol", "the body lacks to: tb, fallback or auto");
-      return (signal) => steps(control.switchRoute(shares, { to, force, wait }, signal));
-    }
-  }
-}
+type Body =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "too_large" }
+  | { readonly kind: "no_text" };
 
-/** `text` is null when it is too large; the whole is null when the client went away before its end. */
-function readBody(request: IncomingMessage): Promise<{ text: string | null } | null> {
+/** null when the client went away before its end. */
+function readBody(request: IncomingMessage, limitBytes: number): Promise<Body | null> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= BODY_LIMIT_BYTES) chunks.push(chunk);
-      else if (bytes > DISCARD_LIMIT_BYTES) resolve({ text: null });
+      if (bytes <= limitBytes) chunks.push(chunk);
+      else if (bytes > DISCARD_LIMIT_BYTES) resolve({ kind: "too_large" });
     });
     request.once("end", () => {
-      resolve({ text: bytes > BODY_LIMIT_BYTES ? null : Buffer.concat(chunks).toString("utf8") });
+      const whole = Buffer.concat(chunks);
+      if (bytes > limitBytes) resolve({ kind: "too_large" });
+      else if (!isUtf8(whole)) resolve({ kind: "no_text" });
+      else resolve({ kind: "text", text: whole.toString("utf8") });
     });
     request.once("error", () => resolve(null));
     request.once("close", () => resolve(null));

@@ -1,7 +1,7 @@
 // Owns a management server of one test, and raw talk with it.
 import { connect } from "node:net";
 import type { TestContext } from "node:test";
-import type { DaemonControl } from "../../src/api/control.ts";
+import type { ConfigControl, DaemonControl } from "../../src/api/control.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { type Logger, silentLogger } from "../../src/runtime/log.ts";
@@ -11,6 +11,8 @@ import { scriptedControl } from "./sample-report.ts";
 export interface RigOptions {
   readonly home?: string;
   readonly control?: DaemonControl;
+  /** Absent: a server without. */
+  readonly config?: ConfigControl;
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
@@ -25,6 +27,7 @@ export async function startRig(t: TestContext, options: RigOptions = {}): Promis
   const server = await startManagementServer({
     home,
     control: options.control ?? scriptedControl(),
+    config: options.config ?? null,
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
     version: "0.1.0-test",
@@ -58,8 +61,8 @@ export function talk(socketPath: string, text: string): Promise<RawAnswer> {
   });
 }
 
-export function post(path: string, body: string, headers = ""): string {
-  return `POST /manage/v1/${path} HTTP/1.1\r\nHost: x\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+export function post(path: string, body: string, headers = "", method = "POST"): string {
+  return `${method} /manage/v1/${path} HTTP/1.1\r\nHost: x\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 export function get(path: string): string {
