@@ -236,6 +236,43 @@ for (const detection of DETECTIONS) {
   });
 }
 
+test("B1 bytes that came and went between the detector's look and the reading do not hide the next change", async (t) => {
+  const { clock, file, offered, watcher } = await watcherBench(t, {
+    settings: { detection: "hash", pollIntervalMs: 500, debounceMs: 100 },
+  });
+  const read = file.read.bind(file);
+  let readsOfB = 0;
+  Object.assign(file, {
+    read: async (signal: AbortSignal) => {
+      const bytes = await read(signal);
+      if (new TextDecoder().decode(bytes ?? undefined) !== "b") return bytes;
+      readsOfB += 1;
+      // The poll saw it, the last look before the window's end saw it; the reading after that meets another.
+      if (readsOfB === 2) file.save("c");
+      return bytes;
+    },
+  });
+  file.save("b");
+  await clock.advance(610);
+  assert.deepEqual(offered, ["c"]);
+  file.save("b");
+  await clock.advance(5_000);
+  assert.deepEqual(offered, ["c", "b"]);
+  assert.equal(watcher.state.hash, sha256("b"));
+});
+
+test("B4 rejected bytes that are touched, or saved again, are not offered again", async (t) => {
+  const { clock, file, offered, told } = await watcherBench(t, { onChange: service });
+  file.save("bad");
+  await clock.advance(5_000);
+  file.touch();
+  await clock.advance(5_000);
+  file.save("bad");
+  await clock.advance(5_000);
+  assert.deepEqual(offered, ["bad"]);
+  assert.deepEqual(told(), ["error wrong: bad"]);
+});
+
 test("B1 a save during the second look is one event, not two", async (t) => {
   const { clock, file, told } = await watcherBench(t, {
     settings: { detection: "inotify", debounceMs: 50 },

@@ -48,13 +48,17 @@ export async function saveWithVim(
   );
 }
 
-/** nano in a terminal of its own, key by key. */
+/** nano in a terminal of its own, key by key; wide, for its title bar leaves out what does not fit beside the path. */
 export async function saveWithNano(path: string, line: string): Promise<void> {
-  const child = spawn("script", ["-qec", `nano --ignorercfiles '${path}'`, "/dev/null"], {
-    stdio: ["pipe", "pipe", "ignore"],
-    env: { ...process.env, TERM: "xterm" },
-    detached: true,
-  });
+  const child = spawn(
+    "script",
+    ["-qec", `stty cols 300 rows 40; exec nano --ignorercfiles '${path}'`, "/dev/null"],
+    {
+      stdio: ["pipe", "pipe", "ignore"],
+      env: { ...process.env, TERM: "xterm" },
+      detached: true,
+    },
+  );
   const exited = once(child, "exit");
   let screen = "";
   child.stdout.on("data", (data) => (screen += String(data)));
