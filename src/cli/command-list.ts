@@ -6,6 +6,7 @@ import { mountCommand } from "./commands/mount.ts";
 import { reconcileCommand } from "./commands/reconcile.ts";
 import { statusCommand } from "./commands/status.ts";
 import { switchCommand } from "./commands/switch.ts";
+import { tuiCommand } from "./commands/tui.ts";
 import { unmountCommand } from "./commands/unmount.ts";
 import { verifyCommand } from "./commands/verify.ts";
 
@@ -17,5 +18,6 @@ export const COMMANDS: readonly CommandDefinition[] = [
   mountCommand,
   unmountCommand,
   switchCommand,
+  tuiCommand,
   demoCommand,
 ];

@@ -1,0 +1,72 @@
+// Owns text on its way to a terminal: made harmless, measured in columns, wrapped.
+
+// C0, DEL and C1 drive terminals; bidirectional and zero-width marks and separators lie about what is shown.
+const HARMFUL =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]|\p{Surrogate}/gu;
+const COMBINING = /^\p{Mark}$/u;
+const WIDE =
+  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
+
+/** The text with everything a terminal could obey, or be deceived by, spelled out: `\x1b`, `\u{202e}`. One line. */
+export function harmless(text: string): string {
+  return text.replace(HARMFUL, (character) => {
+    if (character === "\n" || character === "\t") return " ";
+    const code = character.codePointAt(0) ?? 0;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
+/** How many columns a terminal gives to harmless text. */
+export function columns(text: string): number {
+  let sum = 0;
+  for (const character of text) {
+    if (COMBINING.test(character)) continue;
+    sum += WIDE.test(character) ? 2 : 1;
+  }
+  return sum;
+}
+
+/** Fills up with spaces to `width` columns; longer text is left as it is. */
+export function padded(text: string, width: number): string {
+  return text + " ".repeat(Math.max(0, width - columns(text)));
+}
+
+const GLUE = "\u00a0";
+
+/** The text with its spaces such that `wrapped` does not break there. */
+export function glued(text: string): string {
+  return text.replaceAll(" ", GLUE);
+}
+
+/** Lines of at most `width` columns, broken at spaces; a longer word, such as a path, stays whole. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ").filter((part) => part !== "")) {
+    if (line === "") line = word;
+    else if (columns(line) + 1 + columns(word) <= width) line += ` ${word}`;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  if (line !== "") lines.push(line);
+  return lines.map((broken) => broken.replaceAll(GLUE, " "));
+}
+
+/** The word as a POSIX shell takes it for itself. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** "42 s", "5 min", "3 h 12 min", "2 d 4 h". */
+export function durationText(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  return hours % 24 === 0 ? `${Math.floor(hours / 24)} d` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}

@@ -1,0 +1,83 @@
+// Owns the way from the Sync screen to the daemon: the management API's client, over the daemon's restarts.
+import { realpath } from "node:fs/promises";
+import { connectToDaemon, type DaemonClient } from "../api/client.ts";
+import type { SyncReport } from "../api/contract.ts";
+import { followDaemon } from "../api/follow-daemon.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import type { SyncListener, SyncSource } from "./sync-source.ts";
+
+export interface DaemonSourceOptions {
+  /** Absolute. */
+  readonly home: string;
+  /** What `--config` names, absolute: `follow` rejects with `usage` when the daemon uses another; null: any. */
+  readonly configPath: string | null;
+}
+
+/** Nothing is asked of the daemon before the first call. */
+export function createDaemonSource({ home, configPath }: DaemonSourceOptions): SyncSource {
+  let current: DaemonClient | null = null;
+
+  const daemon = async (): Promise<DaemonClient> => {
+    const client = current ?? (await connectToDaemon(home));
+    if (client === null) throw new MountaineerError("daemon_unreachable", "no daemon runs for this home");
+    return client;
+  };
+  const lookAfresh = async (
+    client: DaemonClient,
+    listener: SyncListener,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    let report: SyncReport;
+    try {
+      report = await client.sync(signal);
+    } catch (error) {
+      // One that is just ending; the stream ends with it, and the next one is looked at.
+      if (!signal.aborted && error instanceof MountaineerError) listener.absent(errorText(error));
+      else if (!signal.aborted) throw error;
+      return;
+    }
+    if (configPath !== null) await requireSameFile(report.config_path, configPath);
+    listener.present(report);
+  };
+
+  return {
+    async follow(listener, signal) {
+      for await (const notice of followDaemon(home, { signal })) {
+        switch (notice.kind) {
+          case "connected":
+            current = notice.client;
+            await lookAfresh(notice.client, listener, signal);
+            break;
+          case "lost":
+            current = null;
+            listener.absent(notice.reason);
+            break;
+          case "event":
+            if (notice.event.kind === "sync") listener.event(notice.event.event);
+            else if (notice.event.kind === "sync_state") listener.state(notice.event.sync);
+            else if (notice.event.kind === "gap" && current !== null)
+              await lookAfresh(current, listener, signal);
+        }
+      }
+    },
+    config: async (signal) => (await daemon()).config(signal),
+    edit: async (request, signal) => (await daemon()).edit(request, signal),
+    reload: async (signal) => (await daemon()).reload({}, signal),
+  };
+}
+
+async function requireSameFile(running: string, asked: string): Promise<void> {
+  if ((await resolved(running)) === (await resolved(asked))) return;
+  throw new MountaineerError("usage", `the running daemon uses ${running}, not ${asked}`, {
+    hint: "leave --config away, or stop the daemon first",
+  });
+}
+
+async function resolved(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return path;
+  }
+}

@@ -1,0 +1,37 @@
+// Owns the drawing of lines: one row each, never squeezed, in the colours that their tones have here.
+import { Box, Text, type TextProps } from "ink";
+import { createElement as h, type ReactElement } from "react";
+import type { Line, Tone } from "./line.ts";
+import type { TuiLook } from "./look.ts";
+
+const STYLES: Readonly<Record<Tone, TextProps>> = {
+  plain: {},
+  strong: { bold: true },
+  faint: { dimColor: true },
+  good: { color: "green" },
+  bad: { color: "red" },
+  warning: { color: "yellow" },
+  accent: { color: "cyan" },
+  cursor: { inverse: true },
+};
+
+export interface LinesProps {
+  readonly lines: readonly Line[];
+  readonly look: TuiLook;
+}
+
+/** The lines under each other. They fit already: a row too many would be drawn over another one. */
+export function Lines({ lines, look }: LinesProps): ReactElement {
+  return h(
+    Box,
+    { flexDirection: "column", flexShrink: 0 },
+    lines.map((line, row) => h(Box, { key: row, height: 1, flexShrink: 0 }, lineText(line, look))),
+  );
+}
+
+function lineText(line: Line, look: TuiLook): ReactElement {
+  const pieces = line
+    .filter(({ text }) => text !== "")
+    .map(({ text, tone }, index) => h(Text, { key: index, ...(look.color ? STYLES[tone] : {}) }, text));
+  return h(Text, { wrap: "truncate" }, pieces.length === 0 ? " " : pieces);
+}

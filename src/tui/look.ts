@@ -1,0 +1,72 @@
+// Owns how the live view looks where it runs: with colour or without, with symbols or in plain ASCII.
+
+/** What the terminal can show. */
+export interface TuiLook {
+  readonly color: boolean;
+  /** False: plain ASCII symbols. */
+  readonly unicode: boolean;
+}
+
+export interface TuiSymbols {
+  readonly changed: string;
+  readonly same: string;
+  readonly error: string;
+  readonly on: string;
+  readonly off: string;
+  readonly stopped: string;
+  readonly warning: string;
+  readonly times: string;
+  readonly ellipsis: string;
+  readonly focus: string;
+  readonly chosen: string;
+  readonly notChosen: string;
+  readonly checked: string;
+  readonly notChecked: string;
+  readonly rule: string;
+  readonly dot: string;
+  readonly arrows: string;
+}
+
+const UNICODE: TuiSymbols = {
+  changed: "⟳",
+  same: "✓",
+  error: "✕",
+  on: "●",
+  off: "○",
+  stopped: "■",
+  warning: "▲",
+  times: "×",
+  ellipsis: "…",
+  focus: "▸",
+  chosen: "(●)",
+  notChosen: "( )",
+  checked: "[✓]",
+  notChecked: "[ ]",
+  rule: "─",
+  dot: "·",
+  arrows: "←→",
+};
+
+const ASCII: TuiSymbols = {
+  changed: "~",
+  same: "+",
+  error: "x",
+  on: "*",
+  off: "o",
+  stopped: "#",
+  warning: "!",
+  times: "x",
+  ellipsis: "..",
+  focus: ">",
+  chosen: "(*)",
+  notChosen: "( )",
+  checked: "[x]",
+  notChecked: "[ ]",
+  rule: "-",
+  dot: "-",
+  arrows: "arrows",
+};
+
+export function symbolsFor(look: TuiLook): TuiSymbols {
+  return look.unicode ? UNICODE : ASCII;
+}

@@ -1,0 +1,29 @@
+// Owns what a screen of the live view is: its key, its name, what it shows, and which keys it takes.
+import type { ComponentType } from "react";
+import type { Connection } from "./connection.ts";
+import type { Key } from "./key.ts";
+import type { TuiLook } from "./look.ts";
+import type { Readable } from "./store.ts";
+
+export interface ScreenProps {
+  /** Columns. */
+  readonly width: number;
+  /** Lines; a screen draws no more than these. */
+  readonly height: number;
+  readonly look: TuiLook;
+}
+
+export interface Screen {
+  /** The key that brings it up. */
+  readonly key: string;
+  readonly name: string;
+  readonly Body: ComponentType<ScreenProps>;
+  /** The keys that mean something now, for the last line: `Tab next`. */
+  readonly hints: Readable<readonly string[]>;
+  /** How its daemon is. */
+  readonly connection: Readable<Connection>;
+  /** False: the key means nothing here, and may mean something to the frame. */
+  onKey(key: Key): boolean;
+  /** Whether leaving now would lose what a person has set; the screen then says so. */
+  warnUnsaved(): boolean;
+}

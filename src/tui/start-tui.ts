@@ -1,0 +1,69 @@
+// Owns the live view as a whole: its source, its screens, the terminal while it runs, and the terminal as it was.
+import type { TuiLook } from "./look.ts";
+
+export interface TuiOptions {
+  /** Absolute. */
+  readonly home: string;
+  /** What `--config` names, absolute; null when it is not given. */
+  readonly configPath: string | null;
+  readonly look: TuiLook;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Shows the home's daemon on the process's terminal, which must be one, until a person leaves or `signal` aborts; the
+ * terminal then is as it was. Waits for a daemon where none runs. Rejects with the signal's reason, and with `usage`
+ * when the daemon uses another configuration than `configPath`.
+ */
+export async function startTui({ home, configPath, look, signal }: TuiOptions): Promise<void> {
+  prepareEnvironment();
+  const [
+    { createElement },
+    { render },
+    { TuiApp },
+    { createSyncScreen },
+    { startSyncSession },
+    { createDaemonSource },
+  ] = await Promise.all([
+    import("react"),
+    import("ink"),
+    import("./tui-app.ts"),
+    import("./sync-screen.ts"),
+    import("./sync-session.ts"),
+    import("./daemon-source.ts"),
+  ]);
+  signal.throwIfAborted();
+  const leave = new AbortController();
+  const source = createDaemonSource({ home, configPath });
+  const session = startSyncSession(source, AbortSignal.any([signal, leave.signal]));
+  const app = render(createElement(TuiApp, { screens: [createSyncScreen(session, look)], look }), {
+    alternateScreen: true,
+    incrementalRendering: true,
+    // A terminal is there; that it may be a build machine's does not matter.
+    interactive: true,
+    exitOnCtrlC: false,
+    patchConsole: false,
+  });
+  const end = (): void => app.unmount();
+  signal.addEventListener("abort", end, { once: true });
+  // The terminal is gone: nobody is left to leave.
+  process.stdin.once("end", end);
+  try {
+    // Following ends by itself only when it has no sense.
+    await Promise.race([app.waitUntilExit(), session.ended]);
+  } finally {
+    leave.abort();
+    app.unmount();
+    await app.waitUntilExit();
+    signal.removeEventListener("abort", end);
+    process.stdin.off("end", end);
+  }
+  signal.throwIfAborted();
+}
+
+/** The view library reads these once, when it is loaded: its slow checks, and a debugger that is not installed. */
+function prepareEnvironment(): void {
+  process.env["NODE_ENV"] ??= "production";
+  delete process.env["DEV"];
+}

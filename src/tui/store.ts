@@ -1,0 +1,29 @@
+// Owns what the views look at: one value, replaced as a whole, and those who want to know.
+
+export interface Readable<T> {
+  get(): T;
+  /** Calls `listener` after each replacement; returns its unregister. */
+  subscribe(listener: () => void): () => void;
+}
+
+export interface Store<T> extends Readable<T> {
+  /** The same value again tells nobody. */
+  set(value: T): void;
+}
+
+export function createStore<T>(initial: T): Store<T> {
+  let current = initial;
+  const listeners = new Set<() => void>();
+  return {
+    get: () => current,
+    set(value) {
+      if (Object.is(value, current)) return;
+      current = value;
+      for (const listener of [...listeners]) listener();
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}

@@ -1,0 +1,126 @@
+// Owns the Sync screen: the status widget over the settings panel, and the hints for its keys.
+import { Box } from "ink";
+import { createElement as h, type ReactElement, useSyncExternalStore } from "react";
+import type { Connection } from "./connection.ts";
+import type { EventRow } from "./event-rows.ts";
+import type { Line } from "./line.ts";
+import { Lines } from "./lines-view.ts";
+import { symbolsFor, type TuiLook } from "./look.ts";
+import { PANEL_HEIGHT, panelLines, panelNoteLines } from "./panel-lines.ts";
+import { isDirty, type PanelState, takesText } from "./panel-state.ts";
+import type { Screen, ScreenProps } from "./screen.ts";
+import { problemLines, statusLines, tableLines } from "./status-lines.ts";
+import type { Readable } from "./store.ts";
+import { isNumberField } from "./sync-fields.ts";
+import { type SyncHeights, shareHeight } from "./sync-layout.ts";
+import type { SyncSession } from "./sync-session.ts";
+import type { SyncStatus } from "./sync-source.ts";
+import type { View } from "./view.ts";
+
+const PROBLEM_LINES = 4;
+
+interface WidgetProps {
+  readonly status: SyncStatus | null;
+  readonly connection: Connection;
+  readonly rows: readonly EventRow[];
+  readonly heights: SyncHeights;
+  readonly view: View;
+}
+
+/** The status line over the table of events. */
+function SyncStatusWidget({ status, connection, rows, heights, view }: WidgetProps): ReactElement {
+  const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
+  const problem = problemLines(status, connection, view, PROBLEM_LINES).slice(0, heights.problem);
+  const lines = [
+    ...statusLines(status, connection, view),
+    ...problem,
+    ...air,
+    ...tableLines(rows, view, heights.table),
+  ];
+  return h(Lines, { lines, look: view.look });
+}
+
+interface PanelProps {
+  readonly panel: PanelState;
+  readonly heights: SyncHeights;
+  readonly view: View;
+}
+
+/** The settings, and below them what became of a save. */
+function SyncConfigPanel({ panel, heights, view }: PanelProps): ReactElement {
+  const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
+  const lines = [
+    ...air,
+    ...panelLines(panel, view).slice(0, heights.panel),
+    ...panelNoteLines(panel, view).slice(0, heights.note),
+  ];
+  return h(Lines, { lines, look: view.look });
+}
+
+function useReadable<T>({ subscribe, get }: Readable<T>): T {
+  return useSyncExternalStore(subscribe, get);
+}
+
+export function createSyncScreen(session: SyncSession, look: TuiLook): Screen {
+  const Body = ({ width, height }: ScreenProps): ReactElement => {
+    const status = useReadable(session.status);
+    const connection = useReadable(session.connection);
+    const rows = useReadable(session.widget.rows);
+    const panel = useReadable(session.panel);
+    const view: View = { width, look, symbols: symbolsFor(look) };
+    const statusHeight = statusLines(status, connection, view).length;
+    const heights = shareHeight(height, {
+      status: statusHeight,
+      problem: problemLines(status, connection, view, PROBLEM_LINES).length,
+      rows: rows.length,
+      panel: PANEL_HEIGHT,
+      note: panelNoteLines(panel, view).length,
+    });
+    return h(
+      Box,
+      { flexDirection: "column", flexShrink: 0 },
+      h(SyncStatusWidget, { status, connection, rows, heights, view }),
+      h(SyncConfigPanel, { panel, heights, view }),
+    );
+  };
+  return {
+    key: "s",
+    name: "Sync",
+    Body,
+    hints: hintsFor(session.panel, look),
+    connection: session.connection,
+    onKey: (key) => session.onKey(key),
+    warnUnsaved() {
+      if (!isDirty(session.panel.get())) return false;
+      session.warnUnsaved();
+      return true;
+    },
+  };
+}
+
+/** The hints follow the panel; equal hints are one value. */
+function hintsFor(panel: Readable<PanelState>, look: TuiLook): Readable<readonly string[]> {
+  const { arrows } = symbolsFor(look);
+  const known = new Map<string, readonly string[]>();
+  return {
+    subscribe: panel.subscribe,
+    get() {
+      const fresh = hintsOf(panel.get(), arrows);
+      const mark = fresh.join("\n");
+      const kept = known.get(mark);
+      if (kept !== undefined) return kept;
+      known.set(mark, fresh);
+      return fresh;
+    },
+  };
+}
+
+function hintsOf(panel: PanelState, arrows: string): readonly string[] {
+  const { focus } = panel;
+  const leave = takesText(panel) ? "Ctrl-C quit" : "q quit";
+  if (focus === null) {
+    return isDirty(panel) ? ["Tab settings", "Ctrl-S save", "Esc revert", leave] : ["Tab settings", leave];
+  }
+  const change = focus === "enabled" ? "Space toggle" : isNumberField(focus) ? null : `${arrows} choose`;
+  return ["Tab next", ...(change === null ? [] : [change]), "Ctrl-S save", "Esc revert", leave];
+}
