@@ -2,6 +2,25 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import fc from "fast-check";
+import {
+  configMistakeSchema,
+  configReportSchema,
+  editReportSchema,
+  editRequestSchema,
+  editTextRequestSchema,
+  historyEntrySchema,
+  reloadReportSchema,
+  reloadRequestSchema,
+  rollbackRequestSchema,
+  syncEventSchema,
+  syncReportSchema,
+} from "../../src/api/config-contract-schemas.ts";
+import {
+  readEditRequest,
+  readEditTextRequest,
+  readReloadRequest,
+  readRollbackRequest,
+} from "../../src/api/config-request-body.ts";
 import { MANAGE_PREFIX, OPERATIONS } from "../../src/api/contract.ts";
 import {
   shareRequestSchema,
@@ -167,4 +186,103 @@ test("the server's code loads neither zod nor Node's fetch and WebSocket, for th
     console.log(loaded.filter((name) => /undici/.test(name)));`;
   const run = spawnSync(process.execPath, ["--input-type=module", "-e", probe], { encoding: "utf8" });
   assert.equal(run.stdout, "true []\n[]\n", run.stderr);
+});
+
+test("the server's reading of bodies about the configuration agrees with the schemas on anything", () => {
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.constantFrom("\ud800", "cli", "Cli", "ab".repeat(32)),
+  );
+  const value = fc.oneof(text, fc.constantFrom(null, true, 0, 1, -1, 1.5, [], {}), fc.integer());
+  const edit = fc.oneof(
+    fc.record({ key: text, value: fc.option(text) }),
+    fc.dictionary(fc.constantFrom("key", "value", "more"), value),
+  );
+  const fields = fc.constantFrom("dry_run", "edits", "expected_sha256", "source", "text", "n", "other");
+  const body = fc.oneof(
+    fc.dictionary(fields, fc.oneof(value, fc.array(edit, { maxLength: 3 }))),
+    fc.record({ edits: fc.array(edit, { maxLength: 3 }), source: fc.constantFrom("cli", "a b", "") }),
+    fc.record({
+      text,
+      expected_sha256: fc.constantFrom("ab".repeat(32), "AB".repeat(32)),
+      source: fc.constant("tui"),
+    }),
+    value,
+  );
+  const kinds = [
+    { read: readReloadRequest, schema: reloadRequestSchema },
+    { read: readEditRequest, schema: editRequestSchema },
+    { read: readEditTextRequest, schema: editTextRequestSchema },
+    { read: readRollbackRequest, schema: rollbackRequestSchema },
+  ] as const;
+  fc.assert(
+    fc.property(fc.constantFrom(...kinds), body, ({ read, schema }, asked) => {
+      const json = JSON.stringify(asked);
+      const parsed = schema.safeParse(JSON.parse(json));
+      let request: unknown = null;
+      try {
+        request = read(json);
+      } catch (error) {
+        assert.ok(error instanceof MountaineerError && error.code === "protocol");
+      }
+      assert.equal(request !== null, parsed.success, json);
+      if (parsed.success) assert.deepEqual(request, parsed.data);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test("pin: the fields of what is told about the configuration", () => {
+  const settings = ["enabled", "poll_interval", "debounce", "detection", "on_failure"];
+  assert.deepEqual(Object.keys(syncReportSchema.shape.settings.shape), settings);
+  assert.deepEqual(Object.keys(syncReportSchema.shape), [
+    "config_path",
+    "sha256",
+    "generation",
+    "watching",
+    "last_sync",
+    "last_error",
+    "degraded",
+    "settings",
+    "events",
+  ]);
+  assert.deepEqual(Object.keys(syncEventSchema.shape), [
+    "id",
+    "time",
+    "iso",
+    "generation",
+    "type",
+    "details",
+  ]);
+  assert.deepEqual(Object.keys(reloadReportSchema.shape), [
+    "reloaded",
+    "dry_run",
+    "generation",
+    "sha256",
+    "settings",
+    "shares",
+    "backends",
+    "middleware",
+    "errors",
+    "failure",
+    "summary",
+  ]);
+  assert.deepEqual(Object.keys(configMistakeSchema.shape), [
+    "file",
+    "line",
+    "column",
+    "path",
+    "found",
+    "expected",
+    "hint",
+  ]);
+  assert.deepEqual(Object.keys(configReportSchema.shape), [
+    "path",
+    "format",
+    "sha256",
+    "text",
+    "running_sha256",
+  ]);
+  assert.deepEqual(Object.keys(editReportSchema.shape), ["changed", "path", "sha256", "errors", "reload"]);
+  assert.deepEqual(Object.keys(historyEntrySchema.shape), ["n", "time", "sha256", "source", "summary"]);
 });

@@ -43,10 +43,14 @@ export interface RawAnswer {
   readonly text: string;
 }
 
-/** Sends `text` as it is and resolves with all that comes back until the connection ends, 102s left out. */
-export function talk(socketPath: string, text: string): Promise<RawAnswer> {
+/** Sends `text` as it is (in UTF-8 unless told) and resolves with all that comes back until the connection ends, 102s left out. */
+export function talk(
+  socketPath: string,
+  text: string,
+  encoding: BufferEncoding = "utf8",
+): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
-    const socket = connect(socketPath, () => socket.write(text));
+    const socket = connect(socketPath, () => socket.write(text, encoding));
     let received = "";
     socket.setEncoding("utf8");
     socket.on("data", (chunk: string) => {
