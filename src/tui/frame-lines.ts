@@ -1,7 +1,7 @@
 // Owns the first and the last line of every screen.
 
 import type { Connection } from "./connection.ts";
-import { type Line, type Span, span, spread } from "./line.ts";
+import { cutLine, type Line, type Span, span, spread } from "./line.ts";
 import type { Screen } from "./screen.ts";
 import type { View } from "./view.ts";
 
@@ -37,6 +37,5 @@ function connectionSpans(connection: Connection, { symbols }: View): Line {
 
 /** The keys that mean something now. */
 export function footerLine(hints: readonly string[], view: View): Line {
-  const { symbols, width } = view;
-  return spread([span(hints.join(`  ${symbols.dot}  `), "faint")], [], width, symbols.ellipsis);
+  return cutLine([span(hints.join("  "), "faint")], view.width, view.symbols.ellipsis);
 }

@@ -22,8 +22,6 @@ export interface TuiSymbols {
   readonly notChosen: string;
   readonly checked: string;
   readonly notChecked: string;
-  readonly rule: string;
-  readonly dot: string;
   readonly arrows: string;
 }
 
@@ -42,8 +40,6 @@ const UNICODE: TuiSymbols = {
   notChosen: "( )",
   checked: "[✓]",
   notChecked: "[ ]",
-  rule: "─",
-  dot: "·",
   arrows: "←→",
 };
 
@@ -62,8 +58,6 @@ const ASCII: TuiSymbols = {
   notChosen: "( )",
   checked: "[x]",
   notChecked: "[ ]",
-  rule: "-",
-  dot: "-",
   arrows: "arrows",
 };
 

@@ -2,7 +2,7 @@
 import type { SyncSettingsWire } from "../api/contract.ts";
 import { columns, padded } from "../runtime/plain-text.ts";
 import type { ChangedLine } from "./changed-lines.ts";
-import { cutLine, cutText, type Line, lineColumns, type Span, span, spread } from "./line.ts";
+import { cutLine, cutText, type Line, lineColumns, type Span, span, spread, type Tone } from "./line.ts";
 import { isDirty, type PanelNote, type PanelState, panelMistakes } from "./panel-state.ts";
 import { markedLines } from "./status-lines.ts";
 import {
@@ -31,12 +31,12 @@ const HELP: Readonly<Record<FieldName, string>> = {
 /** The panel in its fixed height: a title, and a line for each field. */
 export const PANEL_HEIGHT = 1 + FIELDS.length;
 
-/** The title and the fields: PANEL_HEIGHT lines. */
-export function panelLines(state: PanelState, view: View): readonly Line[] {
+/** The title and the fields: PANEL_HEIGHT lines. `hasProblem`: what the file says is not what runs. */
+export function panelLines(state: PanelState, hasProblem: boolean, view: View): readonly Line[] {
   const { draft } = state;
   const mistakes = panelMistakes(state);
   return [
-    titleLine(state, view),
+    titleLine(state, hasProblem, view),
     ...FIELDS.map((field) => {
       if (draft === null) return [span(`  ${FIELD_LABELS[field]}`, "faint")];
       const line = fieldLine(field, state, draft, view);
@@ -48,14 +48,14 @@ export function panelLines(state: PanelState, view: View): readonly Line[] {
   ];
 }
 
-function titleLine(state: PanelState, { width, symbols }: View): Line {
+function titleLine(state: PanelState, hasProblem: boolean, { width, symbols }: View): Line {
   const title = [span("Settings ", "strong"), span("[sync]", "faint")];
-  const right: Line = state.saving
-    ? [span("saving", "accent"), span(symbols.ellipsis, "accent")]
-    : isDirty(state)
-      ? [span(`${symbols.on} not saved`, "warning")]
-      : [];
-  return spread(title, right, width, symbols.ellipsis);
+  const right: Line[] = [];
+  if (hasProblem) right.push([span(`${symbols.error} the file is not in effect`, "bad")]);
+  if (state.saving) right.push([span(`saving${symbols.ellipsis}`, "accent")]);
+  else if (isDirty(state)) right.push([span(`${symbols.on} not saved`, "warning")]);
+  const spaced = right.flatMap((piece, index): Line => (index === 0 ? piece : [span("  "), ...piece]));
+  return spread(title, spaced, width, symbols.ellipsis);
 }
 
 function fieldLine(field: FieldName, state: PanelState, draft: SyncDraft, view: View): Line {
@@ -108,48 +108,56 @@ function numberSpans(
   return [span(text.slice(0, caret)), ...spot, span(text.slice(caret + 1)), span(`${filled} s`, "faint")];
 }
 
-/** What there is to say below the fields: what became of a save, that the file changed, or help; any number of lines. */
-export function panelNoteLines(state: PanelState, view: View): readonly Line[] {
-  const { symbols } = view;
-  const { focus, note } = state;
-  const warn = (text: string): readonly Line[] => markedLines(symbols.warning, text, "warning", view, 2);
-  if (state.fileChanged)
-    return warn("the file has changed meanwhile: not saved; Esc reads it again and drops these changes");
-  if (note !== null) return noteLines(note, view);
-  if (focus === null || state.draft === null) return [];
-  return [cutLine([span("  "), span(HELP[focus], "faint")], view.width, symbols.ellipsis)];
+/** What became of a save, or that the file changed; at most `limit` lines. */
+export function panelNoteLines(state: PanelState, view: View, limit: number): readonly Line[] {
+  if (state.fileChanged) {
+    const text = "the file has changed meanwhile: not saved; Esc reads it again and drops these changes";
+    return markedLines(view.symbols.warning, text, "warning", view, limit);
+  }
+  return state.note === null ? [] : noteLines(state.note, view, limit);
 }
 
-function noteLines(note: PanelNote, view: View): readonly Line[] {
+/** What the focused field is for; none while there is something else to say. */
+export function panelHelpLines({ focus, note, fileChanged, draft }: PanelState, view: View): readonly Line[] {
+  if (focus === null || note !== null || fileChanged || draft === null) return [];
+  return [cutLine([span("  "), span(HELP[focus], "faint")], view.width, view.symbols.ellipsis)];
+}
+
+function noteLines(note: PanelNote, view: View, limit: number): readonly Line[] {
   const { symbols } = view;
+  const marked = (mark: string, text: string, tone: Tone): readonly Line[] =>
+    markedLines(mark, text, tone, view, limit);
   switch (note.kind) {
-    case "saved":
-      return [
+    case "saved": {
+      const said =
         note.applied === null
-          ? [
-              span(
-                `${symbols.same} saved and in effect${note.lines.length > 0 ? "; the file now:" : ""}`,
-                "good",
-              ),
-            ]
-          : cutLine(
-              [span(`${symbols.warning} saved, but not in effect: ${note.applied}`, "warning")],
-              view.width,
-              symbols.ellipsis,
-            ),
-        ...note.lines.map((line) => changedLine(line, note.lines, view)),
-      ];
+          ? marked(
+              symbols.same,
+              `saved and in effect${note.lines.length > 0 ? "; the file now:" : ""}`,
+              "good",
+            )
+          : marked(symbols.warning, `saved, but not in effect: ${note.applied}`, "warning");
+      return [...said, ...changedLinesShown(note.lines, view, limit - said.length)];
+    }
     case "reloaded":
-      return [[span(`${symbols.same} reloaded: ${note.summary}`, "good")]];
+      return marked(symbols.same, `reloaded: ${note.summary}`, "good");
     case "nothing":
       return [[span("nothing to save", "faint")]];
     case "invalid":
-      return [[span(`${symbols.error} not saved: mend what is marked first`, "bad")]];
+      return marked(symbols.error, "not saved: mend what is marked first", "bad");
     case "unsaved":
-      return [[span(`${symbols.warning} not saved: Ctrl-S saves, Esc drops, q again leaves`, "warning")]];
+      return marked(symbols.warning, "not saved: Ctrl-S saves, Esc drops, q again leaves", "warning");
     case "failed":
-      return markedLines(symbols.error, note.reason, "bad", view, 4);
+      return marked(symbols.error, note.reason, "bad");
   }
+}
+
+function changedLinesShown(lines: readonly ChangedLine[], view: View, limit: number): readonly Line[] {
+  if (lines.length <= limit) return lines.map((line) => changedLine(line, lines, view));
+  if (limit <= 0) return [];
+  const shown = lines.slice(0, limit - 1);
+  const rest: Line = [span(`  +${lines.length - shown.length} more changed lines`, "faint")];
+  return [...shown.map((line) => changedLine(line, lines, view)), rest];
 }
 
 function changedLine({ mark, number, text }: ChangedLine, all: readonly ChangedLine[], view: View): Line {

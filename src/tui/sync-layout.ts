@@ -12,6 +12,8 @@ export interface SyncParts {
   readonly panel: number;
   /** Lines that the panel's note would like. */
   readonly note: number;
+  /** Lines of help, which give way to all else. */
+  readonly help: number;
 }
 
 export interface SyncHeights {
@@ -20,6 +22,7 @@ export interface SyncHeights {
   readonly table: number;
   readonly panel: number;
   readonly note: number;
+  readonly help: number;
   /** Empty lines between the parts: 0 or 1. */
   readonly gap: 0 | 1;
 }
@@ -49,12 +52,15 @@ export function shareHeight(height: number, parts: SyncParts): SyncHeights {
   left -= moreNote;
   const moreProblem = within(parts.problem - firstProblem, left);
   left -= moreProblem;
+  const help = within(parts.help, left);
+  left -= help;
   const moreTable = within(1 + wishedRows - leastTable, left);
   return {
     problem: firstProblem + moreProblem,
     table: leastTable + moreTable,
     panel,
     note: firstNote + moreNote,
+    help,
     gap,
   };
 }

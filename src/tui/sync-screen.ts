@@ -6,7 +6,7 @@ import type { EventRow } from "./event-rows.ts";
 import type { Line } from "./line.ts";
 import { Lines } from "./lines-view.ts";
 import { symbolsFor, type TuiLook } from "./look.ts";
-import { PANEL_HEIGHT, panelLines, panelNoteLines } from "./panel-lines.ts";
+import { PANEL_HEIGHT, panelHelpLines, panelLines, panelNoteLines } from "./panel-lines.ts";
 import { isDirty, type PanelState, takesText } from "./panel-state.ts";
 import type { Screen, ScreenProps } from "./screen.ts";
 import { problemLines, statusLines, tableLines } from "./status-lines.ts";
@@ -17,7 +17,9 @@ import type { SyncSession } from "./sync-session.ts";
 import type { SyncStatus } from "./sync-source.ts";
 import type { View } from "./view.ts";
 
+/** More than these nobody reads here. */
 const PROBLEM_LINES = 4;
+const NOTE_LINES = 12;
 
 interface WidgetProps {
   readonly status: SyncStatus | null;
@@ -30,7 +32,7 @@ interface WidgetProps {
 /** The status line over the table of events. */
 function SyncStatusWidget({ status, connection, rows, heights, view }: WidgetProps): ReactElement {
   const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
-  const problem = problemLines(status, connection, view, PROBLEM_LINES).slice(0, heights.problem);
+  const problem = problemLines(status, connection, view, heights.problem);
   const lines = [
     ...statusLines(status, connection, view),
     ...problem,
@@ -42,17 +44,19 @@ function SyncStatusWidget({ status, connection, rows, heights, view }: WidgetPro
 
 interface PanelProps {
   readonly panel: PanelState;
+  readonly hasProblem: boolean;
   readonly heights: SyncHeights;
   readonly view: View;
 }
 
 /** The settings, and below them what became of a save. */
-function SyncConfigPanel({ panel, heights, view }: PanelProps): ReactElement {
+function SyncConfigPanel({ panel, hasProblem, heights, view }: PanelProps): ReactElement {
   const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
   const lines = [
     ...air,
-    ...panelLines(panel, view).slice(0, heights.panel),
-    ...panelNoteLines(panel, view).slice(0, heights.note),
+    ...panelLines(panel, hasProblem, view).slice(0, heights.panel),
+    ...panelNoteLines(panel, view, heights.note),
+    ...panelHelpLines(panel, view).slice(0, heights.help),
   ];
   return h(Lines, { lines, look: view.look });
 }
@@ -74,13 +78,14 @@ export function createSyncScreen(session: SyncSession, look: TuiLook): Screen {
       problem: problemLines(status, connection, view, PROBLEM_LINES).length,
       rows: rows.length,
       panel: PANEL_HEIGHT,
-      note: panelNoteLines(panel, view).length,
+      note: panelNoteLines(panel, view, NOTE_LINES).length,
+      help: panelHelpLines(panel, view).length,
     });
     return h(
       Box,
       { flexDirection: "column", flexShrink: 0 },
       h(SyncStatusWidget, { status, connection, rows, heights, view }),
-      h(SyncConfigPanel, { panel, heights, view }),
+      h(SyncConfigPanel, { panel, hasProblem: status !== null && status.last_error !== null, heights, view }),
     );
   };
   return {
