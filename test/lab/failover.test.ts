@@ -49,7 +49,10 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
         assert.equal(after.mount_path, before.mount_path);
         assert.equal(after.stable_path, before.stable_path);
         assert.equal(after.tb_reachable, false);
-        assert.match(JSON.stringify(await home.state()), /"CORE":\{"active_interface":"fallback"/);
+        await eventually(
+          async () => JSON.stringify(await home.state()).includes('"CORE":{"active_interface":"fallback"'),
+          5000,
+        );
 
         const arrived = (file: string, content: Buffer | string): Promise<unknown> =>
           eventually(async () => {

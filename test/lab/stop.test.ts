@@ -99,7 +99,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       await Promise.all([lab.rig.cut.silence("tb"), lab.rig.cut.silence("fallback")]);
       const end = await monitor.stop();
       assert.equal(end.code, 0);
-      assert.ok(end.ms < 6000, `it took ${end.ms} ms to stop`);
+      assert.ok(end.ms < 5500, `it took ${end.ms} ms to stop`);
       assert.match(await monitor.stderr(), /left mounted at exit/);
       await lab.rig.restoreAll();
       await eventually(

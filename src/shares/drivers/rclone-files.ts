@@ -1,7 +1,7 @@
 // Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
 
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
@@ -93,11 +93,29 @@ export async function makeFolders(files: RcloneFiles): Promise<void> {
   await mkdir(files.cache, { recursive: true, mode: 0o700 });
 }
 
-/** Writes a file (0600) whole or not at all, and only if that changes it. */
+/**
+ * Writes a file (0600) whole or not at all, and only if that changes it. On a full disk what is there is written
+ * over, which takes no room: a share must not wait for some to change its host.
+ */
 export async function writeIfChanged(path: string, content: string): Promise<void> {
-  if ((await readIfThere(path)) === content) return;
-  await writeFile(`${path}.new`, content, { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  const before = await readIfThere(path);
+  if (before === content) return;
+  try {
+    await writeFile(`${path}.new`, content, { mode: 0o600 });
+    await rename(`${path}.new`, path);
+  } catch (error) {
+    await rm(`${path}.new`, { force: true });
+    if (before === null || !isDiskFull(error)) throw error;
+    await using file = await open(path, "r+");
+    await file.write(content, 0);
+    await file.truncate(Buffer.byteLength(content));
+  }
+}
+
+/** Whether there is no room left, on the disk or for this user. */
+export function isDiskFull(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  return code === "ENOSPC" || code === "EDQUOT";
 }
 
 /** null when there is no such file. */

@@ -4,6 +4,7 @@ import type { DetachedProcess } from "../../runtime/child-process.ts";
 import { isRunning, type ProcessIdentity, processIdentity } from "../../runtime/process-identity.ts";
 import type { MountEntry } from "../mount-entry.ts";
 import {
+  isDiskFull,
   parseProcessNote,
   processNoteText,
   type RcloneFiles,
@@ -124,7 +125,12 @@ export function createServingProcesses(): ServingProcesses {
         if (own.ending || started.get(shareName) !== own) return;
         for (const listener of [...listeners]) listener(shareName);
       });
-      await writeIfChanged(files.process, processNoteText({ identity, mountPath: path }));
+      try {
+        await writeIfChanged(files.process, processNoteText({ identity, mountPath: path }));
+      } catch (error) {
+        // Without a note it is found by its arguments.
+        if (!isDiskFull(error)) throw error;
+      }
       return identity;
     },
     ending(shareName, ending) {

@@ -1,5 +1,6 @@
 // A share's folder: names that cannot clash or escape, config that cannot be broken out of.
 import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import {
@@ -9,8 +10,10 @@ import {
   parseProcessNote,
   processNoteText,
   rcloneFiles,
+  writeIfChanged,
 } from "../../../src/shares/drivers/rclone-files.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
+import { mountTmpfs } from "../../support/tiny-disk.ts";
 
 const route = { host: "nas.local", port: 4450, interfaceName: null, folder: null };
 const share: ShareSpec = {
@@ -101,5 +104,19 @@ describe("the note of who serves a mount", () => {
     ]) {
       assert.equal(parseProcessNote(text), null, String(text));
     }
+  });
+});
+
+describe("writing a share's files", () => {
+  it("goes on where the disk is full and a file is there already: a share changes its host all the same", async (t) => {
+    const disk = await mountTmpfs(t, "size=64k");
+    if (disk === null) return;
+    const file = join(disk, "rclone.conf");
+    await writeIfChanged(file, "host = 10.99.1.200\n");
+    await assert.rejects(writeFile(join(disk, "filler"), Buffer.alloc(1_000_000)), { code: "ENOSPC" });
+    await writeIfChanged(file, "host = 10.99.2.2\n");
+    assert.equal(await readFile(file, "utf8"), "host = 10.99.2.2\n");
+    await assert.rejects(writeIfChanged(join(disk, "new"), "x"), { code: "ENOSPC" });
+    assert.deepEqual((await readdir(disk)).sort(), ["filler", "rclone.conf"]);
   });
 });
