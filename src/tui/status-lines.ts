@@ -2,7 +2,17 @@
 import { columns } from "../runtime/plain-text.ts";
 import type { Connection } from "./connection.ts";
 import type { EventRow } from "./event-rows.ts";
-import { cutStart, cutText, type Line, lineColumns, paragraph, type Span, span, type Tone } from "./line.ts";
+import {
+  cutLine,
+  cutStart,
+  cutText,
+  type Line,
+  lineColumns,
+  paragraph,
+  type Span,
+  span,
+  type Tone,
+} from "./line.ts";
 import type { SyncStatus } from "./sync-source.ts";
 import type { View } from "./view.ts";
 
@@ -40,7 +50,10 @@ export function statusLines(status: SyncStatus | null, connection: Connection, v
   if (columns(path) <= beside || beside >= PATH_MIN) {
     return [[label, span(cutStart(path, beside, symbols.ellipsis)), span(GAP), ...facts]];
   }
-  return [[label, span(cutStart(path, width - columns(label.text), symbols.ellipsis))], facts];
+  return [
+    [label, span(cutStart(path, width - columns(label.text), symbols.ellipsis))],
+    cutLine(facts, width, symbols.ellipsis),
+  ];
 }
 
 function watchingSpan(watching: SyncStatus["watching"], { symbols }: View): Span {

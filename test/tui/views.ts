@@ -1,0 +1,34 @@
+// Owns what the tests of views start from: a room to draw in, and a status to draw.
+import { type Line, lineText } from "../../src/tui/line.ts";
+import { symbolsFor } from "../../src/tui/look.ts";
+import type { SyncStatus } from "../../src/tui/sync-source.ts";
+import type { View } from "../../src/tui/view.ts";
+
+export function viewOf(width: number, look: { color?: boolean; unicode?: boolean } = {}): View {
+  const whole = { color: look.color ?? true, unicode: look.unicode ?? true };
+  return { width, look: whole, symbols: symbolsFor(whole) };
+}
+
+/** As a terminal shows it without colour. */
+export function textOf(lines: readonly Line[]): string[] {
+  return lines.map((line) => lineText(line).trimEnd());
+}
+
+export function sampleStatus(over: Partial<SyncStatus> = {}): SyncStatus {
+  return {
+    config_path: "/home/me/.mountaineer/config.toml",
+    sha256: "0123456789abcdef".repeat(4),
+    generation: 3,
+    watching: "live",
+    last_sync: null,
+    last_error: null,
+    degraded: null,
+    settings: { enabled: true, poll_interval: 2, debounce: 1, detection: "mtime", on_failure: "backoff" },
+    ...over,
+  };
+}
+
+/** An ISO time that is this wall time here. */
+export function localIso(hours: number, minutes: number, seconds: number): string {
+  return new Date(2026, 0, 5, hours, minutes, seconds).toISOString();
+}
