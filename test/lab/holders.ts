@@ -21,6 +21,18 @@ syswrite(STDOUT, "held");
 sleep 600;
 `;
 
+/** A holder that goes on writing lines `1`, `2`, … to one open file. */
+export interface Grower extends Holder {
+  /** The last line that the system has accepted. */
+  accepted(): number;
+}
+
+const GROW = `
+exec 3> "$1"; i=0
+while [ $i -lt 100000 ]; do i=$((i + 1)); echo "$i" >&3 || exec sleep 600; echo "$i"; done
+exec sleep 600
+`;
+
 export const holdOpen = {
   /** An open file, read. */
   fd: (file: string): Promise<Holder> =>
@@ -34,13 +46,28 @@ export const holdOpen = {
     assert.ok(number !== undefined, `mmap has no number for ${process.arch}`);
     return hold("perl", ["-e", MAP_ONLY, file, String(number)]);
   },
-  /** A new file with `text` written to it, and not closed. */
-  writing: (file: string, text: string): Promise<Holder> =>
-    hold("sh", ["-c", 'exec 3> "$1"; printf %s "$2" >&3; printf held; exec sleep 600', "sh", file, text]),
+  /** A new file, written line by line and never closed. */
+  growing: async (file: string): Promise<Grower> => {
+    let said = "";
+    const holder = await hold("sh", ["-c", GROW, "sh", file], (text) => {
+      said = (said + text).slice(-100);
+    });
+    // Its last word may be half a number.
+    const accepted = (): number => Number(said.slice(0, said.lastIndexOf("\n")).split("\n").at(-1));
+    return { ...holder, accepted };
+  },
 };
 
-async function hold(file: string, args: readonly string[]): Promise<Holder> {
+async function hold(
+  file: string,
+  args: readonly string[],
+  onText: (text: string) => void = () => {},
+): Promise<Holder> {
   const child = spawn(file, [...args], { cwd: "/", stdio: ["ignore", "pipe", "inherit"] });
+  child.stdout
+    .setEncoding("utf8")
+    .on("data", onText)
+    .on("error", () => {});
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   try {
     await untilHeld(child, path.basename(file));

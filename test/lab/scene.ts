@@ -52,6 +52,8 @@ export interface Scene {
   read(share: string, file: string): Promise<string>;
   /** Writes and closes in a process of its own; `append`: to what is there. */
   write(share: string, file: string, text: string | Buffer, append?: boolean): Promise<void>;
+  /** Runs a script inside the share, in a process of its own. */
+  shell(share: string, script: string): Promise<void>;
   /** The processes that serve mounts of this home. */
   servers(share?: string): Promise<readonly number[]>;
   /** The one that serves this share. */
@@ -173,6 +175,10 @@ function createScene({ rig, home, folder, sharesRoot, config, shares, monitors, 
     read: async (share, file) =>
       (await promisify(execFile)("timeout", ["-s", "KILL", "2", "cat", scene.at(share, file)])).stdout,
     write: (share, file, text, append = false) => writeApart(scene.at(share, file), text, append),
+    shell: async (share, script) => {
+      const args = ["-s", "KILL", "5", "sh", "-c", `cd "$1" && ${script}`, "sh", scene.at(share)];
+      await promisify(execFile)("timeout", args);
+    },
     servers: (share) => rclonesOf(path.join(home.home, "mounts", ...(share === undefined ? [] : [share]))),
     async server(share) {
       const [pid, ...more] = await scene.servers(share);
