@@ -2,11 +2,17 @@
 // A further document is one more entry in GENERATORS.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { renderCliReference } from "../src/cli/reference.ts";
 import { configurationReference, configurationSchema } from "./docs/configuration.ts";
 import { errorCodes } from "./docs/error-codes.ts";
 import type { DocumentGenerator } from "./docs/generator.ts";
 
-const GENERATORS: readonly DocumentGenerator[] = [configurationReference, configurationSchema, errorCodes];
+const GENERATORS: readonly DocumentGenerator[] = [
+  configurationReference,
+  configurationSchema,
+  errorCodes,
+  { path: "docs/cli.md", generate: renderCliReference },
+];
 
 const CHECKOUT = resolve(import.meta.dirname, "..");
 

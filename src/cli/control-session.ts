@@ -1,4 +1,4 @@
-// Owns whom a command asks: the daemon that runs for this home, one that is just starting, or the engine in process.
+// Owns whom a command asks: the daemon that runs for this home, one that is just starting, or what runs in process.
 import { realpath } from "node:fs/promises";
 import { connectToDaemon, type DaemonClient, type RemoteControl } from "../api/client.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
@@ -22,10 +22,27 @@ export interface Ask {
  * when a daemon has the lock and never serves, `usage` when it runs with another configuration than `--config`
  * names, and what the engine in process rejects with.
  */
-export async function withControl<T>(
+export function withControl<T>(
   context: CommandContext,
   ask: Ask,
   use: (control: RemoteControl) => Promise<T>,
+  clock: Clock = systemClock,
+): Promise<T> {
+  return withDaemonOr(context, ask.intent, use, () => inProcess(context, ask, use), clock);
+}
+
+/** Something done without a daemon; a monitor that came first is a daemon like any other. */
+export type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
+
+/**
+ * Runs `withDaemon` with the daemon of this home, else `alone`; the latter is tried again when a monitor came first.
+ * Rejects with what they reject with, and as `withControl` does.
+ */
+export async function withDaemonOr<T>(
+  context: CommandContext,
+  intent: Ask["intent"],
+  withDaemon: (daemon: DaemonClient) => Promise<T>,
+  alone: () => Promise<Alone<T>>,
   clock: Clock = systemClock,
 ): Promise<T> {
   const deadline = clock.monotonicMs() + STARTING_DEADLINE_MS;
@@ -33,11 +50,11 @@ export async function withControl<T>(
     const daemon = await connectToDaemon(context.home, { clock });
     if (daemon !== null) {
       if (context.configPath !== null) await requireSameConfig(daemon, context.configPath, context.signal);
-      return use(daemon);
+      return withDaemon(daemon);
     }
-    const monitor = ask.intent === "change" ? await startingMonitor(context.home) : null;
+    const monitor = intent === "change" ? await startingMonitor(context.home) : null;
     if (monitor === null) {
-      const outcome = await tryInProcess(context, ask, use);
+      const outcome = await alone();
       if (outcome.kind === "done") return outcome.value;
       if (clock.monotonicMs() >= deadline) throw outcome.error;
     } else if (clock.monotonicMs() >= deadline) {
@@ -56,33 +73,35 @@ async function startingMonitor(home: string): Promise<{ pid: number } | null> {
   return holder !== null && holder.command === "monitor" ? holder : null;
 }
 
-type Outcome<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
-
-async function tryInProcess<T>(
+async function inProcess<T>(
   context: CommandContext,
   ask: Ask,
   use: (control: RemoteControl) => Promise<T>,
-): Promise<Outcome<T>> {
+): Promise<Alone<T>> {
   const { openEngine } = await import("./in-process.ts");
-  let engine: Awaited<ReturnType<typeof openEngine>>;
+  const { home, configPath, signal } = context;
+  return onceOpened(openEngine({ home, configPath, signal, ...ask }), use);
+}
+
+/** Uses what is being opened and ends it, whatever `use` does with it. */
+export async function onceOpened<Resource extends AsyncDisposable, T>(
+  opening: Promise<Resource>,
+  use: (resource: Resource) => Promise<T>,
+): Promise<Alone<T>> {
+  let resource: Resource;
   try {
-    engine = await openEngine({
-      home: context.home,
-      configPath: context.configPath,
-      signal: context.signal,
-      ...ask,
-    });
+    resource = await opening;
   } catch (error) {
-    // A monitor that took the lock between the look and the try is a daemon like any other.
+    // A monitor that took the lock between the look and the try.
     if (error instanceof MountaineerError && error.code === "already_running") {
       return { kind: "monitor_came_first", error };
     }
     throw error;
   }
   try {
-    return { kind: "done", value: await use(engine) };
+    return { kind: "done", value: await use(resource) };
   } finally {
-    await engine[Symbol.asyncDispose]();
+    await resource[Symbol.asyncDispose]();
   }
 }
 
@@ -92,13 +111,17 @@ async function requireSameConfig(
   signal: AbortSignal,
 ): Promise<void> {
   const { global } = await daemon.status(signal);
-  if ((await resolved(global.config_path)) === (await resolved(configPath))) return;
+  if (await isSameFile(global.config_path, configPath)) return;
   throw new MountaineerError("usage", `the running daemon uses ${global.config_path}, not ${configPath}`, {
     hint: "leave --config away, or stop the daemon first",
   });
 }
 
 /** Two names of one file are one configuration. */
+export async function isSameFile(path: string, other: string): Promise<boolean> {
+  return (await resolved(path)) === (await resolved(other));
+}
+
 async function resolved(path: string): Promise<string> {
   try {
     return await realpath(path);

@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import { packageVersion } from "../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../runtime/errors.ts";
 import type { CommandContext, CommandDefinition, Example } from "./command.ts";
-import { COMMANDS } from "./command-list.ts";
+import { COMMAND_GROUPS, COMMANDS } from "./command-list.ts";
 
 export interface ProgramOptions {
   readonly makeContext: (configFile: string | null) => CommandContext;
@@ -12,6 +12,8 @@ export interface ProgramOptions {
 }
 
 const SUMMARY = "Keeps SMB shares mounted over the best route there is, always at the same path.";
+/** The commands about which one may think that shares are their arguments. */
+const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "unmount", "switch"];
 const FIRST_EXAMPLES: readonly Example[] = [
   { command: "mountaineer monitor", does: "keep the shares up, in the foreground" },
   { command: "mountaineer status", does: "see how things are" },
@@ -25,7 +27,8 @@ export async function parseAndRun(args: readonly string[], options: ProgramOptio
   let exitCode = 0;
   const program = createProgram(options, async (definition, command) => {
     const { config, ...given } = command.optsWithGlobals<Record<string, unknown>>();
-    exitCode = await definition.run(options.makeContext(typeof config === "string" ? config : null), given);
+    const context = options.makeContext(typeof config === "string" ? config : null);
+    exitCode = await definition.run(context, given, command.args);
   });
   try {
     await program.parseAsync(args, { from: "user" });
@@ -55,8 +58,17 @@ export function createProgram(
     .configureOutput({ writeOut: print, writeErr: complain, outputError: () => {} })
     .exitOverride()
     .addHelpText("after", () => `${examplesText(FIRST_EXAMPLES)}\nmountaineer help <command> has more.`);
+  const groups = new Map<string, Command>();
+  for (const { name, summary, description, examples } of COMMAND_GROUPS) {
+    const group = program.command(name);
+    group.summary(summary).description(`${capitalised(summary)}.\n\n${description}`);
+    group.addHelpText("after", () => examplesText(examples));
+    groups.set(name, group);
+  }
   for (const definition of COMMANDS) {
-    const command = program.command(definition.name);
+    const words = definition.name.split(" ");
+    const parent = groups.get(words[0] ?? "") ?? program;
+    const command = parent.command(words.at(-1) ?? "");
     command
       .summary(definition.summary)
       .description(`${capitalised(definition.summary)}.\n\n${definition.description}`);
@@ -65,6 +77,13 @@ export function createProgram(
     command.action(() => act(definition, command));
   }
   return program;
+}
+
+/** The command that a definition became. */
+export function commandOf(program: Command, { name }: Pick<CommandDefinition, "name">): Command | null {
+  let found: Command | null = program;
+  for (const word of name.split(" ")) found = found?.commands.find((each) => each.name() === word) ?? null;
+  return found;
 }
 
 function capitalised(text: string): string {
@@ -78,9 +97,16 @@ function examplesText(examples: readonly Example[]): string {
 function usageError(error: CommanderError, args: readonly string[]): MountaineerError {
   const [first = "", ...more] = error.message.replace(/^error: /, "").split("\n");
   const suggestion = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(more.join(" ").trim());
-  const named = COMMANDS.find(({ name }) => args.includes(name));
-  let hint = `mountaineer ${named === undefined ? "" : `${named.name} `}--help shows what there is`;
+  const named = namedIn(args);
+  let hint = `mountaineer ${named === null ? "" : `${named} `}--help shows what there is`;
   if (suggestion?.[1] !== undefined) hint = `did you mean ${suggestion[1]}?`;
-  else if (error.code === "commander.excessArguments") hint = "a share is named with --share NAME";
+  else if (error.code === "commander.excessArguments" && SHARE_COMMANDS.includes(named ?? ""))
+    hint = "a share is named with --share NAME";
   return new MountaineerError("usage", first, { hint, cause: error });
+}
+
+/** The command, else the group, whose words are among the arguments. */
+function namedIn(args: readonly string[]): string | null {
+  const known = [...COMMANDS, ...COMMAND_GROUPS].map(({ name }) => name);
+  return known.find((name) => name.split(" ").every((word) => args.includes(word))) ?? null;
 }

@@ -7,6 +7,7 @@ import type { CommandContext } from "./command.ts";
 import { exitCodeOfError, failureText } from "./failure.ts";
 import { lookOf } from "./look.ts";
 import { readMonitorArguments } from "./monitor-arguments.ts";
+import { askOnTerminal } from "./terminal-question.ts";
 
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** How long a command may take to end after a second signal. */
@@ -18,8 +19,19 @@ export async function run(args: readonly string[]): Promise<void> {
   const stop = new AbortController();
   const force = new AbortController();
   let stoppedBy: keyof typeof SIGNAL_EXITS | null = null;
+  let yielded = 0;
+  const yieldInterrupts = (): Disposable => {
+    yielded += 1;
+    return {
+      [Symbol.dispose]() {
+        yielded -= 1;
+      },
+    };
+  };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
+      // The terminal sends it to every process in the foreground, and that is another one now.
+      if (signal === "SIGINT" && yielded > 0) return;
       if (stoppedBy === null) {
         stoppedBy = signal;
         stop.abort(new MountaineerError("aborted", `stopped by ${signal}`));
@@ -41,7 +53,9 @@ export async function run(args: readonly string[]): Promise<void> {
 
   let exitCode: number;
   try {
-    exitCode = await act(args, (configFile) => makeContext(configFile, stop.signal, force.signal));
+    exitCode = await act(args, (configFile) =>
+      makeContext(configFile, { signal: stop.signal, forceSignal: force.signal, yieldInterrupts }),
+    );
     if (force.signal.aborted && stoppedBy !== null) exitCode = SIGNAL_EXITS[stoppedBy];
   } catch (error) {
     const cancelled = error instanceof MountaineerError && error.code === "aborted" && stoppedBy !== null;
@@ -74,18 +88,19 @@ async function act(
 
 function makeContext(
   configFile: string | null,
-  signal: AbortSignal,
-  forceSignal: AbortSignal,
+  signals: Pick<CommandContext, "signal" | "forceSignal" | "yieldInterrupts">,
 ): CommandContext {
   const place = findPlace(process.env);
+  const { stdin, stdout, stderr } = process;
   return {
+    ...signals,
     home: place.home,
     configPath: configFile === null ? null : resolve(expandPath(configFile, place.userHome)),
-    stdoutLook: lookOf(process.stdout, process.env),
-    signal,
-    forceSignal,
-    print: (text) => void process.stdout.write(text),
-    note: (line) => void process.stderr.write(`mountaineer: ${line}\n`),
+    stdoutLook: lookOf(stdout, process.env),
+    isTerminal: stdout.isTTY,
+    print: (text) => void stdout.write(text),
+    note: (line) => void stderr.write(`mountaineer: ${line}\n`),
+    ask: stdin.isTTY && stderr.isTTY ? (question) => askOnTerminal(question, signals.signal) : null,
   };
 }
 

@@ -5,7 +5,7 @@ import { access, readdir, readFile, symlink, writeFile } from "node:fs/promises"
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { COMMANDS } from "../../src/cli/command-list.ts";
+import { COMMAND_GROUPS, COMMANDS } from "../../src/cli/command-list.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
@@ -38,13 +38,15 @@ describe("the command line", { concurrency: 3 }, () => {
     const asked = await runCommand(["--help"], { home });
     assert.equal(asked.code, 0);
     assert.equal(asked.stderr, "");
-    for (const { name } of COMMANDS) assert.match(asked.stdout, new RegExp(`^ {2}${name} `, "m"));
+    for (const { name } of [...COMMANDS.filter(({ name }) => !name.includes(" ")), ...COMMAND_GROUPS]) {
+      assert.match(asked.stdout, new RegExp(`^ {2}${name} `, "m"));
+    }
     assert.match(asked.stdout, /Examples:\n {2}mountaineer monitor\n/);
     const bare = await runCommand([], { home });
     assert.deepEqual([bare.code, bare.stdout, bare.stderr], [2, "", asked.stdout]);
     await Promise.all(
-      COMMANDS.map(async ({ name, examples }) => {
-        const help = await runCommand([name, "--help"], { home });
+      [...COMMANDS, ...COMMAND_GROUPS].map(async ({ name, examples }) => {
+        const help = await runCommand([...name.split(" "), "--help"], { home });
         assert.equal(help.code, 0);
         for (const { command } of examples) assert.ok(help.stdout.includes(`  ${command}\n`), command);
         assert.match(help.stdout, /--config <file>/);

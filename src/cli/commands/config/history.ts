@@ -1,0 +1,24 @@
+// Owns `mountaineer config history`.
+import type { CommandDefinition } from "../../command.ts";
+import { addJsonOption, readFlag } from "../../options.ts";
+
+export const configHistoryCommand: CommandDefinition = {
+  name: "config history",
+  summary: "list the configurations that were accepted, newest first",
+  description: "The newest 50 are kept, whatever brought them. Entry 0 is the one that runs.",
+  examples: [
+    { command: "mountaineer config history", does: "see what changed when" },
+    { command: "mountaineer config history --json | jq -r '.[0].sha256'", does: "use it in a script" },
+  ],
+  exits: {},
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { viewConfig } = await import("../../config-session.ts");
+    const { renderHistory } = await import("../../history-view.ts");
+    const entries = await viewConfig(context, (view) => view.history());
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(entries, null, 2)}\n`);
+    else context.print(renderHistory(entries, context.stdoutLook));
+    if (entries.length === 0) context.note("no configuration has been accepted yet");
+    return 0;
+  },
+};

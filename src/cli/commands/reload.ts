@@ -1,0 +1,69 @@
+// Owns `mountaineer reload`.
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandContext, CommandDefinition } from "../command.ts";
+import { addJsonOption, readFlag } from "../options.ts";
+
+export const reloadCommand: CommandDefinition = {
+  name: "reload",
+  summary: "have the daemon read its configuration again, now",
+  description:
+    "A daemon that watches its file does this by itself; this is for one that does not, or that stopped watching " +
+    'after a mistake (`on_failure = "stop"`): it then watches again. A SIGHUP to the daemon does the same. A file ' +
+    "with mistakes changes nothing. --dry-run only says what a reload would change; without a daemon, what one " +
+    "would start.",
+  examples: [
+    { command: "mountaineer reload", does: "apply what the file says now" },
+    { command: "mountaineer reload --dry-run", does: "see what would start, change and stay" },
+  ],
+  exits: {
+    1: "the file could not be applied; what ran before runs on",
+    3: "the file has mistakes; every one is listed, and what ran before runs on",
+    8: "no daemon runs (except with --dry-run)",
+  },
+  addOptions(command) {
+    command.option("--dry-run", "only say what would change");
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const json = readFlag(options, "json");
+    return readFlag(options, "dryRun") ? dryRun(context, json) : reload(context, json);
+  },
+};
+
+async function reload(context: CommandContext, json: boolean): Promise<number> {
+  const { withDaemonOr } = await import("../control-session.ts");
+  const { tellReload } = await import("../reload-outcome.ts");
+  const report = await withDaemonOr(
+    context,
+    "change",
+    (daemon) => daemon.reload({}, context.signal),
+    () => Promise.reject(noDaemon()),
+  );
+  return tellReload(context, report, { json, staying: [] });
+}
+
+async function dryRun(context: CommandContext, json: boolean): Promise<number> {
+  const { viewConfig } = await import("../config-session.ts");
+  const { tellReload } = await import("../reload-outcome.ts");
+  return viewConfig(context, async (view) => {
+    if (view.daemon === null) {
+      const { firstStart } = await import("../first-start.ts");
+      return tellReload(context, await firstStart(view), { json, staying: [] });
+    }
+    const report = await view.daemon.reload({ dry_run: true }, context.signal);
+    const { shares } = await view.daemon.status(context.signal);
+    const touched = [...report.shares.removed, ...report.shares.changed];
+    const staying = shares.map(({ name }) => name).filter((name) => !touched.includes(name));
+    return tellReload(context, report, { json, staying });
+  });
+}
+
+function noDaemon(): MountaineerError {
+  return new MountaineerError(
+    "daemon_unreachable",
+    "no daemon runs for this home, so there is nothing to reload",
+    {
+      hint: "mountaineer monitor starts one, with what the file says then",
+    },
+  );
+}

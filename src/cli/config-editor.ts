@@ -1,0 +1,17 @@
+// Owns what a command asks of whoever changes the configuration file: whole or not at all.
+import type { EditReport } from "../api/contract.ts";
+
+export interface KeyEdit {
+  readonly key: string;
+  /** As it was typed; null unsets the key. */
+  readonly value: string | null;
+}
+
+/** What is rejected as a value is in the report; each also rejects with `config_unwritable` and the like. */
+export interface ConfigEditor {
+  edit(edits: readonly KeyEdit[]): Promise<EditReport>;
+  /** Rejects with `config_changed` when the file is not the one with this hash any more. */
+  replace(text: string, seenSha256: string): Promise<EditReport>;
+  /** Rejects with `history_unknown`. */
+  rollback(n: number): Promise<EditReport>;
+}

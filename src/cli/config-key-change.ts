@@ -1,0 +1,45 @@
+// Owns `config set` and `config unset`: one key changed, and what it was before.
+import { getConfigValue, type KeyValue } from "../config/effective.ts";
+import { type ConfigKey, parseConfigKey, parseConfigValue } from "../config/key-path.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import type { CommandContext } from "./command.ts";
+import type { KeyEdit } from "./config-editor.ts";
+import { type ConfigView, changeConfig } from "./config-session.ts";
+import { valueText } from "./config-value-text.ts";
+import { tellEdit } from "./edit-outcome.ts";
+import { harmless } from "./plain-text.ts";
+
+/** Resolves with the exit code; rejects with `usage` and `config_key_unknown` before anything is looked at. */
+export async function setKey(context: CommandContext, edit: KeyEdit, json: boolean): Promise<number> {
+  const key = parseConfigKey(edit.key);
+  if (edit.value !== null) parseConfigValue(edit.value, key);
+  const command = edit.value === null ? "config unset" : "config set";
+  return changeConfig(context, command, async (editor, view) => {
+    const before = await heldBy(view, key);
+    const report = await editor.edit([edit]);
+    const after = await heldBy(view, key);
+    const name = harmless(edit.key);
+    const now = after === null ? "" : heldText(after, false);
+    return tellEdit(context, report, {
+      json,
+      done: `${name} ${now}${before === null ? "" : ` (it ${heldText(before, true)})`}`,
+      same: `${name} ${now} already`,
+    });
+  });
+}
+
+/** null when the file cannot be read as it is: the edit then says so. */
+async function heldBy({ read, format, place }: ConfigView, key: ConfigKey): Promise<KeyValue | null> {
+  try {
+    return await getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, key);
+  } catch (error) {
+    if (error instanceof MountaineerError) return null;
+    throw error;
+  }
+}
+
+function heldText(held: KeyValue, isWas: boolean): string {
+  const verb = isWas ? "was" : "is";
+  if (held.source === "absent") return `${verb} not set`;
+  return `${verb} ${harmless(valueText(held.value))}${held.source === "default" ? " by default" : ""}`;
+}

@@ -1,0 +1,47 @@
+// Owns what a daemon would begin with if it were started now: the dry run of a reload when none runs.
+import type { ReloadReport } from "../api/contract.ts";
+import { isTableValue } from "../config/edit-value.ts";
+import { effectiveData } from "../config/effective.ts";
+import { parseConfig } from "../config/load.ts";
+import type { ConfigView } from "./config-session.ts";
+import { sha256Of } from "./config-text.ts";
+
+/** The report against nothing at all: every share is added, and every setting that is not its default differs. */
+export async function firstStart({ path, place, format, read }: ConfigView): Promise<ReloadReport> {
+  const bytes = (await read()) ?? new Uint8Array();
+  const loaded = await parseConfig(bytes, path, place);
+  const none = { added: [], removed: [], changed: [] };
+  const report: ReloadReport = {
+    reloaded: false,
+    dry_run: true,
+    generation: 0,
+    sha256: sha256Of(bytes),
+    settings: [],
+    shares: none,
+    backends: none,
+    middleware: [],
+    errors: [],
+    failure: null,
+    summary: "",
+  };
+  if (!loaded.ok) {
+    const errors = loaded.mistakes.map((mistake) => ({ ...mistake }));
+    return { ...report, errors, summary: "the file has mistakes" };
+  }
+  const settings = await settingsOf(bytes);
+  const defaults = await settingsOf(new Uint8Array());
+  const changed = [...settings].filter(([key, value]) => defaults.get(key) !== value).map(([key]) => key);
+  const added = loaded.snapshot.config.shares.map(({ name }) => name);
+  const summary = `${added.length} ${added.length === 1 ? "share" : "shares"} to start`;
+  return { ...report, settings: changed, shares: { ...none, added }, summary };
+
+  async function settingsOf(content: Uint8Array): Promise<Map<string, string>> {
+    const data = await effectiveData({ bytes: content, format, place });
+    const entries = Object.entries(data).flatMap(([section, table]) =>
+      isTableValue(table)
+        ? Object.entries(table).map(([key, value]) => [`${section}.${key}`, String(value)] as const)
+        : [],
+    );
+    return new Map(entries);
+  }
+}
