@@ -38,13 +38,12 @@ export async function observe(
 ): Promise<ShareSeen> {
   const { clock } = tools;
   const { spec, driver } = subject;
-  const mounts = findMounts(tools, subject, asOfMs);
-  const [tb, fallback] = await Promise.all([
+  const [tb, fallback, { ours, lookUnderWay, twins, taken }] = await Promise.all([
     probeRoute(tools, subject, "tb", asOfMs),
     probeRoute(tools, subject, "fallback", asOfMs),
+    findMounts(tools, subject, asOfMs),
   ]);
   const routes = { tb, fallback };
-  const { ours, lookUnderWay, twins, taken } = await mounts;
   const mount =
     ours === null ? null : { found: ours, look: await chooseLook(tools, ours, lookUnderWay, routes) };
   const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
@@ -169,7 +168,7 @@ async function chooseLook(
   return underWay === null || hostGone ? prober.lastLook(mount.id) : await underWay;
 }
 
-async function probeRoute(
+function probeRoute(
   { hostProber, prober }: ObserveTools,
   { spec, policy }: Subject,
   route: RouteName,
@@ -178,10 +177,13 @@ async function probeRoute(
   const { host, port, interfaceName, folder } = spec.routes[route];
   if (host !== null) {
     const request = { notBeforeMs: asOfMs, timeoutMs: policy.connectTimeoutMs };
-    return { atMs: asOfMs, probe: await hostProber.probe({ host, port, interfaceName }, request) };
+    return hostProber
+      .probe({ host, port, interfaceName }, request)
+      .then((probe) => ({ atMs: asOfMs, probe }));
   }
-  const [exists = null] = await prober.foldersExist([folder ?? ""], LOCAL_LOOK_MS);
-  return { atMs: asOfMs, probe: folderProbe(folder ?? "", exists) };
+  return prober
+    .foldersExist([folder ?? ""], LOCAL_LOOK_MS)
+    .then(([exists = null]) => ({ atMs: asOfMs, probe: folderProbe(folder ?? "", exists) }));
 }
 
 function folderProbe(folder: string, exists: boolean | null): RouteProbe {

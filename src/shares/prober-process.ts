@@ -69,6 +69,8 @@ interface RequestDraft {
   readonly scans: { sequence: number; paths: readonly string[]; exceptPids: readonly number[] }[];
 }
 
+const NO_LINK_ANSWER: LinkLook = { state: "unknown", text: "no answer in time" };
+
 /** What a file holds is asked for after it was written: an answer that was begun before will not do. */
 function isOfTheMoment(kind: QuestionKind): boolean {
   return kind === "fileLook" || kind === "fileBytes";
@@ -306,17 +308,26 @@ export function startProber(options: ProberOptions): Prober {
     return created;
   };
 
-  const answersOf = async <Kind extends QuestionKind, Answer>(
+  const answerOf = <Kind extends QuestionKind, Answer>(
+    kind: Kind,
+    subject: string,
+    waitMs: number,
+    read: (answer: AnswerOf[Kind] | undefined) => Answer,
+  ): Promise<Answer> => {
+    if (disposed) return Promise.resolve(read(undefined));
+    const one = question(kind, subject, subject, null);
+    return one.late
+      ? Promise.resolve(read(undefined))
+      : waits.wait(one.waiters, waitMs, () => read(one.answer));
+  };
+
+  const answersOf = <Kind extends QuestionKind, Answer>(
     kind: Kind,
     subjects: readonly string[],
     waitMs: number,
     read: (answer: AnswerOf[Kind] | undefined) => Answer,
-  ): Promise<readonly Answer[]> => {
-    if (disposed) return subjects.map(() => read(undefined));
-    const all = subjects.map((subject) => question(kind, subject, subject, null));
-    await Promise.all(all.map((one) => (one.late ? undefined : waits.wait(one.waiters, waitMs))));
-    return all.map(({ answer }) => read(answer));
-  };
+  ): Promise<readonly Answer[]> =>
+    Promise.all(subjects.map((subject) => answerOf(kind, subject, waitMs, read)));
 
   const noteLook = (mountId: string, { answer, startedAtMs }: Question<"look">): void => {
     // A child that was lost with the look leaves nothing known.
@@ -336,11 +347,11 @@ export function startProber(options: ProberOptions): Prober {
 
   startCurrent();
   return {
-    async look(mountId, path, waitMs) {
-      if (disposed) return lastLook(mountId);
+    look(mountId, path, waitMs) {
+      if (disposed) return Promise.resolve(lastLook(mountId));
       const look = question("look", mountId, path, (answered) => noteLook(mountId, answered));
-      if (!look.late) await waits.wait(look.waiters, waitMs);
-      return lastLook(mountId);
+      if (look.late) return Promise.resolve(lastLook(mountId));
+      return waits.wait(look.waiters, waitMs, () => lastLook(mountId));
     },
     lastLook,
     forget(mountId) {
@@ -352,23 +363,12 @@ export function startProber(options: ProberOptions): Prober {
       drop(look);
       for (const waiter of look.waiters) waiter();
     },
-    readLinks: (paths, waitMs) =>
-      answersOf(
-        "link",
-        paths,
-        waitMs,
-        (link): LinkLook => link ?? { state: "unknown", text: "no answer in time" },
-      ),
+    readLink: (path, waitMs) => answerOf("link", path, waitMs, (link) => link ?? NO_LINK_ANSWER),
+    readLinks: (paths, waitMs) => answersOf("link", paths, waitMs, (link) => link ?? NO_LINK_ANSWER),
     foldersExist: (paths, waitMs) => answersOf("folder", paths, waitMs, (exists) => exists ?? null),
     realPaths: (paths, waitMs) => answersOf("realPath", paths, waitMs, (path) => path ?? null),
-    async fileLook(path, waitMs) {
-      const [look = null] = await answersOf("fileLook", [path], waitMs, (found) => found ?? null);
-      return look;
-    },
-    async fileBytes(path, waitMs) {
-      const [bytes = null] = await answersOf("fileBytes", [path], waitMs, (found) => found ?? null);
-      return bytes;
-    },
+    fileLook: (path, waitMs) => answerOf("fileLook", path, waitMs, (found) => found ?? null),
+    fileBytes: (path, waitMs) => answerOf("fileBytes", path, waitMs, (found) => found ?? null),
     async openFiles(paths, exceptPids, waitMs) {
       let answers: readonly OpenFilesAnswer[] | null = null;
       if (!disposed && paths.length > 0) {
@@ -396,7 +396,7 @@ export function startProber(options: ProberOptions): Prober {
         scans.set(sequence, scan);
         toSend.push(scan);
         planSend();
-        await waits.wait(waiters, waitMs);
+        await waits.wait(waiters, waitMs, () => {});
         if (answers === null) {
           scans.delete(sequence);
           drop(scan);
@@ -407,8 +407,7 @@ export function startProber(options: ProberOptions): Prober {
     },
     async resolve(host, waitMs) {
       if (isIP(host) !== 0) return [host];
-      const [addresses] = await answersOf("addresses", [host], waitMs, (found) => found ?? []);
-      return addresses ?? [];
+      return answerOf("addresses", host, waitMs, (found) => found ?? []);
     },
     get pids() {
       return [...carriers].map(({ child }) => child.pid).filter((pid) => pid > 0);

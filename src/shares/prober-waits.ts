@@ -2,8 +2,11 @@
 import type { Clock, Timer } from "../runtime/clock.ts";
 
 export interface ProberWaits {
-  /** Resolves when a waiter added to `waiters` is called, after `waitMs`, or when all is ended. */
-  wait(waiters: Set<() => void>, waitMs: number): Promise<void>;
+  /**
+   * Resolves with what `read` then gives when a waiter added to `waiters` is called, after `waitMs`, or when all is
+   * ended. One promise a wait: there are thousands in a cycle.
+   */
+  wait<T>(waiters: Set<() => void>, waitMs: number, read: () => T): Promise<T>;
   /** Waits begun from now on get timers of their own. */
   closeTurn(): void;
   /** Resolves every wait; later ones resolve at once. */
@@ -36,15 +39,15 @@ export function createProberWaits(clock: Clock): ProberWaits {
   };
 
   return {
-    wait(waiters, waitMs) {
-      if (ended) return Promise.resolve();
+    wait(waiters, waitMs, read) {
+      if (ended) return Promise.resolve(read());
       const room = roomFor(waitMs);
       return new Promise((resolve) => {
         const done = (): void => {
           waiters.delete(done);
           room.waiting.delete(done);
           if (room.waiting.size === 0 && rooms.has(room)) empty(room);
-          resolve();
+          resolve(read());
         };
         waiters.add(done);
         room.waiting.add(done);

@@ -68,7 +68,9 @@ export interface Prober extends AsyncDisposable {
   lastLook(mountId: string): Look;
   /** Drops what is known of a mount that is gone. */
   forget(mountId: string): void;
-  /** Reads symlinks on local disks, without following. */
+  /** Reads a symlink on a local disk, without following. */
+  readLink(path: string, waitMs: number): Promise<LinkLook>;
+  /** The same for several. */
   readLinks(paths: readonly string[], waitMs: number): Promise<readonly LinkLook[]>;
   /** Whether folders exist (driver `local` routes). null: no answer in time. */
   foldersExist(paths: readonly string[], waitMs: number): Promise<readonly (boolean | null)[]>;

@@ -26,7 +26,7 @@ export interface StableLinkOptions {
  */
 export async function ensureStableLink(options: StableLinkOptions): Promise<StableLinkOutcome> {
   const { prober, path, target, isOurs, waitMs } = options;
-  const [look] = await prober.readLinks([path], waitMs);
+  const look = await prober.readLink(path, waitMs);
   const standing = judge(look, path, target, isOurs);
   if (standing === "right") return { result: "right" };
   if (typeof standing !== "string") return standing;

@@ -30,10 +30,7 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
     const [real] = await prober.realPaths([folder], LINK_MS);
     if (typeof real === "string") realFolders.set(folder, real);
   };
-  const lookAt = async (share: ShareSpec): Promise<LinkLook> => {
-    const [look] = await prober.readLinks([share.mountPath], LINK_MS);
-    return look ?? { state: "unknown", text: "no answer" };
-  };
+  const lookAt = ({ mountPath }: ShareSpec): Promise<LinkLook> => prober.readLink(mountPath, LINK_MS);
   const openFilesPath = ({ source }: Pick<FoundMount, "source">): string => realFolders.get(source) ?? source;
 
   const everConfigured = (share: ShareSpec): ReadonlySet<string> => {
