@@ -89,7 +89,7 @@ function shareLine(share: ShareStatus | null, paint: Paint): Part[] {
   if (share === null)
     return [
       [` ${symbols.off} ${SHARE}`, paint.bold],
-      ["  the daemon does not answer yet", paint.dim],
+      ["  the daemon does not answer", paint.dim],
     ];
   const name: Part = [`${SHARE}  `, paint.bold];
   if (share.mount_state === "unmounted") return [[` ${symbols.off} `], name, ["not mounted", paint.red]];
@@ -108,7 +108,7 @@ function readingLine({ reading, waitingMs }: LiveState, paint: Paint): Part[] {
   return [
     name,
     [`"${reading.text.trim()}"`, paint.green],
-    [`  read just now in ${Math.round(reading.tookMs)} ms`, paint.dim],
+    [`  read in ${Math.round(reading.tookMs)} ms`, paint.dim],
   ];
 }
 
@@ -127,8 +127,12 @@ function noticeLine({ share, heldBy }: LiveState, width: number, { paint, column
     return [[text + " ".repeat(Math.max(0, width - columns(text))), paint.banner]];
   }
   if (share.last_error !== null) return [[` ${paint.symbols.bad} ${share.last_error}`, paint.red]];
-  if (share.held !== null) return [[` held on ${share.held} by hand; h lets the rules go on`, paint.cyan]];
+  if (share.held !== null) return [[heldText(share.held), paint.cyan]];
   return [];
+}
+
+function heldText(held: "fallback" | "unmounted"): string {
+  return ` held ${held === "fallback" ? "on Fallback" : "unmounted"} by hand; h lets the rules go on`;
 }
 
 function eventLine({ atMs, text, tone }: LogEvent, paint: Paint): Part[] {

@@ -113,8 +113,7 @@ export async function playLive(
     tell(`you run mountaineer switch --to ${to}`);
     const control = await stage.control();
     const [result] = (await control?.switchRoute(null, { to, force: false, wait: false }, ending)) ?? [];
-    if (result !== undefined && result.result !== "switched")
-      tell(`${result.result}: ${result.detail}`, "plain");
+    if (result !== undefined && result.result !== "switched") tell(result.detail, "plain");
   };
 
   const onKey = (key: string): void => {
@@ -143,17 +142,18 @@ export async function playLive(
       readingSinceMs = null;
     }
     if (cutAtMs === null || startedAtMs < cutAtMs || !reading.ok || reading.text !== expected) return;
-    tell(
-      `the file is readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`,
-      "good",
-    );
+    tell(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
     cutAtMs = null;
   };
   const loops = (): Promise<unknown> => {
     const logTail = createLogTail(layout.logFile);
+    let missed = false;
     return Promise.all([
       every(STATUS_EVERY_MS, async () => {
         share = await stage.share();
+        if (share !== null || missed || stage.monitor?.running !== false) return;
+        missed = true;
+        tell(`the daemon has ended; ${layout.daemonOutput} says why`, "bad");
       }),
       every(LOG_EVERY_MS, async () => add(await logTail())),
       (async () => {

@@ -71,7 +71,7 @@ const TOLD: Readonly<Record<string, (fields: Fields) => Told | null>> = {
   stopping: () => ["the daemon is told to stop"],
   "network.changed": ({ reasons }) => [`network: ${Array.isArray(reasons) ? reasons.join(", ") : "changed"}`],
   "share.route_up": (fields) => [`${route(fields, "route")} answers`],
-  "share.route_down": (fields) => [`${route(fields, "route")} is gone: ${word(fields, "reason")}`, "bad"],
+  "share.route_down": (fields) => [gone(fields), "bad"],
   "share.adopted": (fields) => [`a mount over ${route(fields, "route")} is there already: kept`],
   "share.vanished": () => ["the mount is gone", "bad"],
   "share.mount_attempt": () => null,
@@ -106,6 +106,18 @@ function route(fields: Fields, name: string): string {
   const value = fields[name];
   if (value === "tb" || value === "fallback") return ROUTE_LABELS[value];
   return value === "none" ? "nothing" : "an unknown route";
+}
+
+/** Without the host's name, which the cable shows already: `Thunderbolt is gone: connection refused`. */
+function gone(fields: Fields): string {
+  const [reason, host] = [word(fields, "reason"), word(fields, "host")];
+  const why = (host !== "" && reason.startsWith(host) ? reason.slice(host.length) : reason).replace(
+    /^[: ]+/,
+    "",
+  );
+  const label = route(fields, "route");
+  if (why.startsWith("is ")) return `${label} ${why}`;
+  return why === "" ? `${label} is gone` : `${label} is gone: ${why}`;
 }
 
 function took({ duration_ms: ms }: Fields): string {

@@ -29,6 +29,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     print(introduction(stage, manner));
     if (terminal !== null) return await playLive(stage, { ...terminal, manner, print, signal });
     return (await playScript(stage, { manner, print, signal })) ? 0 : 1;
+  } catch (error) {
+    // Whatever was cancelled by it is not worth a word.
+    signal.throwIfAborted();
+    throw error;
   } finally {
     await stage[Symbol.asyncDispose]();
   }
@@ -37,7 +41,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 function introduction({ nas, insteadBecause, layout }: Stage, { paint, harmless }: Manner): string {
   const what =
     nas.driver === "smb"
-      ? "real SMB: smbd on this machine, mounted by rclone through FUSE, with a relay for each cable"
+      ? "real SMB: smbd on this machine, mounted by rclone through FUSE"
       : "plain folders (driver local): a pulled cable is a folder renamed away";
   const why =
     insteadBecause === null

@@ -1,7 +1,7 @@
 // Owns reading a file of the share: in a child of its own, so that a mount which hangs holds up nobody else.
 import { runCommand } from "../runtime/child-process.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError } from "../runtime/errors.ts";
 
 export type Reading =
   | { readonly ok: true; readonly text: string; readonly tookMs: number }
@@ -14,7 +14,7 @@ export interface ReadOptions {
   readonly signal: AbortSignal;
 }
 
-/** Reads it with `cat`. Rejects with `aborted` only. */
+/** Reads it with `cat`. Rejects with `aborted`, and with `program_unavailable` when there is no `cat`. */
 export async function readShareFile(path: string, options: ReadOptions): Promise<Reading> {
   const startedAtMs = systemClock.monotonicMs();
   const failed = (why: string): Reading => ({
@@ -35,7 +35,8 @@ export async function readShareFile(path: string, options: ReadOptions): Promise
     if (result.exitCode === 0) return { ok: true, text: result.stdout, tookMs: result.tookMs };
     return failed(result.stderr.trim().split(": ").at(-1) || "it cannot be read");
   } catch (error) {
-    if (error instanceof MountaineerError && error.code === "aborted") throw error;
-    return failed(errorText(error));
+    // No process could be had just now: that passes.
+    if (error instanceof MountaineerError && error.retry !== "never") return failed(error.message);
+    throw error;
   }
 }

@@ -159,7 +159,7 @@ function configText(layout: StageLayout, nas: Nas): string {
 
 /** Always of one length, so that it can be written in place, and is never seen half. */
 function signText(number: number): string {
-  return `hello from the server, no. ${String(number).padStart(5, "0")}\n`;
+  return `hello from the NAS, no. ${String(number).padStart(4, "0").slice(-4)}\n`;
 }
 
 interface StageParts extends OpenedNas {

@@ -1,0 +1,66 @@
+// Owns the running of the real demo in a process of its own, and the search for what it left behind.
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdir } from "node:fs/promises";
+import type { TestContext } from "node:test";
+import { describeLeftBehind, findLeftBehind } from "../../scripts/left-behind.ts";
+import { COMMAND, environmentOf } from "../cli/command-line.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+export interface DemoEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface RunningDemo {
+  readonly child: ChildProcess;
+  /** The folder for temporary files it was given: whatever it leaves there is left behind. */
+  readonly temporary: string;
+  readonly ended: Promise<DemoEnd>;
+  stdout(): string;
+  stderr(): string;
+}
+
+const DEADLINE_MS = 100_000;
+
+/** What the demo's children need of the machine, besides what every test command gets. */
+export function demoEnvironment(temporary: string, env: Readonly<Record<string, string>> = {}) {
+  return environmentOf({ home: temporary, env: { TMPDIR: temporary, ...env } });
+}
+
+/** Starts `mountaineer demo ARGS` without a terminal; it is killed when the test ends or after 100 s. */
+export async function startDemo(
+  t: TestContext,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningDemo> {
+  const temporary = await temporaryFolder(t);
+  const [node = "", ...own] = COMMAND;
+  const child = spawn(node, [...own, "demo", ...args], {
+    env: demoEnvironment(temporary, env),
+    cwd: "/",
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: DEADLINE_MS,
+    killSignal: "SIGKILL",
+  });
+  t.after(() => child.kill("SIGKILL"));
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    stderr += chunk;
+  });
+  const ended = new Promise<DemoEnd>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  return { child, temporary, ended, stdout: () => stdout, stderr: () => stderr };
+}
+
+/** What is there of demos that had this folder: processes, mounts, folders. */
+export async function leftBehind(temporary: string): Promise<readonly string[]> {
+  const found = await findLeftBehind({ folder: temporary, token: "no-namespace" });
+  const folders = (await readdir(temporary)).filter((name) => name.startsWith("mountaineer-demo-"));
+  return [...describeLeftBehind(found), ...folders.map((name) => `folder ${name}`)];
+}

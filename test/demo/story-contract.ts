@@ -1,0 +1,67 @@
+// Owns what must be so of the story, whichever driver it is played on.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { leftBehind, type RunningDemo, startDemo } from "./demo-process.ts";
+
+const STEPS = 14;
+const CLEARED_WITHIN_MS = 10_000;
+
+function ticks(demo: RunningDemo): number {
+  return demo
+    .stdout()
+    .split("\n")
+    .filter((line) => line.startsWith("✓")).length;
+}
+
+/** `skip` is the reason why it cannot be played here, or false. */
+export function testStory(driver: "local" | "smb", skip: string | false): void {
+  describe(`the demo's script, driver ${driver}`, { skip, concurrency: 1 }, () => {
+    test("plays every step, says which driver it is, and leaves nothing behind", async (t) => {
+      const demo = await startDemo(t, ["--script", "--driver", driver]);
+      const end = await demo.ended;
+      assert.deepEqual(end, { code: 0, signal: null }, demo.stdout() + demo.stderr());
+      assert.equal(ticks(demo), STEPS, demo.stdout());
+      assert.match(demo.stdout(), driver === "smb" ? /real SMB: smbd/ : /plain folders \(driver local\)/);
+      assert.match(demo.stdout(), /readable over Fallback \d+ ms after the cut/);
+      assert.match(demo.stdout(), /TB READY/);
+      assert.match(demo.stdout(), new RegExp(`^all ${STEPS} steps went as told, in [\\d.]+ s$`, "m"));
+      assert.equal(demo.stderr(), "");
+      assert.deepEqual(await leftBehind(demo.temporary), []);
+    });
+
+    const cuts = [
+      { signal: "SIGINT", afterSteps: 0, code: 130 },
+      { signal: "SIGINT", afterSteps: 2, code: 130 },
+      { signal: "SIGTERM", afterSteps: 5, code: 143 },
+    ] as const;
+    for (const { signal, afterSteps, code } of cuts) {
+      test(`clears everything when ${signal} comes after ${afterSteps} steps`, async (t) => {
+        const demo = await startDemo(t, ["--script", "--driver", driver]);
+        await eventually(() => ticks(demo) >= afterSteps && /everything is in/.test(demo.stdout()), 60_000);
+        demo.child.kill(signal);
+        const end = await demo.ended;
+        assert.deepEqual(end, { code, signal: null }, demo.stdout() + demo.stderr());
+        assert.deepEqual(await leftBehind(demo.temporary), []);
+      });
+    }
+
+    test("clears everything although a second Ctrl-C lets it no time", async (t) => {
+      const demo = await startDemo(t, ["--script", "--driver", driver]);
+      await eventually(() => ticks(demo) >= 2, 60_000);
+      demo.child.kill("SIGINT");
+      demo.child.kill("SIGINT");
+      assert.equal((await demo.ended).code, 130);
+      await eventually(async () => (await leftBehind(demo.temporary)).length === 0, CLEARED_WITHIN_MS);
+    });
+
+    test("clears everything after it was killed with a file open and a cable pulled", async (t) => {
+      const demo = await startDemo(t, ["--script", "--driver", driver]);
+      // The next step begins with opening a file.
+      await eventually(() => ticks(demo) >= 2, 60_000);
+      demo.child.kill("SIGKILL");
+      await demo.ended;
+      await eventually(async () => (await leftBehind(demo.temporary)).length === 0, CLEARED_WITHIN_MS);
+    });
+  });
+}
