@@ -81,6 +81,8 @@ function holdAfterArrival(draft: Draft, errand: Errand, route: RouteName, missed
   } else if (route === "tb" && draft.memory.held === "fallback") {
     setHeld(draft, null);
   }
+  // Rolled back over what someone else had mounted: what is mounted by us now is not held unmounted.
+  if (draft.memory.held === "unmounted") setHeld(draft, null);
 }
 
 function announceArrival(draft: Draft, errand: Errand, route: RouteName, missed: boolean): void {

@@ -210,12 +210,21 @@ function foldUnmounted(draft: Draft, last: UnmountStepSeen): void {
   }
   setEpisode(draft, { announcedBusy: busy });
   if (errand === null) return;
+  if (busy && errand.asked && isByForce(draft)) {
+    // What holds it is not to be seen: another user's, or a look that hangs. A person said to go on.
+    setEpisode(draft, { errand: { ...errand, mode: "force" } });
+    return;
+  }
   if (!busy) {
     setEpisode(draft, { mountBackoff: backOff(draft.episode.mountBackoff, draft.seen.atMs) });
     // A recovery that could not begin leaves the share as it was: mounted, and well.
     if (errand.kind !== "recovery") setError(draft, `unmount failed: ${text}`);
   }
   stopErrand(draft, text, busy);
+}
+
+function isByForce({ request }: Draft): boolean {
+  return (request?.kind === "unmount" || request?.kind === "switch") && request.force;
 }
 
 /** What is seen decides: a mount that is gone is unmounted although the step was late, and one still there is not. */

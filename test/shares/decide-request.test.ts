@@ -139,6 +139,24 @@ describe("switch", () => {
     assert.deepEqual([result(world), world.route, world.memory.held], ["busy", "tb", null]);
   });
 
+  test("By hand: --force goes on where the system says busy and no open file is to be seen", () => {
+    for (const request of [
+      { kind: "switch", to: "fallback", force: true },
+      { kind: "unmount", force: true },
+    ] as const) {
+      const world = mountedOver("tb");
+      // What the check could not see.
+      world.duringStep = () => {
+        world.holders = [7];
+      };
+      world.ask(request);
+      assert.deepEqual(world.stepKinds.slice(0, 2), ["check", "unmount plain"]);
+      assert.ok(world.stepKinds.includes("unmount force"), String(world.stepKinds));
+      assert.equal(result(world), request.kind === "switch" ? "switched" : "unmounted");
+      assert.equal(world.route, request.kind === "switch" ? "fallback" : "none");
+    }
+  });
+
   test("By hand: --wait waits until open files close", () => {
     const world = mountedOver("tb");
     world.holders = [7];
