@@ -165,6 +165,46 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
     }));
 
+  test("A8 a hung mount holds up no command: unmount says what it can, --force frees those who are stuck, mount brings it back", () =>
+    play({ settings: { mount_hang_secs: 60 } }, async (scene) => {
+      await writeFile(scene.exported("CORE", "kept.txt"), "kept");
+      await scene.start("tb");
+      const hung = await scene.server("CORE");
+      process.kill(hung, "SIGSTOP");
+      scene.defer(() => runs(hung) && process.kill(hung, "SIGCONT"));
+      const stuck = scene.shell("CORE", "ls").catch(() => "freed");
+      await scene.home.untilShare("CORE", (share) => !share.mount_alive, 10_000);
+      for (const args of [["unmount"], ["switch", "--to", "fallback"], ["reconcile"]]) {
+        const { code, ms, stdout } = await scene.home.cli(args);
+        assert.ok(ms < 20_000, `${args} took ${ms} ms`);
+        assert.notEqual(code, null);
+        assert.match(stdout, /CORE/);
+      }
+      const forced = await scene.home.cli(["unmount", "--force"]);
+      assert.equal(forced.code, 0, forced.stdout + forced.stderr);
+      assert.equal(runs(hung), false);
+      assert.deepEqual(await scene.mounts(), []);
+      assert.equal(await stuck, "freed");
+      const again = await scene.home.cli(["mount"]);
+      assert.equal(again.code, 0, again.stdout + again.stderr);
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+    }));
+
+  test("What to mount: the other host goes away in the middle of a failover: unmounted at worst, and the first to answer mounts", () =>
+    play({}, async (scene) => {
+      await writeFile(scene.exported("CORE", "kept.txt"), "kept");
+      await scene.start("tb");
+      await scene.rig.killServerOn("tb");
+      await eventually(async () => (await scene.logged("share.unmounted")).length > 0, 10_000);
+      await scene.rig.killServerOn("fallback");
+      const lost = await scene.home.untilShare("CORE", (share) => share.last_error !== null, 30_000);
+      assert.match(lost.last_error ?? "", /10\.99\.2\.2/);
+      await scene.rig.startServerOn("tb");
+      await scene.untilOver("CORE", "tb", 75_000);
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal((await scene.servers()).length, 1);
+    }));
+
   test("What to mount: a crashed rclone comes back over tb, whose fallback is off, and sends what it had not", () =>
     play({ settings: { check_interval_secs: 30 } }, async (scene) => {
       await scene.rig.cut.ownLinkDown("fallback");
