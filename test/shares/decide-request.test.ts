@@ -116,6 +116,16 @@ describe("switch", () => {
     assert.equal(world.memory.lastError, null);
   });
 
+  test("By hand: a switch of a share held unmounted that is rolled back to a mount of ours ends the hold", () => {
+    const world = mountedOver("tb");
+    world.addMount("tb", { ours: false, path: "/mnt/elsewhere" });
+    world.ask({ kind: "unmount" });
+    assert.equal(world.memory.held, "unmounted");
+    world.mountFails.fallback = "wrong password";
+    world.fresh().ask({ kind: "switch", to: "fallback" });
+    assert.deepEqual([result(world), world.route, world.memory.held], ["failed", "tb", null]);
+  });
+
   test("By hand: open files are busy, with their holders; nothing is changed", () => {
     for (const to of ["fallback"] as const) {
       const world = mountedOver("tb");
