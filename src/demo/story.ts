@@ -60,7 +60,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
         await cables.tb.plug();
         const readyMs = await checks.until("TB Ready", (share) => share.tb_recovery_pending);
         await checks.staysSo("no switch while a file is open", UNCHANGED_FOR_MS, (share) => {
-          return mounted(share, "fallback") && share.tb_recovery_pending;
+          return isOver(share, "fallback") && share.tb_recovery_pending;
         });
         if (holder.ended) throw new StoryFailure("the process that holds the file has lost it");
         await checks.readable();
@@ -82,9 +82,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
         await checks.until("Fallback seen to be gone", (share) => !share.fb_reachable);
         await checks.staysSo("nothing happens", UNCHANGED_FOR_MS, (share) => {
           return (
-            mounted(share, "tb") &&
-            share.last_error === null &&
-            share.last_switch_at === before.last_switch_at
+            isOver(share, "tb") && share.last_error === null && share.last_switch_at === before.last_switch_at
           );
         });
         await checks.readable();
@@ -127,7 +125,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
       async play() {
         await checks.command(["switch", "--share", SHARE, "--to", "fallback"]);
         await checks.staysSo("held on Fallback", UNCHANGED_FOR_MS, (share) => {
-          return mounted(share, "fallback") && share.held === "fallback" && !share.tb_recovery_pending;
+          return isOver(share, "fallback") && share.held === "fallback" && !share.tb_recovery_pending;
         });
         await checks.readable();
         return "held over Fallback by hand, although Thunderbolt answers";
@@ -168,7 +166,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
         await checks.until("the daemon has taken over", (share) => mounted(share, "fallback"));
         await checks.readable();
         await checks.sameMount(keptMount);
-        return "the share was readable all the time; the same mount is taken over";
+        return "readable without a daemon, too; the new one takes over the same mount";
       },
     },
     {
@@ -187,7 +185,12 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
 }
 
 function mounted(share: ShareStatus, route: RouteName): boolean {
-  return share.active_interface === route && share.mount_state === "mounted" && share.mount_alive;
+  return isOver(share, route) && share.mount_alive;
+}
+
+/** Whether or not a look at it is a little late just now. */
+function isOver(share: ShareStatus, route: RouteName): boolean {
+  return share.active_interface === route && share.mount_state === "mounted";
 }
 
 function seconds(ms: number): string {
