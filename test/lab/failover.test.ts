@@ -97,7 +97,10 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");
       const before = await scene.mounts();
-      await Promise.all([scene.rig.cut.ownLinkDown("tb"), scene.rig.cut.ownLinkDown("fallback")]);
+      const [restore] = await Promise.all([
+        scene.rig.cut.ownLinkDown("tb"),
+        scene.rig.cut.ownLinkDown("fallback"),
+      ]);
       const lost = await home.untilShare("CORE", (share) => share.last_error !== null, 10_000);
       assert.match(
         lost.last_error ?? "",
@@ -105,7 +108,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       );
       assert.deepEqual(await scene.mounts(), before);
       assert.equal((await home.cli(["verify"])).code, 1);
-      await scene.rig.restoreAll();
+      await restore();
       await scene.untilOver("CORE", "tb");
       assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 10_000), "kept");
       await eventually(async () => (await scene.logged("share.error_cleared")).length === 1, 5000);
