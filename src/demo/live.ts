@@ -54,7 +54,8 @@ export async function playLive(
   };
   const add = (more: readonly LogEvent[]): void => {
     if (more.length === 0) return;
-    events = [...events, ...more].slice(-EVENTS_KEPT);
+    // The log is read a moment after its lines were written.
+    events = [...events, ...more].sort((a, b) => a.atMs - b.atMs).slice(-EVENTS_KEPT);
     draw();
   };
   const state = (): LiveState => {

@@ -1,6 +1,6 @@
 // The live view in a real terminal, worked by real keys.
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -26,27 +26,27 @@ async function open(
   argv: readonly string[],
   size = { width: 60, height: 15 },
 ): Promise<LiveDemo> {
-  const sockets = await temporaryFolder(t);
   const temporary = await temporaryFolder(t);
   const variables = Object.entries(demoEnvironment(temporary)).map(([name, value]) => `${name}=${value}`);
   const quoted = ["env", ...variables, ...argv].map((word) => `'${word}'`).join(" ");
-  const pidFile = join(sockets, "pid");
-  const script = join(sockets, "run.sh");
-  await writeFile(
-    script,
-    [
-      // The shell outlives the Ctrl-C that is meant for the demo.
-      "trap : INT",
-      "before=$(stty -g)",
-      `sh -c 'echo $$ > ${pidFile}; exec "$@"' sh ${quoted}`,
-      "code=$?",
-      '[ "$before" = "$(stty -g)" ] && echo the same terminal',
-      'echo "exit $code"',
-      // The pane stays, and shows how it ended.
-      "exec cat",
-    ].join("\n"),
-  );
-  const terminal = await openTerminal(t, { folder: sockets, ...size, command: ["sh", script] });
+  let pidFile = "";
+  const terminal = await openTerminal(t, {
+    ...size,
+    script(folder) {
+      pidFile = join(folder, "pid");
+      return [
+        // The shell outlives the Ctrl-C that is meant for the demo.
+        "trap : INT",
+        "before=$(stty -g)",
+        `sh -c 'echo $$ > ${pidFile}; exec "$@"' sh ${quoted}`,
+        "code=$?",
+        '[ "$before" = "$(stty -g)" ] && echo the same terminal',
+        'echo "exit $code"',
+        // The pane stays, and shows how it ended.
+        "exec cat",
+      ];
+    },
+  });
   return { terminal, temporary, pid: async () => Number(await readFile(pidFile, "utf8")) };
 }
 

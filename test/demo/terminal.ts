@@ -1,5 +1,7 @@
 // Owns a real terminal: a tmux of its own, what it shows, and keys typed into it.
 import { execFile, execFileSync } from "node:child_process";
+import { mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -22,11 +24,10 @@ export interface Terminal {
 }
 
 export interface TerminalOptions {
-  /** For tmux's socket; must outlive the terminal. */
-  readonly folder: string;
   readonly width: number;
   readonly height: number;
-  readonly command: readonly string[];
+  /** What a shell runs in it, given a folder that lives as long as the terminal. */
+  readonly script: (folder: string) => readonly string[];
 }
 
 /** Why there is no terminal to test in; false when there is one. */
@@ -39,15 +40,21 @@ export function missingForTerminal(): string | false {
   }
 }
 
-/** Call before `temporaryFolder`'s hook would remove `folder`: ended after the test. */
+/** Ended after the test. */
 export async function openTerminal(t: TestContext, options: TerminalOptions): Promise<Terminal> {
-  const { folder, width, height, command } = options;
+  const { width, height, script } = options;
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-test-")));
+  const scriptFile = join(folder, "run.sh");
+  await writeFile(scriptFile, script(folder).join("\n"));
   const tmux = (...args: string[]): Promise<{ stdout: string }> =>
     run("tmux", ["-S", join(folder, "tmux"), "-f", "/dev/null", ...args], {
       env: { ...process.env, TERM: "xterm", LANG: "C.UTF-8" },
     });
-  await tmux("new-session", "-d", "-x", String(width), "-y", String(height), ...command);
-  t.after(() => tmux("kill-server").catch(() => {}));
+  t.after(async () => {
+    await tmux("kill-server").catch(() => {});
+    await rm(folder, { recursive: true, force: true });
+  });
+  await tmux("new-session", "-d", "-x", String(width), "-y", String(height), "sh", scriptFile);
   const screen = async (): Promise<string> => (await tmux("capture-pane", "-p")).stdout.trimEnd();
   return {
     screen,
