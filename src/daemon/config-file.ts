@@ -1,5 +1,6 @@
 // Owns how the daemon looks at its configuration file: through the prober, because the file may lie on a network file
 // system, where a call may never return.
+import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { MountEntry, MountTable } from "../shares/mount-entry.ts";
 import type { Prober } from "../shares/prober.ts";
@@ -8,24 +9,26 @@ import type { WatchedFile } from "../sync/watched-file.ts";
 /** How long the prober may take, ms; the watcher has a deadline of its own. */
 const LOOK_MS = 5000;
 
-/** File systems whose calls depend on another machine or process. */
+/** File systems whose calls depend on another machine or process, or that tell nothing of its writes. */
 const REMOTE_TYPE =
-  /^(nfs\d?|cifs|smb\d?|smbfs|afs|afpfs|webdav|9p|ceph|glusterfs|lustre|autofs|fuse(blk)?(\..+)?)$/;
+  /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
 
 export interface ConfigFileTools {
   readonly prober: Prober;
   readonly mountTable: MountTable;
+  readonly clock: Clock;
 }
 
 export async function openConfigFile(
   path: string,
-  { prober, mountTable }: ConfigFileTools,
+  { prober, mountTable, clock }: ConfigFileTools,
 ): Promise<WatchedFile> {
-  let mounts = await mountTable.read(0);
+  const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs());
+  let mounts = await mountsNow();
   return {
     path,
     async stat() {
-      mounts = await mountTable.read(0);
+      mounts = await mountsNow();
       const look = await prober.fileLook(path, LOOK_MS);
       if (look === null) throw late(path);
       if (look.state === "failed") return unlessMissing(path, look.errno);

@@ -1,5 +1,4 @@
 // Owns the configuration of a running service: watched, reloaded, edited, undone, and told about.
-import { readFile } from "node:fs/promises";
 import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../api/contract.ts";
 import type { ConfigControl } from "../api/control.ts";
 import { openHistory } from "../config/history.ts";
@@ -8,7 +7,7 @@ import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigMistake } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../sync/config-watcher.ts";
 import { sha256Of } from "../sync/content-hash.ts";
@@ -18,7 +17,7 @@ import type { WatchedFile } from "../sync/watched-file.ts";
 import type { ConfigApplier } from "./config-applier.ts";
 import type { EventStream } from "./event-stream.ts";
 import { mistakesText } from "./reload-report.ts";
-import { createReloader, type Reloader } from "./reloader.ts";
+import { createReloader, type Reloader, type ReloaderOptions } from "./reloader.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 
 export interface ConfigServiceOptions {
@@ -33,6 +32,7 @@ export interface ConfigServiceOptions {
   readonly publish: (transition: ServiceTransition) => void;
 }
 
+/** Disposing stops watching, refuses further edits and waits for what is under way; then nothing is applied any more. */
 export interface ConfigService extends AsyncDisposable {
   readonly control: ConfigControl;
   readonly reloader: Reloader;
@@ -44,20 +44,31 @@ export interface ConfigService extends AsyncDisposable {
 type NumberedEvent = SyncEvent;
 
 export function createConfigService(options: ConfigServiceOptions): ConfigService {
-  const { home, place, snapshot, file, clock, logger, stream, publish } = options;
+  const { home, place, snapshot, clock, logger, stream, publish } = options;
   const history = openHistory(home);
   const events = createSyncEventRing();
   let eventCount = 0;
-  /** What the newest reload of the file did, for whoever asked for it. */
-  let newest: ReloadReport | null = null;
+  /** What became of each content that the watcher offered, by what it was told. */
+  const reports = new WeakMap<object, ReloadReport>();
+  /** Edits that are in the file. */
+  let saves = 0;
+  let lastEdit: Promise<unknown> = Promise.resolve();
+  const ending = new AbortController();
 
-  const keep: Parameters<typeof createReloader>[0]["keep"] = async (accepted, bytes, source, summary) => {
-    const { sha256, format } = accepted;
-    try {
-      await history.record({ bytes, sha256, format, source, summary, time: isoTime(clock.wallMs()) });
-    } catch (error) {
-      logger.warn("an accepted configuration could not be kept", { reason: errorText(error) });
-    }
+  /** What was read while an edit was being saved may be older than what the edit has put there: read again. */
+  const file: WatchedFile = {
+    ...options.file,
+    async read(signal) {
+      for (;;) {
+        const before = saves;
+        const bytes = await options.file.read(signal);
+        if (before === saves) return bytes;
+      }
+    },
+  };
+
+  const keep: ReloaderOptions["keep"] = async ({ sha256, format }, bytes, source, summary) => {
+    await history.record({ bytes, sha256, format, source, summary, time: isoTime(clock.wallMs()) });
   };
 
   const syncSection: ConfigApplier = {
@@ -82,12 +93,18 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     baseline: { sha256: snapshot.sha256 },
     generation: () => reloader.generation,
     async onChange({ bytes }, signal) {
-      newest = await reloader.offer({ bytes, snapshot: null, source: "file" }, signal);
-      return outcomeOf(newest);
+      const report = await reloader.offer({ bytes, snapshot: null, source: "file" }, signal);
+      const outcome = outcomeOf(report);
+      reports.set(outcome, report);
+      return outcome;
     },
     onEvent(event) {
       eventCount += 1;
       events.add(event);
+      // Here and not where it was offered: what was only half written, or fails again as before, is no news.
+      if (event.type === "error") {
+        publish({ name: "config.rejected", source: "file", reason: event.details });
+      }
       stream.publish({ kind: "sync", event: { ...event, id: eventCount } });
     },
     onState: () => stream.publish({ kind: "sync_state", sync: syncState() }),
@@ -127,13 +144,37 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     });
   };
 
+  const reloadNow = async (): Promise<ReloadReport> => {
+    const result = await watcher.reloadNow();
+    return reports.get(result) ?? unofferedReport(result, reloader);
+  };
+
+  /** One edit after the other: each finds what the one before has saved, and they apply in the order of the file. */
+  const inTurn = (
+    asker: AbortSignal,
+    edit: (signal: AbortSignal) => Promise<EditReport>,
+  ): Promise<EditReport> => {
+    const signal = AbortSignal.any([asker, ending.signal]);
+    const mine = lastEdit.then(() => {
+      if (!signal.aborted) return edit(signal);
+      const why = asker.aborted ? "cancelled" : "the daemon is stopping";
+      throw new MountaineerError("aborted", `${why}; nothing was written`);
+    });
+    lastEdit = mine.catch(() => {});
+    return mine;
+  };
+
   /** What an edit has saved applies itself; the watcher then sees bytes it knows. */
   const applySaved = async (saved: SavedApart, source: string, signal: AbortSignal): Promise<EditReport> => {
     if (!saved.ok) return rejectedEdit(saved.mistakes);
     const { changed, bytes, snapshot: accepted } = saved;
-    const reload = await reloader.offer({ bytes, snapshot: accepted, source }, signal);
+    saves += 1;
+    let reload = await reloader.offer({ bytes, snapshot: accepted, source }, signal);
     if (reload.failure === null) {
       watcher.noteApplied(accepted.sha256, { changed: reload.reloaded, details: reload.summary });
+    } else {
+      // The file holds what does not run: the watcher tries once more, tells it and, if it watches, goes on trying.
+      reload = await reloadNow();
     }
     return { changed, path: snapshot.path, sha256: accepted.sha256, errors: [], reload };
   };
@@ -163,8 +204,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       if (dry_run) {
         return reloader.preview({ bytes: await readNow(signal), snapshot: null, source: "file" }, signal);
       }
-      newest = null;
-      return reportOf(await watcher.reloadNow(), newest, reloader);
+      return reloadNow();
     },
     async config(signal) {
       const bytes = await readNow(signal);
@@ -176,18 +216,15 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
         running_sha256: reloader.running.sha256,
       };
     },
-    async edit({ edits, expected_sha256, source }, signal) {
-      const request = {
-        kind: "edit",
-        path: snapshot.path,
-        place,
-        edits,
-        seenSha256: expected_sha256 ?? null,
-      } as const;
-      return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
+    edit({ edits, expected_sha256, source }, asker) {
+      const seenSha256 = expected_sha256 ?? null;
+      const request = { kind: "edit", path: snapshot.path, place, edits, seenSha256 } as const;
+      return inTurn(asker, async (signal) =>
+        applySaved(await saveConfigApart(request, { clock, signal }), source, signal),
+      );
     },
-    editText: ({ text, expected_sha256, source }, signal) =>
-      replace(Buffer.from(text), expected_sha256, source, signal),
+    editText: ({ text, expected_sha256, source }, asker) =>
+      inTurn(asker, (signal) => replace(Buffer.from(text), expected_sha256, source, signal)),
     async history() {
       const entries = await history.list();
       return {
@@ -201,7 +238,8 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       };
     },
     historyText: async (n) => Buffer.from(await history.content(n)).toString("utf8"),
-    rollback: async ({ n = 1 }, signal) => replace(await history.content(n), null, `rollback ${n}`, signal),
+    rollback: ({ n = 1 }, asker) =>
+      inTurn(asker, async (signal) => replace(await history.content(n), null, `rollback ${n}`, signal)),
     listen: (afterId, listener) => stream.listen(afterId, listener),
   };
 
@@ -211,23 +249,23 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     watcher,
     async start() {
       // What runs is the newest accepted content, whatever brought it.
-      const bytes = await contentThatRuns(snapshot);
-      if (bytes !== null) await keep(snapshot, bytes, "start", "started");
+      try {
+        const bytes = await file.read(ending.signal);
+        // A file that changed since it was loaded is brought by the watcher.
+        if (bytes !== null && sha256Of(bytes) === snapshot.sha256) {
+          await keep(snapshot, bytes, "start", "started");
+        }
+      } catch (error) {
+        logger.warn("the running configuration could not be kept", { reason: errorText(error) });
+      }
       await watcher.start();
     },
-    [Symbol.asyncDispose]: async () => watcher[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await watcher[Symbol.asyncDispose]();
+      await lastEdit;
+    },
   };
-}
-
-/** null when the file has changed since it was loaded: then the watcher brings what it holds now. */
-async function contentThatRuns({ path, sha256 }: ConfigSnapshot): Promise<Uint8Array | null> {
-  try {
-    const bytes = await readFile(path);
-    return sha256Of(bytes) === sha256 ? bytes : null;
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return null;
-  }
 }
 
 function outcomeOf(report: ReloadReport): ReloadOutcome {
@@ -241,8 +279,8 @@ function outcomeOf(report: ReloadReport): ReloadOutcome {
   return { kind: "applied", changed: reloaded, details: summary };
 }
 
-function reportOf(result: ReloadResult, newest: ReloadReport | null, reloader: Reloader): ReloadReport {
-  if (newest !== null) return newest;
+/** Of a look at the file after which nothing was offered. */
+function unofferedReport(result: ReloadResult, reloader: Reloader): ReloadReport {
   const failure =
     result.kind === "missing"
       ? "the file is not there; what runs goes on"

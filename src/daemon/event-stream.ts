@@ -1,6 +1,7 @@
 // Owns the numbered stream of what happens, for faces that follow it: the newest are kept, so that one who comes
 // back hears what was missed.
 import type { StreamEvent } from "../api/contract.ts";
+import { createBus } from "../runtime/bus.ts";
 
 const KEPT = 1000;
 
@@ -12,16 +13,25 @@ export interface EventStream {
   listen(afterId: number | null, listener: StreamListener): () => void;
 }
 
-export function createEventStream(): EventStream {
-  const kept: { readonly id: number; readonly event: StreamEvent }[] = [];
-  const listeners = new Set<StreamListener>();
+interface Numbered {
+  readonly id: number;
+  readonly event: StreamEvent;
+}
+
+/** `onListenerError` is told when a listener threw; the others hear the event all the same. */
+export function createEventStream(options: {
+  readonly onListenerError: (error: unknown) => void;
+}): EventStream {
+  const bus = createBus<Numbered>(options);
+  const kept: Numbered[] = [];
   let lastId = 0;
   return {
     publish(event) {
       lastId += 1;
-      kept.push({ id: lastId, event });
+      const numbered = { id: lastId, event };
+      kept.push(numbered);
       if (kept.length > KEPT) kept.shift();
-      for (const listener of [...listeners]) listener(lastId, event);
+      bus.publish(numbered);
     },
     listen(afterId, listener) {
       if (afterId !== null) {
@@ -30,9 +40,7 @@ export function createEventStream(): EventStream {
         if (afterId > lastId || afterId < oldest - 1) listener(lastId, { kind: "gap" });
         else for (const { id, event } of kept) if (id > afterId) listener(id, event);
       }
-      const own: StreamListener = (id, event) => listener(id, event);
-      listeners.add(own);
-      return () => listeners.delete(own);
+      return bus.subscribe(({ id, event }) => listener(id, event));
     },
   };
 }

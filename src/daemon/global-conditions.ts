@@ -14,21 +14,32 @@ export interface ConditionSources {
   readonly sync: () => SyncState;
 }
 
-/** Remembers since when each stands. */
+/** Remembers since when each stands, where that is not known otherwise. */
 export function createGlobalConditions(sources: ConditionSources): () => Condition[] {
   let since = new Map<string, string>();
   return () => {
     const now = isoTime(sources.clock.wallMs());
     const conditions = standing(sources).map((condition) => ({
       ...condition,
-      since: since.get(condition.code) ?? now,
+      since: condition.since ?? since.get(condition.code) ?? now,
     }));
     since = new Map(conditions.map((condition) => [condition.code, condition.since]));
     return conditions;
   };
 }
 
-type Standing = Omit<Condition, "since" | "holders">;
+type Standing = Omit<Condition, "since" | "holders"> & { readonly since?: string };
+
+/** What the file says that is allowed, but probably not meant. */
+export function configWarningConditions({ warnings }: ConfigSnapshot, since: string): Condition[] {
+  return warnings.map(({ path, text, hint }) => ({
+    code: `config:${path}`,
+    severity: "warning",
+    title: `${path}: ${text}`,
+    hint,
+    since,
+  }));
+}
 
 function standing({ memory, listener, running, sync }: ConditionSources): Standing[] {
   const conditions: Standing[] = [];
@@ -48,7 +59,8 @@ function standing({ memory, listener, running, sync }: ConditionSources): Standi
       code: `config_${lastError.kind}`,
       severity: "error",
       title: `The configuration file is not what runs: ${lastError.reason}`,
-      hint: "What ran before runs on; mending the file applies it.",
+      hint: `What ran before runs on; ${watching === "live" ? "mending the file applies it." : "mend it, then: mountaineer reload"}`,
+      since: lastError.since,
     });
   }
   if (watching === "stopped") {
@@ -75,6 +87,6 @@ function standing({ memory, listener, running, sync }: ConditionSources): Standi
       "The system's own events are not available; see the log.",
     );
   }
-  for (const { path, text, hint } of running().warnings) warn(`config:${path}`, `${path}: ${text}`, hint);
+  for (const { since: _, ...condition } of configWarningConditions(running(), "")) conditions.push(condition);
   return conditions;
 }

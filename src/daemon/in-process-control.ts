@@ -4,13 +4,14 @@ import type { StatusReport } from "../api/contract.ts";
 import type { DaemonControl, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import { openMemory } from "../reconcile/state-file.ts";
-import { systemClock } from "../runtime/clock.ts";
+import { isoTime, systemClock } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { ensurePrivateFolder } from "../runtime/durable-file.ts";
 import { errorText } from "../runtime/errors.ts";
 import { acquireHomeLock } from "../runtime/home-lock.ts";
 import { startLog } from "../runtime/log-file.ts";
 import { startEngineParts } from "./engine-parts.ts";
+import { configWarningConditions } from "./global-conditions.ts";
 import { openHome } from "./home.ts";
 import { logLevel } from "./log-level.ts";
 import { logFilePath } from "./log-path.ts";
@@ -70,6 +71,7 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
       }),
     );
     const { config } = snapshot;
+    const startedAt = isoTime(clock.wallMs());
     const redact = (secret: string): void => log.redact(secret);
     engine.apply(shareSubjects(config, { environment, drivers, redact, intervalMs: null }));
     // What a looker tells is one fresh look; a changing command's cycles look for themselves.
@@ -86,7 +88,7 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
         auto_failback_stable_secs: config.global.autoFailbackStableMs / 1000,
         lsof_recheck: config.global.lsofRecheck,
         network_events: "off",
-        conditions: [],
+        conditions: configWarningConditions(snapshot, startedAt),
       },
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
     });

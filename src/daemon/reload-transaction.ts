@@ -4,17 +4,20 @@ import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { ConfigApplier, ConfigChange, PreparedChange } from "./config-applier.ts";
 
-/** Rejects with what a preparation rejected with, named by its section; nothing has changed then. */
+/**
+ * Rejects with what a preparation rejected with, named by its section; nothing has changed then. What fails after the
+ * first commit is told and holds back nothing: there is no way back from it.
+ */
 export async function applyChange(
   appliers: readonly ConfigApplier[],
   change: ConfigChange,
   logger: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const prepared: PreparedChange[] = [];
+  const prepared: Section[] = [];
   for (const applier of appliers) {
     try {
-      prepared.push(await applier.prepare(change, signal));
+      prepared.push({ name: applier.name, change: await applier.prepare(change, signal) });
     } catch (error) {
       await rollBack(prepared, logger);
       const hint = error instanceof MountaineerError ? error.hint : null;
@@ -25,20 +28,36 @@ export async function applyChange(
       );
     }
   }
-  for (const section of prepared) section.commit();
-  for (const section of prepared) {
-    section.retire?.().catch((error: unknown) => {
-      logger.warn("what a reload replaced did not end cleanly", { reason: errorText(error) });
-    });
+  for (const { name, change: section } of prepared) {
+    try {
+      section.commit();
+    } catch (error) {
+      logger.error("a section did not commit cleanly", { section: name, reason: errorText(error) });
+    }
+  }
+  for (const section of prepared) void retire(section, logger);
+}
+
+interface Section {
+  readonly name: string;
+  readonly change: PreparedChange;
+}
+
+async function retire({ name, change }: Section, logger: Logger): Promise<void> {
+  try {
+    await change.retire?.();
+  } catch (error) {
+    const reason = errorText(error);
+    logger.warn("what a reload replaced did not end cleanly", { section: name, reason });
   }
 }
 
-async function rollBack(prepared: readonly PreparedChange[], logger: Logger): Promise<void> {
-  for (const section of prepared.toReversed()) {
+async function rollBack(prepared: readonly Section[], logger: Logger): Promise<void> {
+  for (const { name, change } of prepared.toReversed()) {
     try {
-      await section.rollback?.();
+      await change.rollback?.();
     } catch (error) {
-      logger.warn("a reload was not rolled back cleanly", { reason: errorText(error) });
+      logger.warn("a reload was not rolled back cleanly", { section: name, reason: errorText(error) });
     }
   }
 }

@@ -20,7 +20,7 @@ export interface ReloaderOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly publish: (transition: ServiceTransition) => void;
-  /** Keeps an accepted content; its failure is told and holds back nothing. */
+  /** Keeps an accepted content, which runs already; its failure is told and holds back nothing. */
   readonly keep: (
     snapshot: ConfigSnapshot,
     bytes: Uint8Array,
@@ -39,19 +39,30 @@ export interface OfferedContent {
 
 export interface Reloader {
   readonly running: ConfigSnapshot;
+  /** A content is being offered or previewed. */
+  readonly busy: boolean;
   /** 1 at the start; grows with each accepted content that means something else. */
   readonly generation: number;
-  /** Resolves at commit; offers made meanwhile wait their turn. Never rejects. */
+  /** Resolves at commit; offers made meanwhile wait their turn. Never rejects: why it failed is in the report. */
   offer(content: OfferedContent, signal: AbortSignal): Promise<ReloadReport>;
   /** What an offer would do. */
   preview(content: OfferedContent, signal: AbortSignal): Promise<ReloadReport>;
 }
 
 export function createReloader(options: ReloaderOptions): Reloader {
-  const { place, appliers, clock, logger, publish, keep } = options;
+  const { place, appliers, clock, logger, publish } = options;
   let running = options.first;
   let generation = 1;
   let last: Promise<unknown> = Promise.resolve();
+  let underWay = 0;
+
+  const keep: ReloaderOptions["keep"] = async (...accepted) => {
+    try {
+      await options.keep(...accepted);
+    } catch (error) {
+      logger.warn("an accepted configuration could not be kept", { reason: errorText(error) });
+    }
+  };
 
   const report = (told: Partial<ReloadReport> & Pick<ReloadReport, "sha256" | "summary">): ReloadReport => ({
     reloaded: false,
@@ -85,7 +96,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
     const { source, bytes } = content;
     try {
       const loaded = await load(content, signal);
-      if ("length" in loaded) return rejected(loaded, source, dryRun);
+      if ("length" in loaded) return rejected(loaded, dryRun);
       const diff = diffConfigs(running.config, loaded.config);
       const told = describeDiff(diff);
       const { sha256 } = loaded;
@@ -106,19 +117,23 @@ export function createReloader(options: ReloaderOptions): Reloader {
       return report({ ...told, sha256, reloaded: true });
     } catch (error) {
       const failure = errorText(error);
-      if (!dryRun) publish({ name: "config.rejected", source, reason: failure });
       return report({ sha256: running.sha256, summary: failure, failure, dry_run: dryRun });
     }
   };
 
-  const rejected = (errors: readonly ConfigMistake[], source: string, dryRun: boolean): ReloadReport => {
-    const reason = mistakesText(errors);
-    if (!dryRun) publish({ name: "config.rejected", source, reason });
-    return report({ sha256: running.sha256, summary: reason, errors: [...errors], dry_run: dryRun });
-  };
+  const rejected = (errors: readonly ConfigMistake[], dryRun: boolean): ReloadReport =>
+    report({
+      sha256: running.sha256,
+      summary: mistakesText(errors),
+      errors: [...errors],
+      dry_run: dryRun,
+    });
 
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = last.then(work);
+    underWay += 1;
+    const mine = last.then(work).finally(() => {
+      underWay -= 1;
+    });
     last = mine.catch(() => {});
     return mine;
   };
@@ -129,6 +144,9 @@ export function createReloader(options: ReloaderOptions): Reloader {
     },
     get generation() {
       return generation;
+    },
+    get busy() {
+      return underWay > 0;
     },
     offer: (content, signal) => inTurn(() => attempt(content, signal, false)),
     preview: (content, signal) => inTurn(() => attempt(content, signal, true)),

@@ -8,7 +8,7 @@ import type { ConfigSnapshot } from "../config/snapshot.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { type Bus, createBus } from "../runtime/bus.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
-import { createDisposalStack } from "../runtime/disposal.ts";
+import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { openConfigFile } from "./config-file.ts";
@@ -22,6 +22,7 @@ import { shareSection } from "./share-section.ts";
 import { shareStatus } from "./share-status.ts";
 import { shareSubjects } from "./share-subjects.ts";
 import { logTransition } from "./transition-log.ts";
+import { globalFindings } from "./verify.ts";
 import { startWakeSources } from "./wake-sources.ts";
 
 /**
@@ -55,19 +56,29 @@ export interface SentinelService extends AsyncDisposable {
   forceStop(): void;
 }
 
+/** Resolves when it runs and no later change of the file can be missed. What was begun ends when it rejects. */
 export async function startSentinelService(options: ServiceOptions): Promise<SentinelService> {
+  const stack = createDisposalStack((error) =>
+    options.logger.warn("stop was not clean", { reason: errorText(error) }),
+  );
+  try {
+    return await startWith(options, stack);
+  } catch (error) {
+    await stack[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function startWith(options: ServiceOptions, stack: DisposalStack): Promise<SentinelService> {
   const { home, place, snapshot, memory, clock, logger, environment, redact, intervalMs } = options;
   const { global } = snapshot.config;
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
-  const stack = createDisposalStack((error) =>
-    logger.warn("stop was not clean", { reason: errorText(error) }),
-  );
-  const bus = createBus<ServiceTransition>({
-    onListenerError: (error) => logger.error("a listener failed", { reason: errorText(error) }),
-  });
+  const onListenerError = (error: unknown): void =>
+    logger.error("a listener failed", { reason: errorText(error) });
+  const bus = createBus<ServiceTransition>({ onListenerError });
   const publish = (transition: ServiceTransition): void => bus.publish(transition);
-  const stream = createEventStream();
+  const stream = createEventStream({ onListenerError });
   stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
   stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
   let state: "starting" | "running" | "stopping" = "starting";
@@ -104,7 +115,7 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
       home,
       place,
       snapshot,
-      file: await openConfigFile(snapshot.path, parts),
+      file: await openConfigFile(snapshot.path, { ...parts, clock }),
       appliers: [
         shareSection({ engine, ticker: wakes.ticker, window: wakes.window, clock, context, publish }),
       ],
@@ -153,6 +164,11 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
       };
     },
     ...shareControl,
+    async verify(selection, signal) {
+      const { findings } = await shareControl.verify(selection, signal);
+      const all = selection === null ? [...globalFindings(conditions()), ...findings] : findings;
+      return { ok: all.every(({ severity }) => severity !== "error"), findings: all };
+    },
     unmount: (selection, { force: cut }, signal) =>
       shareControl.unmount(selection, { force: cut, hold: true }, signal),
   };
@@ -161,6 +177,8 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
     state = "stopping";
     const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
     wakes.stop();
+    // A config that is applied now would begin cycles, and mount again what is unmounted here.
+    await config[Symbol.asyncDispose]();
     if (options.unmountOnExit) await unmountAll();
     await stack[Symbol.asyncDispose]();
     await memory.flush();
@@ -176,23 +194,15 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
     }
   };
 
-  let reloads = 0;
   let stopping: Promise<void> | null = null;
   return {
     get state() {
-      return state === "running" && reloads > 0 ? "reloading" : state;
+      return state === "running" && config.reloader.busy ? "reloading" : state;
     },
     control,
     config: config.control,
     bus,
-    async reload(signal) {
-      reloads += 1;
-      try {
-        return await config.control.reload({}, signal);
-      } finally {
-        reloads -= 1;
-      }
-    },
+    reload: (signal) => config.control.reload({}, signal),
     forceStop: () => force.abort(),
     [Symbol.asyncDispose]() {
       stopping ??= stop();

@@ -41,10 +41,13 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
     );
   };
 
+  const isConfigured = (name: string): boolean => engine.names.includes(name);
+
   const result = (name: string, outcome: RequestOutcome): StepResult => ({
     share: name,
     result: outcome.result,
-    active_interface: shareStatus(engine.view(name)).active_interface,
+    // A reload may have removed it meanwhile.
+    active_interface: isConfigured(name) ? shareStatus(engine.view(name)).active_interface : "none",
     detail: outcome.detail,
     hint: outcome.hint,
     holders: openFileHolders(outcome.holders),
@@ -66,7 +69,7 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
           const before = engine.view(name).memory.activeInterface;
           engine.trigger(name, "user");
           await engine.settle(name, signal);
-          return settledResult(engine, name, before);
+          return isConfigured(name) ? settledResult(engine, name, before) : removedMeanwhile(name);
         }),
       );
     },
@@ -80,6 +83,11 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
         signal,
       ),
   };
+}
+
+function removedMeanwhile(share: string): StepResult {
+  const detail = "the share was removed from the configuration";
+  return { share, result: "failed", active_interface: "none", detail, hint: null, holders: [], unsent: [] };
 }
 
 function settledResult(

@@ -1,7 +1,14 @@
 // Owns what counts as wrong when a person asks whether all is well.
-import type { VerifyFinding } from "../api/contract.ts";
+import type { Condition, VerifyFinding } from "../api/contract.ts";
 import type { ShareView } from "../shares/share-cycle.ts";
 import { shareStatus } from "./share-status.ts";
+
+/** What stands and concerns no single share. */
+export function globalFindings(conditions: readonly Condition[]): VerifyFinding[] {
+  return conditions.flatMap(({ code, severity, title, hint }) =>
+    severity === "info" ? [] : [{ share: null, severity, code, text: title, hint }],
+  );
+}
 
 /** Findings of one share, from a fresh look; a route that is down is worth a warning, not a failure. */
 export function verifyShare(view: ShareView): VerifyFinding[] {

@@ -3,7 +3,7 @@ import { createLane, type Lane } from "../reconcile/lane.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { EMPTY_SHARE_MEMORY } from "../reconcile/memory.ts";
 import type { Trigger, TriggerReason } from "../reconcile/trigger.ts";
-import { errorText } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { Subject } from "./observe.ts";
 import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
@@ -50,17 +50,24 @@ interface Keeper {
 export function createShareEngine(tools: EngineTools): ShareEngine {
   const { clock, logger, memory } = tools;
   const keepers = new Map<string, Keeper>();
-  const ending = new Set<Promise<void>>();
+  /** Shares that were removed, while their last cycle ends. */
+  const ending = new Map<string, Promise<void>>();
+  /** What a share that is removed and added again was before is not remembered. */
+  const recalled = new Map(memory.recollection.shares);
 
   const add = (subject: Subject): void => {
     const { name } = subject.spec;
     const cycle = createShareCycle(tools, subject, {
-      memory: memory.recollection.shares.get(name) ?? EMPTY_SHARE_MEMORY,
+      memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY,
       observedAt: memory.recollection.observedAt,
     });
+    recalled.delete(name);
+    const before = ending.get(name);
     const lane = createLane({
       clock,
-      run: (triggers, stopping) => {
+      async run(triggers, stopping) {
+        // Two lanes of one share must not take steps at the same time.
+        await before;
         logTriggers(logger, name, triggers);
         return cycle.run(triggers, stopping);
       },
@@ -76,19 +83,29 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     return unregister ?? (() => {});
   };
 
-  const end = (keeper: Keeper): Promise<void> => {
+  const end = (name: string, keeper: Keeper, forget: boolean): Promise<void> => {
+    keepers.delete(name);
     keeper.unregister();
     keeper.cycle.withdraw(null);
-    const ended = Promise.resolve(keeper.lane[Symbol.asyncDispose]());
-    ending.add(ended);
-    return ended.then(() => void ending.delete(ended));
+    const before = ending.get(name);
+    const ended = (async () => {
+      await keeper.lane[Symbol.asyncDispose]();
+      await before;
+      if (forget) await memory.forget(name);
+    })();
+    ending.set(name, ended);
+    return ended.then(() => {
+      if (ending.get(name) === ended) ending.delete(name);
+    });
   };
 
   const triggerNow = (reason: TriggerReason): Trigger => ({ reason, atMs: clock.monotonicMs(), details: [] });
 
   const keeperOf = (name: string): Keeper => {
     const keeper = keepers.get(name);
-    if (keeper === undefined) throw new Error(`no share ${name}`);
+    if (keeper === undefined) {
+      throw new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
+    }
     return keeper;
   };
 
@@ -134,9 +151,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     apply(subjects) {
       const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
       for (const [name, keeper] of keepers) {
-        if (wanted.has(name)) continue;
-        keepers.delete(name);
-        void end(keeper).then(() => memory.forget(name));
+        if (!wanted.has(name)) void end(name, keeper, true);
       }
       for (const [name, subject] of wanted) {
         const keeper = keepers.get(name);
@@ -146,13 +161,15 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
           keeper.unregister = watchProcess(subject, keeper.lane);
           keeper.subject = subject;
           keeper.cycle.reconfigure(subject);
+          // The order of the file.
+          keepers.delete(name);
+          keepers.set(name, keeper);
         }
       }
     },
     async [Symbol.asyncDispose]() {
-      for (const keeper of keepers.values()) void end(keeper);
-      keepers.clear();
-      await Promise.all(ending);
+      for (const [name, keeper] of keepers) void end(name, keeper, false);
+      await Promise.all(ending.values());
     },
   };
 }

@@ -240,7 +240,7 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
     if (settings.onFailure === "stop" && isWatching()) {
       stopped = true;
       void watchAsSet();
-      logger.error("config reload failed, watching stopped", told);
+      logger.warn("config reload failed, watching stopped", told);
       announce("error", `${reason}; watching stopped until a reload by hand succeeds`);
     } else if (folded.isNew || asked) {
       logger.warn("config reload failed", told);

@@ -158,7 +158,7 @@ for (const detection of DETECTIONS) {
     await clock.advance(5_000);
     assert.equal(watcher.state.watching, "stopped");
     assert.deepEqual(told(), ["error wrong: bad; watching stopped until a reload by hand succeeds"]);
-    assert.ok(logged.includes("error config reload failed, watching stopped"));
+    assert.ok(logged.includes("warn config reload failed, watching stopped"));
     const { looks } = file;
     file.save("good");
     await clock.advance(60_000);
