@@ -6,6 +6,9 @@ import { followDaemon } from "../api/follow-daemon.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import type { SyncListener, SyncSource } from "./sync-source.ts";
 
+/** As following a daemon says it, too. */
+const NO_DAEMON = "no daemon runs for this home";
+
 export interface DaemonSourceOptions {
   /** Absolute. */
   readonly home: string;
@@ -19,7 +22,7 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
 
   const daemon = async (): Promise<DaemonClient> => {
     const client = current ?? (await connectToDaemon(home));
-    if (client === null) throw new MountaineerError("daemon_unreachable", "no daemon runs for this home");
+    if (client === null) throw new MountaineerError("daemon_unreachable", NO_DAEMON);
     return client;
   };
   const lookAfresh = async (
@@ -50,7 +53,9 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
             break;
           case "lost":
             current = null;
-            listener.absent(notice.reason);
+            listener.absent(
+              notice.reason === NO_DAEMON ? `${NO_DAEMON}; mountaineer monitor starts one` : notice.reason,
+            );
             break;
           case "event":
             if (notice.event.kind === "sync") listener.event(notice.event.event);

@@ -39,6 +39,8 @@ export interface PanelState {
   readonly settings: SyncSettingsWire | null;
   readonly draft: SyncDraft | null;
   readonly file: FileSeen | null;
+  /** Of the content that ran when the panel was last clean: what a person saw before the first change. */
+  readonly seenSha256: string | null;
   /** The file is another than the one this draft builds on. */
   readonly fileChanged: boolean;
   readonly focus: FieldName | null;
@@ -66,6 +68,7 @@ export const EMPTY_PANEL: PanelState = {
   settings: null,
   draft: null,
   file: null,
+  seenSha256: null,
   fileChanged: false,
   focus: null,
   caret: 0,
@@ -89,8 +92,13 @@ export function takesText({ focus }: PanelState): boolean {
   return focus !== null && isNumberField(focus);
 }
 
-/** The settings that run are these now. What a person has changed stays; everything else follows. */
-export function withSettings(state: PanelState, settings: SyncSettingsWire): PanelState {
+/** What runs is this now. What a person has changed stays; everything else follows. */
+export function withRunning(state: PanelState, settings: SyncSettingsWire, sha256: string): PanelState {
+  const next = withSettings(state, settings);
+  return isDirty(state) ? next : { ...next, seenSha256: sha256 };
+}
+
+function withSettings(state: PanelState, settings: SyncSettingsWire): PanelState {
   const fresh = draftOf(settings);
   if (state.draft === null || state.settings === null) return { ...state, settings, draft: fresh };
   const mine = changedFields(state.draft, state.settings);
@@ -105,6 +113,8 @@ export function withSettings(state: PanelState, settings: SyncSettingsWire): Pan
 /** The file was read again. */
 export function withFile(state: PanelState, file: FileSeen): PanelState {
   if (!isDirty(state) || state.file === null) return { ...state, file, fileChanged: false };
+  // The read of what a person saw may come only after the first change, over a restart of the daemon, say.
+  if (file.sha256 === state.seenSha256) return { ...state, file, fileChanged: false };
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }
 
@@ -116,7 +126,15 @@ export function withSaved(
   applied: string | null,
 ): PanelState {
   const note: PanelNote = { kind: "saved", lines, applied };
-  const next = { ...state, file, fileChanged: false, saving: false, refused: {}, note };
+  const next = {
+    ...state,
+    file,
+    fileChanged: false,
+    saving: false,
+    refused: {},
+    note,
+    seenSha256: file.sha256,
+  };
   return applied === null && state.draft !== null ? withSettings(next, settingsOf(state.draft)) : next;
 }
 

@@ -22,6 +22,7 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
     { createElement },
     { render },
     { TuiApp },
+    { createFrame },
     { createSyncScreen },
     { startSyncSession },
     { createDaemonSource },
@@ -29,6 +30,7 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
     import("react"),
     import("ink"),
     import("./tui-app.ts"),
+    import("./frame.ts"),
     import("./sync-screen.ts"),
     import("./sync-session.ts"),
     import("./daemon-source.ts"),
@@ -37,7 +39,8 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
   const leave = new AbortController();
   const source = createDaemonSource({ home, configPath });
   const session = startSyncSession(source, AbortSignal.any([signal, leave.signal]));
-  const app = render(createElement(TuiApp, { screens: [createSyncScreen(session, look)], look }), {
+  const screens = [createSyncScreen(session, look)] as const;
+  const app = render(createElement(TuiApp, { screens, frame: createFrame(screens), look }), {
     alternateScreen: true,
     incrementalRendering: true,
     // A terminal is there; that it may be a build machine's does not matter.

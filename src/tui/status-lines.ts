@@ -78,7 +78,7 @@ export function problemLines(
 ): readonly Line[] {
   const { symbols } = view;
   if (connection.kind === "waiting") {
-    const text = `waiting for the daemon: ${connection.reason}; mountaineer monitor starts one`;
+    const text = `waiting for the daemon: ${connection.reason}`;
     return markedLines(symbols.warning, text, "warning", view, limit);
   }
   if (status === null) return [];

@@ -16,8 +16,8 @@ import {
   withFile,
   withMistakes,
   withNote,
+  withRunning,
   withSaved,
-  withSettings,
 } from "./panel-state.ts";
 import { createStore, type Readable } from "./store.ts";
 import { draftEdits } from "./sync-fields.ts";
@@ -55,7 +55,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
   };
   const learn = (fresh: SyncStatus): void => {
     status.set(fresh);
-    panel.set(withSettings(panel.get(), fresh.settings));
+    panel.set(withRunning(panel.get(), fresh.settings, fresh.sha256));
   };
   const fileReader = createFileReader(source, signal, (file) => panel.set(withFile(panel.get(), file)));
 

@@ -12,12 +12,12 @@ import {
   withFailure,
   withFile,
   withNote,
+  withRunning,
   withSaved,
-  withSettings,
 } from "../../src/tui/panel-state.ts";
 import { sampleStatus, textOf, viewOf } from "./views.ts";
 
-const FRESH = withFile(withSettings(EMPTY_PANEL, sampleStatus().settings), { sha256: "a", text: "" });
+const FRESH = withFile(withRunning(EMPTY_PANEL, sampleStatus().settings, "aaaa"), { sha256: "a", text: "" });
 
 function after(state: PanelState, ...presses: readonly (KeyName | " " | "9")[]): PanelState {
   return presses.reduce(
@@ -118,7 +118,7 @@ test("B9 every note keeps to its limit and its width", () => {
     for (const limit of [1, 2, 5]) {
       const lines = panelNoteLines(state, viewOf(60), limit);
       assert.ok(lines.length >= 1 && lines.length <= limit);
-      for (const line of lines) assert.ok(lineColumns(line) <= 60, textOf([line])[0]);
+      for (const line of lines) assert.ok(lineColumns(line) <= 60, textOf([line])[0] ?? "");
     }
     assert.deepEqual(panelHelpLines(state, viewOf(60)), []);
   }

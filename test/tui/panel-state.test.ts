@@ -15,8 +15,8 @@ import {
   withFailure,
   withFile,
   withMistakes,
+  withRunning,
   withSaved,
-  withSettings,
 } from "../../src/tui/panel-state.ts";
 import { FIELDS } from "../../src/tui/sync-fields.ts";
 
@@ -28,7 +28,7 @@ const SETTINGS: SyncSettingsWire = {
   on_failure: "backoff",
 };
 const FILE = { sha256: "aaaa", text: "# file\n" };
-const FRESH = withFile(withSettings(EMPTY_PANEL, SETTINGS), FILE);
+const FRESH = withFile(withRunning(EMPTY_PANEL, SETTINGS, "aaaa"), FILE);
 
 /** `Tab`, `Ctrl-S` … by name; anything else is typed. */
 function keys(...presses: readonly string[]): Key[] {
@@ -178,7 +178,10 @@ describe("B9 the panel's keys", () => {
 
 describe("B9 the panel and the file", () => {
   test("B9 a clean panel follows the file", () => {
-    const next = withFile(withSettings(FRESH, { ...SETTINGS, debounce: 3 }), { sha256: "bbbb", text: "x" });
+    const next = withFile(withRunning(FRESH, { ...SETTINGS, debounce: 3 }, "aaaa"), {
+      sha256: "bbbb",
+      text: "x",
+    });
     assert.equal(next.draft?.debounce, "3.0");
     assert.equal(next.fileChanged, false);
     assert.equal(next.file?.sha256, "bbbb");
@@ -186,7 +189,7 @@ describe("B9 the panel and the file", () => {
 
   test("B9 a dirty panel keeps what a person set, follows in the rest, and says that the file changed", () => {
     const dirty = after(FRESH, "Tab", "Tab", "0.5");
-    const next = withFile(withSettings(dirty, { ...SETTINGS, debounce: 3, poll_interval: 7 }), {
+    const next = withFile(withRunning(dirty, { ...SETTINGS, debounce: 3, poll_interval: 7 }, "aaaa"), {
       sha256: "bbbb",
       text: "x",
     });
@@ -194,6 +197,16 @@ describe("B9 the panel and the file", () => {
     assert.equal(next.draft?.debounce, "3.0");
     assert.equal(next.fileChanged, true);
     assert.equal(next.file, dirty.file, "an edit still builds on the file that was seen");
+  });
+
+  test("B9 the content that ran before the first change is the one seen, although it is read only later", () => {
+    const other = { ...SETTINGS, debounce: 3 };
+    const dirty = after(withRunning(FRESH, other, "bbbb"), "Tab", " ");
+    const read = withFile(dirty, { sha256: "bbbb", text: "b" });
+    assert.equal(read.fileChanged, false);
+    assert.equal(read.file?.sha256, "bbbb");
+    const later = withFile(withRunning(dirty, SETTINGS, "cccc"), { sha256: "cccc", text: "c" });
+    assert.equal(later.fileChanged, true);
   });
 
   test("B9 the same bytes again are no change of the file", () => {
@@ -250,7 +263,7 @@ describe("B9 the panel and the file", () => {
 
   test("B9 a number field that follows the file has its caret at the end of what it holds now", () => {
     const focused = after(FRESH, "Tab", "Tab", "End");
-    const next = withSettings(focused, { ...SETTINGS, poll_interval: 0.125 });
+    const next = withRunning(focused, { ...SETTINGS, poll_interval: 0.125 }, "aaaa");
     assert.equal(after(next, "End", "5").draft?.poll_interval, "0.1255");
     assert.equal(after(next, "7").draft?.poll_interval, "7");
   });
@@ -270,7 +283,7 @@ test("B9 whatever is pressed and comes in, the caret is inside its number and a 
       let state = FRESH;
       for (const step of steps) {
         if (typeof step === "string") state = { ...after(state, step), saving: false };
-        else state = withSettings(state, { ...SETTINGS, ...step });
+        else state = withRunning(state, { ...SETTINGS, ...step }, "aaaa");
         const { draft, focus, caret } = state;
         assert.ok(draft !== null);
         if (focus === "poll_interval" || focus === "debounce") {

@@ -1,0 +1,35 @@
+// Owns which screen is shown, and what keys mean that no screen takes: another screen, leaving.
+import type { Key } from "./key.ts";
+import type { Screen } from "./screen.ts";
+import { createStore, type Readable } from "./store.ts";
+
+export interface Frame {
+  readonly shown: Readable<Screen>;
+  /** True: a person wants to leave. */
+  press(key: Key): boolean;
+}
+
+/** The first screen is shown first. Leaving by `q` is asked back once where something would be lost. */
+export function createFrame(screens: readonly [Screen, ...Screen[]]): Frame {
+  const shown = createStore<Screen>(screens[0]);
+  let hasWarned = false;
+  return {
+    shown,
+    press(key) {
+      if (key.kind === "named" && key.name === "quit") return true;
+      const screen = shown.get();
+      if (screen.onKey(key)) {
+        hasWarned = false;
+        return false;
+      }
+      if (key.kind !== "character") return false;
+      if (key.text === "q") {
+        if (hasWarned || !screen.warnUnsaved()) return true;
+        hasWarned = true;
+        return false;
+      }
+      shown.set(screens.find((other) => other.key === key.text) ?? screen);
+      return false;
+    },
+  };
+}

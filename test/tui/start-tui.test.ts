@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { createTestHome } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { CONFIG, MOUNTAINEER, openScene, row, SOON_MS } from "./scene.ts";
+import { NO_TERMINAL, type Terminal } from "./terminal.ts";
+
+describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, () => {
+  test("B8 from 60 by 15 to 200 by 60 and back nothing is drawn over another", async (t) => {
+    await using scene = await openScene(t, { columns: 60, rows: 15 });
+    const { terminal } = scene;
+    await using _monitor = await scene.home.startMonitor();
+    await terminal.until("● live");
+    for (let count = 1; count <= 4; count += 1) {
+      await scene.save(CONFIG.replace("check_interval_secs = 2", `check_interval_secs = ${10 + count}`));
+      await eventually(async () => (await scene.sync()).events.length === count, SOON_MS);
+    }
+    for (const [columns, rows] of [
+      [200, 60],
+      [80, 24],
+      [61, 16],
+      [120, 15],
+      [60, 40],
+      [60, 15],
+    ] as const) {
+      await terminal.resize(columns, rows);
+      const isWhole = (lines: readonly string[]): boolean => {
+        const count = (mark: RegExp): number => lines.filter((line) => mark.test(line)).length;
+        return (
+          lines.length === rows &&
+          lines[0]?.startsWith("Mountaineer  [s] Sync") === true &&
+          lines[0].length === columns &&
+          lines.at(-1) === "Tab settings  q quit" &&
+          [/^Config /, /Hash /, /^Time +Event +Details$/, /^Settings \[sync\]/].every(
+            (mark) => count(mark) === 1,
+          ) &&
+          [/^ {2}enabled /, /^ {2}interval /, /^ {2}debounce /, /^ {2}detection /, /^ {2}on failure /].every(
+            (mark) => count(mark) === 1,
+          ) &&
+          count(/⟳ changed/) === (rows >= 24 ? 4 : count(/⟳ changed/)) &&
+          count(/⟳ changed/) >= 2
+        );
+      };
+      await terminal.until(isWhole);
+    }
+  });
+
+  test("B8 the view outlives the daemon: it waits, keeps its rows, and goes on with the next one", async (t) => {
+    await using scene = await openScene(t);
+    const { home, terminal } = scene;
+    await terminal.until("waiting for the daemon");
+    await terminal.until("starts one");
+    {
+      await using monitor = await home.startMonitor();
+      await terminal.until("● connected");
+      await scene.save(CONFIG.replace("check_interval_secs = 2", "check_interval_secs = 3"));
+      await terminal.until("⟳ changed");
+      await monitor.kill9();
+      const lines = await terminal.until("waiting for the daemon");
+      assert.match(row(lines, /Hash/), /○ idle/);
+      row(lines, /⟳ changed/);
+      await terminal.press("Tab", " ", "C-s");
+      await terminal.until("✕ nothing saved: no daemon runs for this home");
+    }
+    await using _next = await home.startMonitor();
+    const back = await terminal.until("● connected");
+    row(back, /⟳ changed/);
+    assert.match(row(back, /enabled/), /\[ \]/, "what a person set is still there");
+    await terminal.press("C-s");
+    await terminal.until("✓ saved and in effect");
+    assert.equal((await scene.sync()).settings.enabled, false);
+  });
+
+  test("without colour and without UTF-8 all is still told", async (t) => {
+    await using scene = await openScene(t, { env: { NO_COLOR: "1", LC_ALL: "C" } });
+    const { terminal } = scene;
+    await using _monitor = await scene.home.startMonitor();
+    await terminal.until("* live");
+    await scene.save(CONFIG.replace("check_interval_secs = 2", "check_interval_secs = 3"));
+    await terminal.until("~ changed");
+    await terminal.press("Tab");
+    const lines = await terminal.until("> enabled     [x]");
+    for (const line of lines) assert.match(line, /^[ -~]*$/);
+    assert.ok(!(await terminal.painted()).includes("\u001b["), "no colours");
+  });
+
+  test("with colour there are colours", async (t) => {
+    await using scene = await openScene(t, { env: { LC_ALL: "C.UTF-8" } });
+    await using _monitor = await scene.home.startMonitor();
+    await scene.terminal.until("● live");
+    assert.ok((await scene.terminal.painted()).includes("\u001b[32m● live"));
+  });
+
+  const leavings = [
+    { by: "q", leave: (terminal: Terminal) => terminal.press("q"), code: "0" },
+    { by: "Ctrl-C", leave: (terminal: Terminal) => terminal.press("C-c"), code: "0" },
+    { by: "SIGTERM", leave: (_: Terminal, pid: number) => process.kill(pid, "SIGTERM"), code: "143" },
+    { by: "SIGINT", leave: (_: Terminal, pid: number) => process.kill(pid, "SIGINT"), code: "130" },
+    { by: "SIGHUP", leave: (_: Terminal, pid: number) => process.kill(pid, "SIGHUP"), code: "129" },
+  ] as const;
+  for (const { by, leave, code } of leavings) {
+    test(`left by ${by}, the terminal is as it was`, async (t) => {
+      const script = [
+        "echo before",
+        `${MOUNTAINEER} tui & echo $! > "$MOUNTAINEER_HOME/pid"; fg > /dev/null`,
+        'echo "ended with $?"',
+        "stty -a | tr ' ' '\\n' | grep -x -e icanon -e echo -e isig",
+        "exec sleep 60",
+      ].join("; ");
+      await using scene = await openScene(t, { command: `set -m; ${script}` });
+      const { home, terminal } = scene;
+      await terminal.until("waiting for the daemon");
+      await leave(terminal, Number(await readFile(join(home.home, "pid"), "utf8")));
+      const lines = await terminal.until("echo");
+      assert.ok(lines.includes("before"), "what was on the screen is back");
+      assert.ok(lines.includes(`ended with ${code}`), lines.join("\n"));
+      for (const mode of ["icanon", "echo", "isig"]) {
+        await terminal.until((now) => now.includes(mode));
+      }
+      assert.ok(!lines.join("\n").includes("Settings"));
+    });
+  }
+
+  test("q asks once before it drops what is not saved", async (t) => {
+    await using scene = await openScene(t, { command: `${MOUNTAINEER} tui; echo "ended with $?"; exec sleep 60` });
+    const { terminal } = scene;
+    await using _monitor = await scene.home.startMonitor();
+    await terminal.until("● live");
+    await terminal.press("Tab", "Space", "q");
+    await terminal.until("not saved: Ctrl-S saves, Esc drops, q again leaves");
+    await terminal.press("Space", "Space", "q");
+    await terminal.until("q again leaves");
+    await terminal.press("q");
+    await terminal.until("ended with 0");
+  });
+
+  test("a daemon with another configuration than --config names is refused", async (t) => {
+    await using scene = await openScene(t, {
+      columns: 200,
+      command: `${MOUNTAINEER} --config /etc/other.toml tui; echo "ended with $?"; exec sleep 60`,
+    });
+    await using _monitor = await scene.home.startMonitor();
+    const lines = await scene.terminal.until("ended with 2");
+    assert.match(lines.join(""), /the running daemon uses .*config\.toml, not \/etc\/other\.toml/);
+  });
+});
+
+test("without a terminal it says so, and ends with 2", async (t) => {
+  const home = await createTestHome({ home: join(await temporaryFolder(t), "h") });
+  const { code, stderr, stdout } = await home.cli(["tui"]);
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  assert.match(stderr, /tui needs a terminal/);
+});
