@@ -20,7 +20,7 @@ const LOCK_WAIT_MS = 10_000;
 
 /** Resolves when the daemon has stopped; rejects with what keeps it from starting. */
 export async function runMonitor(options: MonitorOptions): Promise<void> {
-  const { home, configPath, intervalMs, unmountOnExit, signal, forceSignal } = options;
+  const { home, configPath, intervalMs, unmountOnExit, signal, forceSignal, reloadRequests } = options;
   const clock = systemClock;
   const environment = process.env;
   await ensurePrivateFolder(home);
@@ -68,9 +68,18 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
       await startManagementServer({
         home,
         control: service.control,
+        config: service.config,
         clock,
         logger,
         version: packageVersion(),
+      }),
+    );
+    stack.defer(
+      reloadRequests(() => {
+        // What came of it is in the log, as an event like any other.
+        service
+          .reload(signal)
+          .catch((error: unknown) => logger.warn("reload failed", { reason: errorText(error) }));
       }),
     );
     if (snapshot.config.shares.length === 0) {
