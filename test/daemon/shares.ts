@@ -1,0 +1,102 @@
+// Owns shares as the engine sees them, for tests of how they are told.
+
+import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/memory.ts";
+import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
+import type { Look } from "../../src/shares/prober.ts";
+import type { ShareView } from "../../src/shares/share-cycle.ts";
+import type { RouteProbe, ShareSeen } from "../../src/shares/share-seen.ts";
+import type { ShareSpec } from "../../src/shares/share-spec.ts";
+
+/** 2026-01-01T00:00:00.000Z. */
+export const WALL_MS = Date.UTC(2026, 0, 1);
+
+/** What each driver is asked for is not the business of these tests. */
+export const UNASKED_DRIVER: MountDriver = {
+  name: "rclone",
+  cacheMs: 1000,
+  unavailable: unasked,
+  find: unasked,
+  mount: unasked,
+  unmount: unasked,
+  unsent: unasked,
+  ownProcesses: unasked,
+  openFilesPath: ({ path }) => path,
+};
+
+function unasked(): never {
+  throw new Error("nobody asks the driver here");
+}
+
+export function specOf(changes: Partial<ShareSpec> = {}): ShareSpec {
+  const route = { port: 445, interfaceName: null, folder: null };
+  return {
+    name: "CORE",
+    shareName: "core",
+    username: "ada",
+    password: null,
+    missingVariable: null,
+    driver: "rclone",
+    routes: { tb: { ...route, host: "10.0.0.2" }, fallback: { ...route, host: "nas.local", port: 4450 } },
+    mountPath: "/home/ada/.mountaineer/volumes/CORE",
+    stablePath: "/home/ada/Shares/CORE",
+    ...changes,
+  };
+}
+
+export function probe(verdict: RouteProbe["verdict"], text = `it ${verdict}`): RouteProbe {
+  return { verdict, tcpAnswered: verdict === "answers", address: null, interfaceName: null, text };
+}
+
+export function foundMount(changes: Partial<FoundMount> = {}): FoundMount {
+  return {
+    id: "12:0:1",
+    path: "/home/ada/.mountaineer/volumes/CORE",
+    source: "//10.0.0.2/core",
+    sameShare: true,
+    route: "tb",
+    processGone: false,
+    madeByDriver: true,
+    ...changes,
+  };
+}
+
+export function answered(errno: string | null): Look {
+  return { state: "answered", startedAtMs: 900, finishedAtMs: 910, errno };
+}
+
+export function seenOf(changes: Partial<ShareSeen> = {}): ShareSeen {
+  const answers = { atMs: 1000, probe: probe("answers") };
+  return {
+    atMs: 1000,
+    wallMs: WALL_MS,
+    routes: { tb: answers, fallback: answers },
+    mount: null,
+    twins: [],
+    taken: null,
+    driverProblem: null,
+    oneAddress: null,
+    openFiles: null,
+    unsent: null,
+    linkBlocked: null,
+    lastStep: null,
+    ...changes,
+  };
+}
+
+export function viewOf(changes: Partial<ShareView> = {}, spec: ShareSpec = specOf()): ShareView {
+  const policy = {
+    checkIntervalMs: 2000,
+    connectTimeoutMs: 800,
+    mountHangMs: 10_000,
+    autoFailback: false,
+    stableMs: 30_000,
+    lsofRecheck: true,
+  };
+  return {
+    subject: { spec, policy, driver: UNASKED_DRIVER },
+    memory: EMPTY_SHARE_MEMORY,
+    seen: null,
+    conditions: [],
+    ...changes,
+  };
+}
