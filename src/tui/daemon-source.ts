@@ -1,13 +1,16 @@
 // Owns the way from the Sync screen to the daemon: the management API's client, over the daemon's restarts.
 import { realpath } from "node:fs/promises";
 import { connectToDaemon, type DaemonClient } from "../api/client.ts";
-import type { SyncReport } from "../api/contract.ts";
 import { followDaemon } from "../api/follow-daemon.ts";
+import { systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import type { SyncListener, SyncSource } from "./sync-source.ts";
 
 /** As following a daemon says it, too. */
 const NO_DAEMON = "no daemon runs for this home";
+
+const LOOKS = 3;
+const BETWEEN_LOOKS_MS = 300;
 
 export interface DaemonSourceOptions {
   /** Absolute. */
@@ -30,17 +33,21 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
     listener: SyncListener,
     signal: AbortSignal,
   ): Promise<void> => {
-    let report: SyncReport;
-    try {
-      report = await client.sync(signal);
-    } catch (error) {
-      // One that is just ending; the stream ends with it, and the next one is looked at.
-      if (!signal.aborted && error instanceof MountaineerError) listener.absent(errorText(error));
-      else if (!signal.aborted) throw error;
-      return;
+    for (let look = 1; ; look += 1) {
+      try {
+        const report = await client.sync(signal);
+        if (configPath !== null) await requireSameFile(report.config_path, configPath);
+        listener.present(report);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof MountaineerError) || error.code === "usage") throw error;
+        listener.absent(errorText(error));
+        // One that has just ended: the stream ends, too, and the next daemon is looked at. Else it may be busy.
+        if (look === LOOKS) return;
+      }
+      await systemClock.sleep(BETWEEN_LOOKS_MS, signal).catch(() => {});
     }
-    if (configPath !== null) await requireSameFile(report.config_path, configPath);
-    listener.present(report);
   };
 
   return {

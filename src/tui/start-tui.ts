@@ -1,6 +1,8 @@
 // Owns the live view as a whole: its source, its screens, the terminal while it runs, and the terminal as it was.
 import type { TuiLook } from "./look.ts";
 
+const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
+
 export interface TuiOptions {
   /** Absolute. */
   readonly home: string;
@@ -52,6 +54,8 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
   signal.addEventListener("abort", end, { once: true });
   // The terminal is gone: nobody is left to leave.
   process.stdin.once("end", end);
+  // Before whoever tells of what nobody caught: on the other screen buffer it would be told to nobody.
+  for (const event of UNCAUGHT) process.prependListener(event, end);
   try {
     // Following ends by itself only when it has no sense.
     await Promise.race([app.waitUntilExit(), session.ended]);
@@ -61,6 +65,7 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
     await app.waitUntilExit();
     signal.removeEventListener("abort", end);
     process.stdin.off("end", end);
+    for (const event of UNCAUGHT) process.off(event, end);
   }
   signal.throwIfAborted();
 }

@@ -17,6 +17,7 @@ export interface SyncParts {
 }
 
 export interface SyncHeights {
+  readonly status: number;
   readonly problem: number;
   /** With its head; 0: no table. */
   readonly table: number;
@@ -39,8 +40,9 @@ function within(value: number, most: number): number {
 /** The sum of all parts and gaps is at most `height`, however small that is. */
 export function shareHeight(height: number, parts: SyncParts): SyncHeights {
   const gap = height >= AIRY_HEIGHT ? 1 : 0;
-  const panel = within(parts.panel, height - parts.status);
-  let left = Math.max(0, height - parts.status - panel - 2 * gap);
+  const status = within(parts.status, height);
+  const panel = within(parts.panel, height - status);
+  let left = height - status - panel - 2 * gap;
   const wishedRows = Math.min(Math.max(parts.rows, 1), ROWS_KEPT);
   const leastTable = Math.min(left, 1 + Math.min(wishedRows, ROWS_MIN));
   left -= leastTable;
@@ -56,6 +58,7 @@ export function shareHeight(height: number, parts: SyncParts): SyncHeights {
   left -= help;
   const moreTable = within(1 + wishedRows - leastTable, left);
   return {
+    status,
     problem: firstProblem + moreProblem,
     table: leastTable + moreTable,
     panel,

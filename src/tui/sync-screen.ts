@@ -34,7 +34,7 @@ function SyncStatusWidget({ status, connection, rows, heights, view }: WidgetPro
   const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
   const problem = problemLines(status, connection, view, heights.problem);
   const lines = [
-    ...statusLines(status, connection, view),
+    ...statusLines(status, connection, view).slice(0, heights.status),
     ...problem,
     ...air,
     ...tableLines(rows, view, heights.table),

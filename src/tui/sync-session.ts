@@ -69,8 +69,9 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
         fileReader.readAgain();
       },
       state(fresh) {
+        const isOther = status.get()?.sha256 !== fresh.sha256;
         learn(fresh);
-        fileReader.readAgain();
+        if (isOther) fileReader.readAgain();
       },
       event(event) {
         if (event.id <= newestId) return;
@@ -110,7 +111,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
       if (step.wish !== null) void grant(step.wish);
       return step.used;
     },
-    warnUnsaved: () => panel.set(withNote(panel.get(), { kind: "unsaved" })),
+    warnUnsaved: () => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
   };
 }
 

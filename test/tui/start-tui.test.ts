@@ -124,8 +124,36 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     });
   }
 
+  test("what nobody caught is told on the terminal as it was", async (t) => {
+    const boom = "--import=data:text/javascript,setTimeout(()=>{throw%20new%20Error('boom')},1500)";
+    const command = `NODE_OPTIONS="${boom}" ${MOUNTAINEER} tui; echo "ended with $?"; exec sleep 60`;
+    await using scene = await openScene(t, { command });
+    const lines = await scene.terminal.until("ended with 70");
+    assert.match(lines.join("\n"), /mountaineer: internal error: boom/);
+    assert.ok(!lines.join("\n").includes("Settings"));
+  });
+
+  test("in a terminal of any size it goes on", async (t) => {
+    await using scene = await openScene(t, { columns: 5, rows: 2 });
+    const { terminal } = scene;
+    await terminal.until((lines) => lines[1] === "Tab …");
+    for (const [columns, rows] of [
+      [1, 1],
+      [300, 3],
+      [12, 90],
+      [60, 15],
+    ] as const) {
+      await terminal.resize(columns, rows);
+      await terminal.until((lines) => lines.length === rows && lines[0] !== "");
+    }
+    await terminal.until("waiting for the daemon");
+    await terminal.until((lines) => lines.at(-1) === "Tab settings  q quit");
+  });
+
   test("q asks once before it drops what is not saved", async (t) => {
-    await using scene = await openScene(t, { command: `${MOUNTAINEER} tui; echo "ended with $?"; exec sleep 60` });
+    await using scene = await openScene(t, {
+      command: `${MOUNTAINEER} tui; echo "ended with $?"; exec sleep 60`,
+    });
     const { terminal } = scene;
     await using _monitor = await scene.home.startMonitor();
     await terminal.until("● live");
