@@ -5,12 +5,11 @@ import { changedLines } from "./changed-lines.ts";
 import type { Connection } from "./connection.ts";
 import { type EventMark, unseenEvents } from "./event-rows.ts";
 import type { Key } from "./key.ts";
+import { type PanelWish, pressKey } from "./panel-keys.ts";
 import {
   EMPTY_PANEL,
   type FileSeen,
   type PanelState,
-  type PanelWish,
-  pressKey,
   withConflict,
   withFailure,
   withFile,

@@ -3,11 +3,11 @@ import { test } from "node:test";
 import { footerLine, headerLine } from "../../src/tui/frame-lines.ts";
 import type { KeyName } from "../../src/tui/key.ts";
 import { lineColumns } from "../../src/tui/line.ts";
+import { pressKey } from "../../src/tui/panel-keys.ts";
 import { PANEL_HEIGHT, panelHelpLines, panelLines, panelNoteLines } from "../../src/tui/panel-lines.ts";
 import {
   EMPTY_PANEL,
   type PanelState,
-  pressKey,
   withConflict,
   withFailure,
   withFile,

@@ -3,13 +3,12 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import type { SyncSettingsWire } from "../../src/api/contract.ts";
 import type { Key, KeyName } from "../../src/tui/key.ts";
+import { type PanelStep, pressKey } from "../../src/tui/panel-keys.ts";
 import {
   EMPTY_PANEL,
   isDirty,
   type PanelState,
-  type PanelStep,
   panelMistakes,
-  pressKey,
   takesText,
   withConflict,
   withFailure,
