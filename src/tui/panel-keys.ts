@@ -81,6 +81,8 @@ function revert(state: PanelState): PanelStep {
       draft,
       focus,
       fileChanged: false,
+      // What is read next is what was asked for, also when typing goes on before it is there.
+      file: null,
       refused: {},
       note: null,
       caret: length,

@@ -225,6 +225,9 @@ describe("B9 the panel and the file", () => {
     assert.equal(step.state.fileChanged, false);
     const read = withFile(step.state, { sha256: "cccc", text: "y" });
     assert.equal(read.file?.sha256, "cccc");
+    const typedMeanwhile = withFile(after(step.state, " "), { sha256: "cccc", text: "y" });
+    assert.equal(typedMeanwhile.fileChanged, false);
+    assert.equal(typedMeanwhile.file?.sha256, "cccc");
   });
 
   test("B9 after a save the panel is clean and tells the lines that changed", () => {
