@@ -5,10 +5,10 @@ import { findPlace } from "../config/locate.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import { expandPath } from "../config/paths.ts";
 import { ERROR_CODES } from "../runtime/errors.ts";
+import { harmless } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
 import { viewConfig } from "./config-session.ts";
 import { paintFor } from "./look.ts";
-import { harmless } from "./plain-text.ts";
 
 /** Resolves with the exit code. Rejects with `config_invalid`, every mistake in it, and `config_unreadable`. */
 export async function checkConfig(

@@ -1,6 +1,7 @@
 // Owns how a file's text, and the difference of two, look on a terminal. Elsewhere they are printed as they are. Pure.
+
+import { harmless } from "../runtime/plain-text.ts";
 import { type Look, paintFor } from "./look.ts";
-import { harmless } from "./plain-text.ts";
 
 /** Every line harmless, tabs kept. */
 export function forTerminal(text: string): string {

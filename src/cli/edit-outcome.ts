@@ -1,9 +1,9 @@
 // Owns what a command says and ends with after it changed the configuration, or could not.
 import type { EditReport } from "../api/contract.ts";
 import { mistakesError } from "../config/mistakes.ts";
+import { harmless } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
 import { paintFor } from "./look.ts";
-import { harmless } from "./plain-text.ts";
 import { editExit, renderReload } from "./reload-view.ts";
 
 export interface EditTelling {

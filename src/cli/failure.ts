@@ -1,7 +1,7 @@
 // Owns how a command that failed says so: one clear line, what to do, and its exit code.
 import { ERROR_CODES, errorText, MountaineerError } from "../runtime/errors.ts";
+import { harmless } from "../runtime/plain-text.ts";
 import { type Look, paintFor } from "./look.ts";
-import { harmless } from "./plain-text.ts";
 
 export function exitCodeOfError(error: unknown): number {
   return ERROR_CODES[error instanceof MountaineerError ? error.code : "internal"].exit;

@@ -1,7 +1,7 @@
 // Owns how the configuration's history looks to people. Pure but for the machine's time zone.
 import type { HistoryEntry } from "../api/contract.ts";
+import { columns, harmless, padded } from "../runtime/plain-text.ts";
 import { type Look, paintFor } from "./look.ts";
-import { columns, harmless, padded } from "./plain-text.ts";
 
 /** A line for each entry; ends in a newline unless empty. */
 export function renderHistory(entries: readonly HistoryEntry[], look: Look): string {

@@ -1,6 +1,6 @@
 // Owns how processes that hold files are listed: few enough to read, the rest counted.
 import type { OpenFileHolder } from "../api/contract.ts";
-import { harmless } from "./plain-text.ts";
+import { harmless } from "../runtime/plain-text.ts";
 
 const HOLDERS_SHOWN = 8;
 

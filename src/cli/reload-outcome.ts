@@ -1,8 +1,8 @@
 // Owns what a command says and ends with after a reload.
 import type { ReloadReport } from "../api/contract.ts";
 import { mistakesError } from "../config/mistakes.ts";
+import { harmless } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
-import { harmless } from "./plain-text.ts";
 import { reloadExit, renderReload } from "./reload-view.ts";
 
 export interface ReloadTelling {

@@ -1,9 +1,9 @@
 // Owns how the outcome of a changing command looks to people, and which exit code it has. Pure.
 import type { StepResult, VerifyReport } from "../api/contract.ts";
 import { ERROR_CODES } from "../runtime/errors.ts";
+import { columns, harmless, padded } from "../runtime/plain-text.ts";
 import { holderLines, unsentLines } from "./holders-view.ts";
 import { type Look, type Paint, paintFor } from "./look.ts";
-import { columns, harmless, padded } from "./plain-text.ts";
 
 /** What a changing command was asked for decides whether "pending" is what was asked. */
 export type Asked = "reconcile" | "mount" | "unmount" | "switch";

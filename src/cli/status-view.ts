@@ -1,8 +1,8 @@
 // Owns how a status looks to people. Pure: a report, a width and a time in, text out.
 import type { Condition, GlobalStatus, RouteName, ShareStatus, StatusReport } from "../api/contract.ts";
+import { columns, durationText, glued, harmless, padded, shellWord, wrapped } from "../runtime/plain-text.ts";
 import { holderLines } from "./holders-view.ts";
 import { type Look, type Paint, paintFor } from "./look.ts";
-import { columns, durationText, glued, harmless, padded, shellWord, wrapped } from "./plain-text.ts";
 
 export interface StatusViewOptions extends Look {
   /** Wall-clock milliseconds, for "for 5 min". */

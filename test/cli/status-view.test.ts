@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Condition, StatusReport } from "../../src/api/contract.ts";
-import { columns } from "../../src/cli/plain-text.ts";
 import { renderStatus } from "../../src/cli/status-view.ts";
+import { columns } from "../../src/runtime/plain-text.ts";
 import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../api/sample-report.ts";
 
 const plain = { width: 80, color: false, unicode: true, now: SAMPLE_NOW };

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ShareStatus } from "../../src/api/contract.ts";
 import { paintFor } from "../../src/cli/look.ts";
-import { columns, harmless } from "../../src/cli/plain-text.ts";
 import { type LiveState, renderLive } from "../../src/demo/live-view.ts";
 import type { Manner } from "../../src/demo/manner.ts";
+import { columns, harmless } from "../../src/runtime/plain-text.ts";
 
 function manner(color: boolean, unicode = true): Manner {
   return { unicode, paint: paintFor({ color, unicode }), harmless, columns };

@@ -9,7 +9,7 @@ import {
   padded,
   shellWord,
   wrapped,
-} from "../../src/cli/plain-text.ts";
+} from "../../src/runtime/plain-text.ts";
 
 test("what a terminal would obey, or be deceived by, is spelled out", () => {
   assert.equal(harmless("a\x1b[2Jb"), "a\\x1b[2Jb");
