@@ -6,6 +6,7 @@ import { parseConfig } from "../config/load.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import { starterText } from "../config/starter.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import { harmless } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "./config-session.ts";
 import { decodedText, sha256Of } from "./config-text.ts";
@@ -13,7 +14,6 @@ import { isSameFile } from "./control-session.ts";
 import { tellEdit } from "./edit-outcome.ts";
 import { runEditor } from "./editor.ts";
 import { paintFor } from "./look.ts";
-import { harmless } from "./plain-text.ts";
 
 /** What is edited: where it goes, what was there, and the copy that the editor has. */
 interface Draft {
@@ -45,14 +45,21 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
   }
 }
 
-async function begin({ path, place, read, format }: ConfigView): Promise<Draft> {
-  const found = await read();
-  const begun = found ?? new TextEncoder().encode(format === "toml" ? starterText() : "");
+async function begin(view: ConfigView): Promise<Draft> {
+  const { path, place } = view;
+  const found = await view.read();
+  const begun = found ?? new TextEncoder().encode(await firstText(view));
   // Of its own, and closed to others: a password may be typed here before it is refused.
   const folder = await mkdtemp(join(tmpdir(), "mountaineer-edit-"));
   const copyPath = join(folder, basename(path));
   await writeFile(copyPath, begun, { mode: 0o600 });
   return { view: { path, place }, seenSha256: sha256Of(found), begun, copyPath };
+}
+
+/** What there is to edit where there is no file: what runs, else the starter. */
+async function firstText({ daemon, format, historyText }: ConfigView): Promise<string> {
+  if (daemon !== null) return historyText(0);
+  return format === "toml" ? starterText() : "";
 }
 
 /** The copy once it is a valid configuration; null when it is what it was. */

@@ -2,12 +2,12 @@
 import { getConfigValue, type KeyValue } from "../config/effective.ts";
 import { type ConfigKey, parseConfigKey, parseConfigValue } from "../config/key-path.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import { harmless } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
 import type { KeyEdit } from "./config-editor.ts";
 import { type ConfigView, changeConfig } from "./config-session.ts";
 import { valueText } from "./config-value-text.ts";
 import { tellEdit } from "./edit-outcome.ts";
-import { harmless } from "./plain-text.ts";
 
 /** Resolves with the exit code; rejects with `usage` and `config_key_unknown` before anything is looked at. */
 export async function setKey(context: CommandContext, edit: KeyEdit, json: boolean): Promise<number> {
@@ -15,6 +15,7 @@ export async function setKey(context: CommandContext, edit: KeyEdit, json: boole
   if (edit.value !== null) parseConfigValue(edit.value, key);
   const command = edit.value === null ? "config unset" : "config set";
   return changeConfig(context, command, async (editor, view) => {
+    await refuseToBeginAfresh(view);
     const before = await heldBy(view, key);
     const report = await editor.edit([edit]);
     const after = await heldBy(view, key);
@@ -25,6 +26,14 @@ export async function setKey(context: CommandContext, edit: KeyEdit, json: boole
       done: `${name} ${now}${before === null ? "" : ` (it ${heldText(before, true)})`}`,
       same: `${name} ${now} already`,
     });
+  });
+}
+
+/** A new file with this key alone would take everything else from the daemon that runs. */
+async function refuseToBeginAfresh({ daemon, path, read }: ConfigView): Promise<void> {
+  if (daemon === null || (await read()) !== null) return;
+  throw new MountaineerError("config_unreadable", `${path} is not there, and what it held runs on`, {
+    hint: "mountaineer config rollback 0 writes what runs",
   });
 }
 

@@ -34,6 +34,7 @@ export async function runEditor(
     if (code === 0) return;
     throw failed(`the editor ${program} ended with ${code ?? endedBy}`);
   } catch (error) {
+    if (error instanceof MountaineerError) throw error;
     const reason = systemErrorCode(error);
     if (reason === null) throw error;
     throw failed(
