@@ -169,11 +169,14 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     if (!saved.ok) return rejectedEdit(saved.mistakes);
     const { changed, bytes, snapshot: accepted } = saved;
     saves += 1;
+    // Before the commit, which may start a new detector: that one must know these bytes already.
+    watcher.noteLoaded(accepted.sha256);
     let reload = await reloader.offer({ bytes, snapshot: accepted, source }, signal);
     if (reload.failure === null) {
       watcher.noteApplied(accepted.sha256, { changed: reload.reloaded, details: reload.summary });
     } else {
       // The file holds what does not run: the watcher tries once more, tells it and, if it watches, goes on trying.
+      watcher.noteLoaded(reloader.running.sha256);
       reload = await reloadNow();
     }
     return { changed, path: snapshot.path, sha256: accepted.sha256, errors: [], reload };
