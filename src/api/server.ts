@@ -32,8 +32,8 @@ const STOP_DEADLINE_MS = 1_000;
 export interface ManagementServerOptions {
   readonly home: string;
   readonly control: DaemonControl;
-  /** null or absent: nothing about the configuration, and no events, are served. */
-  readonly config?: ConfigControl | null;
+  /** null: nothing about the configuration, and no events, are served. */
+  readonly config: ConfigControl | null;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version: string;
@@ -84,7 +84,7 @@ interface Visit {
 }
 
 function startExchange(options: ManagementServerOptions): Exchange {
-  const { control, config = null, clock, logger } = options;
+  const { control, config, clock, logger } = options;
   // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
   const { createServer } = process.getBuiltinModule("node:http");
   const visits = new Map<Duplex, Visit>();

@@ -106,6 +106,24 @@ const STATES: Readonly<Record<string, StatusReport>> = {
   }),
   "no-shares": sampleReport([]),
   "no-shares-yaml": sampleReport([], { config_path: "/home/ada/.mountaineer/config.yaml", pid: null }),
+  "config-rejected": sampleReport(undefined, {
+    conditions: [
+      condition({
+        code: "config_rejected",
+        severity: "error",
+        title:
+          "The configuration file is not what runs: /home/ada/.mountaineer/config.toml:5:2: snyc: found an unknown " +
+          "section, expected global, sync, server or shares; did you mean `sync`? (and 2 more)",
+        hint: "What ran before runs on; mending the file applies it.",
+      }),
+      condition({
+        code: "sync_stopped",
+        severity: "warning",
+        title: "The configuration file is not watched any more, because a reload failed",
+        hint: "Mend the file, then: mountaineer reload",
+      }),
+    ],
+  }),
   troubles: sampleReport(
     [
       sampleShare({
