@@ -6,8 +6,8 @@ import type { MountEntry, MountTable } from "../shares/mount-entry.ts";
 import type { Prober } from "../shares/prober.ts";
 import type { WatchedFile } from "../sync/watched-file.ts";
 
-/** How long the prober may take, ms; the watcher has a deadline of its own. */
-const LOOK_MS = 5000;
+/** How long the prober may take, ms: less than the watcher's own deadline, so that a late look is told in one way. */
+const LOOK_MS = 4000;
 
 /** File systems whose calls depend on another machine or process, or that tell nothing of its writes. */
 const REMOTE_TYPE =

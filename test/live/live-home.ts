@@ -41,9 +41,13 @@ export const QUICK_SYNC = "poll_interval = 0.1\ndebounce = 0.1";
 
 export async function liveHome(
   t: TestContext,
-  options: { readonly env?: Readonly<Record<string, string>>; readonly configFile?: string } = {},
+  options: {
+    readonly env?: Readonly<Record<string, string>>;
+    /** Ends what the daemon uses: after it has ended, and before the folder goes. */
+    readonly before?: () => Promise<void>;
+  } = {},
 ): Promise<LiveHome> {
-  const ends: (() => Promise<unknown>)[] = [];
+  const ends: (() => Promise<unknown>)[] = options.before === undefined ? [] : [options.before];
   // Registered before the folder's removal, so that it runs before it.
   t.after(async () => {
     for (const end of ends.toReversed()) await end();

@@ -1,0 +1,69 @@
+// Owns a mount of an SMB share that is nobody's but the test's: what the configuration file may lie on.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { PlainRig } from "../../src/demo/plain-rig.ts";
+import { runCommand } from "../../src/runtime/child-process.ts";
+import { systemClock as clock } from "../../src/runtime/clock.ts";
+import { eventually } from "../support/eventually.ts";
+import { mountIdAt } from "./live-home.ts";
+
+export interface SmbMount extends AsyncDisposable {
+  readonly path: string;
+  /** Every request to the mount waits from now on. */
+  hang(): void;
+  goOn(): void;
+}
+
+/** Mounts a share of the rig at `<folder>/nas`, nothing cached for longer than a moment. */
+export async function mountSmb(folder: string, rig: PlainRig, share: string): Promise<SmbMount> {
+  const path = join(folder, "nas");
+  await mkdir(path);
+  const obscured = await runCommand("rclone", ["obscure", "-"], {
+    clock,
+    deadlineMs: 5_000,
+    stdin: rig.password,
+  });
+  const config = join(folder, "rclone.conf");
+  const remote = [
+    "[nas]",
+    "type = smb",
+    `host = ${rig.tbHost}`,
+    `port = ${rig.tbPort}`,
+    `user = ${rig.username}`,
+    `pass = ${obscured.stdout.trim()}`,
+    "",
+  ];
+  await writeFile(config, remote.join("\n"), { mode: 0o600 });
+  const cache = [
+    "--cache-dir",
+    join(folder, "cache"),
+    "--dir-cache-time",
+    "100ms",
+    "--attr-timeout",
+    "100ms",
+  ];
+  const child = spawn("rclone", ["mount", `nas:${share}`, path, "--config", config, ...cache], {
+    stdio: "ignore",
+    detached: true,
+  });
+  const exited = once(child, "exit");
+  const end = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await exited;
+    await runCommand("fusermount3", ["-uz", path], { clock, deadlineMs: 5_000 });
+  };
+  try {
+    await eventually(async () => (await mountIdAt(path)) !== null, 10_000);
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  return {
+    path,
+    hang: () => void child.kill("SIGSTOP"),
+    goOn: () => void child.kill("SIGCONT"),
+    [Symbol.asyncDispose]: end,
+  };
+}

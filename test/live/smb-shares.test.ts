@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { readFile, readlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/plain-rig.ts";
+import { startTcpRelay, type TcpRelay } from "../../src/demo/tcp-relay.ts";
+import { eventually } from "../support/eventually.ts";
+import { type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
+
+const missing = missingForPlainRig();
+const needsSmb = { skip: missing ?? false };
+const serverName = (share: string): string => `${share}-${process.pid.toString(36)}`;
+
+interface SmbHome {
+  readonly home: LiveHome;
+  readonly rig: PlainRig;
+  /** Another way to the server over Thunderbolt: another host to whoever looks at names. */
+  readonly otherTb: TcpRelay;
+  text(
+    shares: readonly SmbShare[],
+    roots?: { readonly mountRoot?: string; readonly sharesRoot?: string },
+  ): string;
+  mountPath(share: string): string;
+}
+
+interface SmbShare {
+  readonly name: string;
+  readonly tb?: string;
+}
+
+async function smbHome(t: TestContext): Promise<SmbHome> {
+  const rig = await startPlainRig({ shares: ["CORE", "MEDIA"].map(serverName) });
+  const otherTb = await startTcpRelay({ host: "127.0.0.4", targetHost: rig.tbHost, targetPort: rig.tbPort });
+  const home = await liveHome(t, {
+    env: { RIG_PASSWORD: rig.password },
+    before: async () => {
+      await otherTb[Symbol.asyncDispose]();
+      await rig[Symbol.asyncDispose]();
+    },
+  });
+  for (const share of ["CORE", "MEDIA"]) {
+    await writeFile(join(rig.exportPath(serverName(share)), "file"), `of ${share}`);
+  }
+  return {
+    home,
+    rig,
+    otherTb,
+    mountPath: (share) => join(home.home, "volumes", share),
+    text(shares, { mountRoot, sharesRoot = "Shares" } = {}) {
+      const lines = [
+        "[global]",
+        `shares_root = "${join(home.folder, sharesRoot)}"`,
+        ...(mountRoot === undefined ? [] : [`mount_root = "${join(home.folder, mountRoot)}"`]),
+        "check_interval_secs = 0.5",
+        "[sync]",
+        QUICK_SYNC,
+      ];
+      for (const { name, tb = `${rig.tbHost}:${rig.tbPort}` } of shares) {
+        lines.push("[[shares]]", `name = "${name}"`, `share_name = "${serverName(name)}"`);
+        lines.push(`thunderbolt_host = "${tb}"`, `fallback_host = "${rig.fallbackHost}:${rig.fallbackPort}"`);
+        lines.push(`username = "${rig.username}"`, 'password = "${RIG_PASSWORD}"');
+      }
+      return `${lines.join("\n")}\n`;
+    },
+  };
+}
+
+test(
+  "A6 a mount whose host changed waits for open files, then is made anew; another share is not touched",
+  needsSmb,
+  async (t) => {
+    const { home, text, mountPath, otherTb } = await smbHome(t);
+    await home.writeConfig(text([{ name: "CORE" }, { name: "MEDIA" }]));
+    await home.start(["--unmount-on-exit"]);
+    const [, media] = await home.untilMounted("CORE", "MEDIA");
+    const ids = await Promise.all(["CORE", "MEDIA"].map((share) => mountIdAt(mountPath(share))));
+    const holder = await home.hold(join(home.folder, "Shares", "CORE"));
+
+    await home.writeConfig(
+      text([{ name: "CORE", tb: `${otherTb.host}:${otherTb.port}` }, { name: "MEDIA" }]),
+    );
+    const waiting = await home.untilShare(
+      "CORE",
+      ({ conditions }) => conditions.some(({ code }) => code === "waiting_for_close"),
+      SETTLES_MS,
+    );
+    const condition = waiting.conditions.find(({ code }) => code === "waiting_for_close");
+    assert.deepEqual(
+      condition?.holders?.map(({ pid }) => pid),
+      [holder.pid],
+    );
+    assert.equal(waiting.tb_host, `${otherTb.host}:${otherTb.port}`);
+    assert.equal(await mountIdAt(mountPath("CORE")), ids[0], "nothing is unmounted while a file is open");
+    holder.kill("SIGKILL");
+    await home.untilShare(
+      "CORE",
+      ({ conditions, mount_alive, active_interface }) =>
+        conditions.length === 0 && mount_alive && active_interface === "tb",
+      SETTLES_MS,
+    );
+    assert.notEqual(await mountIdAt(mountPath("CORE")), ids[0]);
+    assert.equal(await readFile(join(home.folder, "Shares", "CORE", "file"), "utf8"), "of CORE");
+
+    assert.equal(await mountIdAt(mountPath("MEDIA")), ids[1], "the very same mount");
+    const after = await home.shareStatus("MEDIA");
+    assert.deepEqual(
+      [after.tb_reachable_since, after.tb_healthy_since, after.last_switch_at],
+      [media?.tb_reachable_since, media?.tb_healthy_since, media?.last_switch_at],
+    );
+    const moved = await home.logged("share.remounted");
+    assert.deepEqual(
+      moved.map((line) => line["share"]),
+      ["CORE"],
+    );
+  },
+);
+
+test("A6 changed roots wait until nothing is open, then mounts and links are there", needsSmb, async (t) => {
+  const { home, text, mountPath } = await smbHome(t);
+  const shares = [{ name: "CORE" }, { name: "MEDIA" }];
+  await home.writeConfig(text(shares));
+  await home.start(["--unmount-on-exit"]);
+  await home.untilMounted("CORE", "MEDIA");
+  const core = await mountIdAt(mountPath("CORE"));
+  const holder = await home.hold(join(home.folder, "Shares", "CORE"));
+
+  await home.writeConfig(text(shares, { mountRoot: "elsewhere", sharesRoot: "Other" }));
+  const elsewhere = (share: string): string => join(home.folder, "elsewhere", share);
+  await home.untilShare(
+    "MEDIA",
+    ({ mount_path, mount_alive }) => mount_alive && mount_path === elsewhere("MEDIA"),
+    SETTLES_MS,
+  );
+  const waiting = await home.untilShare(
+    "CORE",
+    ({ conditions }) => conditions.some(({ code }) => code === "waiting_for_close"),
+    SETTLES_MS,
+  );
+  assert.equal(waiting.mount_path, mountPath("CORE"));
+  assert.equal(await mountIdAt(mountPath("CORE")), core);
+  // The new link leads to where it is mounted meanwhile.
+  await eventually(
+    async () => (await readFile(join(home.folder, "Other", "CORE", "file"), "utf8")) === "of CORE",
+    SETTLES_MS,
+  );
+  holder.kill("SIGKILL");
+  await home.untilShare(
+    "CORE",
+    ({ mount_path, mount_alive }) => mount_alive && mount_path === elsewhere("CORE"),
+    SETTLES_MS,
+  );
+  assert.equal(await mountIdAt(mountPath("CORE")), null);
+  await eventually(
+    async () => (await readlink(join(home.folder, "Other", "CORE"))) === elsewhere("CORE"),
+    SETTLES_MS,
+  );
+  assert.equal(await readFile(join(home.folder, "Other", "CORE", "file"), "utf8"), "of CORE");
+});
+
+test(
+  "A6 a removed share stays mounted and readable; added again, its mount is adopted",
+  needsSmb,
+  async (t) => {
+    const { home, text, mountPath } = await smbHome(t);
+    const both = text([{ name: "CORE" }, { name: "MEDIA" }]);
+    await home.writeConfig(both);
+    await home.start(["--unmount-on-exit"]);
+    await home.untilMounted("CORE", "MEDIA");
+    const id = await mountIdAt(mountPath("MEDIA"));
+    await home.writeConfig(text([{ name: "CORE" }]));
+    await home.untilSync((report) => report.generation === 2);
+    assert.equal((await home.logged("share.unmanaged")).length, 1);
+    assert.equal(await mountIdAt(mountPath("MEDIA")), id);
+    assert.equal(await readFile(join(home.folder, "Shares", "MEDIA", "file"), "utf8"), "of MEDIA");
+    await home.writeConfig(both);
+    await home.untilMounted("MEDIA");
+    assert.equal(await mountIdAt(mountPath("MEDIA")), id);
+    assert.deepEqual(
+      (await home.glance())?.shares.map(({ name }) => name),
+      ["CORE", "MEDIA"],
+    );
+  },
+);
