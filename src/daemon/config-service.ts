@@ -222,9 +222,11 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     edit({ edits, expected_sha256, source }, asker) {
       const seenSha256 = expected_sha256 ?? null;
       const request = { kind: "edit", path: snapshot.path, place, edits, seenSha256 } as const;
-      return inTurn(asker, async (signal) =>
-        applySaved(await saveConfigApart(request, { clock, signal }), source, signal),
-      );
+      return inTurn(asker, async (signal) => {
+        // A file that is gone would be made anew with this one key, and every share dropped.
+        await readNow(signal);
+        return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
+      });
     },
     editText: ({ text, expected_sha256, source }, asker) =>
       inTurn(asker, (signal) => replace(Buffer.from(text), expected_sha256, source, signal)),
