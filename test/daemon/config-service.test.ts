@@ -17,15 +17,3 @@ test("B3 an edit does not make a deleted file anew with this one key and so drop
     ["CORE"],
   );
 });
-
-test("B5 B8 an edit that replaces the detector is told as one event", async (t) => {
-  const rig = await createServiceRig(t);
-  await rig.write(await rig.config(["CORE"]));
-  const { service } = await rig.start();
-  const edits = [{ key: "sync.poll_interval", value: "0.06" }];
-  await service.config.edit({ edits, source: "test" }, NEVER);
-  // A later edit's event comes after whatever the first one caused.
-  await service.config.reload({}, NEVER);
-  const types = service.config.sync().events.map(({ type }) => type);
-  assert.deepEqual(types, ["changed", "no-change"]);
-});
