@@ -1,0 +1,264 @@
+// Every command line that the documents show is run as it stands there, and ends as people would expect.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { access, chmod, glob, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import test from "node:test";
+import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { programMissing } from "../sync/programs.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const COMMAND_DEADLINE_MS = 30_000;
+
+/** What becomes of a line. */
+type Expectation =
+  /** Run where a daemon keeps the shares CORE and MEDIA mounted, or in a home without one. */
+  | {
+      readonly on: "running" | "alone";
+      readonly code?: number;
+      readonly says: RegExp;
+      readonly needs?: string;
+    }
+  /** Starts a daemon, which serves and ends by SIGTERM. */
+  | { readonly on: "own"; readonly args: readonly string[] }
+  /** Proved there, or by those who run it before any test: why it is not run here. */
+  | { readonly elsewhere: string };
+
+const running = (says: RegExp, code = 0): Expectation => ({ on: "running", says, code });
+const alone = (says: RegExp, code = 0): Expectation => ({ on: "alone", says, code });
+const NEEDS_TERMINAL = /terminal/i;
+
+/** In the order in which they are run: later ones may find what earlier ones left. */
+const EXPECTED: Readonly<Record<string, Expectation>> = {
+  "npm ci && npm run demo": { elsewhere: ".ci/run" },
+  "npm ci && npm test": { elsewhere: ".ci/run" },
+
+  "mountaineer monitor": { on: "own", args: [] },
+  "mountaineer monitor --interval 0.5": { on: "own", args: ["--interval", "0.5"] },
+  "mountaineer monitor --unmount-on-exit": { on: "own", args: ["--unmount-on-exit"] },
+  "mountaineer demo": { elsewhere: "test/demo/live.test.ts" },
+  "mountaineer demo --script": { elsewhere: "test/demo/script-smb.test.ts" },
+  "mountaineer demo --script --driver local": { elsewhere: "test/demo/script-local.test.ts" },
+
+  "mountaineer status": running(/CORE[\s\S]*MEDIA/),
+  "mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'": {
+    on: "running",
+    says: /^$/,
+    needs: "jq",
+  },
+  "mountaineer verify": running(/everything is as it should be/),
+  "mountaineer verify --share CORE --json": running(/"ok": true/),
+  "mountaineer reconcile": running(/CORE[\s\S]*MEDIA/),
+  "mountaineer reconcile --share CORE --share MEDIA": running(/CORE[\s\S]*MEDIA/),
+  "mountaineer mount": running(/CORE[\s\S]*MEDIA/),
+  "mountaineer mount --share CORE": running(/CORE/),
+  "mountaineer unmount --share CORE": running(/CORE\s+unmounted/),
+  "mountaineer unmount --share CORE --force": running(/CORE/),
+  "mountaineer switch --share CORE --to tb": running(/CORE/),
+  "mountaineer switch --share CORE --to tb --wait": running(/CORE/),
+  "mountaineer switch --to fallback": running(/CORE[\s\S]*MEDIA/),
+  "mountaineer switch --to auto": running(/CORE[\s\S]*MEDIA/),
+  "mountaineer reload": running(/means what runs|no changes/),
+  "mountaineer reload --dry-run": running(/means what runs[\s\S]*stay\s+CORE, MEDIA/),
+  "mountaineer config get global.check_interval_secs": running(/^0\.3\n$/),
+  "mountaineer config get lsof-recheck": running(/^true\n$/),
+  "mountaineer config set global.check_interval_secs 0.5": running(/0\.5/),
+  "mountaineer config set global.check_interval_secs 1": running(/check_interval_secs/),
+  "mountaineer config set lsof-recheck off": running(/lsof_recheck/),
+  "mountaineer config set auto-failback on": running(/auto_failback/),
+  "mountaineer config unset sync.detection": running(/sync\.detection/),
+  "mountaineer config show": running(/auto_failback = true/),
+  "mountaineer config show --effective": running(/lsof_recheck/),
+  "mountaineer config show --effective --json | jq .global.check_interval_secs": {
+    on: "running",
+    says: /^1\n$/,
+    needs: "jq",
+  },
+  "mountaineer config validate": running(/config\.toml/),
+  "mountaineer config validate draft.toml": running(/draft\.toml:2:1[\s\S]*did you mean/, 3),
+  'less "$(mountaineer config path)"': { on: "running", says: /\[\[shares\]\]/, needs: "less" },
+  "mountaineer config edit": running(/config\.toml|reloaded|no changes/),
+  "EDITOR=nano mountaineer config edit": running(/config\.toml|reloaded|no changes/),
+  "mountaineer config schema > config.schema.json": running(/^$/),
+  "mountaineer config history": running(/0 [\s\S]*started/),
+  "mountaineer config history --json | jq -r '.[0].sha256'": {
+    on: "running",
+    says: /^[0-9a-f]{64}\n$/,
+    needs: "jq",
+  },
+  "mountaineer config diff": running(/^[-+]/m),
+  "mountaineer config diff 0": running(/^$/),
+  "mountaineer config rollback": running(/./),
+  "mountaineer config rollback 0 --yes": running(/./),
+  "mountaineer config unset global.check_interval_secs": running(/check_interval_secs/),
+  "mountaineer tui": running(NEEDS_TERMINAL, 2),
+  "NO_COLOR=1 mountaineer tui": running(NEEDS_TERMINAL, 2),
+
+  "mountaineer config get shares.CORE.thunderbolt_host": alone(/^"?127\.0\.0\.2"?\n$/),
+  "mountaineer config set shares.CORE.fallback_host 192.168.1.30": alone(/fallback_host/),
+  "mountaineer config set shares.CORE.driver rclone": alone(/driver/),
+  "mountaineer config set 'shares.\"my.share\".username' ann": alone(/username/),
+  "mountaineer config unset shares.CORE.fallback_interface": alone(/fallback_interface/),
+};
+
+/** The lines of a document's `sh` blocks, comments left out. */
+function commandLines(document: string): string[] {
+  const lines: string[] = [];
+  let isShell = false;
+  for (const line of document.split("\n")) {
+    if (line.startsWith("```")) isShell = /^```(sh|bash|shell|console)\b/.test(line);
+    else if (isShell && line.trim() !== "" && !line.trimStart().startsWith("#")) lines.push(line.trim());
+  }
+  return lines;
+}
+
+async function documents(): Promise<string[]> {
+  const files = [join(ROOT, "README.md")];
+  for await (const file of glob(join(ROOT, "docs/*.md"))) files.push(file);
+  return files.sort();
+}
+
+test("each command line in the README and in docs/ is known here, and no other", async () => {
+  const shown = new Map<string, string>();
+  for (const file of await documents()) {
+    for (const line of commandLines(await readFile(file, "utf8"))) shown.set(line, relative(ROOT, file));
+  }
+  const unknown = [...shown].filter(([line]) => !Object.hasOwn(EXPECTED, line));
+  assert.deepEqual(unknown, [], "tell what is expected of them");
+  const gone = Object.keys(EXPECTED).filter((line) => !shown.has(line));
+  assert.deepEqual(gone, [], "no document shows them any more");
+});
+
+test("what is proved elsewhere, is", async () => {
+  for (const expectation of Object.values(EXPECTED)) {
+    if ("elsewhere" in expectation) await access(join(ROOT, expectation.elsewhere));
+  }
+});
+
+test("the blocks' lines are found, comments and other blocks left out", () => {
+  const document = "```sh\n# why\none\n\ntwo # not\n```\n```toml\nthree\n```\n```console\nfour\n```\n";
+  assert.deepEqual(commandLines(document), ["one", "two # not", "four"]);
+});
+
+interface End {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** As a shell runs it, in `folder`. */
+function shell(line: string, folder: string, environment: NodeJS.ProcessEnv): Promise<End> {
+  const child = spawn("sh", ["-c", line], {
+    cwd: folder,
+    env: environment,
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: COMMAND_DEADLINE_MS,
+    killSignal: "SIGKILL",
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    stdout += chunk;
+  });
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+    stderr += chunk;
+  });
+  return new Promise((settle, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => settle({ code, stdout, stderr }));
+  });
+}
+
+/** A person at an editor: puts one line below what is there. */
+const STAND_IN_EDITOR = "#!/bin/sh\nfor file; do :; done\nprintf '\\n# looked at\\n' >> \"$file\"\n";
+
+async function environmentOf(folder: string, home: string): Promise<NodeJS.ProcessEnv> {
+  const programs = join(folder, "programs");
+  await mkdir(programs, { recursive: true });
+  for (const editor of ["vi", "nano"]) {
+    await writeFile(join(programs, editor), STAND_IN_EDITOR);
+    await chmod(join(programs, editor), 0o755);
+  }
+  const { EDITOR: _editor, VISUAL: _visual, MOUNTAINEER_LOG: _log, ...inherited } = process.env;
+  const PATH = [programs, join(ROOT, "bin"), process.env["PATH"]].join(":");
+  return { ...inherited, PATH, HOME: folder, MOUNTAINEER_HOME: home };
+}
+
+async function localConfig(folder: string): Promise<string> {
+  const lines = ["[global]", `shares_root = "${join(folder, "Shares")}"`, "check_interval_secs = 0.3"];
+  lines.push("[sync]", 'detection = "hash"', "poll_interval = 0.2", "debounce = 0.1");
+  for (const share of ["CORE", "MEDIA"]) {
+    const routes = ["tb", "fallback"].map((route) => join(folder, `${share}-${route}`));
+    for (const route of routes) await mkdir(route, { recursive: true });
+    lines.push("[[shares]]", `name = "${share}"`);
+    lines.push(`thunderbolt_path = "${routes[0]}"`, `fallback_path = "${routes[1]}"`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+const ALONE_CONFIG = `[[shares]]
+name = "CORE"
+thunderbolt_host = "127.0.0.2"
+fallback_host = "127.0.0.3"
+fallback_interface = "lo"
+
+[[shares]]
+name = "my.share"
+thunderbolt_host = "127.0.0.4"
+fallback_host = "127.0.0.5"
+password = "\${MY_PASSWORD}"
+`;
+
+async function untilMounted(home: TestHome): Promise<void> {
+  for (const share of ["CORE", "MEDIA"]) {
+    await home.untilShare(share, ({ mount_alive }) => mount_alive, 20_000);
+  }
+}
+
+test("each of them does what it says, in a home with a daemon, in one without, or as the daemon", async (t) => {
+  const ends: Monitor[] = [];
+  // Registered before the folder's removal, so that it runs before it.
+  t.after(async () => {
+    for (const monitor of ends) await monitor[Symbol.asyncDispose]();
+  });
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, "draft.toml"), "[global]\nauto_failbak = true\n");
+  const HOME = { HOME: folder };
+  const config = await localConfig(folder);
+  const withDaemon = await createTestHome({ home: join(folder, "running"), config, env: HOME });
+  const without = await createTestHome({ home: join(folder, "alone"), config: ALONE_CONFIG, env: HOME });
+  ends.push(await withDaemon.startMonitor());
+  await untilMounted(withDaemon);
+  const environments = {
+    running: await environmentOf(folder, withDaemon.home),
+    alone: await environmentOf(folder, without.home),
+  };
+
+  for (const [line, expectation] of Object.entries(EXPECTED)) {
+    if ("elsewhere" in expectation) continue;
+    await t.test(line, async (each) => {
+      if (expectation.on === "own") {
+        const own = await createTestHome({ home: join(folder, `own-${ends.length}`), config: "", env: HOME });
+        const monitor = await own.startMonitor(expectation.args);
+        ends.push(monitor);
+        assert.notEqual(await own.glance(), null);
+        assert.equal((await monitor.stop()).code, 0);
+        return;
+      }
+      const missing = await programMissing(...(expectation.needs === undefined ? [] : [expectation.needs]));
+      if (missing !== null) return each.skip(missing);
+      const { code, stdout, stderr } = await shell(line, folder, environments[expectation.on]);
+      const told = `${line} ended with ${code}\nstdout: ${stdout}\nstderr: ${stderr}`;
+      assert.equal(code, expectation.code ?? 0, told);
+      assert.match(code === 0 ? stdout : `${stdout}${stderr}`, expectation.says, told);
+    });
+  }
+  const sync = await eventually(async () => withDaemon.glance(), 5_000);
+  assert.deepEqual(
+    sync.global.conditions.filter(({ code }) => code.startsWith("config_")),
+    [],
+    "and the daemon is as well as before",
+  );
+});
