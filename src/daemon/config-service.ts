@@ -277,9 +277,8 @@ function outcomeOf(report: ReloadReport): ReloadOutcome {
   const { reloaded, summary, errors, failure } = report;
   if (failure !== null) return { kind: "failed", reason: failure };
   if (errors.length > 0) {
-    // A mistake about the text and not about a key: maybe half of a file that is still being written.
-    const unparsable = errors.some(({ path }) => path === "");
-    return { kind: "rejected", unparsable, reason: mistakesText(errors) };
+    // Whatever is wrong with it: half of a file that is still being written may well parse.
+    return { kind: "rejected", unparsable: true, reason: mistakesText(errors) };
   }
   return { kind: "applied", changed: reloaded, details: summary };
 }

@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import test, { type TestContext } from "node:test";
+import { diffConfigs } from "../../src/config/diff.ts";
+import type { ServiceTransition } from "../../src/daemon/service-transitions.ts";
+import { shareSection } from "../../src/daemon/share-section.ts";
+import type { TriggerWindow } from "../../src/network/debounce-window.ts";
+import type { HostProber } from "../../src/network/probe-result.ts";
+import { EMPTY_SHARE_MEMORY, type Memory, type ShareMemory } from "../../src/reconcile/memory.ts";
+import { systemClock as clock } from "../../src/runtime/clock.ts";
+import { silentLogger } from "../../src/runtime/log.ts";
+import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
+import type { Prober } from "../../src/shares/prober.ts";
+import { startProber } from "../../src/shares/prober-process.ts";
+import { createShareEngine, type ShareEngine } from "../../src/shares/share-engine.ts";
+import { eventually } from "../support/eventually.ts";
+import { configOf, smbShare } from "./samples.ts";
+import { foundMount, UNASKED_DRIVER } from "./shares.ts";
+
+const NEVER = new AbortController().signal;
+const SETTLES_MS = 10_000;
+
+/** A world in which every host answers, and each mount waits until the test lets it be made. */
+interface World {
+  readonly engine: ShareEngine;
+  readonly transitions: ServiceTransition[];
+  readonly told: { intervalMs: number[]; windowMs: number[] };
+  /** `mount CORE`, `forget CORE`: what was done, in order. */
+  readonly done: string[];
+  readonly mostAtOnce: () => number;
+  readonly waiting: Set<() => void>;
+  reload(text: string): Promise<void>;
+}
+
+async function world(
+  t: TestContext,
+  recalled: Readonly<Record<string, Partial<ShareMemory>>> = {},
+): Promise<World> {
+  const prober: Prober = startProber({ clock, logger: silentLogger });
+  t.after(() => prober[Symbol.asyncDispose]());
+  const done: string[] = [];
+  const mounts = new Map<string, FoundMount>();
+  const waiting = new Set<() => void>();
+  const atWork = new Map<string, number>();
+  let most = 0;
+  const driver: MountDriver = {
+    ...UNASKED_DRIVER,
+    unavailable: async () => null,
+    find: async ({ name }) => [...mounts].flatMap(([each, mount]) => (each === name ? [mount] : [])),
+    async mount({ name, mountPath }, route) {
+      done.push(`mount ${name}`);
+      const count = (atWork.get(name) ?? 0) + 1;
+      atWork.set(name, count);
+      most = Math.max(most, count);
+      await new Promise<void>((resolve) => waiting.add(resolve));
+      atWork.set(name, count - 1);
+      const mount = foundMount({ id: `${name}-1`, path: mountPath, route });
+      mounts.set(name, mount);
+      return { ok: true, mount, adopted: false };
+    },
+    unsent: async () => [],
+    ownProcesses: async () => [],
+  };
+  const hostProber: HostProber = {
+    networkChanged() {},
+    probe: async () => ({
+      verdict: "answers",
+      reason: "negotiated",
+      tcpAnswered: true,
+      address: null,
+      interfaceName: null,
+      text: "it answers",
+      tookMs: 1,
+    }),
+  };
+  const shares = new Map(
+    Object.entries(recalled).map(([name, memory]) => [name, { ...EMPTY_SHARE_MEMORY, ...memory }]),
+  );
+  const saved = async () => ({ saved: true }) as const;
+  const memory: Memory = {
+    recollection: { shares, observedAt: null, setAside: null, lostShares: [] },
+    remember: saved,
+    forget(name) {
+      done.push(`forget ${name}`);
+      return saved();
+    },
+    flush: saved,
+    unsavedBecause: null,
+    async [Symbol.asyncDispose]() {},
+  };
+  const looksFine: Prober = {
+    ...prober,
+    look: async () => ({ state: "answered", startedAtMs: 0, finishedAtMs: clock.monotonicMs(), errno: null }),
+    lastLook: () => ({ state: "answered", startedAtMs: 0, finishedAtMs: clock.monotonicMs(), errno: null }),
+  };
+  const engine = createShareEngine({
+    clock,
+    logger: silentLogger,
+    memory,
+    hostProber,
+    prober: looksFine,
+    forceStop: NEVER,
+    announce: () => {},
+    ensureLink: () => null,
+  });
+  t.after(async () => {
+    for (const release of waiting) release();
+    await engine[Symbol.asyncDispose]();
+  });
+  const transitions: ServiceTransition[] = [];
+  const told: World["told"] = { intervalMs: [], windowMs: [] };
+  const window: TriggerWindow = {
+    trigger() {},
+    setWindowMs: (ms) => void told.windowMs.push(ms),
+    [Symbol.dispose]() {},
+  };
+  const section = shareSection({
+    engine,
+    ticker: { setInterval: (ms) => void told.intervalMs.push(ms) },
+    window,
+    clock,
+    context: {
+      environment: {},
+      drivers: { rclone: driver, local: driver },
+      redact: () => {},
+      intervalMs: null,
+    },
+    publish: (transition) => void transitions.push(transition),
+  });
+  let before = await configOf("");
+  return {
+    engine,
+    transitions,
+    told,
+    done,
+    waiting,
+    mostAtOnce: () => most,
+    async reload(text) {
+      const after = await configOf(text);
+      const prepared = await section.prepare({ before, after, diff: diffConfigs(before, after) }, NEVER);
+      prepared.commit();
+      before = after;
+    },
+  };
+}
+
+test("A6 preparing touches nothing; committing applies shares, interval and window, and begins a cycle", async (t) => {
+  const { engine, told, done, reload, waiting } = await world(t);
+  await reload(`[global]\ncheck_interval_secs = 3\nnetwork_debounce_ms = 70\n${smbShare("CORE")}`);
+  assert.deepEqual(engine.names, ["CORE"]);
+  assert.deepEqual(told, { intervalMs: [3000], windowMs: [70] });
+  await eventually(() => waiting.size === 1, SETTLES_MS);
+  assert.deepEqual(done, ["mount CORE"]);
+});
+
+test("A6 a share that is removed is announced with the route it was left on", async (t) => {
+  const { transitions, reload, waiting, engine } = await world(t);
+  await reload(`${smbShare("CORE")}${smbShare("MEDIA")}`);
+  await eventually(() => waiting.size === 2, SETTLES_MS);
+  for (const release of waiting) release();
+  await eventually(() => engine.view("CORE").memory.activeInterface === "tb", SETTLES_MS);
+  await reload(smbShare("MEDIA"));
+  assert.deepEqual(transitions, [{ name: "share.unmanaged", share: "CORE", left_mounted_over: "tb" }]);
+  assert.deepEqual(engine.names, ["MEDIA"]);
+});
+
+test("A6 a share that is removed and added while it is being mounted has one step at a time, and is not forgotten after", async (t) => {
+  const { engine, done, reload, waiting, mostAtOnce } = await world(t);
+  await reload(smbShare("CORE"));
+  await eventually(() => waiting.size === 1, SETTLES_MS);
+  for (let round = 0; round < 3; round += 1) {
+    await reload("");
+    await reload(smbShare("CORE"));
+  }
+  // Long enough for a cycle of the new lane, were it not for the old one's step.
+  await clock.sleep(100);
+  assert.deepEqual(done, ["mount CORE"]);
+  for (const release of waiting) release();
+  await eventually(() => engine.view("CORE").memory.activeInterface === "tb", SETTLES_MS);
+  assert.equal(mostAtOnce(), 1);
+  assert.deepEqual(
+    done,
+    ["mount CORE", "forget CORE", "forget CORE", "forget CORE"],
+    "adopted, not mounted twice",
+  );
+});
+
+test("A6 what the start recalled of a share holds for the first time it is configured, and no second", async (t) => {
+  const { engine, reload, done } = await world(t, { CORE: { held: "unmounted" } });
+  await reload(smbShare("CORE"));
+  assert.equal(engine.view("CORE").memory.held, "unmounted");
+  await reload("");
+  await eventually(() => done.includes("forget CORE"), SETTLES_MS);
+  await reload(smbShare("CORE"));
+  assert.equal(engine.view("CORE").memory.held, null);
+});
+
+test("shares are told in the file's order, whatever was added when", async (t) => {
+  const { engine, reload } = await world(t);
+  await reload(["B", "D"].map((name) => smbShare(name)).join(""));
+  await reload(["A", "D", "C", "B"].map((name) => smbShare(name)).join(""));
+  assert.deepEqual(engine.names, ["A", "D", "C", "B"]);
+});
+
+test("a share that is not configured any more is unknown by its name", async (t) => {
+  const { engine, reload } = await world(t);
+  await reload(smbShare("CORE"));
+  await reload("");
+  assert.throws(() => engine.view("CORE"), { code: "share_unknown" });
+  await assert.rejects(engine.ask("CORE", { kind: "mount", waitUntilMs: 0 }, NEVER), {
+    code: "share_unknown",
+  });
+});
+
+test("a command that waits for a share which is then removed is answered", async (t) => {
+  const { engine, reload, waiting } = await world(t, { CORE: { held: "unmounted" } });
+  await reload(smbShare("CORE"));
+  await eventually(() => engine.view("CORE").seen !== null, SETTLES_MS);
+  const asked = engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
+  await eventually(() => waiting.size === 1, SETTLES_MS);
+  await reload("");
+  assert.deepEqual((await asked).result, "failed");
+});
