@@ -179,7 +179,11 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     wakes.stop();
     // A config that is applied now would begin cycles, and mount again what is unmounted here.
     await config[Symbol.asyncDispose]();
-    if (options.unmountOnExit) await unmountAll();
+    if (options.unmountOnExit) {
+      // A cycle under way may carry out the request that the next one was begun for.
+      engine.rest();
+      await unmountAll();
+    }
     await stack[Symbol.asyncDispose]();
     await memory.flush();
     deadline[Symbol.dispose]();

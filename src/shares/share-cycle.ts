@@ -38,6 +38,8 @@ export interface ShareCycle {
   run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null>;
   /** Takes a person's request; one that still waits for the next cycle, or for files to close, is superseded. */
   ask(request: ShareRequest): Promise<RequestOutcome>;
+  /** A person's request waits to be carried out. */
+  readonly isAsked: boolean;
   /** Withdraws a request that still waits; null: whichever it is. */
   withdraw(request: ShareRequest | null): void;
   view(): ShareView;
@@ -171,6 +173,9 @@ export function createShareCycle(
       return new Promise((answer) => {
         asked = { request, answer };
       });
+    },
+    get isAsked() {
+      return asked !== null;
     },
     withdraw(request) {
       if (asked === null || (request !== null && asked.request !== request)) return;

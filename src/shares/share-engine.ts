@@ -36,6 +36,8 @@ export interface ShareEngine extends AsyncDisposable {
   view(name: string): ShareView;
   /** A fresh look without a step. */
   look(name: string): Promise<ShareView>;
+  /** From now on cycles are begun for people's requests alone: what these unmount is not mounted again. */
+  rest(): void;
   /** Replaces what is wanted; shares that go stay mounted and are forgotten, the others keep their lanes. */
   apply(subjects: readonly Subject[]): void;
 }
@@ -54,6 +56,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
   const ending = new Map<string, Promise<void>>();
   /** What a share that is removed and added again was before is not remembered. */
   const recalled = new Map(memory.recollection.shares);
+  let resting = false;
 
   const add = (subject: Subject): void => {
     const { name } = subject.spec;
@@ -68,6 +71,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       async run(triggers, stopping) {
         // Two lanes of one share must not take steps at the same time.
         await before;
+        if (resting && !cycle.isAsked) return null;
         logTriggers(logger, name, triggers);
         return cycle.run(triggers, stopping);
       },
@@ -148,6 +152,9 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     },
     view: (name) => keeperOf(name).cycle.view(),
     look: (name) => keeperOf(name).cycle.look(clock.monotonicMs()),
+    rest() {
+      resting = true;
+    },
     apply(subjects) {
       const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
       for (const [name, keeper] of keepers) {
