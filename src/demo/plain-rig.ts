@@ -1,9 +1,10 @@
 // Owns a real SMB server with two routes to it, all on loopback and without root: two relays stand for the cables.
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
 import { chmod, mkdir, mkdtemp, open, realpath, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { delimiter, join } from "node:path";
 import { runCommand } from "../runtime/child-process.ts";
@@ -239,15 +240,28 @@ async function endServer(server: ChildProcess): Promise<void> {
   await exited;
 }
 
+/** Below the ports that systems give to connections: one of those may be taken before smbd binds it. */
+const PORTS = { from: 15_000, to: 32_000 } as const;
+const PORT_TRIES = 50;
+
 async function freePort(): Promise<number> {
+  for (let tries = 0; tries < PORT_TRIES; tries++) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    if (await isFree(port)) return port;
+  }
+  throw failure(`no free port between ${PORTS.from} and ${PORTS.to}`);
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  server.listen(0, SERVER_HOST);
-  await once(server, "listening");
-  // A listening socket on TCP always has such an address.
-  const { port } = server.address() as AddressInfo;
+  const listening = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, SERVER_HOST, () => resolve(true));
+  });
+  if (!listening) return false;
   server.close();
   await once(server, "close");
-  return port;
+  return true;
 }
 
 function programPath(name: string): string | null {

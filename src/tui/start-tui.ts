@@ -19,7 +19,7 @@ export interface TuiOptions {
  * when the daemon uses another configuration than `configPath`.
  */
 export async function startTui({ home, configPath, look, signal }: TuiOptions): Promise<void> {
-  prepareEnvironment();
+  prepareEnvironment(look.color);
   const [
     { createElement },
     { render },
@@ -70,8 +70,12 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
   signal.throwIfAborted();
 }
 
-/** The view library reads these once, when it is loaded: its slow checks, and a debugger that is not installed. */
-function prepareEnvironment(): void {
+/**
+ * The view library reads these once, when it is loaded: its slow checks, a debugger that is not installed, and whether
+ * there are colours, which it would decide anew (a variable CI is enough for none).
+ */
+function prepareEnvironment(color: boolean): void {
+  process.env["FORCE_COLOR"] = color ? "1" : "0";
   process.env["NODE_ENV"] ??= "production";
   delete process.env["DEV"];
 }
