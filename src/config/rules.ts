@@ -133,10 +133,11 @@ function createTwinRule() {
     for (const { host } of ROUTES) {
       const address = readHost(share[host]);
       if (address === null) continue;
-      const source = `${host} ${hostKey(address)} ${nameKey(serverName)}`;
+      // Whichever route: the other's fallback would find our mount, and take it for its own.
+      const source = `${hostKey(address)} ${nameKey(serverName)}`;
       const first = sources.get(source);
       if (first === undefined) sources.set(source, index);
-      else if (!told) {
+      else if (first !== index && !told) {
         told = true;
         const found = `the share ${quoted(serverName)} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
         const hint = "one share of a server is mounted once; another `share_name` may be meant";

@@ -411,11 +411,13 @@ test("two shares cannot have one name, letter case and Unicode form aside", asyn
   assert.match(mistakes[0]?.found ?? "", /shares\[0\]/);
 });
 
-test("two shares cannot be one share of one host, on one route", async () => {
+test("two shares cannot be one share of one host, whichever routes lead there", async () => {
   const share = (name: string, tb: string, fallback: string, shareName: string): string =>
     `[[shares]]\nname = "${name}"\nthunderbolt_host = "${tb}"\nfallback_host = "${fallback}"\nshare_name = "${shareName}"\n`;
   const same = await refused(share("A", "x", "y", "core") + share("B", "X:445", "y", "CORE"));
   assert.deepEqual(same.map(where), ["8:20 shares[1].thunderbolt_host"]);
+  const crosswise = await refused(share("A", "x", "y", "core") + share("B", "y", "z", "core"));
+  assert.deepEqual(crosswise.map(where), ["8:20 shares[1].thunderbolt_host"]);
   await accepted(share("A", "x", "y", "core") + share("B", "x", "y", "other"));
   await accepted(share("A", "x", "y", "core") + share("B", "x:4450", "z", "core"));
 });
