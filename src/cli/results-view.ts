@@ -64,7 +64,8 @@ function markOf({ result }: StepResult, paint: Paint): string {
 export function renderVerify(report: VerifyReport, look: Look): string {
   const paint = paintFor(look);
   const lines: string[] = [];
-  if (report.ok) lines.push(`${paint.green(paint.symbols.good)} everything is as it should be`);
+  if (report.ok && report.findings.length === 0)
+    lines.push(`${paint.green(paint.symbols.good)} everything is as it should be`);
   const nameWidth = Math.max(0, ...report.findings.map(({ share }) => columns(harmless(share ?? ""))));
   for (const { share, severity, text, hint } of report.findings) {
     const mark = severity === "error" ? paint.red(paint.symbols.bad) : paint.yellow(paint.symbols.warning);

@@ -190,6 +190,8 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     reload: null,
   });
 
+  const known = () => ({ sha256: reloader.running.sha256, runs: true });
+
   const replace = async (
     bytes: Uint8Array,
     seenSha256: string | null,
@@ -197,7 +199,14 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     signal: AbortSignal,
   ): Promise<EditReport> => {
     const content = Buffer.from(bytes).toString("base64");
-    const request = { kind: "replace", path: snapshot.path, place, content, seenSha256 } as const;
+    const request = {
+      kind: "replace",
+      path: snapshot.path,
+      place,
+      content,
+      seenSha256,
+      known: known(),
+    } as const;
     return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
   };
 
@@ -221,10 +230,15 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     },
     edit({ edits, expected_sha256, source }, asker) {
       const seenSha256 = expected_sha256 ?? null;
-      const request = { kind: "edit", path: snapshot.path, place, edits, seenSha256 } as const;
       return inTurn(asker, async (signal) => {
-        // A file that is gone would be made anew with this one key, and every share dropped.
-        await readNow(signal);
+        const request = {
+          kind: "edit",
+          path: snapshot.path,
+          place,
+          edits,
+          seenSha256,
+          known: known(),
+        } as const;
         return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
       });
     },

@@ -26,8 +26,6 @@ export interface PartsOptions {
   readonly logger: Logger;
   readonly memory: Memory;
   readonly forceStop: AbortSignal;
-  /** False: nothing is made or repaired. */
-  readonly mayChange: boolean;
   readonly announce: (transition: ShareTransition) => void;
 }
 
@@ -40,7 +38,7 @@ export interface EngineParts extends AsyncDisposable {
 }
 
 export function startEngineParts(options: PartsOptions): EngineParts {
-  const { home, clock, logger, memory, forceStop, mayChange, announce } = options;
+  const { home, clock, logger, memory, forceStop, announce } = options;
   const stack = createDisposalStack((error) =>
     logger.warn("engine did not end cleanly", { reason: errorText(error) }),
   );
@@ -63,7 +61,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       prober,
       forceStop,
       announce,
-      ensureLink: mayChange ? createStableLinks(clock, prober) : () => null,
+      links: createStableLinks(clock, prober),
     }),
   );
   return {

@@ -66,7 +66,6 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
         logger,
         memory,
         forceStop: force.signal,
-        mayChange: changes,
         announce: (transition) => logTransition(logger, transition),
       }),
     );

@@ -90,7 +90,6 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       logger,
       memory,
       forceStop: force.signal,
-      mayChange: true,
       announce: publish,
     }),
   );

@@ -1,13 +1,13 @@
-// Owns the links people use: which of them are ours, and what stands in the way of one.
+// Owns the links people use: which of them are ours, what stands in the way of one, and what is wrong with one.
 import type { Clock } from "../runtime/clock.ts";
 import type { Prober } from "../shares/prober.ts";
-import type { ShareSpec } from "../shares/share-spec.ts";
-import { ensureStableLink } from "../shares/stable-link.ts";
+import { ensureStableLink, stableLinkFault } from "../shares/stable-link.ts";
+import type { StableLinks } from "../shares/stable-links.ts";
 
 /** How long the prober may take to look at a link, ms. */
 const LOOK_MS = 1000;
-/** A link that was right is looked at again after so long, ms: someone else's change of it is no emergency. */
-const LOOK_AGAIN_MS = 10_000;
+/** A link that was right is looked at again after so long, ms: beats may be short, and looks are not free. */
+const LOOK_AGAIN_MS = 2_000;
 
 interface KnownLink {
   /** Where this process has pointed it to. */
@@ -16,19 +16,32 @@ interface KnownLink {
 }
 
 /**
- * Makes sure of a share's link to `target`, where it is mounted or will be. A link is ours when it leads to the
- * share's own mount path, or to a mount that this process has pointed it to. Resolves with what blocks it, or null.
+ * The links of a home's shares. A link is ours when it leads to the share's own mount path, or to a mount that this
+ * process has pointed it to.
  */
-export function createStableLinks(
-  clock: Clock,
-  prober: Prober,
-): (spec: ShareSpec, target: string) => Promise<string | null> | null {
+export function createStableLinks(clock: Clock, prober: Prober): StableLinks {
   const links = new Map<string, KnownLink>();
-  return ({ stablePath, mountPath }, target) => {
+  const ensureNow: StableLinks["ensureNow"] = ({ stablePath, mountPath }, target) => {
     const link = links.get(stablePath) ?? { targets: new Set(), right: null };
     links.set(stablePath, link);
-    if (link.right?.target === target && clock.monotonicMs() - link.right.atMs < LOOK_AGAIN_MS) return null;
     return ensure(link, stablePath, mountPath, target);
+  };
+  return {
+    ensure(spec, target) {
+      const right = links.get(spec.stablePath)?.right;
+      const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;
+      return isKnown ? null : ensureNow(spec, target);
+    },
+    ensureNow,
+    async look({ stablePath, mountPath }, mountedAt) {
+      const fault = stableLinkFault(
+        await prober.readLink(stablePath, LOOK_MS),
+        stablePath,
+        mountedAt ?? mountPath,
+      );
+      // The link of what is not mounted leads nowhere yet.
+      return fault === "missing" ? (mountedAt === null ? null : `${stablePath} is missing`) : fault;
+    },
   };
 
   async function ensure(

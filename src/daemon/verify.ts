@@ -45,7 +45,9 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
     if (probe !== undefined && probe.verdict !== "answers") add("warning", `${route}_down`, probe.text, null);
   }
   for (const { code, severity, title, hint } of status.conditions) {
-    if (severity !== "info") add(severity, code, title, hint);
+    // The rules leave such a mount alone; a person who asks cannot use it.
+    const weight = code === "mount_denied" ? "error" : severity;
+    if (weight !== "info") add(weight, code, title, hint);
   }
   return findings;
 }

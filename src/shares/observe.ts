@@ -14,10 +14,13 @@ const LOCAL_LOOK_MS = 1000;
 /** How long a look-up of open files may take before it counts as open, ms. */
 const OPEN_FILES_MS = 2000;
 
-export interface ObserveTools {
+export interface LookTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
   readonly prober: Prober;
+}
+
+export interface ObserveTools extends LookTools {
   /** Makes sure of the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
 }
@@ -68,7 +71,7 @@ export async function observe(
 
 /** The same world after a step: the mount table is read again, hosts are not asked again. */
 export async function observeAfterStep(
-  tools: ObserveTools,
+  tools: LookTools,
   subject: Subject,
   before: ShareSeen,
   lastStep: StepSeen,
@@ -93,7 +96,7 @@ export async function observeAfterStep(
 
 /** Looks up who holds files on a mount, and what is unsent. A check that fails or is late says so. */
 export async function observeOpenFiles(
-  { clock, prober }: ObserveTools,
+  { clock, prober }: LookTools,
   { spec, driver }: Subject,
   mount: FoundMount,
 ): Promise<OpenFilesSeen> {
@@ -118,7 +121,7 @@ interface ChosenMounts {
 }
 
 async function findMounts(
-  tools: ObserveTools,
+  tools: LookTools,
   subject: Subject,
   asOfMs: number,
 ): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null }> {
@@ -129,7 +132,7 @@ async function findMounts(
 const NONE: readonly FoundMount[] = [];
 
 /** Of two mounts of one share the one at our path is ours, else a live one; the others are left alone. */
-function choose({ prober }: ObserveTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
+function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
   const [only = null] = found;
   if (found.length <= 1 && (only === null || only.sameShare)) return { ours: only, twins: NONE, taken: null };
   const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
@@ -147,7 +150,7 @@ function choose({ prober }: ObserveTools, { spec }: Subject, found: readonly Fou
 }
 
 function startLook(
-  { clock, prober }: ObserveTools,
+  { clock, prober }: LookTools,
   { driver }: Subject,
   mount: FoundMount,
 ): Promise<Look> | null {
@@ -159,7 +162,7 @@ function startLook(
 
 /** A look over a host that is certainly gone may take seconds and changes nothing. */
 async function chooseLook(
-  { prober }: ObserveTools,
+  { prober }: LookTools,
   mount: FoundMount,
   underWay: Promise<Look> | null,
   routes: ShareSeen["routes"],
@@ -169,7 +172,7 @@ async function chooseLook(
 }
 
 function probeRoute(
-  { hostProber, prober }: ObserveTools,
+  { hostProber, prober }: LookTools,
   { spec, policy }: Subject,
   route: RouteName,
   asOfMs: number,

@@ -6,10 +6,11 @@ import { isOutsideEvent, type Trigger } from "../reconcile/trigger.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type Decision, decide, type StandingCondition } from "./decide.ts";
 import { type Episode, forgetChangedRoutes, NEW_EPISODE } from "./episode.ts";
-import { type ObserveTools, observe, observeAfterStep, observeOpenFiles, type Subject } from "./observe.ts";
+import { type LookTools, observe, observeAfterStep, observeOpenFiles, type Subject } from "./observe.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
 import type { OpenFilesSeen, ShareSeen } from "./share-seen.ts";
 import type { ShareTransition } from "./share-transitions.ts";
+import type { StableLinks } from "./stable-links.ts";
 import type { Step } from "./step.ts";
 
 /** More steps than any errand has; reaching it is a mistake in the decision. */
@@ -17,7 +18,8 @@ const MAX_STEPS = 16;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
-export interface CycleTools extends ObserveTools {
+export interface CycleTools extends LookTools {
+  readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
   /** Aborts steps under way: the daemon has no more time. */
   readonly forceStop: AbortSignal;
@@ -153,7 +155,9 @@ export function createShareCycle(
         episode = { ...episode, mountBackoff: NO_BACKOFF };
       }
       const asOfMs = Math.max(...triggers.map(({ atMs }) => atMs));
-      let seen = await observe(tools, subject, asOfMs, episode, prepared?.files ?? null);
+      const isAskedFor = triggers.some(({ reason }) => reason === "user");
+      const ensureLink = isAskedFor ? tools.links.ensureNow : tools.links.ensure;
+      let seen = await observe({ ...tools, ensureLink }, subject, asOfMs, episode, prepared?.files ?? null);
       for (let steps = 0; steps < MAX_STEPS; steps++) {
         const decision = decideNow(seen, asked?.request ?? null);
         keep(decision, seen);
@@ -188,7 +192,9 @@ export function createShareCycle(
       view = { ...view, subject };
     },
     async look(asOfMs) {
-      const seen = await observe(tools, subject, asOfMs, episode, null);
+      const found = await observe({ ...tools, ensureLink: () => null }, subject, asOfMs, episode, null);
+      const linkBlocked = await tools.links.look(subject.spec, found.mount?.found.path ?? null);
+      const seen = { ...found, linkBlocked };
       const { conditions, memory: judged } = decideNow(seen, null);
       return { subject, memory: judged, seen, conditions };
     },

@@ -38,6 +38,16 @@ export async function ensureStableLink(options: StableLinkOptions): Promise<Stab
   }
 }
 
+/**
+ * What keeps a link from being right, as it was looked at; "missing", or null when nothing does. Changes nothing, and
+ * a link to another place is a fault whoever made it.
+ */
+export function stableLinkFault(look: LinkLook | undefined, path: string, target: string): string | null {
+  const standing = judge(look, path, target, () => false);
+  if (typeof standing !== "string") return standing.by;
+  return standing === "right" ? null : "missing";
+}
+
 type Standing = "right" | "missing" | "ours" | Extract<StableLinkOutcome, { result: "blocked" }>;
 
 function judge(

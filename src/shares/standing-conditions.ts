@@ -33,8 +33,8 @@ export function standingConditions(draft: Draft): void {
     conditions.push({
       code: "link_blocked",
       severity: "error",
-      title: `${spec.stablePath} cannot be the link to the mount: ${seen.linkBlocked}`,
-      hint: "Move it away; the link is made at the next cycle.",
+      title: `${spec.stablePath} is not the link to the mount: ${seen.linkBlocked}`,
+      hint: "What stands in its place must be moved away; `mountaineer reconcile` makes the link then.",
     });
   }
   for (const twin of seen.twins) {

@@ -89,4 +89,9 @@ test("verify names what is wrong, or says that nothing is", () => {
     renderVerify({ ok: false, findings: [...findings] }, look),
     "✗ CORE  the mount does not answer\n▲       the network is polled\n    hint: load the module\n",
   );
+  assert.equal(
+    renderVerify({ ok: true, findings: findings.slice(1) }, look),
+    "▲ the network is polled\n    hint: load the module\n",
+    "no word of all being well above what is not",
+  );
 });

@@ -100,7 +100,7 @@ async function world(
     prober: looksFine,
     forceStop: NEVER,
     announce: () => {},
-    ensureLink: () => null,
+    links: { ensure: () => null, ensureNow: async () => null, look: async () => null },
   });
   t.after(async () => {
     for (const release of waiting) release();

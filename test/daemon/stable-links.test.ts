@@ -28,8 +28,17 @@ async function scene(t: TestContext) {
     mountPath: join(folder, "volumes", "CORE"),
     stablePath: join(folder, "Shares", "CORE"),
   });
-  const ensure = createStableLinks(clock, counting);
-  return { folder, clock, spec, ensure, link: () => readlink(spec.stablePath), looks: () => looks };
+  const { ensure, ensureNow, look } = createStableLinks(clock, counting);
+  return {
+    folder,
+    clock,
+    spec,
+    ensure,
+    ensureNow,
+    look,
+    link: () => readlink(spec.stablePath),
+    looks: () => looks,
+  };
 }
 
 test("a link that is missing is made, with its folder", async (t) => {
@@ -38,13 +47,13 @@ test("a link that is missing is made, with its folder", async (t) => {
   assert.equal(await link(), spec.mountPath);
 });
 
-test("a link that was right is not looked at again for ten seconds, then mended", async (t) => {
+test("a link that was right is not looked at again for two seconds, then mended", async (t) => {
   const { spec, ensure, link, looks, clock } = await scene(t);
   await ensure(spec, spec.mountPath);
   await rm(spec.stablePath);
   assert.equal(ensure(spec, spec.mountPath), null, "at once, without a promise");
   assert.equal(looks(), 1);
-  await clock.advance(10_000);
+  await clock.advance(2_000);
   assert.equal(await ensure(spec, spec.mountPath), null);
   assert.equal(await link(), spec.mountPath);
 });
@@ -93,3 +102,27 @@ for (const [what, make] of [
     assert.equal(await ensure(spec, spec.mountPath), null);
   });
 }
+
+test("whoever asks in person has it looked at and mended at once", async (t) => {
+  const { spec, ensure, ensureNow, link } = await scene(t);
+  await ensure(spec, spec.mountPath);
+  await rm(spec.stablePath);
+  assert.equal(await ensureNow(spec, spec.mountPath), null);
+  assert.equal(await link(), spec.mountPath);
+});
+
+test("a look tells what is wrong and changes nothing", async (t) => {
+  const { folder, spec, ensure, look, link } = await scene(t);
+  assert.equal(await look(spec, null), null, "nothing is mounted, and nothing is in the way");
+  assert.equal(await look(spec, spec.mountPath), `${spec.stablePath} is missing`);
+  await assert.rejects(link(), { code: "ENOENT" });
+  await ensure(spec, spec.mountPath);
+  assert.equal(await look(spec, spec.mountPath), null);
+  const adopted = join(folder, "media", "core");
+  assert.equal(await look(spec, adopted), `${spec.stablePath} is a link to ${spec.mountPath}`);
+  await rm(spec.stablePath);
+  await writeFile(spec.stablePath, "mine");
+  for (const mountedAt of [null, spec.mountPath]) {
+    assert.equal(await look(spec, mountedAt), `${spec.stablePath} is a file`);
+  }
+});

@@ -65,3 +65,16 @@ test("conditions are findings by their severity; what is only told is none", () 
     { share: null, severity: "error", code: "bad", text: "Something stands", hint: "Look" },
   ]);
 });
+
+test("a mount whose root may not be read is an error for whoever asks", () => {
+  const denied = {
+    code: "mount_denied",
+    severity: "warning",
+    title: "Not permitted",
+    hint: "",
+    since: WALL_MS,
+  } as const;
+  assert.deepEqual(brief(verifyShare(viewOf({ memory: mounted, seen: healthy, conditions: [denied] }))), [
+    "CORE error mount_denied",
+  ]);
+});
