@@ -6,7 +6,7 @@ import { openHistory } from "../config/history.ts";
 import { configEdit } from "../config/key-path.ts";
 import { parseConfig } from "../config/load.ts";
 import type { ConfigPlace } from "../config/locate.ts";
-import { type SavedConfig, saveContent, saveEdit } from "../config/save.ts";
+import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../config/save.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -27,6 +27,12 @@ export interface OwnEditorOptions {
 export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
   const { home, path, place, read, clock, note } = options;
   const history = openHistory(home);
+
+  /** What the file most likely holds; a history that cannot be read tells nothing. */
+  const newest = async (): Promise<KnownContent | null> => {
+    const [entry] = await history.list().catch(() => []);
+    return entry === undefined ? null : { sha256: entry.sha256, runs: false };
+  };
 
   const keep = async (
     snapshot: ConfigSnapshot,
@@ -70,13 +76,18 @@ export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
     edit: (edits) =>
       save("cli", async () => {
         const steps = edits.map(({ key, value }) => configEdit(key, value));
-        return saveEdit({ path, place, seenSha256: null, edits: steps });
+        return saveEdit({ path, place, seenSha256: null, known: await newest(), edits: steps });
       }),
     replace: (text, seenSha256) =>
-      save("cli", () => saveContent({ path, place, seenSha256, bytes: new TextEncoder().encode(text) })),
+      save("cli", async () => {
+        const bytes = new TextEncoder().encode(text);
+        return saveContent({ path, place, seenSha256, known: await newest(), bytes });
+      }),
     async rollback(n) {
       const bytes = await history.content(n);
-      return save(`rollback ${n}`, () => saveContent({ path, place, seenSha256: null, bytes }));
+      return save(`rollback ${n}`, async () =>
+        saveContent({ path, place, seenSha256: null, known: await newest(), bytes }),
+      );
     },
   };
 }

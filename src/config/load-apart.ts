@@ -7,6 +7,7 @@ import { type ErrorCode, MountaineerError } from "../runtime/errors.ts";
 import type { LoadedConfig } from "./load.ts";
 import type { ConfigPlace } from "./locate.ts";
 import type { ConfigMistake } from "./mistakes.ts";
+import type { KnownContent } from "./save.ts";
 import { type ConfigSnapshot, deepFreeze } from "./snapshot.ts";
 
 /** Far more than the largest file needs, ms. */
@@ -36,8 +37,14 @@ export type ApartRequest = Subject &
         /** `value` is TOML, else taken as a string; null unsets the key. */
         readonly edits: readonly { readonly key: string; readonly value: string | null }[];
         readonly seenSha256: string | null;
+        readonly known: KnownContent | null;
       }
-    | { readonly kind: "replace"; readonly content: string; readonly seenSha256: string | null }
+    | {
+        readonly kind: "replace";
+        readonly content: string;
+        readonly seenSha256: string | null;
+        readonly known: KnownContent | null;
+      }
   );
 
 /** What the process answers. */

@@ -33,11 +33,13 @@ async function perform(request: ApartRequest): Promise<ApartReply> {
     }
     case "edit": {
       const edits = request.edits.map(({ key, value }) => configEdit(key, value));
-      return saved(await saveEdit({ path, place, seenSha256: request.seenSha256, edits }));
+      const { seenSha256, known = null } = request;
+      return saved(await saveEdit({ path, place, seenSha256, known, edits }));
     }
     case "replace": {
       const bytes = Buffer.from(request.content, "base64");
-      return saved(await saveContent({ path, place, seenSha256: request.seenSha256, bytes }));
+      const { seenSha256, known = null } = request;
+      return saved(await saveContent({ path, place, seenSha256, known, bytes }));
     }
   }
 }

@@ -1,7 +1,8 @@
 // Owns writing the configuration file: only over the bytes that the caller saw, only what is valid, whole or not at all.
 import { createHash } from "node:crypto";
-import { access, constants } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { systemClock } from "../runtime/clock.ts";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { editConfig } from "./edit.ts";
@@ -11,12 +12,22 @@ import { type ConfigPlace, configFormat } from "./locate.ts";
 import type { ConfigMistake } from "./mistakes.ts";
 import type { ConfigSnapshot } from "./snapshot.ts";
 
+export interface KnownContent {
+  readonly sha256: string;
+  readonly runs: boolean;
+}
+
 export interface SaveTarget {
   /** Absolute. A file that is not there is an empty one, and is made (0600). */
   readonly path: string;
   readonly place: ConfigPlace;
   /** Of the bytes that the caller saw; null: whatever is there now. */
   readonly seenSha256: string | null;
+  /**
+   * Of what the file holds unless somebody else has just changed it; null: not known. `runs`: a service runs it, and
+   * no edit makes a file that is empty or gone anew, which would take everything else from that service.
+   */
+  readonly known?: KnownContent | null;
 }
 
 export type SavedConfig =
@@ -31,20 +42,28 @@ export type SavedConfig =
   /** The result would not be a valid configuration; nothing was written. */
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
+/** Others may write in place, in several steps: what changed this lately, ms, may be but half of it. */
+const YOUNG_MS = 1_500;
+const LOOK_AGAIN_MS = 250;
+/** How long others' writing is waited for, ms. */
+const LONGEST_WAIT_MS = 3_000;
+
 /** The last save of each path in this process: two saves at once must see each other. */
 const lastSaves = new Map<string, Promise<unknown>>();
 
 /**
  * Makes the edits in the file, every other byte kept; durable when it resolves, through symlinks, mode and owner kept.
- * A crash at any instant leaves the old file or the new one, whole. Rejects with `config_changed` when the file is not
- * the one that was seen or changes meanwhile (try again with what is there now), `config_unreadable`,
- * `config_unwritable`, and what `editConfig` rejects with; nothing is written then.
+ * A crash at any instant leaves the old file or the new one, whole. A file that somebody else seems to be writing just
+ * now is waited for, 3 s at most. Rejects with `config_changed` when the file is not the one that was seen or changes
+ * meanwhile (try again with what is there now), `config_unreadable`, `config_unwritable`, and what `editConfig` rejects
+ * with; nothing is written then.
  */
 export function saveEdit(
   target: SaveTarget & { readonly edits: readonly ConfigEdit[] },
 ): Promise<SavedConfig> {
   return oneAtATime(target.path, async () => {
     const before = await readSeen(target);
+    if (target.known?.runs === true) refuseToBeginAfresh(target, before);
     const format = configFormat(target.path);
     try {
       const edited = await editConfig({ bytes: before ?? new Uint8Array(), format, edits: target.edits });
@@ -104,8 +123,46 @@ function changedMeanwhile(path: string): MountaineerError {
   });
 }
 
-async function readSeen({ path, seenSha256 }: SaveTarget): Promise<Uint8Array | null> {
-  const bytes = await readPresent(path);
+/** The file when nobody is writing it any more; rejects with `config_changed` when that does not end. */
+async function readSettled({ path, seenSha256, known }: SaveTarget): Promise<Uint8Array | null> {
+  const expected = known?.sha256 ?? seenSha256?.toLowerCase();
+  const deadlineMs = systemClock.monotonicMs() + LONGEST_WAIT_MS;
+  let before: { readonly bytes: Uint8Array; readonly changedMs: number } | null = null;
+  for (;;) {
+    const bytes = await readPresent(path);
+    // After the reading: what was torn then is young now.
+    const status = await stat(path).catch(() => null);
+    if (bytes === null || status === null) return bytes;
+    const isEmpty = bytes.length === 0;
+    if (!isEmpty && sha256(bytes) === expected) return bytes;
+    const changedMs = Math.max(status.mtimeMs, status.ctimeMs);
+    const isYoung = Math.abs(systemClock.wallMs() - changedMs) < YOUNG_MS;
+    const isStill =
+      before !== null && before.changedMs === changedMs && Buffer.compare(before.bytes, bytes) === 0;
+    // An emptied file is the first half of most saves.
+    if (!isYoung || (isStill && !isEmpty)) return bytes;
+    if (systemClock.monotonicMs() >= deadlineMs) {
+      throw new MountaineerError("config_changed", `${path} is being written; nothing was written here`, {
+        hint: "try again when what writes it has ended",
+        retry: "later",
+      });
+    }
+    before = { bytes, changedMs };
+    await systemClock.sleep(LOOK_AGAIN_MS);
+  }
+}
+
+function refuseToBeginAfresh({ path, known }: SaveTarget, before: Uint8Array | null): void {
+  if (before !== null && (before.length > 0 || sha256(before) === known?.sha256)) return;
+  const state = before === null ? "not there" : "empty";
+  throw new MountaineerError("config_unreadable", `${path} is ${state}, and what it held runs on`, {
+    hint: "`mountaineer config rollback 0` writes what runs",
+  });
+}
+
+async function readSeen(target: SaveTarget): Promise<Uint8Array | null> {
+  const { path, seenSha256 } = target;
+  const bytes = await readSettled(target);
   if (seenSha256 !== null && sha256(bytes ?? new Uint8Array()) !== seenSha256.toLowerCase()) {
     throw changedMeanwhile(path);
   }

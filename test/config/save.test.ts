@@ -170,3 +170,36 @@ test("kill -9 at any instant leaves the old file or the new one, whole", async (
   assert.deepEqual(await readdir(folder), ["config.toml"]);
   assert.ok((await lstat(path)).isFile());
 });
+
+test("a file that another is just writing in place is waited for, and its keys are kept", async (t) => {
+  const path = join(await temporaryFolder(t), "config.toml");
+  await writeFile(path, TEXT);
+  for (const known of [null, { sha256: sha256(TEXT), runs: true }]) {
+    for (const torn of ["", TEXT.slice(0, 20)]) {
+      await writeFile(path, torn);
+      const target = { path, place: PLACE, seenSha256: null, known };
+      const saving = saveEdit({ ...target, edits: interval(5) });
+      // The other one's second half, as of a slow disk.
+      await new Promise((resolve) => setTimeout(resolve, 120));
+      const whole = TEXT.replace("# mine", "# theirs");
+      await writeFile(path, whole);
+      assert.ok((await saving).ok);
+      assert.equal(await readFile(path, "utf8"), whole.replace("= 2", "= 5"));
+    }
+  }
+});
+
+test("B3 what a service runs is not replaced by one key where the file is empty or gone", async (t) => {
+  const path = join(await temporaryFolder(t), "config.toml");
+  const target = { path, place: PLACE, seenSha256: null, known: { sha256: sha256(TEXT), runs: true } };
+  await assert.rejects(saveEdit({ ...target, edits: interval(5) }), hasCode("config_unreadable"));
+  await writeFile(path, "");
+  await assert.rejects(saveEdit({ ...target, edits: interval(5) }), hasCode("config_unreadable"));
+  assert.equal(await readFile(path, "utf8"), "");
+  // An empty configuration that runs may be edited.
+  const empty = { ...target, known: { sha256: sha256(""), runs: true } };
+  assert.ok((await saveEdit({ ...empty, edits: interval(5) })).ok);
+  // And content may be put back.
+  await writeFile(path, "");
+  assert.ok((await saveContent({ ...target, bytes: bytes(TEXT) })).ok);
+});
