@@ -31,13 +31,10 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
   );
   try {
     stack.use(await acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal }));
-    const { place, snapshot, starterWritten } = await openHome({
-      home,
-      configPath,
-      environment,
-      writesStarter: true,
-      clock,
-    });
+    const { place, snapshot, starterWritten } = await unlessAborted(
+      signal,
+      openHome({ home, configPath, environment, writesStarter: true, clock }),
+    );
     const log = stack.use(
       startLog({
         filePath: logFilePath({ home, userHome: place.userHome, environment, platform: process.platform }),
@@ -48,7 +45,9 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     );
     const { logger } = log;
     if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
-    const memory = stack.use(await openMemory({ path: join(home, "state.json"), clock, logger }));
+    const memory = stack.use(
+      await unlessAborted(signal, openMemory({ path: join(home, "state.json"), clock, logger })),
+    );
     const service = stack.use(
       await startSentinelService({
         home,
@@ -90,6 +89,16 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
   } finally {
     await stack[Symbol.asyncDispose]();
   }
+}
+
+/** A disk that hangs must not make a start deaf: rejects with the signal's reason, whatever `work` comes to. */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  work.catch(() => {
+    // Told below, unless nobody waits for it any more.
+  });
+  await Promise.race([work, aborted(signal)]);
+  signal.throwIfAborted();
+  return work;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

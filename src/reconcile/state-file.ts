@@ -1,5 +1,6 @@
 // Owns state.json: reading it without ever losing what it holds, and writing it durably, many callers to one fsync.
-import { lstat, realpath, rename } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { lstat, rename } from "node:fs/promises";
 import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/clock.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -22,10 +23,12 @@ export interface MemoryOptions {
 
 /**
  * Reads the state file and keeps it from then on. A corrupt one is set aside and what is whole in it recollected;
- * rejects with `state_newer` (the file untouched), or `home_unwritable` when the file cannot be read or set aside.
+ * rejects with `state_newer` (the file untouched), or `home_unwritable` when it is no regular file, or cannot be read
+ * or set aside.
  */
 export async function openMemory(options: MemoryOptions): Promise<Memory> {
   const { readOnly = false } = options;
+  await requireRegularFile(options.path);
   if (!readOnly) await sweepLeftovers(options);
   const recollection = await recollect(options);
   if (readOnly) return rememberNothing(recollection);
@@ -33,6 +36,34 @@ export async function openMemory(options: MemoryOptions): Promise<Memory> {
   // What was recollected from a file set aside has no file until this.
   if (recollection.setAside !== null) await memory.flush();
   return memory;
+}
+
+/**
+ * Of a pipe a read would wait for its writer; and what a symlink leads to is not Mountaineer's to set aside.
+ */
+async function requireRegularFile(path: string): Promise<void> {
+  let found: Stats;
+  try {
+    found = await lstat(path);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return;
+    throw unusable(path, errorText(error), error);
+  }
+  if (!found.isFile()) throw unusable(path, `it is ${kindOf(found)}, not a regular file`);
+}
+
+function kindOf(found: Stats): string {
+  if (found.isSymbolicLink()) return "a symbolic link";
+  if (found.isDirectory()) return "a folder";
+  if (found.isFIFO()) return "a named pipe";
+  return found.isSocket() ? "a socket" : "a device";
+}
+
+function unusable(path: string, reason: string, cause?: unknown): MountaineerError {
+  return new MountaineerError("home_unwritable", `cannot read ${path}: ${reason}`, {
+    hint: "It must be a file that you may read and write; move away what stands there if it is not.",
+    cause,
+  });
 }
 
 async function sweepLeftovers({ path, logger }: MemoryOptions): Promise<void> {
@@ -49,10 +80,7 @@ async function recollect(options: MemoryOptions): Promise<Recollection> {
   try {
     text = await readIfPresent(path);
   } catch (error) {
-    throw new MountaineerError("home_unwritable", `cannot read ${path}: ${errorText(error)}`, {
-      hint: "It must be a file that you may read and write; move away what stands there if it is not.",
-      cause: error,
-    });
+    throw unusable(path, errorText(error), error);
   }
   if (text === null) return { shares: new Map(), observedAt: null, setAside: null, lostShares: [] };
   const state = decodeState(text);
@@ -83,12 +111,10 @@ async function recollect(options: MemoryOptions): Promise<Recollection> {
 async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {
   const time = isoTime(clock.wallMs()).replaceAll(":", "-");
   try {
-    // A symlink stays; what it points to is set aside.
-    const target = await realpath(path);
     for (let attempt = 1; ; attempt++) {
-      const aside = `${target}.corrupt-${time}${attempt === 1 ? "" : `-${attempt}`}`;
+      const aside = `${path}.corrupt-${time}${attempt === 1 ? "" : `-${attempt}`}`;
       if (await exists(aside)) continue;
-      await rename(target, aside);
+      await rename(path, aside);
       return aside;
     }
   } catch (error) {

@@ -1,11 +1,12 @@
 // Real files and disks: what is remembered survives crashes, full disks, newer versions and torn files.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { lstat, mkdir, readdir, readFile, rm, stat, symlink, watch, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
 import { openMemory } from "../../src/reconcile/state-file.ts";
 import type { MountaineerError } from "../../src/runtime/errors.ts";
@@ -133,19 +134,6 @@ describe("state.json", () => {
     const { memory: again } = await start(t, path);
     assert.equal(again.recollection.observedAt, START_MS + 5_000);
     assert.deepEqual(again.recollection.shares.get("CORE"), FULL);
-  });
-
-  it("keeps a symlink to where the state really is", async (t) => {
-    const folder = await temporaryFolder(t);
-    await mkdir(join(folder, "elsewhere"));
-    await symlink("elsewhere/real.json", join(folder, "state.json"));
-    const { memory } = await start(t, join(folder, "state.json"));
-    await memory.remember("CORE", FULL);
-    assert.deepEqual(Object.keys(Object(await load(join(folder, "elsewhere/real.json")))), [
-      "version",
-      "observed_at",
-      "shares",
-    ]);
   });
 });
 
@@ -346,18 +334,6 @@ describe("a corrupt state file", () => {
     assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
   });
 
-  it("A5 is set aside where it really is when the path is a symlink, and the link stays", async (t) => {
-    const folder = await temporaryFolder(t);
-    const path = join(folder, "state.json");
-    await mkdir(join(folder, "elsewhere"));
-    await writeFile(join(folder, "elsewhere/real.json"), "{");
-    await symlink("elsewhere/real.json", path);
-    const { memory } = await start(t, path);
-    assert.equal(dirname(memory.recollection.setAside ?? ""), join(folder, "elsewhere"));
-    assert.ok((await lstat(path)).isSymbolicLink());
-    assert.deepEqual(Object(await load(path)).shares, {});
-  });
-
   it("A5 replaces no file that was set aside before", async (t) => {
     const path = await statePath(t);
     for (const text of ["first", "second", "third"]) {
@@ -388,16 +364,31 @@ describe("a state file that is not ours to read", () => {
     }
   });
 
-  it("says so when it cannot be read", async (t) => {
-    const path = await statePath(t);
-    await mkdir(path);
-    await assert.rejects(start(t, path), (error: MountaineerError) => {
-      assert.equal(error.code, "home_unwritable");
-      assert.match(error.message, new RegExp(`^cannot read ${path}: EISDIR`, "u"));
-      return true;
+  const standing: Record<string, (path: string) => Promise<unknown>> = {
+    "a folder": (path) => mkdir(path),
+    "a symbolic link": async (path) => {
+      await writeFile(join(dirname(path), "real.json"), "mine");
+      await symlink("real.json", path);
+    },
+    "a named pipe": (path) => promisify(execFile)("mkfifo", [path]),
+  };
+  for (const [kind, make] of Object.entries(standing)) {
+    it(`${kind} in its place is told, not waited for, and nothing is changed`, async (t) => {
+      const path = await statePath(t);
+      await make(path);
+      const names = await readdir(dirname(path));
+      const { ino } = await lstat(path);
+      for (const readOnly of [false, true]) {
+        await assert.rejects(start(t, path, readOnly), {
+          code: "home_unwritable",
+          message: `cannot read ${path}: it is ${kind}, not a regular file`,
+        });
+      }
+      assert.equal((await lstat(path)).ino, ino);
+      assert.deepEqual(await readdir(dirname(path)), names);
+      if (kind === "a symbolic link") assert.equal(await readFile(path, "utf8"), "mine");
     });
-    assert.ok((await stat(path)).isDirectory());
-  });
+  }
 
   it("says so when a corrupt one cannot be set aside", async (t) => {
     const disk = await mountTmpfs(t, "size=64k");
