@@ -149,19 +149,26 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     return reports.get(result) ?? unofferedReport(result, reloader);
   };
 
-  /** One edit after the other: each finds what the one before has saved, and they apply in the order of the file. */
+  /**
+   * One edit after the other: each finds what the one before has saved, and they apply in the order of the file. What
+   * has begun is carried through: an asker who leaves between the write and the commit must not part file and service.
+   */
   const inTurn = (
     asker: AbortSignal,
     edit: (signal: AbortSignal) => Promise<EditReport>,
   ): Promise<EditReport> => {
-    const signal = AbortSignal.any([asker, ending.signal]);
+    let begun = false;
     const mine = lastEdit.then(() => {
-      if (!signal.aborted) return edit(signal);
-      const why = asker.aborted ? "cancelled" : "the daemon is stopping";
-      throw new MountaineerError("aborted", `${why}; nothing was written`);
+      if (ending.signal.aborted)
+        throw new MountaineerError("aborted", "the daemon is stopping; nothing was written");
+      if (asker.aborted) throw new MountaineerError("aborted", "cancelled; nothing was written");
+      begun = true;
+      return edit(ending.signal);
     });
     lastEdit = mine.catch(() => {});
-    return mine;
+    return unlessLeft(mine, asker, () =>
+      begun ? "cancelled while it was being saved; it is carried through" : "cancelled; nothing was written",
+    );
   };
 
   /** What an edit has saved applies itself; the watcher then sees bytes it knows. */
@@ -318,4 +325,16 @@ function unofferedReport(result: ReloadResult, reloader: Reloader): ReloadReport
     failure,
     summary: failure ?? "no changes",
   };
+}
+
+/** What `work` resolves with, unless the asker leaves first; `work` goes on. */
+async function unlessLeft<T>(work: Promise<T>, asker: AbortSignal, why: () => string): Promise<T> {
+  const left = Promise.withResolvers<never>();
+  const leave = (): void => left.reject(new MountaineerError("aborted", why()));
+  asker.addEventListener("abort", leave, { once: true });
+  try {
+    return await Promise.race([work, left.promise]);
+  } finally {
+    asker.removeEventListener("abort", leave);
+  }
 }

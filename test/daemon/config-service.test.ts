@@ -280,6 +280,25 @@ test("an edit whose asker is gone before its turn is not made", async (t) => {
   assert.match(await readFile(path, "utf8"), /= 802/);
 });
 
+test("an edit whose asker leaves while it is saved is carried through: what is in the file runs", async (t) => {
+  const { service, edit, path } = await scene(t, text(801));
+  for (const [index, delayMs] of [0, 60, 120, 180, 240, 300].entries()) {
+    const value = String(810 + index);
+    const leaving = new AbortController();
+    const edits = [{ key: "global.connect_timeout_ms", value }];
+    const asked = service.control.edit({ edits, source: "test" }, leaving.signal).catch(() => {});
+    await clock.sleep(delayMs);
+    leaving.abort();
+    await asked;
+    // The next one waits for it.
+    await edit("global.check_interval_secs", String(index + 3));
+    const loaded = await readFile(path, "utf8");
+    assert.match(loaded, new RegExp(`= ${value}`));
+    assert.equal(service.reloader.running.config.global.connectTimeoutMs, 810 + index);
+    assert.equal(service.reloader.running.sha256, sha256(loaded));
+  }
+});
+
 test("B3 a dry run of a file that is not there says so", async (t) => {
   const { service, path } = await scene(t, text(801));
   await rm(path);
