@@ -19,6 +19,12 @@ export function defaultSocketPath(home: string): string {
   return join(home, "mountaineer.sock");
 }
 
+/** Rejects with `path_taken` where `listenPrivately` would: to be known before anything is begun. Changes nothing. */
+export async function requireSocketPlace(home: string): Promise<void> {
+  const path = defaultSocketPath(home);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_LIMIT) await refuseToReplaceWhatIsNoSocket(path);
+}
+
 /**
  * Makes `server` listen for this home, 0600. The home's lock must be held: a socket found there is taken for a
  * dead daemon's and replaced. Where the home's path is too long, or its file system has no sockets, it is a short

@@ -1,6 +1,7 @@
 // Owns the daemon in the foreground: one per home, serving until it is told to stop.
 import { join } from "node:path";
 import type { MonitorOptions } from "../api/control.ts";
+import { requireSocketPlace } from "../api/private-socket.ts";
 import { startManagementServer } from "../api/server.ts";
 import { packageVersion } from "../api/version.ts";
 import { openMemory } from "../reconcile/state-file.ts";
@@ -31,6 +32,8 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
   );
   try {
     stack.use(await acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal }));
+    // The engine would mount what nobody can then ask about.
+    await requireSocketPlace(home);
     const { place, snapshot, starterWritten } = await unlessAborted(
       signal,
       openHome({ home, configPath, environment, writesStarter: true, clock }),

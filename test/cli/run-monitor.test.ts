@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { connectToDaemon } from "../../src/api/client.ts";
@@ -60,4 +60,26 @@ test("a home that cannot be made ends monitor with exit code 6; looking needs no
   const missing = join(await temporaryFolder(t), "missing");
   assert.equal((await runCommand(["status"], { home: missing })).code, 0);
   await assert.rejects(readdir(missing), { code: "ENOENT" });
+});
+
+test("what stands at the socket's path ends monitor before anything is begun", async (t) => {
+  for (const make of [(path: string) => mkdir(path), (path: string) => writeFile(path, "mine")]) {
+    const home = await temporaryFolder(t);
+    await make(join(home, "mountaineer.sock"));
+    const { code, stderr } = await runCommand(["monitor"], { home });
+    assert.equal(code, 1);
+    assert.match(stderr, /^mountaineer: .*mountaineer\.sock is in the way/m);
+    assert.doesNotMatch(stderr, /running/);
+    assert.ok(!(await readdir(home)).includes("state.json"));
+  }
+});
+
+test("a link in the place of state.json ends monitor with exit code 6, and where it leads is left alone", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "mine"), "mine");
+  await symlink("mine", join(home, "state.json"));
+  const { code, stderr } = await runCommand(["monitor"], { home });
+  assert.equal(code, 6);
+  assert.match(stderr, /state\.json: it is a symbolic link/);
+  assert.equal(await readFile(join(home, "mine"), "utf8"), "mine");
 });
