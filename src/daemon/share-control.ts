@@ -90,12 +90,15 @@ function removedMeanwhile(share: string): StepResult {
   return { share, result: "failed", active_interface: "none", detail, hint: null, holders: [], unsent: [] };
 }
 
+/** Conditions that keep a share from being mounted, whatever an earlier try came to. */
+const KEEP_UNMOUNTED = ["variable_missing", "path_taken", "driver_unavailable"];
+
 function settledResult(
   engine: ShareEngine,
   name: string,
   before: StepResult["active_interface"],
 ): StepResult {
-  const { active_interface, mount_state, held, last_error, tb_recovery_pending } = shareStatus(
+  const { active_interface, mount_state, held, last_error, tb_recovery_pending, conditions } = shareStatus(
     engine.view(name),
   );
   const base = { share: name, active_interface, hint: null, holders: [], unsent: [] };
@@ -110,5 +113,8 @@ function settledResult(
     };
   }
   if (held === "unmounted") return { ...base, result: "skipped", detail: "held unmounted" };
+  const standing =
+    mount_state === "unmounted" && conditions.find(({ code }) => KEEP_UNMOUNTED.includes(code));
+  if (standing) return { ...base, result: "failed", detail: standing.title, hint: standing.hint };
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };
 }

@@ -2,6 +2,7 @@
 import { NO_BACKOFF } from "../reconcile/route-health.ts";
 import { checkedOpenFiles, looksDead, startErrand } from "./decide-errand.ts";
 import { spokenRoute } from "./decide-errand-end.ts";
+import { whyUnmountable } from "./decide-unmounted.ts";
 import { answers, type Draft, hostOf, setEpisode, setHeld } from "./draft.ts";
 import { outcome, type ShareRequest } from "./share-request.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
@@ -133,14 +134,11 @@ export function answerRequest(draft: Draft): void {
       : outcome("skipped", `mounted ${where}`);
     return;
   }
-  const why = memory.lastError ?? missingVariable(draft) ?? "it could not be mounted";
+  // What an earlier try came to is no answer where nothing could be tried now.
+  const why = whyUnmountable(draft) ?? memory.lastError ?? "it could not be mounted";
   draft.outcome = outcome("failed", why, { hint: seen.driverProblem?.hint ?? null });
 }
 
 function isUndecided(draft: Draft): boolean {
   return draft.wakes.some(({ reason }) => reason === "confirm");
-}
-
-function missingVariable({ spec }: Draft): string | null {
-  return spec.missingVariable === null ? null : `the variable ${spec.missingVariable} is not set`;
 }

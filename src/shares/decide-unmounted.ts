@@ -32,6 +32,16 @@ export function decideUnmounted(draft: Draft): Step | null {
   return startErrand(draft, { kind: "mount", reason: "not mounted", mode: "plain", plan, goal: null });
 }
 
+/** What stands now and keeps the share from being mounted at all; null: nothing, or it is mounted. */
+export function whyUnmountable(draft: Draft): string | null {
+  const { seen, spec } = draft;
+  if (seen.mount !== null) return null;
+  if (spec.missingVariable !== null) return `the variable ${spec.missingVariable} is not set`;
+  if (seen.taken !== null) return `${spec.mountPath} is taken by ${seen.taken.source}`;
+  if (seen.driverProblem !== null) return seen.driverProblem.text;
+  return bestRoutes(draft).length === 0 ? `neither host answers: ${whyNeither(draft)}` : null;
+}
+
 /** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
 export function bestRoutes(draft: Draft): RouteName[] {
   const order: RouteName[] = draft.memory.held === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];

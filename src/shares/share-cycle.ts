@@ -151,11 +151,13 @@ export function createShareCycle(
 
   return {
     async run(triggers, stopping) {
-      if (triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
+      const isAskedFor = triggers.some(({ reason }) => reason === "user");
+      // What a request does to the pauses is its own; without one a person wants everything tried now.
+      const isAskedToTry = isAskedFor && asked === null;
+      if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
         episode = { ...episode, mountBackoff: NO_BACKOFF };
       }
       const asOfMs = Math.max(...triggers.map(({ atMs }) => atMs));
-      const isAskedFor = triggers.some(({ reason }) => reason === "user");
       const ensureLink = isAskedFor ? tools.links.ensureNow : tools.links.ensure;
       let seen = await observe({ ...tools, ensureLink }, subject, asOfMs, episode, prepared?.files ?? null);
       for (let steps = 0; steps < MAX_STEPS; steps++) {

@@ -285,6 +285,16 @@ describe("unmount and mount", () => {
     assert.match(world.lastOutcome?.detail ?? "", /wrong password/);
   });
 
+  test("By hand: mount tells what stands now, not what an earlier try came to", () => {
+    const world = new World(AUTO);
+    world.mountFails = { tb: "wrong password", fallback: "wrong password" };
+    world.advance(60_000);
+    world.spec = { ...world.spec, missingVariable: "CORE_PASSWORD" };
+    world.fresh().ask({ kind: "mount" });
+    assert.deepEqual([result(world), world.stepKinds], ["failed", []]);
+    assert.equal(world.lastOutcome?.detail, "the variable CORE_PASSWORD is not set");
+  });
+
   test("By hand: unmount of open files is busy, --force cuts them off and names them", () => {
     const world = mountedOver("tb");
     world.holders = [7];
