@@ -1,24 +1,50 @@
 // Owns how a command that failed says so: one clear line, what to do, and its exit code.
-import { ERROR_CODES, errorText, MountaineerError } from "../runtime/errors.ts";
+import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { harmless } from "../runtime/plain-text.ts";
 import { type Look, paintFor } from "./look.ts";
 
+/** What the machine refuses, wherever it happens; no reader of the source could mend it. */
+const OF_THE_MACHINE: ReadonlySet<string | null> = new Set([
+  "EACCES",
+  "EDQUOT",
+  "EFBIG",
+  "EIO",
+  "EISDIR",
+  "ELOOP",
+  "EMFILE",
+  "ENAMETOOLONG",
+  "ENFILE",
+  "ENOMEM",
+  "ENOSPC",
+  "ENOTDIR",
+  "EPERM",
+  "EROFS",
+]);
+const MACHINE_EXIT = 1;
+
+function isOfTheMachine(error: unknown): boolean {
+  return OF_THE_MACHINE.has(systemErrorCode(error));
+}
+
+/** The error code's; 1 for what the machine refused, 70 for a mistake in Mountaineer. */
 export function exitCodeOfError(error: unknown): number {
+  if (!(error instanceof MountaineerError) && isOfTheMachine(error)) return MACHINE_EXIT;
   return ERROR_CODES[error instanceof MountaineerError ? error.code : "internal"].exit;
 }
 
 /** The lines for stderr; with `debug`, stacks and causes too. */
 export function failureText(error: unknown, { look, debug }: { look: Look; debug: boolean }): string {
   const paint = paintFor(look);
-  const own = error instanceof MountaineerError;
+  const told = error instanceof MountaineerError || isOfTheMachine(error);
   // A message may list several mistakes, a line each.
-  const [first = "", ...more] = (own ? error.message : `internal error: ${errorText(error)}`).split("\n");
+  const [first = "", ...more] = `${told ? "" : "internal error: "}${errorText(error)}`.split("\n");
   const lines = [
     `${paint.red("mountaineer:")} ${harmless(first)}`,
     ...more.map((line) => `  ${harmless(line.trimEnd())}`),
   ];
-  const hint = own
-    ? error.hint
+  const ofOwn = error instanceof MountaineerError ? error.hint : null;
+  const hint = told
+    ? ofOwn
     : "this is a mistake in Mountaineer; please report it, with MOUNTAINEER_DEBUG=1 set";
   if (hint !== null)
     lines.push(...hint.split("\n").map((line, index) => `  ${index === 0 ? "hint: " : ""}${harmless(line)}`));

@@ -45,7 +45,8 @@ export async function run(args: readonly string[]): Promise<void> {
     stream.on("error", (error) => {
       // Whoever reads may have read enough (`| head -1`); that is no failure, and no reason for a daemon to end.
       if (systemErrorCode(error) === "EPIPE" || stream === process.stderr) return;
-      fail(new Error(`stdout cannot be written: ${error.message}`), 1);
+      const failure = new Error(`stdout cannot be written: ${error.message}`, { cause: error });
+      fail(Object.assign(failure, { code: systemErrorCode(error) }), 1);
     });
   }
   process.on("uncaughtException", (error) => fail(error, exitCodeOfError(error)));

@@ -61,9 +61,14 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
   }
 }
 
-/** Who holds the lock now, by its own word; null when nobody does. Takes no lock. */
+/**
+ * Who holds the lock now, by its own word; null when nobody does. Takes no lock. Rejects with `home_unwritable` when the
+ * home cannot be read.
+ */
 export async function readLockHolder(home: string): Promise<LockHolder | null> {
-  const text = await readIfPresent(holderPath(home));
+  const text = await readIfPresent(holderPath(home)).catch((error: unknown) => {
+    throw systemErrorCode(error) === null ? error : unwritable(home, error);
+  });
   const holder = text === null ? null : parseHolder(text);
   return holder !== null && (await isRunning(holder)) ? holder : null;
 }

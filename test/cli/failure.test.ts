@@ -35,6 +35,18 @@ test("what is no error of ours is a mistake in Mountaineer, with its stack only 
   assert.match(failureText("thrown text", { look, debug: true }), /internal error: thrown text/);
 });
 
+test("what the machine refuses is told as it is, and is no mistake to report", () => {
+  const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  assert.equal(
+    failureText(full, { look, debug: false }),
+    "mountaineer: ENOSPC: no space left on device, write\n",
+  );
+  assert.equal(exitCodeOfError(full), 1);
+  const odd = Object.assign(new Error("ERR_INVALID_ARG_TYPE"), { code: "ERR_INVALID_ARG_TYPE" });
+  assert.match(failureText(odd, { look, debug: false }), /internal error/);
+  assert.equal(exitCodeOfError(odd), 70);
+});
+
 test("pin: each error code's exit code", () => {
   const exits = Object.fromEntries(
     Object.keys(ERROR_CODES).map((code) => [

@@ -291,7 +291,7 @@ describe("the command line", { concurrency: 3 }, () => {
     });
     const [code] = await once(shell, "close");
     assert.equal(code, 1);
-    assert.match(stderr, /stdout cannot be written: .*ENOSPC/);
+    assert.match(stderr, /^mountaineer: stdout cannot be written: .*ENOSPC.*\n$/);
   });
 
   test("on a terminal status is in colour and as wide as it; NO_COLOR and another locale are obeyed", async (t) => {

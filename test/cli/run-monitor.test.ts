@@ -83,3 +83,19 @@ test("a link in the place of state.json ends monitor with exit code 6, and where
   assert.match(stderr, /state\.json: it is a symbolic link/);
   assert.equal(await readFile(join(home, "mine"), "utf8"), "mine");
 });
+
+test("a file where the home should be is told as that, and never as a mistake in Mountaineer", async (t) => {
+  const home = join(await temporaryFolder(t), "file");
+  await writeFile(home, "");
+  for (const [command, exit] of [
+    ["mount", 6],
+    ["reload", 6],
+    ["status", 6],
+    ["config history", 1],
+  ] as const) {
+    const { code, stderr } = await runCommand(command.split(" "), { home });
+    assert.equal(code, exit, command);
+    assert.match(stderr, /^mountaineer: .*not a directory/, command);
+    assert.doesNotMatch(stderr, /internal error|report it/, command);
+  }
+});
