@@ -145,7 +145,8 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
     return await readAtMost(file, LARGEST_FILE_BYTES + 1);
   } catch (error) {
     if (error instanceof MountaineerError) throw error;
-    const hint = systemErrorCode(error) === "ENOENT" ? "`mountaineer init` makes one" : undefined;
+    const hint =
+      systemErrorCode(error) === "ENOENT" ? "`mountaineer monitor` writes one to begin with" : undefined;
     throw new MountaineerError("config_unreadable", `${path} cannot be read: ${errorText(error)}`, {
       cause: error,
       retry: "later",
