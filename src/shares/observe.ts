@@ -50,6 +50,7 @@ export async function observe(
   const mount =
     ours === null ? null : { found: ours, look: await chooseLook(tools, ours, lookUnderWay, routes) };
   const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
+  const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
   const driverProblem = mount === null ? await driver.unavailable() : null;
   const unsent = episode.unsentWatched ? await driver.unsent(spec) : null;
   const linkBlocked = link === null ? null : await link;
@@ -64,6 +65,7 @@ export async function observe(
     oneAddress: oneAddress(spec, routes),
     openFiles,
     unsent,
+    setAside: await setAside,
     linkBlocked,
     lastStep: null,
   };
@@ -130,6 +132,7 @@ async function findMounts(
 }
 
 const NONE: readonly FoundMount[] = [];
+const NO_FOLDERS: readonly string[] = [];
 
 /** Of two mounts of one share the one at our path is ours, else a live one; the others are left alone. */
 function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {

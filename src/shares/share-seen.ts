@@ -63,6 +63,8 @@ export interface ShareSeen {
   readonly openFiles: OpenFilesSeen | null;
   /** Files not yet on the server, looked up only while some may be left from a forced unmount. */
   readonly unsent: readonly string[] | null;
+  /** Folders of this machine that hold files of the share which never get to the server by themselves. */
+  readonly setAside?: readonly string[];
   /** The stable link could not be made: what stands in its way. */
   readonly linkBlocked: string | null;
   readonly lastStep: StepSeen | null;

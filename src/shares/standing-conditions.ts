@@ -61,6 +61,15 @@ export function standingConditions(draft: Draft): void {
       hint: seen.mount === null ? "They are kept here and sent by the next mount." : "They are being sent.",
     });
   }
+  const { setAside = [] } = seen;
+  if (setAside.length > 0) {
+    conditions.push({
+      code: "files_set_aside",
+      severity: "warning",
+      title: `Files of this share that are not on the server are set aside in ${setAside.join(", ")}`,
+      hint: "Copy what is needed to the share, then delete the folder.",
+    });
+  }
   const tbAnswers = seen.routes.tb.probe.verdict === "answers";
   if (episode.recoveryBackoff.failures > 0 && tbAnswers && seen.mount?.found.route === "fallback") {
     conditions.push({

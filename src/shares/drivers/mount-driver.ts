@@ -70,6 +70,11 @@ export interface MountDriver {
   ): Promise<UnmountOutcome>;
   /** Files written and not yet on the server, as paths inside the share. */
   unsent(share: ShareSpec): Promise<readonly string[]>;
+  /**
+   * Folders of this machine that hold what programs wrote to this share and what never gets to the server by itself.
+   * Cheap enough for every look; absent where there can be none. Never rejects.
+   */
+  setAside?(share: ShareSpec): Promise<readonly string[]>;
   /** Processes that serve this mount: never "open files". */
   ownProcesses(share: ShareSpec, mount: FoundMount): Promise<readonly number[]>;
   /** The path under which processes that hold files of this mount show them. */

@@ -1,30 +1,248 @@
-// Owns the empty folder that a mount needs: made where nothing is, never taken from what is something.
-import { lstat, mkdir, readdir } from "node:fs/promises";
-import { dirname } from "node:path";
+// Owns the bare folder that a mount stands on: there only while something is mounted, and what programs wrote into it
+// meanwhile is set aside, because it would be hidden below the mount and never get to the server.
+import type { Stats } from "node:fs";
+import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { MountFailure } from "./mount-driver.ts";
+import {
+  type FolderNote,
+  folderNoteText,
+  isDiskFull,
+  parseFolderNote,
+  type RcloneFiles,
+  readIfThere,
+  writeIfChanged,
+} from "./rclone-files.ts";
 
 export type MountFolder =
-  | { readonly ok: true }
+  /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */
+  | { readonly ok: true; readonly bare: FileHandle }
   | { readonly ok: false; readonly reason: MountFailure; readonly text: string };
 
-/** Call only when the mount table shows nothing at `path`. */
-export async function ensureMountFolder(path: string): Promise<MountFolder> {
-  try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-    await mkdir(path, { mode: 0o755 });
-    return { ok: true };
-  } catch (error) {
-    if (systemErrorCode(error) !== "EEXIST") return refused(path, error);
-  }
-  try {
-    const stats = await lstat(path);
-    if (!stats.isDirectory()) return taken(path, stats.isSymbolicLink() ? "a link" : "a file");
+export interface MountFolders {
+  /** An empty folder at `path`, just before something is mounted there. Call only when nothing is mounted there. */
+  ensure(shareName: string, files: RcloneFiles, path: string): Promise<MountFolder>;
+  /** Once something is mounted: sets aside what was written just before. Never rejects. */
+  uncover(shareName: string, files: RcloneFiles, path: string, bare: FileHandle): Promise<void>;
+  /**
+   * Removes the folder, so that nobody writes into it; what is in it is set aside. Touches only a folder of ours, or
+   * with `isShares` an empty one; nothing while something is mounted there. Never rejects.
+   */
+  clear(shareName: string, files: RcloneFiles, path: string, isShares: boolean): Promise<void>;
+  /** Folders that hold what was set aside, as long as they do. Cached; never rejects. */
+  setAside(shareName: string, files: RcloneFiles): Promise<readonly string[]>;
+  /** Something was set aside by others: what is cached is old. */
+  changed(shareName: string): void;
+}
+
+/** A writer may fill the folder again while it is being replaced. */
+const TRIES = 5;
+const LISTED_FOR_MS = 10_000;
+/** Bytes of a file name on any file system, less what the suffix needs. */
+const NAME_AT_MOST = 180;
+/** fusermount asks of everyone but root that they may write into the folder. */
+const MODE = process.getuid?.() === 0 ? 0o555 : 0o755;
+
+export function createMountFolders({ clock, logger }: { clock: Clock; logger: Logger }): MountFolders {
+  const notes = new Map<string, FolderNote>();
+  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
+
+  const noteOf = async (shareName: string, files: RcloneFiles): Promise<FolderNote> => {
+    const known = notes.get(shareName);
+    if (known !== undefined) return known;
+    const read = parseFolderNote(await readIfThere(files.mountFolder));
+    const now = notes.get(shareName);
+    if (now !== undefined) return now;
+    notes.set(shareName, read);
+    return read;
+  };
+  const note = async (shareName: string, files: RcloneFiles, change: Partial<FolderNote>): Promise<void> => {
+    const next = { ...(await noteOf(shareName, files)), ...change };
+    notes.set(shareName, next);
+    try {
+      await writeIfChanged(files.mountFolder, folderNoteText(next));
+    } catch (error) {
+      // While this process runs it is known anyway.
+      if (!isDiskFull(error)) throw error;
+    }
+  };
+  const isOurs = async (shareName: string, files: RcloneFiles, path: string): Promise<boolean> => {
+    const known = await noteOf(shareName, files);
+    return known.path === path && known.identity === (await identityOf(path));
+  };
+  /** Noted before it is there: a crash in between must not hide where the files went. */
+  const newPlace = async (shareName: string, files: RcloneFiles, path: string): Promise<string> => {
+    const place = await unusedPlace(path, clock.wallMs());
+    const { aside } = await noteOf(shareName, files);
+    await note(shareName, files, { aside: [...(await stillHolding(aside)), place] });
+    return place;
+  };
+  const tell = (shareName: string, place: string, entries: number): void => {
+    listed.delete(shareName);
+    logger.warn("files set aside", { share: shareName, folder: place, entries });
+  };
+  const setAsideWhole = async (shareName: string, files: RcloneFiles, path: string): Promise<void> => {
+    const place = await newPlace(shareName, files, path);
+    await rename(path, place);
+    await chmod(place, 0o700);
+    tell(shareName, place, (await readdir(place)).length);
+  };
+  const made = async (shareName: string, files: RcloneFiles, path: string): Promise<MountFolder> => {
+    const bare = await open(path, "r");
+    try {
+      await note(shareName, files, { path, identity: identityIn(await bare.stat({ bigint: true })) });
+      return { ok: true, bare };
+    } catch (error) {
+      await bare.close();
+      throw error;
+    }
+  };
+  /** Whether the way is free now; else what is in it. */
+  const makeWay = async (
+    shareName: string,
+    files: RcloneFiles,
+    path: string,
+  ): Promise<MountFolder | null> => {
+    try {
+      await rmdir(path);
+      return null;
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code === "ENOENT") return null;
+      if (code === "ENOTDIR") return taken(path, kindOf(await lstat(path)));
+      if (code === "EBUSY" || code === null) throw error;
+    }
     const inside = await readdir(path);
-    return inside.length === 0 ? { ok: true } : taken(path, `a folder with ${inside.length} entries`);
+    // Nobody lets us remove it; empty it does as well.
+    if (inside.length === 0) return made(shareName, files, path);
+    if (!(await isOurs(shareName, files, path))) {
+      return taken(path, `a folder with ${inside.length} ${inside.length === 1 ? "entry" : "entries"}`);
+    }
+    await setAsideWhole(shareName, files, path);
+    return null;
+  };
+
+  return {
+    async ensure(shareName, files, path) {
+      try {
+        await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+        for (let tries = 0; tries < TRIES; tries++) {
+          try {
+            await mkdir(path, { mode: MODE });
+            return await made(shareName, files, path);
+          } catch (error) {
+            if (systemErrorCode(error) !== "EEXIST") throw error;
+          }
+          const standing = await makeWay(shareName, files, path);
+          if (standing !== null) return standing;
+        }
+        return taken(path, "made anew by someone again and again");
+      } catch (error) {
+        return refused(path, error);
+      }
+    },
+    async uncover(shareName, files, path, bare) {
+      const below = `/proc/self/fd/${bare.fd}`;
+      try {
+        const names = await readdir(below);
+        if (names.length === 0) return;
+        const place = await newPlace(shareName, files, path);
+        await mkdir(place, { mode: 0o700 });
+        for (const name of names) await rename(join(below, name), join(place, name));
+        tell(shareName, place, names.length);
+      } catch (error) {
+        // They come to light again at the next unmount.
+        logger.warn("files below the mount not set aside", { share: shareName, error: errorText(error) });
+      }
+    },
+    async clear(shareName, files, path, isShares) {
+      try {
+        const known = await noteOf(shareName, files);
+        if (known.path !== path && !isShares) return;
+        try {
+          await rmdir(path);
+          // The next folder there may get the same number, and be somebody's.
+          notes.set(shareName, { ...known, identity: null });
+        } catch (error) {
+          const code = systemErrorCode(error);
+          // A mount is EBUSY: where this is the answer, nothing is mounted.
+          const isFull = code === "ENOTEMPTY" || code === "EEXIST";
+          if (isFull && (await isOurs(shareName, files, path))) await setAsideWhole(shareName, files, path);
+        }
+      } catch (error) {
+        logger.warn("mount folder not removed", { share: shareName, error: errorText(error) });
+      }
+    },
+    async setAside(shareName, files) {
+      const before = listed.get(shareName);
+      const nowMs = clock.monotonicMs();
+      // Where there is none, only what we do changes that, and then it is looked up anew.
+      if (before?.folders.length === 0) return before.folders;
+      if (before !== undefined && nowMs - before.atMs < LISTED_FOR_MS) return before.folders;
+      try {
+        const { aside } = await noteOf(shareName, files);
+        const folders = await stillHolding([...aside, files.setAside]);
+        listed.set(shareName, { atMs: nowMs, folders });
+        return folders;
+      } catch (error) {
+        logger.debug("set aside files not looked up", { share: shareName, error: errorText(error) });
+        return before?.folders ?? [];
+      }
+    },
+    changed: (shareName) => void listed.delete(shareName),
+  };
+}
+
+async function stillHolding(folders: readonly string[]): Promise<readonly string[]> {
+  const held = await Promise.all(folders.map(holdsAnything));
+  return folders.filter((_, index) => held[index]);
+}
+
+async function holdsAnything(folder: string): Promise<boolean> {
+  try {
+    return (await readdir(folder)).length > 0;
   } catch (error) {
-    return refused(path, error);
+    if (systemErrorCode(error) === "ENOENT") return false;
+    // What cannot be read may hold something.
+    if (systemErrorCode(error) !== null) return true;
+    throw error;
   }
+}
+
+async function unusedPlace(path: string, wallMs: number): Promise<string> {
+  const time = new Date(wallMs).toISOString().replace(/[-:]|\.\d+/g, "");
+  const name = Buffer.from(basename(path))
+    .subarray(0, NAME_AT_MOST)
+    .toString("utf8")
+    .replace(/\uFFFD+$/, "");
+  const place = join(dirname(path), `${name}.set-aside-${time}`);
+  for (let count = 1; ; count++) {
+    const candidate = count === 1 ? place : `${place}-${count}`;
+    if ((await identityOf(candidate)) === null) return candidate;
+  }
+}
+
+/** null: nothing is there. */
+async function identityOf(path: string): Promise<string | null> {
+  try {
+    return identityIn(await lstat(path, { bigint: true }));
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** Numbers of files are used again, and of some devices differ after each start of the machine; birth times stay. */
+function identityIn(stats: { dev: bigint; ino: bigint; birthtimeNs: bigint }): string {
+  const { dev, ino, birthtimeNs } = stats;
+  return birthtimeNs > 0n ? `${ino}@${birthtimeNs}` : `${dev}:${ino}`;
+}
+
+function kindOf(stats: Stats): string {
+  return stats.isSymbolicLink() ? "a link" : "a file";
 }
 
 function taken(path: string, by: string): MountFolder {

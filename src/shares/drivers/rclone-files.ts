@@ -14,6 +14,8 @@ export interface RcloneFiles {
   readonly cache: string;
   readonly log: string;
   readonly process: string;
+  /** Which folder is mounted on, and where its content was set aside. */
+  readonly mountFolder: string;
   /** Written files whose notes a crash tore: not sent, and not lost. */
   readonly setAside: string;
 }
@@ -33,6 +35,7 @@ export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles
     cache: join(folder, "cache"),
     log: join(folder, "rclone.log"),
     process: join(folder, "process.json"),
+    mountFolder: join(folder, "mount-folder.json"),
     setAside: join(folder, "set-aside"),
   };
 }
@@ -151,6 +154,38 @@ export function parseProcessNote(text: string | null): ProcessNote | null {
 
 export function processNoteText({ identity, mountPath }: ProcessNote): string {
   return `${JSON.stringify({ ...identity, mountPath })}\n`;
+}
+
+/** The bare folder that a share's mount stands on. */
+export interface FolderNote {
+  readonly path: string | null;
+  /** null: there is none that is ours. */
+  readonly identity: string | null;
+  /** Where content of such folders was set aside; may be gone by now. */
+  readonly aside: readonly string[];
+}
+
+/** What cannot be read is as good as none. */
+export function parseFolderNote(text: string | null): FolderNote {
+  const none: FolderNote = { path: null, identity: null, aside: [] };
+  if (text === null) return none;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return none;
+  }
+  if (typeof value !== "object" || value === null) return none;
+  const { path, identity, aside } = value as Record<string, unknown>;
+  return {
+    path: typeof path === "string" ? path : null,
+    identity: typeof identity === "string" ? identity : null,
+    aside: Array.isArray(aside) ? aside.filter((one) => typeof one === "string") : [],
+  };
+}
+
+export function folderNoteText(note: FolderNote): string {
+  return `${JSON.stringify(note)}\n`;
 }
 
 /** `DOMAIN\user` and `DOMAIN;user`, as people write them. */

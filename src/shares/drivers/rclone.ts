@@ -1,5 +1,5 @@
 // Owns mounting SMB shares by rclone through FUSE: no root, writes that survive a failover, one process a mount.
-import { readFile, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type DetachedProcess, startDetached } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -10,7 +10,7 @@ import type { Prober } from "../prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { isShareNamed, sourceOf } from "../smb-source.ts";
 import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
-import { ensureMountFolder } from "./mount-folder.ts";
+import { createMountFolders } from "./mount-folder.ts";
 import { createRcloneCheck } from "./rclone-available.ts";
 import {
   configText,
@@ -52,6 +52,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const lacking = createRcloneCheck(clock);
   const obscure = createObscuredPasswords(clock);
   const unsent = createUnsentWrites();
+  const folders = createMountFolders({ clock, logger });
   const serving: ServingProcesses = createServingProcesses();
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent });
   const realParents = new Map<string, string>();
@@ -99,17 +100,16 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     return Promise.all(candidates.map((mount) => found(share, mount)));
   };
 
-  const start = async (share: ShareSpec, route: RouteName, path: string): Promise<DetachedProcess> => {
-    const files = filesOf(share);
+  /** All that rclone needs but the folder it mounts on. */
+  const prepare = async (share: ShareSpec, route: RouteName, files: RcloneFiles): Promise<void> => {
     await makeFolders(files);
     const password = share.password === null ? null : await obscure(share.password);
     await writeIfChanged(files.config, configText(share, share.routes[route], password));
     await emptyLog(files.log);
     const aside = await unsent.setAsideTorn(files.cache, files.setAside);
-    if (aside.length > 0) logger.warn("unsent files set aside", { share: share.name, files: aside });
-    return startDetached("rclone", mountArguments(share, share.routes[route], path, files), {
-      logPath: files.log,
-    });
+    if (aside.length === 0) return;
+    logger.warn("unsent files set aside", { share: share.name, files: aside });
+    folders.changed(share.name);
   };
 
   const whyFailed = async (share: ShareSpec, route: RouteName, otherwise: Failed): Promise<Failed> => {
@@ -170,9 +170,16 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     const files = filesOf(share);
     let failure: Failed;
     try {
-      const child = await start(share, route, path);
+      await prepare(share, route, files);
+      // As late as can be: until rclone has mounted, programs write into it.
+      const folder = await folders.ensure(share.name, files, path);
+      if (!folder.ok) return folder;
+      await using bare = folder.bare;
+      const args = mountArguments(share, share.routes[route], path, files);
+      const child = await startDetached("rclone", args, { logPath: files.log });
       await serving.started(share.name, files, path, child);
       const entry = await untilMounted(path, child, untilMs, signal);
+      if (!("ok" in entry)) await folders.uncover(share.name, files, path, bare);
       const outcome = "ok" in entry ? entry : await prove(entry, untilMs, signal);
       const mount = outcome === null ? indexMounts(await mountTable.read(0)).at(path) : null;
       if (mount !== null) return { ok: true, mount: await found(share, mount), adopted: false };
@@ -181,6 +188,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       failure = failedBy(error, share.password);
     }
     await unmounts.undo(share.name, files, path, UNDO_MS);
+    await folders.clear(share.name, files, path, true);
     return failure;
   };
 
@@ -202,15 +210,21 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
         if (!(await unmounts.endLeftovers(share.name, filesOf(share), limits.deadlineMs))) {
           return failed("other", "an earlier rclone of this share does not end");
         }
-        const folder = await ensureMountFolder(share.mountPath);
-        if (!folder.ok) return folder;
+        await mkdir(dirname(share.mountPath), { recursive: true, mode: 0o755 });
         return await attempt(share, route, await pathOf(share), limits);
       } catch (error) {
         return failedBy(error, share.password);
       }
     },
-    unmount: (share, mount, mode, limits) =>
-      unmounts.unmount(share.name, filesOf(share), mount, mode, limits),
+    async unmount(share, mount, mode, limits) {
+      const files = filesOf(share);
+      const outcome = await unmounts.unmount(share.name, files, mount, mode, limits);
+      const isShares = mount.path === share.mountPath;
+      const path = isShares ? await pathOf(share) : mount.path;
+      if (outcome.ok) await folders.clear(share.name, files, path, isShares);
+      return outcome;
+    },
+    setAside: (share) => folders.setAside(share.name, filesOf(share)),
     unsent: (share) => unsent.of(filesOf(share).cache, share.shareName),
     async ownProcesses(share, mount) {
       const entries = await mountTable.read(0);

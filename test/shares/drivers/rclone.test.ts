@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../src/demo/plain-rig.ts";
@@ -420,6 +420,92 @@ describe("what is written", noSkip, () => {
     await release(writer);
     await eventually(async () => (await bench.driver.unsent(share)).length === 0, 5_000);
     assert.equal(await readFile(join(bench.behind(share, "tb"), "held"), "utf8"), "x");
+  });
+});
+
+/** Writes, as fast as one that saves often, and prints the name of each file whose every call was answered well. */
+const WRITER = `
+import sys, time, os
+n = 0
+while not os.path.exists(sys.argv[2]):
+    name = "busy-%05d" % n
+    n += 1
+    try:
+        with open(os.path.join(sys.argv[1], name), "w") as f:
+            f.write(name)
+        print(name, flush=True)
+    except OSError:
+        pass
+    time.sleep(0.02)
+`;
+
+describe("a program that writes all the time through the stable path", noSkip, () => {
+  it("A3 breaks no mount, and what it was told is written is on the server or set aside where it is told", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mkdir(join(bench.folder, "Shares"), { recursive: true });
+    await symlink(share.mountPath, share.stablePath);
+    let mount = await mounted(bench.driver, share, "tb");
+    const stop = join(bench.folder, "stop");
+    const writer = spawn("python3", ["-c", WRITER, share.stablePath, stop], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    t.after(() => release(writer));
+    let told = "";
+    writer.stdout.on("data", (chunk: Buffer) => {
+      told += chunk.toString();
+    });
+    const toldCount = (): number => told.split("\n").length - 1;
+    const times: number[] = [];
+    for (const [route, mode] of [
+      ["fallback", "force"],
+      ["tb", "force"],
+      ["fallback", "plain"],
+      ["tb", "plain"],
+      ["fallback", "force"],
+      ["tb", "force"],
+    ] as const) {
+      const before = toldCount();
+      await eventually(() => toldCount() > before + 5, 15_000);
+      const startedAt = performance.now();
+      // A plain one that meets an open file is asked again, as the engine does.
+      await eventually(async () => (await bench.driver.unmount(share, mount, mode, limits())).ok, 15_000);
+      mount = await mounted(bench.driver, share, route);
+      times.push(Math.round(performance.now() - startedAt));
+    }
+    const before = toldCount();
+    await eventually(() => toldCount() > before + 5, 15_000);
+    await writeFile(stop, "");
+    if (writer.exitCode === null) await once(writer, "exit");
+    t.diagnostic(`unmount and mount, ms: ${times.join(" ")}; ${toldCount()} files`);
+    await eventually(async () => (await bench.driver.unsent(share)).length === 0, 20_000);
+    const aside = (await bench.driver.setAside?.(share)) ?? [];
+    const kept = (await Promise.all(aside.map((folder) => readdir(folder)))).flat();
+    t.diagnostic(`${kept.length} files in ${aside.length} folders set aside`);
+    const sent = new Set(await readdir(bench.behind(share, "tb")));
+    const lost = told.split("\n").filter((name) => name !== "" && !sent.has(name) && !kept.includes(name));
+    assert.deepEqual(lost, [], "told to be written, and nowhere");
+    assert.deepEqual(await bench.freshDriver().setAside?.(share), aside);
+    assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+    assert.ok(!existsSync(share.mountPath));
+    assert.deepEqual(await bench.driver.setAside?.(share), aside, "nothing was left below the mount");
+  });
+
+  it("what comes to be below a mount is set aside by its unmount", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mkdir(join(bench.folder, "volumes"), { recursive: true });
+    const mount = await mounted(bench.driver, share, "tb");
+    assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+    assert.ok(!existsSync(share.mountPath));
+    const again = await mounted(bench.driver, share, "tb");
+    await runCommand("fusermount3", ["-u", share.mountPath], { clock: systemClock, deadlineMs: 5_000 });
+    await writeFile(join(share.mountPath, "written while nothing was mounted"), "precious");
+    assert.deepEqual(await bench.driver.unmount(share, again, "plain", limits()), { ok: true });
+    const [aside] = (await bench.driver.setAside?.(share)) ?? [];
+    assert.ok(aside);
+    assert.equal(await readFile(join(aside, "written while nothing was mounted"), "utf8"), "precious");
+    assert.equal((await mounted(bench.driver, share, "tb")).route, "tb");
   });
 });
 

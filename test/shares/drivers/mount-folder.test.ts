@@ -1,0 +1,100 @@
+// The bare folder below a mount: made late, removed early, and nothing that was written into it is lost.
+import assert from "node:assert/strict";
+import { existsSync, lstatSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { silentLogger } from "../../../src/runtime/log.ts";
+import { createMountFolders, type MountFolders } from "../../../src/shares/drivers/mount-folder.ts";
+import { makeFolders, rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+async function startBench(t: TestContext) {
+  const folder = await temporaryFolder(t);
+  const files = rcloneFiles(join(folder, "home"), "CORE");
+  await makeFolders(files);
+  const fresh = (): MountFolders => createMountFolders({ clock: systemClock, logger: silentLogger });
+  const ensure = async (folders: MountFolders): Promise<string> => {
+    const outcome = await folders.ensure("CORE", files, join(folder, "volumes", "CORE"));
+    if (outcome.ok) await outcome.bare.close();
+    return outcome.ok ? "ok" : outcome.text;
+  };
+  return { files, path: join(folder, "volumes", "CORE"), root: join(folder, "volumes"), fresh, ensure };
+}
+
+describe("the folder below a mount", () => {
+  it("is writable to as few as may be, and gone once nothing is mounted", async (t) => {
+    const { files, path, fresh, ensure } = await startBench(t);
+    const folders = fresh();
+    assert.equal(await ensure(folders), "ok");
+    assert.equal((await stat(path)).mode & 0o777, process.getuid?.() === 0 ? 0o555 : 0o755);
+    await folders.clear("CORE", files, path, true);
+    assert.ok(!existsSync(path));
+    await folders.clear("CORE", files, path, true);
+    assert.deepEqual(await folders.setAside("CORE", files), []);
+  });
+
+  for (const when of ["before the next mount", "at the unmount"] as const) {
+    it(`what was written into ours is set aside ${when}, also after a restart, and named while it is there`, async (t) => {
+      const { files, path, root, fresh, ensure } = await startBench(t);
+      assert.equal(await ensure(fresh()), "ok");
+      await writeFile(join(path, "precious"), "one");
+      const later = fresh();
+      if (when === "at the unmount") await later.clear("CORE", files, path, true);
+      else assert.equal(await ensure(later), "ok");
+      const [aside, ...more] = await later.setAside("CORE", files);
+      assert.ok(aside);
+      assert.ok(aside.startsWith(`${path}.set-aside-`), aside);
+      assert.deepEqual(more, []);
+      assert.equal(await readFile(join(aside, "precious"), "utf8"), "one");
+      if (when === "at the unmount") assert.equal(await ensure(later), "ok");
+      assert.deepEqual(await readdir(path), []);
+      await writeFile(join(path, "precious"), "two");
+      await later.clear("CORE", files, path, true);
+      const both = await later.setAside("CORE", files);
+      assert.equal(both.length, 2, "one never replaces another");
+      assert.deepEqual(await fresh().setAside("CORE", files), both);
+      for (const one of both) await rm(one, { recursive: true });
+      assert.deepEqual(await fresh().setAside("CORE", files), []);
+      assert.deepEqual(await readdir(root), []);
+    });
+  }
+
+  it("that somebody else made, with something in it, is left alone, although ours stood there before", async (t) => {
+    const { files, path, fresh, ensure } = await startBench(t);
+    const folders = fresh();
+    assert.equal(await ensure(folders), "ok");
+    await folders.clear("CORE", files, path, true);
+    await mkdir(join(path, "theirs"), { recursive: true });
+    const before = lstatSync(path).ino;
+    assert.match(await ensure(folders), /a folder with 1 entry; nothing is mounted over it/);
+    assert.match(await ensure(fresh()), /a folder with 1 entry/);
+    await folders.clear("CORE", files, path, true);
+    assert.equal(lstatSync(path).ino, before);
+    assert.deepEqual(await readdir(path), ["theirs"]);
+  });
+
+  it("is never a link or a file, and of a path that is not the share's nothing is removed", async (t) => {
+    const { files, path, root, fresh, ensure } = await startBench(t);
+    await mkdir(root);
+    await symlink("/usr", path);
+    assert.match(await ensure(fresh()), /is a link/);
+    await fresh().clear("CORE", files, path, true);
+    assert.ok(lstatSync(path).isSymbolicLink());
+    const elsewhere = join(root, "elsewhere");
+    await mkdir(elsewhere);
+    await fresh().clear("CORE", files, elsewhere, false);
+    assert.ok(existsSync(elsewhere));
+  });
+
+  it("keeps what it knows when its note is torn", async (t) => {
+    const { files, path, fresh, ensure } = await startBench(t);
+    await writeFile(files.mountFolder, "{ torn");
+    assert.equal(await ensure(fresh()), "ok");
+    await writeFile(files.mountFolder, '{"path":1,"identity":[],"aside":[3]}');
+    assert.deepEqual(await fresh().setAside("CORE", files), []);
+    await fresh().clear("CORE", files, path, true);
+    assert.ok(!existsSync(path));
+  });
+});
