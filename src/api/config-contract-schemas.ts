@@ -130,6 +130,8 @@ export const editRequestSchema = z.strictObject({
 export const editTextRequestSchema = z.strictObject({ text: wellFormed, expected_sha256: sha256, source });
 export const rollbackRequestSchema = z.strictObject({
   n: z.exactOptional(z.int().check(z.nonnegative())),
+  sha256: z.exactOptional(sha256),
+  expected_sha256: z.exactOptional(sha256),
 });
 
 /** Fails to compile when a schema and its interface in contract.ts say different things. */

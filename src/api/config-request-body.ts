@@ -65,7 +65,7 @@ export function readEditTextRequest(body: string): EditTextRequest {
 }
 
 export function readRollbackRequest(body: string): RollbackRequest {
-  return read<RollbackRequest>(body, { n: entry }, []);
+  return read<RollbackRequest>(body, { n: entry, sha256, expected_sha256: sha256 }, []);
 }
 
 function read<T extends object>(

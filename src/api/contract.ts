@@ -287,6 +287,10 @@ export interface HistoryReport {
 export interface RollbackRequest {
   /** Default 1. */
   n?: number;
+  /** Of the entry that was seen as number `n`; `config_changed` when that number is another one by now. */
+  sha256?: string;
+  /** Of the file that was seen; `config_changed` when it is another one by now. */
+  expected_sha256?: string;
 }
 
 /** One message of the event stream; `id` is its SSE id, unique and growing within one daemon's life. */

@@ -2,7 +2,7 @@
 // now are kept in the history, as a daemon would.
 import type { EditReport } from "../api/contract.ts";
 import { diffConfigs, isEmptyDiff } from "../config/diff.ts";
-import { openHistory } from "../config/history.ts";
+import { openHistory, refuseOtherEntry } from "../config/history.ts";
 import { configEdit } from "../config/key-path.ts";
 import { parseConfig } from "../config/load.ts";
 import type { ConfigPlace } from "../config/locate.ts";
@@ -83,10 +83,13 @@ export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
         const bytes = new TextEncoder().encode(text);
         return saveContent({ path, place, seenSha256, known: await newest(), bytes });
       }),
-    async rollback(n) {
-      const bytes = await history.content(n);
+    async rollback(n, seen) {
+      const entry = await history.entry(n);
+      refuseOtherEntry(entry, seen?.entry ?? null, path);
+      const { bytes } = entry;
+      const seenSha256 = seen?.file ?? null;
       return save(`rollback ${n}`, async () =>
-        saveContent({ path, place, seenSha256: null, known: await newest(), bytes }),
+        saveContent({ path, place, seenSha256, known: await newest(), bytes }),
       );
     },
   };

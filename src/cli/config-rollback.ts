@@ -1,8 +1,9 @@
 // Owns `config rollback`: what it would change is shown and asked about, then done.
 import { diffText } from "../config/text-diff.ts";
 import type { CommandContext } from "./command.ts";
+import type { SeenRollback } from "./config-editor.ts";
 import { changeConfig, viewConfig } from "./config-session.ts";
-import { decodedText } from "./config-text.ts";
+import { decodedText, sha256Of } from "./config-text.ts";
 import { renderDiff } from "./diff-view.ts";
 import { tellEdit } from "./edit-outcome.ts";
 import { FAILED_EXIT } from "./results-view.ts";
@@ -13,18 +14,24 @@ export interface RollbackManner {
   readonly asks: boolean;
 }
 
-/** Resolves with the exit code; rejects with `history_unknown`. */
+/** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` when what was shown changed. */
 export async function rollBack(
   context: CommandContext,
   n: number,
   { json, asks }: RollbackManner,
 ): Promise<number> {
-  if (asks && context.ask !== null && !(await isWanted(context, n, context.ask))) {
-    context.note("nothing was changed");
-    return FAILED_EXIT;
+  let seen: SeenRollback | null = null;
+  if (asks && context.ask !== null) {
+    const shown = await show(context, n);
+    if (shown.differs && !/^y(es)?$/i.test(await context.ask("Put it back so? [y/N] "))) {
+      context.note("nothing was changed");
+      return FAILED_EXIT;
+    }
+    // While the question stands, an edit may make the entry another number.
+    seen = shown.seen;
   }
   return changeConfig(context, "config rollback", async (editor) =>
-    tellEdit(context, await editor.rollback(n), {
+    tellEdit(context, await editor.rollback(n, seen), {
       json,
       done: `entry ${n} of the history is back`,
       same: `the file is what entry ${n} was`,
@@ -32,16 +39,19 @@ export async function rollBack(
   );
 }
 
-async function isWanted(
+async function show(
   context: CommandContext,
   n: number,
-  ask: NonNullable<CommandContext["ask"]>,
-): Promise<boolean> {
-  const diff = await viewConfig(context, async (view) => {
-    const after = { text: await view.historyText(n), name: `history ${n}` };
-    return diffText(decodedText(await view.read()), after.text, { before: view.path, after: after.name });
+): Promise<{ readonly differs: boolean; readonly seen: SeenRollback }> {
+  const { diff, seen } = await viewConfig(context, async (view) => {
+    const after = await view.historyText(n);
+    const before = await view.read();
+    const names = { before: view.path, after: `history ${n}` };
+    return {
+      diff: diffText(decodedText(before), after, names),
+      seen: { entry: sha256Of(new TextEncoder().encode(after)), file: sha256Of(before) },
+    };
   });
-  if (diff === "") return true;
-  context.print(renderDiff(diff, context.stdoutLook));
-  return /^y(es)?$/i.test(await ask("Put it back so? [y/N] "));
+  if (diff !== "") context.print(renderDiff(diff, context.stdoutLook));
+  return { differs: diff !== "", seen };
 }

@@ -105,7 +105,7 @@ async function ownView(context: CommandContext): Promise<ConfigView> {
         source,
         summary,
       })),
-    historyText: async (n) => decodedText(await kept.content(n)),
+    historyText: async (n) => decodedText((await kept.entry(n)).bytes),
   };
 }
 
@@ -118,7 +118,8 @@ function daemonEditor(daemon: DaemonClient, signal: AbortSignal): ConfigEditor {
     edit: (edits) => daemon.edit({ edits: [...edits], source: "cli" }, signal),
     replace: (text, seenSha256) =>
       daemon.editText({ text, expected_sha256: seenSha256, source: "cli" }, signal),
-    rollback: (n) => daemon.rollback({ n }, signal),
+    rollback: (n, seen) =>
+      daemon.rollback(seen === null ? { n } : { n, sha256: seen.entry, expected_sha256: seen.file }, signal),
   };
 }
 

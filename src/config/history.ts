@@ -5,6 +5,7 @@ import { readdir, readFile, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { configFormat } from "./locate.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 
 export const KEPT_ENTRIES = 50;
@@ -49,8 +50,8 @@ export interface ConfigHistory {
   record(content: AcceptedContent): Promise<{ readonly added: boolean; readonly setAside: CorruptEntry[] }>;
   /** The newest first, at most 50. Writes nothing; entries that cannot be used are left out. */
   list(): Promise<HistoryEntry[]>;
-  /** The bytes of entry `n`. Rejects with `history_unknown`. */
-  content(n: number): Promise<Uint8Array>;
+  /** Entry `n` with its bytes. Rejects with `history_unknown`. */
+  entry(n: number): Promise<HistoryEntry & { readonly bytes: Uint8Array }>;
   /** Entries that cannot be used and are not set aside yet. Writes nothing. */
   corrupt(): Promise<CorruptEntry[]>;
 }
@@ -139,6 +140,25 @@ async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: Cor
   return { stored, corrupt };
 }
 
+/**
+ * Rejects an entry that cannot be put back: with `config_changed` when its hash is not the one that was seen, with
+ * `history_unknown` when it is written in the other format than the file.
+ */
+export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null, path: string): void {
+  const { n, sha256, format } = entry;
+  if (seenSha256 !== null && sha256 !== seenSha256) {
+    throw new MountaineerError("config_changed", `entry ${n} is not the one that was seen any more`, {
+      hint: "look at the history again",
+    });
+  }
+  const own = configFormat(path);
+  if (format === own) return;
+  const text = `entry ${n} is ${format.toUpperCase()}, this file is ${own.toUpperCase()}`;
+  throw new MountaineerError("history_unknown", `${text}; nothing was written`, {
+    hint: "take what you need from it by hand: `mountaineer config diff` shows it",
+  });
+}
+
 /** Looks at nothing yet, and makes nothing: the folder comes with the first record. */
 export function openHistory(home: string): ConfigHistory {
   const folder = join(home, "history");
@@ -196,10 +216,10 @@ export function openHistory(home: string): ConfigHistory {
     async list() {
       return (await newest()).map(({ entry }, n) => ({ n, ...entry }));
     },
-    async content(n) {
+    async entry(n) {
       const entries = await newest();
       const found = entries[n];
-      if (found !== undefined) return found.bytes;
+      if (found !== undefined) return { n, ...found.entry, bytes: found.bytes };
       const hint = entries.length === 0 ? "it is empty" : `its entries are 0 to ${entries.length - 1}`;
       throw new MountaineerError("history_unknown", `the history has no entry ${n}`, { hint });
     },

@@ -1,8 +1,8 @@
 // Owns the configuration of a running service: watched, reloaded, edited, undone, and told about.
 import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../api/contract.ts";
 import type { ConfigControl } from "../api/control.ts";
-import { openHistory } from "../config/history.ts";
-import { type SavedApart, saveConfigApart } from "../config/load-apart.ts";
+import { type AcceptedContent, openHistory, refuseOtherEntry } from "../config/history.ts";
+import { loadConfigApart, type SavedApart, saveConfigApart } from "../config/load-apart.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigMistake } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
@@ -16,7 +16,7 @@ import { createSyncEventRing } from "../sync/sync-event.ts";
 import type { WatchedFile } from "../sync/watched-file.ts";
 import type { ConfigApplier } from "./config-applier.ts";
 import type { EventStream } from "./event-stream.ts";
-import { mistakesText } from "./reload-report.ts";
+import { mistakesText, NO_CHANGES } from "./reload-report.ts";
 import { createReloader, type Reloader, type ReloaderOptions } from "./reloader.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 
@@ -199,22 +199,59 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
 
   const known = () => ({ sha256: reloader.running.sha256, runs: true });
 
+  const tryToKeep = async (content: AcceptedContent): Promise<void> => {
+    try {
+      await history.record(content);
+    } catch (error) {
+      logger.warn("a configuration could not be kept", { reason: errorText(error) });
+    }
+  };
+
+  /** What a person saved and nobody has run yet would be lost with the file's content. */
+  const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
+    const content = Buffer.from(bytes).toString("base64");
+    const { path } = snapshot;
+    const { loaded } = await loadConfigApart(
+      { path, place, content, writeStarter: false },
+      { clock, signal },
+    );
+    if (!loaded.ok) return;
+    const { sha256, format } = loaded.snapshot;
+    const time = isoTime(clock.wallMs());
+    await tryToKeep({ bytes, sha256, format, source: "file", summary: "found in the file", time });
+  };
+
   const replace = async (
     bytes: Uint8Array,
-    seenSha256: string | null,
+    expectedSha256: string | null,
     source: string,
     signal: AbortSignal,
   ): Promise<EditReport> => {
-    const content = Buffer.from(bytes).toString("base64");
-    const request = {
-      kind: "replace",
-      path: snapshot.path,
-      place,
-      content,
-      seenSha256,
-      known: known(),
-    } as const;
-    return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
+    const before = await file.read(signal);
+    const beforeSha256 = sha256Of(before ?? new Uint8Array());
+    const save = async (): Promise<EditReport> => {
+      const request = {
+        kind: "replace",
+        path: snapshot.path,
+        place,
+        content: Buffer.from(bytes).toString("base64"),
+        seenSha256: expectedSha256 ?? beforeSha256,
+        known: known(),
+      } as const;
+      return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
+    };
+    const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
+    if (before === null || beforeSha256 === reloader.running.sha256 || !isSeen) return save();
+    const newest = await history.entry(0).catch(() => null);
+    await keepUnapplied(before, signal);
+    try {
+      return await save();
+    } finally {
+      // The newest entry is what runs, also when that came back, or goes on.
+      if (newest !== null && newest.sha256 === reloader.running.sha256) {
+        await tryToKeep({ ...newest, source, summary: NO_CHANGES, time: isoTime(clock.wallMs()) });
+      }
+    }
   };
 
   const control: ConfigControl = {
@@ -263,9 +300,13 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
         })),
       };
     },
-    historyText: async (n) => Buffer.from(await history.content(n)).toString("utf8"),
-    rollback: ({ n = 1 }, asker) =>
-      inTurn(asker, async (signal) => replace(await history.content(n), null, `rollback ${n}`, signal)),
+    historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
+    rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker) =>
+      inTurn(asker, async (signal) => {
+        const entry = await history.entry(n);
+        refuseOtherEntry(entry, sha256, snapshot.path);
+        return replace(entry.bytes, expected_sha256, `rollback ${n}`, signal);
+      }),
     listen: (afterId, listener) => stream.listen(afterId, listener),
   };
 

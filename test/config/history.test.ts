@@ -26,9 +26,9 @@ test("the newest content is entry 0, and every content comes back byte for byte"
   const { time, sha256, format, source, summary } = first;
   assert.deepEqual((await history.list())[1], { n: 1, time, sha256, format, source, summary });
   assert.equal((await history.list())[0]?.source, "edit");
-  assert.deepEqual(Buffer.from(await history.content(1)), first.bytes);
-  await assert.rejects(history.content(2), { code: "history_unknown", hint: "its entries are 0 to 1" });
-  await assert.rejects(history.content(-1), { code: "history_unknown" });
+  assert.deepEqual(Buffer.from((await history.entry(1)).bytes), first.bytes);
+  await assert.rejects(history.entry(2), { code: "history_unknown", hint: "its entries are 0 to 1" });
+  await assert.rejects(history.entry(-1), { code: "history_unknown" });
   assert.deepEqual(await openHistory(home).list(), await history.list());
 });
 
@@ -115,7 +115,7 @@ test("kill -9 at any instant leaves whole entries, and no name comes twice", asy
     assert.deepEqual(await history.corrupt(), []);
     const entries = await history.list();
     assert.ok(entries.length > 0 && entries.length <= KEPT_ENTRIES);
-    for (const { n } of entries) await history.content(n);
+    for (const { n } of entries) await history.entry(n);
   }
   await openHistory(home).record(content("last"));
   const files = await readdir(join(home, "history"));

@@ -211,6 +211,40 @@ test("B6 a rollback brings an earlier content back, as an entry of its own; the 
   await assert.rejects(control.rollback({ n: 9 }, NEVER), { code: "history_unknown" });
 });
 
+test("a valid content that was saved by hand and not applied yet is in the history before it is replaced", async (t) => {
+  const { service, path, edit } = await scene(t, text(801));
+  const { control } = service;
+  await edit("global.connect_timeout_ms", "802");
+  const told = async () => (await control.history(NEVER)).entries.map(({ source }) => source);
+  await writeFile(path, text(900));
+  await control.rollback({ n: 1 }, NEVER);
+  assert.equal(await readFile(path, "utf8"), text(801));
+  assert.deepEqual(await told(), ["rollback 1", "file", "test", "start"]);
+  assert.equal(await control.historyText(1, NEVER), text(900));
+  // What runs comes back over it: it is the newest again.
+  await writeFile(path, text(901));
+  await control.rollback({ n: 0 }, NEVER);
+  assert.equal(await readFile(path, "utf8"), text(801));
+  assert.deepEqual((await told()).slice(0, 3), ["rollback 0", "file", "rollback 1"]);
+  assert.equal(await control.historyText(0, NEVER), text(801));
+  assert.equal(await control.historyText(1, NEVER), text(901));
+});
+
+test("a rollback of an entry or over a file that is not the one seen is refused, and nothing is written", async (t) => {
+  const { service, path, edit } = await scene(t, text(801));
+  const { control } = service;
+  await edit("global.connect_timeout_ms", "802");
+  const seen = { n: 1, sha256: sha256(text(801)), expected_sha256: sha256(text(802)) };
+  await edit("global.connect_timeout_ms", "803");
+  // Entry 1 is another one by now, and so is the file.
+  await assert.rejects(control.rollback(seen, NEVER), { code: "config_changed" });
+  await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER), { code: "config_changed" });
+  assert.equal(await readFile(path, "utf8"), text(803));
+  const now = { ...seen, n: 2, expected_sha256: sha256(text(803)) };
+  assert.equal((await control.rollback(now, NEVER)).changed, true);
+  assert.equal(await readFile(path, "utf8"), text(801));
+});
+
 test("a torn file that is whole a moment later was never rejected", async (t) => {
   const on = "enabled = true";
   const { service, path, transitions } = await scene(t, text(801, on));
