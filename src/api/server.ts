@@ -1,6 +1,7 @@
 // Owns the serving of the management API over the home's socket: limits, time-outs, and errors that are always JSON.
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type Clock, isoTime, type Timer } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
@@ -97,7 +98,11 @@ function startExchange(options: ManagementServerOptions): Exchange {
     headersTimeout: 0,
     requestTimeout: 0,
     connectionsCheckingInterval: 2 ** 31 - 1,
+    // Without it the answer would be node's own, which is no JSON.
+    requireHostHeader: false,
   });
+  // Who says that nothing more will be sent (`nc -N`) still reads the answer; there is no option for it.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.maxConnections = CONNECTION_LIMIT;
   server.on("connection", (socket) => {
     const onLate = (): void => {
@@ -105,11 +110,19 @@ function startExchange(options: ManagementServerOptions): Exchange {
       refuse(socket, visit?.response ?? null, 408, "the request did not come in time");
     };
     visits.set(socket, { response: null, timer: clock.setTimer(RECEIVE_DEADLINE_MS, onLate) });
+    socket.once("end", () => setImmediate(tellApart, socket));
     socket.once("close", () => {
       visits.get(socket)?.timer[Symbol.dispose]();
       visits.delete(socket);
     });
   });
+  /** A client that went away has ended its side, too; only writing to it tells. */
+  const tellApart = (socket: Socket): void => {
+    const response = visits.get(socket)?.response ?? null;
+    if (response === null || response.writableEnded || !socket.writable) return;
+    if (response.headersSent) socket.destroy();
+    else response.writeProcessing();
+  };
   server.on("request", (request, response) => void serve(request, response));
   // These are answered like any other request; what they ask for is not done.
   server.on("checkContinue", (request, response) => {

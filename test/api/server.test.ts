@@ -101,6 +101,32 @@ test("a query string, a body to come and a body in chunks are understood", async
   assert.equal((await talk(server.socketPath, chunked)).status, 200);
 });
 
+test("a request without Host is answered as any other", async (t) => {
+  const { server } = await startRig(t);
+  assert.equal((await talk(server.socketPath, "GET /manage/v1/status HTTP/1.1\r\n\r\n")).status, 200);
+  assertError(await talk(server.socketPath, "GET / HTTP/1.1\r\n\r\n"), 404, /not served/);
+});
+
+test("a client that says it sends nothing more still gets its answer", async (t) => {
+  const { server } = await startRig(t);
+  for (const request of [get("status"), post("mount", "{}")]) {
+    const socket = connect({ path: server.socketPath, allowHalfOpen: true }, () => socket.end(request));
+    const chunks: Buffer[] = [];
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    await once(socket, "close");
+    assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1\.1 200 OK\r\n/);
+  }
+});
+
+test("a client that says so before its request is whole is not waited for", async (t) => {
+  const { server } = await startRig(t);
+  for (const part of ["", "GET /manage", post("mount", "{}").slice(0, -1)]) {
+    const socket = connect({ path: server.socketPath, allowHalfOpen: true }, () => socket.end(part));
+    socket.resume();
+    await once(socket, "close", { signal: AbortSignal.timeout(5_000) });
+  }
+});
+
 test("a body just under the limit is read", async (t) => {
   const { server } = await startRig(t);
   assert.equal((await talk(server.socketPath, post("mount", `{}${" ".repeat(65_534)}`))).status, 200);
