@@ -18,7 +18,9 @@ import type { RouteName } from "./share-spec.ts";
 const SPOKEN: Record<RouteName, string> = { tb: "Thunderbolt", fallback: "fallback" };
 
 export function spokenRoute(draft: Draft, route: RouteName): string {
-  return `${SPOKEN[route]} (//${hostOf(draft, route)}/${draft.spec.shareName})`;
+  const { host } = draft.spec.routes[route];
+  const where = hostOf(draft, route);
+  return `${SPOKEN[route]} (${host === null ? where : `//${where}/${draft.spec.shareName}`})`;
 }
 
 /** A mount that is not this errand's doing is there: it is adopted, and the rules go on from it. */
