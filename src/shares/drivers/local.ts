@@ -23,6 +23,9 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
   const realFolders = new Map<string, string>();
   /** By share: folders that were configured for it while this process runs, so that a link to an old one is ours. */
   const configured = new Map<string, Set<string>>();
+  /** By share: where it was configured to be mounted while this process runs, but for where it is now. */
+  const formerPaths = new Map<string, Set<string>>();
+  const newestPath = new Map<string, string>();
   const noted = new WeakSet<ShareSpec>();
 
   const learnReal = async (folder: string): Promise<void> => {
@@ -30,7 +33,8 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
     const [real] = await prober.realPaths([folder], LINK_MS);
     if (typeof real === "string") realFolders.set(folder, real);
   };
-  const lookAt = ({ mountPath }: ShareSpec): Promise<LinkLook> => prober.readLink(mountPath, LINK_MS);
+  const lookAtPath = (path: string): Promise<LinkLook> => prober.readLink(path, LINK_MS);
+  const lookAt = ({ mountPath }: ShareSpec): Promise<LinkLook> => lookAtPath(mountPath);
   const openFilesPath = ({ source }: Pick<FoundMount, "source">): string => realFolders.get(source) ?? source;
 
   const everConfigured = (share: ShareSpec): ReadonlySet<string> => {
@@ -39,8 +43,32 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
       noted.add(share);
       configured.set(share.name, folders);
       for (const route of ROUTE_NAMES) folders.add(share.routes[route].folder ?? "");
+      noteMountPath(share);
     }
     return folders;
+  };
+  const noteMountPath = ({ name, mountPath }: ShareSpec): void => {
+    const before = newestPath.get(name);
+    newestPath.set(name, mountPath);
+    if (before === undefined || before === mountPath) return;
+    const former = formerPaths.get(name) ?? new Set();
+    former.add(before);
+    former.delete(mountPath);
+    formerPaths.set(name, former);
+  };
+  /** Links of ours where the share was mounted before its path was changed. */
+  const findFormer = async (share: ShareSpec): Promise<readonly FoundMount[]> => {
+    const ours = everConfigured(share);
+    const former = formerPaths.get(share.name);
+    if (former === undefined || former.size === 0) return [];
+    const mounts: FoundMount[] = [];
+    for (const path of former) {
+      const look = await lookAtPath(path);
+      if (look.state === "link" && ours.has(look.target)) {
+        mounts.push({ ...foundBy(share, look), path, sameShare: true });
+      } else if (look.state !== "unknown") former.delete(path);
+    }
+    return mounts;
   };
   const foundBy = (share: ShareSpec, look: Extract<LinkLook, { state: "link" }>): FoundMount => {
     const route = ROUTE_NAMES.find((name) => share.routes[name].folder === look.target) ?? null;
@@ -74,7 +102,7 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
   ): Promise<UnmountOutcome> => {
     const busy = mode === "plain" ? await busyBy(mount, deadlineMs) : null;
     if (busy !== null) return busy;
-    const look = await lookAt(share);
+    const look = await lookAtPath(mount.path);
     if (look.state === "unknown") return unmountFailed(look.text);
     // Gone, or replaced by another: that one was not asked to go.
     if (look.state !== "link" || look.identity !== mount.id) {
@@ -97,10 +125,12 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
       if (look.state === "unknown") {
         throw new MountaineerError("timed_out", `${share.mountPath}: ${look.text}`, { retry: "later" });
       }
-      if (look.state !== "link") return [];
+      const former = await findFormer(share);
+      for (const mount of former) await learnReal(mount.source);
+      if (look.state !== "link") return former;
       const mount = foundBy(share, look);
       if (mount.sameShare && !realFolders.has(mount.source)) await learnReal(mount.source);
-      return [mount];
+      return former.length === 0 ? [mount] : [mount, ...former];
     },
     async mount(share, route, { deadlineMs, signal }): Promise<MountOutcome> {
       if (signal.aborted) return mountFailed("other", "cancelled");

@@ -1,6 +1,7 @@
 // The driver of folders and links, under the contract of all drivers and with what is its own.
 import assert from "node:assert/strict";
-import { mkdir, readdir, readlink, rename, rm, symlink } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { systemClock } from "../../../src/runtime/clock.ts";
@@ -15,9 +16,11 @@ import {
   failure,
   found,
   HOSTILE_NAMES,
+  holder,
   limits,
   mounted,
   PLAIN_NAME,
+  release,
 } from "./driver-contract.ts";
 
 async function startBench(t: TestContext): Promise<DriverBench> {
@@ -92,6 +95,30 @@ describe("the local driver", () => {
     const look = await bench.prober.look(mount.id, mount.path, 5_000);
     assert.ok(look.state === "answered" && look.errno === "ENOENT");
     assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+  });
+
+  it("A7 one below a mount_root that is no longer configured is found there, waits for open files, and is removed", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const { driver } = bench;
+    await writeFile(join(bench.behind(share, "tb"), "held"), "x");
+    const before = await mounted(driver, share, "tb");
+    const moved: ShareSpec = { ...share, mountPath: `${share.mountPath} moved` };
+    const [old, ...more] = await found(driver, moved);
+    assert.deepEqual([old, more], [before, []], "at its old path, made by us");
+    assert.ok(old?.madeByDriver);
+    const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(share.mountPath, "held")]);
+    const refused = await driver.unmount(moved, old, "plain", limits());
+    assert.ok(!refused.ok && refused.reason === "busy");
+    await release(child);
+    assert.deepEqual(await driver.unmount(moved, old, "plain", limits()), { ok: true });
+    assert.ok(!existsSync(share.mountPath));
+    const next = await mounted(driver, moved, "tb");
+    assert.deepEqual(await found(driver, moved), [next]);
+    assert.deepEqual([next.path, next.route], [moved.mountPath, "tb"]);
+    await driver.unmount(moved, next, "plain", limits());
+    await mkdir(share.mountPath);
+    assert.deepEqual(await found(driver, moved), [], "what stands there now is not ours");
   });
 
   it("a link that somebody turned elsewhere is not removed", async (t) => {
