@@ -69,9 +69,11 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
     const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: false });
     if (await entryOf(entry.id)) {
       if (attempt.result === "done") return failed("it stands in the mount table still");
-      return attempt.result === "busy"
-        ? { ok: false, reason: "busy", text: attempt.text }
-        : failed(attempt.text);
+      if (attempt.result !== "busy") return failed(attempt.text);
+      // The one who holds it may be our own look that waits in it.
+      const hangs = prober.lastLook(entry.id).state === "pending";
+      const text = hangs ? "the mount does not answer, --force unmounts it" : attempt.text;
+      return { ok: false, reason: "busy", text };
     }
     if (identity !== null && !(await awaitOwnEnd(identity, deadlineMs))) {
       return failed(`process ${identity.pid} does not end`);

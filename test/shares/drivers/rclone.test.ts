@@ -244,6 +244,12 @@ describe("a mount that dies", noSkip, () => {
     const look = await bench.prober.look(mount.id, mount.path, 100);
     assert.equal(look.state, "pending");
     await eventually(() => bench.prober.pids.length === 2, 3_000);
+    const refused = await bench.driver.unmount(share, mount, "plain", limits());
+    assert.ok(!refused.ok);
+    assert.deepEqual(
+      [refused.reason, refused.text],
+      ["busy", "the mount does not answer, --force unmounts it"],
+    );
     const before = performance.now();
     assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
     t.diagnostic(`forced unmount of a hung mount: ${(performance.now() - before).toFixed(0)} ms`);
