@@ -25,7 +25,7 @@ import { createObscuredPasswords } from "./rclone-password.ts";
 import { createServingProcesses, type ServingProcesses } from "./rclone-serving.ts";
 import { createRcloneUnmount } from "./rclone-unmount.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
-import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "./smb-mounts.ts";
+import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "./smb-mounts.ts";
 
 export interface RcloneDriverOptions {
   readonly clock: Clock;
@@ -55,6 +55,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const folders = createMountFolders({ clock, logger });
   const serving: ServingProcesses = createServingProcesses();
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent });
+  const userId = process.getuid?.() ?? null;
   const realParents = new Map<string, string>();
   const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
 
@@ -73,7 +74,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
 
   const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
     const { entry, source } = mount;
-    const sameShare = source !== null && isShareNamed(source, share.shareName);
+    const readable = isReadable(entry, userId);
+    const sameShare = readable && source !== null && isShareNamed(source, share.shareName);
     const isRclone = entry.type === "fuse.rclone";
     const server = isRclone ? await serving.of(share.name, filesOf(share), entry) : null;
     return {
@@ -84,7 +86,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       sameShare,
       route: routeOfSource(share, mount, addressesOf),
       processGone: server?.gone ?? false,
-      madeByDriver: server?.own ?? false,
+      madeByDriver: readable && (server?.own ?? false),
     };
   };
 
@@ -95,7 +97,9 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     // A share of that name on a server that is not ours is another share, unless it stands in our place.
     const named = index
       .named(share.shareName)
-      .filter((mount) => mount !== atPath && routeOfSource(share, mount, addressesOf) !== null);
+      .filter((mount) => mount !== atPath && routeOfSource(share, mount, addressesOf) !== null)
+      // Another user's, which we can never look into.
+      .filter(({ entry }) => isReadable(entry, userId));
     const candidates = atPath === null ? named : [atPath, ...named];
     return Promise.all(candidates.map((mount) => found(share, mount)));
   };

@@ -63,6 +63,13 @@ export function routeOfSource(
   return byAddress ?? null;
 }
 
+/** A FUSE mount without `allow_other` answers only the user who made it; root is let in as far as the system does. */
+export function isReadable(entry: MountEntry, userId: number | null): boolean {
+  const owner = optionValue(entry, "user_id");
+  if (!entry.type.startsWith("fuse") || owner === null || userId === null || userId === 0) return true;
+  return Number(owner) === userId || entry.options.includes("allow_other");
+}
+
 /** The kernel's client tells the address it uses, and the port where it is not the usual one. */
 function addressesOfMount(entry: MountEntry, source: SmbSource, addressesOf: AddressesOf): readonly string[] {
   const used = optionValue(entry, "addr") ?? optionValue(entry, "ip");
