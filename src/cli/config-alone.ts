@@ -26,7 +26,7 @@ export interface OwnEditorOptions {
 
 export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
   const { home, path, place, read, clock, note } = options;
-  const history = openHistory(home);
+  const history = openHistory(home, path);
 
   /** What the file most likely holds; a history that cannot be read tells nothing. */
   const newest = async (): Promise<KnownContent | null> => {

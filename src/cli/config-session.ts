@@ -90,7 +90,7 @@ async function daemonView(context: CommandContext, daemon: DaemonClient): Promis
 async function ownView(context: CommandContext): Promise<ConfigView> {
   const place = placeOf(context);
   const { path, format } = await locateConfig(place, context.configPath);
-  const kept = openHistory(context.home);
+  const kept = openHistory(context.home, path);
   return {
     daemon: null,
     place,

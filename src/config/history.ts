@@ -1,14 +1,16 @@
-// Owns the accepted contents of the configuration, the newest 50: one file each in `<home>/history`, a line of JSON
+// Owns the accepted contents of a configuration file, the newest 50 of each: one file each in `<home>/history`, a line of JSON
 // that says what it is and then the bytes.
 import { createHash } from "node:crypto";
-import { readdir, readFile, rename, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile, rename, rm, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
-import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { configFormat } from "./locate.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 
 export const KEPT_ENTRIES = 50;
+/** Of all the files that one home ever ran. */
+const KEPT_IN_ALL = 500;
 const KEPT_ASIDE = 10;
 const LONGEST_SUMMARY = 500;
 
@@ -59,19 +61,21 @@ export interface ConfigHistory {
 interface Stored {
   readonly file: string;
   readonly order: number;
+  readonly path: string | null;
   readonly entry: Omit<HistoryEntry, "n">;
   readonly bytes: Uint8Array;
 }
 
 const ENTRY_FILE = /^(\d{10})-([0-9a-f]{8})\.entry$/;
 
-type Header = Omit<HistoryEntry, "n"> & { readonly length: number };
+/** `path`: of the configuration file; an entry without it is of the one in the home. */
+type Header = Omit<HistoryEntry, "n"> & { readonly length: number; readonly path?: string };
 
 function isHeader(value: unknown): value is Header {
   if (typeof value !== "object" || value === null) return false;
-  const { time, sha256, source, summary, format, length } = value as Record<string, unknown>;
+  const { time, sha256, source, summary, format, length, path = "" } = value as Record<string, unknown>;
   return (
-    [time, sha256, source, summary].every((text) => typeof text === "string") &&
+    [time, sha256, source, summary, path].every((text) => typeof text === "string") &&
     (format === "toml" || format === "yaml") &&
     typeof length === "number"
   );
@@ -91,17 +95,15 @@ function digest(bytes: Uint8Array): string {
 }
 
 /** The entry, or why it cannot be used. */
-function readEntry(
-  raw: Buffer,
-): { readonly entry: Omit<HistoryEntry, "n">; readonly bytes: Buffer } | string {
+function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
   const end = raw.indexOf(0x0a);
   const header = end === -1 ? null : parseHeader(raw.subarray(0, end).toString("utf8"));
   if (header === null) return "its first line is not what it should be";
   const bytes = raw.subarray(end + 1);
   if (bytes.length !== header.length) return "it is cut off, or has more than it should";
   if (digest(bytes) !== header.sha256) return "its content is not what its hash says";
-  const { length: _, ...entry } = header;
-  return { entry, bytes };
+  const { length: _, path = null, ...entry } = header;
+  return { path, entry, bytes };
 }
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -123,6 +125,17 @@ async function ifThere<T>(operation: Promise<T>): Promise<T | null> {
   }
 }
 
+/** As `readEntry`; null when it is gone. */
+async function readStored(path: string): Promise<ReturnType<typeof readEntry> | null> {
+  try {
+    return readEntry(await readFile(path));
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    if (systemErrorCode(error) === null) throw error;
+    return `it cannot be read: ${errorText(error)}`;
+  }
+}
+
 async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: CorruptEntry[] }> {
   const names = (await namesIn(folder))
     .filter((name) => ENTRY_FILE.test(name))
@@ -131,9 +144,8 @@ async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: Cor
   const stored: Stored[] = [];
   const corrupt: CorruptEntry[] = [];
   for (const file of names) {
-    const raw = await ifThere(readFile(join(folder, file)));
-    if (raw === null) continue;
-    const read = readEntry(raw);
+    const read = await readStored(join(folder, file));
+    if (read === null) continue;
     if (typeof read === "string") corrupt.push({ file: join(folder, file), reason: read });
     else stored.push({ file, order: Number(file.slice(0, 10)), ...read });
   }
@@ -159,19 +171,27 @@ export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null,
   });
 }
 
-/** Looks at nothing yet, and makes nothing: the folder comes with the first record. */
-export function openHistory(home: string): ConfigHistory {
+/**
+ * The history of the configuration file at `configPath` (absolute), kept in `home`. Looks at nothing yet, and makes
+ * nothing: the folder comes with the first record.
+ */
+export function openHistory(home: string, configPath: string): ConfigHistory {
   const folder = join(home, "history");
   let last: Promise<unknown> = Promise.resolve();
 
+  function isOwn({ path }: Stored): boolean {
+    return path === null ? dirname(configPath) === home : path === configPath;
+  }
+
   async function newest(): Promise<Stored[]> {
-    return (await readAll(folder)).stored.slice(0, KEPT_ENTRIES);
+    return (await readAll(folder)).stored.filter(isOwn).slice(0, KEPT_ENTRIES);
   }
 
   async function setAside(corrupt: readonly CorruptEntry[]): Promise<void> {
     for (const { file } of corrupt) await ifThere(rename(file, `${file}.corrupt`));
     const aside = (await namesIn(folder)).filter((name) => name.endsWith(".corrupt")).sort();
-    for (const name of aside.slice(0, -KEPT_ASIDE)) await ifThere(unlink(join(folder, name)));
+    for (const name of aside.slice(0, -KEPT_ASIDE))
+      await rm(join(folder, name), { recursive: true, force: true });
   }
 
   async function nextFile(sha256: string): Promise<string> {
@@ -186,15 +206,17 @@ export function openHistory(home: string): ConfigHistory {
     if (digest(bytes) !== sha256) throw new TypeError("the hash is not that of the content");
     const { stored, corrupt } = await readAll(folder);
     if (corrupt.length > 0) await setAside(corrupt);
-    if (stored[0]?.entry.sha256 === sha256) return { added: false, setAside: corrupt };
+    const own = stored.filter(isOwn);
+    if (own[0]?.entry.sha256 === sha256) return { added: false, setAside: corrupt };
     await ensurePrivateFolder(folder);
     const summary = content.summary.slice(0, LONGEST_SUMMARY);
-    const header: Header = { time, sha256, format, source, summary, length: bytes.length };
+    const header: Header = { time, sha256, format, source, summary, length: bytes.length, path: configPath };
     const path = join(folder, await nextFile(sha256));
     await writeDurably(path, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), bytes]), {
       mode: 0o600,
     });
-    for (const { file } of stored.slice(KEPT_ENTRIES - 1)) await ifThere(unlink(join(folder, file)));
+    const surplus = new Set([...own.slice(KEPT_ENTRIES - 1), ...stored.slice(KEPT_IN_ALL - 1)]);
+    for (const { file } of surplus) await ifThere(unlink(join(folder, file)));
     await sweep();
     return { added: true, setAside: corrupt };
   }

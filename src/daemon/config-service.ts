@@ -45,7 +45,7 @@ type NumberedEvent = SyncEvent;
 
 export function createConfigService(options: ConfigServiceOptions): ConfigService {
   const { home, place, snapshot, clock, logger, stream, publish } = options;
-  const history = openHistory(home);
+  const history = openHistory(home, snapshot.path);
   const events = createSyncEventRing();
   let eventCount = 0;
   /** What became of each content that the watcher offered, by what it was told. */

@@ -2,11 +2,20 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type AcceptedContent, KEPT_ENTRIES, openHistory } from "../../src/config/history.ts";
+import {
+  type AcceptedContent,
+  KEPT_ENTRIES,
+  openHistory as openHistoryOf,
+  refuseOtherEntry,
+} from "../../src/config/history.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+
+function openHistory(home: string, name = "config.toml") {
+  return openHistoryOf(home, join(home, name));
+}
 
 function content(text: string, source = "file"): AcceptedContent {
   const bytes = Buffer.from(text);
@@ -124,4 +133,55 @@ test("kill -9 at any instant leaves whole entries, and no name comes twice", asy
     files.join(),
   );
   assert.ok(files.length <= KEPT_ENTRIES);
+});
+
+test("each file has a history of its own; entries without a file's name are of the home's", async (t) => {
+  const home = await temporaryFolder(t);
+  const one = openHistory(home);
+  const other = openHistory(home, "elsewhere/other.toml");
+  await one.record(content("a"));
+  assert.ok((await other.record(content("a"))).added);
+  await other.record(content("b"));
+  // As they were written before entries named their file.
+  const folder = join(home, "history");
+  for (const name of await readdir(folder)) {
+    const raw = await readFile(join(folder, name), "utf8");
+    await writeFile(join(folder, name), raw.replace(/,"path":"[^"]*config.toml"/, ""));
+  }
+  const told = async (history: typeof one) => (await history.list()).map(({ summary }) => summary);
+  assert.deepEqual(await told(one), ["about a"]);
+  assert.deepEqual(await told(other), ["about b", "about a"]);
+  for (let round = 0; round < KEPT_ENTRIES + 3; round += 1) await other.record(content(`more ${round}`));
+  assert.deepEqual(await told(one), ["about a"], "others' entries push none of ours out");
+  assert.equal((await told(other)).length, KEPT_ENTRIES);
+});
+
+test("an entry in the other format, or not the one seen, is not put back", async (t) => {
+  const history = openHistory(await temporaryFolder(t), "config.yaml");
+  await history.record(content("a"));
+  const entry = await history.entry(0);
+  assert.throws(() => refuseOtherEntry(entry, null, "/x/config.yaml"), {
+    code: "history_unknown",
+    message: /entry 0 is TOML, this file is YAML/,
+  });
+  assert.throws(() => refuseOtherEntry(entry, "0".repeat(64), "/x/a.toml"), { code: "config_changed" });
+  refuseOtherEntry(entry, entry.sha256, "/x/a.toml");
+});
+
+test("a folder in an entry's place is one that cannot be used, and is set aside", async (t) => {
+  const home = await temporaryFolder(t);
+  const history = openHistory(home);
+  await history.record(content("a"));
+  const folder = join(home, "history", "0000000009-00000000.entry");
+  await mkdir(join(folder, "deep"), { recursive: true });
+  assert.equal((await history.list()).length, 1);
+  assert.deepEqual(
+    (await history.corrupt()).map(({ file }) => file),
+    [folder],
+  );
+  assert.deepEqual(
+    (await history.record(content("b"))).setAside.map(({ file }) => file),
+    [folder],
+  );
+  assert.deepEqual(await history.corrupt(), []);
 });

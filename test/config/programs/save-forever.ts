@@ -6,7 +6,7 @@ import { saveEdit } from "../../../src/config/save.ts";
 import { PLACE } from "../support.ts";
 
 const [, , path = "", mode] = process.argv;
-const history = openHistory(dirname(path));
+const history = openHistory(dirname(path), path);
 for (let round = 1; ; round += 1) {
   if (mode === "edit") {
     const value = (round % 3000) + 1;
