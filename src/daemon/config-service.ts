@@ -19,6 +19,7 @@ import type { EventStream } from "./event-stream.ts";
 import { mistakesText, NO_CHANGES } from "./reload-report.ts";
 import { createReloader, type Reloader, type ReloaderOptions } from "./reloader.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
+import { createUnkeptHistory } from "./unkept-history.ts";
 
 export interface ConfigServiceOptions {
   readonly home: string;
@@ -37,6 +38,8 @@ export interface ConfigService extends AsyncDisposable {
   readonly control: ConfigControl;
   readonly reloader: Reloader;
   readonly watcher: ConfigWatcher;
+  /** Why the history lacks what runs; null: it does not. */
+  readonly historyUnsavedBecause: string | null;
   /** Begins to watch; resolves when no later change can be missed. */
   start(): Promise<void>;
 }
@@ -45,7 +48,7 @@ type NumberedEvent = SyncEvent;
 
 export function createConfigService(options: ConfigServiceOptions): ConfigService {
   const { home, place, snapshot, clock, logger, stream, publish } = options;
-  const history = openHistory(home, snapshot.path);
+  const history = createUnkeptHistory(openHistory(home, snapshot.path));
   const events = createSyncEventRing();
   let eventCount = 0;
   /** What became of each content that the watcher offered, by what it was told. */
@@ -121,6 +124,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       last_sync: state.lastSync,
       last_error: state.lastError,
       degraded: state.detector.degraded,
+      file_missing: state.fileMissing,
       settings: {
         enabled,
         poll_interval: pollIntervalMs / 1000,
@@ -314,6 +318,9 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     control,
     reloader,
     watcher,
+    get historyUnsavedBecause() {
+      return history.unsavedBecause;
+    },
     async start() {
       // What runs is the newest accepted content, whatever brought it.
       try {

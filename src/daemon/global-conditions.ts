@@ -12,6 +12,8 @@ export interface ConditionSources {
   readonly listener: Pick<NetworkListener, "source">;
   readonly running: () => ConfigSnapshot;
   readonly sync: () => SyncState;
+  /** Why the configuration's history lacks what runs; null: it does not. */
+  readonly historyUnsavedBecause: () => string | null;
 }
 
 /** Remembers since when each stands, where that is not known otherwise. */
@@ -41,7 +43,7 @@ export function configWarningConditions({ warnings }: ConfigSnapshot, since: str
   }));
 }
 
-function standing({ memory, listener, running, sync }: ConditionSources): Standing[] {
+function standing({ memory, listener, running, sync, historyUnsavedBecause }: ConditionSources): Standing[] {
   const conditions: Standing[] = [];
   const warn = (code: string, title: string, hint: string | null): void => {
     conditions.push({ code, severity: "warning", title, hint });
@@ -51,6 +53,14 @@ function standing({ memory, listener, running, sync }: ConditionSources): Standi
       "state_not_saved",
       `state.json cannot be written: ${memory.unsavedBecause.message}`,
       "Mounts go on; it is written as soon as it can be.",
+    );
+  }
+  const unsavedBecause = historyUnsavedBecause();
+  if (unsavedBecause !== null) {
+    warn(
+      "history_not_saved",
+      `What runs cannot be written to the configuration's history: ${unsavedBecause}`,
+      "It is held in memory; mountaineer config history tries again.",
     );
   }
   const { lastError, watching, detector, fileMissing } = sync();

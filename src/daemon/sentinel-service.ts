@@ -130,6 +130,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     listener: wakes.listener,
     running: () => config.reloader.running,
     sync: () => config.watcher.state,
+    historyUnsavedBecause: () => config.historyUnsavedBecause,
   });
 
   engine.triggerAll("start", clock.monotonicMs());

@@ -20,11 +20,18 @@ interface World {
   source: ConditionSources["listener"]["source"];
   sync: SyncState;
   running: ConfigSnapshot;
+  historyUnsavedBecause: string | null;
 }
 
 async function world() {
   const clock = createManualClock();
-  const now: World = { unsavedBecause: null, source: "rtnetlink", sync: FINE, running: await snapshotOf("") };
+  const now: World = {
+    unsavedBecause: null,
+    source: "rtnetlink",
+    sync: FINE,
+    running: await snapshotOf(""),
+    historyUnsavedBecause: null,
+  };
   const conditions = createGlobalConditions({
     clock,
     memory: {
@@ -39,6 +46,7 @@ async function world() {
     },
     running: () => now.running,
     sync: () => now.sync,
+    historyUnsavedBecause: () => now.historyUnsavedBecause,
   });
   return { clock, now, conditions };
 }
@@ -104,4 +112,14 @@ test("each stands since it was first met, and one that comes again stands since 
   await clock.advance(60_000);
   now.source = "polling";
   assert.equal(since(), "2026-01-01T00:02:00.000Z");
+});
+
+test("what runs and is not in the history is told for as long as it is not", async () => {
+  const { now, conditions } = await world();
+  now.historyUnsavedBecause = "no space left";
+  const [condition] = conditions();
+  assert.deepEqual([condition?.code, condition?.severity], ["history_not_saved", "warning"]);
+  assert.match(condition?.title ?? "", /no space left/);
+  now.historyUnsavedBecause = null;
+  assert.deepEqual(conditions(), []);
 });
