@@ -49,6 +49,7 @@ const syncStateFields = {
   last_sync: textOrNull,
   last_error: z.nullable(z.object({ kind: text, reason: text, since: text })),
   degraded: textOrNull,
+  file_missing: z.boolean(),
   settings: syncSettingsSchema,
 };
 

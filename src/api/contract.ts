@@ -189,6 +189,8 @@ export interface SyncReport {
   last_error: { kind: string; reason: string; since: string } | null;
   /** Set while the detector asked for cannot work, and polling stands in: why. */
   degraded: string | null;
+  /** The file is watched and not there: what was loaded runs on. */
+  file_missing: boolean;
   settings: SyncSettingsWire;
   /** The newest, oldest first; at most 1,000. */
   events: SyncEvent[];

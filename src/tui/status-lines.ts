@@ -43,6 +43,9 @@ export function statusLines(status: SyncStatus | null, connection: Connection, v
     span(clockText(status.last_sync)),
     span(GAP),
     watchingSpan(watching, view),
+    ...(status.file_missing && connection.kind !== "waiting"
+      ? [span(`${GAP}${symbols.error} file missing`, "bad")]
+      : []),
   ];
   const label = span("Config ", "faint");
   const beside = width - lineColumns([label, ...facts]) - GAP.length;
@@ -69,7 +72,7 @@ function watchingSpan(watching: SyncStatus["watching"], { symbols }: View): Span
   }
 }
 
-/** No daemon; else the standing error with its place, and what works worse than asked for. At most `limit` lines. */
+/** No daemon; else the standing error with its place, a file that is gone, and what works worse than asked for. At most `limit` lines. */
 export function problemLines(
   status: SyncStatus | null,
   connection: Connection,
@@ -88,6 +91,11 @@ export function problemLines(
     const after = status.watching === "stopped" ? " Mend it, then Ctrl-S here or mountaineer reload." : "";
     const text = `${reason} (since ${clockText(since)})${after}`;
     lines.push(...markedLines(symbols.error, text, "bad", view, limit));
+  }
+  if (status.file_missing) {
+    const text =
+      "The file is not there; what was loaded runs on. mountaineer config rollback 0 writes it again.";
+    lines.push(...markedLines(symbols.error, text, "bad", view, limit - lines.length));
   }
   if (status.degraded !== null) {
     const text = `only polling: ${status.degraded}`;

@@ -243,6 +243,7 @@ test("pin: the fields of what is told about the configuration", () => {
     "last_sync",
     "last_error",
     "degraded",
+    "file_missing",
     "settings",
     "events",
   ]);

@@ -36,6 +36,7 @@ export function sampleSyncReport(changes: Partial<SyncReport> = {}): SyncReport 
     last_sync: secondsAgo(5),
     last_error: null,
     degraded: null,
+    file_missing: false,
     settings: { enabled: true, poll_interval: 2, debounce: 1, detection: "mtime", on_failure: "backoff" },
     events: [sampleSyncEvent()],
     ...changes,

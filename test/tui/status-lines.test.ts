@@ -74,6 +74,17 @@ test("B2 a detector that only polls says why", () => {
   assert.deepEqual(problemLines(sampleStatus(), CONNECTED, viewOf(60), 4), []);
 });
 
+test("B3, B8 a file that is not there is told in the status line, with what writes it again", () => {
+  const missing = sampleStatus({ file_missing: true });
+  const [line] = textOf(statusLines(missing, CONNECTED, viewOf(100)));
+  assert.ok(line?.endsWith("● live  ✕ file missing"), line ?? "no line");
+  assert.match(
+    textOf(problemLines(missing, CONNECTED, viewOf(120), 4)).join(" "),
+    /^✕ The file is not there; what was loaded runs on\. +mountaineer config rollback 0/,
+  );
+  assert.doesNotMatch(textOf(statusLines(missing, WAITING, viewOf(100))).join(" "), /missing/);
+});
+
 const ROWS: readonly EventRow[] = [
   { time: "14:32:05", type: "changed", details: "3 backends reloaded", count: 1 },
   { time: "14:32:40", type: "no-change", details: "no changes", count: 4 },

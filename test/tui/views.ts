@@ -23,6 +23,7 @@ export function sampleStatus(over: Partial<SyncStatus> = {}): SyncStatus {
     last_sync: null,
     last_error: null,
     degraded: null,
+    file_missing: false,
     settings: { enabled: true, poll_interval: 2, debounce: 1, detection: "mtime", on_failure: "backoff" },
     ...over,
   };
