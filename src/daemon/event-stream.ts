@@ -18,13 +18,17 @@ interface Numbered {
   readonly event: StreamEvent;
 }
 
-/** `onListenerError` is told when a listener threw; the others hear the event all the same. */
+/**
+ * `onListenerError` is told when a listener threw; the others hear the event all the same. Ids are greater than
+ * `idsAfter` (whole, default 0): with the wall clock's ms at the daemon's start, no id of an earlier life counts as ours.
+ */
 export function createEventStream(options: {
+  readonly idsAfter?: number;
   readonly onListenerError: (error: unknown) => void;
 }): EventStream {
   const bus = createBus<Numbered>(options);
   const kept: Numbered[] = [];
-  let lastId = 0;
+  let lastId = options.idsAfter ?? 0;
   return {
     publish(event) {
       lastId += 1;
@@ -36,7 +40,7 @@ export function createEventStream(options: {
     listen(afterId, listener) {
       if (afterId !== null) {
         const oldest = kept[0]?.id ?? lastId + 1;
-        // An id from an earlier daemon's life may lie ahead of ours.
+        // An id from an earlier daemon's life lies before ours, or ahead where the clock was set back.
         if (afterId > lastId || afterId < oldest - 1) listener(lastId, { kind: "gap" });
         else for (const { id, event } of kept) if (id > afterId) listener(id, event);
       }

@@ -78,7 +78,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     logger.error("a listener failed", { reason: errorText(error) });
   const bus = createBus<ServiceTransition>({ onListenerError });
   const publish = (transition: ServiceTransition): void => bus.publish(transition);
-  const stream = createEventStream({ onListenerError });
+  const stream = createEventStream({ idsAfter: Math.floor(clock.wallMs()), onListenerError });
   stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
   stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
   let state: "starting" | "running" | "stopping" = "starting";

@@ -62,6 +62,19 @@ test("B8 an id from an earlier daemon's life is a gap, and what comes is heard",
   assert.deepEqual(heard, ["1 gap", "2 b"]);
 });
 
+test("B8 an id of a life before ours is a gap, also before our first event", () => {
+  const events = createEventStream({ idsAfter: 1_000_000, onListenerError: assert.ifError });
+  const heard: string[] = [];
+  const listener = (id: number, event: StreamEvent): void => void heard.push(`${id} ${nameOf(event)}`);
+  events.listen(1, listener)();
+  events.publish(transition("a"));
+  events.listen(999_999, listener)();
+  events.listen(1_000_000, listener)();
+  events.listen(1_000_001, listener);
+  events.publish(transition("b"));
+  assert.deepEqual(heard, ["1000000 gap", "1000001 gap", "1000001 a", "1000002 b"]);
+});
+
 test("who has unregistered hears nothing more, even within the event that made it so", () => {
   const { events, heard, listener } = stream();
   let unregister = (): void => {};
