@@ -240,10 +240,11 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
     if (settings.onFailure === "stop" && isWatching()) {
       stopped = true;
       void watchAsSet();
-      logger.warn("config reload failed, watching stopped", told);
+      logger.debug("config reload failed, watching stopped", told);
       announce("error", `${reason}; watching stopped until a reload by hand succeeds`);
     } else if (folded.isNew || asked) {
-      logger.warn("config reload failed", told);
+      // Whoever hears the event says it aloud: once is enough.
+      logger.debug("config reload failed", told);
       announce("error", reason);
     } else {
       logger.debug("config reload failed again", told);

@@ -158,7 +158,7 @@ for (const detection of DETECTIONS) {
     await clock.advance(5_000);
     assert.equal(watcher.state.watching, "stopped");
     assert.deepEqual(told(), ["error wrong: bad; watching stopped until a reload by hand succeeds"]);
-    assert.ok(logged.includes("warn config reload failed, watching stopped"));
+    assert.ok(logged.includes("debug config reload failed, watching stopped"));
     const { looks } = file;
     file.save("good");
     await clock.advance(60_000);
@@ -341,7 +341,7 @@ test("B4 backoff: passing reasons are retried at the poll interval doubled each 
   assert.deepEqual(gaps, [2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
   // Told once, not once a retry.
   assert.deepEqual(told(), ["error busy"]);
-  assert.equal(logged.filter((line) => line === "warn config reload failed").length, 1);
+  assert.equal(logged.filter((line) => line === "debug config reload failed").length, 1);
   // An edit does not wait for the retry.
   file.save("c");
   failing = false;
