@@ -5,7 +5,7 @@ import { basename, dirname, join } from "node:path";
 import { parseConfig } from "../config/load.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import { starterText } from "../config/starter.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { harmless } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "./config-session.ts";
@@ -14,6 +14,7 @@ import { isSameFile } from "./control-session.ts";
 import { tellEdit } from "./edit-outcome.ts";
 import { runEditor } from "./editor.ts";
 import { paintFor } from "./look.ts";
+import { FAILED_EXIT } from "./results-view.ts";
 
 /** What is edited: where it goes, what was there, and the copy that the editor has. */
 interface Draft {
@@ -31,6 +32,11 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
   const draft = await viewConfig(context, begin);
   try {
     const bytes = await edited(context, draft);
+    if (bytes === "gone") {
+      context.note("the editor removed its copy: nothing was changed");
+      await discard(draft);
+      return FAILED_EXIT;
+    }
     if (bytes === null) {
       context.print(`${paintFor(context.stdoutLook).symbols.skip} nothing was changed\n`);
       await discard(draft);
@@ -62,12 +68,13 @@ async function firstText({ daemon, format, historyText }: ConfigView): Promise<s
   return format === "toml" ? starterText() : "";
 }
 
-/** The copy once it is a valid configuration; null when it is what it was. */
-async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array | null> {
+/** The copy once it is a valid configuration; null when it is what it was, "gone" when the editor removed it. */
+async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array | null | "gone"> {
   const { view, begun, copyPath } = draft;
   for (;;) {
     await runEditor(copyPath, context);
-    const bytes = await readFile(copyPath);
+    const bytes = await readCopy(copyPath);
+    if (bytes === "gone") return bytes;
     if (Buffer.compare(bytes, begun) === 0) return null;
     const loaded = await parseConfig(bytes, view.path, view.place);
     if (loaded.ok) return bytes;
@@ -75,6 +82,15 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
     if (context.ask === null) throw error;
     for (const line of error.message.split("\n")) context.note(harmless(line));
     if (/^n/i.test(await context.ask("Edit again? [Y/n] "))) throw error;
+  }
+}
+
+async function readCopy(path: string): Promise<Uint8Array | "gone"> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return "gone";
+    throw error;
   }
 }
 

@@ -141,6 +141,15 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.equal(await text(), CONFIG);
   });
 
+  test("an editor that removes its copy changes nothing, and ends with 1", async (t) => {
+    const { edit, text, copies } = await editing(t);
+    const gone = await edit('rm "$1"');
+    assert.equal(gone.code, 1);
+    assert.match(gone.stderr, /nothing was changed/);
+    assert.deepEqual(await copies(), []);
+    assert.equal(await text(), CONFIG);
+  });
+
   test("no shell sees the editor's words", async (t) => {
     const { home, scratch } = await editing(t);
     const env = { EDITOR: `touch ${scratch}/a;touch ${scratch}/b`, TMPDIR: scratch };
