@@ -68,6 +68,11 @@ export function describeKind(value: unknown): string {
   return describeValue(value);
 }
 
+/** A share's name as it may be told: one that is part of an address may carry a password, as in `ann:secret@nas/core`. */
+export function describeServerShare(name: string): string {
+  return /[@:]/.test(name) ? describeKind(name) : describeValue(name);
+}
+
 const BARE_KEY = /^[A-Za-z0-9_-]{1,60}$/;
 
 /** `["shares", 1, "name"]` as `shares[1].name`; keys that are not bare are quoted. */

@@ -1,7 +1,15 @@
 // Owns the rules between keys: what each value alone cannot tell. Reads what a file holds, right or wrong, so that
 // these mistakes are told together with those of single values.
 import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "./host.ts";
-import { describeValue, type Finding, type KeyPath, MISSING, pathText, quoted } from "./mistakes.ts";
+import {
+  describeServerShare,
+  describeValue,
+  type Finding,
+  type KeyPath,
+  MISSING,
+  pathText,
+  quoted,
+} from "./mistakes.ts";
 import { nameKey, parseServerShareName, parseShareName } from "./names.ts";
 import { expandPath, isWithin, PATH_EXPECTED, parsePath } from "./paths.ts";
 
@@ -101,7 +109,13 @@ function serverNameFindings(share: Table, at: KeyPath): Finding[] {
   if (reading.ok) return [];
   const hint = "give `share_name`: without it, `name` is also what the server is asked for";
   return [
-    { path: [...at, "name"], at: "value", found: describeValue(name), expected: reading.expected, hint },
+    {
+      path: [...at, "name"],
+      at: "value",
+      found: describeServerShare(name),
+      expected: reading.expected,
+      hint,
+    },
   ];
 }
 
@@ -139,7 +153,8 @@ function createTwinRule() {
       if (first === undefined) sources.set(source, index);
       else if (first !== index && !told) {
         told = true;
-        const found = `the share ${quoted(serverName)} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
+        const name = /[@:]/.test(serverName) ? "the same share" : `the share ${quoted(serverName)}`;
+        const found = `${name} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
         const hint = "one share of a server is mounted once; another `share_name` may be meant";
         findings.push({
           path: [...at, host],

@@ -3,7 +3,7 @@
 import * as z from "zod";
 import { parseReference, REFERENCE_FORM } from "../secrets/reference.ts";
 import { HOST_EXPECTED, LISTEN_ADDRESS_EXPECTED, parseHost, parseListenAddress } from "./host.ts";
-import { describeKind, describeValue } from "./mistakes.ts";
+import { describeKind, describeServerShare, describeValue } from "./mistakes.ts";
 import {
   parseInterfaceName,
   parseServerShareName,
@@ -84,12 +84,12 @@ function refuse(context: z.core.$RefinementCtx, input: unknown, detail: IssueDet
   return z.NEVER;
 }
 
-function readText(read: (text: string) => TextReading) {
+function readText(read: (text: string) => TextReading, describe: (text: string) => string = describeValue) {
   return z.string().transform((text, context) => {
     const reading = read(text);
     if (reading.ok) return reading.value;
     return refuse(context, text, {
-      found: describeValue(text),
+      found: describe(text),
       expected: reading.expected,
       hint: reading.hint,
     });
@@ -246,7 +246,7 @@ export const shareSchema = z.strictObject({
     textDoc({ absent: "your login name", meaning: "The user on the server.", example: '"ann"' }),
   ),
   share_name: document(
-    readText(parseServerShareName).optional(),
+    readText(parseServerShareName, describeServerShare).optional(),
     textDoc({ absent: "`name`", meaning: "What the server calls the share.", example: '"core"' }),
   ),
   password: document(

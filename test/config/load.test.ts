@@ -662,3 +662,18 @@ test("B5 settings of the sync and server sections that make no sense are mistake
   const [, mistake] = await refused("[synk]\n[globl]\n");
   assert.equal(mistake?.expected, "a section: `[global]`, `[sync]`, `[server]` or `[[shares]]`");
 });
+
+test("a password in front of a share's name is not told", async () => {
+  const share = (lines: string) =>
+    `[[shares]]\nname = "A"\nthunderbolt_host = "tb"\nfallback_host = "nas"\n${lines}\n`;
+  for (const name of ["joe:hunter2@nas/x", "smb://joe:hunter2@nas/x", "joe:hunter2\\\\x"]) {
+    const loaded = await parseConfig(bytes(share(`share_name = "${name}"`)), "/c.toml", PLACE);
+    assert.ok(!loaded.ok);
+    assert.ok(loaded.mistakes.some(({ path }) => path === "shares[0].share_name"));
+    assert.doesNotMatch(JSON.stringify(loaded), /hunter2/);
+  }
+  const twice = share('share_name = "joe:hunter2@nas"');
+  const twins = await parseConfig(bytes(twice + twice.replace('"A"', '"B"')), "/c.toml", PLACE);
+  assert.ok(!twins.ok);
+  assert.doesNotMatch(JSON.stringify(twins), /hunter2/);
+});
