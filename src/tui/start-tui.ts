@@ -1,6 +1,11 @@
 // Owns the live view as a whole: its source, its screens, the terminal while it runs, and the terminal as it was.
+import { settledWithin, systemClock } from "../runtime/clock.ts";
+import { MountaineerError } from "../runtime/errors.ts";
 import type { TuiLook } from "./look.ts";
+import type { SyncSession } from "./sync-session.ts";
 
+/** How long a save under way is waited for when a person leaves, ms. */
+const SAVE_WAIT_MS = 5_000;
 const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
 
 export interface TuiOptions {
@@ -59,6 +64,8 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
   try {
     // Following ends by itself only when it has no sense.
     await Promise.race([app.waitUntilExit(), session.ended]);
+    // The terminal is back already; what was asked for is not dropped without a word.
+    if (!signal.aborted) await untilSaved(session, signal);
   } finally {
     leave.abort();
     app.unmount();
@@ -68,6 +75,20 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
     for (const event of UNCAUGHT) process.off(event, end);
   }
   signal.throwIfAborted();
+}
+
+/** Rejects with `config_unwritable` for what was not saved, `timed_out` where no answer came. */
+async function untilSaved(session: SyncSession, signal: AbortSignal): Promise<void> {
+  const saved = session.saved();
+  const clock = systemClock;
+  if (!(await settledWithin(clock, SAVE_WAIT_MS, saved))) {
+    throw new MountaineerError("timed_out", "left before the daemon answered whether it saved", {
+      hint: "mountaineer config show tells what the file says",
+    });
+  }
+  const failure = await saved;
+  signal.throwIfAborted();
+  if (failure !== null) throw new MountaineerError("config_unwritable", `not saved: ${failure}`);
 }
 
 /**

@@ -33,6 +33,8 @@ export interface SyncSession {
   onKey(key: Key): boolean;
   /** Says in the panel that there is something to save. */
   warnUnsaved(): void;
+  /** Resolves when what the daemon was asked to save is answered, with what kept it from being saved, or null. */
+  saved(): Promise<string | null>;
   /** Settles as the source's `follow` does. */
   readonly ended: Promise<void>;
 }
@@ -86,6 +88,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
   // Whoever waits for it is told; the session itself has nothing to add.
   ended.catch(() => {});
 
+  let granting: Promise<void> | null = null;
   const grant = async (wish: PanelWish): Promise<void> => {
     try {
       if (wish === "save") panel.set(await save(source, panel, signal));
@@ -107,8 +110,17 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
     onKey(key) {
       const step = pressKey(panel.get(), key, needsReload(status.get()));
       panel.set(step.state);
-      if (step.wish !== null) void grant(step.wish);
+      if (step.wish === "reread") void grant(step.wish);
+      else if (step.wish !== null) granting = grant(step.wish);
       return step.used;
+    },
+    async saved() {
+      if (!panel.get().saving || granting === null) return null;
+      await granting;
+      const { note, refused } = panel.get();
+      if (note?.kind === "failed") return note.reason;
+      const [refusal] = Object.values(refused);
+      return refusal ?? (panel.get().fileChanged ? "the file was changed meanwhile" : null);
     },
     warnUnsaved: () => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
   };

@@ -122,6 +122,33 @@ test("B9 a save is one edit of the changed keys, over the content that was seen"
   });
 });
 
+test("B9 who leaves while a save is under way learns what became of it", async () => {
+  const answer = Promise.withResolvers<EditReport>();
+  const { session, press, ready } = scripted({ edit: () => answer.promise });
+  await ready();
+  assert.equal(await session.saved(), null, "nothing is under way");
+  press("tab", " ", "save");
+  const saved = session.saved();
+  let isKnown = false;
+  void saved.then(() => {
+    isKnown = true;
+  });
+  await nextTurn();
+  assert.equal(isKnown, false);
+  answer.resolve(EDITED);
+  assert.equal(await saved, null);
+});
+
+test("B9 who leaves while a save fails is told why", async () => {
+  const answer = Promise.withResolvers<EditReport>();
+  const { session, press, ready } = scripted({ edit: () => answer.promise });
+  await ready();
+  press("tab", " ", "save");
+  const saved = session.saved();
+  answer.reject(new MountaineerError("config_unwritable", "the disk is full"));
+  assert.equal(await saved, "the disk is full");
+});
+
 test("B9 written but not in effect is told with the reason", async () => {
   const reload: ReloadReport = { ...RELOADED, reloaded: false, failure: "the port is taken" };
   const { session, press, ready } = scripted({ edit: async () => ({ ...EDITED, reload }) });
