@@ -90,13 +90,36 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
     await chmod(place, 0o700);
     tell(shareName, place, (await readdir(place)).length);
   };
-  const made = async (shareName: string, files: RcloneFiles, path: string): Promise<MountFolder> => {
-    const bare = await open(path, "r");
+  const made = async (
+    shareName: string,
+    files: RcloneFiles,
+    path: string,
+    at = path,
+  ): Promise<MountFolder> => {
+    const bare = await open(at, "r");
     try {
       await note(shareName, files, { path, identity: identityIn(await bare.stat({ bigint: true })) });
       return { ok: true, bare };
     } catch (error) {
       await bare.close();
+      throw error;
+    }
+  };
+  /** Noted before it stands at its path, where others write into it. null: someone else was there first. */
+  const place = async (shareName: string, files: RcloneFiles, path: string): Promise<MountFolder | null> => {
+    // Hidden, and ours by its name: one that a crash left behind is replaced by the next.
+    const hidden = join(dirname(path), `.${shortened(basename(path))}.mountaineer-new`);
+    await rmdir(hidden).catch(() => {});
+    await mkdir(hidden, { mode: MODE });
+    const placed = await made(shareName, files, path, hidden);
+    try {
+      await rename(hidden, path);
+      return placed;
+    } catch (error) {
+      if (placed.ok) await placed.bare.close();
+      await rmdir(hidden);
+      const code = systemErrorCode(error);
+      if (code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOTDIR") return null;
       throw error;
     }
   };
@@ -130,16 +153,12 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       try {
         await mkdir(dirname(path), { recursive: true, mode: 0o755 });
         for (let tries = 0; tries < TRIES; tries++) {
-          try {
-            await mkdir(path, { mode: MODE });
-            return await made(shareName, files, path);
-          } catch (error) {
-            if (systemErrorCode(error) !== "EEXIST") throw error;
-          }
           const standing = await makeWay(shareName, files, path);
           if (standing !== null) return standing;
+          const placed = await place(shareName, files, path);
+          if (placed !== null) return placed;
         }
-        return taken(path, "made anew by someone again and again");
+        return taken(path, "made by someone again and again");
       } catch (error) {
         return refused(path, error);
       }
@@ -223,6 +242,15 @@ async function unusedPlace(path: string, wallMs: number): Promise<string> {
     const candidate = count === 1 ? place : `${place}-${count}`;
     if ((await identityOf(candidate)) === null) return candidate;
   }
+}
+
+/** No longer than leaves room for a suffix. */
+function shortened(name: string): string {
+  if (Buffer.byteLength(name) <= NAME_AT_MOST) return name;
+  return Buffer.from(name)
+    .subarray(0, NAME_AT_MOST)
+    .toString("utf8")
+    .replace(/\uFFFD+$/, "");
 }
 
 /** null: nothing is there. */
