@@ -61,7 +61,8 @@ export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
     if (changed) {
       const was = before === null ? null : await parseConfig(before, path, place);
       // What nobody has run yet, too, is worth going back to.
-      if (before !== null && was?.ok === true) await keep(was.snapshot, before, "file", "found in the file");
+      const isEmpty = before === null || before.length === 0;
+      if (!isEmpty && was?.ok === true) await keep(was.snapshot, before, "file", "found in the file");
       await keep(
         snapshot,
         bytes,

@@ -245,7 +245,9 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
     };
     const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
-    if (before === null || beforeSha256 === reloader.running.sha256 || !isSeen) return save();
+    // Of an emptied file there is nothing to keep, and nobody means to go back to it.
+    const isEmpty = before === null || before.length === 0;
+    if (isEmpty || beforeSha256 === reloader.running.sha256 || !isSeen) return save();
     const newest = await history.entry(0).catch(() => null);
     await keepUnapplied(before, signal);
     try {

@@ -228,6 +228,12 @@ test("a valid content that was saved by hand and not applied yet is in the histo
   assert.deepEqual((await told()).slice(0, 3), ["rollback 0", "file", "rollback 1"]);
   assert.equal(await control.historyText(0, NEVER), text(801));
   assert.equal(await control.historyText(1, NEVER), text(901));
+  // An emptied file is nothing to go back to.
+  const before = await told();
+  await writeFile(path, "");
+  await control.rollback({ n: 0 }, NEVER);
+  assert.equal(await readFile(path, "utf8"), text(801));
+  assert.deepEqual(await told(), before);
 });
 
 test("a rollback of an entry or over a file that is not the one seen is refused, and nothing is written", async (t) => {
