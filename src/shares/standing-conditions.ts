@@ -33,8 +33,8 @@ export function standingConditions(draft: Draft): void {
     conditions.push({
       code: "link_blocked",
       severity: "error",
-      title: `${spec.stablePath} is not the link to the mount: ${seen.linkBlocked}`,
-      hint: "What stands in its place must be moved away; `mountaineer reconcile` makes the link then.",
+      title: `The link to the mount is not right: ${seen.linkBlocked}`,
+      hint: "`mountaineer reconcile` makes it, once nothing else stands in its place.",
     });
   }
   for (const twin of seen.twins) {
