@@ -1,7 +1,7 @@
 // Owns the bare folder that a mount stands on: there only while something is mounted, and what programs wrote into it
 // meanwhile is set aside, because it would be hidden below the mount and never get to the server.
 import type { Stats } from "node:fs";
-import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir } from "node:fs/promises";
+import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
@@ -29,7 +29,7 @@ export interface MountFolders {
   uncover(shareName: string, files: RcloneFiles, path: string, bare: FileHandle): Promise<void>;
   /**
    * Removes the folder, so that nobody writes into it; what is in it is set aside. Touches only a folder of ours, or
-   * with `isShares` an empty one; nothing while something is mounted there. Never rejects.
+   * with `isShares` an empty one; nothing while something is mounted there, or the disk is full. Never rejects.
    */
   clear(shareName: string, files: RcloneFiles, path: string, isShares: boolean): Promise<void>;
   /** Folders that hold what was set aside, as long as they do. Cached; never rejects. */
@@ -43,6 +43,9 @@ const TRIES = 5;
 const LISTED_FOR_MS = 10_000;
 /** Bytes of a file name on any file system, less what the suffix needs. */
 const NAME_AT_MOST = 180;
+/** With less room, bytes and files, a disk counts as full. */
+const ROOM_AT_LEAST = 1_048_576;
+const FILES_AT_LEAST = 100;
 /** fusermount asks of everyone but root that they may write into the folder. */
 const MODE = process.getuid?.() === 0 ? 0o555 : 0o755;
 
@@ -71,7 +74,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   };
   const isOurs = async (shareName: string, files: RcloneFiles, path: string): Promise<boolean> => {
     const known = await noteOf(shareName, files);
-    return known.path === path && known.identity === (await identityOf(path));
+    if (known.path !== path || known.identity === null) return false;
+    return known.identity === (await identityOf(path));
   };
   /** Noted before it is there: a crash in between must not hide where the files went. */
   const newPlace = async (shareName: string, files: RcloneFiles, path: string): Promise<string> => {
@@ -129,6 +133,10 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
     files: RcloneFiles,
     path: string,
   ): Promise<MountFolder | null> => {
+    // On a full disk there may be no room for a new one.
+    if ((await isOurs(shareName, files, path)) && (await readdir(path)).length === 0) {
+      return made(shareName, files, path);
+    }
     try {
       await rmdir(path);
       return null;
@@ -181,6 +189,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       try {
         const known = await noteOf(shareName, files);
         if (known.path !== path && !isShares) return;
+        if (await isFull(dirname(path))) return;
         try {
           await rmdir(path);
           // The next folder there may get the same number, and be somebody's.
@@ -188,8 +197,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         } catch (error) {
           const code = systemErrorCode(error);
           // A mount is EBUSY: where this is the answer, nothing is mounted.
-          const isFull = code === "ENOTEMPTY" || code === "EEXIST";
-          if (isFull && (await isOurs(shareName, files, path))) await setAsideWhole(shareName, files, path);
+          const holds = code === "ENOTEMPTY" || code === "EEXIST";
+          if (holds && (await isOurs(shareName, files, path))) await setAsideWhole(shareName, files, path);
         }
       } catch (error) {
         logger.warn("mount folder not removed", { share: shareName, error: errorText(error) });
@@ -229,6 +238,12 @@ async function holdsAnything(folder: string): Promise<boolean> {
     if (systemErrorCode(error) !== null) return true;
     throw error;
   }
+}
+
+/** Whether a folder that is removed might not be made again. */
+async function isFull(folder: string): Promise<boolean> {
+  const { bsize, blocks, bavail, files, ffree } = await statfs(folder);
+  return (blocks > 0 && bavail * bsize < ROOM_AT_LEAST) || (files > 0 && ffree < FILES_AT_LEAST);
 }
 
 async function unusedPlace(path: string, wallMs: number): Promise<string> {

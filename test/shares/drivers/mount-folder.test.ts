@@ -9,6 +9,7 @@ import { silentLogger } from "../../../src/runtime/log.ts";
 import { createMountFolders, type MountFolders } from "../../../src/shares/drivers/mount-folder.ts";
 import { makeFolders, rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { mountTmpfs } from "../../support/tiny-disk.ts";
 
 async function startBench(t: TestContext) {
   const folder = await temporaryFolder(t);
@@ -86,6 +87,23 @@ describe("the folder below a mount", () => {
     await mkdir(elsewhere);
     await fresh().clear("CORE", files, elsewhere, false);
     assert.ok(existsSync(elsewhere));
+  });
+
+  it("stays on a full disk, where there is no room for a new one, and is used again", async (t) => {
+    const disk = await mountTmpfs(t, "size=512k");
+    if (disk === null) return;
+    const { files, fresh } = await startBench(t);
+    const path = join(disk, "CORE");
+    const folders = fresh();
+    for (let times = 0; times < 2; times++) {
+      const outcome = await folders.ensure("CORE", files, path);
+      assert.ok(outcome.ok);
+      await outcome.bare.close();
+      await folders.clear("CORE", files, path, true);
+      assert.ok(existsSync(path));
+      await writeFile(join(disk, "filler"), Buffer.alloc(600_000)).catch(() => {});
+    }
+    assert.deepEqual((await readdir(disk)).sort(), ["CORE", "filler"]);
   });
 
   it("keeps what it knows when its note is torn", async (t) => {
