@@ -1,6 +1,6 @@
 // Owns the live view at work: looking all the time, acting on keys, and showing what changed.
 import type { ReadStream, WriteStream } from "node:tty";
-import type { RouteName, ShareStatus } from "../api/contract.ts";
+import type { RouteName, ShareStatus, StepResult } from "../api/contract.ts";
 import { settledWithin, systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { FileHolder } from "./file-holder.ts";
@@ -20,6 +20,8 @@ export interface LiveOptions {
 }
 
 const STATUS_EVERY_MS = 150;
+const BUSY_TRIES = 8;
+const BUSY_PAUSE_MS = 60;
 const LOG_EVERY_MS = 100;
 const READ_EVERY_MS = 500;
 /** While it is measured how long the share is away. */
@@ -113,7 +115,13 @@ export async function playLive(
     const to = share?.held === null ? "fallback" : "auto";
     tell(`you run mountaineer switch --to ${to}`);
     const control = await stage.control();
-    const [result] = (await control?.switchRoute(null, { to, force: false, wait: false }, ending)) ?? [];
+    let result: StepResult | undefined;
+    // The view's own reader has the file open for some milliseconds of each look.
+    for (let tries = 0; tries < BUSY_TRIES; tries++) {
+      [result] = (await control?.switchRoute(null, { to, force: false, wait: false }, ending)) ?? [];
+      if (result?.result !== "busy") break;
+      await systemClock.sleep(BUSY_PAUSE_MS, ending);
+    }
     if (result !== undefined && result.result !== "switched") tell(result.detail, "plain");
   };
 

@@ -64,7 +64,8 @@ export async function startPlainRig({
   parent = tmpdir(),
   environment = {},
 }: PlainRigOptions): Promise<PlainRig> {
-  const folder = await realpath(await mkdtemp(join(parent, "mountaineer-rig-")));
+  // Short: sockets of the server lie four folders deeper, and their paths may have 107 bytes.
+  const folder = await realpath(await mkdtemp(join(parent, "rig-")));
   const username = userInfo().username;
   const stack = new AsyncDisposableStack();
   stack.defer(() => rm(folder, { recursive: true, force: true }));

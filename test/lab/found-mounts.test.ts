@@ -127,7 +127,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       const core = await scene.untilOver("CORE", "tb");
       assert.ok(core.conditions.some(({ code }) => code === "link_blocked"));
       const media = await scene.home.untilShare("MEDIA", (share) => share.last_error !== null, 10_000);
-      assert.match(media.last_error ?? "", /volumes\/MEDIA is a folder with 1 entries/);
+      assert.match(media.last_error ?? "", /volumes\/MEDIA is a folder with 1 entry/);
       assert.equal(await scene.read("CORE", "mine.txt"), "mine");
       const { stdout } = await promisify(execFile)("cat", [atMount]);
       assert.equal(stdout, "mine");
