@@ -27,6 +27,14 @@ export const CONFIG_OPERATIONS = {
   "config/rollback": "POST",
 } as const;
 
+/** What can be asked of the gateway, likewise. */
+export const GATEWAY_OPERATIONS = {
+  tools: "GET",
+  call: "POST",
+  "backends/restart": "POST",
+  "backends/logs": "POST",
+} as const;
+
 /** The stream of events: server-sent events, beside the operations because it does not end. */
 export const EVENT_STREAM_PATH = `${MANAGE_PREFIX}/events/stream`;
 
@@ -87,9 +95,105 @@ export interface GlobalStatus {
   conditions: Condition[];
 }
 
+/** The gateway, when one is configured. */
+export interface GatewayStatus {
+  /** `http://127.0.0.1:9000/mcp`; null while it does not listen. */
+  url: string | null;
+  sessions: number;
+  /** Client requests that have no answer yet. */
+  in_flight: number;
+  tools: number;
+  resources: number;
+  resource_templates: number;
+  prompts: number;
+  conditions: Condition[];
+}
+
+export interface BackendStatus {
+  name: string;
+  group: string | null;
+  type: "stdio" | "streamable-http";
+  enabled: boolean;
+  phase: "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
+  /** Why it is in that phase; null when there is nothing to say. */
+  reason: string | null;
+  /** Of the phase. */
+  since: string;
+  pid: number | null;
+  /** What the server says it is. */
+  server: { name: string; version: string } | null;
+  protocol_version: string | null;
+  /** Processes or connections there are: the serving one, one being made, drained ones, one per client. */
+  instances: number;
+  in_flight: number;
+  /** Calls that an old instance still finishes. */
+  draining: number;
+  /** Unwanted ends so far. */
+  restarts: number;
+  retry_at: string | null;
+  last_error: string | null;
+  /** What is published of it. */
+  tools: number;
+  resources: number;
+  prompts: number;
+  conditions: Condition[];
+}
+
 export interface StatusReport {
   global: GlobalStatus;
   shares: ShareStatus[];
+  /** Absent when neither a backend nor `[server]` is configured. */
+  gateway?: GatewayStatus;
+  /** Present with `gateway`. */
+  backends?: BackendStatus[];
+}
+
+/** One published tool. */
+export interface ToolEntry {
+  name: string;
+  backend: string;
+  /** What its server calls it. */
+  original_name: string;
+  description: string | null;
+  /** JSON Schema. */
+  input_schema: Record<string, unknown>;
+}
+
+export interface ToolsReport {
+  tools: ToolEntry[];
+}
+
+/** The body of call. */
+export interface CallRequest {
+  tool: string;
+  /** Default {}. */
+  arguments?: Record<string, unknown>;
+}
+
+/** What the tool answered: MCP's CallToolResult as it came, or the error. */
+export interface CallReport {
+  result: Record<string, unknown> | null;
+  error: { code: number; message: string; data?: unknown } | null;
+}
+
+/** The body of backends/restart; absent or null means all of them. */
+export interface BackendsRequest {
+  backends?: string[] | null;
+}
+
+export interface RestartReport {
+  /** Names of those that are started anew; they serve until the new ones are ready. */
+  restarted: string[];
+}
+
+/** The body of backends/logs. */
+export interface BackendLogsRequest {
+  backend: string;
+}
+
+export interface BackendLogsReport {
+  /** What the server wrote beside the protocol, oldest first; at most 200 lines. */
+  lines: string[];
 }
 
 export interface VerifyFinding {
@@ -150,6 +254,8 @@ export interface ErrorBody {
 export interface DaemonNote {
   pid: number;
   socket: string;
+  /** Where an MCP client speaks lines of JSON-RPC with the gateway; absent while there is none. */
+  mcp_socket?: string;
   version: string;
   started_at: string;
 }

@@ -1,5 +1,8 @@
 // Owns the interface the management API is served over: what a running service (or the in-process engine) can do.
 import type {
+  BackendLogsReport,
+  CallReport,
+  CallRequest,
   ConfigReport,
   EditReport,
   EditRequest,
@@ -7,12 +10,14 @@ import type {
   HistoryReport,
   ReloadReport,
   ReloadRequest,
+  RestartReport,
   RollbackRequest,
   StatusReport,
   StepResult,
   StreamEvent,
   SwitchTarget,
   SyncReport,
+  ToolsReport,
   VerifyReport,
 } from "./contract.ts";
 
@@ -55,6 +60,19 @@ export interface ConfigControl {
   rollback(request: RollbackRequest, signal: AbortSignal): Promise<EditReport>;
   /** Hears every event from now on; `afterId` first replays those after it that are kept. Returns its unregister. */
   listen(afterId: number | null, listener: (id: number, event: StreamEvent) => void): () => void;
+}
+
+/**
+ * What can be asked of the gateway. Without one, all reject with `gateway_off`; unknown names reject with
+ * `backend_unknown`.
+ */
+export interface GatewayControl {
+  /** What is published; a single-shot command first waits until every backend is ready or has failed. */
+  tools(signal: AbortSignal): Promise<ToolsReport>;
+  /** A tool's error is an answer; the owner may call whatever is published. */
+  call(request: CallRequest, signal: AbortSignal): Promise<CallReport>;
+  restart(selection: readonly string[] | null, signal: AbortSignal): Promise<RestartReport>;
+  logs(backend: string, signal: AbortSignal): Promise<BackendLogsReport>;
 }
 
 /** How the engine is opened inside a single-shot command. */

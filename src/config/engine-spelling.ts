@@ -69,7 +69,15 @@ export function engineConfig(
       detection: sync.detection,
       onFailure: sync.on_failure,
     },
-    server: server === undefined ? null : { host: server.host, port: server.port },
+    server:
+      server === undefined
+        ? null
+        : { host: server.host, port: server.port, bodyLimitBytes: 64 * 1024 * 1024, drainTimeoutMs: 30_000 },
+    backends: [],
+    conflictResolution: { strategy: "first-wins", separator: "_", order: [] },
+    incomingAuth: { type: "anonymous" },
+    authorization: null,
+    audit: null,
     shares: shares.map((share) => engineShare(share, place)),
   };
 }

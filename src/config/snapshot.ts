@@ -52,6 +52,109 @@ export interface ServerConfig {
   /** A name or IP address, without brackets. */
   readonly host: string;
   readonly port: number;
+  /** Of one request's body. */
+  readonly bodyLimitBytes: number;
+  /** How long calls on a removed or replaced backend may go on. */
+  readonly drainTimeoutMs: number;
+}
+
+/** Text with references to secrets in it: plain parts and references, in order. */
+export type SecretText = readonly (string | SecretReference)[];
+
+export interface StdioConnection {
+  readonly type: "stdio";
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Added to the short list of variables that every backend gets. */
+  readonly env: Readonly<Record<string, SecretText>>;
+  /** Absolute. */
+  readonly cwd: string;
+}
+
+export interface HttpConnection {
+  readonly type: "streamable-http";
+  readonly url: string;
+  readonly headers: Readonly<Record<string, SecretText>>;
+}
+
+/** Globs over the server's own names (resources: URIs). Deny wins. */
+export interface NameFilter {
+  /** null: all. */
+  readonly allow: readonly string[] | null;
+  readonly deny: readonly string[];
+}
+
+export interface BackendFilters {
+  readonly tools: NameFilter;
+  readonly resources: NameFilter;
+  readonly prompts: NameFilter;
+}
+
+/** null: as the server says. */
+export interface ToolOverride {
+  readonly name: string | null;
+  readonly description: string | null;
+}
+
+export interface BackendConfig {
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly group: string | null;
+  readonly connection: StdioConnection | HttpConnection;
+  readonly timeouts: {
+    readonly initMs: number;
+    /** Of reading one list. */
+    readonly listMs: number;
+    readonly callMs: number;
+  };
+  readonly filters: BackendFilters;
+  /** By the server's own tool name. */
+  readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
+  readonly instances: "shared" | "per-client";
+  readonly replace: "overlap" | "stop-first";
+}
+
+export interface ConflictConfig {
+  readonly strategy: "first-wins" | "prefix" | "priority" | "error";
+  readonly separator: string;
+  /** Names of backends, the first wins; those not named follow in the file's order. */
+  readonly order: readonly string[];
+}
+
+export interface AuthUser {
+  readonly name: string;
+  readonly token: SecretReference;
+  readonly roles: readonly string[];
+}
+
+export type IncomingAuthConfig =
+  | { readonly type: "anonymous" }
+  | { readonly type: "local"; readonly users: readonly AuthUser[] };
+
+export interface PolicyConfig {
+  readonly effect: "allow" | "deny";
+  /** null: whoever. */
+  readonly roles: readonly string[] | null;
+  /** Globs over `tool:NAME`, `prompt:NAME`, `resource:URI`, or over the bare name; null: whatever. */
+  readonly resources: readonly string[] | null;
+  /** Globs over MCP methods; null: any. */
+  readonly methods: readonly string[] | null;
+}
+
+export interface AuthorizationConfig {
+  readonly defaultEffect: "allow" | "deny";
+  readonly policies: readonly PolicyConfig[];
+}
+
+export interface AuditConfig {
+  /** Absolute. */
+  readonly path: string;
+  readonly maxSizeBytes: number;
+  /** Rotated files that are kept. */
+  readonly keep: number;
+  readonly includeArguments: boolean;
+  /** Globs over argument names whose values are never written. */
+  readonly redact: readonly string[];
 }
 
 export interface MountaineerConfig {
@@ -59,6 +162,14 @@ export interface MountaineerConfig {
   readonly sync: SyncSettings;
   /** null: the file has no such section. */
   readonly server: ServerConfig | null;
+  /** In the file's order. */
+  readonly backends: readonly BackendConfig[];
+  readonly conflictResolution: ConflictConfig;
+  readonly incomingAuth: IncomingAuthConfig;
+  /** null: off. */
+  readonly authorization: AuthorizationConfig | null;
+  /** null: off. */
+  readonly audit: AuditConfig | null;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
 }

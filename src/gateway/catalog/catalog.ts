@@ -1,0 +1,44 @@
+// Owns the shape of what is published: every name, whose it is, and what the server calls it.
+import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
+import type { Listings } from "../backends/listings.ts";
+import type { JsonObject } from "../json-rpc.ts";
+
+/** One backend's part. */
+export interface CatalogSource {
+  readonly backend: string;
+  readonly filters: BackendFilters;
+  readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
+  readonly listings: Listings;
+}
+
+export type EntryKind = "tool" | "resource" | "template" | "prompt";
+
+export interface CatalogEntry {
+  readonly kind: EntryKind;
+  /** What clients call it: a name, a URI or a URI template. Unique within its kind. */
+  readonly name: string;
+  readonly backend: string;
+  /** What the server calls it. */
+  readonly originalName: string;
+  /** As listed to clients. */
+  readonly definition: JsonObject;
+}
+
+/** Two backends offer the same. */
+export interface Collision {
+  readonly kind: EntryKind;
+  readonly name: string;
+  /** Whose is published. */
+  readonly kept: string;
+  /** Whose is not. */
+  readonly hidden: string;
+}
+
+/** Immutable. Lists are in a deterministic order: by backend as configured, within it as the server listed. */
+export interface Catalog {
+  readonly tools: ReadonlyMap<string, CatalogEntry>;
+  readonly resources: ReadonlyMap<string, CatalogEntry>;
+  readonly templates: ReadonlyMap<string, CatalogEntry>;
+  readonly prompts: ReadonlyMap<string, CatalogEntry>;
+  readonly collisions: readonly Collision[];
+}

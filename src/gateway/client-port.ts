@@ -1,0 +1,50 @@
+// Owns what backends may do towards a client, whatever carries it: answer within a call, ask, and tell.
+import type { JsonObject, Reply, RpcId } from "./json-rpc.ts";
+import type { McpLogLevel, ProtocolVersion } from "./protocol.ts";
+
+/** Who a client is, as the authentication found it. */
+export interface Principal {
+  /** `owner`: came over the home's own socket; no policy applies. */
+  readonly kind: "owner" | "anonymous" | "user";
+  readonly name: string;
+  readonly roles: readonly string[];
+}
+
+/** One client session. Equal only to itself: compare by identity. */
+export interface ClientPort {
+  /** Unguessable; never logged whole. */
+  readonly sessionId: string;
+  /** Of its newest request: an edit of the configuration may give other roles, or other names. */
+  readonly principal: Principal;
+  readonly protocolVersion: ProtocolVersion;
+  /** As the client declared them at initialize. */
+  readonly capabilities: JsonObject;
+  readonly clientInfo: JsonObject;
+  /** What the client asked for by logging/setLevel; null: never. */
+  readonly logLevel: McpLogLevel | null;
+  /** Aborted when the session has ended. */
+  readonly ended: AbortSignal;
+  /** Tells the client outside of any call (its GET stream); what cannot be delivered within bounds is dropped. */
+  notify(method: string, params: JsonObject | undefined): void;
+  /**
+   * Asks the client outside of any call; an error reply when it cannot be reached, and when the signal aborts, which
+   * also withdraws the question (notifications/cancelled).
+   */
+  request(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
+}
+
+/** Who asks over the home's own sockets, which only their owner can open. */
+export const OWNER: Principal = { kind: "owner", name: "owner", roles: ["owner"] };
+export const ANONYMOUS: Principal = { kind: "anonymous", name: "anonymous", roles: ["anonymous"] };
+
+/** One request of a client that is in flight: what belongs to it travels on its stream. */
+export interface CallPort {
+  readonly client: ClientPort;
+  /** The client's own id. */
+  readonly id: RpcId;
+  notify(method: string, params: JsonObject | undefined): void;
+  /** As `ClientPort.request`, on this call's stream. */
+  request(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
+  /** Null, or a promise that settles when the client has read what is buffered for it beyond a bound. */
+  readonly congested: Promise<void> | null;
+}

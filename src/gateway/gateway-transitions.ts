@@ -1,0 +1,55 @@
+// Owns what the gateway announces. Wire spelling: these are logged and streamed as they are.
+export type GatewayTransition =
+  | {
+      readonly name: "backend.phase";
+      readonly backend: string;
+      readonly from: string;
+      readonly to: string;
+      readonly reason: string | null;
+      readonly took_ms: number;
+    }
+  | {
+      readonly name: "backend.ready";
+      readonly backend: string;
+      readonly tools: number;
+      readonly resources: number;
+      readonly prompts: number;
+      readonly took_ms: number;
+    }
+  | {
+      readonly name: "backend.ended";
+      readonly backend: string;
+      readonly reason: string;
+      /** Until the next try; null: none is due. */
+      readonly retry_in_ms: number | null;
+    }
+  /** The new instance serves; the old one finishes its calls. */
+  | { readonly name: "backend.replaced"; readonly backend: string; readonly draining: number }
+  /** The configuration's new instance does not come up; the old one serves on. */
+  | { readonly name: "backend.change_failed"; readonly backend: string; readonly reason: string }
+  | {
+      readonly name: "backend.drained";
+      readonly backend: string;
+      readonly took_ms: number;
+      /** Calls that `drain_timeout` cut. */
+      readonly cut: number;
+    }
+  | {
+      readonly name: "catalog.changed";
+      readonly tools: number;
+      readonly resources: number;
+      readonly prompts: number;
+      /** Names that came and went, `tool:NAME`; at most 20 of each. */
+      readonly added: readonly string[];
+      readonly removed: readonly string[];
+    }
+  | {
+      readonly name: "catalog.collision";
+      readonly kind: string;
+      readonly entry: string;
+      readonly kept: string;
+      readonly hidden: string;
+    }
+  | { readonly name: "gateway.listening"; readonly url: string }
+  | { readonly name: "gateway.listen_failed"; readonly address: string; readonly reason: string }
+  | { readonly name: "gateway.stopped_listening"; readonly url: string };

@@ -1,0 +1,100 @@
+// Owns JSON-RPC 2.0 as it passes through: what kind a message is, and the errors we make. Nothing else of a message is
+// looked at, so that what the gateway does not know still passes.
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+export type RpcId = string | number;
+
+export interface RpcError {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+export interface RpcRequest {
+  readonly jsonrpc: "2.0";
+  readonly id: RpcId;
+  readonly method: string;
+  readonly params?: JsonObject;
+}
+
+export interface RpcNotification {
+  readonly jsonrpc: "2.0";
+  readonly method: string;
+  readonly params?: JsonObject;
+}
+
+/** What answers a request: a result passed on as it came, or an error. */
+export type Reply = { readonly result: JsonObject } | { readonly error: RpcError };
+
+/** `id` is null only in an error about a message whose id could not be read. */
+export type RpcResponse = { readonly jsonrpc: "2.0"; readonly id: RpcId | null } & Reply;
+
+export type RpcMessage = RpcRequest | RpcNotification | RpcResponse;
+
+export type Classified =
+  | { readonly kind: "request"; readonly message: RpcRequest }
+  | { readonly kind: "notification"; readonly message: RpcNotification }
+  | { readonly kind: "response"; readonly id: RpcId | null; readonly reply: Reply }
+  /** `id` as far as it could be read, for the answer. */
+  | { readonly kind: "invalid"; readonly id: RpcId | null; readonly reason: string };
+
+export const PARSE_ERROR = -32700;
+export const INVALID_REQUEST = -32600;
+export const METHOD_NOT_FOUND = -32601;
+export const INVALID_PARAMS = -32602;
+export const INTERNAL_ERROR = -32603;
+/** Of the specification before 2026-07-28. */
+export const RESOURCE_NOT_FOUND = -32002;
+/** Ours, for what is no fault of the request: the backend is not there, was stopped, or took too long. */
+export const BACKEND_UNAVAILABLE = -32000;
+/** What the official SDKs use for a request that took too long. */
+export const REQUEST_TIMEOUT = -32001;
+/** Ours: the policies do not allow it. */
+export const FORBIDDEN = -32003;
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isRpcId(value: unknown): value is RpcId {
+  return typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
+}
+
+function isRpcError(value: unknown): value is RpcError {
+  return isJsonObject(value) && typeof value["code"] === "number" && typeof value["message"] === "string";
+}
+
+/** Tells what a parsed message is. Extra members are no reason to refuse one. */
+export function classifyMessage(value: unknown): Classified {
+  if (!isJsonObject(value)) return { kind: "invalid", id: null, reason: "a message is a JSON object" };
+  const { id, method, params, result, error } = value;
+  const ownId = isRpcId(id) ? id : null;
+  const invalid = (reason: string): Classified => ({ kind: "invalid", id: ownId, reason });
+  if (value["jsonrpc"] !== "2.0") return invalid('`jsonrpc` must be "2.0"');
+  if (method !== undefined) {
+    if (typeof method !== "string") return invalid("`method` must be a string");
+    if (params !== undefined && !isJsonObject(params)) return invalid("`params` must be an object");
+    const named =
+      params === undefined
+        ? ({ jsonrpc: "2.0", method } as const)
+        : ({ jsonrpc: "2.0", method, params } as const);
+    if (!("id" in value)) return { kind: "notification", message: named };
+    if (ownId === null) return invalid("`id` must be a string or a number");
+    return { kind: "request", message: { ...named, id: ownId } };
+  }
+  if (isJsonObject(result)) {
+    return ownId === null
+      ? invalid("a response needs an `id`")
+      : { kind: "response", id: ownId, reply: { result } };
+  }
+  if (isRpcError(error)) return { kind: "response", id: ownId, reply: { error } };
+  return invalid("neither a request, a notification nor a response");
+}
+
+export function errorReply(code: number, message: string, data?: unknown): { readonly error: RpcError } {
+  return { error: data === undefined ? { code, message } : { code, message, data } };
+}
+
+export function isError(reply: Reply): reply is { readonly error: RpcError } {
+  return "error" in reply;
+}

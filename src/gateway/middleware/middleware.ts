@@ -1,0 +1,51 @@
+// Owns the contract of the chain that every client request passes, and of what is served: one immutable object, built
+// beside the one that serves and swapped; a request keeps the one it began with.
+import type { IncomingHttpHeaders } from "node:http";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { CallPort, Principal } from "../client-port.ts";
+import type { JsonObject, Reply } from "../json-rpc.ts";
+import type { ListKind } from "../protocol.ts";
+
+/** A client's request on its way; `served` is the set that it began with. */
+export interface GatewayRequest {
+  readonly method: string;
+  readonly params: JsonObject | undefined;
+  readonly port: CallPort;
+  readonly signal: AbortSignal;
+  readonly served: ServingSet;
+}
+
+/** Never rejects once `recovery` is in the chain. */
+export type Handle = (request: GatewayRequest) => Promise<Reply>;
+
+/** Wraps what comes after it. One file each; one that is off is not in the chain. */
+export type Middleware = (next: Handle) => Handle;
+
+/** What one principal may see; the same object for equal rights, so that it is computed once for each catalog. */
+export interface CatalogView {
+  /** The results of tools/list, resources/list, resources/templates/list and prompts/list. */
+  readonly lists: {
+    readonly tools: JsonObject;
+    readonly resources: JsonObject;
+    readonly resourceTemplates: JsonObject;
+    readonly prompts: JsonObject;
+  };
+  /** Equal when the visible list is equal (resources: both lists). */
+  readonly digests: Readonly<Record<ListKind, string>>;
+}
+
+/** Who a request's headers say it is. */
+export type Authentication =
+  | { readonly ok: true; readonly principal: Principal }
+  /** 401, with `WWW-Authenticate`; `reason` says nothing about tokens. */
+  | { readonly ok: false; readonly reason: string };
+
+export interface ServingSet {
+  readonly catalog: Catalog;
+  authenticate(headers: IncomingHttpHeaders): Authentication;
+  /** The same person as this set's configuration knows them (other roles); null: not at all any more. */
+  refresh(principal: Principal): Principal | null;
+  viewFor(principal: Principal): CatalogView;
+  /** The whole chain. Never rejects. */
+  readonly handle: Handle;
+}
