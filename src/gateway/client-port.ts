@@ -29,8 +29,17 @@ export interface ClientPort {
   /**
    * Asks the client outside of any call; an error reply when it cannot be reached, and when the signal aborts, which
    * also withdraws the question (notifications/cancelled).
+   *
+   * Where `onProgress` is given, `params._meta.progressToken` is one that the gateway made (a string, unique among all
+   * questions): the params of each notifications/progress of this client that carries it go there until the reply,
+   * and nowhere else. Params pass to the client as they are.
    */
-  request(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
+  request(
+    method: string,
+    params: JsonObject | undefined,
+    signal: AbortSignal,
+    onProgress?: (params: JsonObject) => void,
+  ): Promise<Reply>;
 }
 
 /** Who asks over the home's own sockets, which only their owner can open. */
@@ -44,7 +53,12 @@ export interface CallPort {
   readonly id: RpcId;
   notify(method: string, params: JsonObject | undefined): void;
   /** As `ClientPort.request`, on this call's stream. */
-  request(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
+  request(
+    method: string,
+    params: JsonObject | undefined,
+    signal: AbortSignal,
+    onProgress?: (params: JsonObject) => void,
+  ): Promise<Reply>;
   /** Null, or a promise that settles when the client has read what is buffered for it beyond a bound. */
   readonly congested: Promise<void> | null;
 }

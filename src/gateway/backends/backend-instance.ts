@@ -72,6 +72,13 @@ export interface BackendInstance {
   /** Counted per URI: the server is told of the first and of the last. */
   subscribe(uri: string, client: ClientPort): Promise<Reply>;
   unsubscribe(uri: string, client: ClientPort): Promise<Reply>;
+  /** Who is subscribed to what: what an instance that takes this one's place has to `adopt`. Live; do not keep. */
+  readonly subscriptions: ReadonlyMap<string, ReadonlySet<ClientPort>>;
+  /**
+   * Subscribes these clients, too, each to what it already was elsewhere. Never fails: what the server refuses is
+   * logged, and stays counted, as the client believes it.
+   */
+  adopt(subscriptions: ReadonlyMap<string, ReadonlySet<ClientPort>>): void;
   /** Forgets a client: its subscriptions, and its calls are cancelled. */
   forget(client: ClientPort): void;
   /** Calls that are still in flight get `error`; then the link ends in order. */
