@@ -26,7 +26,9 @@ export const PROMISES: readonly Promised[] = [
   { id: "B4", what: "a failed reload is told, and watching goes on as on_failure says" },
   { id: "B5", what: "the sync section reconfigures the running watcher" },
   { id: "B6", what: "accepted whole or rejected whole, with the place of every mistake" },
+  { id: "B7", what: "no in-flight call is lost, sessions survive, and a notice goes to whom it concerns" },
   { id: "B8", what: "one sync event for each change, no change and error" },
   { id: "B9", what: "the panel validates, saves its bytes alone, and takes effect at once" },
   { id: "B10", what: "watching begins with the service and ends cleanly; off means off" },
+  { id: "C3", what: "one file, one daemon, one status for both halves; either runs alone and shows nothing of the other" },
 ];
