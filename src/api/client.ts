@@ -4,32 +4,37 @@ import { connect } from "node:net";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import {
+  type BackendLogsReport,
+  type CallReport,
   CONFIG_OPERATIONS,
   type ConfigReport,
   type DaemonNote,
   type EditReport,
   type EditRequest,
   type EditTextRequest,
+  GATEWAY_OPERATIONS,
   type HistoryReport,
   MANAGE_PREFIX,
   OPERATIONS,
   type OperationName,
   type ReloadReport,
+  type RestartReport,
   type RollbackRequest,
   type ShareRequest,
   type StatusReport,
   type StepReport,
   type SwitchRequest,
   type SyncReport,
+  type ToolsReport,
   type UnmountRequest,
   type VerifyReport,
 } from "./contract.ts";
-import type { ConfigControl, DaemonControl } from "./control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl } from "./control.ts";
 import { readDaemonNote } from "./daemon-note.ts";
 import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";
 import { errorFromBody } from "./http-errors.ts";
 import { exchange, type Listener, strange } from "./http-exchange.ts";
-import { defaultSocketPath } from "./private-socket.ts";
+import { defaultSocketPath, MCP_SOCKET } from "./private-socket.ts";
 
 // The daemon's thread never blocks and says every 2 s that a request is under way, so 6 s of silence are a hang.
 const SILENCE_DEADLINE_MS = 6_000;
@@ -53,6 +58,10 @@ export interface FollowFrom {
 /** Every call may also reject with `daemon_unreachable`, `protocol`, or `aborted` when its signal did. */
 export interface DaemonClient extends RemoteControl, RemoteConfig {
   readonly socketPath: string;
+  /** Where it serves MCP clients, if it has a gateway. */
+  readonly mcpSocketPath: string;
+  /** A call that is cancelled here is cancelled there. */
+  readonly gateway: GatewayControl;
   /** As its daemon.json says; null when that is not known. */
   readonly pid: number | null;
   /** Likewise, ISO 8601 UTC; with the pid it tells one daemon from the next. */
@@ -85,7 +94,9 @@ export async function connectToDaemon(
   // The usual path too: after a crash the note may be older than the socket beside it.
   for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
     if (await isListening(path)) {
-      return createClient(path, note?.socket === path ? note : null, options);
+      const own = note?.socket === path ? note : null;
+      const mcpSocketPath = own?.mcp_socket ?? defaultSocketPath(home, MCP_SOCKET);
+      return createClient({ socketPath: path, mcpSocketPath, note: own }, options);
     }
   }
   return null;
@@ -128,7 +139,16 @@ function notAllowed(path: string, cause: unknown): MountaineerError {
   );
 }
 
-function createClient(socketPath: string, note: DaemonNote | null, options: ConnectOptions): DaemonClient {
+interface FoundDaemon {
+  readonly socketPath: string;
+  readonly mcpSocketPath: string;
+  readonly note: DaemonNote | null;
+}
+
+function createClient(
+  { socketPath, mcpSocketPath, note }: FoundDaemon,
+  options: ConnectOptions,
+): DaemonClient {
   const { clock = systemClock, silenceMs = SILENCE_DEADLINE_MS } = options;
   const pid = note?.pid ?? null;
   const listener: Listener = { socketPath, pid, clock, silenceMs };
@@ -144,7 +164,9 @@ function createClient(socketPath: string, note: DaemonNote | null, options: Conn
   };
   return {
     socketPath,
+    mcpSocketPath,
     pid,
+    gateway: gatewayCalls(ask),
     startedAt: note?.started_at ?? null,
     ...shareCalls(ask),
     ...configCalls(ask),
@@ -232,6 +254,34 @@ function configCalls(askFor: AskJson): RemoteConfig {
       const value = await askFor(name, "GET", null, signal);
       if (typeof value !== "string") throw strange(`its answer to ${name} is no text`);
       return value;
+    },
+  };
+}
+
+function gatewayCalls(askFor: AskJson): GatewayControl {
+  const ask = (operation: keyof typeof GATEWAY_OPERATIONS, body: object | null, signal: AbortSignal) =>
+    askFor(operation, GATEWAY_OPERATIONS[operation], body, signal);
+  return {
+    async tools(signal) {
+      const value = await ask("tools", null, signal);
+      const { toolsReportSchema } = await import("./contract-schemas.ts");
+      return expectShape<ToolsReport>(toolsReportSchema, value, "tools");
+    },
+    async call(request, signal) {
+      const value = await ask("call", request, signal);
+      const { callReportSchema } = await import("./contract-schemas.ts");
+      return expectShape<CallReport>(callReportSchema, value, "call");
+    },
+    async restart(selection, signal) {
+      const body = { backends: selection === null ? null : [...selection] };
+      const value = await ask("backends/restart", body, signal);
+      const { restartReportSchema } = await import("./contract-schemas.ts");
+      return expectShape<RestartReport>(restartReportSchema, value, "backends/restart");
+    },
+    async logs(backend, signal) {
+      const value = await ask("backends/logs", { backend }, signal);
+      const { backendLogsReportSchema } = await import("./contract-schemas.ts");
+      return expectShape<BackendLogsReport>(backendLogsReportSchema, value, "backends/logs");
     },
   };
 }

@@ -1,7 +1,7 @@
 // Owns the reading of request bodies about the configuration, by hand as request-body.ts does; a test holds it to
 // the schemas of config-contract-schemas.ts.
 import type { EditRequest, EditTextRequest, ReloadRequest, RollbackRequest } from "./contract.ts";
-import { parseBodyObject, wrongBody } from "./request-body.ts";
+import { type Field, flag, readFields, text } from "./request-fields.ts";
 
 /** As schema and reader understand a `source`: a word that a log line and the history can show. */
 export const SOURCE_FORM = /^[a-z][a-z0-9-]{0,31}$/;
@@ -10,22 +10,6 @@ export const SHA256_FORM = /^[0-9a-f]{64}$/;
 /** Far more than a panel or a command edits at once. */
 export const MOST_EDITS = 1_000;
 
-type Reading<T> = { readonly [Key in keyof T]-?: Field<NonNullable<T[Key]>> };
-
-interface Field<T> {
-  readonly holds: (value: unknown) => value is T;
-  readonly expected: string;
-}
-
-const flag: Field<boolean> = {
-  holds: (value) => typeof value === "boolean",
-  expected: "true or false",
-};
-const text: Field<string> = {
-  // Half a character would reach the file as another one.
-  holds: (value): value is string => typeof value === "string" && value.isWellFormed(),
-  expected: "a text",
-};
 const sha256: Field<string> = {
   holds: (value): value is string => typeof value === "string" && SHA256_FORM.test(value),
   expected: "a SHA-256 in small hexadecimal digits",
@@ -52,40 +36,18 @@ function isEdit(value: unknown): boolean {
 
 /** Reads `{ dry_run? }`. Throws `protocol`, as all of these do, naming the field that is wrong. */
 export function readReloadRequest(body: string): ReloadRequest {
-  return read<ReloadRequest>(body, { dry_run: flag }, []);
+  return readFields<ReloadRequest>(body, { dry_run: flag }, []);
 }
 
 export function readEditRequest(body: string): EditRequest {
-  return read<EditRequest>(body, { edits, expected_sha256: sha256, source }, ["edits", "source"]);
+  return readFields<EditRequest>(body, { edits, expected_sha256: sha256, source }, ["edits", "source"]);
 }
 
 export function readEditTextRequest(body: string): EditTextRequest {
   const reading = { text, expected_sha256: sha256, source };
-  return read<EditTextRequest>(body, reading, ["text", "expected_sha256", "source"]);
+  return readFields<EditTextRequest>(body, reading, ["text", "expected_sha256", "source"]);
 }
 
 export function readRollbackRequest(body: string): RollbackRequest {
-  return read<RollbackRequest>(body, { n: entry, sha256, expected_sha256: sha256 }, []);
-}
-
-function read<T extends object>(
-  body: string,
-  reading: Reading<T>,
-  required: readonly (keyof T & string)[],
-): T {
-  const given = parseBodyObject(body);
-  for (const [name, value] of Object.entries(given)) {
-    if (!isFieldOf(name, reading))
-      throw wrongBody(`the body has a field that is not known here: ${name.slice(0, 64)}`);
-    if (!reading[name].holds(value)) throw wrongBody(`${name} is not ${reading[name].expected}`);
-  }
-  for (const name of required) {
-    if (!Object.hasOwn(given, name)) throw wrongBody(`the body lacks ${name}: ${reading[name].expected}`);
-  }
-  // Every field was looked at, and none is missing.
-  return given as T;
-}
-
-function isFieldOf<T extends object>(name: string, reading: Reading<T>): name is keyof T & string {
-  return Object.hasOwn(reading, name);
+  return readFields<RollbackRequest>(body, { n: entry, sha256, expected_sha256: sha256 }, []);
 }

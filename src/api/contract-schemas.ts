@@ -3,17 +3,27 @@
 import * as z from "zod/mini";
 import { ERROR_CODES, type ErrorCode } from "../runtime/errors.ts";
 import type {
+  BackendLogsReport,
+  BackendLogsRequest,
+  BackendStatus,
+  BackendsRequest,
+  CallReport,
+  CallRequest,
   Condition,
   DaemonNote,
   ErrorBody,
+  GatewayStatus,
   GlobalStatus,
   OpenFileHolder,
+  RestartReport,
   ShareRequest,
   ShareStatus,
   StatusReport,
   StepReport,
   StepResult,
   SwitchRequest,
+  ToolEntry,
+  ToolsReport,
   UnmountRequest,
   VerifyFinding,
   VerifyReport,
@@ -69,10 +79,67 @@ export const globalStatusSchema = z.object({
   conditions: z.array(conditionSchema),
 });
 
+export const gatewayStatusSchema = z.object({
+  url: textOrNull,
+  sessions: z.number(),
+  in_flight: z.number(),
+  tools: z.number(),
+  resources: z.number(),
+  resource_templates: z.number(),
+  prompts: z.number(),
+  conditions: z.array(conditionSchema),
+});
+
+export const backendStatusSchema = z.object({
+  name: text,
+  group: textOrNull,
+  type: z.enum(["stdio", "streamable-http"]),
+  enabled: z.boolean(),
+  phase: z.enum(["Pending", "Initializing", "Ready", "Degraded", "Failed", "ShuttingDown"]),
+  reason: textOrNull,
+  since: text,
+  pid: z.nullable(z.number()),
+  server: z.nullable(z.object({ name: text, version: text })),
+  protocol_version: textOrNull,
+  instances: z.number(),
+  in_flight: z.number(),
+  draining: z.number(),
+  restarts: z.number(),
+  retry_at: textOrNull,
+  last_error: textOrNull,
+  tools: z.number(),
+  resources: z.number(),
+  prompts: z.number(),
+  conditions: z.array(conditionSchema),
+});
+
 export const statusReportSchema = z.object({
   global: globalStatusSchema,
   shares: z.array(shareStatusSchema),
+  gateway: z.exactOptional(gatewayStatusSchema),
+  backends: z.exactOptional(z.array(backendStatusSchema)),
 });
+
+const jsonObject = z.record(text, z.unknown());
+
+export const toolEntrySchema = z.object({
+  name: text,
+  backend: text,
+  original_name: text,
+  description: textOrNull,
+  input_schema: jsonObject,
+});
+
+export const toolsReportSchema = z.object({ tools: z.array(toolEntrySchema) });
+
+export const callReportSchema = z.object({
+  result: z.nullable(jsonObject),
+  error: z.nullable(z.object({ code: z.number(), message: text, data: z.exactOptional(z.unknown()) })),
+});
+
+export const restartReportSchema = z.object({ restarted: z.array(text) });
+
+export const backendLogsReportSchema = z.object({ lines: z.array(text) });
 
 export const verifyFindingSchema = z.object({
   share: textOrNull,
@@ -96,17 +163,23 @@ export const stepResultSchema = z.object({
 
 export const stepReportSchema = z.object({ results: z.array(stepResultSchema) });
 
-const shares = z.exactOptional(z.nullable(z.array(text)));
+const names = z.exactOptional(z.nullable(z.array(text)));
 
 // Requests are strict: an option that the daemon does not know must not be ignored.
-export const shareRequestSchema = z.strictObject({ shares });
-export const unmountRequestSchema = z.strictObject({ shares, force: z.exactOptional(z.boolean()) });
+export const shareRequestSchema = z.strictObject({ shares: names });
+export const unmountRequestSchema = z.strictObject({ shares: names, force: z.exactOptional(z.boolean()) });
 export const switchRequestSchema = z.strictObject({
-  shares,
+  shares: names,
   to: z.enum([...routeName.options, "auto"]),
   force: z.exactOptional(z.boolean()),
   wait: z.exactOptional(z.boolean()),
 });
+
+const wellFormed = text.check(z.refine((value) => value.isWellFormed()));
+
+export const callRequestSchema = z.strictObject({ tool: wellFormed, arguments: z.exactOptional(jsonObject) });
+export const backendsRequestSchema = z.strictObject({ backends: names });
+export const backendLogsRequestSchema = z.strictObject({ backend: wellFormed });
 
 const errorCode = z.custom<ErrorCode>(
   (value) => typeof value === "string" && Object.hasOwn(ERROR_CODES, value),
@@ -116,7 +189,13 @@ export const errorBodySchema = z.object({
   error: z.object({ code: errorCode, message: text, hint: textOrNull }),
 });
 
-export const daemonNoteSchema = z.object({ pid: z.number(), socket: text, version: text, started_at: text });
+export const daemonNoteSchema = z.object({
+  pid: z.number(),
+  socket: text,
+  mcp_socket: z.exactOptional(text),
+  version: text,
+  started_at: text,
+});
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 type Flat<T> = T extends (infer Item)[]
@@ -133,7 +212,17 @@ export type ContractAgreement = [
   Agreed<Agrees<typeof conditionSchema, Condition>>,
   Agreed<Agrees<typeof shareStatusSchema, ShareStatus>>,
   Agreed<Agrees<typeof globalStatusSchema, GlobalStatus>>,
+  Agreed<Agrees<typeof gatewayStatusSchema, GatewayStatus>>,
+  Agreed<Agrees<typeof backendStatusSchema, BackendStatus>>,
   Agreed<Agrees<typeof statusReportSchema, StatusReport>>,
+  Agreed<Agrees<typeof toolEntrySchema, ToolEntry>>,
+  Agreed<Agrees<typeof toolsReportSchema, ToolsReport>>,
+  Agreed<Agrees<typeof callReportSchema, CallReport>>,
+  Agreed<Agrees<typeof restartReportSchema, RestartReport>>,
+  Agreed<Agrees<typeof backendLogsReportSchema, BackendLogsReport>>,
+  Agreed<Agrees<typeof callRequestSchema, CallRequest>>,
+  Agreed<Agrees<typeof backendsRequestSchema, BackendsRequest>>,
+  Agreed<Agrees<typeof backendLogsRequestSchema, BackendLogsRequest>>,
   Agreed<Agrees<typeof verifyFindingSchema, VerifyFinding>>,
   Agreed<Agrees<typeof verifyReportSchema, VerifyReport>>,
   Agreed<Agrees<typeof stepResultSchema, StepResult>>,

@@ -1,4 +1,5 @@
 // Owns the interface the management API is served over: what a running service (or the in-process engine) can do.
+import type { Duplex } from "node:stream";
 import type {
   BackendLogsReport,
   CallReport,
@@ -91,6 +92,18 @@ export interface InProcessOptions {
 
 /** `daemon/in-process-control.ts` provides it as `openInProcess`. */
 export type OpenInProcess = (options: InProcessOptions) => Promise<DaemonControl & AsyncDisposable>;
+
+/** The gateway run once inside a command; disposing ends its backends. */
+export interface InProcessGateway extends AsyncDisposable {
+  readonly control: GatewayControl;
+  /** Once every backend is ready or has failed. */
+  status(signal: AbortSignal): Promise<Pick<StatusReport, "gateway" | "backends">>;
+  /** Serves one client that speaks lines of JSON-RPC, as the owner, until the stream ends. */
+  serveLines(stream: Duplex): void;
+}
+
+/** `daemon/in-process-gateway.ts` provides it as `openGatewayInProcess`; rejects with `gateway_off` when none is configured. */
+export type OpenGatewayInProcess = (options: InProcessOptions) => Promise<InProcessGateway>;
 
 /** How the daemon is run in the foreground. */
 export interface MonitorOptions {

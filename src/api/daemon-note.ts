@@ -43,6 +43,7 @@ function isDaemonNote(value: unknown): value is DaemonNote {
     "version" in value &&
     typeof value.version === "string" &&
     "started_at" in value &&
-    typeof value.started_at === "string"
+    typeof value.started_at === "string" &&
+    (!("mcp_socket" in value) || typeof value.mcp_socket === "string")
   );
 }

@@ -8,17 +8,22 @@ import {
 } from "./config-request-body.ts";
 import {
   CONFIG_OPERATIONS,
+  GATEWAY_OPERATIONS,
   MANAGE_PREFIX,
   OPERATIONS,
   type OperationName,
   type StepResult,
 } from "./contract.ts";
-import type { ConfigControl, DaemonControl } from "./control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl } from "./control.ts";
+import { gatewayOff } from "./gateway-names.ts";
+import { readBackendLogsRequest, readBackendsRequest, readCallRequest } from "./gateway-request-body.ts";
 import { readRequestBody } from "./request-body.ts";
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 /** The largest configuration (512 KiB), each byte of it at its longest in JSON (`\u0000`), and the fields around it. */
 const TEXT_LIMIT_BYTES = 6 * 512 * 1024 + BODY_LIMIT_BYTES;
+/** A tool may be given a file's content. */
+const CALL_LIMIT_BYTES = 16 * 1024 * 1024;
 const HISTORY_ENTRY = /^config\/history\/(\d{1,9})$/;
 
 /** What is answered with 200. */
@@ -26,26 +31,36 @@ export type Answer =
   | { readonly kind: "json"; readonly value: unknown }
   | { readonly kind: "text"; readonly text: string };
 
+/** Kinds of requests under way: of each a number of its own, so that none holds up the others. */
+export type CountedKind = "steps" | "config" | "calls";
+
 export interface Operation {
   readonly method: "GET" | "POST" | "PUT";
   readonly bodyLimitBytes: number;
   /** Which kind of requests under way it counts among; null: it is answered at once, whatever is under way. */
-  readonly counts: "steps" | "config" | null;
+  readonly counts: CountedKind | null;
   /** Reads the body first, so that a bad one is refused before anything is begun. Throws `protocol`. */
   prepare(body: string): (signal: AbortSignal) => Answer | Promise<Answer>;
 }
 
 type ConfigOperationName = keyof typeof CONFIG_OPERATIONS;
+type GatewayOperationName = keyof typeof GATEWAY_OPERATIONS;
 
-/** The operation at a path (without its query); null when nothing is served there. `config` null serves none of its own. */
-export function findOperation(
-  path: string,
-  control: DaemonControl,
-  config: ConfigControl | null,
-): Operation | null {
+/** Whom operations are for. */
+export interface Served {
+  readonly control: DaemonControl;
+  /** null serves nothing about the configuration. */
+  readonly config: ConfigControl | null;
+  /** null refuses all that is about the gateway with `gateway_off`. */
+  readonly gateway: GatewayControl | null;
+}
+
+/** The operation at a path (without its query); null when nothing is served there. */
+export function findOperation(path: string, { control, config, gateway }: Served): Operation | null {
   if (!path.startsWith(`${MANAGE_PREFIX}/`)) return null;
   const name = path.slice(MANAGE_PREFIX.length + 1);
   if (isOwnKey(OPERATIONS, name)) return shareOperation(name, control);
+  if (isOwnKey(GATEWAY_OPERATIONS, name)) return gatewayOperation(name, gateway);
   if (config === null) return null;
   if (isOwnKey(CONFIG_OPERATIONS, name)) return configOperation(name, config);
   const n = HISTORY_ENTRY.exec(name)?.[1];
@@ -146,6 +161,43 @@ function configCall(
     case "config/rollback": {
       const request = readRollbackRequest(body);
       return (signal) => config.rollback(request, signal);
+    }
+  }
+}
+
+function gatewayOperation(name: GatewayOperationName, gateway: GatewayControl | null): Operation {
+  return {
+    method: GATEWAY_OPERATIONS[name],
+    bodyLimitBytes: name === "call" ? CALL_LIMIT_BYTES : BODY_LIMIT_BYTES,
+    // The rest is answered at once, and needed most when all calls hang.
+    counts: name === "call" ? "calls" : null,
+    prepare(body) {
+      const call = gatewayCall(name, body, gateway);
+      return async (signal) => ({ kind: "json", value: await call(signal) });
+    },
+  };
+}
+
+function gatewayCall(
+  name: GatewayOperationName,
+  body: string,
+  gateway: GatewayControl | null,
+): (signal: AbortSignal) => unknown {
+  if (gateway === null) throw gatewayOff();
+  switch (name) {
+    case "tools":
+      return (signal) => gateway.tools(signal);
+    case "call": {
+      const request = readCallRequest(body);
+      return (signal) => gateway.call(request, signal);
+    }
+    case "backends/restart": {
+      const { backends = null } = readBackendsRequest(body);
+      return (signal) => gateway.restart(backends, signal);
+    }
+    case "backends/logs": {
+      const { backend } = readBackendLogsRequest(body);
+      return (signal) => gateway.logs(backend, signal);
     }
   }
 }

@@ -1,9 +1,10 @@
-// Owns where the management socket is and who may open it: its owner alone, from the moment it has a name.
+// Owns where the home's sockets are and who may open them: their owner alone, from the moment they have a name.
 import { chmod, lstat, mkdir, mkdtemp, rename, rm, rmdir, unlink } from "node:fs/promises";
-import type { Server } from "node:http";
+import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import type { DaemonNote } from "./contract.ts";
 import { readDaemonNote } from "./daemon-note.ts";
 
 /** The longest path a socket may have on every system (104 with its NUL on macOS), and a little less. */
@@ -15,14 +16,41 @@ export interface PrivateSocket extends AsyncDisposable {
   readonly path: string;
 }
 
-export function defaultSocketPath(home: string): string {
-  return join(home, "mountaineer.sock");
+/** One of the home's sockets. */
+export interface SocketKind {
+  /** For people: "management socket". */
+  readonly title: string;
+  /** Its name in the home. */
+  readonly file: string;
+  /** A folder in the home where it is made. */
+  readonly workshop: string;
+  /** Where the daemon that wrote the note had it. */
+  readonly noted: (note: DaemonNote) => string | null;
+}
+
+export const MANAGEMENT_SOCKET: SocketKind = {
+  title: "management socket",
+  file: "mountaineer.sock",
+  workshop: ".sock",
+  noted: ({ socket }) => socket,
+};
+
+export const MCP_SOCKET: SocketKind = {
+  title: "MCP socket",
+  file: "mcp.sock",
+  workshop: ".mcp-sock",
+  noted: ({ mcp_socket }) => mcp_socket ?? null,
+};
+
+/** Where it is unless the home's path is too long, or its file system has no sockets. */
+export function defaultSocketPath(home: string, { file }: SocketKind = MANAGEMENT_SOCKET): string {
+  return join(home, file);
 }
 
 /** Rejects with `path_taken` where `listenPrivately` would: to be known before anything is begun. Changes nothing. */
-export async function requireSocketPlace(home: string): Promise<void> {
-  const path = defaultSocketPath(home);
-  if (Buffer.byteLength(path) <= SOCKET_PATH_LIMIT) await refuseToReplaceWhatIsNoSocket(path);
+export async function requireSocketPlace(home: string, kind: SocketKind = MANAGEMENT_SOCKET): Promise<void> {
+  const path = defaultSocketPath(home, kind);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_LIMIT) await refuseToReplaceWhatIsNoSocket(path, kind);
 }
 
 /**
@@ -31,31 +59,35 @@ export async function requireSocketPlace(home: string): Promise<void> {
  * path in a private folder. Disposing removes the socket, if it is still this one, and does not close the server.
  * Rejects with `path_taken`, `home_unwritable`.
  */
-export async function listenPrivately(server: Server, home: string): Promise<PrivateSocket> {
-  await removeLeftOver(home);
+export async function listenPrivately(
+  server: Server,
+  home: string,
+  kind: SocketKind = MANAGEMENT_SOCKET,
+): Promise<PrivateSocket> {
+  await removeLeftOver(home, kind);
   const failures: string[] = [];
   for (const attempt of [listenInHome, ...shortBases().map((base) => listenInShortFolder(base))]) {
     try {
-      const socket = await attempt(server, home);
+      const socket = await attempt(server, home, kind);
       if (socket !== null) return socket;
     } catch (error) {
       if (systemErrorCode(error) === null || error instanceof MountaineerError) throw error;
       failures.push(error instanceof Error ? error.message : String(error));
     }
   }
-  throw new MountaineerError("home_unwritable", `no management socket can be made: ${failures.join("; ")}`, {
+  throw new MountaineerError("home_unwritable", `no ${kind.title} can be made: ${failures.join("; ")}`, {
     hint: `make ${home} writable, or set MOUNTAINEER_HOME to a folder that is`,
   });
 }
 
 /** Null when the path would be too long. */
-async function listenInHome(server: Server, home: string): Promise<PrivateSocket | null> {
-  const path = defaultSocketPath(home);
+async function listenInHome(server: Server, home: string, kind: SocketKind): Promise<PrivateSocket | null> {
+  const path = defaultSocketPath(home, kind);
   if (Buffer.byteLength(path) > SOCKET_PATH_LIMIT) return null;
-  await refuseToReplaceWhatIsNoSocket(path);
+  await refuseToReplaceWhatIsNoSocket(path, kind);
   // A socket gets its mode only after it is bound; inside a folder that nobody else can enter that leaves no gap,
   // and the rename replaces a dead daemon's socket in one step. (A umask would hold for every thread.)
-  const workshop = join(home, ".sock");
+  const workshop = join(home, kind.workshop);
   await rm(workshop, { recursive: true, force: true });
   await mkdir(workshop, { mode: 0o700 });
   try {
@@ -111,23 +143,24 @@ async function ownedSocket(path: string, afterwards: () => Promise<void>): Promi
 }
 
 /** A daemon that was killed leaves its short folder behind; its note says where. */
-async function removeLeftOver(home: string): Promise<void> {
+async function removeLeftOver(home: string, kind: SocketKind): Promise<void> {
   const note = await readDaemonNote(home);
-  if (note === null || note.socket === defaultSocketPath(home)) return;
-  const folder = dirname(note.socket);
-  if (basename(note.socket) !== "sock" || !basename(folder).startsWith(SHORT_FOLDER_PREFIX)) return;
+  const path = note === null ? null : kind.noted(note);
+  if (path === null || path === defaultSocketPath(home, kind)) return;
+  const folder = dirname(path);
+  if (basename(path) !== "sock" || !basename(folder).startsWith(SHORT_FOLDER_PREFIX)) return;
   const found = await lstatOrNull(folder);
   if (found === null || !found.isDirectory() || found.uid !== process.getuid?.()) return;
-  await rm(note.socket, { force: true });
+  await rm(path, { force: true });
   // Not empty, or gone meanwhile: then it is not ours to remove.
   await rmdir(folder).catch(() => {});
 }
 
-async function refuseToReplaceWhatIsNoSocket(path: string): Promise<void> {
+async function refuseToReplaceWhatIsNoSocket(path: string, { title }: SocketKind): Promise<void> {
   const found = await lstatOrNull(path);
   if (found === null || found.isSocket()) return;
   throw new MountaineerError("path_taken", `${path} is in the way: it is not a socket`, {
-    hint: "move it elsewhere; Mountaineer makes its management socket there",
+    hint: `move it elsewhere; Mountaineer makes its ${title} there`,
   });
 }
 

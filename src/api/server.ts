@@ -8,16 +8,16 @@ import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { EVENT_STREAM_PATH } from "./contract.ts";
-import type { ConfigControl, DaemonControl } from "./control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl } from "./control.ts";
 import { removeDaemonNote, writeDaemonNote } from "./daemon-note.ts";
 import { createEventStreams } from "./event-streams.ts";
 import { errorBody, httpStatusOf } from "./http-errors.ts";
-import { type Answer, findOperation, type Operation } from "./operations.ts";
+import { type Answer, type CountedKind, findOperation, type Operation } from "./operations.ts";
 import { listenPrivately } from "./private-socket.ts";
 
 /** Of a request that is not served anyway. */
 const UNSERVED_LIMIT_BYTES = 64 * 1024;
-// A body over the limit is read and thrown away this far, so that the sender gets to read why.
+// A body over the limit is read and thrown away this far beyond it, so that the sender gets to read why.
 const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
 /** From connecting until the request has come whole. */
 const RECEIVE_DEADLINE_MS = 10_000;
@@ -26,7 +26,7 @@ const DRAIN_DEADLINE_MS = 10_000;
 /** How often a request under way is told so; a client takes silence for a hung daemon. */
 export const SIGN_OF_LIFE_MS = 2_000;
 const CONNECTION_LIMIT = 128;
-/** Requests under way at once, of steps and of the configuration each: who waits for files holds up no reload. */
+/** Requests under way at once, of each kind: who waits for files, or for a slow tool, holds up no reload. */
 const UNDER_WAY_LIMIT = 32;
 const STOP_DEADLINE_MS = 1_000;
 
@@ -35,6 +35,10 @@ export interface ManagementServerOptions {
   readonly control: DaemonControl;
   /** null: nothing about the configuration, and no events, are served. */
   readonly config: ConfigControl | null;
+  /** null: all that is about the gateway is refused with `gateway_off`. */
+  readonly gateway: GatewayControl | null;
+  /** Where MCP clients are served (`startMcpSocket`), for the note; null: nowhere. */
+  readonly mcpSocket: string | null;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly version: string;
@@ -45,12 +49,12 @@ export interface ManagementServer extends AsyncDisposable {
 }
 
 /**
- * Serves `control` and `config` over the home's socket, whose path it notes in `<home>/daemon.json`. The home's lock must be
- * held. Disposing removes both, aborts the requests under way, and cuts what is left after a second. Rejects with
+ * Serves `control`, `config` and `gateway` over the home's socket, whose path it notes in `<home>/daemon.json`. The
+ * home's lock must be held. Disposing removes both, aborts the requests under way, and cuts what is left after a second. Rejects with
  * `path_taken` and `home_unwritable`.
  */
 export async function startManagementServer(options: ManagementServerOptions): Promise<ManagementServer> {
-  const { home, clock, logger, version } = options;
+  const { home, mcpSocket, clock, logger, version } = options;
   const stack = createDisposalStack((error) => {
     logger.warn("management server did not end cleanly", { error: errorText(error) });
   });
@@ -61,7 +65,13 @@ export async function startManagementServer(options: ManagementServerOptions): P
     stack.defer(() => removeDaemonNote(home, process.pid));
     try {
       const started_at = isoTime(clock.wallMs());
-      await writeDaemonNote(home, { pid: process.pid, socket: socket.path, version, started_at });
+      await writeDaemonNote(home, {
+        pid: process.pid,
+        socket: socket.path,
+        ...(mcpSocket === null ? {} : { mcp_socket: mcpSocket }),
+        version,
+        started_at,
+      });
     } catch (error) {
       // A full disk must not keep the daemon from serving; at the usual path it is found without the note.
       logger.warn("daemon.json could not be written", { error: errorText(error) });
@@ -85,13 +95,13 @@ interface Visit {
 }
 
 function startExchange(options: ManagementServerOptions): Exchange {
-  const { control, config, clock, logger } = options;
+  const { config, clock, logger } = options;
   // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
   const { createServer } = process.getBuiltinModule("node:http");
   const visits = new Map<Duplex, Visit>();
   const stopping = new AbortController();
   const streams = config === null ? null : createEventStreams({ config, clock, logger });
-  const underWay = { steps: 0, config: 0 };
+  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0 };
 
   const server = createServer({
     // The deadlines here are kept with the injected clock instead.
@@ -155,7 +165,7 @@ function startExchange(options: ManagementServerOptions): Exchange {
     const startedAtMs = clock.monotonicMs();
     try {
       const path = pathOf(request);
-      const operation = findOperation(path, control, config);
+      const operation = findOperation(path, options);
       const limitBytes = operation?.bodyLimitBytes ?? UNSERVED_LIMIT_BYTES;
       const body = await readBody(request, limitBytes);
       visit.timer[Symbol.dispose]();
@@ -302,7 +312,7 @@ function readBody(request: IncomingMessage, limitBytes: number): Promise<Body | 
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= limitBytes) chunks.push(chunk);
-      else if (bytes > DISCARD_LIMIT_BYTES) resolve({ kind: "too_large" });
+      else if (bytes > limitBytes + DISCARD_LIMIT_BYTES) resolve({ kind: "too_large" });
     });
     request.once("end", () => {
       const whole = Buffer.concat(chunks);

@@ -1,7 +1,7 @@
 // Owns a management server of one test, and raw talk with it.
 import { connect } from "node:net";
 import type { TestContext } from "node:test";
-import type { ConfigControl, DaemonControl } from "../../src/api/control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl } from "../../src/api/control.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { type Logger, silentLogger } from "../../src/runtime/log.ts";
@@ -13,6 +13,9 @@ export interface RigOptions {
   readonly control?: DaemonControl;
   /** Absent: a server without. */
   readonly config?: ConfigControl;
+  /** Absent: a server without. */
+  readonly gateway?: GatewayControl;
+  readonly mcpSocket?: string;
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
@@ -28,6 +31,8 @@ export async function startRig(t: TestContext, options: RigOptions = {}): Promis
     home,
     control: options.control ?? scriptedControl(),
     config: options.config ?? null,
+    gateway: options.gateway ?? null,
+    mcpSocket: options.mcpSocket ?? null,
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
     version: "0.1.0-test",

@@ -32,7 +32,11 @@ test("pin: what can be asked about the configuration, and how", () => {
     "config/rollback": "POST",
   });
   for (const [name, method] of Object.entries(CONFIG_OPERATIONS)) {
-    const operation = findOperation(`/manage/v1/${name}`, scriptedControl(), scriptedConfig());
+    const operation = findOperation(`/manage/v1/${name}`, {
+      control: scriptedControl(),
+      config: scriptedConfig(),
+      gateway: null,
+    });
     assert.equal(operation?.method, method);
   }
 });

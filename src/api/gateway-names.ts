@@ -1,0 +1,40 @@
+// Owns which backends and tools a request means, and what is said when there is none of that name, or no gateway.
+import { MountaineerError } from "../runtime/errors.ts";
+import { type NameKind, nameUnknown, selectNames } from "./name-selection.ts";
+
+const BACKENDS: NameKind = {
+  code: "backend_unknown",
+  noun: "backend",
+  known: "configured",
+  none: "no backend is configured yet",
+};
+const TOOLS: NameKind = {
+  code: "tool_unknown",
+  noun: "tool",
+  known: "published",
+  none: "no tool is published; mountaineer backends list tells how the backends are",
+};
+
+/** The selected of `known`, in the order of `known`, each once; null selects all. Throws `backend_unknown`. */
+export function selectBackends(
+  selection: readonly string[] | null,
+  known: readonly string[],
+): readonly string[] {
+  return selectNames(selection, known, BACKENDS);
+}
+
+/** `tool_unknown`, with what was probably meant. */
+export function toolUnknown(name: string, published: readonly string[]): MountaineerError {
+  return nameUnknown(name, published, TOOLS);
+}
+
+/** `gateway_off`. */
+export function gatewayOff(): MountaineerError {
+  return new MountaineerError(
+    "gateway_off",
+    "no gateway is configured: there is neither a backend nor [server]",
+    {
+      hint: "add a backend to the configuration, say: mountaineer config set backends.NAME.command PROGRAM",
+    },
+  );
+}

@@ -1,0 +1,42 @@
+// Owns which of the known names a request means, and what is said when there is none of that name.
+import { type ErrorCode, MountaineerError } from "../runtime/errors.ts";
+import { closestWord } from "../runtime/suggest.ts";
+
+const NAMES_SHOWN = 12;
+
+/** What is named, for people. */
+export interface NameKind {
+  readonly code: ErrorCode;
+  /** "share" */
+  readonly noun: string;
+  /** What those that there are, are: "configured". */
+  readonly known: string;
+  /** "no share is configured yet" */
+  readonly none: string;
+}
+
+/**
+ * The selected of `known`, in the order of `known`, each once; null selects all. Throws the kind's error, naming what
+ * there is and what was probably meant.
+ */
+export function selectNames(
+  selection: readonly string[] | null,
+  known: readonly string[],
+  kind: NameKind,
+): readonly string[] {
+  if (selection === null) return known;
+  const unknown = selection.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw nameUnknown(unknown, known, kind);
+  return known.filter((name) => selection.includes(name));
+}
+
+/** The error for a name that nothing has. */
+export function nameUnknown(name: string, known: readonly string[], kind: NameKind): MountaineerError {
+  const meant = closestWord(name, known);
+  const shown = known.slice(0, NAMES_SHOWN).join(", ");
+  const more = known.length > NAMES_SHOWN ? ` and ${known.length - NAMES_SHOWN} more` : "";
+  const names = known.length === 0 ? kind.none : `${kind.known}: ${shown}${more}`;
+  return new MountaineerError(kind.code, `there is no ${kind.noun} named ${JSON.stringify(name)}`, {
+    hint: meant === null ? names : `did you mean ${meant}? (${names})`,
+  });
+}

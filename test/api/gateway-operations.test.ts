@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { connectToDaemon } from "../../src/api/client.ts";
+import { GATEWAY_OPERATIONS } from "../../src/api/contract.ts";
+import { findOperation } from "../../src/api/operations.ts";
+import { SIGN_OF_LIFE_MS } from "../../src/api/server.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { get, post, startRig, talk } from "./management-rig.ts";
+import { sampleReload, scriptedConfig } from "./sample-config.ts";
+import { gatewayReport, sampleTool, scriptedGateway } from "./sample-gateway.ts";
+import { scriptedControl } from "./sample-report.ts";
+
+const never = new AbortController().signal;
+const FOREVER = () => new Promise<never>(() => {});
+
+test("pin: what can be asked of the gateway, and how", () => {
+  assert.deepEqual(GATEWAY_OPERATIONS, {
+    tools: "GET",
+    call: "POST",
+    "backends/restart": "POST",
+    "backends/logs": "POST",
+  });
+  const served = { control: scriptedControl(), config: null, gateway: scriptedGateway() };
+  for (const [name, method] of Object.entries(GATEWAY_OPERATIONS)) {
+    assert.equal(findOperation(`/manage/v1/${name}`, served)?.method, method);
+  }
+});
+
+test("each request to the gateway crosses the socket and comes back as it was", async (t) => {
+  const result = {
+    content: [{ type: "text", text: "Füße 🎬\u0000\n" }],
+    structuredContent: { deep: [{ x: null }] },
+    _meta: { "example.com/own": 1 },
+  };
+  const gateway = scriptedGateway(() => ({ result, error: null }));
+  const { home } = await startRig(t, { gateway });
+  const client = await connectToDaemon(home);
+  assert.ok(client);
+  assert.deepEqual(await client.gateway.tools(never), {
+    tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
+  });
+  const request = { tool: "read_file", arguments: { path: "/Füße", depth: { n: 1 } } };
+  assert.deepEqual(await client.gateway.call(request, never), { result, error: null });
+  assert.deepEqual(await client.gateway.restart(["web"], never), { restarted: ["web"] });
+  assert.deepEqual(await client.gateway.restart(null, never), { restarted: ["files", "web"] });
+  assert.deepEqual(await client.gateway.logs("web", never), { lines: ["web started", "listening"] });
+  assert.deepEqual(
+    gateway.calls.map(({ name, request: asked }) => [name, asked]),
+    [
+      ["tools", null],
+      ["call", request],
+      ["restart", ["web"]],
+      ["restart", null],
+      ["logs", "web"],
+    ],
+  );
+});
+
+test("a status with a gateway and backends comes as it is", async (t) => {
+  const report = gatewayReport();
+  const { home } = await startRig(t, { control: scriptedControl(report) });
+  assert.deepEqual(await (await connectToDaemon(home))?.status(never), report);
+});
+
+test("a tool's error, and a call's, are answers and no failures of the API", async (t) => {
+  const errors = [
+    { result: { content: [], isError: true }, error: null },
+    { result: null, error: { code: -32602, message: "no", data: { why: ["x"] } } },
+    { result: null, error: { code: -32603, message: "no" } },
+  ];
+  const left = [...errors];
+  const gateway = scriptedGateway(() => left.shift() ?? { result: {}, error: null });
+  const { home } = await startRig(t, { gateway });
+  const client = await connectToDaemon(home);
+  for (const report of errors) {
+    assert.deepEqual(await client?.gateway.call({ tool: "read_file" }, never), report);
+  }
+});
+
+test("without a gateway everything about it is refused with gateway_off, and what to do", async (t) => {
+  const { home, server } = await startRig(t);
+  const client = await connectToDaemon(home);
+  assert.ok(client);
+  for (const asked of [
+    client.gateway.tools(never),
+    client.gateway.call({ tool: "x" }, never),
+    client.gateway.restart(null, never),
+    client.gateway.logs("x", never),
+  ]) {
+    await assert.rejects(asked, (error) => {
+      assert.ok(error instanceof MountaineerError);
+      assert.equal(error.code, "gateway_off");
+      assert.match(error.hint ?? "", /backend/);
+      return true;
+    });
+  }
+  assert.equal((await talk(server.socketPath, get("tools"))).status, 409);
+});
+
+test("unknown backends and tools say what was probably meant", async (t) => {
+  const { home, server } = await startRig(t, { gateway: scriptedGateway() });
+  const client = await connectToDaemon(home);
+  assert.ok(client);
+  await assert.rejects(client.gateway.restart(["files", "wbe"], never), {
+    code: "backend_unknown",
+    hint: "did you mean web? (configured: files, web)",
+  });
+  await assert.rejects(client.gateway.logs("flies", never), { code: "backend_unknown" });
+  await assert.rejects(client.gateway.call({ tool: "raed_file" }, never), {
+    code: "tool_unknown",
+    message: 'there is no tool named "raed_file"',
+    hint: "did you mean read_file? (published: read_file, write_file)",
+  });
+  assert.equal((await talk(server.socketPath, post("backends/logs", '{"backend":"x"}'))).status, 404);
+  assert.equal((await talk(server.socketPath, post("call", '{"tool":"x"}'))).status, 404);
+});
+
+test("what is asked wrongly of the gateway is refused and never reaches it", async (t) => {
+  const gateway = scriptedGateway();
+  const { server } = await startRig(t, { gateway });
+  const cases: [string, number, RegExp][] = [
+    [post("call", ""), 400, /lacks tool/],
+    [post("call", '{"tool":1}'), 400, /tool is not a text/],
+    [post("call", '{"tool":"\\ud800"}'), 400, /tool is not a text/],
+    [post("call", '{"tool":"a","arguments":[]}'), 400, /arguments is not a JSON object/],
+    [post("call", '{"tool":"a","arguments":null}'), 400, /arguments is not a JSON object/],
+    [post("call", '{"tool":"a","args":{}}'), 400, /not known here: args/],
+    [post("call", '{"tool":'), 400, /not JSON/],
+    [post("backends/restart", '{"backends":"files"}'), 400, /backends is not a list of names/],
+    [post("backends/logs", "{}"), 400, /lacks backend/],
+    [get("call"), 405, /not served/],
+    [post("tools", "{}"), 405, /not served/],
+    [get("backends"), 404, /not served/],
+  ];
+  for (const [text, status, message] of cases) {
+    const answer = await talk(server.socketPath, text);
+    assert.equal(answer.status, status, text);
+    assert.match(JSON.parse(answer.body).error.message, message, text);
+  }
+  assert.deepEqual(gateway.calls, []);
+});
+
+test("a call may carry megabytes both ways", async (t) => {
+  const big = "x".repeat(12 * 1024 * 1024);
+  const gateway = scriptedGateway(({ arguments: given }) => ({ result: { given }, error: null }));
+  const { home, server } = await startRig(t, { gateway });
+  const client = await connectToDaemon(home);
+  const report = await client?.gateway.call({ tool: "write_file", arguments: { big } }, never);
+  assert.deepEqual(report, { result: { given: { big } }, error: null });
+  const tooBig = post(
+    "call",
+    JSON.stringify({ tool: "write_file", arguments: { a: "x".repeat(17 * 1024 * 1024) } }),
+  );
+  assert.equal((await talk(server.socketPath, tooBig)).status, 413);
+});
+
+test("calls that hang hold up no step, no reload, no restart and no other question", async (t) => {
+  const gateway = scriptedGateway(FOREVER);
+  const { home, server } = await startRig(t, { gateway, config: scriptedConfig() });
+  const client = await connectToDaemon(home);
+  assert.ok(client);
+  const cancel = new AbortController();
+  const hanging = Array.from({ length: 32 }, () =>
+    client.gateway.call({ tool: "read_file" }, cancel.signal).catch((error: unknown) => error),
+  );
+  await eventually(() => gateway.calls.length === 32, 5_000);
+  await assert.rejects(client.gateway.call({ tool: "read_file" }, never), {
+    code: "daemon_unreachable",
+    message: /32 requests are under way/,
+  });
+  assert.equal((await talk(server.socketPath, post("mount", "{}"))).status, 200);
+  assert.deepEqual(await client.reload({}, never), sampleReload());
+  assert.deepEqual(await client.gateway.restart(["web"], never), { restarted: ["web"] });
+  assert.equal((await client.gateway.tools(never)).tools.length, 2);
+  cancel.abort();
+  await Promise.all(hanging);
+  await eventually(
+    () => gateway.calls.filter(({ name }) => name === "call").every(({ signal }) => signal.aborted),
+    5_000,
+  );
+});
+
+test("a long call is told to be under way for as long as it takes; no deadline but the tool's own ends it", async (t) => {
+  const clock = createManualClock();
+  const release = new AbortController();
+  const gateway = scriptedGateway(async () => {
+    await once(release.signal, "abort");
+    return { result: { content: [] }, error: null };
+  });
+  const { home } = await startRig(t, { gateway, clock });
+  const client = await connectToDaemon(home, { silenceMs: 60_000 });
+  assert.ok(client);
+  const calling = client.gateway.call({ tool: "read_file" }, never);
+  const call = await eventually(() => gateway.calls[0], 5_000);
+  await clock.advance(3_600_000 + SIGN_OF_LIFE_MS);
+  assert.equal(call.signal.aborted, false);
+  release.abort();
+  assert.deepEqual(await calling, { result: { content: [] }, error: null });
+});
+
+test("a client that goes away cancels its call, and so does a daemon that stops", async (t) => {
+  const gateway = scriptedGateway(FOREVER);
+  const { home, server } = await startRig(t, { gateway });
+  const client = await connectToDaemon(home);
+  assert.ok(client);
+  const cancel = new AbortController();
+  const cancelled = client.gateway.call({ tool: "read_file" }, cancel.signal);
+  cancelled.catch(() => {});
+  const first = await eventually(() => gateway.calls[0], 5_000);
+  cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
+  await assert.rejects(cancelled, { code: "aborted", message: "stopped by SIGINT" });
+  await eventually(() => first.signal.aborted, 5_000);
+  const stopped = client.gateway.call({ tool: "read_file" }, never);
+  stopped.catch(() => {});
+  const second = await eventually(() => gateway.calls[1], 5_000);
+  await server[Symbol.asyncDispose]();
+  assert.equal(second.signal.aborted, true);
+  await assert.rejects(stopped, { code: "daemon_unreachable" });
+});

@@ -1,0 +1,128 @@
+// Owns gateways and backends that tests of the API and the command line speak of.
+import type {
+  BackendStatus,
+  CallReport,
+  CallRequest,
+  GatewayStatus,
+  GlobalStatus,
+  ShareStatus,
+  StatusReport,
+  ToolEntry,
+} from "../../src/api/contract.ts";
+import type { GatewayControl } from "../../src/api/control.ts";
+import { selectBackends, toolUnknown } from "../../src/api/gateway-names.ts";
+import { sampleReport, secondsAgo } from "./sample-report.ts";
+
+export function sampleGateway(changes: Partial<GatewayStatus> = {}): GatewayStatus {
+  return {
+    url: "http://127.0.0.1:9000/mcp",
+    sessions: 2,
+    in_flight: 1,
+    tools: 14,
+    resources: 3,
+    resource_templates: 1,
+    prompts: 0,
+    conditions: [],
+    ...changes,
+  };
+}
+
+/** A backend that is well. */
+export function sampleBackend(changes: Partial<BackendStatus> = {}): BackendStatus {
+  return {
+    name: "files",
+    group: null,
+    type: "stdio",
+    enabled: true,
+    phase: "Ready",
+    reason: null,
+    since: secondsAgo(600),
+    pid: 812,
+    server: { name: "secure-filesystem-server", version: "0.2.0" },
+    protocol_version: "2025-11-25",
+    instances: 1,
+    in_flight: 0,
+    draining: 0,
+    restarts: 0,
+    retry_at: null,
+    last_error: null,
+    tools: 14,
+    resources: 3,
+    prompts: 0,
+    conditions: [],
+    ...changes,
+  };
+}
+
+export function sampleTool(changes: Partial<ToolEntry> = {}): ToolEntry {
+  return {
+    name: "read_file",
+    backend: "files",
+    original_name: "read_file",
+    description: "Reads a file.",
+    input_schema: { type: "object", properties: { path: { type: "string" } } },
+    ...changes,
+  };
+}
+
+export function gatewayReport(
+  backends: BackendStatus[] = [sampleBackend()],
+  changes: {
+    readonly gateway?: Partial<GatewayStatus>;
+    readonly global?: Partial<GlobalStatus>;
+    readonly shares?: ShareStatus[];
+  } = {},
+): StatusReport {
+  return {
+    ...sampleReport(changes.shares ?? [], changes.global),
+    gateway: sampleGateway(changes.gateway),
+    backends,
+  };
+}
+
+export interface GatewayCall {
+  readonly name: string;
+  readonly request: unknown;
+  readonly signal: AbortSignal;
+}
+
+export interface ScriptedGateway extends GatewayControl {
+  readonly calls: GatewayCall[];
+}
+
+/** A gateway that notes every request, and answers a call with what `answer` says. */
+export function scriptedGateway(
+  answer: (request: CallRequest, signal: AbortSignal) => CallReport | Promise<CallReport> = ({ tool }) => ({
+    result: { content: [{ type: "text", text: `${tool} was called` }] },
+    error: null,
+  }),
+  tools: readonly ToolEntry[] = [
+    sampleTool(),
+    sampleTool({ name: "write_file", original_name: "write_file" }),
+  ],
+  backends: readonly string[] = ["files", "web"],
+): ScriptedGateway {
+  const calls: GatewayCall[] = [];
+  return {
+    calls,
+    async tools(signal) {
+      calls.push({ name: "tools", request: null, signal });
+      return { tools: [...tools] };
+    },
+    async call(request, signal) {
+      calls.push({ name: "call", request, signal });
+      const names = tools.map(({ name }) => name);
+      if (!names.includes(request.tool)) throw toolUnknown(request.tool, names);
+      return answer(request, signal);
+    },
+    async restart(selection, signal) {
+      calls.push({ name: "restart", request: selection, signal });
+      return { restarted: [...selectBackends(selection, backends)] };
+    },
+    async logs(backend, signal) {
+      calls.push({ name: "logs", request: backend, signal });
+      selectBackends([backend], backends);
+      return { lines: [`${backend} started`, "listening"] };
+    },
+  };
+}
