@@ -34,6 +34,14 @@ export interface Collision {
   readonly hidden: string;
 }
 
+/** Which URIs a backend's filters let through, for what is read without being listed. */
+export interface ResourceReach {
+  readonly backend: string;
+  /** Allowed, and not denied. */
+  permits(uri: string): boolean;
+  denies(uri: string): boolean;
+}
+
 /** Immutable. Lists are in a deterministic order: by backend as configured, within it as the server listed. */
 export interface Catalog {
   readonly tools: ReadonlyMap<string, CatalogEntry>;
@@ -41,4 +49,6 @@ export interface Catalog {
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
   readonly collisions: readonly Collision[];
+  /** Of the backends that offer resources or templates, in the same order. */
+  readonly resourceReach: readonly ResourceReach[];
 }

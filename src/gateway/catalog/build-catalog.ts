@@ -1,0 +1,153 @@
+// Owns what is published: filters, then overrides, then who keeps a name that two offer. Pure: the same sources give
+// the same catalog, in the same order.
+import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
+import type { JsonObject } from "../json-rpc.ts";
+import type { Catalog, CatalogEntry, CatalogSource, Collision, EntryKind, ResourceReach } from "./catalog.ts";
+import { compileGlobs } from "./glob.ts";
+
+interface Permission {
+  permits(name: string): boolean;
+  denies(name: string): boolean;
+}
+
+type Offer = readonly CatalogEntry[];
+
+const EVERYTHING: Permission = { permits: () => true, denies: () => false };
+
+/**
+ * Publishes what the sources offer. `sources` are in the file's order, and so are the lists, whatever the strategy.
+ * Definitions are the servers' own objects; where the name or description is another one, a copy with only that
+ * changed, the same copy for the same object and names.
+ */
+export function buildCatalog(sources: readonly CatalogSource[], conflict: ConflictConfig): Catalog {
+  const offers = sources.map((source) => offerOf(source, conflict));
+  const listed = sources.map((_, index) => index);
+  const byPriority = conflict.strategy === "priority" ? precedence(sources, conflict.order) : listed;
+  const collisions: Collision[] = [];
+  const publish = (kind: "tools" | "resources" | "templates" | "prompts"): Map<string, CatalogEntry> =>
+    settle(
+      offers.map((offer) => offer[kind]),
+      byPriority,
+      collisions,
+    );
+  return {
+    tools: publish("tools"),
+    resources: publish("resources"),
+    templates: publish("templates"),
+    prompts: publish("prompts"),
+    collisions,
+    resourceReach: offers.flatMap(({ reach }) => reach ?? []),
+  };
+}
+
+interface SourceOffer {
+  readonly tools: Offer;
+  readonly resources: Offer;
+  readonly templates: Offer;
+  readonly prompts: Offer;
+  readonly reach: ResourceReach | null;
+}
+
+function offerOf(source: CatalogSource, { strategy, separator }: ConflictConfig): SourceOffer {
+  const { backend, filters, toolOverrides, listings } = source;
+  const prefix = strategy === "prefix" ? backend + separator : "";
+  const toolPermission = permissionOf(filters.tools);
+  const resourcePermission = permissionOf(filters.resources);
+  const promptPermission = permissionOf(filters.prompts);
+  const offer = (
+    kind: EntryKind,
+    definitions: readonly JsonObject[],
+    key: string,
+    permission: Permission,
+  ): Offer => {
+    const entries: CatalogEntry[] = [];
+    for (const definition of definitions) {
+      const originalName = definition[key];
+      if (typeof originalName !== "string" || !permission.permits(originalName)) continue;
+      const override =
+        kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : null;
+      const isNamed = kind === "tool" || kind === "prompt";
+      const name = isNamed ? prefix + (override?.name ?? originalName) : originalName;
+      const description = override?.description ?? null;
+      entries.push({
+        kind,
+        name,
+        backend,
+        originalName,
+        definition: isNamed ? published(definition, name, description) : definition,
+      });
+    }
+    return entries;
+  };
+  const resources = offer("resource", listings.resources, "uri", resourcePermission);
+  const templates = offer("template", listings.resourceTemplates, "uriTemplate", resourcePermission);
+  return {
+    tools: offer("tool", listings.tools, "name", toolPermission),
+    resources,
+    templates,
+    prompts: offer("prompt", listings.prompts, "name", promptPermission),
+    reach: resources.length + templates.length === 0 ? null : { backend, ...resourcePermission },
+  };
+}
+
+function permissionOf({ allow, deny }: NameFilter): Permission {
+  if (allow === null && deny.length === 0) return EVERYTHING;
+  const allows = allow === null ? (): boolean => true : compileGlobs(allow);
+  const denies = compileGlobs(deny);
+  return { permits: (name) => allows(name) && !denies(name), denies };
+}
+
+/** Indices of the sources, whoever keeps a name first. */
+function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly number[] {
+  const rank = (index: number): number => {
+    const place = order.indexOf(sources[index]?.backend ?? "");
+    return place === -1 ? order.length : place;
+  };
+  return sources.map((_, index) => index).sort((a, b) => rank(a) - rank(b) || a - b);
+}
+
+function settle(
+  offers: readonly Offer[],
+  byPrecedence: readonly number[],
+  collisions: Collision[],
+): Map<string, CatalogEntry> {
+  const winners = new Map<string, CatalogEntry>();
+  for (const index of byPrecedence) {
+    for (const entry of offers[index] ?? []) {
+      const kept = winners.get(entry.name);
+      if (kept === undefined) winners.set(entry.name, entry);
+      else {
+        const { kind, name, backend } = entry;
+        collisions.push({ kind, name, kept: kept.backend, hidden: backend });
+      }
+    }
+  }
+  if (byPrecedence.every((index, place) => index === place)) return winners;
+  const inOrder = new Map<string, CatalogEntry>();
+  for (const offer of offers) {
+    for (const entry of offer) if (winners.get(entry.name) === entry) inOrder.set(entry.name, entry);
+  }
+  return inOrder;
+}
+
+interface Copy {
+  readonly name: string;
+  readonly description: string | null;
+  readonly definition: JsonObject;
+}
+
+// What was made of a server's object last: a rebuilt catalog then holds the same objects, and whoever compares lists
+// or keeps their text need not look into them.
+const copies = new WeakMap<JsonObject, Copy>();
+
+function published(definition: JsonObject, name: string, description: string | null): JsonObject {
+  const sameDescription = description === null || definition["description"] === description;
+  if (definition["name"] === name && sameDescription) return definition;
+  const known = copies.get(definition);
+  if (known !== undefined && known.name === name && known.description === description) {
+    return known.definition;
+  }
+  const copy = description === null ? { ...definition, name } : { ...definition, name, description };
+  copies.set(definition, { name, description, definition: copy });
+  return copy;
+}

@@ -1,0 +1,61 @@
+// Owns whose a name or a URI is.
+import type { Catalog, CatalogEntry } from "./catalog.ts";
+import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
+
+/** The backend that a request goes to, and what the server there calls the thing. */
+export interface Resolved {
+  readonly backend: string;
+  readonly originalName: string;
+}
+
+export function resolveTool(catalog: Catalog, name: string): CatalogEntry | null {
+  return catalog.tools.get(name) ?? null;
+}
+
+export function resolvePrompt(catalog: Catalog, name: string): CatalogEntry | null {
+  return catalog.prompts.get(name) ?? null;
+}
+
+/**
+ * Whose a URI is: who published it; else whose template it fits (the first in order); else, since servers also serve
+ * what they do not list, the only backend that has resources at all. What a backend's filters deny is nobody's.
+ */
+export function resolveResource(catalog: Catalog, uri: string): Resolved | null {
+  const entry = catalog.resources.get(uri);
+  if (entry !== undefined) return entry;
+  if (uri.length > MAX_URI_LENGTH) return null;
+  for (const { backend, fits } of templatesOf(catalog)) {
+    if (fits(uri)) return { backend, originalName: uri };
+  }
+  const [only, ...others] = catalog.resourceReach;
+  if (only === undefined || others.length > 0 || !only.permits(uri)) return null;
+  return { backend: only.backend, originalName: uri };
+}
+
+/** What completion/complete names by `ref/resource`: a template as it is listed, else a URI. */
+export function resolveTemplate(catalog: Catalog, uri: string): Resolved | null {
+  return catalog.templates.get(uri) ?? resolveResource(catalog, uri);
+}
+
+interface CompiledTemplate {
+  readonly backend: string;
+  fits(uri: string): boolean;
+}
+
+// Compiled when first needed, and as long as the catalog lives.
+const compiled = new WeakMap<Catalog, readonly CompiledTemplate[]>();
+
+function templatesOf(catalog: Catalog): readonly CompiledTemplate[] {
+  const known = compiled.get(catalog);
+  if (known !== undefined) return known;
+  const reach = new Map(catalog.resourceReach.map((one) => [one.backend, one]));
+  const templates: CompiledTemplate[] = [];
+  for (const { name, backend } of catalog.templates.values()) {
+    const matches = compileUriTemplate(name);
+    if (matches === null) continue;
+    // That the template is published allows what it stands for, but not what is denied.
+    templates.push({ backend, fits: (uri) => matches(uri) && reach.get(backend)?.denies(uri) !== true });
+  }
+  compiled.set(catalog, templates);
+  return templates;
+}

@@ -1,0 +1,63 @@
+// Owns arguments as the audit may write them: named values left out, secrets taken out, bounded in every direction.
+
+const REDACTED = "[redacted]";
+const CUT = "[cut]";
+const MAX_CHARACTERS = 16 * 1024;
+const MAX_TEXT = 4 * 1024;
+const MAX_VALUES = 2_000;
+const MAX_DEPTH = 32;
+
+/**
+ * A copy for the file. `isRedacted` is asked for each key in lower case, alone and as a path (`auth.password`;
+ * elements of a list have their list's path), and for what it matches neither value nor anything below is written.
+ */
+export function auditedArguments(
+  value: unknown,
+  isRedacted: (name: string) => boolean,
+  clean: (text: string) => string,
+): unknown {
+  let characters = MAX_CHARACTERS;
+  let values = MAX_VALUES;
+  const text = (whole: string): string => {
+    const most = Math.min(MAX_TEXT, Math.max(0, characters));
+    // Cleaned before it is cut, with room for a secret at the cut.
+    const cleaned = clean(whole.slice(0, 2 * MAX_TEXT));
+    const kept =
+      cleaned.length <= most && whole.length <= 2 * MAX_TEXT
+        ? cleaned
+        : `${cleaned.slice(0, most).toWellFormed()}${CUT}`;
+    characters -= kept.length;
+    return kept;
+  };
+  const copy = (part: unknown, path: string, depth: number): unknown => {
+    values--;
+    if (typeof part === "string") return text(part);
+    if (typeof part !== "object" || part === null) return part;
+    if (depth >= MAX_DEPTH) return CUT;
+    if (Array.isArray(part)) {
+      const list: unknown[] = [];
+      for (const element of part) {
+        if (values <= 0 || characters <= 0) {
+          list.push(CUT);
+          break;
+        }
+        list.push(copy(element, path, depth + 1));
+      }
+      return list;
+    }
+    const entries: [string, unknown][] = [];
+    for (const [key, element] of Object.entries(part)) {
+      if (values <= 0 || characters <= 0) {
+        entries.push([CUT, true]);
+        break;
+      }
+      const name = key.toLowerCase();
+      const ownPath = path === "" ? name : `${path}.${name}`;
+      const hidden = isRedacted(name) || isRedacted(ownPath);
+      entries.push([text(key), hidden ? REDACTED : copy(element, ownPath, depth + 1)]);
+    }
+    // Not by assignment: a key `__proto__` would vanish.
+    return Object.fromEntries(entries);
+  };
+  return copy(value, "", 0);
+}

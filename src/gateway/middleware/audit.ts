@@ -1,0 +1,93 @@
+// Owns the record of each request: who, what, on which target, with which outcome, how long. What it never holds:
+// results, and arguments unless they are asked for.
+import { createHash } from "node:crypto";
+import type { AuditConfig } from "../../config/snapshot.ts";
+import { type Clock, isoTime } from "../../runtime/clock.ts";
+import { compileGlobs } from "../catalog/glob.ts";
+import type { ClientPort } from "../client-port.ts";
+import { isError, type Reply } from "../json-rpc.ts";
+import { auditedArguments } from "./audit-arguments.ts";
+import type { GatewayRequest, Middleware } from "./middleware.ts";
+import { resolveTarget, targetLabel, targetOf } from "./request-target.ts";
+import { shortened } from "./sanitise.ts";
+
+/** One line of the file; keys as they are written. */
+export interface AuditRecord {
+  /** ISO 8601 UTC, of the request's end. */
+  readonly time: string;
+  readonly principal: string;
+  /** Tells sessions apart, and is of no use to enter one. */
+  readonly session: string;
+  readonly method: string;
+  /** `tool:NAME`, `prompt:NAME`, `resource:URI`. */
+  readonly target: string | null;
+  readonly backend: string | null;
+  /** `ok`, `tool_error`, `denied`, `cancelled`, or `error:CODE` with the JSON-RPC code. */
+  readonly outcome: string;
+  readonly duration_ms: number;
+  readonly arguments?: unknown;
+}
+
+export interface Audit {
+  readonly middleware: Middleware;
+  /** For what is refused before it comes here. */
+  denied(request: GatewayRequest): void;
+}
+
+export interface AuditOptions {
+  readonly config: AuditConfig;
+  readonly write: (record: AuditRecord) => void;
+  readonly clock: Clock;
+  /** Takes registered secrets out of a text. */
+  readonly clean: (text: string) => string;
+}
+
+const MAX_METHOD = 200;
+const MAX_TARGET = 1_024;
+const MAX_PRINCIPAL = 200;
+const WITH_ARGUMENTS: ReadonlySet<string> = new Set(["tools/call", "prompts/get"]);
+
+export function createAudit({ config, write, clock, clean }: AuditOptions): Audit {
+  const isRedacted = compileGlobs(config.redact.map((glob) => glob.toLowerCase()));
+  const sessions = new WeakMap<ClientPort, string>();
+  const sessionOf = (client: ClientPort): string => {
+    let session = sessions.get(client);
+    if (session === undefined) {
+      session = createHash("sha256").update(client.sessionId).digest("hex").slice(0, 12);
+      sessions.set(client, session);
+    }
+    return session;
+  };
+  const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
+  const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
+    const { method, params, port, served } = request;
+    const target = targetOf(method, params);
+    const given = params?.["arguments"];
+    const withArguments = config.includeArguments && given !== undefined && WITH_ARGUMENTS.has(method);
+    write({
+      time: isoTime(clock.wallMs()),
+      principal: cleaned(port.client.principal.name, MAX_PRINCIPAL),
+      session: sessionOf(port.client),
+      method: cleaned(method, MAX_METHOD),
+      target: target === null ? null : cleaned(targetLabel(target), MAX_TARGET),
+      backend: target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null),
+      outcome,
+      duration_ms: Math.round(durationMs * 10) / 10,
+      ...(withArguments ? { arguments: auditedArguments(given, isRedacted, clean) } : {}),
+    });
+  };
+  return {
+    middleware: (next) => async (request) => {
+      const startedAtMs = clock.monotonicMs();
+      const reply = await next(request);
+      record(request, outcomeOf(request, reply), clock.monotonicMs() - startedAtMs);
+      return reply;
+    },
+    denied: (request) => record(request, "denied", 0),
+  };
+}
+
+function outcomeOf({ method, signal }: GatewayRequest, reply: Reply): string {
+  if (isError(reply)) return signal.aborted ? "cancelled" : `error:${reply.error.code}`;
+  return method === "tools/call" && reply.result["isError"] === true ? "tool_error" : "ok";
+}

@@ -1,0 +1,110 @@
+// Owns what a principal may do: the first policy that matches, else the default. Lists are filtered by the same rule
+// (`isAllowed`), and what is not allowed answers as what does not exist.
+import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
+import type { CatalogEntry, EntryKind } from "../catalog/catalog.ts";
+import { compileGlobs } from "../catalog/glob.ts";
+import type { Principal } from "../client-port.ts";
+import type { Reply } from "../json-rpc.ts";
+import type { GatewayRequest, Middleware } from "./middleware.ts";
+import {
+  type RequestTarget,
+  resolveTarget,
+  targetLabel,
+  targetOf,
+  unknownMethod,
+  unknownTarget,
+} from "./request-target.ts";
+
+export interface Policies {
+  /** `target` null: the method is about nothing that has a name. */
+  isAllowed(principal: Principal, target: RequestTarget | null, method: string): boolean;
+  /** A tool is seen by who may call it, a prompt by who may get it, a resource or template by who may read it. */
+  isVisible(principal: Principal, entry: CatalogEntry): boolean;
+  /** Equal for principals that the policies cannot tell apart. */
+  rightsKey(principal: Principal): string;
+}
+
+/** What these give is filtered, or concerns nobody but who asks (a task is known only to the session that began it). */
+const ALWAYS_ALLOWED: ReadonlySet<string> = new Set([
+  "initialize",
+  "ping",
+  "logging/setLevel",
+  "tools/list",
+  "prompts/list",
+  "resources/list",
+  "resources/templates/list",
+  "tasks/get",
+  "tasks/result",
+  "tasks/cancel",
+  "tasks/list",
+]);
+
+const USED_BY: Readonly<Record<EntryKind, string>> = {
+  tool: "tools/call",
+  prompt: "prompts/get",
+  resource: "resources/read",
+  template: "resources/read",
+};
+
+const QUALIFIED = /^(?:tool|prompt|resource):/;
+
+interface CompiledPolicy {
+  readonly allows: boolean;
+  hasRole(principal: Principal): boolean;
+  isAbout(target: RequestTarget | null): boolean;
+  isMethod(method: string): boolean;
+}
+
+export function compilePolicies({ defaultEffect, policies }: AuthorizationConfig): Policies {
+  const compiled = policies.map(compilePolicy);
+  const byDefault = defaultEffect === "allow";
+  const isAllowed: Policies["isAllowed"] = (principal, target, method) => {
+    if (principal.kind === "owner") return true;
+    for (const policy of compiled) {
+      if (policy.hasRole(principal) && policy.isMethod(method) && policy.isAbout(target))
+        return policy.allows;
+    }
+    return byDefault;
+  };
+  return {
+    isAllowed,
+    isVisible: (principal, entry) => isAllowed(principal, entry, USED_BY[entry.kind]),
+    rightsKey: ({ kind, roles }) => JSON.stringify([kind === "owner", ...new Set(roles.toSorted())]),
+  };
+}
+
+function compilePolicy({ effect, roles, resources, methods }: PolicyConfig): CompiledPolicy {
+  const roleSet = roles === null ? null : new Set(roles);
+  return {
+    allows: effect === "allow",
+    hasRole: (principal) => roleSet === null || principal.roles.some((role) => roleSet.has(role)),
+    isAbout: compileResources(resources),
+    isMethod: methods === null ? () => true : compileGlobs(methods),
+  };
+}
+
+/** A glob that names a kind is over that kind alone: `tool:x` is not the prompt that calls itself "tool:x". */
+function compileResources(resources: readonly string[] | null): CompiledPolicy["isAbout"] {
+  if (resources === null) return () => true;
+  const matchesLabel = compileGlobs(resources);
+  const matchesName = compileGlobs(resources.filter((glob) => !QUALIFIED.test(glob)));
+  return (target) => target !== null && (matchesLabel(targetLabel(target)) || matchesName(target.name));
+}
+
+/** Answers what is forbidden itself; `denied` hears of it, since what records requests comes after this. */
+export function createAuthorization(
+  policies: Policies,
+  denied: (request: GatewayRequest, reply: Reply) => void,
+): Middleware {
+  return (next) => (request) => {
+    const { method, params, served, port } = request;
+    if (ALWAYS_ALLOWED.has(method) || port.client.principal.kind === "owner") return next(request);
+    const target = targetOf(method, params);
+    // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
+    if (target !== null && resolveTarget(served.catalog, target) === null) return next(request);
+    if (policies.isAllowed(port.client.principal, target, method)) return next(request);
+    const reply = target === null ? unknownMethod(method) : unknownTarget(target);
+    denied(request, reply);
+    return Promise.resolve(reply);
+  };
+}

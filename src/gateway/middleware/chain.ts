@@ -1,0 +1,32 @@
+// Owns the order of the chain, from the outside in: authorization → rate limit → telemetry → audit → recovery →
+// routing. Rate limit and telemetry come in by `between`.
+//
+// What authorization refuses never comes to the audit, which is further in; the audit gives it a way to record that
+// directly, so the order stays and a refused request costs no more than the line about it.
+import type { Audit } from "./audit.ts";
+import { createAuthorization, type Policies } from "./authorization.ts";
+import type { Handle, Middleware } from "./middleware.ts";
+
+export interface ChainParts {
+  /** null: off, as everywhere here. */
+  readonly policies: Policies | null;
+  /** From the outside in. */
+  readonly between: readonly Middleware[];
+  readonly audit: Audit | null;
+  readonly recovery: Middleware;
+  readonly routing: Handle;
+}
+
+/** The whole chain; never rejects. What is off is not in it. */
+export function composeChain({ policies, between, audit, recovery, routing }: ChainParts): Handle {
+  const outer: Middleware[] = [];
+  if (policies !== null) {
+    outer.push(createAuthorization(policies, (request) => audit?.denied(request)));
+  }
+  outer.push(...between);
+  if (audit !== null) outer.push(audit.middleware);
+  const inner = recovery(routing);
+  if (outer.length === 0) return inner;
+  // Once more around all: the audit is to see what recovery made of a failure, and may itself have one.
+  return recovery(outer.reduceRight((next, middleware) => middleware(next), inner));
+}

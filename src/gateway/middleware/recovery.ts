@@ -1,0 +1,64 @@
+// Owns that every request gets a well-formed answer: what throws, or answers something else, is an internal error for
+// the client and a line in the log for us. Well-formed answers pass as they are.
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
+import { errorReply, INTERNAL_ERROR, isJsonObject, type Reply } from "../json-rpc.ts";
+import type { GatewayRequest, Middleware } from "./middleware.ts";
+import { sanitise } from "./sanitise.ts";
+
+const MAX_DETAIL = 4_000;
+
+export interface RecoveryOptions {
+  readonly logger: Logger;
+  /** Takes registered secrets out of a text. */
+  readonly clean: (text: string) => string;
+}
+
+export function createRecovery({ logger, clean }: RecoveryOptions): Middleware {
+  const recovered = (request: GatewayRequest, error: unknown): Reply => {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : errorText(error);
+    logger.error("a request failed inside the gateway", {
+      method: sanitise(request.method, clean),
+      error: clean(detail.slice(0, MAX_DETAIL)),
+    });
+    // Ours are written for people; any other text may tell what nobody outside should know.
+    const message = error instanceof MountaineerError ? sanitise(error.message, clean) : "internal error";
+    return errorReply(INTERNAL_ERROR, message);
+  };
+  const checked = (request: GatewayRequest, reply: unknown): Reply => {
+    if (isWellFormed(reply)) return reply;
+    logger.error("a request got a malformed answer", { method: sanitise(request.method, clean) });
+    return mended(reply, clean);
+  };
+  return (next) => async (request) => {
+    try {
+      return checked(request, await next(request));
+    } catch (error) {
+      return recovered(request, error);
+    }
+  };
+}
+
+function isWellFormed(reply: unknown): reply is Reply {
+  if (!isJsonObject(reply)) return false;
+  const { result, error } = reply;
+  if (error === undefined) return isJsonObject(result);
+  return (
+    result === undefined &&
+    isJsonObject(error) &&
+    Number.isSafeInteger(error["code"]) &&
+    typeof error["message"] === "string"
+  );
+}
+
+/** An error whose code or message is unusable keeps what can be used of it. */
+function mended(reply: unknown, clean: (text: string) => string): Reply {
+  const error = isJsonObject(reply) ? reply["error"] : undefined;
+  if (!isJsonObject(error)) return errorReply(INTERNAL_ERROR, "the answer was malformed");
+  const { code, message, data } = error;
+  return errorReply(
+    typeof code === "number" && Number.isSafeInteger(code) ? code : INTERNAL_ERROR,
+    typeof message === "string" ? sanitise(message, clean) : "the answer was malformed",
+    data,
+  );
+}

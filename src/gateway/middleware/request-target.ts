@@ -1,0 +1,80 @@
+// Owns what a request is about, and the answer when there is no such thing — or none that one may know of.
+import type { Catalog, EntryKind } from "../catalog/catalog.ts";
+import { resolvePrompt, resolveResource, resolveTemplate, resolveTool } from "../catalog/resolve.ts";
+import {
+  errorReply,
+  INVALID_PARAMS,
+  isJsonObject,
+  type JsonObject,
+  METHOD_NOT_FOUND,
+  RESOURCE_NOT_FOUND,
+  type Reply,
+} from "../json-rpc.ts";
+import { sanitise } from "./sanitise.ts";
+
+/** `template`: as completion/complete names it, a template or a URI. */
+export interface RequestTarget {
+  readonly kind: EntryKind;
+  readonly name: string;
+}
+
+/** Null: the method is about nothing that has a name, or the name is missing. */
+export function targetOf(method: string, params: JsonObject | undefined): RequestTarget | null {
+  if (params === undefined) return null;
+  switch (method) {
+    case "tools/call":
+      return target("tool", params["name"]);
+    case "prompts/get":
+      return target("prompt", params["name"]);
+    case "resources/read":
+    case "resources/subscribe":
+    case "resources/unsubscribe":
+      return target("resource", params["uri"]);
+    case "completion/complete": {
+      const reference = params["ref"];
+      if (!isJsonObject(reference)) return null;
+      if (reference["type"] === "ref/prompt") return target("prompt", reference["name"]);
+      return reference["type"] === "ref/resource" ? target("template", reference["uri"]) : null;
+    }
+    default:
+      return null;
+  }
+}
+
+function target(kind: EntryKind, name: unknown): RequestTarget | null {
+  return typeof name === "string" ? { kind, name } : null;
+}
+
+/** Where it is served, and its name there; null: nobody publishes it. */
+export function resolveTarget(
+  catalog: Catalog,
+  { kind, name }: RequestTarget,
+): { readonly backend: string; readonly originalName: string } | null {
+  switch (kind) {
+    case "tool":
+      return resolveTool(catalog, name);
+    case "prompt":
+      return resolvePrompt(catalog, name);
+    case "resource":
+      return resolveResource(catalog, name);
+    case "template":
+      return resolveTemplate(catalog, name);
+  }
+}
+
+/** `tool:NAME`, `prompt:NAME`, `resource:URI`: how policies and the audit name it. */
+export function targetLabel({ kind, name }: RequestTarget): string {
+  return `${kind === "template" ? "resource" : kind}:${name}`;
+}
+
+/** The same words whether it does not exist or is not allowed, so that they give no name away. */
+export function unknownTarget({ kind, name }: RequestTarget): Reply {
+  const shown = sanitise(name);
+  if (kind === "tool") return errorReply(INVALID_PARAMS, `Unknown tool: ${shown}`);
+  if (kind === "prompt") return errorReply(INVALID_PARAMS, `Unknown prompt: ${shown}`);
+  return errorReply(RESOURCE_NOT_FOUND, "Resource not found", { uri: shown });
+}
+
+export function unknownMethod(method: string): Reply {
+  return errorReply(METHOD_NOT_FOUND, `Method not found: ${sanitise(method)}`);
+}

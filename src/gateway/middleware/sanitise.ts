@@ -1,0 +1,25 @@
+// Owns texts that we put into errors for clients: one line, bounded, without secrets and without where we are installed.
+import { fileURLToPath } from "node:url";
+import { harmless } from "../../runtime/plain-text.ts";
+
+const MAX_CHARACTERS = 2_000;
+const INSTALLED_AT = fileURLToPath(new URL("../../..", import.meta.url));
+
+/** `clean` takes the registered secrets out. */
+export function sanitise(text: string, clean: (text: string) => string = (same) => same): string {
+  // Cut twice: what is cleaned may be huge, and cleaning makes it longer. The first cut leaves room for a secret that
+  // it would otherwise halve.
+  const line = firstLine(text.slice(0, 4 * MAX_CHARACTERS));
+  const anonymous = INSTALLED_AT.length > 1 ? line.replaceAll(INSTALLED_AT, "") : line;
+  return shortened(harmless(clean(anonymous)), MAX_CHARACTERS);
+}
+
+export function shortened(text: string, maxCharacters: number): string {
+  return text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters - 1).toWellFormed()}…`;
+}
+
+/** Stack traces begin on the second line. */
+function firstLine(text: string): string {
+  const end = text.search(/[\r\n]/);
+  return end === -1 ? text : text.slice(0, end);
+}

@@ -1,0 +1,92 @@
+// Owns requests about tasks (experimental in 2025-11-25): each goes where its task runs, and to nobody else's.
+import {
+  errorReply,
+  INVALID_PARAMS,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  type Reply,
+} from "../json-rpc.ts";
+import type { GatewayRequest, Handle } from "./middleware.ts";
+import { unknownMethod } from "./request-target.ts";
+import type { RoutingServices } from "./routing-services.ts";
+import { sanitise } from "./sanitise.ts";
+
+/** Of one backend's list of tasks. */
+const MAX_PAGES = 100;
+
+/** tasks/get, tasks/result, tasks/cancel. */
+export function createTaskRouting({ pool, tasks }: RoutingServices): Handle {
+  return async ({ method, params, port, signal }) => {
+    const taskId = params?.["taskId"];
+    if (typeof taskId !== "string") return errorReply(INVALID_PARAMS, `${method} needs a string \`taskId\``);
+    const backend = tasks.backendOf(port.client, taskId);
+    if (backend === null) return errorReply(INVALID_PARAMS, `Unknown task: ${sanitise(taskId)}`);
+    return pool.call(backend, { method, params, port, signal });
+  };
+}
+
+/** tools/call that asks for a task: passed on, and what it answers is remembered. */
+export async function rememberingTask(
+  { tasks }: RoutingServices,
+  { port }: GatewayRequest,
+  backend: string,
+  answer: Promise<Reply>,
+): Promise<Reply> {
+  const reply = await answer;
+  const task = isError(reply) ? undefined : reply.result["task"];
+  if (isJsonObject(task) && typeof task["taskId"] === "string") {
+    tasks.remember(port.client, task["taskId"], backend);
+  }
+  return reply;
+}
+
+/**
+ * The tasks of this session at all backends that list theirs. A shared server lists everybody's: what this session
+ * did not begin is left out. Fails only when every backend does.
+ */
+export function createTaskListing({ pool, tasks, taskBackends }: RoutingServices): Handle {
+  return async (request) => {
+    const { method, params, port } = request;
+    const backends = taskBackends();
+    if (backends.length === 0) return unknownMethod(method);
+    if (params?.["cursor"] !== undefined) return errorReply(INVALID_PARAMS, "Invalid cursor");
+    const answers = await Promise.all(backends.map((backend) => allTasks(pool, backend, request)));
+    const found: JsonObject[] = [];
+    let failure: Reply | null = null;
+    let succeeded = false;
+    for (const [index, answer] of answers.entries()) {
+      if (!Array.isArray(answer)) {
+        failure ??= answer;
+        continue;
+      }
+      succeeded = true;
+      for (const task of answer) {
+        const taskId = task["taskId"];
+        if (typeof taskId === "string" && tasks.backendOf(port.client, taskId) === backends[index]) {
+          found.push(task);
+        }
+      }
+    }
+    return failure !== null && !succeeded ? failure : { result: { tasks: found } };
+  };
+}
+
+async function allTasks(
+  pool: RoutingServices["pool"],
+  backend: string,
+  { method, params, port, signal }: GatewayRequest,
+): Promise<JsonObject[] | { readonly error: Extract<Reply, { error: unknown }>["error"] }> {
+  const tasks: JsonObject[] = [];
+  let cursor: unknown;
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const asked = cursor === undefined ? params : { ...params, cursor };
+    const reply = await pool.call(backend, { method, params: asked, port, signal });
+    if (isError(reply)) return reply;
+    const { tasks: listed, nextCursor } = reply.result;
+    if (Array.isArray(listed)) tasks.push(...listed.filter(isJsonObject));
+    if (typeof nextCursor !== "string" || nextCursor === cursor) break;
+    cursor = nextCursor;
+  }
+  return tasks;
+}

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
+import {
+  resolvePrompt,
+  resolveResource,
+  resolveTemplate,
+  resolveTool,
+} from "../../../src/gateway/catalog/resolve.ts";
+import { FIRST_WINS, source } from "./sources.ts";
+
+const catalog = buildCatalog(
+  [
+    source("tools", { tools: ["x"], prompts: ["p"] }),
+    source("a", { resources: ["u://a/listed"], templates: ["u://a/{id}", "u://{+any}"] }),
+    source("b", { resources: ["u://a/b-has-it"], templates: ["u://b/{id}"] }),
+  ],
+  FIRST_WINS,
+);
+const backendOf = (uri: string): string | null => resolveResource(catalog, uri)?.backend ?? null;
+
+describe("names", () => {
+  test("are found by what is published", () => {
+    assert.equal(resolveTool(catalog, "x")?.backend, "tools");
+    assert.equal(resolveTool(catalog, "p"), null);
+    assert.equal(resolvePrompt(catalog, "p")?.backend, "tools");
+  });
+});
+
+describe("URIs", () => {
+  test("belong to who listed them, before any template", () => {
+    assert.equal(backendOf("u://a/listed"), "a");
+    assert.equal(backendOf("u://a/b-has-it"), "b");
+  });
+
+  test("else to the first template in order", () => {
+    assert.equal(backendOf("u://a/1"), "a");
+    assert.equal(backendOf("u://b/1"), "a");
+  });
+
+  test("else to nobody while two backends have resources", () => {
+    assert.equal(backendOf("v://x"), null);
+  });
+
+  test("else to the only backend that has any", () => {
+    const one = buildCatalog(
+      [source("t", { tools: ["x"] }), source("a", { resources: ["u:1"] })],
+      FIRST_WINS,
+    );
+    assert.equal(resolveResource(one, "unlisted:2")?.backend, "a");
+    const none = buildCatalog([source("t", { tools: ["x"] })], FIRST_WINS);
+    assert.equal(resolveResource(none, "u:1"), null);
+  });
+
+  test("that filters deny are nobody's, although a template or a sole backend would fit", () => {
+    const denying = buildCatalog(
+      [
+        source("a", {
+          resources: ["u://a", "u://secret"],
+          templates: ["u://{id}", "w://{id}"],
+          filters: { resources: { allow: null, deny: ["*secret*"] } },
+        }),
+      ],
+      FIRST_WINS,
+    );
+    for (const uri of ["u://secret", "u://secret2", "other:secret"]) {
+      assert.equal(resolveResource(denying, uri), null, uri);
+    }
+    assert.equal(resolveResource(denying, "u://open")?.backend, "a");
+  });
+
+  test("that are not allowed are reached only by a template that is", () => {
+    const allowing = buildCatalog(
+      [
+        source("a", {
+          templates: ["pub://{id}", "own://{id}"],
+          filters: { resources: { allow: ["pub://{id}"], deny: [] } },
+        }),
+      ],
+      FIRST_WINS,
+    );
+    assert.equal(resolveResource(allowing, "pub://1")?.backend, "a");
+    assert.equal(resolveResource(allowing, "own://1"), null);
+  });
+
+  test("without end are not held against templates", () => {
+    assert.equal(backendOf(`u://a/${"x".repeat(100_000)}`), null);
+  });
+
+  test("of completions are templates as listed, or URIs", () => {
+    assert.equal(resolveTemplate(catalog, "u://b/{id}")?.backend, "b");
+    assert.equal(resolveTemplate(catalog, "u://a/listed")?.backend, "a");
+    assert.equal(resolveTemplate(catalog, "v://{id}"), null);
+  });
+});
