@@ -1,0 +1,57 @@
+// Owns the fixtures as programs: where they are, and those that serve over HTTP for as long as a test.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const program = (name: string): string => fileURLToPath(new URL(`fixtures/${name}.ts`, import.meta.url));
+
+/** Absolute paths, to be run by `process.execPath`. */
+export const CONFORMANCE_SERVER = program("conformance-server");
+export const LIGHT_SERVER = program("light-server");
+export const MISBEHAVING_SERVER = program("misbehaving-server");
+
+export interface HttpFixture extends AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+}
+
+/** Starts `PROGRAM --http 0`; ended by its disposal. */
+export async function openHttpFixture(
+  file: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<HttpFixture> {
+  const child = spawn(process.execPath, [file, "--http", "0"], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  const url = await new Promise<string>((resolve, reject) => {
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+      if (text.includes("\n")) resolve(text.trim());
+    });
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`${file} ended with ${code} before it served`)));
+  });
+  return {
+    url,
+    pid: child.pid ?? 0,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** As `openHttpFixture`, ended with the test. */
+export async function startHttpFixture(
+  t: TestContext,
+  file: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<HttpFixture> {
+  const fixture = await openHttpFixture(file, env);
+  t.after(() => fixture[Symbol.asyncDispose]());
+  return fixture;
+}

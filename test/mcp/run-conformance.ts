@@ -1,0 +1,75 @@
+// Owns runs of the official conformance suites against a URL.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const MODULES = path.resolve(import.meta.dirname, "../../node_modules");
+
+export interface ConformanceSuite {
+  readonly version: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Checks that the fixture passes when it is asked directly. */
+  readonly alone: number;
+}
+
+export const SUITES: readonly ConformanceSuite[] = [
+  {
+    version: "0.1.16",
+    program: path.join(MODULES, "conformance-0-1/dist/index.js"),
+    args: ["--suite", "all"],
+    alone: 44,
+  },
+  {
+    version: "0.2.0-alpha.12",
+    program: path.join(MODULES, "conformance-0-2/dist/index.js"),
+    args: ["--requirements", "2025-11-25"],
+    alone: 78,
+  },
+];
+
+const DEADLINE_MS = 60_000;
+
+export interface Check {
+  readonly id: string;
+  /** `SUCCESS`, `FAILURE`, `WARNING`, `INFO`, `SKIPPED`. */
+  readonly status: string;
+  readonly errorMessage?: string;
+}
+
+/** Checks by scenario, in its order. */
+export type ConformanceResult = ReadonlyMap<string, readonly Check[]>;
+
+/** Runs a whole suite. Rejects when it says nothing in 60 s; failed checks are part of the result. */
+export async function runConformance(
+  t: TestContext,
+  suite: ConformanceSuite,
+  url: string,
+): Promise<ConformanceResult> {
+  const folder = await temporaryFolder(t);
+  const args = [suite.program, "server", "--url", url, ...suite.args, "--output-dir", folder];
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "ignore", "inherit"],
+    timeout: DEADLINE_MS,
+    killSignal: "SIGKILL",
+  });
+  await once(child, "exit");
+  const result = new Map<string, readonly Check[]>();
+  for (const entry of (await readdir(folder)).sort()) {
+    const scenario = /^server-(.+)-\d{4}-\d\d-\d\dT.*Z$/u.exec(entry)?.[1];
+    if (scenario === undefined) continue;
+    result.set(scenario, JSON.parse(await readFile(path.join(folder, entry, "checks.json"), "utf8")));
+  }
+  if (result.size === 0) throw new Error(`suite ${suite.version} ran no scenario against ${url}`);
+  return result;
+}
+
+/** Counted as the suites count: warnings and information are neither. */
+export function totals(result: ConformanceResult): { readonly passed: number; readonly failed: number } {
+  const all = [...result.values()].flat();
+  const count = (status: string): number => all.filter((check) => check.status === status).length;
+  return { passed: count("SUCCESS"), failed: count("FAILURE") };
+}
