@@ -1,0 +1,286 @@
+// Owns one message sent over HTTP and all that comes back for it: JSON, a stream of events with its resumption, or a
+// refusal.
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { isJsonObject, type RpcId, type RpcMessage } from "../json-rpc.ts";
+import type { LinkEvents, LinkFailure } from "./backend-link.ts";
+import { type BodyEnd, mediaType, readEvents, readWhole } from "./http-link-body.ts";
+import { refusal } from "./http-link-refusal.ts";
+import type { Asked, HttpTarget } from "./http-link-target.ts";
+import type { CleanLine } from "./stdio-link-log.ts";
+
+const ERROR_BODY_BYTES = 64 * 1024;
+/** Looks for the rest of a broken stream, in a row without an event. */
+const RESUME_TRIES = 5;
+const RESUME_MS = { usual: 1_000, atMost: 30_000 };
+/** A server ends the stream after its answer; one that does not is not waited for. */
+const AFTER_ANSWER_MS = 2_000;
+
+/** What an exchange needs of its link. */
+export interface ExchangeContext {
+  readonly target: HttpTarget;
+  readonly clock: Clock;
+  readonly events: LinkEvents;
+  readonly responseLimitBytes: number;
+  readonly clean: CleanLine;
+  /** The server gave us a session at initialize. */
+  readonly onSession: (sessionId: string) => void;
+}
+
+export interface Exchange {
+  /** The id of a request; null: no answer is due. */
+  readonly id: RpcId | null;
+  /** Ends it without a word. */
+  abort(): void;
+}
+
+/** How a message goes out; the headers are those of the session at that moment. */
+export interface Outgoing {
+  readonly message: RpcMessage;
+  readonly text: string;
+  readonly headers: OutgoingHttpHeaders;
+  readonly sessionId: string | null;
+  /** The server has taken it, or never will. Once. */
+  readonly onTaken: () => void;
+  /** Nothing more comes of it. Once, also after `abort`. */
+  readonly onDone: () => void;
+}
+
+/** Sends the message. Calls nothing back synchronously. */
+export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exchange {
+  const { target, clock, events, responseLimitBytes, clean } = context;
+  const { message, sessionId } = outgoing;
+  const method = "method" in message ? message.method : null;
+  const id = method !== null && "id" in message ? message.id : null;
+  let answered = false;
+  let garbled = false;
+  let done = false;
+  let taken = false;
+  let current: Asked | null = null;
+  let timer: Timer | null = null;
+  let resumeId: string | null = null;
+  let tries = 0;
+  let retriedStale = false;
+
+  const wasTaken = (): void => {
+    if (taken) return;
+    taken = true;
+    outgoing.onTaken();
+  };
+  const finish = (): void => {
+    if (done) return;
+    done = true;
+    timer?.[Symbol.dispose]();
+    wasTaken();
+    outgoing.onDone();
+  };
+  const fail = (failure: LinkFailure): void => {
+    if (done) return;
+    finish();
+    if (id !== null && !answered) events.onRequestFailed(id, failure);
+  };
+
+  const deliver = (value: unknown): Promise<void> | null => {
+    const isAnswer = id !== null && isJsonObject(value) && value["id"] === id && !("method" in value);
+    if (isAnswer) answered = true;
+    return events.onMessage(value, id);
+  };
+  const garbage = (text: string): void => {
+    garbled = true;
+    events.onLogLine(clean(text));
+  };
+  const unanswered = (): LinkFailure =>
+    garbled
+      ? { kind: "protocol", message: `${target.origin} answered something that is no JSON`, hint: null }
+      : { kind: "closed", message: `${target.origin} ended the stream without an answer`, hint: null };
+  const tooLong = (): LinkFailure => ({
+    kind: "overloaded",
+    message: `it sent a message of more than ${responseLimitBytes} bytes`,
+    hint: null,
+  });
+
+  const onJson = async (text: string): Promise<void> => {
+    let body: unknown;
+    try {
+      body = JSON.parse(text);
+    } catch {
+      garbage(text);
+      fail(unanswered());
+      return;
+    }
+    if (!Array.isArray(body)) deliver(body)?.catch(() => {});
+    else {
+      for (const value of body) {
+        const wait = done ? null : deliver(value);
+        if (wait !== null) await wait.catch(() => {});
+      }
+    }
+    if (answered) finish();
+    else {
+      fail({ kind: "protocol", message: `${target.origin} answered something else than asked`, hint: null });
+    }
+  };
+
+  const onEvents = (response: IncomingMessage): void => {
+    const parser = readEvents(response, responseLimitBytes, {
+      onData(data) {
+        if (done) return null;
+        tries = 0;
+        let value: unknown;
+        try {
+          value = JSON.parse(data);
+        } catch {
+          garbage(data);
+          return null;
+        }
+        const wait = deliver(value);
+        if (answered && timer === null) timer = clock.setTimer(AFTER_ANSWER_MS, () => response.destroy());
+        return wait;
+      },
+      onEnd(end) {
+        if (done) return;
+        if (end === "overlong") fail(tooLong());
+        else if (answered) finish();
+        else {
+          resumeId = parser.lastEventId ?? resumeId;
+          resumeLater(parser.retryMs);
+        }
+      },
+    });
+  };
+
+  const resumeLater = (retryMs: number | null): void => {
+    if (resumeId === null || tries >= RESUME_TRIES) {
+      fail(unanswered());
+      return;
+    }
+    const delayMs = Math.min(RESUME_MS.atMost, (retryMs ?? RESUME_MS.usual) * 2 ** tries);
+    tries += 1;
+    timer = clock.setTimer(delayMs, () => {
+      timer = null;
+      resume(retryMs);
+    });
+  };
+  const resume = (retryMs: number | null): void => {
+    const headers = { ...outgoing.headers, accept: "text/event-stream", "last-event-id": resumeId ?? "" };
+    delete headers["content-type"];
+    const onResponse = (response: IncomingMessage): void => {
+      if (done) response.destroy();
+      else if (response.statusCode === 200 && mediaType(response) === "text/event-stream") onEvents(response);
+      else {
+        response.resume();
+        response.on("error", () => {});
+        if ((response.statusCode ?? 0) >= 500) resumeLater(retryMs);
+        else fail(unanswered());
+      }
+    };
+    try {
+      const asked = target.ask("GET", headers, onResponse);
+      current = asked;
+      asked.request.on("error", () => {
+        if (!done && !asked.responded) resumeLater(retryMs);
+      });
+      asked.request.end();
+    } catch {
+      // An event id that cannot be a header's value cannot be asked for.
+      fail(unanswered());
+    }
+  };
+
+  const onRefused = (response: IncomingMessage): void => {
+    readWhole(response, ERROR_BODY_BYTES, (text) => {
+      if (done) return;
+      const status = response.statusCode ?? 0;
+      const judged = refusal({
+        status,
+        text,
+        location: response.headers.location ?? null,
+        id,
+        hadSession: sessionId !== null,
+        origin: target.origin,
+        clean,
+      });
+      if (judged.kind === "answer") {
+        deliver(judged.value)?.catch(() => {});
+        finish();
+      } else fail(judged.failure);
+    });
+  };
+
+  const onResponse = (response: IncomingMessage): void => {
+    if (done) {
+      response.destroy();
+      return;
+    }
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 299) {
+      onRefused(response);
+      return;
+    }
+    const given = response.headers["mcp-session-id"];
+    if (method === "initialize" && typeof given === "string" && given !== "") context.onSession(given);
+    const type = mediaType(response);
+    if (id === null) {
+      // Nothing is due, and a stream that does not end would hold a connection.
+      if (type === "text/event-stream") response.destroy();
+      readWhole(response, ERROR_BODY_BYTES, finish);
+    } else if (type === "text/event-stream") onEvents(response);
+    else if (type === "application/json") {
+      readWhole(response, responseLimitBytes, (text, end: BodyEnd) => {
+        if (done) return;
+        if (text !== null) void onJson(text);
+        else if (end === "overlong") fail(tooLong());
+        else {
+          fail({
+            kind: "closed",
+            message: `the connection to ${target.origin} broke within the answer`,
+            hint: null,
+          });
+        }
+      });
+    } else {
+      readWhole(response, ERROR_BODY_BYTES, () => {
+        const what = status === 202 || type === "" ? `HTTP ${status} without an answer` : clean(type);
+        fail({
+          kind: "protocol",
+          message: `${target.origin} answered a request with ${what}, which is no MCP`,
+          hint: "check `url`: it must be the server's MCP endpoint",
+        });
+      });
+    }
+  };
+
+  const post = (): void => {
+    try {
+      const asked = target.ask("POST", outgoing.headers, onResponse);
+      current = asked;
+      asked.request.once("finish", wasTaken);
+      asked.request.on("error", (error) => {
+        if (done || asked.responded) return;
+        if (mayRepeat(error, asked)) post();
+        else fail(asked.failure(error));
+      });
+      asked.request.end(outgoing.text);
+    } catch (error) {
+      const text = errorText(error);
+      setImmediate(() => fail({ kind: "refused", message: `it cannot be sent: ${clean(text)}`, hint: null }));
+    }
+  };
+  /** A kept connection that the server ended as we wrote: harmless to repeat, but for what may have side effects. */
+  const mayRepeat = (error: unknown, asked: Asked): boolean => {
+    const code = systemErrorCode(error);
+    if (retriedStale || !asked.request.reusedSocket || method === "tools/call") return false;
+    retriedStale = true;
+    return code === "ECONNRESET" || code === "EPIPE";
+  };
+
+  post();
+  return {
+    id,
+    abort() {
+      finish();
+      current?.request.destroy();
+    },
+  };
+}

@@ -1,0 +1,102 @@
+// Owns the stream on which an HTTP server tells and asks outside of any request (GET): opened, read, and opened again
+// when it ends.
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { mediaType, readEvents } from "./http-link-body.ts";
+import type { HttpTarget } from "./http-link-target.ts";
+
+const BACKOFF_MS = { least: 100, first: 1_000, atMost: 30_000 };
+/** A stream that lived so long was a good one: the next is opened without more delay than the first. */
+const CALM_MS = 10_000;
+
+export interface ServerStreamOptions {
+  readonly target: HttpTarget;
+  readonly clock: Clock;
+  /** With the session. */
+  readonly headers: OutgoingHttpHeaders;
+  readonly responseLimitBytes: number;
+  readonly onMessage: (message: unknown) => Promise<void> | null;
+  /** Data of an event that is no JSON. */
+  readonly onGarbage: (text: string) => void;
+}
+
+/** Runs until it is disposed, or the server has no such stream. */
+export function openServerStream(options: ServerStreamOptions): Disposable {
+  const { target, clock, responseLimitBytes } = options;
+  let request: ClientRequest | null = null;
+  let timer: Timer | null = null;
+  let lastEventId: string | null = null;
+  let delayMs = BACKOFF_MS.first;
+  let disposed = false;
+
+  const again = (retryMs: number | null): void => {
+    if (disposed || timer !== null) return;
+    const wishedMs = retryMs === null ? delayMs : Math.max(BACKOFF_MS.least, retryMs);
+    timer = clock.setTimer(Math.min(BACKOFF_MS.atMost, wishedMs), () => {
+      timer = null;
+      open();
+    });
+    delayMs = Math.min(BACKOFF_MS.atMost, delayMs * 2);
+  };
+
+  const read = (response: IncomingMessage): void => {
+    const startedAtMs = clock.monotonicMs();
+    const parser = readEvents(response, responseLimitBytes, {
+      onData(data) {
+        if (disposed) return null;
+        delayMs = BACKOFF_MS.first;
+        let message: unknown;
+        try {
+          message = JSON.parse(data);
+        } catch {
+          options.onGarbage(data);
+          return null;
+        }
+        return options.onMessage(message);
+      },
+      onEnd(end) {
+        // What was too long would come again.
+        lastEventId = end === "overlong" ? null : (parser.lastEventId ?? lastEventId);
+        if (clock.monotonicMs() - startedAtMs >= CALM_MS) delayMs = BACKOFF_MS.first;
+        again(parser.retryMs);
+      },
+    });
+  };
+
+  const open = (): void => {
+    const resumed = lastEventId === null ? {} : { "last-event-id": lastEventId };
+    const onResponse = (response: IncomingMessage): void => {
+      const status = response.statusCode ?? 0;
+      if (disposed) response.destroy();
+      else if (status === 200 && mediaType(response) === "text/event-stream") read(response);
+      else {
+        response.on("error", () => {});
+        response.resume();
+        if (status === 400 && lastEventId !== null) lastEventId = null;
+        else if (status < 500 && status !== 408 && status !== 429) return;
+        again(null);
+      }
+    };
+    try {
+      const asked = target.ask("GET", { ...options.headers, ...resumed }, onResponse);
+      request = asked.request;
+      request.on("error", () => {
+        if (!asked.responded) again(null);
+      });
+      request.end();
+    } catch {
+      // An event id that cannot be a header's value cannot be asked for.
+      lastEventId = null;
+      again(null);
+    }
+  };
+
+  open();
+  return {
+    [Symbol.dispose]() {
+      disposed = true;
+      timer?.[Symbol.dispose]();
+      request?.destroy();
+    },
+  };
+}

@@ -1,0 +1,159 @@
+// Owns reading an event stream (text/event-stream), as the HTML standard says: bytes in, events out one by one, so
+// that the reader may stop between two events of one chunk.
+
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+const COLON = 58;
+const SPACE = 32;
+
+export interface SseEvent {
+  /** `message` unless the stream says otherwise. */
+  readonly type: string;
+  readonly data: string;
+}
+
+export interface SseParser {
+  push(chunk: Buffer): void;
+  /** The next whole event that has data; null when there is none yet. */
+  next(): SseEvent | null;
+  /** Of the last event that was complete, with data or without; null: there was none yet, or it was reset. */
+  readonly lastEventId: string | null;
+  /** What the stream asks for, ms; null: it did not. */
+  readonly retryMs: number | null;
+  /** An event is longer than the limit; nothing more comes. */
+  readonly overlong: boolean;
+}
+
+/** `limitBytes`: of one event. Time and memory are linear in what is pushed. */
+export function createSseParser(limitBytes: number): SseParser {
+  let chunk: Buffer | null = null;
+  let offset = 0;
+  // Kept, -1 for none in this chunk: a search from each line on would read a chunk without any again and again.
+  let nextFeed = -1;
+  let nextReturn = -1;
+  let parts: Buffer[] = [];
+  let partBytes = 0;
+  let atStart = true;
+  let afterReturn = false;
+  let overlong = false;
+
+  let type = "";
+  let data: string | null = null;
+  let eventBytes = 0;
+  let id: string | null = null;
+  let lastEventId: string | null = null;
+  let retryMs: number | null = null;
+
+  const grow = (bytes: number): void => {
+    eventBytes += bytes;
+    if (eventBytes <= limitBytes) return;
+    overlong = true;
+    parts = [];
+    data = null;
+    chunk = null;
+  };
+
+  const field = (bytes: Buffer, start: number, end: number): void => {
+    // A comment begins with a colon, and no name is longer than five letters.
+    let nameEnd = start;
+    while (nameEnd < end && bytes[nameEnd] !== COLON && nameEnd - start < 6) nameEnd += 1;
+    if (nameEnd === start || nameEnd - start === 6) return;
+    let valueStart = Math.min(nameEnd + 1, end);
+    if (valueStart < end && bytes[valueStart] === SPACE) valueStart += 1;
+    const name = bytes.toString("latin1", start, nameEnd);
+    if (name === "data") {
+      const value = bytes.toString("utf8", valueStart, end);
+      data = data === null ? value : `${data}\n${value}`;
+    } else if (name === "event") type = bytes.toString("utf8", valueStart, end);
+    else if (name === "id") {
+      const value = bytes.toString("utf8", valueStart, end);
+      if (!value.includes("\0")) id = value;
+    } else if (name === "retry") {
+      const value = bytes.toString("latin1", valueStart, end);
+      if (/^\d{1,9}$/.test(value)) retryMs = Number(value);
+    }
+  };
+
+  const dispatch = (): SseEvent | null => {
+    lastEventId = id === "" ? null : id;
+    const event = data === null || data === "" ? null : { type: type === "" ? "message" : type, data };
+    type = "";
+    data = null;
+    eventBytes = 0;
+    return event;
+  };
+
+  /** Where the line that starts at `offset` ends; -1: not in this chunk. */
+  const lineEnd = (bytes: Buffer): number => {
+    if (nextReturn !== -1 && nextReturn < offset) nextReturn = bytes.indexOf(CARRIAGE_RETURN, offset);
+    if (nextFeed !== -1 && nextFeed < offset) nextFeed = bytes.indexOf(LINE_FEED, offset);
+    if (nextReturn === -1) return nextFeed;
+    return nextFeed === -1 ? nextReturn : Math.min(nextFeed, nextReturn);
+  };
+
+  return {
+    get lastEventId() {
+      return lastEventId;
+    },
+    get retryMs() {
+      return retryMs;
+    },
+    get overlong() {
+      return overlong;
+    },
+    push(more) {
+      if (overlong || more.length === 0) return;
+      chunk = chunk === null ? more : Buffer.concat([chunk.subarray(offset), more]);
+      offset = 0;
+      nextFeed = chunk.indexOf(LINE_FEED);
+      nextReturn = chunk.indexOf(CARRIAGE_RETURN);
+    },
+    next() {
+      while (chunk !== null && offset < chunk.length) {
+        if (afterReturn) {
+          afterReturn = false;
+          if (chunk[offset] === LINE_FEED) {
+            offset += 1;
+            continue;
+          }
+        }
+        const end = lineEnd(chunk);
+        const source = chunk;
+        const start = offset;
+        if (end === -1) {
+          parts.push(source.subarray(start));
+          partBytes += source.length - start;
+          chunk = null;
+          grow(source.length - start);
+          return null;
+        }
+        offset = end + 1;
+        afterReturn = source[end] === CARRIAGE_RETURN;
+        grow(end - start);
+        if (overlong) return null;
+        let line = source;
+        let from = start;
+        let to = end;
+        if (partBytes > 0) {
+          parts.push(source.subarray(start, end));
+          line = Buffer.concat(parts, partBytes + end - start);
+          parts = [];
+          partBytes = 0;
+          from = 0;
+          to = line.length;
+        }
+        if (atStart) {
+          atStart = false;
+          if (line[from] === 0xef && line[from + 1] === 0xbb && line[from + 2] === 0xbf) from += 3;
+        }
+        if (from < to) field(line, from, to);
+        else {
+          const event = dispatch();
+          if (event !== null) return event;
+        }
+      }
+      chunk = null;
+      return null;
+    },
+  };
+}

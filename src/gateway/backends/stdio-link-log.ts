@@ -1,0 +1,102 @@
+// Owns what a backend writes beside the protocol: lines made harmless and short, and a flood that is read no faster
+// than it costs little, the excess dropped.
+import type { Readable } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { createRedaction } from "../../runtime/log-redaction.ts";
+import { harmless } from "../../runtime/plain-text.ts";
+import { createLineSplitter, type LineSplitter } from "./line-splitter.ts";
+
+const LINE_LENGTH = 4_096;
+const LINE_BYTES = 64 * 1024;
+const WINDOW_MS = 1_000;
+/** What a window may hold; a server that logs each of a thousand calls a second stays below. */
+const WINDOW_LINES = 2_000;
+const WINDOW_BYTES = 512 * 1024;
+/** Beyond it one chunk (64 KiB) is read and dropped in that time: some 13 MB/s, at little cost to us. */
+const DROP_PAUSE_MS = 5;
+
+/** Makes one line fit to be kept and shown: no control characters, no secrets, at most 4 KiB. */
+export type CleanLine = (line: string) => string;
+
+/** `secrets` never appear in what comes out. */
+export function createLineCleaner(secrets: readonly string[]): CleanLine {
+  const redaction = createRedaction();
+  for (const secret of secrets) redaction.redact(secret);
+  return (line) => {
+    // Redacted before it is cut: half a secret is one, too.
+    const plain = harmless(redaction.clean(stripVTControlCharacters(line.slice(0, LINE_BYTES))));
+    return plain.length > LINE_LENGTH ? `${plain.slice(0, LINE_LENGTH)}…` : plain;
+  };
+}
+
+export interface LogReader extends Disposable {
+  /** Tells what is left without a line's end. Nothing more is told after it. */
+  finish(): void;
+}
+
+/** Reads to the end of the stream, at a bounded rate. Lines come whole, and not yet cleaned. */
+export function readLogLines(stream: Readable, clock: Clock, onLine: (line: string) => void): LogReader {
+  let splitter: LineSplitter = createLineSplitter(LINE_BYTES);
+  let windowEndMs = 0;
+  let lines = 0;
+  let bytes = 0;
+  let dropped = 0;
+  let timer: Timer | null = null;
+  let over = false;
+
+  const tellDropped = (): void => {
+    if (dropped > 0) onLine(`(${dropped} bytes of log were dropped: too much at once)`);
+    dropped = 0;
+  };
+  const pause = (): void => {
+    stream.pause();
+    timer = clock.setTimer(DROP_PAUSE_MS, () => {
+      timer = null;
+      stream.resume();
+    });
+  };
+  const onData = (chunk: Buffer): void => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs >= windowEndMs) {
+      windowEndMs = nowMs + WINDOW_MS;
+      lines = 0;
+      bytes = 0;
+      tellDropped();
+    }
+    bytes += chunk.length;
+    if (bytes > WINDOW_BYTES || lines >= WINDOW_LINES) {
+      dropped += chunk.length;
+      if (dropped === chunk.length) splitter = createLineSplitter(LINE_BYTES);
+      pause();
+      return;
+    }
+    splitter.push(chunk);
+    for (let line = splitter.next(); line !== null; line = splitter.next()) {
+      lines += 1;
+      if (line !== "" && lines <= WINDOW_LINES) onLine(line);
+    }
+    if (!splitter.overlong) return;
+    onLine(`(a line of more than ${LINE_BYTES} bytes was dropped)`);
+    splitter = createLineSplitter(LINE_BYTES);
+  };
+  stream.on("data", onData);
+  stream.on("error", () => {});
+
+  return {
+    finish() {
+      if (over) return;
+      over = true;
+      const rest = splitter.rest();
+      if (rest !== null && rest !== "") onLine(rest);
+      tellDropped();
+      timer?.[Symbol.dispose]();
+      stream.off("data", onData);
+    },
+    [Symbol.dispose]() {
+      over = true;
+      timer?.[Symbol.dispose]();
+      stream.off("data", onData);
+    },
+  };
+}

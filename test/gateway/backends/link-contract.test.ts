@@ -1,0 +1,45 @@
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { openHttpLink } from "../../../src/gateway/backends/http-link.ts";
+import { openStdioLink } from "../../../src/gateway/backends/stdio-link.ts";
+import { startWarden } from "../../../src/gateway/backends/warden.ts";
+import { systemClock as clock } from "../../../src/runtime/clock.ts";
+import { silentLogger as logger } from "../../../src/runtime/log.ts";
+import { testLinkContract } from "./link-contract.ts";
+import { startHttpEcho } from "./programs/link-http-echo.ts";
+
+const ECHO = fileURLToPath(new URL("./programs/link-echo.ts", import.meta.url));
+
+testLinkContract({
+  name: "stdio",
+  tellsStream: false,
+  async echo(t) {
+    const warden = startWarden({ clock, logger });
+    t.after(() => warden[Symbol.asyncDispose]());
+    return openStdioLink({ command: process.execPath, args: [ECHO], env: {}, cwd: "/", warden, clock });
+  },
+  async nothing(t) {
+    const warden = startWarden({ clock, logger });
+    t.after(() => warden[Symbol.asyncDispose]());
+    return openStdioLink({ command: "no-such-program", args: [], env: {}, cwd: "/", warden, clock });
+  },
+});
+
+for (const answers of ["json", "events"] as const) {
+  testLinkContract({
+    name: `http, answers as ${answers}`,
+    tellsStream: true,
+    async echo(t) {
+      const { url } = await startHttpEcho(t, { answers });
+      return openHttpLink({ url, headers: {}, clock });
+    },
+    async nothing() {
+      const probe = createServer();
+      await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+      const address = probe.address();
+      await new Promise((resolve) => probe.close(resolve));
+      const port = typeof address === "object" && address !== null ? address.port : 1;
+      return openHttpLink({ url: `http://127.0.0.1:${port}/mcp`, headers: {}, clock });
+    },
+  });
+}
