@@ -1,0 +1,97 @@
+// Owns whose a message of the server is that names no call: of the one client it can only be, else of nobody.
+import type { Clock } from "../../runtime/clock.ts";
+import type { CallPort, ClientPort } from "../client-port.ts";
+import type { RpcId } from "../json-rpc.ts";
+import type { PendingRequest } from "./instance-pending.ts";
+
+/** A call of a client. */
+export interface ClientCall extends PendingRequest {
+  readonly port: CallPort;
+}
+
+export type Attribution =
+  | { readonly kind: "call"; readonly call: ClientCall }
+  /** Outside of any call: whose instance it is. */
+  | { readonly kind: "owner"; readonly client: ClientPort }
+  /** `idle`: no call that it could belong to; `unclear`: several clients, or a call that ended. */
+  | { readonly kind: "nobody"; readonly why: "idle" | "unclear" };
+
+export interface InFlight extends Iterable<PendingRequest> {
+  get(id: RpcId): PendingRequest | undefined;
+}
+
+/**
+ * `streamOf` is the request whose HTTP response carried the message; null: not known. `lingering` are the clients of
+ * calls that were given up, and that the server may not have given up yet; null among them is a call of no client. Of
+ * several calls of the one client it is the newest's.
+ */
+export function attribute(
+  streamOf: RpcId | null,
+  owner: ClientPort | null,
+  inFlight: InFlight,
+  lingering: Iterable<ClientPort | null>,
+): Attribution {
+  if (streamOf !== null) {
+    const carrier = inFlight.get(streamOf);
+    if (carrier !== undefined && isClientCall(carrier)) return { kind: "call", call: carrier };
+    // The stream says that it is about that request, so it is about no other, whoever else has calls in flight.
+    if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
+  }
+  let newest: ClientCall | null = null;
+  let unclear = false;
+  for (const request of inFlight) {
+    if (request.own || request.sentIn === null) continue;
+    if (!isClientCall(request)) unclear = true;
+    else if (newest !== null && newest.port.client !== request.port.client) unclear = true;
+    else newest = request;
+    if (unclear && owner === null) return { kind: "nobody", why: "unclear" };
+  }
+  if (owner !== null)
+    return newest === null ? { kind: "owner", client: owner } : { kind: "call", call: newest };
+  for (const client of lingering) {
+    if (newest === null || client !== newest.port.client) return { kind: "nobody", why: "unclear" };
+  }
+  return newest === null ? { kind: "nobody", why: "idle" } : { kind: "call", call: newest };
+}
+
+function isClientCall(request: PendingRequest): request is ClientCall {
+  return request.port !== null && !request.own;
+}
+
+/** The calls that were given up. A server that was told to stop may still ask or tell within one. */
+export interface GivenUpCalls {
+  add(request: PendingRequest): void;
+  /** The server has answered it after all. */
+  answered(id: RpcId): void;
+  clients(): Iterable<ClientPort | null>;
+}
+
+/** For that long a call that was given up keeps its messages from going to another client. */
+export const LINGERS_MS = 5_000;
+
+export function createGivenUpCalls(clock: Clock): GivenUpCalls {
+  // In the order in which they were given up, so in that of their ends, too.
+  const calls = new Map<RpcId, { readonly client: ClientPort | null; readonly untilMs: number }>();
+  const dropOld = (): void => {
+    if (calls.size === 0) return;
+    const nowMs = clock.monotonicMs();
+    for (const [id, { untilMs }] of calls) {
+      if (untilMs > nowMs) return;
+      calls.delete(id);
+    }
+  };
+  return {
+    add(request) {
+      dropOld();
+      calls.set(request.id, {
+        client: request.port?.client ?? null,
+        untilMs: clock.monotonicMs() + LINGERS_MS,
+      });
+    },
+    answered: (id) => void calls.delete(id),
+    *clients() {
+      dropOld();
+      for (const { client } of calls.values()) yield client;
+    },
+  };
+}

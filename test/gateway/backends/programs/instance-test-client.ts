@@ -1,0 +1,77 @@
+// Owns clients for tests of instances: they keep what they are told and asked, and answer when the test says so.
+import type { CallPort, ClientPort } from "../../../../src/gateway/client-port.ts";
+import { ANONYMOUS } from "../../../../src/gateway/client-port.ts";
+import type { JsonObject, Reply } from "../../../../src/gateway/json-rpc.ts";
+import type { McpLogLevel } from "../../../../src/gateway/protocol.ts";
+
+export interface Told {
+  readonly method: string;
+  readonly params: JsonObject | undefined;
+}
+
+export interface Question extends Told {
+  readonly signal: AbortSignal;
+  readonly onProgress: ((params: JsonObject) => void) | undefined;
+  answer(reply: Reply): void;
+}
+
+export interface TestClient extends ClientPort {
+  logLevel: McpLogLevel | null;
+  /** Outside of any call. */
+  readonly told: Told[];
+  readonly asked: Question[];
+  call(id: string | number): TestCall;
+}
+
+export interface TestCall extends CallPort {
+  readonly told: Told[];
+  readonly asked: Question[];
+  congested: Promise<void> | null;
+}
+
+export const EVERYTHING: JsonObject = {
+  sampling: { tools: {} },
+  elicitation: { form: {}, url: {} },
+  roots: { listChanged: true },
+};
+
+export function createTestClient(name: string, capabilities: JsonObject = EVERYTHING): TestClient {
+  const told: Told[] = [];
+  const asked: Question[] = [];
+  const client: TestClient = {
+    sessionId: name,
+    principal: ANONYMOUS,
+    protocolVersion: "2025-11-25",
+    capabilities,
+    clientInfo: { name, version: "1" },
+    logLevel: null,
+    ended: new AbortController().signal,
+    told,
+    asked,
+    notify: (method, params) => void told.push({ method, params }),
+    request: asking(asked),
+    call(id) {
+      const toldInCall: Told[] = [];
+      const askedInCall: Question[] = [];
+      return {
+        client,
+        id,
+        told: toldInCall,
+        asked: askedInCall,
+        congested: null,
+        notify: (method, params) => void toldInCall.push({ method, params }),
+        request: asking(askedInCall),
+      };
+    },
+  };
+  return client;
+}
+
+function asking(asked: Question[]): ClientPort["request"] {
+  return (method, params, signal, onProgress) => {
+    const { promise, resolve } = Promise.withResolvers<Reply>();
+    signal.addEventListener("abort", () => resolve({ error: { code: -32603, message: "withdrawn" } }));
+    asked.push({ method, params, signal, onProgress, answer: resolve });
+    return promise;
+  };
+}

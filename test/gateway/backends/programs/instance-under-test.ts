@@ -1,0 +1,85 @@
+// Owns starting an instance on a scripted link, with a clock that the test moves.
+import type { BackendInstance, InstanceOptions } from "../../../../src/gateway/backends/backend-instance.ts";
+import { startBackendInstance } from "../../../../src/gateway/backends/start-backend-instance.ts";
+import type { CallPort } from "../../../../src/gateway/client-port.ts";
+import type { JsonObject, Reply } from "../../../../src/gateway/json-rpc.ts";
+import { createManualClock, type ManualClock, settle } from "../../../support/manual-clock.ts";
+import { createRecordingLogger, type RecordingLogger } from "../../../support/recording-logger.ts";
+import { createScriptedLink, type ScriptedLink } from "./instance-scripted-link.ts";
+
+export interface UnderTest {
+  readonly instance: BackendInstance;
+  readonly link: ScriptedLink;
+  readonly clock: ManualClock;
+  readonly logger: RecordingLogger;
+  readonly logs: JsonObject[];
+  readonly counts: { seen: number; listings: number };
+  call(port: CallPort | null, params?: JsonObject, more?: CallMore): { reply: Promise<Reply>; id: number };
+}
+
+export interface CallMore {
+  readonly method?: string;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export function startUnderTest(
+  options: Partial<InstanceOptions> = {},
+  prepare: (link: ScriptedLink) => void = () => {},
+): UnderTest {
+  const link = createScriptedLink();
+  prepare(link);
+  const clock = createManualClock();
+  const logger = createRecordingLogger();
+  const logs: JsonObject[] = [];
+  const counts = { seen: 0, listings: 0 };
+  const instance = startBackendInstance({
+    id: 1,
+    key: "key",
+    backend: "files",
+    open: link.open,
+    initMs: 15_000,
+    listMs: 10_000,
+    clientInfo: { name: "mountaineer", version: "0.0.0" },
+    owner: null,
+    logLevel: null,
+    clock,
+    logger,
+    onSeen: () => void counts.seen++,
+    onListings: () => void counts.listings++,
+    onLog: (params) => void logs.push(params),
+    ...options,
+  });
+  return {
+    instance,
+    link,
+    clock,
+    logger,
+    logs,
+    counts,
+    call(port, params = { name: "one" }, more = {}) {
+      const before = link.requests(more.method ?? "tools/call").length;
+      const reply = instance.request({
+        method: more.method ?? "tools/call",
+        params,
+        port,
+        timeoutMs: more.timeoutMs ?? 60_000,
+        signal: more.signal ?? new AbortController().signal,
+      });
+      const sent = link.requests(more.method ?? "tools/call")[before];
+      return { reply, id: typeof sent?.id === "number" ? sent.id : -1 };
+    },
+  };
+}
+
+export async function startReady(
+  options: Partial<InstanceOptions> = {},
+  prepare: (link: ScriptedLink) => void = () => {},
+): Promise<UnderTest> {
+  const started = startUnderTest(options, prepare);
+  await settle();
+  if (started.instance.seen.state.kind !== "ready") {
+    throw new Error(`not ready: ${JSON.stringify(started.instance.seen.state)}`);
+  }
+  return started;
+}

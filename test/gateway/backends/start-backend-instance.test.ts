@@ -1,0 +1,578 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { LIST_CHANGED } from "../../../src/gateway/protocol.ts";
+import { settle } from "../../support/manual-clock.ts";
+import { FAILURE, INITIALIZED } from "./programs/instance-scripted-link.ts";
+import { createTestClient } from "./programs/instance-test-client.ts";
+import { startReady, startUnderTest, type UnderTest } from "./programs/instance-under-test.ts";
+
+const OK = { result: { content: [] } };
+
+function failureOf({ instance }: UnderTest): string | null {
+  const { state } = instance.seen;
+  return state.kind === "ended" ? state.failure.message : null;
+}
+
+describe("starting", () => {
+  test("B7 it is ready only when every list that the server declares has been read", async () => {
+    const { instance, link, counts } = startUnderTest({}, (link) =>
+      link.answers.set("prompts/list", () => null),
+    );
+    assert.equal(counts.seen, 0);
+    assert.equal(instance.seen.state.kind, "starting");
+    await settle();
+    assert.equal(instance.seen.state.kind, "starting");
+    assert.equal(instance.listings, null);
+    assert.deepEqual(instance.serverInfo, { name: "scripted", version: "1.2.3" });
+    link.answer(link.requests("prompts/list")[0]?.id ?? -1, { result: { prompts: [{ name: "p" }] } });
+    await settle();
+    assert.equal(instance.seen.state.kind, "ready");
+    assert.deepEqual(instance.listings, {
+      tools: [{ name: "one" }],
+      resources: [{ uri: "a://1", name: "1" }],
+      resourceTemplates: [],
+      prompts: [{ name: "p" }],
+    });
+    assert.deepEqual(link.established, ["2025-11-25"]);
+    assert.deepEqual(
+      link.received.slice(0, 2).map((message) => ("method" in message ? message.method : null)),
+      ["initialize", "notifications/initialized"],
+    );
+    assert.equal(counts.seen, 1);
+    assert.equal(counts.listings, 0);
+  });
+  test("a shared instance declares all that any client may have, one with an owner exactly the owner's", async () => {
+    const shared = await startReady();
+    assert.deepEqual(shared.link.requests("initialize")[0]?.params, {
+      protocolVersion: "2025-11-25",
+      capabilities: {
+        sampling: { tools: {}, context: {} },
+        elicitation: { form: {}, url: {} },
+        roots: { listChanged: true },
+      },
+      clientInfo: { name: "mountaineer", version: "0.0.0" },
+    });
+    const owner = createTestClient("a", { roots: {}, experimental: { x: 1 } });
+    const owned = await startReady({ owner });
+    assert.deepEqual(owned.link.requests("initialize")[0]?.params?.["capabilities"], owner.capabilities);
+  });
+  test("lists that the server does not declare are not asked for", async () => {
+    const { instance, link } = await startReady({}, (link) =>
+      link.answers.set("initialize", () => ({ result: { protocolVersion: "2024-11-05", capabilities: {} } })),
+    );
+    assert.equal(link.received.length, 2);
+    assert.equal(instance.protocolVersion, "2024-11-05");
+    assert.deepEqual(instance.serverInfo, { name: "files", version: "" });
+    assert.deepEqual(instance.listings?.tools, []);
+  });
+  test("a version that the gateway does not speak ends it, naming both sides", async () => {
+    const { instance, link } = startUnderTest({}, (link) =>
+      link.answers.set("initialize", () => ({ result: { protocolVersion: "1999-01-01", capabilities: {} } })),
+    );
+    await settle();
+    const { state } = instance.seen;
+    assert.ok(state.kind === "ended" && !state.wasReady);
+    assert.equal(state.failure.kind, "protocol");
+    assert.match(state.failure.message, /1999-01-01.*2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05/);
+    assert.equal(link.closed, true);
+  });
+  for (const [title, prepare, kind] of [
+    [
+      "initialize answered with an error",
+      { initialize: { error: { code: -1, message: "no\u001b[31m" } } },
+      "protocol",
+    ],
+    [
+      "a list answered with an error",
+      { "tools/list": { error: { code: -32603, message: "x" } } },
+      "protocol",
+    ],
+    ["a list without a list", { "tools/list": { result: {} } }, "protocol"],
+    ["a list that ends in nothing", { "tools/list": { result: { tools: [], nextCursor: "c" } } }, "protocol"],
+    ["a request that the link could not carry", { "tools/list": FAILURE("refused") }, "refused"],
+  ] as const) {
+    test(`B7 ${title} ends it before it was ready`, async () => {
+      const { instance } = startUnderTest({}, (link) => {
+        for (const [method, answer] of Object.entries(prepare)) link.answers.set(method, () => answer);
+      });
+      await settle();
+      const { state } = instance.seen;
+      assert.ok(state.kind === "ended" && !state.wasReady, JSON.stringify(state));
+      assert.equal(state.failure.kind, kind);
+      assert.equal(state.failure.message.includes("\u001b"), false);
+    });
+  }
+  test("initialize and each list have their deadlines; initialize is not cancelled, lists are", async () => {
+    const silent = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    await silent.clock.advance(14_999);
+    assert.equal(silent.instance.seen.state.kind, "starting");
+    await silent.clock.advance(1);
+    assert.equal(failureOf(silent), "no answer to initialize within 15 s");
+    assert.deepEqual(silent.link.told("notifications/cancelled"), []);
+    const slow = startUnderTest({}, (link) => link.answers.set("tools/list", () => null));
+    await slow.clock.advance(10_000);
+    assert.equal(failureOf(slow), "no answer to tools/list within 10 s");
+    assert.equal(slow.clock.pendingTimers, 0);
+  });
+  test("all pages are read, nameless entries are skipped and logged once", async () => {
+    const { instance, link, logger } = await startReady({}, (link) =>
+      link.answers.set("tools/list", ({ params }) => {
+        const page = Number(params?.["cursor"] ?? 0);
+        const tools = [{ name: `t${page}` }, { title: "nameless" }, null];
+        return { result: page < 4 ? { tools, nextCursor: String(page + 1) } : { tools, nextCursor: "" } };
+      }),
+    );
+    assert.deepEqual(
+      instance.listings?.tools.map((tool) => tool["name"]),
+      ["t0", "t1", "t2", "t3", "t4"],
+    );
+    assert.equal(link.requests("tools/list").length, 5);
+    assert.equal(link.requests("tools/list")[0]?.params, undefined);
+    assert.equal(logger.lines.filter(({ message }) => /without a name/.test(message)).length, 1);
+  });
+  test("a log level that is wanted is set before it is ready; templates that are not there are none", async () => {
+    const { instance, link } = startUnderTest({ logLevel: "debug" }, (link) => {
+      link.answers.delete("resources/templates/list");
+      link.answers.set("logging/setLevel", () => null);
+    });
+    await settle();
+    assert.equal(instance.seen.state.kind, "starting");
+    link.answer(link.requests("logging/setLevel")[0]?.id ?? -1, { error: { code: -32602, message: "no" } });
+    await settle();
+    assert.equal(instance.seen.state.kind, "ready");
+  });
+  test("while it starts a ping is answered, and who cannot be told is refused", async () => {
+    const { link } = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    await settle();
+    link.ask("p", "ping");
+    link.ask("r", "roots/list");
+    assert.deepEqual(link.replyTo("p"), { result: {} });
+    assert.deepEqual(link.replyTo("r"), {
+      error: {
+        code: -32600,
+        message: 'cannot tell which client this belongs to; set instances = "per-client" for backend files',
+      },
+    });
+  });
+  test("the process dying while it starts ends it", async () => {
+    const { instance, link, counts } = startUnderTest({}, (link) =>
+      link.answers.set("initialize", () => null),
+    );
+    link.die(FAILURE("closed", "exited with 1"));
+    assert.deepEqual(instance.seen.state, {
+      kind: "ended",
+      wasReady: false,
+      failure: FAILURE("closed", "exited with 1"),
+    });
+    await settle();
+    assert.equal(counts.seen, 1);
+  });
+});
+
+describe("calls", () => {
+  test("results and errors pass as the same objects, ids are the instance's own", async () => {
+    const { call, link, instance } = await startReady();
+    const a = createTestClient("a").call("its-own-id");
+    const params = { name: "one", arguments: { deep: [1] }, _meta: { traceparent: "t" } };
+    const first = call(a, params);
+    assert.equal(link.requests("tools/call")[0]?.params, params);
+    assert.equal(instance.seen.inFlight, 1);
+    const result = { content: [], isError: true };
+    link.answer(first.id, { result });
+    const reply = await first.reply;
+    assert.ok("result" in reply && reply.result === result);
+    assert.equal(instance.seen.inFlight, 0);
+    const second = call(a);
+    const error = { code: -32002, message: "not found", data: { uri: "x" } };
+    link.answer(second.id, { error });
+    const failed = await second.reply;
+    assert.ok("error" in failed && failed.error === error);
+  });
+  test("progress tokens are the instance's own towards the server, and the client's towards the client", async () => {
+    const { call, link } = await startReady();
+    const a = createTestClient("a").call(1);
+    const b = createTestClient("b").call(1);
+    const params = { name: "one", _meta: { progressToken: "same", other: { x: 1 } } };
+    const first = call(a, params);
+    const second = call(b, params);
+    const without = call(createTestClient("c").call(1));
+    assert.deepEqual(link.requests("tools/call")[0]?.params, {
+      name: "one",
+      _meta: { progressToken: first.id, other: { x: 1 } },
+    });
+    link.notify("notifications/progress", { progressToken: second.id, progress: 1, message: "m" });
+    link.notify("notifications/progress", { progressToken: without.id, progress: 1 });
+    link.notify("notifications/progress", { progressToken: "same", progress: 1 });
+    link.notify("notifications/progress", { progress: 1 });
+    assert.deepEqual(a.told, []);
+    assert.deepEqual(b.told, [
+      {
+        method: "notifications/progress",
+        params: { progressToken: "same", progress: 1, message: "m" },
+      },
+    ]);
+    link.answer(second.id, OK);
+    link.notify("notifications/progress", { progressToken: second.id, progress: 2 });
+    assert.equal(b.told.length, 1);
+  });
+  test("a call times out unless progress comes, and the server is told", async () => {
+    const { call, link, clock } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { id, reply } = call(port, { _meta: { progressToken: 0 } }, { timeoutMs: 60_000 });
+    await clock.advance(59_000);
+    link.notify("notifications/progress", { progressToken: id, progress: 1 });
+    await clock.advance(59_999);
+    assert.equal(port.told.length, 1);
+    assert.equal(port.told[0]?.params?.["progressToken"], 0);
+    assert.deepEqual(link.told("notifications/cancelled"), []);
+    await clock.advance(1);
+    const message = "backend files did not answer within 60 s";
+    assert.deepEqual(await reply, { error: { code: -32001, message } });
+    assert.deepEqual(link.told("notifications/cancelled"), [{ requestId: id, reason: message }]);
+    link.answer(id, OK);
+    assert.equal(clock.pendingTimers, 0);
+  });
+  test("deadlines of any order are kept, by one timer", async () => {
+    const { call, clock } = await startReady();
+    const port = createTestClient("a").call(1);
+    const done: number[] = [];
+    for (const timeoutMs of [500, 100, 900, 300, 700]) {
+      void call(port, {}, { timeoutMs }).reply.then(() => done.push(timeoutMs));
+    }
+    assert.equal(clock.pendingTimers, 1);
+    await clock.advance(100);
+    assert.deepEqual(done, [100]);
+    await clock.advance(250);
+    assert.deepEqual(done, [100, 300]);
+    await clock.advance(10_000);
+    assert.deepEqual(done, [100, 300, 500, 700, 900]);
+  });
+  test("a cancelled call is cancelled at the server with its reason; a late answer goes nowhere", async () => {
+    const { call, link } = await startReady();
+    const abort = new AbortController();
+    const { id, reply } = call(createTestClient("a").call(1), {}, { signal: abort.signal });
+    abort.abort("the person pressed stop");
+    assert.ok("error" in (await reply));
+    assert.deepEqual(link.told("notifications/cancelled"), [
+      { requestId: id, reason: "the person pressed stop" },
+    ]);
+    link.answer(id, OK);
+    const before = link.received.length;
+    assert.ok("error" in (await call(null, {}, { signal: abort.signal }).reply));
+    assert.equal(link.received.length, before);
+  });
+  test("the end of the process answers every call with an error that names the backend", async () => {
+    const { call, link, instance } = await startReady();
+    const calls = [call(createTestClient("a").call(1)), call(null)];
+    link.die(FAILURE("closed", "exited\nwith 1"));
+    for (const { reply } of calls) {
+      assert.deepEqual(await reply, { error: { code: -32000, message: "backend files: exited with 1" } });
+    }
+    assert.ok(instance.seen.state.kind === "ended" && instance.seen.state.wasReady);
+    assert.deepEqual(await call(null).reply, {
+      error: { code: -32000, message: "backend files: exited with 1" },
+    });
+    assert.deepEqual(await instance.subscribe("a://1", createTestClient("b")), {
+      error: { code: -32000, message: "backend files: exited with 1" },
+    });
+  });
+  test("a request that the link fails is an error that names the backend; unreachable ones count", async () => {
+    const { call, link, instance } = await startReady();
+    const one = call(null);
+    link.failRequest(one.id, FAILURE("refused", "HTTP 500"));
+    assert.deepEqual(await one.reply, { error: { code: -32000, message: "backend files: HTTP 500" } });
+    assert.equal(instance.seen.missedChecks, 0);
+    for (const missed of [1, 2]) {
+      const { id, reply } = call(null);
+      link.failRequest(id, FAILURE("unreachable"));
+      await reply;
+      assert.equal(instance.seen.missedChecks, missed);
+    }
+    link.notify("notifications/x");
+    assert.equal(instance.seen.missedChecks, 0);
+  });
+  test("B7 closing gives calls in flight its error, withdraws questions, and closes the link once", async () => {
+    const { call, link, instance, clock } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { reply } = call(port);
+    link.ask(1, "roots/list");
+    const error = { code: -32000, message: "backend files was removed" };
+    const closed = instance.close(error);
+    assert.equal(instance.close(error), closed);
+    await closed;
+    assert.deepEqual(await reply, { error });
+    assert.deepEqual(await call(null).reply, { error });
+    assert.equal(port.asked[0]?.signal.aborted, true);
+    assert.equal(instance.seen.state.kind, "closing");
+    assert.equal(link.closed, true);
+    assert.equal(clock.pendingTimers, 0);
+    link.notify(LIST_CHANGED.tools);
+    link.die(FAILURE("closed"));
+    assert.equal(instance.seen.state.kind, "closing");
+  });
+  test("that nothing is in flight any more is told at once, then at most ten times a second", async () => {
+    const { call, link, counts, clock } = await startReady();
+    const before = counts.seen;
+    for (let turn = 0; turn < 50; turn++) {
+      const { id, reply } = call(null);
+      link.answer(id, OK);
+      await reply;
+    }
+    assert.equal(counts.seen, before + 1);
+    await clock.advance(100);
+    assert.equal(counts.seen, before + 2);
+    await clock.advance(1_000);
+    assert.equal(counts.seen, before + 2);
+  });
+});
+
+describe("garbage", () => {
+  test("what is no JSON-RPC is counted and logged now and then, and breaks nothing", async () => {
+    const { call, link, logger, clock } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { id, reply } = call(port);
+    const garbage = [null, 1, "x", [], [[]], {}, { jsonrpc: "1.0" }, { jsonrpc: "2.0", id: {}, method: "x" }];
+    for (const message of garbage) link.say(message);
+    link.say({ jsonrpc: "2.0", id: 999_999, result: {} });
+    link.say({ jsonrpc: "2.0", id: String(id), result: {} });
+    link.say({ jsonrpc: "2.0", id: null, error: { code: -32700, message: "parse" } });
+    for (const method of ["progress", "message", "resources/updated", "cancelled", "elicitation/complete"]) {
+      link.notify(`notifications/${method}`);
+      link.notify(`notifications/${method}`, { uri: 1, requestId: {}, progressToken: [], level: {} });
+    }
+    const logged = (): number => logger.lines.filter(({ message }) => /no MCP message/.test(message)).length;
+    assert.equal(logged(), 1);
+    await clock.advance(59_000);
+    link.say(1);
+    assert.equal(logged(), 1);
+    assert.equal(port.asked.length, 0);
+    link.say({ jsonrpc: "2.0", id, result: null });
+    assert.deepEqual(await reply, {
+      error: { code: -32000, message: "backend files: its answer is no JSON-RPC response" },
+    });
+  });
+  test("gathered messages are taken one by one", async () => {
+    const { call, link } = await startReady();
+    const one = call(null);
+    const two = call(null);
+    link.say([
+      { jsonrpc: "2.0", id: two.id, ...OK },
+      { jsonrpc: "2.0", id: one.id, ...OK },
+    ]);
+    assert.deepEqual(await Promise.all([one.reply, two.reply]), [OK, OK]);
+  });
+  test("the last 200 lines beside the protocol are kept", async () => {
+    const { link, instance } = await startReady();
+    for (let line = 0; line < 1_000; line++) link.log(`line ${line}`);
+    assert.equal(instance.logLines.length, 200);
+    assert.equal(instance.logLines[199], "line 999");
+  });
+});
+
+describe("health", () => {
+  test("a ping without an answer is a missed check, any message a sign of life", async () => {
+    const { link, instance, clock, counts } = await startReady();
+    instance.check();
+    await settle();
+    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(instance.seen.checkedAtMs, clock.monotonicMs());
+    link.answers.set("ping", () => null);
+    for (const missed of [1, 2]) {
+      instance.check();
+      instance.check();
+      await clock.advance(5_000);
+      assert.equal(instance.seen.missedChecks, missed);
+    }
+    assert.equal(link.requests("ping").length, 3);
+    const before = counts.seen;
+    link.notify("notifications/anything");
+    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(counts.seen, before + 1);
+    instance.check();
+    await clock.advance(4_000);
+    link.notify("notifications/anything");
+    await clock.advance(1_000);
+    assert.equal(instance.seen.missedChecks, 0);
+    assert.deepEqual(link.told("notifications/cancelled"), []);
+  });
+  test("a server that does not know ping is alive", async () => {
+    const { link, instance } = await startReady();
+    link.answers.delete("ping");
+    instance.check();
+    await settle();
+    assert.equal(instance.seen.missedChecks, 0);
+  });
+  test("`seen` is the same object until something is different", async () => {
+    const { instance, call, link } = await startReady();
+    const { seen } = instance;
+    assert.equal(instance.seen, seen);
+    const { id } = call(null);
+    assert.equal(instance.seen.inFlight, 1);
+    assert.equal(seen.inFlight, 0);
+    link.answer(id, OK);
+  });
+});
+
+describe("lists that change", () => {
+  test("B7 a notice reads its kind again, and only another list is told", async () => {
+    const { link, instance, counts } = await startReady();
+    const before = instance.listings;
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(instance.listings, before);
+    assert.equal(counts.listings, 0);
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "two" }] } }));
+    link.answers.set("resources/list", () => ({ result: { resources: [] } }));
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
+  });
+  test("B7 of many notices one reading follows the one under way", async () => {
+    const { link, instance, counts, clock } = await startReady();
+    await clock.advance(1_000);
+    link.answers.set("tools/list", () => null);
+    for (let notice = 0; notice < 50; notice++) link.notify(LIST_CHANGED.tools);
+    assert.equal(link.requests("tools/list").length, 2);
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "newest" }] } }));
+    link.answer(link.requests("tools/list")[1]?.id ?? -1, { result: { tools: [{ name: "newer" }] } });
+    await settle();
+    assert.deepEqual(instance.listings?.tools, [{ name: "newer" }]);
+    await clock.advance(100);
+    assert.deepEqual(instance.listings?.tools, [{ name: "newest" }]);
+    assert.equal(link.requests("tools/list").length, 3);
+    assert.equal(link.requests("prompts/list").length, 1);
+    assert.equal(counts.listings, 2);
+  });
+  test("a reading that fails leaves the old list, says so, and is tried again by refresh", async () => {
+    const { link, instance, clock, counts } = await startReady();
+    await clock.advance(1_000);
+    const before = instance.listings;
+    link.answers.set("prompts/list", () => ({ error: { code: -32603, message: "disk" } }));
+    link.notify(LIST_CHANGED.prompts);
+    await settle();
+    assert.equal(instance.listings, before);
+    assert.equal(instance.seen.listsStaleBecause, "prompts/list was answered with error -32603: disk");
+    assert.equal(instance.seen.state.kind, "ready");
+    const seenBefore = counts.seen;
+    link.answers.set("prompts/list", () => ({ result: { prompts: [] } }));
+    await clock.advance(1_000);
+    instance.refresh();
+    await settle();
+    assert.equal(instance.seen.listsStaleBecause, null);
+    assert.equal(counts.seen, seenBefore + 1);
+    assert.equal(counts.listings, 0);
+  });
+  test("a notice while it starts is not lost", async () => {
+    const { link, instance, clock } = startUnderTest({}, (link) =>
+      link.answers.set("tools/list", () => null),
+    );
+    await settle();
+    link.notify(LIST_CHANGED.tools);
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "late" }] } }));
+    link.answer(link.requests("tools/list")[0]?.id ?? -1, { result: { tools: [] } });
+    await clock.advance(100);
+    assert.deepEqual(instance.listings?.tools, [{ name: "late" }]);
+  });
+  test("a notice about a kind that the server does not have reads nothing", async () => {
+    const { link } = await startReady({}, (link) =>
+      link.answers.set("initialize", () => ({
+        result: { protocolVersion: "2025-06-18", capabilities: { tools: {} } },
+      })),
+    );
+    link.notify(LIST_CHANGED.prompts);
+    await settle();
+    assert.equal(link.requests("prompts/list").length, 0);
+  });
+});
+
+describe("a session that is lost", () => {
+  test("one renewal for all; calls are not repeated, later ones wait for it", async () => {
+    const { link, call, instance, clock } = await startReady({ logLevel: "info" });
+    await clock.advance(1_000);
+    const client = createTestClient("a");
+    await instance.subscribe("a://1", client);
+    const calls = [call(client.call(1)), call(client.call(2))];
+    link.answers.set("initialize", () => null);
+    for (const { id } of calls) link.failRequest(id, FAILURE("session_lost"));
+    const text = "backend files lost its session; the call was not repeated, as it may have taken effect";
+    for (const { reply } of calls) assert.deepEqual(await reply, { error: { code: -32000, message: text } });
+    assert.equal(link.requests("initialize").length, 2);
+    const waiting = call(client.call(3));
+    const late = call(client.call(4), {}, { timeoutMs: 100 });
+    const abort = new AbortController();
+    const cancelled = call(client.call(5), {}, { signal: abort.signal });
+    assert.equal(link.requests("tools/call").length, 2);
+    assert.equal(instance.seen.inFlight, 3);
+    assert.equal(instance.seen.state.kind, "ready");
+    await clock.advance(100);
+    abort.abort();
+    assert.ok("error" in (await late.reply) && "error" in (await cancelled.reply));
+    assert.deepEqual(link.told("notifications/cancelled"), []);
+    link.answers.set("tools/call", () => OK);
+    link.answer(link.requests("initialize")[1]?.id ?? -1, INITIALIZED);
+    assert.deepEqual(await waiting.reply, OK);
+    await clock.advance(1_000);
+    assert.deepEqual(link.established, ["2025-11-25", "2025-11-25"]);
+    assert.equal(link.told("notifications/initialized").length, 2);
+    assert.equal(link.requests("logging/setLevel").length, 2);
+    assert.equal(link.requests("resources/subscribe").length, 2);
+    assert.equal(link.requests("tools/list").length, 2);
+    assert.equal(link.requests("tools/call").length, 3);
+  });
+  test("a list that was being read is read again in the new session", async () => {
+    const { link, instance, clock } = await startReady();
+    await clock.advance(1_000);
+    let first = true;
+    link.answers.set("tools/list", () => {
+      if (!first) return { result: { tools: [{ name: "again" }] } };
+      first = false;
+      return FAILURE("session_lost");
+    });
+    link.notify(LIST_CHANGED.tools);
+    await clock.advance(1_000);
+    assert.deepEqual(instance.listings?.tools, [{ name: "again" }]);
+    assert.equal(instance.seen.listsStaleBecause, null);
+    assert.equal(link.requests("initialize").length, 2);
+  });
+  test("a failure of the old session after the renewal does not renew again", async () => {
+    const { link, call } = await startReady();
+    const old = call(null);
+    const other = call(null);
+    link.failRequest(old.id, FAILURE("session_lost"));
+    await settle();
+    link.failRequest(other.id, FAILURE("session_lost"));
+    await settle();
+    assert.ok("error" in (await other.reply));
+    assert.equal(link.requests("initialize").length, 2);
+  });
+  test("a renewal that fails ends the instance, and what waited for it", async () => {
+    const { link, call, instance } = await startReady();
+    link.answers.set("initialize", () => FAILURE("unreachable", "nobody listens"));
+    link.failRequest(call(null).id, FAILURE("session_lost"));
+    const waiting = call(null);
+    assert.deepEqual(await waiting.reply, {
+      error: { code: -32000, message: "backend files: nobody listens" },
+    });
+    const { state } = instance.seen;
+    assert.ok(state.kind === "ended" && state.wasReady && state.failure.kind === "unreachable");
+    assert.equal(link.closed, true);
+  });
+  test("sessions that do not last end the instance", async () => {
+    const { link, call, instance } = await startReady();
+    for (let loss = 0; loss < 6; loss++) {
+      assert.equal(instance.seen.state.kind, "ready");
+      link.failRequest(call(null).id, FAILURE("session_lost"));
+      await settle();
+    }
+    const { state } = instance.seen;
+    assert.ok(state.kind === "ended" && state.failure.kind === "session_lost");
+  });
+  test("a check that finds the session lost renews it", async () => {
+    const { link, instance } = await startReady();
+    link.answers.set("ping", () => FAILURE("session_lost"));
+    instance.check();
+    await settle();
+    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(link.requests("initialize").length, 2);
+  });
+});
