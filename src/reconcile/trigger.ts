@@ -11,7 +11,13 @@ export type TriggerReason =
   | "window_end"
   | "retry"
   | "look_answered"
-  | "mount_process_exit";
+  | "mount_process_exit"
+  /** A backend's instance became ready, ended, or has answered what it was asked. */
+  | "instance"
+  /** A backend's instance is due to be asked whether it lives. */
+  | "check"
+  /** Calls that an old instance finishes have ended, or have had their time. */
+  | "drain";
 
 export interface Trigger {
   readonly reason: TriggerReason;

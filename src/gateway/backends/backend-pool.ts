@@ -1,0 +1,161 @@
+// Owns all backends of the gateway: a lane each, so that a slow or dead one holds back no other, and what they
+// publish together.
+import type { BackendConfig } from "../../config/snapshot.ts";
+import { settledWithin } from "../../runtime/clock.ts";
+import type { CatalogSource } from "../catalog/catalog.ts";
+import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../json-rpc.ts";
+import type { McpLogLevel } from "../protocol.ts";
+import { type BackendLane, createBackendLane, type LaneTools } from "./backend-lane.ts";
+import type { BackendPool, PoolSettings } from "./backend-pool-contract.ts";
+
+/** How long calls in flight may go on when the gateway stops, and how long ending takes in all, ms. */
+const STOP_DRAIN_MS = 3_000;
+const STOP_LIMIT_MS = 5_000;
+const STOPPING = "the gateway is stopping";
+
+export type PoolOptions = Omit<LaneTools, "logLevel" | "drainTimeoutMs" | "onChanged">;
+
+/** Nothing is started before the first `apply`. */
+export function createBackendPool(options: PoolOptions): BackendPool {
+  const { clock } = options;
+  /** In the file's order; what is being shut down comes last. */
+  const lanes = new Map<string, BackendLane>();
+  const listeners = new Set<() => void>();
+  /** Whoever waits for a change of any lane. */
+  const watchers = new Set<() => void>();
+  let order: readonly string[] = [];
+  let settings: PoolSettings = { drainTimeoutMs: 0 };
+  let logLevel: McpLogLevel | null = null;
+  let published: readonly CatalogSource[] = [];
+  let applying = false;
+  let stopping: Promise<void> | null = null;
+
+  const laneTools: LaneTools = {
+    ...options,
+    logLevel: () => logLevel,
+    drainTimeoutMs: () => settings.drainTimeoutMs,
+    onChanged(lane) {
+      if (lane.isGone && lanes.get(lane.name) === lane && !order.includes(lane.name)) {
+        lanes.delete(lane.name);
+        lane.stop(`backend ${lane.name} was removed from the configuration`);
+      }
+      if (!applying) publish();
+      for (const watcher of [...watchers]) watcher();
+    },
+  };
+
+  const publish = (): void => {
+    if (stopping !== null) return;
+    const sources: CatalogSource[] = [];
+    for (const name of order) {
+      const source = lanes.get(name)?.source ?? null;
+      if (source !== null) sources.push(source);
+    }
+    const isSame =
+      sources.length === published.length && sources.every((source, at) => source === published[at]);
+    if (isSame) return;
+    published = sources;
+    for (const listener of [...listeners]) listener();
+  };
+
+  const unknown = (backend: string): Promise<Reply> => {
+    const message = stopping === null ? `there is no backend of the name ${backend}` : STOPPING;
+    return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, message));
+  };
+
+  /** Resolves when `isSo`, looked at after each change, or when the signal aborts. */
+  const until = (isSo: () => boolean, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (!isSo() && !signal.aborted) return;
+        watchers.delete(look);
+        signal.removeEventListener("abort", look);
+        resolve();
+      };
+      watchers.add(look);
+      signal.addEventListener("abort", look, { once: true });
+      look();
+    });
+
+  const end = async (): Promise<void> => {
+    const all = [...lanes.values()];
+    for (const lane of all) lane.stop(STOPPING);
+    const giveUp = new AbortController();
+    const startedMs = clock.monotonicMs();
+    const drained = until(() => all.every(({ inFlight }) => inFlight === 0), giveUp.signal);
+    await settledWithin(clock, STOP_DRAIN_MS, drained);
+    giveUp.abort();
+    const leftMs = STOP_LIMIT_MS - (clock.monotonicMs() - startedMs);
+    const closed = Promise.all(all.map((lane) => lane.close(STOPPING)));
+    if (!(await settledWithin(clock, leftMs, closed))) {
+      options.logger.warn("backends are left that did not end in time", {});
+    }
+    lanes.clear();
+    listeners.clear();
+    for (const watcher of [...watchers]) watcher();
+    watchers.clear();
+  };
+
+  return {
+    apply(configs, next) {
+      if (stopping !== null) return;
+      settings = next;
+      order = configs.map(({ name }) => name);
+      const wanted = new Map<string, BackendConfig>(configs.map((config) => [config.name, config]));
+      applying = true;
+      try {
+        for (const [name, lane] of [...lanes]) {
+          if (!wanted.has(name)) lane.configure(null);
+        }
+        for (const [name, config] of wanted) {
+          const lane = lanes.get(name);
+          lane?.configure(config);
+          // The order of the file.
+          lanes.delete(name);
+          lanes.set(name, lane ?? createBackendLane(laneTools, name, config));
+        }
+        for (const [name, lane] of [...lanes]) {
+          if (wanted.has(name)) continue;
+          lanes.delete(name);
+          lanes.set(name, lane);
+        }
+      } finally {
+        applying = false;
+      }
+      publish();
+    },
+    get published() {
+      return published;
+    },
+    onPublished(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    call: (backend, call) => lanes.get(backend)?.call(call) ?? unknown(backend),
+    subscribe: (backend, uri, client) => lanes.get(backend)?.subscribe(uri, client) ?? unknown(backend),
+    unsubscribe: (backend, uri, client) => lanes.get(backend)?.unsubscribe(uri, client) ?? unknown(backend),
+    notifyOwn(client, method, params) {
+      for (const lane of lanes.values()) lane.notifyOwn(client, method, params);
+    },
+    setLogLevel(level) {
+      if (level === logLevel) return;
+      logLevel = level;
+      for (const lane of lanes.values()) lane.setLogLevel(level);
+    },
+    forget(client) {
+      for (const lane of lanes.values()) lane.forget(client);
+    },
+    view: () => [...lanes.values()].map((lane) => lane.view()),
+    restart(backend) {
+      const lane = order.includes(backend) ? lanes.get(backend) : undefined;
+      lane?.restart();
+      return lane !== undefined;
+    },
+    logLines: (backend) => lanes.get(backend)?.logLines() ?? null,
+    settled: (signal) => until(() => [...lanes.values()].every(({ isSettled }) => isSettled), signal),
+    [Symbol.asyncDispose]() {
+      stopping ??= end();
+      return stopping;
+    },
+  };
+}

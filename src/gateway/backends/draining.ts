@@ -1,0 +1,32 @@
+// Owns how an instance that is no longer wanted ends: its calls go on for a while, then what is left is told why.
+
+/** Why an instance gets no more calls. */
+export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled";
+
+export interface Draining {
+  readonly id: number;
+  readonly key: string;
+  readonly epoch: number;
+  readonly why: DrainReason;
+  /** Monotonic ms. */
+  readonly sinceMs: number;
+}
+
+const WHAT_BECAME: Readonly<Record<DrainReason, string>> = {
+  replaced: "was replaced by a change of the configuration",
+  restarted: "was restarted",
+  not_answering: "had stopped answering and was replaced",
+  removed: "was removed from the configuration",
+  disabled: "was disabled in the configuration",
+};
+
+/** What a call gets that `drain_timeout` cuts. */
+export function drainMessage(backend: string, why: DrainReason, drainTimeoutMs: number): string {
+  const limit = `${drainTimeoutMs / 1000} s`;
+  return `backend ${backend} ${WHAT_BECAME[why]}; the call was ended after drain_timeout (${limit})`;
+}
+
+/** What a call gets that came too late. */
+export function unwantedMessage(backend: string, why: DrainReason): string {
+  return `backend ${backend} ${WHAT_BECAME[why]}`;
+}

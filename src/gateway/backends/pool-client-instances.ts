@@ -1,0 +1,189 @@
+// Owns the instances that belong to one client each (`instances = "per-client"`): started at its first call, ended
+// with its session, drained when the connection changes.
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { ClientPort } from "../client-port.ts";
+import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../json-rpc.ts";
+import { type DrainReason, drainMessage, unwantedMessage } from "./draining.ts";
+import type { InstanceBase, PoolInstance, PoolInstanceEvents } from "./pool-instance.ts";
+import { createWaitingCalls, type WaitingCalls } from "./pool-waiting-calls.ts";
+
+/** Of one backend. Those that drain do not count: a change must not refuse the clients that it moves. */
+export const MAX_CLIENT_INSTANCES = 64;
+
+export interface ClientInstancesOptions {
+  readonly backend: string;
+  readonly clock: Clock;
+  /** What a new one is made of; null: the backend is not running. */
+  readonly base: () => InstanceBase | null;
+  readonly start: (owner: ClientPort, base: InstanceBase, events: PoolInstanceEvents) => PoolInstance;
+  readonly drainTimeoutMs: () => number;
+  /** An owner's instance is ready: what it had subscribed to goes there. */
+  readonly onReady: (owner: ClientPort, entry: PoolInstance) => void;
+  /** A call was answered, or an instance is gone. */
+  readonly onSettled: () => void;
+}
+
+export interface ClientCall {
+  readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface ClientInstances {
+  /** Those that exist, draining ones included. */
+  readonly all: readonly PoolInstance[];
+  readonly drainingInFlight: number;
+  /** Null: it has none that answers now. */
+  ready(client: ClientPort): PoolInstance | null;
+  /** On the client's own instance, which is started for it when there is none. Never rejects. */
+  call(client: ClientPort, call: ClientCall): Promise<Reply>;
+  /** Starts one for a client that needs it without a call. */
+  ensure(client: ClientPort): void;
+  /** Those that `isWanted` does not name get no more calls, and end when theirs have. */
+  retire(isWanted: (entry: PoolInstance) => boolean, why: DrainReason): void;
+  forget(client: ClientPort): void;
+  /** All end now: calls in flight get the error. */
+  close(message: string): Promise<void>;
+}
+
+interface Own {
+  entry: PoolInstance;
+  readonly waiting: WaitingCalls;
+}
+
+export function createClientInstances(options: ClientInstancesOptions): ClientInstances {
+  const { backend, clock } = options;
+  const owned = new Map<ClientPort, Own>();
+  const retired = new Map<PoolInstance, Timer>();
+  const closing = new Map<PoolInstance, Promise<void>>();
+
+  const close = (entry: PoolInstance, message: string): void => {
+    retired.get(entry)?.[Symbol.dispose]();
+    retired.delete(entry);
+    if (closing.has(entry)) return;
+    const ended = entry.close({ code: BACKEND_UNAVAILABLE, message });
+    closing.set(
+      entry,
+      ended.then(() => {
+        closing.delete(entry);
+        options.onSettled();
+      }),
+    );
+  };
+
+  const retireOne = (entry: PoolInstance, why: DrainReason): void => {
+    if (entry.instance.seen.inFlight === 0) {
+      close(entry, unwantedMessage(backend, why));
+      return;
+    }
+    const limitMs = options.drainTimeoutMs();
+    const cut = (): void => close(entry, drainMessage(backend, why, limitMs));
+    retired.set(entry, clock.setTimer(limitMs, cut));
+  };
+
+  const events = (client: ClientPort): PoolInstanceEvents => ({
+    onChange: (entry) => look(client, entry),
+    onListings: () => {},
+    onSettled: (entry) => {
+      if (retired.has(entry) && entry.instance.seen.inFlight === 0)
+        close(entry, `backend ${backend} has ended`);
+      options.onSettled();
+    },
+    onDoubt: (entry) => entry.instance.check(),
+  });
+
+  const look = (client: ClientPort, entry: PoolInstance): void => {
+    const { state, missedChecks } = entry.instance.seen;
+    const own = owned.get(client);
+    if (own?.entry !== entry) {
+      if (state.kind === "ended" && retired.has(entry)) close(entry, `backend ${backend} has ended`);
+      return;
+    }
+    if (state.kind === "ended") {
+      owned.delete(client);
+      const { failure, wasReady } = state;
+      const what = wasReady ? "has ended" : "could not be started";
+      own.waiting.fail(`backend ${backend}: the instance of this client ${what}: ${failure.message}`);
+      close(entry, failure.message);
+    } else if (state.kind === "ready" && missedChecks > 0) {
+      // It is only checked after calls in a row had no answer: that makes six.
+      owned.delete(client);
+      close(entry, `backend ${backend}: the instance of this client has stopped answering and was ended`);
+    } else if (state.kind === "ready") {
+      options.onReady(client, entry);
+      own.waiting.begin();
+    }
+  };
+
+  /** The error when it cannot be. */
+  const startFor = (client: ClientPort): Own | string => {
+    const base = options.base();
+    if (base === null) return `backend ${backend} is not running`;
+    if (owned.size >= MAX_CLIENT_INSTANCES) {
+      return `backend ${backend} runs ${MAX_CLIENT_INSTANCES} instances for its clients already, which is the limit`;
+    }
+    const entry = options.start(client, base, events(client));
+    const own: Own = { entry, waiting: createWaitingCalls(clock, backend) };
+    owned.set(client, own);
+    return own;
+  };
+
+  return {
+    get all() {
+      return [...[...owned.values()].map(({ entry }) => entry), ...retired.keys(), ...closing.keys()];
+    },
+    get drainingInFlight() {
+      return [...retired.keys()].reduce((sum, { instance }) => sum + instance.seen.inFlight, 0);
+    },
+    ready(client) {
+      const entry = owned.get(client)?.entry;
+      return entry?.isReady === true ? entry : null;
+    },
+    call(client, { run, deadlineMs, signal }) {
+      const ready = owned.get(client)?.entry;
+      if (ready?.isReady === true) return run(ready, deadlineMs);
+      if (client.ended.aborted) {
+        return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "the session has ended"));
+      }
+      const own = owned.get(client) ?? startFor(client);
+      if (typeof own === "string") return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, own));
+      return own.waiting.add({ run: (leftMs) => run(own.entry, leftMs), deadlineMs, signal });
+    },
+    ensure(client) {
+      if (!owned.has(client) && !client.ended.aborted) startFor(client);
+    },
+    retire(isWanted, why) {
+      for (const [client, own] of [...owned]) {
+        const { entry } = own;
+        if (isWanted(entry)) continue;
+        const base = why === "removed" || why === "disabled" ? null : options.base();
+        if (own.waiting.size > 0 && base !== null) {
+          // Its calls have not begun: they wait for the new one instead.
+          own.entry = options.start(client, base, events(client));
+        } else {
+          owned.delete(client);
+          own.waiting.fail(unwantedMessage(backend, why));
+        }
+        retireOne(entry, why);
+      }
+    },
+    forget(client) {
+      const own = owned.get(client);
+      owned.delete(client);
+      for (const entry of [...retired.keys()]) entry.instance.forget(client);
+      if (own === undefined) return;
+      own.waiting.fail("the session has ended");
+      own.entry.instance.forget(client);
+      close(own.entry, "the session has ended");
+    },
+    async close(message) {
+      for (const { entry, waiting } of owned.values()) {
+        waiting.fail(message);
+        close(entry, message);
+      }
+      owned.clear();
+      for (const entry of [...retired.keys()]) close(entry, message);
+      await Promise.all(closing.values());
+    },
+  };
+}
