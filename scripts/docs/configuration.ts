@@ -1,10 +1,11 @@
 // Owns docs/configuration.md and docs/config.schema.json, both from the schema.
 import { configJsonSchema } from "../../src/config/json-schema.ts";
-import { type KeyDoc, SECTIONS, type SectionDoc } from "../../src/config/schema.ts";
+import { SECTIONS, type SectionDoc } from "../../src/config/schema.ts";
+import type { KeyDoc } from "../../src/config/schema-keys.ts";
 import { LARGEST_FILE_BYTES } from "../../src/config/source-text.ts";
 import { type DocumentGenerator, table } from "./generator.ts";
 
-const LIMITED = /^a (?:whole )?number(?: of \w+)? from (\S+) to (\S+)$/;
+const LIMITED = /^a (?:whole )?number(?: of \S+)? from (\S+) to (\S+)$/;
 
 function typeText({ type, expected }: KeyDoc): string {
   const limits = LIMITED.exec(expected);
@@ -17,9 +18,16 @@ function defaultText(absent: string | null): string {
 }
 
 function sectionText(section: SectionDoc): string {
-  const rows = section.keys.map((key) => {
+  const names = section.isOpen ? ["any name"] : section.keys;
+  const rows = names.map((key) => {
     const doc = section.keyDoc(key);
-    return [`\`${key}\``, typeText(doc), defaultText(doc.absent), doc.unit ?? "", doc.meaning];
+    return [
+      section.isOpen ? key : `\`${key}\``,
+      typeText(doc),
+      defaultText(doc.absent),
+      doc.unit ?? "",
+      doc.meaning,
+    ];
   });
   return `### \`${section.header}\`
 
@@ -63,7 +71,9 @@ A file without shares is valid, and so is an empty one.
 
 ## Sections
 
-${SECTIONS.map(sectionText).join("\n")}
+${SECTIONS.filter(({ keys, isOpen }) => isOpen || keys.length > 0)
+  .map(sectionText)
+  .join("\n")}
 ## How values are written
 
 **Hosts** are written as a name (\`nas.local\`), a name and port (\`nas.local:4450\`), an IPv4 address with or without

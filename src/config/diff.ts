@@ -19,35 +19,29 @@ export type BackendField = Exclude<keyof BackendConfig, "name">;
 /** Sections that say how the gateway serves, by their names in the file. */
 export type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit";
 
+/** What became of things that are known by their names. */
+export interface NamedDiff<Field> {
+  /** Names, in the new file's order. */
+  readonly added: readonly string[];
+  /** Names, in the old file's order. */
+  readonly removed: readonly string[];
+  readonly changed: readonly { readonly name: string; readonly fields: readonly Field[] }[];
+}
+
 export interface ConfigDiff {
   readonly global: readonly (keyof GlobalConfig)[];
   readonly sync: readonly (keyof SyncSettings)[];
   /** Every key when the section came or went. */
   readonly server: readonly (keyof ServerConfig)[];
-  readonly backends: {
-    /** Names, in the new file's order. */
-    readonly added: readonly string[];
-    /** Names, in the old file's order. */
-    readonly removed: readonly string[];
-    readonly changed: readonly { readonly name: string; readonly fields: readonly BackendField[] }[];
+  readonly backends: NamedDiff<BackendField> & {
     /** Those that are in both stand in another order: who comes first wins. */
     readonly reordered: boolean;
   };
   readonly middleware: readonly MiddlewareSection[];
-  readonly shares: {
-    /** Names, in the new file's order. */
-    readonly added: readonly string[];
-    /** Names, in the old file's order. */
-    readonly removed: readonly string[];
-    readonly changed: readonly { readonly name: string; readonly fields: readonly ShareField[] }[];
-  };
+  readonly shares: NamedDiff<ShareField>;
 }
 
-function changedKeys<T extends object>(before: T, after: T, keys: readonly (keyof T)[]): (keyof T)[] {
-  return keys.filter((key) => !isDeepStrictEqual(before[key], after[key]));
-}
-
-const GLOBAL_KEYS: readonly (keyof GlobalConfig)[] = [
+const GLOBAL_KEYS = [
   "sharesRoot",
   "mountRoot",
   "checkIntervalMs",
@@ -57,7 +51,7 @@ const GLOBAL_KEYS: readonly (keyof GlobalConfig)[] = [
   "autoFailback",
   "autoFailbackStableMs",
   "lsofRecheck",
-] satisfies (keyof GlobalConfig)[];
+] as const satisfies readonly (keyof GlobalConfig)[];
 const SYNC_KEYS = [
   "enabled",
   "pollIntervalMs",
@@ -72,7 +66,12 @@ const SERVER_KEYS = [
   "drainTimeoutMs",
 ] as const satisfies readonly (keyof ServerConfig)[];
 const SHARE_KEYS = ["shareName", "username", "password", "driver"] as const;
-const ROUTE_KEYS: readonly (keyof RouteConfig)[] = ["host", "port", "interfaceName", "folder"];
+const ROUTE_KEYS = [
+  "host",
+  "port",
+  "interfaceName",
+  "folder",
+] as const satisfies readonly (keyof RouteConfig)[];
 const ROUTES = ["tb", "fallback"] as const;
 const BACKEND_KEYS = [
   "enabled",
@@ -91,29 +90,43 @@ const MIDDLEWARE = [
   ["audit", "audit"],
 ] as const satisfies readonly (readonly [MiddlewareSection, keyof MountaineerConfig])[];
 
-function diffBackends(
-  before: readonly BackendConfig[],
-  after: readonly BackendConfig[],
-): ConfigDiff["backends"] {
-  const old = new Map(before.map((backend) => [backend.name, backend]));
+function changedKeys<T extends object, Key extends keyof T>(
+  before: T,
+  after: T,
+  keys: readonly Key[],
+): Key[] {
+  return keys.filter((key) => !isDeepStrictEqual(before[key], after[key]));
+}
+
+function diffNamed<T extends { readonly name: string }, Field>(
+  before: readonly T[],
+  after: readonly T[],
+  fieldsOf: (was: T, is: T) => Field[],
+): NamedDiff<Field> {
+  const old = new Map(before.map((one) => [one.name, one]));
   const names = new Set(after.map(({ name }) => name));
   const added: string[] = [];
-  const changed: { name: string; fields: BackendField[] }[] = [];
-  for (const backend of after) {
-    const was = old.get(backend.name);
-    const fields = was === undefined ? [] : changedKeys(was, backend, BACKEND_KEYS);
-    if (was === undefined) added.push(backend.name);
-    else if (fields.length > 0)
-      changed.push({ name: backend.name, fields: fields.filter((key) => key !== "name") });
+  const changed: { name: string; fields: Field[] }[] = [];
+  for (const one of after) {
+    const was = old.get(one.name);
+    const fields = was === undefined ? [] : fieldsOf(was, one);
+    if (was === undefined) added.push(one.name);
+    else if (fields.length > 0) changed.push({ name: one.name, fields });
   }
   const removed = before.map(({ name }) => name).filter((name) => !names.has(name));
-  const keptBefore = before.map(({ name }) => name).filter((name) => names.has(name));
-  const keptAfter = after.map(({ name }) => name).filter((name) => old.has(name));
-  return { added, removed, changed, reordered: !isDeepStrictEqual(keptBefore, keptAfter) };
+  return { added, removed, changed };
+}
+
+function isReordered(before: readonly BackendConfig[], after: readonly BackendConfig[]): boolean {
+  const old = new Set(before.map(({ name }) => name));
+  const fresh = new Set(after.map(({ name }) => name));
+  const keptBefore = [...old].filter((name) => fresh.has(name));
+  const keptAfter = [...fresh].filter((name) => old.has(name));
+  return keptBefore.some((name, index) => keptAfter[index] !== name);
 }
 
 function changedFields(before: ShareConfig, after: ShareConfig): ShareField[] {
-  const fields: ShareField[] = SHARE_KEYS.filter((key) => !isDeepStrictEqual(before[key], after[key]));
+  const fields: ShareField[] = changedKeys(before, after, SHARE_KEYS);
   for (const route of ROUTES) {
     const keys = changedKeys(before.routes[route], after.routes[route], ROUTE_KEYS);
     for (const key of keys) fields.push(`routes.${route}.${key}`);
@@ -126,45 +139,32 @@ function changedServer(before: ServerConfig | null, after: ServerConfig | null):
   return before === after ? [] : [...SERVER_KEYS];
 }
 
-/** What changed from `before` to `after`. A share is known by its name; the order of shares does not count. */
+/**
+ * What changed from `before` to `after`. Shares and backends are known by their names; the order of shares does not
+ * count, that of backends does.
+ */
 export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig): ConfigDiff {
-  const old = new Map(before.shares.map((share) => [share.name, share]));
-  const names = new Set(after.shares.map(({ name }) => name));
-  const added: string[] = [];
-  const changed: { name: string; fields: ShareField[] }[] = [];
-  for (const share of after.shares) {
-    const was = old.get(share.name);
-    const fields = was === undefined ? [] : changedFields(was, share);
-    if (was === undefined) added.push(share.name);
-    else if (fields.length > 0) changed.push({ name: share.name, fields });
-  }
-  const removed = before.shares.map(({ name }) => name).filter((name) => !names.has(name));
   return {
     global: changedKeys(before.global, after.global, GLOBAL_KEYS),
     sync: changedKeys(before.sync, after.sync, SYNC_KEYS),
     server: changedServer(before.server, after.server),
-    backends: diffBackends(before.backends, after.backends),
+    backends: {
+      ...diffNamed(before.backends, after.backends, (was, is) => changedKeys(was, is, BACKEND_KEYS)),
+      reordered: isReordered(before.backends, after.backends),
+    },
     middleware: MIDDLEWARE.filter(([, key]) => !isDeepStrictEqual(before[key], after[key])).map(
       ([name]) => name,
     ),
-    shares: { added, removed, changed },
+    shares: diffNamed(before.shares, after.shares, changedFields),
   };
+}
+
+function isUntouched({ added, removed, changed }: NamedDiff<unknown>): boolean {
+  return added.length + removed.length + changed.length === 0;
 }
 
 /** True when nothing changed: other bytes with the same meaning. */
 export function isEmptyDiff({ global, sync, server, backends, middleware, shares }: ConfigDiff): boolean {
-  if (backends.reordered) return false;
-  const { added, removed, changed } = backends;
-  return [
-    global,
-    sync,
-    server,
-    added,
-    removed,
-    changed,
-    middleware,
-    shares.added,
-    shares.removed,
-    shares.changed,
-  ].every((list) => list.length === 0);
+  if (backends.reordered || !isUntouched(backends) || !isUntouched(shares)) return false;
+  return [global, sync, server, middleware].every((list) => list.length === 0);
 }

@@ -3,7 +3,7 @@
 import { MountaineerError } from "../runtime/errors.ts";
 import { closestWord } from "../runtime/suggest.ts";
 import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
-import { type KeyPath, quoted } from "./mistakes.ts";
+import { type KeyPath, pathText, quoted } from "./mistakes.ts";
 import { nameKey } from "./names.ts";
 
 /** One change asked for. A share is addressed by its name or its index: `["shares", "CORE", "driver"]`. */
@@ -12,13 +12,18 @@ export type ConfigEdit =
   /** A key, or a whole section; what is not there is no mistake. */
   | { readonly kind: "unset"; readonly keyPath: KeyPath }
   | { readonly kind: "add-share"; readonly share: ConfigTable }
-  | { readonly kind: "remove-share"; readonly name: string };
+  | { readonly kind: "remove-share"; readonly name: string }
+  /** `backend` holds its keys, tables and all. */
+  | { readonly kind: "add-backend"; readonly name: string; readonly backend: ConfigTable }
+  | { readonly kind: "remove-backend"; readonly name: string };
 
-/** The same with every share as an index. */
+/** The same with every member of a list as an index. */
 export type EditStep =
   | { readonly kind: "set"; readonly path: KeyPath; readonly value: ConfigValue }
   | { readonly kind: "remove"; readonly path: KeyPath }
-  | { readonly kind: "append"; readonly path: KeyPath; readonly value: ConfigTable };
+  | { readonly kind: "append"; readonly path: KeyPath; readonly value: ConfigTable }
+  /** A table that is not there yet, under a name. */
+  | { readonly kind: "add-table"; readonly path: KeyPath; readonly value: ConfigTable };
 
 type Table = Record<string, unknown>;
 
@@ -89,15 +94,69 @@ function shareIndex(file: unknown, name: string): number {
   return first;
 }
 
-/** The path with a share's name replaced by its index. Rejects with `share_unknown` (or `config_uneditable`). */
+function userIndex(file: unknown, name: string): number {
+  const users = valueAt(file, ["incoming_auth", "users"]);
+  const index = Array.isArray(users) ? users.findIndex((user) => valueAt(user, ["name"]) === name) : -1;
+  if (index !== -1) return index;
+  const hint = "users are written as `incoming_auth.users.NAME`, or `incoming_auth.users[0]`";
+  throw new MountaineerError("config_key_unknown", `no user is called ${quoted(name)}`, { hint });
+}
+
+/**
+ * The path with a share's or user's name replaced by its index. Rejects with `share_unknown`, `config_key_unknown`
+ * (no such user, no such place in a list) and `config_uneditable` (two of one name).
+ */
 export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
-  const [section, share, ...rest] = keyPath;
-  if (section !== "shares" || share === undefined) return keyPath;
-  if (typeof share === "string") return [section, shareIndex(file, share), ...rest];
+  const [section, second, third, ...rest] = keyPath;
+  if (section === "shares" && second !== undefined) {
+    const inner = keyPath.slice(2);
+    return [
+      section,
+      typeof second === "string" ? shareIndex(file, second) : placeOfShare(file, second),
+      ...inner,
+    ];
+  }
+  if (third === undefined || second === undefined) return keyPath;
+  if (section === "incoming_auth" && second === "users" && typeof third === "string")
+    return [section, second, userIndex(file, third), ...rest];
+  if (typeof third === "number") assertPlace(file, [section ?? "", second], third);
+  return keyPath;
+}
+
+function placeOfShare(file: unknown, index: number): number {
   const count = shareNames(file).length;
-  if (Number.isInteger(share) && share >= 0 && share < count) return keyPath;
+  if (Number.isInteger(index) && index >= 0 && index < count) return index;
   const hint = count === 0 ? "there are none" : `the last of them is shares[${count - 1}]`;
-  throw new MountaineerError("share_unknown", `there is no shares[${share}]`, { hint });
+  throw new MountaineerError("share_unknown", `there is no shares[${index}]`, { hint });
+}
+
+function assertPlace(file: unknown, list: KeyPath, index: number): void {
+  const held = valueAt(file, list);
+  const count = Array.isArray(held) ? held.length : 0;
+  if (Number.isInteger(index) && index >= 0 && index < count) return;
+  const hint = count === 0 ? "there are none" : `the last of them is ${pathText([...list, count - 1])}`;
+  throw new MountaineerError("config_key_unknown", `there is no ${pathText([...list, index])}`, { hint });
+}
+
+function backendPath(file: unknown, name: string): KeyPath {
+  const backends = valueAt(file, ["backends"]);
+  const known = isTable(backends) ? Object.keys(backends) : [];
+  if (known.includes(name)) return ["backends", name];
+  const meant = closestWord(name, known);
+  const others =
+    known.length === 0
+      ? "the configuration has no backends"
+      : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
+  const hint = meant === null ? others : `did you mean ${quoted(meant)}?`;
+  throw new MountaineerError("backend_unknown", `no backend is called ${quoted(name)}`, { hint });
+}
+
+function newBackendPath(file: unknown, name: string): KeyPath {
+  const path = ["backends", name];
+  if (valueAt(file, path) === undefined) return path;
+  throw new MountaineerError("usage", `there is a backend called ${quoted(name)}`, {
+    hint: "choose another name, or remove that one first",
+  });
 }
 
 /** What an edit does to `file`, which must be what the text holds now. */
@@ -111,6 +170,10 @@ export function editStep(file: unknown, edit: ConfigEdit): EditStep {
       return { kind: "append", path: ["shares"], value: edit.share };
     case "remove-share":
       return { kind: "remove", path: ["shares", shareIndex(file, edit.name)] };
+    case "add-backend":
+      return { kind: "add-table", path: newBackendPath(file, edit.name), value: edit.backend };
+    case "remove-backend":
+      return { kind: "remove", path: backendPath(file, edit.name) };
   }
 }
 
@@ -121,7 +184,7 @@ function notATable(path: KeyPath): MountaineerError {
 function changed(value: unknown, step: EditStep, depth: number): unknown {
   const segment = step.path[depth];
   if (segment === undefined) {
-    if (step.kind === "set") return step.value;
+    if (step.kind === "set" || step.kind === "add-table") return step.value;
     if (step.kind === "append") {
       const list = value ?? [];
       if (!Array.isArray(list)) throw new MountaineerError("config_uneditable", "`shares` is no list");

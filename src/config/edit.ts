@@ -48,6 +48,7 @@ async function problem(
 function ask(edit: ConfigEdit): void {
   if (edit.kind === "set") assertWritable(edit.value);
   if (edit.kind === "add-share") assertWritable(edit.share);
+  if (edit.kind === "add-backend") assertWritable({ [edit.name]: edit.backend });
   if (edit.kind === "set" || edit.kind === "unset") {
     for (const segment of edit.keyPath) if (typeof segment === "string") assertWritable(segment);
     if (edit.keyPath.length === 0) throw new MountaineerError("usage", "an edit needs a key");
@@ -60,7 +61,7 @@ function plainZero(edit: ConfigEdit): ConfigEdit {
 }
 
 function isDone(file: unknown, step: EditStep): boolean {
-  if (step.kind === "append") return false;
+  if (step.kind === "append" || step.kind === "add-table") return false;
   const held = valueAt(file, step.path);
   if (step.kind === "remove") return held === undefined;
   return held !== undefined && firstDifference(held, step.value) === null;
@@ -106,7 +107,8 @@ async function firstAsMeant(
     if (wrong === null) return { text: after, splices };
     why ??= wrong;
   }
-  const what = step.kind === "append" ? "a share cannot be added" : `${keyName(step.path)} cannot be changed`;
+  const isAdded = step.kind === "append" || step.kind === "add-table";
+  const what = `${step.kind === "append" ? "a share" : keyName(step.path)} cannot be ${isAdded ? "added" : "changed"}`;
   throw new MountaineerError("config_uneditable", `${what} in place: ${why ?? "there is no place for it"}`, {
     hint: "change it in an editor",
   });

@@ -1,5 +1,6 @@
 // Owns the one conversion from the file's spelling to the engine's: camelCase, milliseconds, absolute paths.
 import { REFERENCE_FORM } from "../secrets/reference.ts";
+import { gatewayConfig, gatewayWarnings } from "./gateway-spelling.ts";
 import { SMB_PORT } from "./host.ts";
 import type { ConfigPlace } from "./locate.ts";
 import { expandPath } from "./paths.ts";
@@ -43,10 +44,8 @@ function engineShare(share: ShareFile, place: ConfigPlace): ShareConfig {
 }
 
 /** What a checked file means on this machine. */
-export function engineConfig(
-  { global, sync, server, shares }: ConfigFile,
-  place: ConfigPlace,
-): MountaineerConfig {
+export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
+  const { global, sync, shares } = file;
   return {
     global: {
       sharesRoot: expandPath(global.shares_root, place.userHome),
@@ -69,15 +68,7 @@ export function engineConfig(
       detection: sync.detection,
       onFailure: sync.on_failure,
     },
-    server:
-      server === undefined
-        ? null
-        : { host: server.host, port: server.port, bodyLimitBytes: 64 * 1024 * 1024, drainTimeoutMs: 30_000 },
-    backends: [],
-    conflictResolution: { strategy: "first-wins", separator: "_", order: [] },
-    incomingAuth: { type: "anonymous" },
-    authorization: null,
-    audit: null,
+    ...gatewayConfig(file, place),
     shares: shares.map((share) => engineShare(share, place)),
   };
 }
@@ -86,7 +77,11 @@ const SMB_ONLY = ["username", "password", "share_name"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** What is allowed, but probably not meant. */
-export function configWarnings({ shares }: ConfigFile): ConfigWarning[] {
+export function configWarnings(file: ConfigFile): ConfigWarning[] {
+  return [...shareWarnings(file), ...gatewayWarnings(file)];
+}
+
+function shareWarnings({ shares }: ConfigFile): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   for (const [index, share] of shares.entries()) {
     const at = `shares[${index}]`;

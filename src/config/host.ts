@@ -103,6 +103,12 @@ export function hostKey(address: HostAddress): string {
   return `${canonicalHost(address.host)} ${address.port}`;
 }
 
+/** True for addresses that only this machine reaches: `localhost`, 127.0.0.0/8, ::1. */
+export function isLoopback(host: string): boolean {
+  const name = canonicalHost(host);
+  return name === "localhost" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
+}
+
 /** The way the address is written in a configuration; the port only when it is not 445. */
 export function hostText(address: HostAddress): string {
   if (address.port === SMB_PORT) return address.host;

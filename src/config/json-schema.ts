@@ -1,6 +1,7 @@
 // Owns the JSON Schema of the configuration file, for editors that complete and check while one types.
 import * as z from "zod";
-import { configFileSchema, type KeyDoc, keyDocs } from "./schema.ts";
+import { configFileSchema } from "./schema.ts";
+import { type KeyDoc, keyDocs } from "./schema-keys.ts";
 
 function description({ meaning, unit, absent }: KeyDoc): string {
   const parts = [meaning];

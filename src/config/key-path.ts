@@ -5,7 +5,7 @@ import { closestWord } from "../runtime/suggest.ts";
 import type { ConfigEdit } from "./edit-meaning.ts";
 import { assertWritable, type ConfigValue, keyName } from "./edit-value.ts";
 import { type KeyPath, quoted } from "./mistakes.ts";
-import { SECTIONS, type SectionDoc } from "./schema.ts";
+import { ANY_PLACE, SECTIONS, type SectionDoc, sectionNamed, TOP_NAMES } from "./schema.ts";
 import { keyFindings, unknownKeyHint } from "./value-findings.ts";
 
 /** One key of the configuration; of a share, the share is named (or numbered) in `path`. */
@@ -66,39 +66,56 @@ function shortName(text: string): ConfigKey | null {
   return known === undefined || section === undefined ? null : { path: known, section, key: known[1] };
 }
 
+/** How the path of a section's table is typed: `shares.NAME`, `backends.NAME.timeouts`. */
+function typedPath({ header, pattern }: SectionDoc): string {
+  const names = header.replaceAll(/[[\]]/g, "");
+  return pattern.at(-1) === ANY_PLACE ? `${names}.NAME` : names;
+}
+
 /** For one word alone: the key it may be, with its section. */
 function fullNameHint(word: string): string | null {
   const short = closestWord(word, Object.keys(SHORT_NAMES));
-  for (const { name, keys } of SECTIONS) {
-    if (keys.includes(word)) return `did you mean \`${name === "shares" ? "shares.NAME" : name}.${word}\`?`;
+  for (const section of SECTIONS) {
+    if (section.keys.includes(word)) return `did you mean \`${typedPath(section)}.${word}\`?`;
   }
   if (short !== null) return `did you mean \`${short}\`?`;
-  return unknownKeyHint([], word);
+  return unknownKeyHint(null, word);
+}
+
+/** What is wrong with a path that leads to no section's key: how keys near it are written. */
+function nearHint(path: KeyPath): string | null {
+  const [first = ""] = path;
+  if (!TOP_NAMES.includes(String(first))) {
+    return path.length === 1 ? fullNameHint(String(first)) : unknownKeyHint(null, String(first));
+  }
+  const around = path
+    .map((_, index) => path.slice(0, path.length - index))
+    .find((part) => sectionNamed(part));
+  const section =
+    (around === undefined ? null : sectionNamed(around)) ??
+    SECTIONS.find(({ pattern, keys }) => pattern[0] === first && keys.length > 0);
+  if (section === null || section === undefined) return null;
+  const form = `write \`${typedPath(section)}.${section.isOpen ? "VARIABLE" : "key"}\``;
+  if (section.isOpen) return section.name.endsWith("headers") ? form.replace("VARIABLE", "HEADER") : form;
+  return section.keys.length === 0
+    ? `below it are ${section.tables.join(", ")}`
+    : `${form}; the keys are ${section.keys.join(", ")}`;
 }
 
 /**
- * Reads KEY: `section.key`, `shares.NAME.key`, or a short name (`lsof-recheck`, `auto-failback`). Whether a share of
- * that name exists is not looked at. Rejects with `usage` and `config_key_unknown`, with what may have been meant.
+ * Reads KEY: `section.key`, `shares.NAME.key`, `backends.NAME.timeouts.key`, or a short name (`lsof-recheck`,
+ * `auto-failback`). Whether there is a share or backend of that name is not looked at. Rejects with `usage` and
+ * `config_key_unknown`, with what may have been meant.
  */
 export function parseConfigKey(text: string): ConfigKey {
   const short = shortName(text.trim());
   if (short !== null) return short;
   const path = splitKey(text);
-  const [first, ...rest] = path;
-  const section = SECTIONS.find(({ name }) => name === first);
-  if (section === undefined || first === undefined) {
-    throw unknownKey(
-      path,
-      path.length === 1 ? fullNameHint(String(first)) : unknownKeyHint([], String(first)),
-    );
-  }
-  const isList = section.name === "shares";
-  const key = rest.at(-1);
-  if (rest.length !== (isList ? 2 : 1) || typeof key !== "string") {
-    const hint = isList ? "write `shares.NAME.key`" : `write \`${section.name}.key\``;
-    throw unknownKey(path, `${hint}; the keys are ${section.keys.join(", ")}`);
-  }
-  if (!section.keys.includes(key)) throw unknownKey(path, unknownKeyHint([section.name], key));
+  const key = path.at(-1);
+  const section = sectionNamed(path.slice(0, -1));
+  const isWhole = section?.tables.includes(String(key)) === true || sectionNamed(path)?.isOpen === true;
+  if (section === null || typeof key !== "string" || isWhole) throw unknownKey(path, nearHint(path));
+  if (!section.isOpen && !section.keys.includes(key)) throw unknownKey(path, unknownKeyHint(section, key));
   return { path, section, key };
 }
 

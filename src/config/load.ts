@@ -5,11 +5,19 @@ import { type FileHandle, open } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { configWarnings, engineConfig } from "./engine-spelling.ts";
 import { type ConfigPlace, configFormat } from "./locate.ts";
-import { type ConfigMistake, type Finding, MISSING, MISTAKE_LIMIT, pathText } from "./mistakes.ts";
-import { asTable, ruleFindings } from "./rules.ts";
-import { configFileSchema } from "./schema.ts";
+import {
+  type ConfigMistake,
+  type Finding,
+  type KeyPath,
+  MISSING,
+  MISTAKE_LIMIT,
+  pathText,
+} from "./mistakes.ts";
+import { ruleFindings } from "./rules.ts";
+import { configFileSchema, memberSection, sectionAt } from "./schema.ts";
 import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "./snapshot.ts";
 import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
+import { asTable } from "./tables.ts";
 import { parseToml } from "./toml-text.ts";
 import { valueFindings } from "./value-findings.ts";
 import { parseYaml } from "./yaml-text.ts";
@@ -19,14 +27,26 @@ export type LoadedConfig =
   /** Sorted by place; at least one, at most MISTAKE_LIMIT. */
   | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
 
-/** An absent section may be written as `global:` with nothing below it. */
-function withoutEmptySections(value: unknown): unknown {
+function mayHoldTables(path: KeyPath): boolean {
+  if (path.length === 0 || memberSection(path) !== null) return true;
+  return (sectionAt(path)?.tables.length ?? 0) > 0;
+}
+
+/** True for a table or list that has its place in the file; a member of one, such as a backend, is there or not. */
+function mayBeAbsent(path: KeyPath): boolean {
+  const section = sectionAt(path);
+  return section === null ? memberSection(path) !== null : section.members === null;
+}
+
+/** An absent section may be written as `global:` with nothing below it, and so may a table or list in one. */
+function withoutEmptySections(value: unknown, path: KeyPath = []): unknown {
   const table = asTable(value);
-  if (table === null) return value;
+  if (table === null || !mayHoldTables(path)) return value;
   const filled: Record<string, unknown> = Object.create(null);
-  for (const [key, section] of Object.entries(table)) {
-    if (section === null && Object.hasOwn(configFileSchema.shape, key)) continue;
-    Object.defineProperty(filled, key, { value: section, enumerable: true });
+  for (const [key, part] of Object.entries(table)) {
+    const at = [...path, key];
+    if (part === null && mayBeAbsent(at)) continue;
+    Object.defineProperty(filled, key, { value: withoutEmptySections(part, at), enumerable: true });
   }
   return filled;
 }
@@ -106,7 +126,9 @@ export async function parseConfig(
   const ofValues = checked.success ? [] : valueFindings(value, checked.error.issues, 5 * MISTAKE_LIMIT);
   const findings = [...ofValues, ...ruleFindings(value, place)];
   // What is missing from a text that was read in parts may well be in a part that was not.
-  const told = firstOfEachKey(findings).filter(({ found }) => !(parsed.incomplete && found === MISSING));
+  const told = firstOfEachKey(findings).filter(({ found, restsOnAbsence }) => {
+    return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
+  });
   if (checked.success && told.length === 0 && parsed.syntax.length === 0) {
     const snapshot = {
       path,

@@ -25,6 +25,8 @@ export interface Finding {
   readonly found: string;
   readonly expected: string;
   readonly hint: string | null;
+  /** It rests on something that is not there, so it may be wrong where a part of the text could not be read. */
+  readonly restsOnAbsence?: true;
 }
 
 /** What `found` says of a key that is not there. */

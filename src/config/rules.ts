@@ -1,5 +1,6 @@
 // Owns the rules between keys: what each value alone cannot tell. Reads what a file holds, right or wrong, so that
 // these mistakes are told together with those of single values.
+import { gatewayFindings } from "./gateway-rules.ts";
 import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "./host.ts";
 import {
   describeServerShare,
@@ -12,27 +13,14 @@ import {
 } from "./mistakes.ts";
 import { nameKey, parseServerShareName, parseShareName } from "./names.ts";
 import { expandPath, isWithin, PATH_EXPECTED, parsePath } from "./paths.ts";
+import { asTable, type RulePlace, type Table } from "./tables.ts";
 
-/** What the rules need of the machine. */
-export interface RulePlace {
-  readonly userHome: string;
-  readonly defaultMountRoot: string;
-}
-
-type Table = Readonly<Record<string, unknown>>;
 type RouteKeys = { readonly host: string; readonly path: string };
 
 const ROUTES: readonly RouteKeys[] = [
   { host: "thunderbolt_host", path: "thunderbolt_path" },
   { host: "fallback_host", path: "fallback_path" },
 ];
-
-/** Null for anything but a table. */
-export function asTable(value: unknown): Table | null {
-  if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Date)
-    return null;
-  return Object.fromEntries(Object.entries(value));
-}
 
 function readHost(value: unknown): HostAddress | null {
   const reading = typeof value === "string" ? parseHost(value) : null;
@@ -213,5 +201,6 @@ export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
     findings.push(...driverFindings(share, at), ...routeFindings(share, at, place.userHome));
     findings.push(...serverNameFindings(share, at), ...findTwins(share, index));
   }
+  findings.push(...gatewayFindings(table, place));
   return findings;
 }

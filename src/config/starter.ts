@@ -5,7 +5,8 @@ import { dirname, join } from "node:path";
 import { ensurePrivateFolder } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { configJsonSchema } from "./json-schema.ts";
-import { type KeyDoc, SECTIONS, type SectionDoc } from "./schema.ts";
+import { SECTIONS, type SectionDoc } from "./schema.ts";
+import type { KeyDoc } from "./schema-keys.ts";
 
 const WIDTH = 98;
 
@@ -28,12 +29,15 @@ const RECOVERY = `When a share runs over the fallback and Thunderbolt is back, t
   false          false          "TB Ready"; you switch   "TB Ready"; you switch
 Both off = only when you say so (\`mountaineer switch\`). Nothing ever goes back by itself over open files.`;
 
+const BACKENDS = `A program that is started here, or the address of a server. Secrets stay out of this file: name an
+environment variable of \`mountaineer\` in their place. The first block is a program, the second an address.`;
+
 const SHARES = `One block per share. Two addresses of one server: Thunderbolt and the other. The password stays out of
 this file: name an environment variable that holds it. Without a password the share is mounted as guest.`;
 
 /** What is said before a key, besides its own meaning. */
 const BEFORE_KEY: Readonly<Record<string, string>> = { "global.auto_failback": RECOVERY };
-const BEFORE_SECTION: Readonly<Record<string, string>> = { shares: SHARES };
+const BEFORE_SECTION: Readonly<Record<string, string>> = { shares: SHARES, backends: BACKENDS };
 
 function comment(text: string): string {
   return text
@@ -57,26 +61,70 @@ function explanation({ meaning, unit, absent }: KeyDoc): string {
   return comment(wrapped(`${meaning} (${facts.join("; ")})`));
 }
 
-function section(doc: SectionDoc): string {
-  const before = BEFORE_SECTION[doc.name];
-  const parts = [
-    comment(wrapped(doc.meaning)),
+/** What the starter calls its backends: a program, and the address of a server. */
+const PROGRAM = "files";
+const ADDRESS = "search";
+const OF_ADDRESS: readonly string[] = ["url", "headers"];
+
+interface Block {
+  readonly header: string;
+  readonly introduction: readonly string[];
+  /** What is said of a key, and its line. */
+  readonly lines: readonly (readonly [key: string, doc: KeyDoc])[];
+}
+
+function exampleHeader(section: SectionDoc, backend: string): string {
+  return section.header.replace("NAME", backend).replace("TOOL", "search_files");
+}
+
+/** A backend is either a program or an address, so its keys make two blocks. */
+function blocksOf(section: SectionDoc): Block[] {
+  const before = BEFORE_SECTION[section.name];
+  const introduction = [
+    comment(wrapped(section.meaning)),
     ...(before === undefined ? [] : [comment(before)]),
-    `#${doc.header}`,
-    "",
   ];
-  for (const key of doc.keys) {
-    const keyDoc = doc.keyDoc(key);
-    const first = BEFORE_KEY[`${doc.name}.${key}`];
-    if (first !== undefined) parts.push(comment(first));
-    parts.push(explanation(keyDoc), `#${key} = ${keyDoc.example}`, "");
+  const lines = (section.isOpen ? [EXAMPLE_NAMES[section.name] ?? "NAME"] : section.keys).map(
+    (key) => [key, section.keyDoc(key)] as const,
+  );
+  if (section.name === "backends") {
+    const ofAddress = lines.filter(([key]) => OF_ADDRESS.includes(key));
+    const ofProgram = lines.filter(([key]) => !OF_ADDRESS.includes(key));
+    return [
+      { header: exampleHeader(section, PROGRAM), introduction, lines: ofProgram },
+      { header: exampleHeader(section, ADDRESS), introduction: [], lines: ofAddress },
+    ];
   }
-  return parts.join("\n");
+  const ofAddress = OF_ADDRESS.some((key) => section.name.endsWith(`.${key}`));
+  return [{ header: exampleHeader(section, ofAddress ? ADDRESS : PROGRAM), introduction, lines }];
+}
+
+const EXAMPLE_NAMES: Readonly<Record<string, string>> = {
+  "backends.env": "FILES_TOKEN",
+  "backends.headers": "Authorization",
+};
+
+const EXAMPLES: Readonly<Record<string, string>> = { "incoming_auth.type": '"local"' };
+
+function sectionText(section: SectionDoc): string {
+  return blocksOf(section)
+    .map(({ header, introduction, lines }) => {
+      const parts = [...introduction, `#${header}`, ""];
+      for (const [key, doc] of lines) {
+        const name = `${section.name}.${key}`;
+        const first = BEFORE_KEY[name];
+        if (first !== undefined) parts.push(comment(first));
+        parts.push(explanation(doc), `#${key} = ${EXAMPLES[name] ?? doc.example}`, "");
+      }
+      return parts.join("\n");
+    })
+    .join("\n");
 }
 
 /** The starter's text: TOML, every option commented out as `#key = value`, explanations as `# text`. */
 export function starterText(): string {
-  return `${[INTRODUCTION, ...SECTIONS.map(section)].join("\n").trimEnd()}\n`;
+  const described = SECTIONS.filter(({ keys, isOpen }) => isOpen || keys.length > 0);
+  return `${[INTRODUCTION, ...described.map(sectionText)].join("\n").trimEnd()}\n`;
 }
 
 /** Only a help for editors: that it cannot be written is no reason to fail. */

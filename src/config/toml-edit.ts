@@ -61,6 +61,30 @@ function inlineTableAt({ entries, elements }: TomlLayout, path: KeyPath) {
   return found?.type === "TOMLInlineTable" ? found : null;
 }
 
+/** Comment lines right below a block belong to it, unless a header follows them at once. */
+function afterComments(text: string, offset: number): number {
+  let at = offset;
+  for (;;) {
+    const next = lineEnd(text, at);
+    const line = text.slice(next, lineEnd(text, next));
+    if (/^[ \t]*#/.test(line)) at = next;
+    else return line === "" || isBlank(line) ? at : offset;
+  }
+}
+
+/** A new table stands below the last one of what it is part of: of its backend, else of all backends. */
+function newBlock(text: string, layout: TomlLayout, path: KeyPath, lines: readonly string[]): Splice {
+  for (let length = path.length - 1; length > 0; length -= 1) {
+    const last = layout.tables.findLast((table) => isWithinPath(table.path, path.slice(0, length)));
+    if (last === undefined) continue;
+    const offset = afterComments(text, lastOffset(last.node));
+    const next = text.slice(lineEnd(text, offset), lineEnd(text, lineEnd(text, offset)));
+    const apart = next !== "" && !isBlank(next) ? [""] : [];
+    return linesAfter(text, offset, ["", ...lines, ...apart]);
+  }
+  return linesAtEnd(text, lines, true);
+}
+
 /** A key that is not there yet goes into the innermost table that is. */
 function insertion(text: string, layout: TomlLayout, path: KeyPath, value: ConfigValue): Splice[] {
   for (let length = path.length - 1; length >= 0; length -= 1) {
@@ -90,8 +114,8 @@ function insertion(text: string, layout: TomlLayout, path: KeyPath, value: Confi
   if (path.length < 2 || name === undefined) {
     throw new MountaineerError("config_uneditable", `${keyName(path)} is no key of a section`);
   }
-  const header = `[${tomlDottedKey(path.slice(0, -1))}]`;
-  return [linesAtEnd(text, [header, `${tomlDottedKey([name])} = ${tomlValue(value)}`], true)];
+  const lines = [`[${tomlDottedKey(path.slice(0, -1))}]`, `${tomlDottedKey([name])} = ${tomlValue(value)}`];
+  return [newBlock(text, layout, path.slice(0, -1), lines)];
 }
 
 function setting(text: string, layout: TomlLayout, path: KeyPath, value: ConfigValue): Splice[] {
@@ -128,17 +152,6 @@ function removal(text: string, layout: TomlLayout, path: KeyPath): Splice[] {
   return splices;
 }
 
-/** Comment lines right below a block belong to it, unless a header follows them at once. */
-function afterComments(text: string, offset: number): number {
-  let at = offset;
-  for (;;) {
-    const next = lineEnd(text, at);
-    const line = text.slice(next, lineEnd(text, next));
-    if (/^[ \t]*#/.test(line)) at = next;
-    else return line === "" || isBlank(line) ? at : offset;
-  }
-}
-
 function appending(text: string, layout: TomlLayout, path: KeyPath, value: ConfigTable): Splice[] {
   const literal = layout.entries.find((entry) => samePath(entry.path, path))?.node.value;
   if (literal?.type === "TOMLArray") return addEntry(text, bracketed(literal), tomlValue(value));
@@ -156,6 +169,17 @@ function appending(text: string, layout: TomlLayout, path: KeyPath, value: Confi
   return [linesAfter(text, offset, lines)];
 }
 
+/** A block of its own, else an inline table where its neighbours are written so. */
+function addingTable(
+  text: string,
+  layout: TomlLayout,
+  path: KeyPath,
+  value: ConfigTable,
+): readonly Splice[][] {
+  const lines = [`[${tomlDottedKey(path)}]`, ...tomlLines(value)];
+  return [[newBlock(text, layout, path, lines)], insertion(text, layout, path, value)];
+}
+
 /** The ways to make the change, the best first. Rejects with `config_uneditable` when there is none. */
 export async function proposeToml(text: string, step: EditStep): Promise<readonly Splice[][]> {
   const layout = await readLayout(text);
@@ -166,5 +190,7 @@ export async function proposeToml(text: string, step: EditStep): Promise<readonl
       return [removal(text, layout, step.path)];
     case "append":
       return [appending(text, layout, step.path, step.value)];
+    case "add-table":
+      return addingTable(text, layout, step.path, step.value);
   }
 }

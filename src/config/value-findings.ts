@@ -2,7 +2,17 @@
 import type * as z from "zod";
 import { closestWord } from "../runtime/suggest.ts";
 import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "./mistakes.ts";
-import { type IssueDetail, SECTIONS, type SectionDoc } from "./schema.ts";
+import {
+  ANY_PLACE,
+  knownKeys,
+  memberSection,
+  SECTIONS,
+  type SectionDoc,
+  sectionAround,
+  sectionAt,
+  TOP_NAMES,
+} from "./schema.ts";
+import type { IssueDetail, KeyDoc } from "./schema-keys.ts";
 
 function isIndexable(value: unknown): value is Readonly<Record<string | number, unknown>> {
   return typeof value === "object" && value !== null;
@@ -17,42 +27,45 @@ function valueAt(root: unknown, path: KeyPath): unknown {
   return value;
 }
 
-function sectionOf(path: KeyPath): SectionDoc | null {
-  return SECTIONS.find(({ name }) => name === path[0]) ?? null;
-}
-
-/** What may have been meant by a key that is unknown below `parent`: a mistyped one, or one that is right elsewhere. */
-export function unknownKeyHint(parent: KeyPath, key: string): string | null {
-  const siblings = parent.length === 0 ? SECTIONS.map(({ name }) => name) : (sectionOf(parent)?.keys ?? []);
+/** What may have been meant by a key that `own` (null: the top of the file) lacks: a mistyped one, or another's. */
+export function unknownKeyHint(own: SectionDoc | null, key: string): string | null {
+  const siblings = own === null ? TOP_NAMES : knownKeys(own);
   const meant = closestWord(key, siblings);
   if (meant !== null) return `did you mean \`${meant}\`?`;
-  const home = SECTIONS.find((section) => section.keys.includes(key));
+  const others = SECTIONS.filter(({ name }) => name !== own?.name);
+  const home = others.find((section) => knownKeys(section).includes(key));
   if (home !== undefined) return `\`${key}\` belongs in \`${home.header}\``;
-  for (const section of SECTIONS) {
+  for (const section of others) {
     const elsewhere = closestWord(key, section.keys);
     if (elsewhere !== null) return `did you mean \`${elsewhere}\` in \`${section.header}\`?`;
   }
   return null;
 }
 
-const SECTION_HEADERS = SECTIONS.map(({ header }) => `\`${header}\``)
+const TOP_HEADERS = TOP_NAMES.map((name) => SECTIONS.find(({ pattern }) => pattern[0] === name)?.header ?? "")
+  .map((header) => `\`${header}\``)
   .join(", ")
   .replace(/, (?!.*, )/, " or ");
 
 function unknownKeyFinding(parent: KeyPath, key: string): Finding {
-  const section = sectionOf(parent);
-  const expected = section === null ? `a section: ${SECTION_HEADERS}` : `a key of \`${section.header}\``;
+  const section = sectionAt(parent);
+  const expected = section === null ? `a section: ${TOP_HEADERS}` : `a key of \`${section.header}\``;
   return {
     path: [...parent, key],
     at: "key",
     found: "an unknown key",
     expected,
-    hint: unknownKeyHint(parent, key),
+    hint: unknownKeyHint(section, key),
   };
 }
 
 function isDetail(value: unknown): value is IssueDetail {
   return isIndexable(value) && typeof value["found"] === "string" && typeof value["expected"] === "string";
+}
+
+function detailOf(issue: z.core.$ZodIssue): IssueDetail | null {
+  const detail = issue.code === "custom" ? issue.params?.["detail"] : undefined;
+  return isDetail(detail) ? detail : null;
 }
 
 const YES_AND_NO: Readonly<Record<string, string>> = {
@@ -83,26 +96,46 @@ function wrongValueHint(value: unknown, type: string, choices: readonly string[]
   return null;
 }
 
+const MEMBER_HINTS: Readonly<Record<string, string>> = {
+  shares: "each share begins with `[[shares]]` (YAML: `shares:` and `- name: …`)",
+  backends: "each backend begins with `[backends.NAME]` (YAML: `backends:` and `NAME:`)",
+  "incoming_auth.users": "each user begins with `[[incoming_auth.users]]`",
+  "authorization.policies": "each policy begins with `[[authorization.policies]]`",
+};
+
 /** A section of the wrong kind, or one that is empty. */
 function sectionFinding(root: unknown, path: KeyPath): Finding {
-  const value = valueAt(root, path);
-  const found = describeValue(value);
-  if (path[0] === "shares" && path.length === 1) {
-    const hint = "each share begins with `[[shares]]` (YAML: `shares:` and `- name: …`)";
-    return { path, at: "key", found, expected: "a list of shares", hint };
+  const found = describeKind(valueAt(root, path));
+  const members = memberSection(path);
+  if (members !== null) {
+    const kind = members.pattern.at(-1) === ANY_PLACE ? "list" : "table";
+    const hint = Object.hasOwn(MEMBER_HINTS, members.name) ? (MEMBER_HINTS[members.name] ?? null) : null;
+    return { path, at: "key", found, expected: `a ${kind} of ${members.members}`, hint };
   }
-  const expected = path[0] === "shares" ? "a table with the keys of a share" : "a table";
+  const section = sectionAt(path);
+  const isMember = section !== null && section.members !== null;
+  const expected = isMember ? `a table with the keys of \`${section.header}\`` : "a table";
   return { path, at: "value", found, expected, hint: null };
 }
 
-function leafFinding(root: unknown, path: KeyPath, section: SectionDoc, key: string): Finding {
-  const doc = section.keyDoc(key);
+function leafFinding(root: unknown, path: KeyPath, doc: KeyDoc): Finding {
   const value = valueAt(root, path);
-  const found = key === "password" ? describeKind(value) : describeValue(value);
+  const found = doc.isSecret ? describeKind(value) : describeValue(value);
   const isMissing = found === MISSING;
-  // Not for the password: a hint that reads the value would tell of it.
-  const hint = key === "password" ? null : wrongValueHint(value, doc.type, doc.choices);
+  // Not for a secret: a hint that reads the value would tell of it.
+  const hint = doc.isSecret ? null : wrongValueHint(value, doc.type, doc.choices);
   return { path, at: isMissing ? "key" : "value", found, expected: doc.expected, hint };
+}
+
+/** A mistake at a key, or at a member of its list; null when `path` is at no key. */
+function keyFinding(root: unknown, path: KeyPath): Finding | null {
+  const section = sectionAround(path.slice(0, -1));
+  const key = path[section?.pattern.length ?? 0];
+  if (section === null || typeof key !== "string") return null;
+  if (!section.isOpen && !section.keys.includes(key)) return null;
+  const doc = section.keyDoc(key);
+  const isMember = path.length > section.pattern.length + 1;
+  return leafFinding(root, path, isMember ? { ...doc, type: "text", expected: "a text in quotes" } : doc);
 }
 
 function isKeyPath(path: readonly PropertyKey[]): path is (string | number)[] {
@@ -121,13 +154,12 @@ export function valueFindings(root: unknown, issues: readonly z.core.$ZodIssue[]
         findings.push(unknownKeyFinding(path, key));
       continue;
     }
-    const detail = issue.code === "custom" ? issue.params?.["detail"] : undefined;
-    const section = sectionOf(path);
-    const key = path.at(-1);
-    if (isDetail(detail)) findings.push({ path, at: "value", ...detail });
-    else if (section !== null && typeof key === "string" && section.keys.includes(key)) {
-      findings.push(leafFinding(root, path, section, key));
-    } else findings.push(sectionFinding(root, path));
+    const detail = detailOf(issue);
+    if (issue.code === "invalid_key") {
+      const [named] = issue.issues.flatMap((inner) => detailOf(inner) ?? []);
+      if (named !== undefined) findings.push({ path, at: "key", ...named });
+    } else if (detail !== null) findings.push({ path, at: "value", ...detail });
+    else findings.push(keyFinding(root, path) ?? sectionFinding(root, path));
   }
   return findings;
 }
@@ -136,11 +168,10 @@ export function valueFindings(root: unknown, issues: readonly z.core.$ZodIssue[]
 export function keyFindings(section: SectionDoc, key: string, value: unknown): Finding[] {
   const checked = section.keySchema(key).safeParse(value);
   if (checked.success) return [];
-  return checked.error.issues.map((issue) => {
-    const detail = issue.code === "custom" ? issue.params?.["detail"] : undefined;
-    const path = [key];
-    return isDetail(detail)
-      ? { path, at: "value", ...detail }
-      : leafFinding({ [key]: value }, path, section, key);
+  return checked.error.issues.flatMap((issue) => {
+    const detail = detailOf(issue);
+    const path = [key, ...issue.path].filter((segment) => typeof segment !== "symbol");
+    if (detail !== null) return [{ path, at: "value" as const, ...detail }];
+    return [leafFinding({ [key]: value }, path, section.keyDoc(key))];
   });
 }

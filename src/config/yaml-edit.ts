@@ -3,7 +3,7 @@
 import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { EditStep } from "./edit-meaning.ts";
-import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
+import { type ConfigTable, type ConfigValue, isTableValue, keyName } from "./edit-value.ts";
 import type { KeyPath } from "./mistakes.ts";
 import {
   addEntry,
@@ -65,6 +65,10 @@ function nestedLines(
   const [segment, ...rest] = path;
   if (segment === undefined) return [];
   const key = `${spaces(indent)}${yamlKey(segment, false)}:`;
+  if (rest.length === 0 && isTableValue(value) && Object.keys(value).length > 0) {
+    const inner = Object.entries(value);
+    return [key, ...inner.flatMap(([name, part]) => nestedLines(indent + step, step, [name], part, leaf))];
+  }
   if (rest.length === 0) return [`${key} ${leaf(value)}`];
   return [key, ...nestedLines(indent + step, step, rest, value, leaf)];
 }
@@ -267,6 +271,7 @@ export async function proposeYaml(text: string, step: EditStep): Promise<Proposa
   const layout = await readYamlLayout(text);
   switch (step.kind) {
     case "set":
+    case "add-table":
       return setting(layout, step.path, step.value);
     case "remove":
       return removal(layout, step.path);

@@ -1,31 +1,45 @@
 // Owns how a change of the configuration is told: what was touched, in names and in a few words.
 import type { NameChanges, ReloadReport } from "../api/contract.ts";
-import { type ConfigDiff, isEmptyDiff } from "../config/diff.ts";
+import { type ConfigDiff, isEmptyDiff, type NamedDiff } from "../config/diff.ts";
 import type { ConfigMistake } from "../config/mistakes.ts";
 
 type Told = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
 
-const NO_NAMES: NameChanges = { added: [], removed: [], changed: [] };
-
 export const NO_CHANGES = "no changes";
 
 export function describeDiff(diff: ConfigDiff): Told {
-  const { added, removed, changed } = diff.shares;
-  const shares = { added: [...added], removed: [...removed], changed: changed.map(({ name }) => name) };
   const settings = [
     ...diff.global.map((key) => `global.${snakeCase(key)}`),
     ...diff.sync.map((key) => `sync.${snakeCase(key)}`),
     ...diff.server.map((key) => `server.${snakeCase(key)}`),
+    // Their order is no key, but who comes first wins.
+    ...(diff.backends.reordered ? ["backends"] : []),
   ];
-  return { settings, shares, backends: NO_NAMES, middleware: [], summary: summarize(diff, shares) };
+  return {
+    settings,
+    shares: namesOf(diff.shares),
+    backends: namesOf(diff.backends),
+    middleware: [...diff.middleware],
+    summary: summarize(diff),
+  };
+}
+
+function namesOf({ added, removed, changed }: NamedDiff<unknown>): NameChanges {
+  return { added: [...added], removed: [...removed], changed: changed.map(({ name }) => name) };
 }
 
 /** Details count what was touched: "1 backend, 2 shares reloaded", else "settings reloaded". */
-function summarize(diff: ConfigDiff, shares: NameChanges): string {
+function summarize(diff: ConfigDiff): string {
   if (isEmptyDiff(diff)) return NO_CHANGES;
-  const touched = shares.added.length + shares.removed.length + shares.changed.length;
-  if (touched === 0) return "settings reloaded";
-  return `${touched} ${touched === 1 ? "share" : "shares"} reloaded`;
+  const counts = [counted(diff.backends, "backend"), counted(diff.shares, "share")];
+  const touched = counts.filter((count) => count !== null);
+  return `${touched.length === 0 ? "settings" : touched.join(", ")} reloaded`;
+}
+
+function counted({ added, removed, changed }: NamedDiff<unknown>, noun: string): string | null {
+  const touched = added.length + removed.length + changed.length;
+  if (touched === 0) return null;
+  return `${touched} ${touched === 1 ? noun : `${noun}s`}`;
 }
 
 /** `checkIntervalMs` is `check_interval_secs` in the file, where a unit is spelled out; other keys keep their words. */
@@ -40,6 +54,8 @@ const SPELLED: Readonly<Record<string, string>> = {
   autoFailbackStableMs: "auto_failback_stable_secs",
   pollIntervalMs: "poll_interval",
   debounceMs: "debounce",
+  bodyLimitBytes: "body_limit_mb",
+  drainTimeoutMs: "drain_timeout",
 };
 
 /** The first mistake with its place, and how many more there are. */

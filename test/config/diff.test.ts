@@ -8,17 +8,22 @@ async function config(text: string): Promise<MountaineerConfig> {
   return (await accepted(text)).config;
 }
 
+const NO_NAMES = { added: [], removed: [], changed: [] };
+const NOTHING = {
+  global: [],
+  sync: [],
+  server: [],
+  backends: { ...NO_NAMES, reordered: false },
+  middleware: [],
+  shares: NO_NAMES,
+};
+
 const OTHER = SHARE.replace("CORE", "OTHER").replaceAll("nas", "nas2").replace("10.1", "10.2");
 
 test("other bytes with the same meaning are no difference", async () => {
   const before = await config(SHARE + OTHER);
   const after = await config(`# x\n[global]\ncheck_interval_secs = 2.0\n${OTHER}${SHARE}driver = "auto"\n`);
-  assert.deepEqual(diffConfigs(before, after), {
-    global: [],
-    sync: [],
-    server: [],
-    shares: { added: [], removed: [], changed: [] },
-  });
+  assert.deepEqual(diffConfigs(before, after), NOTHING);
   assert.ok(isEmptyDiff(diffConfigs(before, after)));
 });
 
@@ -50,12 +55,7 @@ test("every key of a share and of the globals shows when it changes", async () =
   const before = await config(base);
   for (const [text, fields] of shares) {
     const diff = diffConfigs(before, await config(text));
-    assert.deepEqual(diff, {
-      global: [],
-      sync: [],
-      server: [],
-      shares: { added: [], removed: [], changed: [{ name: "A", fields }] },
-    });
+    assert.deepEqual(diff, { ...NOTHING, shares: { ...NO_NAMES, changed: [{ name: "A", fields }] } });
   }
   const all = await config(`[global]
 shares_root = "/x"
@@ -90,8 +90,80 @@ on_failure = "stop"
 `);
   const diff = diffConfigs(before, after);
   assert.deepEqual([...diff.sync].sort(), Object.keys(after.sync).sort());
-  assert.deepEqual(diff.server, ["host", "port"]);
+  assert.deepEqual(diff.server, ["host", "port", "bodyLimitBytes", "drainTimeoutMs"]);
   assert.ok(!isEmptyDiff(diff));
   assert.deepEqual(diffConfigs(after, await config("[server]\nport = 9001\n")).server, ["port"]);
-  assert.deepEqual(diffConfigs(after, before).server, ["host", "port"]);
+  assert.deepEqual(diffConfigs(after, before).server, diff.server);
+});
+
+const FILES = '[backends.files]\ncommand = "files"\n';
+const WEB = '[backends.web]\nurl = "https://example.org/mcp"\n';
+
+test("B6 backends that came, went and changed are told apart by their names", async () => {
+  const before = await config(FILES + WEB);
+  const after = await config(`${FILES.replace('"files"', '"other"')}[backends.new]\ncommand = "new"\n`);
+  const { backends } = diffConfigs(before, after);
+  assert.deepEqual(backends, {
+    added: ["new"],
+    removed: ["web"],
+    changed: [{ name: "files", fields: ["connection"] }],
+    reordered: false,
+  });
+});
+
+test("B6 the order of backends counts, and nothing else of how they are written does", async () => {
+  const env = '[backends.files.env]\nA = "1"\nB = "2"\n';
+  const swapped = '[backends.files.env]\nB = "2"\nA = "1"\n';
+  const same = diffConfigs(await config(FILES + env + WEB), await config(FILES + swapped + WEB));
+  assert.deepEqual(same, NOTHING);
+  const diff = diffConfigs(await config(FILES + WEB), await config(WEB + FILES));
+  assert.deepEqual(diff, { ...NOTHING, backends: { ...NO_NAMES, reordered: true } });
+  assert.ok(!isEmptyDiff(diff));
+  const added = '[backends.first]\ncommand = "x"\n';
+  const between = diffConfigs(await config(FILES + WEB), await config(FILES + added + WEB));
+  assert.deepEqual(between.backends, { ...NO_NAMES, added: ["first"], reordered: false });
+});
+
+test("B6 every key of a backend shows when it changes", async () => {
+  const rows: [string, string[]][] = [
+    ["enabled = false", ["enabled"]],
+    ['group = "g"', ["group"]],
+    ['args = ["x"]', ["connection"]],
+    ['cwd = "/srv"', ["connection"]],
+    ['env.A = "1"', ["connection"]],
+    ["timeouts.init = 1", ["timeouts"]],
+    ["timeouts.cap_fetch = 1", ["timeouts"]],
+    ["timeouts.call = 1", ["timeouts"]],
+    ['filters.tools.allow = ["x"]', ["filters"]],
+    ['filters.resources.deny = ["x"]', ["filters"]],
+    ['filters.prompts.deny = ["x"]', ["filters"]],
+    ['tool_overrides.x.name = "y"', ["toolOverrides"]],
+    ['tool_overrides.x.description = "y"', ["toolOverrides"]],
+    ['instances = "per-client"', ["instances"]],
+    ['replace = "stop-first"', ["replace"]],
+  ];
+  const before = await config(FILES);
+  for (const [line, fields] of rows) {
+    const diff = diffConfigs(before, await config(`${FILES}${line}\n`));
+    assert.deepEqual(diff.backends, { ...NO_NAMES, changed: [{ name: "files", fields }], reordered: false });
+  }
+});
+
+test("B6 a section of the gateway that changed is told by its name in the file", async () => {
+  const rows: [string, string][] = [
+    ['[conflict_resolution]\nstrategy = "prefix"\n', "conflict_resolution"],
+    ['[conflict_resolution]\nseparator = "-"\n', "conflict_resolution"],
+    ['[conflict_resolution]\norder = ["files"]\n', "conflict_resolution"],
+    ['[incoming_auth]\ntype = "local"\ntoken = "${T}"\n', "incoming_auth"],
+    ["[authorization]\n", "authorization"],
+    ["[audit]\n", "audit"],
+  ];
+  const before = await config(FILES);
+  for (const [text, section] of rows) {
+    const diff = diffConfigs(before, await config(FILES + text));
+    assert.deepEqual(diff, { ...NOTHING, middleware: [section] });
+    assert.ok(!isEmptyDiff(diff));
+  }
+  const off = diffConfigs(before, await config(`${FILES}[audit]\nenabled = false\n[incoming_auth]\n`));
+  assert.ok(isEmptyDiff(off));
 });

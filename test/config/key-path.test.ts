@@ -37,9 +37,10 @@ test("a key is a dotted path; names with dots or spaces may be quoted", () => {
 });
 
 test("every key of the schema is known by its path", () => {
-  for (const { name, keys } of SECTIONS) {
-    for (const key of keys) {
-      const parsed = parseConfigKey(name === "shares" ? `shares.X.${key}` : `${name}.${key}`);
+  for (const { name, pattern, keys, isOpen } of SECTIONS) {
+    for (const key of isOpen ? ["ANY_NAME"] : keys) {
+      const typed = [...pattern, key].map((segment) => (segment === "*" || segment === "#" ? "X" : segment));
+      const parsed = parseConfigKey(typed.join("."));
       assert.equal(parsed.section.name, name);
       assert.equal(parsed.key, key);
     }

@@ -30,7 +30,15 @@ const SYNC_DEFAULTS = {
   detection: "mtime",
   onFailure: "backoff",
 };
-const EMPTY = { global: DEFAULTS, sync: SYNC_DEFAULTS, server: null, shares: [] };
+const NO_GATEWAY = {
+  server: null,
+  backends: [],
+  conflictResolution: { strategy: "first-wins", separator: "_", order: [] },
+  incomingAuth: { type: "anonymous" },
+  authorization: null,
+  audit: null,
+};
+const EMPTY = { ...NO_GATEWAY, global: DEFAULTS, sync: SYNC_DEFAULTS, shares: [] };
 
 test("a file without settings is valid and means the defaults", async () => {
   for (const text of ["", "\n", "# nothing\n", "[global]\n", "shares = []\n", "\ufeff"]) {
@@ -132,6 +140,7 @@ shares:
   const { config } = await accepted(toml);
   assert.deepEqual((await accepted(yaml, "x.yml")).config, config);
   assert.deepEqual(config, {
+    ...NO_GATEWAY,
     global: {
       sharesRoot: "/home/ann/S",
       mountRoot: "/mnt2",
@@ -150,7 +159,7 @@ shares:
       detection: "inotify",
       onFailure: "fixed",
     },
-    server: { host: "::1", port: 8080 },
+    server: { host: "::1", port: 8080, bodyLimitBytes: 64 * 1024 * 1024, drainTimeoutMs: 30_000 },
     shares: [
       {
         name: "Büro",
@@ -660,7 +669,10 @@ test("B5 settings of the sync and server sections that make no sense are mistake
     assert.deepEqual([mistake?.line, mistake?.hint, others], [2, hint, []], line);
   }
   const [, mistake] = await refused("[synk]\n[globl]\n");
-  assert.equal(mistake?.expected, "a section: `[global]`, `[sync]`, `[server]` or `[[shares]]`");
+  assert.equal(
+    mistake?.expected,
+    "a section: `[global]`, `[sync]`, `[[shares]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[incoming_auth]`, `[authorization]` or `[audit]`",
+  );
 });
 
 test("a password in front of a share's name is not told", async () => {

@@ -18,8 +18,11 @@ test("the starter is valid as it is, and every beginning of it too", async () =>
 
 test("the starter explains every option, and nothing in it is too wide", () => {
   const lines = starterText().split("\n");
-  for (const { keys, header } of SECTIONS) {
-    assert.ok(lines.includes(`#${header}`));
+  for (const { name, keys, header, isOpen } of SECTIONS) {
+    if (keys.length === 0 && !isOpen) continue;
+    const backend = name === "backends.headers" ? "search" : "files";
+    const written = header.replace("NAME", backend).replace("TOOL", "search_files");
+    assert.ok(lines.includes(`#${written}`), header);
     for (const key of keys)
       assert.ok(
         lines.some((line) => line.startsWith(`#${key} = `)),
@@ -37,7 +40,39 @@ test("the starter's options work when their # is removed", async () => {
   const empty = (await accepted("")).config;
   assert.deepEqual(config.global, empty.global);
   assert.deepEqual(config.sync, empty.sync);
-  assert.deepEqual(config.server, { host: "127.0.0.1", port: 9000 });
+  const [megabyte, second] = [1024 * 1024, 1000];
+  const drainTimeoutMs = 30 * second;
+  assert.deepEqual(config.server, {
+    host: "127.0.0.1",
+    port: 9000,
+    bodyLimitBytes: 64 * megabyte,
+    drainTimeoutMs,
+  });
+  assert.deepEqual(
+    config.backends.map(({ name, connection }) => [name, connection.type]),
+    [
+      ["files", "stdio"],
+      ["search", "streamable-http"],
+    ],
+  );
+  assert.deepEqual(config.conflictResolution, empty.conflictResolution);
+  assert.equal(config.incomingAuth.type, "local");
+  assert.equal(config.authorization?.policies.length, 1);
+  assert.equal(config.audit?.keep, 5);
+});
+
+test("a block of the starter works alone, with the blocks it belongs to", async () => {
+  const active = starterText().replaceAll(/^#(?! |:|$|\n)/gm, "");
+  const blocks = active.split(/^(?=\[)/m).slice(1);
+  for (const block of blocks) {
+    const path = /^\[+([^\]]+)/.exec(block)?.[1]?.split(".") ?? [];
+    const around = blocks.filter((other) => {
+      const name = /^\[+([^\]]+)/.exec(other)?.[1] ?? "";
+      return path.length > 1 && (name === path.slice(0, -1).join(".") || name === path.slice(0, 2).join("."));
+    });
+    const text = [...new Set([...around, block])].join("");
+    await assert.doesNotReject(accepted(text), text);
+  }
 });
 
 test("the starter says what the two recovery toggles do together", () => {

@@ -23,9 +23,13 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "sync.on_failure": '"stop"',
   "server.host": '"127.0.0.7"',
   "server.port": "7777",
+  "server.body_limit_mb": "7",
+  "server.drain_timeout": "0.5",
 };
 
-const keys = SECTIONS.filter(({ name }) => name !== "shares").flatMap(({ name, keys: own }) =>
+const TOLD_BY_KEY = ["global", "sync", "server"];
+
+const keys = SECTIONS.filter(({ name }) => TOLD_BY_KEY.includes(name)).flatMap(({ name, keys: own }) =>
   own.map((key) => ({ section: name, key })),
 );
 
@@ -49,6 +53,10 @@ for (const { section, key } of keys) {
   });
 }
 
+function backend(name: string): string {
+  return `[backends.${name}]\ncommand = "${name}"\n`;
+}
+
 const CASES: readonly [before: string, after: string, summary: string][] = [
   ["", "", "no changes"],
   ["", smbShare("CORE"), "1 share reloaded"],
@@ -61,6 +69,12 @@ const CASES: readonly [before: string, after: string, summary: string][] = [
     "3 shares reloaded",
   ],
   ["", "[server]\n", "settings reloaded"],
+  ["", backend("files"), "1 backend reloaded"],
+  [backend("files"), `${smbShare("A")}${smbShare("B")}`, "1 backend, 2 shares reloaded"],
+  [backend("a") + backend("b"), backend("b") + backend("c"), "2 backends reloaded"],
+  [backend("a") + backend("b"), backend("b") + backend("a"), "settings reloaded"],
+  ["", "[audit]\n", "settings reloaded"],
+  ["", "[audit]\nenabled = false\n", "no changes"],
   [`${smbShare("A")}${smbShare("B")}`, `${smbShare("B")}${smbShare("A")}`, "no changes"],
 ];
 
@@ -78,6 +92,16 @@ test("B6 shares are told by name: added, removed, changed", async () => {
     removed: ["B"],
     changed: ["C"],
   });
+});
+
+test("B6 backends are told by name, their order as a setting, and the gateway's sections by theirs", async () => {
+  const before = `${backend("a")}${backend("b")}${backend("c")}[audit]\n`;
+  const after = `${backend("b")}group = "g"\n${backend("a")}${backend("d")}[authorization]\n`;
+  const { backends, settings, middleware, summary } = describeDiff(await diffOf(before, after));
+  assert.deepEqual(backends, { added: ["d"], removed: ["c"], changed: ["b"] });
+  assert.deepEqual(settings, ["backends"]);
+  assert.deepEqual(middleware, ["authorization", "audit"]);
+  assert.equal(summary, "3 backends reloaded");
 });
 
 test("a report shares no list with the diff it is made of", async () => {

@@ -1,0 +1,80 @@
+// Owns how backends, their tools, variables and headers may be called, and which of the names tell of a secret.
+import type { TextReading } from "./names.ts";
+
+const LONGEST_NAME = 64;
+const LONGEST_TOOL_NAME = 128;
+
+export const BACKEND_NAME_EXPECTED = `a name of letters, digits, \`_\` and \`-\` that begins with a letter, at most ${LONGEST_NAME} characters`;
+export const TOOL_NAME_EXPECTED = `a tool's name: letters, digits, \`_\`, \`-\`, \`.\` and \`/\`, at most ${LONGEST_TOOL_NAME} characters`;
+
+function wrong(expected: string, hint: string | null = null): TextReading {
+  return { ok: false, expected, hint };
+}
+
+/** A name that begins with a letter: objects keep such keys in the order in which they came. */
+export function parseBackendName(text: string): TextReading {
+  if (/^[A-Za-z][A-Za-z0-9_-]*$/.test(text) && text.length <= LONGEST_NAME) return { ok: true, value: text };
+  const hint = /^[0-9]/.test(text) ? "begin it with a letter" : null;
+  return wrong(BACKEND_NAME_EXPECTED, text.length > LONGEST_NAME ? "shorten it" : hint);
+}
+
+/** What a server calls a tool: we take whatever it may say. */
+export function parseServerToolName(text: string): TextReading {
+  const expected = "the tool's name as the server says it";
+  if (text === "" || text.length > 1024 || /[\p{Cc}\p{Cs}]/u.test(text)) return wrong(expected);
+  return { ok: true, value: text };
+}
+
+/** What we publish a tool as, thus within what every client takes. */
+export function parsePublishedToolName(text: string): TextReading {
+  if (/^[A-Za-z0-9_./-]+$/.test(text) && text.length <= LONGEST_TOOL_NAME) return { ok: true, value: text };
+  return wrong(TOOL_NAME_EXPECTED);
+}
+
+export function parseVariableName(text: string): TextReading {
+  if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(text) && text.length <= 256) return { ok: true, value: text };
+  return wrong("the name of an environment variable: letters, digits and `_`, not beginning with a digit");
+}
+
+// Set by whoever speaks the protocol: written by hand, each would break the connection or contradict a message.
+const PROTOCOL_HEADERS: ReadonlySet<string> = new Set([
+  "accept",
+  "accept-encoding",
+  "connection",
+  "content-encoding",
+  "content-length",
+  "content-type",
+  "expect",
+  "host",
+  "keep-alive",
+  "last-event-id",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+export function parseHeaderName(text: string): TextReading {
+  const expected = "the name of an HTTP header";
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/.test(text)) return wrong(expected);
+  const name = text.toLowerCase();
+  if (PROTOCOL_HEADERS.has(name) || name.startsWith("mcp-"))
+    return wrong("a header that is not the protocol's own", "Mountaineer sets this one itself; remove it");
+  return { ok: true, value: text };
+}
+
+/** A header that carries a person's credentials and nothing else. */
+export function isCredentialHeader(name: string): boolean {
+  return /^(?:proxy-)?authorization$/i.test(name);
+}
+
+/** A header that most likely carries a secret. */
+export function isSecretHeader(name: string): boolean {
+  return isCredentialHeader(name) || /cookie|api-?key|token|secret|passw|credential|auth/i.test(name);
+}
+
+/** A variable that most likely holds a secret. */
+export function isSecretVariable(name: string): boolean {
+  return /(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$/i.test(name);
+}

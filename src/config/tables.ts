@@ -1,0 +1,16 @@
+// Owns how rules look at what a file holds before anything of it is known to be right.
+
+export type Table = Readonly<Record<string, unknown>>;
+
+/** What the rules need of the machine. */
+export interface RulePlace {
+  readonly userHome: string;
+  readonly defaultMountRoot: string;
+}
+
+/** Null for anything but a table. */
+export function asTable(value: unknown): Table | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Date)
+    return null;
+  return Object.fromEntries(Object.entries(value));
+}
