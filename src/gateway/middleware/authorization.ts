@@ -74,10 +74,10 @@ export function compilePolicies({ defaultEffect, policies }: AuthorizationConfig
 }
 
 function compilePolicy({ effect, roles, resources, methods }: PolicyConfig): CompiledPolicy {
-  const roleSet = roles === null ? null : new Set(roles);
+  const isRole = roles === null ? null : compileGlobs(roles);
   return {
     allows: effect === "allow",
-    hasRole: (principal) => roleSet === null || principal.roles.some((role) => roleSet.has(role)),
+    hasRole: (principal) => isRole === null || principal.roles.some(isRole),
     isAbout: compileResources(resources),
     isMethod: methods === null ? () => true : compileGlobs(methods),
   };

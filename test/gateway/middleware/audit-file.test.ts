@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
+import { type AuditFile, startAuditFile } from "../../../src/gateway/middleware/audit-file.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
+import { silentLogger } from "../../../src/runtime/log.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { mountTmpfs } from "../../support/tiny-disk.ts";
+
+const record = (target: string): AuditRecord => ({
+  time: "2026-01-01T00:00:00.000Z",
+  principal: "ann",
+  session: "0123456789ab",
+  method: "tools/call",
+  target,
+  backend: "a",
+  outcome: "ok",
+  duration_ms: 1,
+});
+const LINE_BYTES = Buffer.byteLength(`${JSON.stringify(record("tool:1000"))}\n`);
+
+interface Lines {
+  readonly path: string;
+  readonly file: AuditFile;
+  targets(name?: string): Promise<string[]>;
+}
+
+async function started(
+  t: TestContext,
+  parts: { path?: string; maxSizeBytes?: number; keep?: number; clock?: Clock } = {},
+): Promise<Lines> {
+  const path = parts.path ?? join(await temporaryFolder(t), "audit.jsonl");
+  const file = startAuditFile(
+    { path, maxSizeBytes: parts.maxSizeBytes ?? 1_000_000, keep: parts.keep ?? 2 },
+    { clock: parts.clock ?? systemClock, logger: silentLogger },
+  );
+  t.after(() => file[Symbol.asyncDispose]());
+  const targets = async (name = path): Promise<string[]> =>
+    (await readFile(name, "utf8"))
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line).target);
+  return { path, file, targets };
+}
+
+async function holds(targets: () => Promise<string[]>, expected: readonly string[]): Promise<void> {
+  await eventually(async () => {
+    assert.deepEqual(await targets(), expected);
+    return true;
+  }, 5_000);
+}
+
+describe("the audit's file", () => {
+  test("takes whole lines in order, and only its owner may read it", async (t) => {
+    const { path, file, targets } = await started(t);
+    const written = Array.from({ length: 500 }, (_, index) => `tool:${index}`);
+    for (const target of written) file.write(record(target));
+    await holds(targets, written);
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    assert.deepEqual(file.state, { kind: "writing" });
+  });
+
+  test("goes on where an earlier one ended, even in the middle of a line", async (t) => {
+    const path = join(await temporaryFolder(t), "audit.jsonl");
+    await writeFile(path, '{"target":"torn');
+    const { file } = await started(t, { path });
+    file.write(record("tool:next"));
+    const text = await eventually(async () => {
+      const found = await readFile(path, "utf8");
+      return found.includes("tool:next") ? found : null;
+    }, 5_000);
+    assert.match(text, /^\{"target":"torn\n\{.*tool:next.*\}\n$/);
+  });
+
+  test("disposal writes what waits, and nothing is taken after it", async (t) => {
+    const { file, targets } = await started(t);
+    for (let index = 0; index < 5_000; index++) file.write(record(`tool:${index}`));
+    await file[Symbol.asyncDispose]();
+    file.write(record("tool:late"));
+    await file[Symbol.asyncDispose]();
+    assert.equal((await targets()).length, 5_000);
+  });
+});
+
+describe("rotation", () => {
+  test("keeps every file within its size, the newest numbers first, and no more than is wanted", async (t) => {
+    const { path, file, targets } = await started(t, { maxSizeBytes: 10 * LINE_BYTES, keep: 2 });
+    for (let index = 1_000; index < 1_035; index++) file.write(record(`tool:${index}`));
+    await file[Symbol.asyncDispose]();
+    const numbers = (from: number, to: number): string[] =>
+      Array.from({ length: to - from }, (_, index) => `tool:${from + index}`);
+    assert.deepEqual(await targets(), numbers(1_030, 1_035));
+    assert.deepEqual(await targets(`${path}.1`), numbers(1_020, 1_030));
+    assert.deepEqual(await targets(`${path}.2`), numbers(1_010, 1_020));
+    assert.deepEqual((await readdir(join(path, ".."))).sort(), [
+      "audit.jsonl",
+      "audit.jsonl.1",
+      "audit.jsonl.2",
+    ]);
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+  });
+
+  test("with nothing to keep begins anew", async (t) => {
+    const { path, file, targets } = await started(t, { maxSizeBytes: 3 * LINE_BYTES, keep: 0 });
+    for (let index = 1_000; index < 1_007; index++) file.write(record(`tool:${index}`));
+    await file[Symbol.asyncDispose]();
+    assert.deepEqual(await targets(), ["tool:1006"]);
+    assert.deepEqual(await readdir(join(path, "..")), ["audit.jsonl"]);
+  });
+
+  test("a line longer than the file may be is written alone", async (t) => {
+    const { path, file, targets } = await started(t, { maxSizeBytes: 50, keep: 5 });
+    for (const target of ["tool:1", "tool:2", "tool:3"]) file.write(record(target));
+    await file[Symbol.asyncDispose]();
+    assert.deepEqual(
+      [await targets(), await targets(`${path}.1`), await targets(`${path}.2`)],
+      [["tool:3"], ["tool:2"], ["tool:1"]],
+    );
+  });
+
+  test("by somebody else is followed: a file moved or removed is made anew", async (t) => {
+    const clock = createManualClock();
+    const { path, file, targets } = await started(t, { clock });
+    file.write(record("tool:1"));
+    await holds(targets, ["tool:1"]);
+    await rename(path, `${path}.moved`);
+    await clock.advance(1_000);
+    file.write(record("tool:2"));
+    await holds(targets, ["tool:2"]);
+    await rm(path);
+    await clock.advance(1_000);
+    file.write(record("tool:3"));
+    await holds(targets, ["tool:3"]);
+    assert.deepEqual(await targets(`${path}.moved`), ["tool:1"]);
+  });
+});
+
+describe("a disk that does not take it", () => {
+  const failing = (file: AuditFile) => (file.state.kind === "failing" ? file.state : null);
+
+  test("a full one is told, holds up nobody, and costs no line while there is room to wait", async (t) => {
+    const disk = await mountTmpfs(t, "size=64k");
+    if (disk === null) return;
+    const path = join(disk, "audit.jsonl");
+    await writeFile(join(disk, "filler"), Buffer.alloc(56 * 1024));
+    const logger = createRecordingLogger();
+    let changes = 0;
+    const file = startAuditFile(
+      { path, maxSizeBytes: 1_000_000, keep: 1 },
+      { clock: systemClock, logger, onState: () => changes++ },
+    );
+    t.after(() => file[Symbol.asyncDispose]());
+    for (let index = 0; index < 200; index++) file.write(record(`tool:${index}`));
+    const state = await eventually(() => failing(file), 5_000);
+    assert.match(state.reason, /no space/);
+    assert.equal(state.dropped, 0);
+    await rm(join(disk, "filler"));
+    await eventually(() => file.state.kind === "writing", 10_000);
+    await file[Symbol.asyncDispose]();
+    const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).target),
+      Array.from({ length: 200 }, (_, index) => `tool:${index}`),
+    );
+    assert.ok(changes >= 2);
+    assert.ok(logger.lines.some(({ message }) => message === "the audit cannot be written"));
+    assert.equal(logger.lines.at(-1)?.message, "the audit is written again");
+  });
+
+  test("beyond 10,000 waiting lines they are dropped and counted, and the file says so in the end", async (t) => {
+    const clock = createManualClock();
+    const folder = await temporaryFolder(t);
+    const path = join(folder, "audit.jsonl");
+    await symlink("/dev/full", path);
+    const { file } = await started(t, { path, clock, maxSizeBytes: 10_000_000 });
+    file.write(record("tool:0"));
+    const before = await eventually(() => failing(file), 5_000);
+    assert.equal(before.sinceMs, clock.wallMs());
+    for (let index = 1; index < 10_050; index++) file.write(record(`tool:${index}`));
+    assert.equal(failing(file)?.dropped, 50);
+    await rm(path);
+    await eventually(async () => {
+      await clock.advance(1_000);
+      return file.state.kind === "writing";
+    }, 10_000);
+    await eventually(async () => {
+      const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+      assert.equal(lines.length, 10_001);
+      assert.equal(JSON.parse(lines.at(-1) ?? "").dropped, 50);
+      return true;
+    }, 5_000);
+  });
+
+  test("a folder where the file should be, and mended later", async (t) => {
+    const clock = createManualClock();
+    const path = join(await temporaryFolder(t), "audit.jsonl");
+    await mkdir(path);
+    const { file, targets } = await started(t, { path, clock });
+    file.write(record("tool:1"));
+    assert.match((await eventually(() => failing(file), 5_000)).reason, /EISDIR/);
+    await rm(path, { recursive: true });
+    await eventually(async () => {
+      await clock.advance(1_000);
+      return file.state.kind === "writing";
+    }, 10_000);
+    assert.deepEqual(await targets(), ["tool:1"]);
+  });
+
+  test("disposal does not wait for it", async (t) => {
+    const path = join(await temporaryFolder(t), "audit.jsonl");
+    await symlink("/dev/full", path);
+    const { file } = await started(t, { path });
+    file.write(record("tool:1"));
+    await eventually(() => failing(file), 5_000);
+    const startedAt = performance.now();
+    await file[Symbol.asyncDispose]();
+    assert.ok(performance.now() - startedAt < 2_500);
+  });
+});

@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { isError } from "../../../src/gateway/json-rpc.ts";
+import { compilePolicies } from "../../../src/gateway/middleware/authorization.ts";
+import { source } from "../catalog/sources.ts";
+import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
+
+const policy = (effect: PolicyConfig["effect"], parts: Partial<PolicyConfig> = {}): PolicyConfig => ({
+  effect,
+  roles: null,
+  resources: null,
+  methods: null,
+  ...parts,
+});
+const rules = (
+  defaultEffect: AuthorizationConfig["defaultEffect"],
+  ...policies: PolicyConfig[]
+): AuthorizationConfig => ({ defaultEffect, policies });
+const sources = [
+  source("a", {
+    tools: ["read", "write"],
+    prompts: ["p"],
+    resources: ["u:open", "u:secret"],
+    templates: ["u:{id}"],
+  }),
+];
+
+describe("policies", () => {
+  test("the first that matches decides, else the default", () => {
+    const { isAllowed } = compilePolicies(
+      rules(
+        "deny",
+        policy("deny", { resources: ["tool:write"] }),
+        policy("allow", { resources: ["tool:*"] }),
+        policy("allow", { roles: ["admin"] }),
+      ),
+    );
+    const may = (principal: Principal, kind: "tool" | "prompt", name: string): boolean =>
+      isAllowed(principal, { kind, name }, "tools/call");
+    assert.equal(may(ANONYMOUS, "tool", "read"), true);
+    assert.equal(may(ANONYMOUS, "tool", "write"), false);
+    assert.equal(may(user("ann", "admin"), "tool", "write"), false);
+    assert.equal(may(user("ann", "admin"), "prompt", "p"), true);
+    assert.equal(may(ANONYMOUS, "prompt", "p"), false);
+    assert.equal(may(OWNER, "tool", "write"), true);
+  });
+
+  test("roles are patterns, methods are patterns, and what is about nothing meets no resources", () => {
+    const { isAllowed } = compilePolicies(
+      rules("deny", policy("allow", { roles: ["team-*"], methods: ["tools/*"], resources: ["*"] })),
+    );
+    const target = { kind: "tool", name: "x" } as const;
+    assert.equal(isAllowed(user("ann", "team-a"), target, "tools/call"), true);
+    assert.equal(isAllowed(user("ann", "teams"), target, "tools/call"), false);
+    assert.equal(isAllowed(user("ann"), target, "tools/call"), false);
+    assert.equal(isAllowed(user("ann", "team-a"), target, "prompts/get"), false);
+    assert.equal(isAllowed(user("ann", "team-a"), null, "tools/other"), false);
+  });
+
+  test("bare names match any kind; one that names a kind is not taken for a name", () => {
+    const allowed = (
+      glob: string,
+      kind: "tool" | "prompt" | "resource" | "template",
+      name: string,
+    ): boolean =>
+      compilePolicies(rules("deny", policy("allow", { resources: [glob] }))).isAllowed(
+        ANONYMOUS,
+        { kind, name },
+        "any",
+      );
+    assert.ok(allowed("read", "tool", "read"));
+    assert.ok(allowed("read", "prompt", "read"));
+    assert.ok(allowed("file:*", "resource", "file:///x"));
+    assert.ok(allowed("resource:file:*", "template", "file:///{x}"));
+    assert.ok(!allowed("tool:read", "prompt", "read"));
+    assert.ok(!allowed("tool:x", "prompt", "tool:x"));
+    assert.ok(!allowed("template:*", "template", "u:{x}"));
+  });
+});
+
+describe("what is forbidden", () => {
+  const services = recordingServices();
+  const guarded = servingSet(sources, services, {
+    authorization: rules(
+      "deny",
+      policy("deny", { resources: ["*secret*", "tool:write"] }),
+      policy("allow", { resources: ["tool:*", "resource:*"] }),
+      policy("allow", { methods: ["custom/open"] }),
+    ),
+  });
+  const unguarded = servingSet([source("a", { tools: ["read"], resources: ["u:open"] })], services, {
+    backends: ["a", "b"],
+  });
+
+  test("answers exactly as what does not exist", async () => {
+    const nowhere = servingSet([source("a", {}), source("b", {})], services);
+    for (const [method, params] of [
+      ["tools/call", { name: "write" }],
+      ["prompts/get", { name: "p" }],
+      ["resources/read", { uri: "u:secret" }],
+      ["resources/subscribe", { uri: "u:secret" }],
+      ["resources/unsubscribe", { uri: "u:secret" }],
+      ["completion/complete", { ref: { type: "ref/prompt", name: "p" }, argument: {} }],
+      ["completion/complete", { ref: { type: "ref/resource", uri: "u:secret" }, argument: {} }],
+      ["custom/method", {}],
+    ] as const) {
+      const before = services.calls.length;
+      const denied = await ask(guarded, method, params);
+      assert.ok(isError(denied), method);
+      assert.deepEqual(denied, await ask(nowhere, method, params), method);
+      assert.equal(services.calls.length, before);
+    }
+  });
+
+  test("and what is allowed passes, to a sole backend's own methods, too", async () => {
+    for (const [method, params] of [
+      ["tools/call", { name: "read" }],
+      ["resources/read", { uri: "u:open" }],
+      ["resources/read", { uri: "u:by-template" }],
+      ["custom/open", {}],
+      ["tools/list", undefined],
+      ["ping", undefined],
+      ["logging/setLevel", { level: "info" }],
+    ] as const) {
+      assert.ok(!isError(await ask(guarded, method, params)), method);
+    }
+  });
+
+  test("the owner passes whatever the policies say", async () => {
+    const owner = client(OWNER);
+    assert.ok(!isError(await ask(guarded, "tools/call", { name: "write" }, owner)));
+    assert.deepEqual(guarded.viewFor(OWNER).lists, servingSet(sources, services).viewFor(OWNER).lists);
+  });
+
+  test("without policies nothing is asked", async () => {
+    assert.ok(!isError(await ask(unguarded, "tools/call", { name: "read" })));
+  });
+});
+
+describe("lists", () => {
+  test("show exactly what calls allow, whatever the policies", async () => {
+    const name = fc.constantFrom("read", "write", "p", "u:open", "u:secret");
+    const glob = fc.oneof(
+      name,
+      fc.constantFrom("*", "tool:*", "tool:read", "prompt:*", "resource:*", "*secret", "u:*", "r*"),
+    );
+    const anyPolicy: fc.Arbitrary<PolicyConfig> = fc.record({
+      effect: fc.constantFrom("allow", "deny"),
+      roles: fc.option(fc.array(fc.constantFrom("a", "b", "anonymous", "*"), { maxLength: 2 })),
+      resources: fc.option(fc.array(glob, { maxLength: 3 })),
+      methods: fc.option(fc.array(fc.constantFrom("tools/call", "resources/*", "prompts/get", "*/list"))),
+    });
+    const anyRules = fc.record({
+      defaultEffect: fc.constantFrom("allow" as const, "deny" as const),
+      policies: fc.array(anyPolicy, { maxLength: 4 }),
+    });
+    const anybody = fc.constantFrom(ANONYMOUS, OWNER, user("ann", "a"), user("bob", "b", "a"), user("carl"));
+    await fc.assert(
+      fc.asyncProperty(anyRules, anybody, async (authorization, principal) => {
+        const served = servingSet(sources, recordingServices(), { authorization });
+        const from = client(principal);
+        const listed = async (method: string, list: string, key: string): Promise<unknown[]> => {
+          const reply = await ask(served, method, undefined, from);
+          assert.ok(!isError(reply));
+          const entries = reply.result[list];
+          assert.ok(Array.isArray(entries));
+          return entries.map((entry) => entry[key]);
+        };
+        const callable = async (method: string, key: string, names: readonly string[]): Promise<string[]> => {
+          const found: string[] = [];
+          for (const each of names) {
+            if (!isError(await ask(served, method, { [key]: each }, from))) found.push(each);
+          }
+          return found;
+        };
+        assert.deepEqual(
+          await listed("tools/list", "tools", "name"),
+          await callable("tools/call", "name", ["read", "write"]),
+        );
+        assert.deepEqual(
+          await listed("prompts/list", "prompts", "name"),
+          await callable("prompts/get", "name", ["p"]),
+        );
+        assert.deepEqual(
+          await listed("resources/list", "resources", "uri"),
+          await callable("resources/read", "uri", ["u:open", "u:secret"]),
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("are the same object for whom the policies cannot tell apart", () => {
+    const served = servingSet(sources, recordingServices(), { authorization: rules("allow") });
+    assert.equal(served.viewFor(user("ann", "a", "b")), served.viewFor(user("bob", "b", "a")));
+  });
+});

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { errorReply, INTERNAL_ERROR, isError } from "../../../src/gateway/json-rpc.ts";
+import type { Audit } from "../../../src/gateway/middleware/audit.ts";
+import type { Policies } from "../../../src/gateway/middleware/authorization.ts";
+import { type ChainParts, composeChain } from "../../../src/gateway/middleware/chain.ts";
+import type { Middleware } from "../../../src/gateway/middleware/middleware.ts";
+import { createRecovery } from "../../../src/gateway/middleware/recovery.ts";
+import { silentLogger } from "../../../src/runtime/log.ts";
+import { source } from "../catalog/sources.ts";
+import { callPort, client, recordingServices, servingSet } from "./requests.ts";
+
+const recovery = createRecovery({ logger: silentLogger, clean: (text) => text });
+const request = {
+  method: "tools/call",
+  params: { name: "x" },
+  port: callPort(client()),
+  signal: new AbortController().signal,
+  served: servingSet([source("a", { tools: ["x"] })], recordingServices()),
+};
+
+function traced(parts: Partial<ChainParts> = {}) {
+  const trace: string[] = [];
+  const tracing =
+    (name: string): Middleware =>
+    (next) =>
+    async (passing) => {
+      trace.push(`${name} in`);
+      const reply = await next(passing);
+      trace.push(`${name} out ${isError(reply) ? reply.error.code : "ok"}`);
+      return reply;
+    };
+  const policies: Policies = {
+    isAllowed: () => {
+      trace.push("asked");
+      return true;
+    },
+    isVisible: () => true,
+    rightsKey: () => "",
+  };
+  const audit: Audit = { middleware: tracing("audit"), denied: () => trace.push("denied") };
+  const handle = composeChain({
+    policies,
+    between: [tracing("limit"), tracing("telemetry")],
+    audit,
+    recovery,
+    routing: async () => {
+      trace.push("routing");
+      return { result: {} };
+    },
+    ...parts,
+  });
+  return { trace, handle };
+}
+
+describe("the chain", () => {
+  test("runs authorization, rate limit, telemetry, audit, routing, in this order", async () => {
+    const { trace, handle } = traced();
+    await handle(request);
+    assert.deepEqual(trace, [
+      "asked",
+      "limit in",
+      "telemetry in",
+      "audit in",
+      "routing",
+      "audit out ok",
+      "telemetry out ok",
+      "limit out ok",
+    ]);
+  });
+
+  test("the audit sees what recovery made of a failure", async () => {
+    const { trace, handle } = traced({
+      routing: () => {
+        throw new Error("boom");
+      },
+    });
+    assert.deepEqual(await handle(request), errorReply(INTERNAL_ERROR, "internal error"));
+    assert.ok(trace.includes("audit out -32603"));
+  });
+
+  test("what is refused is told to the audit and goes no further", async () => {
+    const { trace, handle } = traced({
+      policies: { isAllowed: () => false, isVisible: () => false, rightsKey: () => "" },
+    });
+    assert.deepEqual(await handle(request), errorReply(-32602, "Unknown tool: x"));
+    assert.deepEqual(trace, ["denied"]);
+  });
+
+  test("a failure of any part is an answer, and lets nobody through", async () => {
+    const boom = (): never => {
+      throw new Error("boom");
+    };
+    for (const parts of [
+      { policies: { isAllowed: boom, isVisible: boom, rightsKey: boom } },
+      { between: [() => boom] },
+      { audit: { middleware: () => boom, denied: boom } },
+    ] satisfies Partial<ChainParts>[]) {
+      const { trace, handle } = traced(parts);
+      assert.deepEqual(await handle(request), errorReply(INTERNAL_ERROR, "internal error"));
+      assert.ok(!trace.includes("routing"));
+    }
+  });
+
+  test("what is off is not in it", async () => {
+    const { trace, handle } = traced({ policies: null, between: [], audit: null });
+    assert.deepEqual(await handle(request), { result: {} });
+    assert.deepEqual(trace, ["routing"]);
+  });
+});

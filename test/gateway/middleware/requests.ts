@@ -1,0 +1,114 @@
+// Owns requests, clients and a pool that writes down what it is asked, for tests of the chain.
+import type { ConflictConfig } from "../../../src/config/snapshot.ts";
+import type { PoolCall } from "../../../src/gateway/backends/backend-pool-contract.ts";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
+import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import {
+  ANONYMOUS,
+  type CallPort,
+  type ClientPort,
+  type Principal,
+} from "../../../src/gateway/client-port.ts";
+import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { createAuthentication } from "../../../src/gateway/middleware/incoming-auth.ts";
+import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
+import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
+import { createTaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
+import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
+import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving-set.ts";
+import { silentLogger } from "../../../src/runtime/log.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { FIRST_WINS } from "../catalog/sources.ts";
+
+export const user = (name: string, ...roles: string[]): Principal => ({ kind: "user", name, roles });
+
+export function client(principal: Principal = ANONYMOUS, sessionId = "session-1"): ClientPort {
+  return {
+    sessionId,
+    principal,
+    protocolVersion: "2025-11-25",
+    capabilities: {},
+    clientInfo: {},
+    logLevel: null,
+    ended: new AbortController().signal,
+    notify() {},
+    request: async () => errorReply(-32000, "nobody answers here"),
+  };
+}
+
+export function callPort(of: ClientPort): CallPort {
+  return { client: of, id: 1, notify() {}, request: (...asked) => of.request(...asked), congested: null };
+}
+
+export interface PoolRecord {
+  readonly backend: string;
+  readonly what: string;
+  readonly params: JsonObject | undefined;
+}
+
+export interface RecordingServices extends RoutingServices {
+  readonly calls: readonly PoolRecord[];
+  readonly levels: readonly McpLogLevel[];
+}
+
+/** Answers each call by `answer`. */
+export function recordingServices(
+  answer: (backend: string, call: PoolCall) => Reply | Promise<Reply> = () => ({ result: { content: [] } }),
+  taskBackends: readonly string[] = [],
+): RecordingServices {
+  const calls: PoolRecord[] = [];
+  const levels: McpLogLevel[] = [];
+  const watch =
+    (what: string) =>
+    async (backend: string, uri: string): Promise<Reply> => {
+      calls.push({ backend, what, params: { uri } });
+      return { result: {} };
+    };
+  return {
+    calls,
+    levels,
+    pool: {
+      async call(backend, call) {
+        calls.push({ backend, what: call.method, params: call.params });
+        return answer(backend, call);
+      },
+      subscribe: watch("subscribe"),
+      unsubscribe: watch("unsubscribe"),
+    },
+    setLogLevel: (_client, level) => levels.push(level),
+    tasks: createTaskMemory(),
+    taskBackends: () => taskBackends,
+  };
+}
+
+/** What is not given is off, anonymous and silent. */
+export function servingSet(
+  sources: readonly CatalogSource[],
+  services: RoutingServices,
+  options: Partial<ServingSetOptions> & { readonly conflict?: ConflictConfig } = {},
+): ServingSet {
+  const { conflict = FIRST_WINS, ...others } = options;
+  return buildServingSet({
+    catalog: buildCatalog(sources, conflict),
+    authentication: createAuthentication({ type: "anonymous" }, {}),
+    authorization: null,
+    audit: null,
+    services,
+    backends: sources.map(({ backend }) => backend),
+    clock: createManualClock(),
+    logger: silentLogger,
+    clean: (text) => text,
+    ...others,
+  });
+}
+
+/** Asks the chain as this client. */
+export function ask(
+  served: ServingSet,
+  method: string,
+  params?: JsonObject,
+  from: ClientPort = client(),
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Reply> {
+  return served.handle({ method, params, port: callPort(from), signal, served });
+}

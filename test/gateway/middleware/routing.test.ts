@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
+import { errorReply, isError, RESOURCE_NOT_FOUND } from "../../../src/gateway/json-rpc.ts";
+import { FIRST_WINS, source } from "../catalog/sources.ts";
+import { ask, client, recordingServices, servingSet } from "./requests.ts";
+
+const sources = [
+  source("a", {
+    tools: ["read", "write"],
+    toolOverrides: { write: { name: "put", description: null } },
+    prompts: ["p"],
+    resources: ["u:1"],
+    templates: ["t:{id}"],
+  }),
+  source("b", { tools: ["other"], prompts: ["q"], resources: ["v:1"] }),
+];
+
+describe("lists", () => {
+  const served = servingSet(sources, recordingServices());
+
+  test("come from the set that the request began with", async () => {
+    const { lists } = served.viewFor(client().principal);
+    for (const [method, list] of [
+      ["tools/list", lists.tools],
+      ["resources/list", lists.resources],
+      ["resources/templates/list", lists.resourceTemplates],
+      ["prompts/list", lists.prompts],
+    ] as const) {
+      const reply = await ask(served, method);
+      assert.equal(!isError(reply) && reply.result, list, method);
+    }
+  });
+
+  test("have one page: a cursor is none of ours", async () => {
+    assert.deepEqual(await ask(served, "tools/list", { cursor: "" }), errorReply(-32602, "Invalid cursor"));
+    assert.ok(!isError(await ask(served, "tools/list", { _meta: { progressToken: 1 } })));
+  });
+});
+
+describe("calls", () => {
+  test("go to whose the name is, their params the very object", async () => {
+    const services = recordingServices();
+    const served = servingSet(sources, services);
+    const params = { name: "other", arguments: { x: 1 }, _meta: { progressToken: "t" }, unknown: [1] };
+    await ask(served, "tools/call", params);
+    assert.equal(services.calls[0]?.backend, "b");
+    assert.equal(services.calls[0]?.params, params);
+  });
+
+  test("carry the server's own name where clients know another, and all else as it came", async () => {
+    const services = recordingServices();
+    const served = servingSet(sources, services, { conflict: { ...FIRST_WINS, strategy: "prefix" } });
+    await ask(served, "tools/call", { name: "a_put", arguments: { x: 1 }, _meta: { k: 1 } });
+    await ask(served, "prompts/get", { name: "b_q", arguments: { y: "2" } });
+    await ask(served, "completion/complete", {
+      ref: { type: "ref/prompt", name: "b_q", title: "kept" },
+      argument: { name: "n", value: "v" },
+    });
+    assert.deepEqual(services.calls, [
+      { backend: "a", what: "tools/call", params: { name: "write", arguments: { x: 1 }, _meta: { k: 1 } } },
+      { backend: "b", what: "prompts/get", params: { name: "q", arguments: { y: "2" } } },
+      {
+        backend: "b",
+        what: "completion/complete",
+        params: {
+          ref: { type: "ref/prompt", name: "q", title: "kept" },
+          argument: { name: "n", value: "v" },
+        },
+      },
+    ]);
+  });
+
+  test("a server's answer comes back as the very object, errors too", async () => {
+    for (const answer of [
+      { result: { isError: true } },
+      errorReply(-32042, "go there", { elicitations: [] }),
+    ]) {
+      assert.equal(
+        await ask(
+          servingSet(
+            sources,
+            recordingServices(() => answer),
+          ),
+          "tools/call",
+          { name: "read" },
+        ),
+        answer,
+      );
+    }
+  });
+
+  test("a request keeps the set it began with", async () => {
+    const services = recordingServices();
+    const old = servingSet(sources, services);
+    const next = servingSet([source("c", { tools: ["read"] })], services);
+    await ask(old, "tools/call", { name: "read" });
+    await ask(next, "tools/call", { name: "read" });
+    assert.deepEqual(
+      services.calls.map(({ backend }) => backend),
+      ["a", "c"],
+    );
+  });
+
+  test("unknown names are told as such", async () => {
+    const served = servingSet(sources, recordingServices());
+    assert.deepEqual(await ask(served, "tools/call", { name: "no" }), errorReply(-32602, "Unknown tool: no"));
+    assert.deepEqual(
+      await ask(served, "tools/call", { name: "write" }),
+      errorReply(-32602, "Unknown tool: write"),
+    );
+    assert.deepEqual(
+      await ask(served, "tools/call", { name: "toString" }),
+      errorReply(-32602, "Unknown tool: toString"),
+    );
+    assert.deepEqual(
+      await ask(served, "prompts/get", { name: "no" }),
+      errorReply(-32602, "Unknown prompt: no"),
+    );
+    assert.deepEqual(
+      await ask(served, "resources/read", { uri: "no:1" }),
+      errorReply(RESOURCE_NOT_FOUND, "Resource not found", { uri: "no:1" }),
+    );
+    const long = await ask(served, "tools/call", { name: `a\nb${"x".repeat(100_000)}` });
+    assert.equal(isError(long) && long.error.message, "Unknown tool: a");
+  });
+
+  test("params that lack what the method needs are refused", async () => {
+    const services = recordingServices();
+    const served = servingSet(sources, services);
+    for (const [method, params] of [
+      ["tools/call", undefined],
+      ["tools/call", { name: 1 }],
+      ["prompts/get", {}],
+      ["resources/read", { uri: null }],
+      ["resources/subscribe", {}],
+      ["completion/complete", { ref: { type: "ref/other", name: "p" } }],
+      ["completion/complete", { ref: "p" }],
+      ["completion/complete", {}],
+    ] as const) {
+      const reply = await ask(served, method, params);
+      assert.equal(isError(reply) && reply.error.code, -32602, method);
+    }
+    assert.deepEqual(services.calls, []);
+  });
+});
+
+describe("resources", () => {
+  test("are read, watched and let go where their URI belongs", async () => {
+    const services = recordingServices();
+    const served = servingSet(sources, services);
+    await ask(served, "resources/read", { uri: "v:1" });
+    await ask(served, "resources/read", { uri: "t:7" });
+    await ask(served, "resources/subscribe", { uri: "v:1" });
+    await ask(served, "resources/unsubscribe", { uri: "u:1" });
+    await ask(served, "completion/complete", { ref: { type: "ref/resource", uri: "t:{id}" }, argument: {} });
+    assert.deepEqual(
+      services.calls.map(({ backend, what }) => `${backend} ${what}`),
+      ["b resources/read", "a resources/read", "b subscribe", "a unsubscribe", "a completion/complete"],
+    );
+  });
+});
+
+describe("the rest", () => {
+  test("a log level is checked and told", async () => {
+    const services = recordingServices();
+    const served = servingSet(sources, services);
+    assert.deepEqual(await ask(served, "logging/setLevel", { level: "warning" }), { result: {} });
+    for (const params of [{ level: "loud" }, { level: 1 }, undefined]) {
+      const reply = await ask(served, "logging/setLevel", params);
+      assert.equal(isError(reply) && reply.error.code, -32602);
+    }
+    assert.deepEqual(services.levels, ["warning"]);
+  });
+
+  test("unknown methods go to the only backend, else nowhere", async () => {
+    const services = recordingServices();
+    const one = servingSet([source("a", {})], services);
+    const params = { any: 1 };
+    assert.ok(!isError(await ask(one, "vendor/thing", params)));
+    assert.equal(services.calls[0]?.params, params);
+    const unknown = errorReply(-32601, "Method not found: vendor/thing");
+    assert.deepEqual(await ask(servingSet(sources, services), "vendor/thing", params), unknown);
+    assert.deepEqual(await ask(servingSet([], services), "vendor/thing", params), unknown);
+    for (const method of ["initialize", "sampling/createMessage", "elicitation/create", "roots/list"]) {
+      assert.deepEqual(await ask(one, method), errorReply(-32601, `Method not found: ${method}`));
+    }
+  });
+
+  test("the hot path costs at most a few microseconds a request", async () => {
+    const services = recordingServices();
+    const reply = Promise.resolve({ result: {} });
+    const bare = { ...services, pool: { ...services.pool, call: () => reply } };
+    const served = servingSet(sources, bare);
+    assert.equal(served.catalog.tools.size, buildCatalog(sources, FIRST_WINS).tools.size);
+    const params = { name: "read", arguments: {} };
+    const rounds = 50_000;
+    const run = async (): Promise<number> => {
+      const startedAt = performance.now();
+      for (let round = 0; round < rounds; round++) await ask(served, "tools/call", params);
+      return ((performance.now() - startedAt) * 1_000) / rounds;
+    };
+    await run();
+    const microseconds = await run();
+    assert.ok(microseconds < 20, `${microseconds} µs`);
+  });
+});
