@@ -1,0 +1,241 @@
+// Owns the real program with a gateway: `mountaineer monitor` on a temporary home, its configuration edited as people do.
+import { createHash } from "node:crypto";
+import { mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import { connectToDaemon, type DaemonClient } from "../../src/api/client.ts";
+import type { BackendStatus, StatusReport } from "../../src/api/contract.ts";
+import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
+import { eventually } from "../support/eventually.ts";
+
+/** How long anything may take on a busy machine, ms. */
+export const SETTLES_MS = 20_000;
+
+/** Values of one section, as TOML writes them; tables inline. */
+export type TomlValue =
+  | string
+  | number
+  | boolean
+  | readonly TomlValue[]
+  | { readonly [key: string]: TomlValue };
+export type Section = { readonly [key: string]: TomlValue };
+
+/** What differs from one configuration to the next; `[server]` and `[sync]` are the rig's. */
+export interface GatewaySections {
+  readonly backends: { readonly [name: string]: Section };
+  /** Keys of `[server]` beside the port. */
+  readonly server?: Section;
+  /** Further sections, by their name. */
+  readonly more?: { readonly [section: string]: Section };
+}
+
+export interface GatewayRig extends AsyncDisposable {
+  /** `http://127.0.0.1:PORT/mcp` */
+  readonly url: string;
+  readonly home: TestHome;
+  readonly folder: string;
+  readonly pid: number;
+  /** The text that `edit` would write. */
+  text(sections: GatewaySections): string;
+  /** Replaces the file as editors do, and waits until the daemon runs these bytes. */
+  edit(sections: GatewaySections): Promise<void>;
+  /** Replaces the file, and waits for nothing. */
+  save(sections: GatewaySections): Promise<void>;
+  daemon(): Promise<DaemonClient>;
+  status(): Promise<StatusReport>;
+  backend(name: string): Promise<BackendStatus>;
+  untilBackend(
+    name: string,
+    holds: (backend: BackendStatus) => boolean,
+    deadlineMs?: number,
+  ): Promise<BackendStatus>;
+  /** All of them are Ready. */
+  untilReady(...names: readonly string[]): Promise<void>;
+  /** Pids of whatever was started for a backend of this home, and lives. */
+  processes(): Promise<readonly number[]>;
+  /** SIGTERM; rejects when a process outlives it. Idempotent. */
+  stop(): Promise<{ readonly code: number | null; readonly ms: number }>;
+}
+
+export interface GatewayRigOptions {
+  /** Added to the daemon's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** As `openGatewayRig`, ended with the test, whose failure it is when a process outlives it. */
+export async function startGatewayRig(
+  t: TestContext,
+  sections: GatewaySections,
+  options: GatewayRigOptions = {},
+): Promise<GatewayRig> {
+  const rig = await openGatewayRig(sections, options);
+  t.after(() => rig[Symbol.asyncDispose]());
+  return rig;
+}
+
+/** Starts the daemon; resolves when its gateway listens, and waits for no backend. */
+export async function openGatewayRig(
+  sections: GatewaySections,
+  { env = {} }: GatewayRigOptions = {},
+): Promise<GatewayRig> {
+  const folder = await realpath(await mkdtemp(path.join(tmpdir(), "mt-mcp-")));
+  const port = await freePort();
+  const home = await createTestHome({ home: path.join(folder, "home"), env: { HOME: folder, ...env } });
+  const text = ({ backends, server = {}, more = {} }: GatewaySections): string =>
+    [
+      section("sync", { detection: "inotify", debounce: 0.1 }),
+      section("server", { port, ...server }),
+      ...Object.entries(more).map(([name, values]) => section(name, values)),
+      ...Object.entries(backends).map(([name, values]) => section(`backends.${name}`, values)),
+    ].join("\n");
+  await writeFile(home.configFile, text(sections));
+  let monitor: Monitor;
+  try {
+    monitor = await home.startMonitor();
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+  let stopped: ReturnType<GatewayRig["stop"]> | null = null;
+  const self: GatewayRig = {
+    url: `http://127.0.0.1:${port}/mcp`,
+    home,
+    folder,
+    pid: monitor.pid,
+    text,
+    async save(next) {
+      await writeFile(`${home.configFile}.new`, text(next));
+      await rename(`${home.configFile}.new`, home.configFile);
+    },
+    async edit(next) {
+      await self.save(next);
+      const sha256 = createHash("sha256").update(text(next)).digest("hex");
+      const daemon = await self.daemon();
+      try {
+        await eventually(
+          async () => (await daemon.sync(AbortSignal.timeout(5_000))).sha256 === sha256,
+          SETTLES_MS,
+        );
+      } catch (error) {
+        const { events } = await daemon.sync(AbortSignal.timeout(5_000));
+        throw new Error(`the edit was not applied: ${JSON.stringify(events.at(-1))}`, { cause: error });
+      }
+    },
+    async daemon() {
+      const daemon = await connectToDaemon(home.home);
+      if (daemon === null) throw new Error(`no daemon runs; it said:\n${await monitor.stderr()}`);
+      return daemon;
+    },
+    status: async () => (await self.daemon()).status(AbortSignal.timeout(5_000)),
+    async backend(name) {
+      const { backends } = await self.status();
+      const found = backends?.find((each) => each.name === name);
+      if (found === undefined) throw new Error(`status knows no backend ${name}`);
+      return found;
+    },
+    async untilBackend(name, holds, deadlineMs = SETTLES_MS) {
+      let last: BackendStatus | null = null;
+      try {
+        return await eventually(async () => {
+          last = await self.backend(name);
+          return holds(last) && last;
+        }, deadlineMs);
+      } catch (error) {
+        const seen = JSON.stringify(last, null, 2);
+        throw new Error(`backend ${name} did not come to that: ${seen}`, { cause: error });
+      }
+    },
+    async untilReady(...names) {
+      for (const name of names) await self.untilBackend(name, ({ phase }) => phase === "Ready");
+    },
+    processes: () => processesOf(folder, monitor.pid),
+    stop() {
+      stopped ??= (async () => {
+        const end = await monitor.stop();
+        try {
+          await eventually(async () => (await processesOf(folder, monitor.pid)).length === 0, 5_000);
+        } catch {
+          const left = await processesOf(folder, monitor.pid);
+          const lines = await Promise.all(left.map((pid) => procText(pid, "cmdline")));
+          for (const pid of left) endProcess(pid);
+          throw new Error(`outlived the daemon: ${lines.join("; ").replaceAll("\0", " ")}`);
+        }
+        return end;
+      })();
+      return stopped;
+    },
+    async [Symbol.asyncDispose]() {
+      try {
+        await self.stop();
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+  };
+  try {
+    await eventually(async () => (await self.status()).gateway?.url === self.url, SETTLES_MS);
+    return self;
+  } catch (error) {
+    const report = JSON.stringify((await self.status()).gateway ?? null);
+    await self[Symbol.asyncDispose]();
+    throw new Error(`the gateway does not listen: ${report}`, { cause: error });
+  }
+}
+
+/** Sections for a stdio backend that one of our own programs is. */
+export function nodeBackend(program: string, args: readonly string[] = [], more: Section = {}): Section {
+  return { command: process.execPath, args: [program, ...args], ...more };
+}
+
+function section(name: string, values: Section): string {
+  const lines = Object.entries(values).map(([key, value]) => `${toml(key)} = ${toml(value)}`);
+  return `[${name}]\n${lines.join("\n")}\n`;
+}
+
+function toml(value: TomlValue): string {
+  if (Array.isArray(value)) return `[${value.map(toml).join(", ")}]`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  return `{ ${Object.entries(value)
+    .map(([key, each]) => `${toml(key)} = ${toml(each)}`)
+    .join(", ")} }`;
+}
+
+/** A port of loopback that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== "object" || address === null) throw new Error("no port");
+  return address.port;
+}
+
+/** Backends get HOME from the daemon, and so do their children: it marks them. */
+async function processesOf(folder: string, daemon: number): Promise<number[]> {
+  const pids = (await readdir("/proc")).map(Number).filter((pid) => pid > 0 && pid !== daemon);
+  const found: number[] = [];
+  for (const pid of pids) {
+    const environment = await procText(pid, "environ");
+    if (environment.split("\0").includes(`HOME=${folder}`)) found.push(pid);
+  }
+  return found;
+}
+
+/** Empty when the process is gone. */
+async function procText(pid: number, file: "cmdline" | "environ"): Promise<string> {
+  try {
+    return await readFile(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended by itself.
+  }
+}

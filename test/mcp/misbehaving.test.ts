@@ -1,0 +1,124 @@
+// Servers that misbehave, behind the real program: named in status, others served, nothing left after the end.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BackendStatus } from "../../src/api/contract.ts";
+import { eventually } from "../support/eventually.ts";
+import { LIGHT_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
+import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
+import { connectLight, type LightClient } from "./light-client.ts";
+
+const QUICK: Section = { timeouts: { init: 1, cap_fetch: 1, call: 5 } };
+
+interface Story {
+  readonly mode: string;
+  readonly section?: Section;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What status comes to say of it. */
+  readonly comesTo: (backend: BackendStatus) => boolean;
+  /** What a client sees of it. */
+  readonly afterwards?: (client: LightClient, rig: GatewayRig) => Promise<void>;
+}
+
+const isFailed = ({ phase, reason, last_error }: BackendStatus): boolean =>
+  phase === "Failed" && (reason ?? last_error) !== null;
+const isReady = ({ phase }: BackendStatus): boolean => phase === "Ready";
+/** It may serve what was known of it, or not at all; it is never said to be well. */
+const isNamed = ({ phase, reason, last_error, conditions }: BackendStatus): boolean =>
+  (phase === "Failed" || phase === "Degraded") &&
+  (reason !== null || last_error !== null || conditions.length > 0);
+
+const STORIES: readonly Story[] = [
+  { mode: "hang-init", comesTo: isFailed },
+  { mode: "late-init", env: { LATE_MS: "600" }, comesTo: isReady },
+  { mode: "crash-start", comesTo: isFailed },
+  {
+    mode: "crash-call",
+    comesTo: isReady,
+    async afterwards(client, rig) {
+      await assert.rejects(client.call("work"), /-32000/u);
+      await rig.untilBackend("odd", ({ restarts, phase }) => restarts >= 1 && phase === "Ready");
+    },
+  },
+  { mode: "flood-notices", comesTo: ({ phase }) => phase === "Ready" || phase === "Degraded" },
+  { mode: "flood-stderr", comesTo: isReady },
+  {
+    mode: "garbage",
+    comesTo: isReady,
+    async afterwards(client) {
+      assert.equal(await client.call("work"), "worked");
+    },
+  },
+  {
+    mode: "big-result",
+    comesTo: isReady,
+    async afterwards(client) {
+      assert.equal((await client.call("work")).length, 20_000_000);
+    },
+  },
+  {
+    mode: "never-reads",
+    comesTo: isReady,
+    async afterwards(client, rig) {
+      const filler = "x".repeat(1_000_000);
+      const calls = Array.from({ length: 8 }, () => client.ask("tools/call", { name: "work", filler }));
+      assert.equal(await client.call("well_echo", { text: "meanwhile" }), "meanwhile");
+      for (const reply of await Promise.all(calls)) assert.ok("error" in reply);
+      assert.equal(await client.call("well_echo", { text: "after" }), "after");
+      assert.ok((await rig.backend("odd")).in_flight === 0);
+    },
+  },
+  { mode: "ignores-term", comesTo: isReady },
+  { mode: "list-fails", comesTo: isNamed },
+  { mode: "endless-paging", comesTo: isNamed },
+  { mode: "repeated-cursor", comesTo: isNamed },
+  { mode: "slow-lists", env: { LATE_MS: "3000" }, comesTo: isNamed },
+];
+
+for (const { mode, section = {}, env = {}, comesTo, afterwards } of STORIES) {
+  test(`a server that does ${mode} is contained`, async (t) => {
+    const rig = await startGatewayRig(t, {
+      backends: {
+        well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),
+        odd: nodeBackend(MISBEHAVING_SERVER, [mode], { ...QUICK, ...section, env }),
+      },
+    });
+    await rig.untilReady("well");
+    await using client = await connectLight(rig.url);
+    // Before it is known how the other fares.
+    assert.equal(await client.call("well_echo", { text: "at once" }), "at once");
+    await rig.untilBackend("odd", comesTo);
+    await afterwards?.(client, rig);
+    const startedAt = performance.now();
+    assert.equal(await client.call("well_echo", { text: "still" }), "still");
+    assert.ok(performance.now() - startedAt < 1_000, "another backend's call was held up");
+    const { ms } = await rig.stop();
+    assert.ok(ms < 8_000, `the end took ${ms} ms`);
+  });
+}
+
+test("a server that crashes again and again is tried ever more seldom, and says so", async (t) => {
+  const rig = await startGatewayRig(t, {
+    backends: { odd: nodeBackend(MISBEHAVING_SERVER, ["crash-start"], QUICK) },
+  });
+  const failed = await rig.untilBackend(
+    "odd",
+    ({ phase, retry_at }) => phase === "Failed" && retry_at !== null,
+  );
+  assert.match(`${failed.reason} ${failed.last_error}`, /5|ended|cannot find/u);
+  const logs = await (await rig.daemon()).gateway.logs("odd", AbortSignal.timeout(5_000));
+  assert.ok(JSON.stringify(logs).includes("cannot find my data"));
+});
+
+test("a process that ignores everything is gone with its grandchild, soon after the backend is removed", async (t) => {
+  const well = nodeBackend(LIGHT_SERVER);
+  const rig = await startGatewayRig(t, {
+    backends: { well, odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"]) },
+  });
+  await rig.untilReady("well", "odd");
+  const before = await rig.processes();
+  await rig.edit({ backends: { well } });
+  await eventually(async () => {
+    const left = await rig.processes();
+    return left.length <= before.length - 2;
+  }, 10_000);
+});
