@@ -1,6 +1,7 @@
 // Owns the daemon in the foreground: one per home, serving until it is told to stop.
 import { join } from "node:path";
 import type { MonitorOptions } from "../api/control.ts";
+import { startMcpSocket } from "../api/mcp-socket.ts";
 import { requireSocketPlace } from "../api/private-socket.ts";
 import { startManagementServer } from "../api/server.ts";
 import { packageVersion } from "../api/version.ts";
@@ -11,6 +12,7 @@ import { ensurePrivateFolder } from "../runtime/durable-file.ts";
 import { errorText } from "../runtime/errors.ts";
 import { acquireHomeLock } from "../runtime/home-lock.ts";
 import { startLog } from "../runtime/log-file.ts";
+import { wantsGateway } from "./gateway-config.ts";
 import { openHome } from "./home.ts";
 import { logLevel } from "./log-level.ts";
 import { logFilePath } from "./log-path.ts";
@@ -66,11 +68,16 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
       }),
     );
     forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
+    const mcpSocket = stack.use(
+      await startMcpSocket({ home, serve: (stream) => service.serveLines(stream), logger, clock }),
+    );
     stack.use(
       await startManagementServer({
         home,
         control: service.control,
         config: service.config,
+        gateway: service.gateway,
+        mcpSocket: mcpSocket.socketPath,
         clock,
         logger,
         version: packageVersion(),
@@ -84,8 +91,10 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
           .catch((error: unknown) => logger.warn("reload failed", { reason: errorText(error) }));
       }),
     );
-    if (snapshot.config.shares.length === 0) {
-      logger.info("no share is configured yet; add a [[shares]] section", { path: snapshot.path });
+    if (snapshot.config.shares.length === 0 && !wantsGateway(snapshot.config)) {
+      logger.info("nothing is configured yet; add a [[shares]] or a [backends.NAME] section", {
+        path: snapshot.path,
+      });
     }
     await aborted(signal);
     logger.info("stopping");

@@ -1,7 +1,8 @@
 // Owns the running service: the engine, what wakes it, its configuration, and what it tells. It starts in order and
 // ends in reverse.
+import type { Duplex } from "node:stream";
 import type { ReloadReport, StatusReport } from "../api/contract.ts";
-import type { ConfigControl, DaemonControl } from "../api/control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
@@ -15,6 +16,7 @@ import { openConfigFile } from "./config-file.ts";
 import { createConfigService } from "./config-service.ts";
 import { startEngineParts } from "./engine-parts.ts";
 import { createEventStream } from "./event-stream.ts";
+import { createGatewayPart } from "./gateway-part.ts";
 import { createGlobalConditions } from "./global-conditions.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 import { createShareControl } from "./share-control.ts";
@@ -22,7 +24,7 @@ import { shareSection } from "./share-section.ts";
 import { shareStatus } from "./share-status.ts";
 import { shareSubjects } from "./share-subjects.ts";
 import { logTransition } from "./transition-log.ts";
-import { globalFindings } from "./verify.ts";
+import { gatewayFindings, globalFindings } from "./verify.ts";
 import { startWakeSources } from "./wake-sources.ts";
 
 /**
@@ -49,6 +51,9 @@ export interface SentinelService extends AsyncDisposable {
   readonly state: "starting" | "running" | "reloading" | "stopping";
   readonly control: DaemonControl;
   readonly config: ConfigControl;
+  readonly gateway: GatewayControl;
+  /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
+  serveLines(stream: Duplex): void;
   readonly bus: Bus<ServiceTransition>;
   /** Reads the configuration file again and applies what differs; resolves at commit. Never rejects for the file. */
   reload(signal: AbortSignal): Promise<ReloadReport>;
@@ -109,6 +114,17 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     },
     stack,
   );
+  const gateway = stack.use(
+    createGatewayPart({
+      clock,
+      logger,
+      environment,
+      redact,
+      announce: publish,
+      version: packageVersion(),
+      listens: true,
+    }),
+  );
   const config = stack.use(
     createConfigService({
       home,
@@ -116,6 +132,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       snapshot,
       file: await openConfigFile(snapshot.path, { ...parts, clock }),
       appliers: [
+        gateway.applier,
         shareSection({ engine, ticker: wakes.ticker, window: wakes.window, clock, context, publish }),
       ],
       clock,
@@ -134,6 +151,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   });
 
   engine.triggerAll("start", clock.monotonicMs());
+  await gateway.start(snapshot.config);
   state = "running";
   logger.info("running", {
     pid: process.pid,
@@ -161,12 +179,16 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
           conditions: conditions(),
         },
         shares: engine.names.map((name) => shareStatus(engine.view(name))),
+        ...gateway.status(),
       };
     },
     ...shareControl,
     async verify(selection, signal) {
       const { findings } = await shareControl.verify(selection, signal);
-      const all = selection === null ? [...globalFindings(conditions()), ...findings] : findings;
+      const all =
+        selection === null
+          ? [...globalFindings(conditions()), ...gatewayFindings(gateway.status()), ...findings]
+          : findings;
       return { ok: all.every(({ severity }) => severity !== "error"), findings: all };
     },
     unmount: (selection, { force: cut }, signal) =>
@@ -205,6 +227,8 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     },
     control,
     config: config.control,
+    gateway: gateway.control,
+    serveLines: (stream) => gateway.serveLines(stream),
     bus,
     reload: (signal) => config.control.reload({}, signal),
     forceStop: () => force.abort(),

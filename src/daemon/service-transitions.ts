@@ -1,7 +1,8 @@
 // Owns the union of everything that is announced by a running service.
+import type { GatewayTransition } from "../gateway/gateway-transitions.ts";
 import type { ShareTransition } from "../shares/share-transitions.ts";
 
-export type ServiceTransition = ShareTransition | NetworkTransition | ConfigTransition;
+export type ServiceTransition = ShareTransition | GatewayTransition | NetworkTransition | ConfigTransition;
 
 export type NetworkTransition = {
   readonly name: "network.changed";

@@ -11,6 +11,10 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
   "share.recovery_failed": "warn",
   "share.error": "error",
   "config.rejected": "error",
+  "backend.ended": "warn",
+  "backend.change_failed": "error",
+  "catalog.collision": "warn",
+  "gateway.listen_failed": "error",
 };
 
 export function logTransition(logger: Logger, transition: ServiceTransition): void {

@@ -1,5 +1,5 @@
 // Owns what counts as wrong when a person asks whether all is well.
-import type { Condition, VerifyFinding } from "../api/contract.ts";
+import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { ShareView } from "../shares/share-cycle.ts";
 import { shareStatus } from "./share-status.ts";
 
@@ -8,6 +8,28 @@ export function globalFindings(conditions: readonly Condition[]): VerifyFinding[
   return conditions.flatMap(({ code, severity, title, hint }) =>
     severity === "info" ? [] : [{ share: null, severity, code, text: title, hint }],
   );
+}
+
+/** What stands at the gateway and its backends. */
+export function gatewayFindings({
+  gateway,
+  backends = [],
+}: Pick<StatusReport, "gateway" | "backends">): VerifyFinding[] {
+  const findings = globalFindings(gateway?.conditions ?? []);
+  for (const { name, enabled, phase, reason, last_error, conditions } of backends) {
+    if (!enabled) continue;
+    const told = globalFindings(conditions).map((finding) => ({
+      ...finding,
+      text: `${name}: ${finding.text}`,
+    }));
+    if (phase === "Failed" && told.every(({ severity }) => severity !== "error")) {
+      const text = `${name}: ${reason ?? last_error ?? "it does not come up"}`;
+      const hint = `mountaineer backends logs ${name}`;
+      findings.push({ share: null, severity: "error", code: "backend_failed", text, hint });
+    }
+    findings.push(...told);
+  }
+  return findings;
 }
 
 /** Findings of one share, from a fresh look; a route that is down is worth a warning, not a failure. */

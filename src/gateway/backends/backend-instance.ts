@@ -57,6 +57,8 @@ export interface BackendInstance {
   readonly serverInfo: { readonly name: string; readonly version: string } | null;
   readonly protocolVersion: string | null;
   readonly capabilities: JsonObject;
+  /** How the server wants its tools to be used; null: it does not say. */
+  readonly instructions: string | null;
   readonly pid: number | null;
   /** The last lines that the server wrote beside the protocol, oldest first; at most 200. */
   readonly logLines: readonly string[];

@@ -14,7 +14,7 @@ import { BACKEND_UNAVAILABLE, errorReply, isError, type JsonObject, type Reply }
 import type { McpLogLevel } from "../protocol.ts";
 import type { InstanceOptions, StartInstance } from "./backend-instance.ts";
 import type { OpenLink } from "./backend-link.ts";
-import type { BackendView, PoolCall } from "./backend-pool-contract.ts";
+import type { BackendView, PoolCall, ServerGreeting } from "./backend-pool-contract.ts";
 import { type ConnectionOutcome, type ResolvedConnection, resolveConnection } from "./connection-key.ts";
 import { type BackendDecision, type BackendStep, decideBackend } from "./decide-backend.ts";
 import { type BackendEvent, type BackendSpec, NEW_BACKEND } from "./decide-backend-draft.ts";
@@ -61,6 +61,8 @@ export interface BackendLane {
   /** It is not configured, and nothing is left of it. */
   readonly isGone: boolean;
   readonly inFlight: number;
+  /** What the serving instance said of itself; null: none serves. */
+  readonly greeting: ServerGreeting | null;
   /** Null: it is not configured any more. What needs no connection takes effect in this call. */
   configure(config: BackendConfig | null): void;
   /** Never rejects. */
@@ -477,6 +479,11 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       subscriptions.forget(client);
       for (const { instance } of instances.values()) instance.forget(client);
       own.forget(client);
+    },
+    get greeting() {
+      if (serving === null) return null;
+      const { capabilities, instructions } = serving.instance;
+      return { backend: name, capabilities, instructions };
     },
     view() {
       const ownAll = own.all;

@@ -2,7 +2,7 @@
 import type { BackendConfig } from "../../config/snapshot.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
-import type { Reply } from "../json-rpc.ts";
+import type { JsonObject, Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
 import type { BackendCall } from "./backend-instance.ts";
 
@@ -43,6 +43,14 @@ export interface BackendView {
   readonly conditions: readonly BackendCondition[];
 }
 
+/** What a server said of itself at initialize. */
+export interface ServerGreeting {
+  readonly backend: string;
+  readonly capabilities: JsonObject;
+  /** How its tools are meant to be used; null: it does not say. */
+  readonly instructions: string | null;
+}
+
 export interface PoolSettings {
   readonly drainTimeoutMs: number;
 }
@@ -71,6 +79,8 @@ export interface BackendPool extends AsyncDisposable {
   forget(client: ClientPort): void;
   /** In the file's order, and then what is being shut down. */
   view(): readonly BackendView[];
+  /** Of those that serve, in the file's order. */
+  greetings(): readonly ServerGreeting[];
   /** Starts it anew at once, whatever backs off; the old instance serves until the new one is ready. False: unknown. */
   restart(backend: string): boolean;
   /** The last lines beside the protocol, oldest first; null: unknown. */

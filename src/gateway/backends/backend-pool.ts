@@ -145,6 +145,7 @@ export function createBackendPool(options: PoolOptions): BackendPool {
     forget(client) {
       for (const lane of lanes.values()) lane.forget(client);
     },
+    greetings: () => order.flatMap((name) => lanes.get(name)?.greeting ?? []),
     view: () => [...lanes.values()].map((lane) => lane.view()),
     restart(backend) {
       const lane = order.includes(backend) ? lanes.get(backend) : undefined;

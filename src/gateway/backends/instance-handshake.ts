@@ -16,6 +16,7 @@ export interface Greeting {
   readonly version: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly serverInfo: { readonly name: string; readonly version: string };
+  readonly instructions: string | null;
 }
 
 /** `owner`: whose instance it is, so that the server sees exactly that client's capabilities. */
@@ -33,7 +34,7 @@ export function initializeParams(
 /** What the server says it is. One that names no name or no capabilities is taken as it is. */
 export function readGreeting(reply: Reply, backend: string): Greeting | LinkFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);
-  const { protocolVersion, capabilities, serverInfo } = reply.result;
+  const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
   if (!isProtocolVersion(protocolVersion)) {
     const theirs = typeof protocolVersion === "string" ? oneLine(protocolVersion) : "of no version";
     return {
@@ -50,5 +51,6 @@ export function readGreeting(reply: Reply, backend: string): Greeting | LinkFail
       name: typeof info["name"] === "string" ? info["name"] : backend,
       version: typeof info["version"] === "string" ? info["version"] : "",
     },
+    instructions: typeof instructions === "string" ? instructions : null,
   };
 }

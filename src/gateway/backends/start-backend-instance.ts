@@ -282,6 +282,9 @@ export const startBackendInstance: StartInstance = (options) => {
     get capabilities() {
       return greeting?.capabilities ?? {};
     },
+    get instructions() {
+      return greeting?.instructions ?? null;
+    },
     get pid() {
       return link.pid;
     },

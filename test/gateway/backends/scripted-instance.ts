@@ -125,6 +125,7 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     },
     protocolVersion: "2025-11-25",
     capabilities: {},
+    instructions: null,
     pid: 1000 + options.id,
     logLines: [`line of ${options.id}`],
     calls,

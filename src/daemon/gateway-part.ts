@@ -1,0 +1,79 @@
+// Owns the gateway's place in the service: loaded when one is configured, and its part in a reload.
+import type { Duplex } from "node:stream";
+import type { StatusReport } from "../api/contract.ts";
+import type { GatewayControl } from "../api/control.ts";
+import type { MountaineerConfig } from "../config/snapshot.ts";
+import type { Gateway, GatewayOptions } from "../gateway/gateway-contract.ts";
+import type { ConfigApplier } from "./config-applier.ts";
+import { gatewayConfig, wantsGateway } from "./gateway-config.ts";
+import { createGatewayControl } from "./gateway-control.ts";
+import { gatewayStatus } from "./gateway-status.ts";
+
+export interface GatewayPart extends AsyncDisposable {
+  readonly applier: ConfigApplier;
+  readonly control: GatewayControl;
+  /** Begins with the first configuration; resolves when the gateway listens, or has failed to. */
+  start(config: MountaineerConfig): Promise<void>;
+  /** Empty while no gateway is configured. */
+  status(): Pick<StatusReport, "gateway" | "backends">;
+  /** Serves one client over lines of JSON-RPC; ends the stream at once while no gateway is configured. */
+  serveLines(stream: Duplex): void;
+  /** No backend is in its first attempt any more. */
+  settled(signal: AbortSignal): Promise<void>;
+}
+
+export function createGatewayPart(options: GatewayOptions): GatewayPart {
+  /** Once there is one it stays, so that calls drain and sessions survive while nothing is configured. */
+  let gateway: Gateway | null = null;
+  let wanted = false;
+
+  const load = async (): Promise<Gateway> => {
+    const { createGateway } = await import("../gateway/gateway.ts");
+    gateway ??= createGateway(options);
+    return gateway;
+  };
+  const current = (): Gateway | null => (wanted ? gateway : null);
+
+  return {
+    control: createGatewayControl(current),
+    applier: {
+      name: "gateway",
+      async prepare({ after }, signal) {
+        const wants = wantsGateway(after);
+        const running = wants ? await load() : gateway;
+        if (running === null) return { commit() {} };
+        const prepared = await running.prepare(gatewayConfig(after), signal);
+        return {
+          commit() {
+            wanted = wants;
+            prepared.commit();
+          },
+          retire: () => prepared.retire(),
+          rollback: () => prepared.rollback(),
+        };
+      },
+    },
+    async start(config) {
+      if (!wantsGateway(config)) return;
+      const first = await load();
+      wanted = true;
+      await first.start(gatewayConfig(config));
+    },
+    status() {
+      const running = current();
+      return running === null ? {} : gatewayStatus(running);
+    },
+    serveLines(stream) {
+      const running = current();
+      if (running === null) stream.destroy();
+      else running.serveLines(stream);
+    },
+    async settled(signal) {
+      await current()?.settled(signal);
+    },
+    async [Symbol.asyncDispose]() {
+      wanted = false;
+      await gateway?.[Symbol.asyncDispose]();
+    },
+  };
+}

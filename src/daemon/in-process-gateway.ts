@@ -1,0 +1,80 @@
+// Owns the gateway run once inside a command, when no daemon runs: the same gateway, without a listener.
+import type { InProcessGateway, InProcessOptions } from "../api/control.ts";
+import { packageVersion } from "../api/version.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { createDisposalStack } from "../runtime/disposal.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { startLog } from "../runtime/log-file.ts";
+import { wantsGateway } from "./gateway-config.ts";
+import { createGatewayPart } from "./gateway-part.ts";
+import { openHome } from "./home.ts";
+import { logLevel } from "./log-level.ts";
+import { logTransition } from "./transition-log.ts";
+
+/**
+ * Takes no lock, as it changes nothing of the home, and writes no log file. Rejects with what keeps a start from
+ * happening, and with `gateway_off` when none is configured.
+ */
+export async function openGatewayInProcess({
+  home,
+  configPath,
+  signal,
+}: InProcessOptions): Promise<InProcessGateway> {
+  const clock = systemClock;
+  const environment = process.env;
+  const stack = createDisposalStack((error) =>
+    process.stderr.write(`end was not clean: ${errorText(error)}\n`),
+  );
+  try {
+    const { snapshot } = await openHome({ home, configPath, environment, writesStarter: false, clock });
+    if (!wantsGateway(snapshot.config)) {
+      throw new MountaineerError("gateway_off", "no backend is configured", {
+        hint: `add a [backends.NAME] section to ${snapshot.path}`,
+      });
+    }
+    const log = stack.use(
+      startLog({
+        filePath: null,
+        stderr: logLevel(environment) === "debug",
+        level: logLevel(environment),
+        clock,
+      }),
+    );
+    const part = stack.use(
+      createGatewayPart({
+        clock,
+        logger: log.logger,
+        environment,
+        redact: (secret) => log.redact(secret),
+        announce: (transition) => logTransition(log.logger, transition),
+        version: packageVersion(),
+        listens: false,
+      }),
+    );
+    await part.start(snapshot.config);
+    signal.throwIfAborted();
+    const { control } = part;
+    return {
+      control: {
+        ...control,
+        async tools(asker) {
+          await part.settled(asker);
+          return control.tools(asker);
+        },
+        async call(request, asker) {
+          await part.settled(asker);
+          return control.call(request, asker);
+        },
+      },
+      async status(asker) {
+        await part.settled(asker);
+        return part.status();
+      },
+      serveLines: (stream) => part.serveLines(stream),
+      [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await stack[Symbol.asyncDispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,154 @@
+// Owns at which address the gateway listens: a busy port at the start is tried again, a new address is bound before the
+// old one is given up.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Backoff, backOff, NO_BACKOFF } from "../reconcile/route-health.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log.ts";
+import type { BackendCondition } from "./backends/backend-pool-contract.ts";
+import { type Listener, openListener, rebind } from "./front/listener.ts";
+import type { PreparedGateway } from "./gateway-contract.ts";
+import type { GatewayTransition } from "./gateway-transitions.ts";
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ListenerKeeperOptions {
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly announce: (transition: GatewayTransition) => void;
+  /** How long what came through an old address may go on, ms. */
+  readonly drainMs: () => number;
+}
+
+export interface ListenerKeeper {
+  /** Null while it does not listen. */
+  readonly url: string | null;
+  /** As wanted; loopback while nothing is. */
+  readonly host: string;
+  /** Why it does not listen although it should. */
+  readonly condition: BackendCondition | null;
+  /** Listens, or tries again with backoff; resolves after the first try, whatever came of it. */
+  open(address: ListenAddress): Promise<void>;
+  /** Null: listen no more. Rejects with `listen_failed`, and all is as before. */
+  prepare(address: ListenAddress | null): Promise<PreparedGateway>;
+  /** Ends what was cut off in `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback: async () => {} };
+
+export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKeeper {
+  const { handler, clock, logger, announce, drainMs } = options;
+  let wanted: ListenAddress | null = null;
+  let current: Listener | null = null;
+  let condition: BackendCondition | null = null;
+  let backoff: Backoff = NO_BACKOFF;
+  let retry: Timer | null = null;
+  let closed = false;
+  const old = new Set<Promise<void>>();
+
+  const listenerOptions = ({ host, port }: ListenAddress) => ({ host, port, handler, clock, logger });
+
+  const settle = (listener: Listener | null): void => {
+    retry?.[Symbol.dispose]();
+    retry = null;
+    condition = null;
+    backoff = NO_BACKOFF;
+    if (current !== null && listener !== current) {
+      announce({ name: "gateway.stopped_listening", url: current.url });
+    }
+    current = listener;
+    if (listener !== null) announce({ name: "gateway.listening", url: listener.url });
+  };
+
+  const attempt = async (address: ListenAddress): Promise<void> => {
+    try {
+      const listener = await openListener(listenerOptions(address));
+      // Another address may be wanted by now, or none.
+      if (closed || wanted !== address) await listener.close(0);
+      else settle(listener);
+    } catch (error) {
+      if (closed || wanted !== address) return;
+      const reason = errorText(error);
+      if (condition === null) {
+        announce({ name: "gateway.listen_failed", address: `${address.host}:${address.port}`, reason });
+      }
+      condition = {
+        code: "listen_failed",
+        severity: "error",
+        title: reason,
+        hint: error instanceof MountaineerError ? error.hint : null,
+        sinceMs: condition?.sinceMs ?? clock.wallMs(),
+      };
+      backoff = backOff(backoff, clock.monotonicMs());
+      retry = clock.setTimer(backoff.notBeforeMs - clock.monotonicMs(), () => void attempt(address));
+    }
+  };
+
+  const retireOf = (listener: Listener | null) => async (): Promise<void> => {
+    if (listener === null) return;
+    const closing = listener.close(drainMs());
+    old.add(closing);
+    await closing;
+    old.delete(closing);
+  };
+
+  return {
+    get url() {
+      return current?.url ?? null;
+    },
+    get host() {
+      return wanted?.host ?? "127.0.0.1";
+    },
+    get condition() {
+      return condition;
+    },
+    async open(address) {
+      wanted = address;
+      await attempt(address);
+    },
+    async prepare(address) {
+      if (address?.host === wanted?.host && address?.port === wanted?.port) return NOTHING;
+      const before = current;
+      if (address === null) {
+        return {
+          commit() {
+            wanted = null;
+            before?.stopListening();
+            settle(null);
+          },
+          retire: retireOf(before),
+          rollback: NOTHING.rollback,
+        };
+      }
+      const rebinding =
+        before === null
+          ? await openAlone(listenerOptions(address))
+          : await rebind(before, listenerOptions(address));
+      return {
+        commit() {
+          wanted = address;
+          rebinding.commit();
+          settle(rebinding.listener);
+        },
+        retire: retireOf(before),
+        rollback: () => rebinding.rollback(),
+      };
+    },
+    async close(graceMs) {
+      closed = true;
+      retry?.[Symbol.dispose]();
+      await current?.close(graceMs);
+      await Promise.all(old);
+    },
+  };
+}
+
+async function openAlone(options: Parameters<typeof openListener>[0]) {
+  const listener = await openListener(options);
+  return { listener, commit() {}, rollback: () => listener.close(0) };
+}
