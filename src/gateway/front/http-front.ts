@@ -1,0 +1,365 @@
+// Owns MCP over streamable HTTP: who may ask, which session it is about, and what is answered to what no session
+// handles. It knows nothing of sockets.
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Clock, settledWithin } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
+import type { Principal } from "../client-port.ts";
+import {
+  type Classified,
+  classifyMessage,
+  INVALID_REQUEST,
+  isError,
+  PARSE_ERROR,
+  type RpcRequest,
+} from "../json-rpc.ts";
+import { isProtocolVersion } from "../protocol.ts";
+import { createBodyIntake } from "./body-intake.ts";
+import type { FrontGateway } from "./front-contract.ts";
+import { createHostGuard } from "./host-guard.ts";
+import { type AnswerParts, answerEmpty, answerJson, type Refusal, refuse } from "./http-answer.ts";
+import { initializeReply, readIntroduction } from "./initialize.ts";
+import { BATCH_LIMIT } from "./limits.ts";
+import { parseMessage } from "./message-text.ts";
+import { responseJson } from "./outlet.ts";
+import { type Accepts, PostExchange } from "./post-exchange.ts";
+import { Session } from "./session.ts";
+import { createSessionStore } from "./session-store.ts";
+import { SseStream } from "./sse-stream.ts";
+import { createStreamWatch } from "./stream-watch.ts";
+
+export const MCP_PATH = "/mcp";
+export const HEALTH_PATH = "/manage/v1/health";
+const SESSION_HEADER = "mcp-session-id";
+const BOTH: Accepts = { json: true, events: true };
+
+export interface HttpFrontOptions {
+  readonly gateway: FrontGateway;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly bodyLimitBytes: () => number;
+  /** As configured: a name or an IP address, without brackets. */
+  readonly boundHost: () => string;
+}
+
+/** Disposing is `stop(0)`. */
+export interface HttpFront extends AsyncDisposable {
+  /** Answers any request, sooner or later; never throws. */
+  handle(request: IncomingMessage, response: ServerResponse): void;
+  readonly sessions: number;
+  readonly inFlight: number;
+  /**
+   * Takes no more requests (503), ends the streams on which clients listen, waits `graceMs` at most for what is in
+   * flight, then ends every session. Again: the same ending.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** One request whose sender is known. */
+interface Visit {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly principal: Principal;
+}
+
+export function createHttpFront(options: HttpFrontOptions): HttpFront {
+  const { gateway, clock, logger, bodyLimitBytes } = options;
+  const guard = createHostGuard(options.boundHost);
+  const intake = createBodyIntake();
+  const watch = createStreamWatch(clock);
+  const store = createSessionStore(clock);
+  const parts: AnswerParts = { clock, watch };
+  const idle = Promise.withResolvers<void>();
+  let stopping: Promise<void> | null = null;
+
+  const inFlight = (): number => {
+    let count = 0;
+    for (const session of store.sessions) count += session.inFlight;
+    return count;
+  };
+  const refused = ({ request, response }: Pick<Visit, "request" | "response">, refusal: Refusal): void =>
+    refuse(parts, request, response, refusal);
+
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const exchange = { request, response };
+    const { headers } = request;
+    const foreign = guard.refusal(headers.host, headers.origin);
+    if (foreign !== null) {
+      refused(exchange, { status: 403, message: foreign });
+      return;
+    }
+    const path = pathOf(request.url);
+    if (path === HEALTH_PATH) {
+      if (request.method !== "GET") refused(exchange, notAllowed("GET"));
+      else
+        answerJson(parts, response, 200, JSON.stringify(gateway.health()), { "Cache-Control": "no-store" });
+      return;
+    }
+    if (path !== MCP_PATH) {
+      refused(exchange, { status: 404, message: `nothing is served here; MCP is at ${MCP_PATH}` });
+      return;
+    }
+    const { method } = request;
+    if (method !== "POST" && method !== "GET" && method !== "DELETE") {
+      refused(exchange, notAllowed("GET, POST, DELETE"));
+      return;
+    }
+    if (stopping !== null) {
+      refused(exchange, { status: 503, message: "the gateway is stopping", headers: { "Retry-After": "2" } });
+      return;
+    }
+    const authentication = gateway.served.authenticate(headers);
+    if (!authentication.ok) {
+      const message = authentication.reason;
+      refused(exchange, { status: 401, message, headers: { "WWW-Authenticate": "Bearer" } });
+      return;
+    }
+    const visit: Visit = { request, response, principal: authentication.principal };
+    if (method === "POST") post(visit);
+    else if (method === "GET") listen(visit);
+    else remove(visit);
+  };
+
+  /** The session that the headers name; null: there is none, and the request is answered. */
+  const sessionOf = (visit: Visit, id: string): Session | null => {
+    const session = store.find(id);
+    if (session === null || !session.identify(visit.principal)) {
+      refused(visit, { status: 404, message: "the session is not known, or has ended; initialize anew" });
+      return null;
+    }
+    const version = visit.request.headers["mcp-protocol-version"];
+    if (version !== undefined && !isProtocolVersion(version)) {
+      refused(visit, { status: 400, message: "the MCP-Protocol-Version is not supported" });
+      return null;
+    }
+    return session;
+  };
+  const namedSession = (visit: Visit): Session | null => {
+    const id = sessionId(visit.request);
+    if (id !== undefined) return sessionOf(visit, id);
+    refused(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
+    return null;
+  };
+
+  const post = (visit: Visit): void => {
+    const { request } = visit;
+    if (!isJsonType(request.headers["content-type"])) {
+      refused(visit, { status: 415, message: "the Content-Type must be application/json" });
+      return;
+    }
+    const accepts = accepted(request.headers.accept);
+    if (!accepts.json && !accepts.events) {
+      const message = "the client must accept application/json and text/event-stream";
+      refused(visit, { status: 406, message });
+      return;
+    }
+    const id = sessionId(request);
+    const session = id === undefined ? null : sessionOf(visit, id);
+    if (id !== undefined && session === null) return;
+    const limitBytes = bodyLimitBytes();
+    intake.receive(request, limitBytes, (body) => {
+      if (body.kind === "whole") read(visit, session, accepts, body.bytes);
+      else refused(visit, body.kind === "too_large" ? tooLarge(limitBytes) : OVERRUN);
+    });
+  };
+
+  const read = (visit: Visit, session: Session | null, accepts: Accepts, bytes: Buffer): void => {
+    const parsed = parseMessage(bytes);
+    if (!parsed.ok) {
+      refused(visit, { status: 400, code: PARSE_ERROR, message: parsed.reason });
+      return;
+    }
+    if (Array.isArray(parsed.value)) {
+      batch(visit, session, accepts, parsed.value);
+      return;
+    }
+    const message = classifyMessage(parsed.value);
+    if (message.kind === "invalid") {
+      refused(visit, { status: 400, code: INVALID_REQUEST, id: message.id, message: message.reason });
+    } else if (session === null) {
+      if (message.kind === "request" && message.message.method === "initialize") {
+        initialize(visit, accepts, message.message);
+      } else refused(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
+    } else if (message.kind === "request") {
+      session.serve(message.message, new PostExchange(parts, visit.response, session, accepts, null));
+    } else {
+      take(session, message);
+      answerEmpty(visit.response, 202);
+    }
+  };
+
+  const take = (session: Session, message: Classified): void => {
+    if (message.kind === "notification") session.hear(message.message);
+    else if (message.kind === "response") session.settle(message.id, message.reply);
+  };
+
+  const batch = (
+    visit: Visit,
+    session: Session | null,
+    accepts: Accepts,
+    values: readonly unknown[],
+  ): void => {
+    const invalid = (message: string): void =>
+      refused(visit, { status: 400, code: INVALID_REQUEST, message });
+    if (session === null || session.protocolVersion !== "2025-03-26") {
+      invalid("batches are no part of this protocol version");
+      return;
+    }
+    if (values.length === 0 || values.length > BATCH_LIMIT) {
+      invalid(`a batch has 1 to ${BATCH_LIMIT} messages`);
+      return;
+    }
+    const messages = values.map(classifyMessage);
+    const requests = messages.filter((message) => message.kind === "request");
+    const wrong = messages.find((message) => message.kind === "invalid");
+    if (wrong !== undefined || requests.some(({ message }) => message.method === "initialize")) {
+      invalid(wrong?.reason ?? "initialize must not be part of a batch");
+      return;
+    }
+    const exchange = new PostExchange(parts, visit.response, session, accepts, requests.length);
+    for (const message of messages) {
+      if (message.kind === "request") session.serve(message.message, exchange);
+      else take(session, message);
+    }
+    if (requests.length === 0) answerEmpty(visit.response, 202);
+  };
+
+  const initialize = (visit: Visit, accepts: Accepts, request: RpcRequest): void => {
+    const introduction = readIntroduction(request.params);
+    if (!introduction.ok) {
+      answer(visit, accepts, responseJson(request.id, introduction.reply));
+      return;
+    }
+    if (!store.makeRoom()) {
+      const message = `there are ${store.size} sessions, all of them in use`;
+      refused(visit, { status: 503, id: request.id, message, headers: { "Retry-After": "10" } });
+      return;
+    }
+    const { protocolVersion, capabilities, clientInfo } = introduction;
+    const reply = initializeReply(gateway, protocolVersion);
+    if (isError(reply)) {
+      answer(visit, accepts, responseJson(request.id, reply));
+      return;
+    }
+    const session = new Session({
+      id: randomBytes(24).toString("base64url"),
+      principal: visit.principal,
+      protocolVersion,
+      capabilities,
+      clientInfo,
+      gateway,
+      logger,
+      onSettled: () => {
+        if (stopping !== null && inFlight() === 0) idle.resolve();
+      },
+      onEnded: () => store.delete(session),
+    });
+    store.add(session);
+    gateway.opened(session);
+    visit.response.setHeader("Mcp-Session-Id", session.sessionId);
+    answer(visit, accepts, responseJson(request.id, reply));
+  };
+
+  const answer = ({ response }: Visit, accepts: Accepts, json: string): void => {
+    if (accepts.json) {
+      answerJson(parts, response, 200, json);
+      return;
+    }
+    const stream = new SseStream({ response, clock, watch, onClosed() {} });
+    stream.sendAnyway(json);
+    stream.end();
+  };
+
+  const listen = (visit: Visit): void => {
+    const { request, response } = visit;
+    if (!accepted(request.headers.accept).events) {
+      refused(visit, { status: 406, message: "the client must accept text/event-stream" });
+      return;
+    }
+    const session = namedSession(visit);
+    if (session === null) return;
+    const onClosed = (): void => session.outletClosed(stream);
+    const stream = new SseStream({ response, clock, watch, onClosed });
+    session.listen(stream);
+  };
+
+  const remove = (visit: Visit): void => {
+    const session = namedSession(visit);
+    if (session === null) return;
+    session.end("the client ended the session");
+    answerEmpty(visit.response, 200);
+  };
+
+  const stop = async (graceMs: number): Promise<void> => {
+    for (const session of store.sessions) session.endStreams();
+    if (inFlight() > 0 && graceMs > 0) await settledWithin(clock, graceMs, idle.promise);
+    for (const session of store.sessions) session.end("the gateway is stopping");
+    store[Symbol.dispose]();
+  };
+
+  return {
+    handle,
+    get sessions() {
+      return store.size;
+    },
+    get inFlight() {
+      return inFlight();
+    },
+    stop(graceMs) {
+      if (stopping === null) {
+        const begun = Promise.withResolvers<void>();
+        stopping = begun.promise;
+        stop(graceMs).then(begun.resolve, begun.reject);
+      }
+      return stopping;
+    },
+    [Symbol.asyncDispose]() {
+      return this.stop(0);
+    },
+  };
+}
+
+const OVERRUN: Refusal = {
+  status: 503,
+  message: "too much is being received at once; try again",
+  headers: { "Retry-After": "1" },
+};
+
+function tooLarge(limitBytes: number): Refusal {
+  const limit = `${Math.round((limitBytes / 1024 / 1024) * 100) / 100} MiB`;
+  return {
+    status: 413,
+    message: `the body is larger than ${limit}, the limit that [server].body_limit_mb sets`,
+  };
+}
+
+function notAllowed(methods: string): Refusal {
+  return { status: 405, message: `allowed here: ${methods}`, headers: { Allow: methods } };
+}
+
+function pathOf(url: string | undefined): string {
+  if (url === MCP_PATH || url === undefined) return url ?? "";
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
+}
+
+function sessionId(request: IncomingMessage): string | undefined {
+  const id = request.headers[SESSION_HEADER];
+  return typeof id === "string" ? id : undefined;
+}
+
+function isJsonType(type: string | undefined): boolean {
+  if (type === "application/json") return true;
+  return type !== undefined && /^application\/json\s*(;|$)/i.test(type);
+}
+
+/** Who says nothing accepts anything. */
+function accepted(header: string | undefined): Accepts {
+  if (header === undefined || header === "application/json, text/event-stream") return BOTH;
+  const types = header.toLowerCase();
+  const any = types.includes("*/*");
+  return {
+    json: any || types.includes("application/json") || types.includes("application/*"),
+    events: any || types.includes("text/event-stream") || types.includes("text/*"),
+  };
+}

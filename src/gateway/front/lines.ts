@@ -1,0 +1,245 @@
+// Owns MCP over one stream of lines (stdio framing): one session, which ends with the stream.
+import { randomBytes } from "node:crypto";
+import type { Duplex } from "node:stream";
+import { type Clock, settledWithin } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
+import type { Principal } from "../client-port.ts";
+import {
+  type Classified,
+  classifyMessage,
+  errorReply,
+  INVALID_REQUEST,
+  METHOD_NOT_FOUND,
+  PARSE_ERROR,
+  type RpcId,
+  type RpcRequest,
+} from "../json-rpc.ts";
+import type { FrontGateway } from "./front-contract.ts";
+import { initializeReply, readIntroduction } from "./initialize.ts";
+import { BACKLOG_LIMIT_BYTES, BATCH_LIMIT } from "./limits.ts";
+import { createLineDecoder } from "./line-decoder.ts";
+import { parseMessage } from "./message-text.ts";
+import { type CallOutlet, responseJson } from "./outlet.ts";
+import { PacedWriter } from "./paced-writer.ts";
+import { type ListeningOutlet, Session } from "./session.ts";
+import { createStreamWatch, type WatchedStream } from "./stream-watch.ts";
+
+/** For writing what is left when the stream ends. */
+const LAST_WORDS_MS = 1_000;
+
+export interface LinesOptions {
+  readonly gateway: FrontGateway;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly principal: Principal;
+  /** Of one line. */
+  readonly bodyLimitBytes: () => number;
+}
+
+/** Disposing is `stop(0)`. */
+export interface LinesFront extends AsyncDisposable {
+  /** 1 once initialized, until the end. */
+  readonly sessions: number;
+  readonly inFlight: number;
+  /** Resolves when the stream has closed. */
+  readonly closed: Promise<void>;
+  /** Takes no more, waits `graceMs` at most for what is in flight, and ends the stream. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Serves one client until the stream ends, from either side. Never throws. */
+export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
+  const { gateway, clock, logger, principal, bodyLimitBytes } = options;
+  const writer = new PacedWriter(stream, clock);
+  const watch = createStreamWatch(clock);
+  const closed = Promise.withResolvers<void>();
+  let settled = Promise.withResolvers<void>();
+  let session: Session | null = null;
+  let open = true;
+  let stopping = false;
+  // The client says no more, but may still read.
+  let said = false;
+
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    watch[Symbol.dispose]();
+    session?.end("the client closed its stream");
+    writer.destroy();
+    closed.resolve();
+  };
+  /** Ends the session, and the stream once everything is written. */
+  const end = (): void => {
+    session?.end("the stream ends");
+    stream.once("finish", close);
+    writer.end();
+  };
+  const write = (json: string): void => {
+    if (open) writer.write(`${json}\n`);
+  };
+  const outlet: CallOutlet & ListeningOutlet = {
+    get congested() {
+      return open ? writer.congested : null;
+    },
+    send(json) {
+      if (!open) return false;
+      if (writer.backlog > BACKLOG_LIMIT_BYTES) {
+        close();
+        return false;
+      }
+      write(json);
+      return true;
+    },
+    answer(id, reply) {
+      if (reply !== null) write(responseJson(id, reply));
+      rest();
+    },
+    // The stream is the session: it ends with it alone.
+    end() {},
+  };
+  // Whoever does not read its answers is not read either.
+  const rest = (): void => {
+    const congested = open && !stream.isPaused() ? writer.congested : null;
+    if (congested === null) return;
+    stream.pause();
+    void congested.then(() => {
+      if (open) stream.resume();
+    });
+  };
+  const watched: WatchedStream = {
+    stalled: (limitMs) => writer.stalled(limitMs),
+    keepAlive() {},
+    destroy: close,
+  };
+
+  const refuse = (code: number, message: string, id: RpcId | null = null): void =>
+    write(responseJson(id, errorReply(code, message)));
+
+  const initialize = ({ id, params }: RpcRequest): void => {
+    const introduction = readIntroduction(params);
+    if (!introduction.ok) {
+      write(responseJson(id, introduction.reply));
+      return;
+    }
+    const { protocolVersion, capabilities, clientInfo } = introduction;
+    const begun = new Session({
+      id: randomBytes(24).toString("base64url"),
+      principal,
+      protocolVersion,
+      capabilities,
+      clientInfo,
+      gateway,
+      logger,
+      onSettled: () => {
+        if (begun.inFlight > 0) return;
+        settled.resolve();
+        if (said) end();
+      },
+      onEnded() {},
+    });
+    session = begun;
+    write(responseJson(id, initializeReply(gateway, protocolVersion)));
+    gateway.opened(begun);
+    begun.listen(outlet);
+  };
+
+  const serve = (request: RpcRequest, target: CallOutlet): void => {
+    const { id, method } = request;
+    if (stopping) target.answer(id, errorReply(INVALID_REQUEST, "the gateway is stopping"));
+    else if (session !== null) session.serve(request, target);
+    else if (method === "initialize") initialize(request);
+    else if (method === "ping") target.answer(id, { result: {} });
+    // What clients of other eras ask first, to find out whom they speak to.
+    else if (method === "server/discover")
+      target.answer(id, errorReply(METHOD_NOT_FOUND, "Method not found"));
+    else target.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
+  };
+  const take = (message: Classified, target: CallOutlet): void => {
+    if (message.kind === "request") serve(message.message, target);
+    else if (message.kind === "notification") session?.hear(message.message);
+    else if (message.kind === "response") session?.settle(message.id, message.reply);
+  };
+
+  const batch = (values: readonly unknown[]): void => {
+    if (session?.protocolVersion !== "2025-03-26") {
+      refuse(INVALID_REQUEST, "batches are no part of this protocol version");
+      return;
+    }
+    if (values.length === 0 || values.length > BATCH_LIMIT) {
+      refuse(INVALID_REQUEST, `a batch has 1 to ${BATCH_LIMIT} messages`);
+      return;
+    }
+    const messages = values.map(classifyMessage);
+    const answers: string[] = [];
+    let waiting = messages.filter(({ kind }) => kind === "request" || kind === "invalid").length;
+    const answered = (json: string | null): void => {
+      if (json !== null) answers.push(json);
+      waiting -= 1;
+      if (waiting === 0 && answers.length > 0) write(`[${answers.join(",")}]`);
+      rest();
+    };
+    const target: CallOutlet = {
+      get congested() {
+        return outlet.congested;
+      },
+      send: outlet.send,
+      answer: (id, reply) => answered(reply === null ? null : responseJson(id, reply)),
+    };
+    for (const message of messages) {
+      if (message.kind === "invalid") {
+        answered(responseJson(message.id, errorReply(INVALID_REQUEST, message.reason)));
+      } else take(message, target);
+    }
+  };
+
+  const read = (line: Buffer): void => {
+    if (!open || line.length === 0 || (line.length === 1 && line[0] === 0x0d)) return;
+    const parsed = parseMessage(line);
+    if (!parsed.ok) {
+      refuse(PARSE_ERROR, parsed.reason);
+      return;
+    }
+    if (Array.isArray(parsed.value)) {
+      batch(parsed.value);
+      return;
+    }
+    const message = classifyMessage(parsed.value);
+    if (message.kind === "invalid") refuse(INVALID_REQUEST, message.reason, message.id);
+    else take(message, outlet);
+  };
+
+  const decoder = createLineDecoder(bodyLimitBytes, read, () => {
+    refuse(INVALID_REQUEST, `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`);
+  });
+  watch.add(watched);
+  stream.on("data", (chunk: Buffer) => decoder.push(chunk));
+  stream.once("end", () => {
+    said = true;
+    if (session === null || session.inFlight === 0) end();
+  });
+  stream.once("close", close);
+  stream.on("error", close);
+
+  return {
+    get sessions() {
+      return session === null || session.ended.aborted ? 0 : 1;
+    },
+    get inFlight() {
+      return session?.inFlight ?? 0;
+    },
+    closed: closed.promise,
+    async stop(graceMs) {
+      stopping = true;
+      if (session !== null && session.inFlight > 0 && graceMs > 0) {
+        settled = Promise.withResolvers<void>();
+        await settledWithin(clock, graceMs, settled.promise);
+      }
+      end();
+      await settledWithin(clock, LAST_WORDS_MS, closed.promise);
+      close();
+    },
+    [Symbol.asyncDispose]() {
+      return this.stop(0);
+    },
+  };
+}

@@ -1,0 +1,16 @@
+// Owns reading JSON from bytes that anyone may have sent.
+import { isUtf8 } from "node:buffer";
+
+export type Parsed =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly reason: string };
+
+export function parseMessage(bytes: Buffer): Parsed {
+  if (!isUtf8(bytes)) return { ok: false, reason: "the message is not UTF-8" };
+  try {
+    return { ok: true, value: JSON.parse(bytes.toString("utf8")) };
+  } catch {
+    // The parser's own words would repeat what was sent.
+    return { ok: false, reason: "the message is not JSON" };
+  }
+}

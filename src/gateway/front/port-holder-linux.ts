@@ -1,0 +1,59 @@
+// Owns finding a port's listener through /proc.
+import { readdir, readFile, readlink } from "node:fs/promises";
+import type { PortHolder } from "./port-holder.ts";
+
+const LISTENING = "0A";
+/** Processes looked at; a machine has more only in odd cases, and the answer is a courtesy. */
+const PROCESS_LIMIT = 20_000;
+
+export async function findPortHolderLinux(port: number): Promise<PortHolder | null> {
+  try {
+    const tables = await Promise.all(["tcp", "tcp6"].map((name) => textOf(`/proc/net/${name}`)));
+    const sockets = new Set(tables.flatMap((table) => listeningSockets(table, port)));
+    if (sockets.size === 0) return null;
+    const pids = (await readdir("/proc")).filter((name) => /^[0-9]+$/.test(name)).slice(0, PROCESS_LIMIT);
+    for (const pid of pids) {
+      if (await holdsOne(pid, sockets)) {
+        return { pid: Number(pid), command: (await textOf(`/proc/${pid}/comm`)).trim() };
+      }
+    }
+  } catch {
+    // Who it is only helps; the port is taken all the same.
+  }
+  return null;
+}
+
+/** The links of the sockets that listen at `port` in a table of /proc/net: `socket:[INODE]`. */
+export function listeningSockets(table: string, port: number): string[] {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const sockets: string[] = [];
+  for (const line of table.split("\n").slice(1)) {
+    const fields = line.trim().split(/\s+/);
+    const [, local, , state] = fields;
+    const inode = fields[9];
+    if (state === LISTENING && inode !== undefined && local?.endsWith(wanted)) {
+      sockets.push(`socket:[${inode}]`);
+    }
+  }
+  return sockets;
+}
+
+async function holdsOne(pid: string, sockets: ReadonlySet<string>): Promise<boolean> {
+  const folder = `/proc/${pid}/fd`;
+  try {
+    for (const name of await readdir(folder)) {
+      if (sockets.has(await readlink(`${folder}/${name}`))) return true;
+    }
+  } catch {
+    // Another user's process, or one that has ended meanwhile.
+  }
+  return false;
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,98 @@
+// Owns what is asked of one client and not answered yet.
+import { errorText } from "../../runtime/errors.ts";
+import { BACKEND_UNAVAILABLE, errorReply, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import type { Outlet } from "./outlet.ts";
+
+const QUESTION_LIMIT = 512;
+
+export type OnProgress = (params: JsonObject) => void;
+
+export interface Questions {
+  /** Asks on `outlet`; resolves with the client's reply, or an error reply. Never rejects. */
+  ask(
+    outlet: Outlet | null,
+    method: string,
+    params: JsonObject | undefined,
+    signal: AbortSignal,
+    onProgress: OnProgress | undefined,
+  ): Promise<Reply>;
+  /** The client's answer; an unknown id means nothing. */
+  settle(id: string, reply: Reply): void;
+  /** The params of a notifications/progress of the client. */
+  progress(params: JsonObject): void;
+  /** What was asked on `outlet`, or all of it (null), gets no answer any more, because of `reason`. */
+  drop(outlet: Outlet | null, reason: string): void;
+}
+
+interface Question {
+  readonly outlet: Outlet;
+  readonly onProgress: OnProgress | undefined;
+  readonly progressToken: unknown;
+  settle(reply: Reply): void;
+}
+
+const unanswered = (why: string): Reply => errorReply(BACKEND_UNAVAILABLE, why);
+
+export function createQuestions(): Questions {
+  const questions = new Map<string, Question>();
+  let asked = 0;
+
+  return {
+    ask(outlet, method, params, signal, onProgress) {
+      if (signal.aborted) return Promise.resolve(unanswered("the question was withdrawn"));
+      if (outlet === null) return Promise.resolve(unanswered("the client has no open stream"));
+      if (questions.size >= QUESTION_LIMIT) {
+        return Promise.resolve(unanswered("too many questions wait for the client"));
+      }
+      asked += 1;
+      const id = `m${asked}`;
+      const json = messageJson({ jsonrpc: "2.0", id, method, params });
+      if (json === null) return Promise.resolve(unanswered("the question cannot be written as JSON"));
+      const { promise, resolve } = Promise.withResolvers<Reply>();
+      const withdraw = (): void => {
+        settle(unanswered("the question was withdrawn"));
+        const told = { requestId: id, reason: errorText(signal.reason) };
+        const notice = messageJson({ jsonrpc: "2.0", method: "notifications/cancelled", params: told });
+        if (notice !== null) outlet.send(notice);
+      };
+      const settle = (reply: Reply): void => {
+        questions.delete(id);
+        signal.removeEventListener("abort", withdraw);
+        resolve(reply);
+      };
+      const meta = params?.["_meta"];
+      const progressToken = isJsonObject(meta) ? meta["progressToken"] : undefined;
+      questions.set(id, { outlet, onProgress, progressToken, settle });
+      signal.addEventListener("abort", withdraw);
+      if (!outlet.send(json)) settle(unanswered("the client has no open stream"));
+      return promise;
+    },
+    settle(id, reply) {
+      questions.get(id)?.settle(reply);
+    },
+    progress(params) {
+      const token = params["progressToken"];
+      if (token === undefined) return;
+      for (const question of questions.values()) {
+        if (question.progressToken === token) {
+          question.onProgress?.(params);
+          return;
+        }
+      }
+    },
+    drop(outlet, reason) {
+      for (const question of [...questions.values()]) {
+        if (outlet === null || question.outlet === outlet) question.settle(unanswered(reason));
+      }
+    },
+  };
+}
+
+/** Null: nested so deep that writing it overflows the stack, or longer than a string may be. */
+export function messageJson(message: JsonObject): string | null {
+  try {
+    return JSON.stringify(message);
+  } catch {
+    return null;
+  }
+}

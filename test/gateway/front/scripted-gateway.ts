@@ -1,0 +1,107 @@
+// Owns a gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
+
+import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
+import type { FrontGateway, SessionPort } from "../../../src/gateway/front/front-contract.ts";
+import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import type {
+  Authentication,
+  GatewayRequest,
+  Handle,
+  ServingSet,
+} from "../../../src/gateway/middleware/middleware.ts";
+
+export interface ScriptedGateway extends FrontGateway {
+  readonly sessions: Set<SessionPort>;
+  readonly heard: { readonly session: SessionPort; readonly method: string; readonly params: unknown }[];
+  readonly requests: GatewayRequest[];
+  authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
+  handle: Handle;
+}
+
+const empty = new Map<never, never>();
+
+/** `tools`: what tools/call does for each name; anything else is answered with its method. */
+export function createScriptedGateway(
+  tools: Readonly<Record<string, (request: GatewayRequest) => Promise<Reply>>> = {},
+): ScriptedGateway {
+  const gateway: ScriptedGateway = {
+    sessions: new Set(),
+    heard: [],
+    requests: [],
+    authenticate: () => ({ ok: true, principal: ANONYMOUS }),
+    handle: async (request) => {
+      const tool = request.method === "tools/call" ? tools[String(request.params?.["name"])] : undefined;
+      if (tool !== undefined) return await tool(request);
+      return request.method === "tools/call"
+        ? text(JSON.stringify(request.params?.["arguments"] ?? {}))
+        : { result: { method: request.method } };
+    },
+    get served(): ServingSet {
+      return {
+        catalog: {
+          tools: empty,
+          resources: empty,
+          templates: empty,
+          prompts: empty,
+          collisions: [],
+          resourceReach: [],
+        },
+        authenticate: (headers) => gateway.authenticate(headers),
+        refresh: (principal) => principal,
+        viewFor: () => {
+          throw new Error("no views here");
+        },
+        handle: (request) => {
+          gateway.requests.push(request);
+          return gateway.handle(request);
+        },
+      };
+    },
+    initializeResult: () => ({
+      capabilities: { tools: { listChanged: true }, logging: {} },
+      serverInfo: { name: "scripted", version: "1" },
+    }),
+    opened: (session) => void gateway.sessions.add(session),
+    closed: (session) => void gateway.sessions.delete(session),
+    notified: (session, method, params) => void gateway.heard.push({ session, method, params }),
+    health: () => ({ status: "ok", backends: {} }),
+  };
+  return gateway;
+}
+
+export function text(value: string): Reply {
+  return { result: { content: [{ type: "text", text: value }] } };
+}
+
+/** The only session there is. */
+export function onlySession(gateway: ScriptedGateway): SessionPort {
+  const [session, ...more] = gateway.sessions;
+  if (session === undefined || more.length > 0) throw new Error(`${gateway.sessions.size} sessions`);
+  return session;
+}
+
+/** A call that is answered when the test says so, or when it is aborted. */
+export function createHeldTool(): {
+  tool(request: GatewayRequest): Promise<Reply>;
+  release(reply: Reply): void;
+  readonly started: GatewayRequest[];
+} {
+  const waiting: ((reply: Reply) => void)[] = [];
+  const started: GatewayRequest[] = [];
+  return {
+    started,
+    tool(request) {
+      started.push(request);
+      const { promise, resolve } = Promise.withResolvers<Reply>();
+      waiting.push(resolve);
+      request.signal.addEventListener("abort", () => resolve(errorReply(-32000, "aborted")));
+      return promise;
+    },
+    release: (reply) => waiting.shift()?.(reply),
+  };
+}
+
+export function objectOf(value: unknown): JsonObject {
+  if (!isJsonObject(value)) throw new Error(`no object: ${JSON.stringify(value)}`);
+  return value;
+}
