@@ -201,6 +201,8 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     wakes.stop();
     // A config that is applied now would begin cycles, and mount again what is unmounted here.
     await config[Symbol.asyncDispose]();
+    // Calls drain while mounts are seen to; the stack below waits for the same end.
+    gateway[Symbol.asyncDispose]().catch(() => {});
     if (options.unmountOnExit) {
       // A cycle under way may carry out the request that the next one was begun for.
       engine.rest();

@@ -30,5 +30,8 @@ export const PROMISES: readonly Promised[] = [
   { id: "B8", what: "one sync event for each change, no change and error" },
   { id: "B9", what: "the panel validates, saves its bytes alone, and takes effect at once" },
   { id: "B10", what: "watching begins with the service and ends cleanly; off means off" },
-  { id: "C3", what: "one file, one daemon, one status for both halves; either runs alone and shows nothing of the other" },
+  {
+    id: "C3",
+    what: "one file, one daemon, one status for both halves; either runs alone and shows nothing of the other",
+  },
 ];
