@@ -166,15 +166,15 @@ export function backOffWithJitter(before: Backoff, nowMs: number, jitter: number
 
 /** Of two that cannot live beside one another the old one makes room first. */
 export function foldStopFirst(draft: Draft): void {
-  const { spec, memory } = draft;
+  const { spec } = draft;
   if (spec.replace !== "stop-first" || spec.wanted.kind !== "connection") return;
-  const { serving, candidate } = memory;
+  const { serving } = draft.memory;
   if (serving !== null && (serving.distrusted || !isCurrent(draft, serving))) {
     drainServing(draft, whyReplaced(draft, serving));
     draft.memory = { ...draft.memory, holding: "replacement" };
-    return;
   }
-  if (serving !== null || candidate !== null || memory.holding !== "replacement") return;
+  const { memory } = draft;
+  if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;
   // Changed back before it was closed: it goes on.
   const kept = memory.draining.find(
     (leaving) =>
