@@ -60,6 +60,7 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
   let current: Asked | null = null;
   let timer: Timer | null = null;
   let resumeId: string | null = null;
+  let retryMs: number | null = null;
   let tries = 0;
   let retriedStale = false;
 
@@ -144,13 +145,14 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
         else if (answered) finish();
         else {
           resumeId = parser.lastEventId ?? resumeId;
-          resumeLater(parser.retryMs);
+          retryMs = parser.retryMs ?? retryMs;
+          resumeLater();
         }
       },
     });
   };
 
-  const resumeLater = (retryMs: number | null): void => {
+  const resumeLater = (): void => {
     if (resumeId === null || tries >= RESUME_TRIES) {
       fail(unanswered());
       return;
@@ -159,10 +161,10 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
     tries += 1;
     timer = clock.setTimer(delayMs, () => {
       timer = null;
-      resume(retryMs);
+      resume();
     });
   };
-  const resume = (retryMs: number | null): void => {
+  const resume = (): void => {
     const headers = { ...outgoing.headers, accept: "text/event-stream", "last-event-id": resumeId ?? "" };
     delete headers["content-type"];
     const onResponse = (response: IncomingMessage): void => {
@@ -171,7 +173,7 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
       else {
         response.resume();
         response.on("error", () => {});
-        if ((response.statusCode ?? 0) >= 500) resumeLater(retryMs);
+        if ((response.statusCode ?? 0) >= 500) resumeLater();
         else fail(unanswered());
       }
     };
@@ -179,7 +181,7 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
       const asked = target.ask("GET", headers, onResponse);
       current = asked;
       asked.request.on("error", () => {
-        if (!done && !asked.responded) resumeLater(retryMs);
+        if (!done && !asked.responded) resumeLater();
       });
       asked.request.end();
     } catch {

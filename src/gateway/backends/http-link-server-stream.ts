@@ -26,12 +26,13 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
   let request: ClientRequest | null = null;
   let timer: Timer | null = null;
   let lastEventId: string | null = null;
+  let retryMs: number | null = null;
   let delayMs = BACKOFF_MS.first;
   let disposed = false;
 
-  const again = (retryMs: number | null): void => {
+  const again = (how: "ended" | "failed"): void => {
     if (disposed || timer !== null) return;
-    const wishedMs = retryMs === null ? delayMs : Math.max(BACKOFF_MS.least, retryMs);
+    const wishedMs = how === "failed" || retryMs === null ? delayMs : Math.max(BACKOFF_MS.least, retryMs);
     timer = clock.setTimer(Math.min(BACKOFF_MS.atMost, wishedMs), () => {
       timer = null;
       open();
@@ -57,8 +58,9 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
       onEnd(end) {
         // What was too long would come again.
         lastEventId = end === "overlong" ? null : (parser.lastEventId ?? lastEventId);
+        retryMs = parser.retryMs ?? retryMs;
         if (clock.monotonicMs() - startedAtMs >= CALM_MS) delayMs = BACKOFF_MS.first;
-        again(parser.retryMs);
+        again("ended");
       },
     });
   };
@@ -74,20 +76,20 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
         response.resume();
         if (status === 400 && lastEventId !== null) lastEventId = null;
         else if (status < 500 && status !== 408 && status !== 429) return;
-        again(null);
+        again("failed");
       }
     };
     try {
       const asked = target.ask("GET", { ...options.headers, ...resumed }, onResponse);
       request = asked.request;
       request.on("error", () => {
-        if (!asked.responded) again(null);
+        if (!asked.responded) again("failed");
       });
       request.end();
     } catch {
       // An event id that cannot be a header's value cannot be asked for.
       lastEventId = null;
-      again(null);
+      again("failed");
     }
   };
 

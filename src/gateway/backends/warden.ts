@@ -11,7 +11,7 @@ import { programPath } from "./warden-programs.ts";
 
 const RESTART_MS = { first: 100, atMost: 10_000, calmAfter: 30_000 };
 /** What got SIGKILL does nothing any more, even where the kernel holds it or nobody reaps it. */
-const RELEASE_AT_MOST_MS = 1_000;
+const RELEASE_AT_MOST_MS = 300;
 /** It ends what is left within 2 s. */
 const END_AT_MOST_MS = 3_000;
 
@@ -25,7 +25,7 @@ export interface Warden {
   watch(groupId: number): void;
   /**
    * The leader has ended: the rest of its group gets SIGKILL, and the warden forgets it. Resolves when the group is
-   * empty, or after 1 s.
+   * empty, or after 0.3 s.
    */
   release(groupId: number): Promise<void>;
   /** Of the warden itself; null while there is none. */

@@ -1,0 +1,25 @@
+// A program that starts backends as the daemon does, and then waits to be killed: `link-parent.ts COUNT COMMAND ARGS…`.
+// Prints the process ids of the backends and of the warden, once each backend has written a line to stderr.
+import { openStdioLink } from "../../../../src/gateway/backends/stdio-link.ts";
+import { startWarden } from "../../../../src/gateway/backends/warden.ts";
+import { systemClock as clock } from "../../../../src/runtime/clock.ts";
+import { silentLogger as logger } from "../../../../src/runtime/log.ts";
+
+const [count = "1", command = "sh", ...args] = process.argv.slice(2);
+const warden = startWarden({ clock, logger });
+const open = openStdioLink({ command, args, env: {}, cwd: "/", warden, clock });
+const links = await Promise.all(
+  Array.from({ length: Number(count) }, async () => {
+    const ready = Promise.withResolvers<void>();
+    const link = open({
+      onMessage: () => null,
+      onRequestFailed() {},
+      onClosed() {},
+      onLogLine: () => ready.resolve(),
+    });
+    await ready.promise;
+    return link;
+  }),
+);
+process.stdout.write(`${JSON.stringify({ groups: links.map(({ pid }) => pid), warden: warden.pid })}\n`);
+setInterval(() => {}, 60_000);
