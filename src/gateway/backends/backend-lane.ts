@@ -4,20 +4,16 @@ import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../config/snapshot.ts";
 import { createLane, type Wake } from "../../reconcile/lane.ts";
 import type { TriggerReason } from "../../reconcile/trigger.ts";
-import type { Clock } from "../../runtime/clock.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
-import type { GatewayTransition } from "../gateway-transitions.ts";
 import { BACKEND_UNAVAILABLE, errorReply, isError, type JsonObject, type Reply } from "../json-rpc.ts";
-import type { McpLogLevel } from "../protocol.ts";
-import type { InstanceOptions, StartInstance } from "./backend-instance.ts";
-import type { OpenLink } from "./backend-link.ts";
-import type { BackendView, PoolCall, ServerGreeting } from "./backend-pool-contract.ts";
-import { type ConnectionOutcome, type ResolvedConnection, resolveConnection } from "./connection-key.ts";
-import { type BackendDecision, type BackendStep, decideBackend } from "./decide-backend.ts";
-import { type BackendEvent, type BackendSpec, NEW_BACKEND } from "./decide-backend-draft.ts";
+import type { BackendLane, LaneTools } from "./backend-lane-contract.ts";
+import { backendView, eventTransition, inFlightOf, unavailableMessage } from "./backend-lane-news.ts";
+import type { ServerGreeting } from "./backend-pool-contract.ts";
+import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
+import { type BackendDecision, type BackendStep, decideBackend, UNDECIDED } from "./decide-backend.ts";
+import { type BackendSpec, NEW_BACKEND, type Now } from "./decide-backend-draft.ts";
 import { type DrainReason, drainMessage } from "./draining.ts";
 import { NO_LISTINGS } from "./listings.ts";
 import { createClientInstances } from "./pool-client-instances.ts";
@@ -27,59 +23,6 @@ import { createWaitingCalls } from "./pool-waiting-calls.ts";
 
 /** More steps than instances that may have to end at once; reaching it is a mistake in the decision. */
 const MAX_STEPS = 200;
-
-export interface LaneTools {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly redact: (secret: string) => void;
-  readonly announce: (transition: GatewayTransition) => void;
-  readonly clientInfo: InstanceOptions["clientInfo"];
-  readonly startInstance: StartInstance;
-  /** `secrets`: what of the connection's values must appear in no message. */
-  readonly openLink: (
-    connection: ResolvedConnection,
-    backend: string,
-    secrets: readonly string[],
-  ) => OpenLink;
-  /** 0 to 1. */
-  readonly random: () => number;
-  /** A log message that belongs to no call. */
-  readonly onLog: (params: JsonObject, backend: string) => void;
-  readonly logLevel: () => McpLogLevel | null;
-  readonly drainTimeoutMs: () => number;
-  /** What is published of it, or the phase, may be another, or calls have ended. */
-  readonly onChanged: (lane: BackendLane) => void;
-}
-
-export interface BackendLane {
-  readonly name: string;
-  /** What is published of it; null: nothing. The same object until it changes. */
-  readonly source: CatalogSource | null;
-  /** No first attempt is under way or due. */
-  readonly isSettled: boolean;
-  /** It is not configured, and nothing is left of it. */
-  readonly isGone: boolean;
-  readonly inFlight: number;
-  /** What the serving instance said of itself; null: none serves. */
-  readonly greeting: ServerGreeting | null;
-  /** Null: it is not configured any more. What needs no connection takes effect in this call. */
-  configure(config: BackendConfig | null): void;
-  /** Never rejects. */
-  call(call: PoolCall): Promise<Reply>;
-  subscribe(uri: string, client: ClientPort): Promise<Reply>;
-  unsubscribe(uri: string, client: ClientPort): Promise<Reply>;
-  notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void;
-  setLogLevel(level: McpLogLevel | null): void;
-  forget(client: ClientPort): void;
-  view(): BackendView;
-  restart(): void;
-  logLines(): readonly string[];
-  /** Takes no more calls and no more steps; those in flight go on. */
-  stop(message: string): void;
-  /** Ends every instance: calls in flight get the error. */
-  close(message: string): Promise<void>;
-}
 
 /** What was published last, and of which connection. */
 interface Shape extends Pick<CatalogSource, "filters" | "toolOverrides" | "listings"> {
@@ -106,21 +49,13 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
   let base: InstanceBase | null = null;
   let shape: Shape | null = null;
   let source: CatalogSource | null = null;
-  let phaseSince = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
-  let announcedPhase = NEW_BACKEND.phase;
+  const now = (): Now => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
+  /** As announced. */
+  let phase = { name: NEW_BACKEND.phase, since: now() };
+  let greeting: ServerGreeting | null = null;
   let lastLog: readonly string[] = [];
   let failedLog: readonly string[] = [];
-  let decision: BackendDecision = {
-    memory: NEW_BACKEND,
-    step: null,
-    wake: null,
-    calls: { kind: "refuse", reason: "it is not running yet" },
-    phase: NEW_BACKEND.phase,
-    reason: null,
-    retryAtMs: null,
-    conditions: [],
-    events: [],
-  };
+  let decision: BackendDecision = UNDECIDED;
 
   const trigger = (reason: TriggerReason): void => {
     lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
@@ -179,7 +114,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
           jitter: tools.random(),
         },
         decision.memory,
-        { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() },
+        now(),
       );
       keep(decision);
       if (decision.step === null) {
@@ -201,7 +136,9 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       if (next !== null) takeOver(next, before);
     }
     publish();
-    for (const event of events) tell(event);
+    for (const event of events) {
+      tools.announce(eventTransition(name, event, (id) => instances.get(id)?.instance ?? null));
+    }
     if (calls.kind === "refuse") {
       if (waiting.size > 0) waiting.fail(unavailable());
     } else if (serving?.isReady === true && waiting.size > 0) waiting.begin();
@@ -209,6 +146,8 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
 
   const takeOver = (next: PoolInstance, before: PoolInstance | null): void => {
     const { filters, toolOverrides } = config;
+    const { capabilities, instructions } = next.instance;
+    greeting = { backend: name, capabilities, instructions };
     shape = { key: next.base.key, filters, toolOverrides, listings: next.instance.listings ?? NO_LISTINGS };
     const isOther = base !== null && (base.key !== next.base.key || base.epoch !== next.base.epoch);
     const why: DrainReason = base?.key === next.base.key ? "restarted" : "replaced";
@@ -239,32 +178,6 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       source = { backend: name, filters, toolOverrides, listings };
     }
     tools.onChanged(backend);
-  };
-
-  const tell = (event: BackendEvent): void => {
-    if (event.kind === "ended") {
-      const { reason, retryInMs } = event;
-      const retry_in_ms = retryInMs === null ? null : Math.round(retryInMs);
-      tools.announce({ name: "backend.ended", backend: name, reason, retry_in_ms });
-      return;
-    }
-    if (event.kind === "change_failed") {
-      tools.announce({ name: "backend.change_failed", backend: name, reason: event.reason });
-      return;
-    }
-    const { listings, seen } = instances.get(event.id)?.instance ?? { listings: null, seen: null };
-    const { tools: offered, resources, prompts } = listings ?? NO_LISTINGS;
-    tools.announce({
-      name: "backend.ready",
-      backend: name,
-      tools: offered.length,
-      resources: resources.length,
-      prompts: prompts.length,
-      took_ms: Math.round((seen?.readyAtMs ?? 0) - (seen?.startedAtMs ?? 0)),
-    });
-    if (event.replaced === null) return;
-    const draining = instances.get(event.replaced)?.instance.seen.inFlight ?? 0;
-    tools.announce({ name: "backend.replaced", backend: name, draining });
   };
 
   const perform = (step: BackendStep): void => {
@@ -326,14 +239,12 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
 
   const rest = (): void => {
     cycleDue = false;
-    const { phase, reason } = decision;
-    if (phase !== announcedPhase) {
-      const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
-      const took_ms = Math.round(now.monotonicMs - phaseSince.monotonicMs);
-      const from = announcedPhase;
-      announcedPhase = phase;
-      phaseSince = now;
-      tools.announce({ name: "backend.phase", backend: name, from, to: phase, reason, took_ms });
+    const { phase: to, reason } = decision;
+    if (to !== phase.name) {
+      const { name: from, since } = phase;
+      phase = { name: to, since: now() };
+      const took_ms = Math.round(phase.since.monotonicMs - since.monotonicMs);
+      tools.announce({ name: "backend.phase", backend: name, from, to, reason, took_ms });
     }
     tools.onChanged(backend);
   };
@@ -348,16 +259,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
     if (stopped !== null) return stopped;
     if (!configured) return `backend ${name} was removed from the configuration`;
     if (!config.enabled) return `backend ${name} is disabled in the configuration`;
-    const { calls, retryAtMs } = decision;
-    const reason = calls.kind === "refuse" ? calls.reason : "it is not ready";
-    const leftMs = retryAtMs === null ? null : retryAtMs - clock.monotonicMs();
-    const next =
-      leftMs !== null && leftMs > 0
-        ? `; it is tried again in ${Math.ceil(leftMs / 1000)} s`
-        : decision.memory.candidate !== null
-          ? "; it is being started"
-          : "";
-    return `backend ${name} is unavailable: ${reason}${next}`;
+    return unavailableMessage(name, decision, clock.monotonicMs());
   };
 
   /** What is no call on a ready instance: waits for one, or is refused. */
@@ -419,8 +321,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       return !configured && instances.size === 0 && own.all.length === 0;
     },
     get inFlight() {
-      const all = [...instances.values(), ...own.all];
-      return all.reduce((sum, { instance }) => sum + instance.seen.inFlight, 0);
+      return inFlightOf([...instances.values(), ...own.all].map(({ instance }) => instance));
     },
     configure(next) {
       if (next === null ? !configured : configured && isDeepStrictEqual(next, config)) return;
@@ -457,9 +358,9 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
         const reply = await entry.watch(entry.instance.subscribe(uri, client));
         if (isError(reply) || client.ended.aborted || !configured) return reply;
         subscriptions.add(client, uri);
-        const now = instanceOf(client);
+        const target = instanceOf(client);
         // It was replaced meanwhile; the new one does not know of it.
-        if (now !== null && now !== entry) now.instance.adopt(new Map([[uri, new Set([client])]]));
+        if (target !== null && target !== entry) target.instance.adopt(new Map([[uri, new Set([client])]]));
         return reply;
       }),
     unsubscribe(uri, client) {
@@ -481,38 +382,19 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       own.forget(client);
     },
     get greeting() {
-      if (serving === null) return null;
-      const { capabilities, instructions } = serving.instance;
-      return { backend: name, capabilities, instructions };
+      return source === null ? null : greeting;
     },
-    view() {
-      const ownAll = own.all;
-      const draining = decision.memory.draining.reduce(
-        (sum, { id }) => sum + (instances.get(id)?.instance.seen.inFlight ?? 0),
-        own.drainingInFlight,
-      );
-      const { retryAtMs } = decision;
-      const shown = serving?.instance ?? null;
-      return {
-        name,
-        group: config.group,
-        type: config.connection.type,
-        enabled: config.enabled,
-        phase: decision.phase,
-        reason: decision.reason,
-        sinceMs: phaseSince.wallMs,
-        pid: shown?.pid ?? null,
-        server: shown?.serverInfo ?? null,
-        protocolVersion: shown?.protocolVersion ?? null,
-        instances: instances.size + ownAll.length,
-        inFlight: backend.inFlight,
-        draining,
-        restarts: decision.memory.ends,
-        retryAtMs: retryAtMs === null ? null : clock.wallMs() + retryAtMs - clock.monotonicMs(),
-        lastError: decision.memory.lastError,
-        conditions: decision.conditions,
-      };
-    },
+    view: () =>
+      backendView({
+        config,
+        decision,
+        serving: serving?.instance ?? null,
+        shared: [...instances.values()].map(({ instance }) => instance),
+        own: own.all.map(({ instance }) => instance),
+        ownDraining: own.drainingInFlight,
+        phaseSinceMs: phase.since.wallMs,
+        now: now(),
+      }),
     restart() {
       if (!configured || !config.enabled) return;
       epoch++;

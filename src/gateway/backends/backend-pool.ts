@@ -5,7 +5,8 @@ import { settledWithin } from "../../runtime/clock.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
-import { type BackendLane, createBackendLane, type LaneTools } from "./backend-lane.ts";
+import { createBackendLane } from "./backend-lane.ts";
+import type { BackendLane, LaneTools } from "./backend-lane-contract.ts";
 import type { BackendPool, PoolSettings } from "./backend-pool-contract.ts";
 
 /** How long calls in flight may go on when the gateway stops, and how long ending takes in all, ms. */

@@ -100,8 +100,10 @@ export const NEW_BACKEND: BackendMemory = {
 /** What is worth announcing. */
 export type BackendEvent =
   | { readonly kind: "ended"; readonly reason: string; readonly retryInMs: number | null }
-  /** It serves from now on; `replaced` finishes its calls. */
-  | { readonly kind: "promoted"; readonly id: number; readonly replaced: number | null }
+  /** It serves from now on. */
+  | { readonly kind: "promoted"; readonly id: number }
+  /** Another one serves; this one finishes its calls. */
+  | { readonly kind: "replaced"; readonly id: number }
   | { readonly kind: "change_failed"; readonly reason: string };
 
 export interface Draft {

@@ -125,7 +125,8 @@ function promote(draft: Draft, candidate: Kept): void {
     holding: null,
     changeFailure: null,
   };
-  draft.events.push({ kind: "promoted", id: candidate.id, replaced: replaced?.id ?? null });
+  draft.events.push({ kind: "promoted", id: candidate.id });
+  if (replaced !== null) draft.events.push({ kind: "replaced", id: replaced.id });
 }
 
 function whyReplaced({ spec }: Draft, { key, epoch }: Serving): DrainReason {

@@ -11,6 +11,7 @@ import {
   type BackendSpec,
   type Draft,
   isCurrent,
+  NEW_BACKEND,
   type Now,
   seenOf,
   wakeAt,
@@ -68,6 +69,19 @@ export interface BackendDecision {
   readonly conditions: readonly BackendCondition[];
   readonly events: readonly BackendEvent[];
 }
+
+/** Before the first look. */
+export const UNDECIDED: BackendDecision = {
+  memory: NEW_BACKEND,
+  step: null,
+  wake: null,
+  calls: { kind: "refuse", reason: "it is not running yet" },
+  phase: NEW_BACKEND.phase,
+  reason: null,
+  retryAtMs: null,
+  conditions: [],
+  events: [],
+};
 
 /** Equal input gives an equal decision; a settled world gives no step and no event. */
 export function decideBackend(
