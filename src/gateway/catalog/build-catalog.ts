@@ -4,6 +4,7 @@ import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { Catalog, CatalogEntry, CatalogSource, Collision, EntryKind, ResourceReach } from "./catalog.ts";
 import { compileGlobs } from "./glob.ts";
+import { hasDotSegments, plainSpelling } from "./uri-spelling.ts";
 
 interface Permission {
   permits(name: string): boolean;
@@ -86,7 +87,7 @@ function offerOf(source: CatalogSource, { strategy, separator }: ConflictConfig)
     resources,
     templates,
     prompts: offer("prompt", listings.prompts, "name", promptPermission),
-    reach: resources.length + templates.length === 0 ? null : { backend, ...resourcePermission },
+    reach: resources.length + templates.length === 0 ? null : { backend, ...unlisted(resourcePermission) },
   };
 }
 
@@ -95,6 +96,14 @@ function permissionOf({ allow, deny }: NameFilter): Permission {
   const allows = allow === null ? (): boolean => true : compileGlobs(allow);
   const denies = compileGlobs(deny);
   return { permits: (name) => allows(name) && !denies(name), denies };
+}
+
+/** For URIs that a client made up: where there are filters, no other spelling gets around them. */
+function unlisted(permission: Permission): Permission {
+  if (permission === EVERYTHING) return EVERYTHING;
+  const denies = (uri: string): boolean =>
+    hasDotSegments(uri) || permission.denies(uri) || permission.denies(plainSpelling(uri));
+  return { permits: (uri) => permission.permits(uri) && !denies(uri), denies };
 }
 
 /** Indices of the sources, whoever keeps a name first. */

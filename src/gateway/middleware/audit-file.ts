@@ -1,6 +1,6 @@
 // Owns the audit's file: lines on their way to it, rotation by size, and what is known of a disk that does not take
 // them. A request never waits for it.
-import { rename, rm, stat } from "node:fs/promises";
+import { lstat, rename, rm, stat } from "node:fs/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { type Clock, isoTime, settledWithin } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
@@ -182,18 +182,25 @@ async function sizeOf(path: string): Promise<number> {
   }
 }
 
-/** The oldest goes first, so that a rotation broken off leaves a gap and loses nothing that was to be kept. */
+/** Moves each up by one as far as numbers are taken without a gap, so that one broken off and begun again loses none. */
 async function rotate({ path, keep }: Pick<AuditConfig, "path" | "keep">): Promise<void> {
   if (keep === 0) {
     await rm(path, { force: true });
     return;
   }
-  for (let number = keep - 1; number >= 0; number--) {
-    const from = number === 0 ? path : `${path}.${number}`;
-    try {
-      await rename(from, `${path}.${number + 1}`);
-    } catch (error) {
-      if (systemErrorCode(error) !== "ENOENT") throw error;
-    }
+  let free = 1;
+  while (free < keep && (await exists(`${path}.${free}`))) free++;
+  for (let number = free; number > 0; number--) {
+    await rename(number === 1 ? path : `${path}.${number - 1}`, `${path}.${number}`);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return false;
+    throw error;
   }
 }

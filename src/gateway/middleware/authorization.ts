@@ -1,8 +1,9 @@
 // Owns what a principal may do: the first policy that matches, else the default. Lists are filtered by the same rule
 // (`isAllowed`), and what is not allowed answers as what does not exist.
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
-import type { CatalogEntry, EntryKind } from "../catalog/catalog.ts";
+import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
+import { hasDotSegments, plainSpelling } from "../catalog/uri-spelling.ts";
 import type { Principal } from "../client-port.ts";
 import type { Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
@@ -18,6 +19,8 @@ import {
 export interface Policies {
   /** `target` null: the method is about nothing that has a name. */
   isAllowed(principal: Principal, target: RequestTarget | null, method: string): boolean;
+  /** As `isAllowed`, for a URI that a client made up: no other spelling of it gets around a policy. */
+  isAllowedUnlisted(principal: Principal, target: RequestTarget, method: string): boolean;
   /** A tool is seen by who may call it, a prompt by who may get it, a resource or template by who may read it. */
   isVisible(principal: Principal, entry: CatalogEntry): boolean;
   /** Equal for principals that the policies cannot tell apart. */
@@ -58,16 +61,24 @@ interface CompiledPolicy {
 export function compilePolicies({ defaultEffect, policies }: AuthorizationConfig): Policies {
   const compiled = policies.map(compilePolicy);
   const byDefault = defaultEffect === "allow";
-  const isAllowed: Policies["isAllowed"] = (principal, target, method) => {
-    if (principal.kind === "owner") return true;
+  /** Null: no policy matches. */
+  const effect = (principal: Principal, target: RequestTarget | null, method: string): boolean | null => {
     for (const policy of compiled) {
       if (policy.hasRole(principal) && policy.isMethod(method) && policy.isAbout(target))
         return policy.allows;
     }
-    return byDefault;
+    return null;
   };
+  const isAllowed: Policies["isAllowed"] = (principal, target, method) =>
+    principal.kind === "owner" || (effect(principal, target, method) ?? byDefault);
   return {
     isAllowed,
+    isAllowedUnlisted(principal, target, method) {
+      if (principal.kind === "owner") return true;
+      if (!isAllowed(principal, target, method) || hasDotSegments(target.name)) return false;
+      const name = plainSpelling(target.name);
+      return name === target.name || effect(principal, { ...target, name }, method) !== false;
+    },
     isVisible: (principal, entry) => isAllowed(principal, entry, USED_BY[entry.kind]),
     rightsKey: ({ kind, roles }) => JSON.stringify([kind === "owner", ...new Set(roles.toSorted())]),
   };
@@ -102,9 +113,26 @@ export function createAuthorization(
     const target = targetOf(method, params);
     // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
     if (target !== null && resolveTarget(served.catalog, target) === null) return next(request);
-    if (policies.isAllowed(port.client.principal, target, method)) return next(request);
+    if (isPermitted(policies, request, target)) return next(request);
     const reply = target === null ? unknownMethod(method) : unknownTarget(target);
     denied(request, reply);
     return Promise.resolve(reply);
   };
+}
+
+function isPermitted(policies: Policies, request: GatewayRequest, target: RequestTarget | null): boolean {
+  const { method, served, port } = request;
+  const { principal } = port.client;
+  return target === null || isListed(served.catalog, target)
+    ? policies.isAllowed(principal, target, method)
+    : policies.isAllowedUnlisted(principal, target, method);
+}
+
+function isListed({ resources, templates }: Catalog, { kind, name }: RequestTarget): boolean {
+  return (
+    kind === "tool" ||
+    kind === "prompt" ||
+    resources.has(name) ||
+    (kind === "template" && templates.has(name))
+  );
 }

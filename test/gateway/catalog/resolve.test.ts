@@ -83,6 +83,39 @@ describe("URIs", () => {
     assert.equal(resolveResource(allowing, "own://1"), null);
   });
 
+  test("get around no filter by another spelling, and pass as they are where there is none", () => {
+    const listed = { resources: ["file:///public/a"], templates: ["file:///{+path}"] };
+    const filtered = (filter: { allow: string[] | null; deny: string[] }) =>
+      buildCatalog([source("a", { ...listed, filters: { resources: filter } })], FIRST_WINS);
+    const denying = filtered({ allow: null, deny: ["file:///secret*"] });
+    const allowing = filtered({ allow: ["file:///public/*"], deny: [] });
+    const open = buildCatalog([source("a", listed)], FIRST_WINS);
+    for (const [from, uri] of [
+      [denying, "file:///public/../secret"],
+      [denying, "file:///./secret"],
+      [denying, "file:///x/%2e%2E/secret"],
+      [denying, "file:///x%2f..%2fsecret"],
+      [denying, "file:///%73ecret"],
+      [denying, "FILE:///secret"],
+      [denying, "file:///%ff/%73ecret/.."],
+      [allowing, "file:///public/../etc/passwd"],
+      [allowing, "file:///public/.."],
+      [allowing, "file:///public/%252e%252e/x"],
+    ] as const) {
+      assert.equal(resolveResource(from, uri), null, uri);
+      assert.equal(resolveResource(open, uri)?.backend, "a", uri);
+    }
+    for (const uri of [
+      "file:///public/b",
+      "file:///public/my%20file",
+      "file:///public/.hidden",
+      "file:///public/a..b",
+    ]) {
+      assert.equal(resolveResource(allowing, uri)?.backend, "a", uri);
+      assert.equal(resolveResource(denying, uri)?.backend, "a", uri);
+    }
+  });
+
   test("without end are not held against templates", () => {
     assert.equal(backendOf(`u://a/${"x".repeat(100_000)}`), null);
   });

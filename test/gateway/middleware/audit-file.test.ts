@@ -123,6 +123,28 @@ describe("rotation", () => {
     );
   });
 
+  test("that cannot be done loses none of the older files, however often it is tried", async (t) => {
+    const clock = createManualClock();
+    const path = join(await temporaryFolder(t), "audit.jsonl");
+    await writeFile(path, "full\n".repeat(100));
+    await writeFile(`${path}.1`, "older\n");
+    // Nothing can be renamed onto a folder.
+    await mkdir(`${path}.2`);
+    const { file, targets } = await started(t, { path, clock, maxSizeBytes: 100, keep: 2 });
+    file.write(record("tool:1"));
+    await eventually(() => file.state.kind === "failing", 5_000);
+    await clock.advance(10_000);
+    assert.equal(await readFile(`${path}.1`, "utf8"), "older\n");
+    await rm(`${path}.2`, { recursive: true });
+    await eventually(async () => {
+      await clock.advance(1_000);
+      return file.state.kind === "writing";
+    }, 10_000);
+    await holds(targets, ["tool:1"]);
+    assert.equal(await readFile(`${path}.2`, "utf8"), "older\n");
+    assert.match(await readFile(`${path}.1`, "utf8"), /^full/);
+  });
+
   test("by somebody else is followed: a file moved or removed is made anew", async (t) => {
     const clock = createManualClock();
     const { path, file, targets } = await started(t, { clock });

@@ -129,6 +129,36 @@ describe("what is forbidden", () => {
     }
   });
 
+  test("a URI in another spelling gets around no policy", async () => {
+    const files = servingSet(
+      [source("f", { resources: ["file:///public/../listed"], templates: ["file:///{+path}"] })],
+      services,
+      {
+        authorization: rules(
+          "deny",
+          policy("deny", { resources: ["resource:file:///public/secret*"] }),
+          policy("allow", { resources: ["resource:file:///public/*"] }),
+        ),
+      },
+    );
+    const may = async (uri: string): Promise<boolean> =>
+      !isError(await ask(files, "resources/read", { uri }));
+    for (const uri of ["file:///public/a", "file:///public/my%20file", "file:///public/../listed"]) {
+      assert.equal(await may(uri), true, uri);
+    }
+    for (const uri of [
+      "file:///public/../etc/passwd",
+      "file:///public/%2e%2e/etc/passwd",
+      "file:///public/%73ecret",
+      "file:///etc/passwd",
+      "FILE:///public/a",
+    ]) {
+      assert.equal(await may(uri), false, uri);
+    }
+    const uri = "file:///public/../etc/passwd";
+    assert.ok(!isError(await ask(files, "resources/read", { uri }, client(OWNER))));
+  });
+
   test("the owner passes whatever the policies say", async () => {
     const owner = client(OWNER);
     assert.ok(!isError(await ask(guarded, "tools/call", { name: "write" }, owner)));

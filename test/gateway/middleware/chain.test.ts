@@ -35,6 +35,7 @@ function traced(parts: Partial<ChainParts> = {}) {
       trace.push("asked");
       return true;
     },
+    isAllowedUnlisted: () => true,
     isVisible: () => true,
     rightsKey: () => "",
   };
@@ -81,7 +82,12 @@ describe("the chain", () => {
 
   test("what is refused is told to the audit and goes no further", async () => {
     const { trace, handle } = traced({
-      policies: { isAllowed: () => false, isVisible: () => false, rightsKey: () => "" },
+      policies: {
+        isAllowed: () => false,
+        isAllowedUnlisted: () => false,
+        isVisible: () => false,
+        rightsKey: () => "",
+      },
     });
     assert.deepEqual(await handle(request), errorReply(-32602, "Unknown tool: x"));
     assert.deepEqual(trace, ["denied"]);
@@ -92,7 +98,7 @@ describe("the chain", () => {
       throw new Error("boom");
     };
     for (const parts of [
-      { policies: { isAllowed: boom, isVisible: boom, rightsKey: boom } },
+      { policies: { isAllowed: boom, isAllowedUnlisted: boom, isVisible: boom, rightsKey: boom } },
       { between: [() => boom] },
       { audit: { middleware: () => boom, denied: boom } },
     ] satisfies Partial<ChainParts>[]) {
