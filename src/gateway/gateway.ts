@@ -97,7 +97,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       audit:
         config.audit === null || auditFile === null
           ? null
-          : { config: config.audit, write: (record) => auditFile.write(record) },
+          : // A request that began before its file was replaced is written to the new one.
+            { config: config.audit, write: (record) => (rules.auditFile ?? auditFile).write(record) },
       services,
       backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
       clock,
