@@ -24,6 +24,17 @@ export function applySplices(text: string, splices: readonly Splice[]): string {
   return result + text.slice(done);
 }
 
+/** The same removals, those that overlap made one: neighbours may both take the empty line between them. */
+export function mergeRemovals(removals: readonly Splice[]): Splice[] {
+  const merged: Splice[] = [];
+  for (const removal of removals.toSorted((one, other) => one.start - other.start)) {
+    const last = merged.at(-1);
+    if (last === undefined || removal.start >= last.end) merged.push(removal);
+    else merged[merged.length - 1] = { ...last, end: Math.max(last.end, removal.end) };
+  }
+  return merged;
+}
+
 /** Where the line that holds `offset` begins. */
 export function lineStart(text: string, offset: number): number {
   return offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;

@@ -12,6 +12,7 @@ import {
   lineStart,
   linesAfter,
   linesAtEnd,
+  mergeRemovals,
   removeEntry,
   type Splice,
   wholeLines,
@@ -149,7 +150,7 @@ function removal(text: string, layout: TomlLayout, path: KeyPath): Splice[] {
       splices.push({ start, end: lineEnd(text, node.range[1]), text: "" });
     }
   }
-  return splices;
+  return mergeRemovals(splices);
 }
 
 function appending(text: string, layout: TomlLayout, path: KeyPath, value: ConfigTable): Splice[] {

@@ -66,18 +66,30 @@ const MESSAGES: readonly (readonly [start: string, found: string, expected: stri
 ];
 
 const ENTRY_KEY = /^[ \t]*([A-Za-z0-9_-]+)[ \t]*(=|$)/;
-const PLAIN_HEADER = /^[ \t]*(\[\[?)[ \t]*([A-Za-z0-9_-]+)[ \t]*\]/gm;
+const HEADER = /^[ \t]*(\[\[?)([^\]\r\n]*)\]/gm;
+const PLAIN_HEADER = /^[ \t]*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*[ \t]*$/;
 
 /** The key that a broken line is about, when its line and the headers above it are plain enough to tell. */
 function brokenKey(text: string, offset: number): KeyPath {
   const start = text.lastIndexOf("\n", offset - 1) + 1;
   const key = ENTRY_KEY.exec(text.slice(start, start + 200))?.[1];
   if (key === undefined) return [];
-  const headers = [...text.slice(0, start).matchAll(PLAIN_HEADER)];
-  const [, bracket, section] = headers.at(-1) ?? [];
-  if (section === undefined) return [key];
-  if (bracket === "[") return [section, key];
-  return [section, headers.filter(([, , name]) => name === section).length - 1, key];
+  const members = new Map<string, number>();
+  let table = "";
+  for (const [, bracket, name = ""] of text.slice(0, start).matchAll(HEADER)) {
+    table = name.trim();
+    if (bracket === "[[") members.set(table, (members.get(table) ?? 0) + 1);
+  }
+  if (table === "") return [key];
+  if (!PLAIN_HEADER.test(table)) return [];
+  const path: (string | number)[] = [];
+  const names = table.split(".");
+  for (const [depth, name] of names.entries()) {
+    path.push(name);
+    const count = members.get(names.slice(0, depth + 1).join("."));
+    if (count !== undefined) path.push(count - 1);
+  }
+  return [...path, key];
 }
 
 function syntaxFinding(text: string, error: TomlError, offset: number): SyntaxFinding {

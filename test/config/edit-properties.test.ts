@@ -167,6 +167,9 @@ for (const format of ["toml", "yaml"] as const) {
         const after = new TextDecoder("utf-8", { ignoreBOM: true }).decode(edited.bytes);
         const same = withoutEmptySections(wanted);
         assert.deepEqual(withoutEmptySections(plainData(after, format)), same, after);
+        const order = (data: Table): string[] => Object.keys((data["backends"] ?? {}) as Table);
+        const kept = withoutEmptySections(plainData(after, format));
+        assert.deepEqual(order(kept), order(same), after);
         if (!edited.changed) {
           assert.equal(after, text);
           return;

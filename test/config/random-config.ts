@@ -7,9 +7,16 @@ import type { ConfigValue } from "../../src/config/edit-value.ts";
 type Scalar = string | number | boolean;
 export type Section = Readonly<Record<string, Scalar>>;
 
+/** A backend: keys, and tables of keys. */
+export interface RandomBackend {
+  readonly keys: Section;
+  readonly tables: Readonly<Record<string, Section>>;
+}
+
 /** What a random text says. */
 export interface RandomFile {
   readonly sections: Readonly<Record<string, Section>>;
+  readonly backends: Readonly<Record<string, RandomBackend>>;
   readonly shares: readonly Section[];
 }
 
@@ -23,6 +30,12 @@ const SECTION_KEYS: Readonly<Record<string, readonly string[]>> = {
   sync: ["enabled", "poll_interval", "debounce", "detection"],
   server: ["host", "port"],
 };
+const BACKEND_KEYS = ["command", "enabled", "group"];
+const BACKEND_TABLES: Readonly<Record<string, readonly string[]>> = {
+  env: ["FILES_TOKEN", "constructor", "B"],
+  timeouts: ["init", "call"],
+};
+const BACKEND_NAMES = ["files", "toString", "b-2"];
 const SHARE_KEYS = ["driver", "username", "x y", "fallback_host"];
 
 const text = fc.oneof(
@@ -79,15 +92,39 @@ function tableOf(keys: readonly string[]): fc.Arbitrary<Section> {
     .map(([chosen, values]) => Object.fromEntries(chosen.map((key, index) => [key, values[index] ?? 0])));
 }
 
+const backends: fc.Arbitrary<Readonly<Record<string, RandomBackend>>> = fc
+  .tuple(
+    fc.shuffledSubarray([...BACKEND_NAMES]),
+    fc.array(
+      fc.record({
+        keys: tableOf(BACKEND_KEYS),
+        env: fc.option(tableOf(BACKEND_TABLES["env"] ?? []), { nil: null }),
+        timeouts: fc.option(tableOf(BACKEND_TABLES["timeouts"] ?? []), { nil: null }),
+      }),
+      { minLength: BACKEND_NAMES.length, maxLength: BACKEND_NAMES.length },
+    ),
+  )
+  .map(([names, all]) =>
+    Object.fromEntries(
+      names.map((name, index) => {
+        const { keys = {}, env = null, timeouts = null } = all[index] ?? {};
+        const tables = { ...(env === null ? {} : { env }), ...(timeouts === null ? {} : { timeouts }) };
+        return [name, { keys: { command: "x", ...keys }, tables }];
+      }),
+    ),
+  );
+
 const files: fc.Arbitrary<RandomFile> = fc
   .record({
+    backends: fc.oneof({ weight: 1, arbitrary: fc.constant({}) }, { weight: 2, arbitrary: backends }),
     global: fc.option(tableOf(SECTION_KEYS["global"] ?? []), { nil: null }),
     sync: fc.option(tableOf(SECTION_KEYS["sync"] ?? []), { nil: null }),
     server: fc.option(tableOf(SECTION_KEYS["server"] ?? []), { nil: null }),
     names: fc.shuffledSubarray(NAMES),
     shares: fc.array(tableOf(SHARE_KEYS), { minLength: NAMES.length, maxLength: NAMES.length }),
   })
-  .map(({ names, shares, ...sections }) => ({
+  .map(({ names, shares, backends: held, ...sections }) => ({
+    backends: held,
     sections: Object.fromEntries(
       Object.entries(sections).filter(([, section]) => section !== null),
     ) as Record<string, Section>,
@@ -152,8 +189,53 @@ function tomlBody(name: string, section: Section, dice: Dice, prefix: string): s
   ]);
 }
 
-function writeToml({ sections, shares }: RandomFile, dice: Dice): string {
-  const top: string[] = foreign(dice);
+function tomlBackendInline({ keys, tables }: RandomBackend, dice: Dice): string {
+  const entries = [
+    ...Object.entries(keys).map(([key, value]) => `${tomlKeyText(key, dice)} = ${tomlText(value, dice)}`),
+    ...Object.entries(tables).map(([name, table]) => `${name} = ${tomlInline(table, dice)}`),
+  ];
+  return `{ ${entries.join(", ")} }`;
+}
+
+/** A table in a backend, in its block (`inner`) or as a block of its own (`after`). */
+function tomlBackendTable(owner: string, name: string, table: Section, dice: Dice) {
+  const style = dice.pick("header", "inline", "dotted");
+  if (style === "inline")
+    return {
+      inner: [`${name} = ${tomlInline(table, dice)}${ownComment(dice, `${owner}.${name}`)}`],
+      after: [],
+    };
+  if (style === "dotted" && Object.keys(table).length > 0)
+    return { inner: tomlBody(`${owner}.${name}`, table, dice, `${name}.`), after: [] };
+  const header = `[backends.${owner.replace("backend ", "")}.${name}]`;
+  return { inner: [], after: [...foreign(dice), header, ...tomlBody(`${owner}.${name}`, table, dice, "")] };
+}
+
+function writeTomlBackends(backends: RandomFile["backends"], dice: Dice): { top: string[]; below: string[] } {
+  const all = Object.entries(backends);
+  if (all.length > 0 && dice.chance(0.15)) {
+    const entries = all.map(([name, backend]) => `${name} = ${tomlBackendInline(backend, dice)}`);
+    return dice.chance(0.5)
+      ? { top: [`backends = { ${entries.join(", ")} } # ${dice.mark("F")}`], below: [] }
+      : { top: [], below: ["[backends]", ...entries] };
+  }
+  const below: string[] = all.length > 0 && dice.chance(0.2) ? [`[backends] # ${dice.mark("F")}`] : [];
+  for (const [name, { keys, tables }] of all) {
+    const owner = `backend ${name}`;
+    const parts = Object.entries(tables).map(([key, table]) => tomlBackendTable(owner, key, table, dice));
+    const body = [...tomlBody(owner, keys, dice, ""), ...parts.flatMap(({ inner }) => inner)];
+    const block = [...body, ...parts.flatMap(({ after }) => after)].map((line) =>
+      // What stands inside a backend's block goes with it.
+      line.replace(/F(\d+;)/, `T:${owner}.:$1`),
+    );
+    below.push(...foreign(dice), `[backends.${name}]`, ...block);
+  }
+  return { top: [], below };
+}
+
+function writeToml({ sections, backends, shares }: RandomFile, dice: Dice): string {
+  const gateway = writeTomlBackends(backends, dice);
+  const top: string[] = [...foreign(dice), ...gateway.top];
   const below: string[] = [];
   for (const [name, section] of Object.entries(sections)) {
     const style = dice.pick("header", "header", "inline", "dotted");
@@ -188,6 +270,8 @@ function writeToml({ sections, shares }: RandomFile, dice: Dice): string {
       if (dice.chance(0.15)) below.push("[shares.extra]", "y = 1");
     }
   }
+  if (dice.chance(0.5)) below.push(...gateway.below);
+  else below.unshift(...gateway.below);
   if (dice.chance(0.3))
     below.push(...foreign(dice), "[[other]]", "a = 1", "[other.b]", "c = [1, [2, 3]]", "[[other]]");
   return lines([...top, ...below, ...foreign(dice)], dice);
@@ -232,7 +316,44 @@ function yamlBody(owner: string, section: Section, dice: Dice, indent: string): 
   });
 }
 
-function writeYaml({ sections, shares }: RandomFile, dice: Dice): string {
+function yamlBackendFlow({ keys, tables }: RandomBackend, dice: Dice): string {
+  const entries = [
+    ...Object.entries(keys).map(
+      ([key, value]) => `${yamlKeyText(key, dice)}: ${yamlText(value, dice, true)}`,
+    ),
+    ...Object.entries(tables).map(([name, table]) => `${name}: ${yamlFlow(table, dice)}`),
+  ];
+  return `{${entries.join(", ")}}`;
+}
+
+function writeYamlBackends(backends: RandomFile["backends"], dice: Dice, step: string): string[] {
+  const all = Object.entries(backends);
+  if (all.length === 0) return [`backends:${dice.pick("", " {}")}`];
+  if (dice.chance(0.15)) {
+    const entries = all.map(([name, backend]) => `${name}: ${yamlBackendFlow(backend, dice)}`);
+    return [`backends: {${entries.join(", ")}} # ${dice.mark("F")}`];
+  }
+  const out = [`backends:${dice.chance(0.3) ? ` # ${dice.mark("F")}` : ""}`];
+  for (const [name, backend] of all) {
+    const owner = `backend ${name}`;
+    if (dice.chance(0.2)) {
+      out.push(`${step}${name}: ${yamlBackendFlow(backend, dice)}${ownComment(dice, owner)}`);
+      continue;
+    }
+    const body = yamlBody(owner, backend.keys, dice, step + step);
+    for (const [key, table] of Object.entries(backend.tables)) {
+      const isFlow = Object.keys(table).length === 0 || dice.chance(0.3);
+      if (isFlow)
+        body.push(`${step}${step}${key}: ${yamlFlow(table, dice)}${ownComment(dice, `${owner}.${key}`)}`);
+      else
+        body.push(`${step}${step}${key}:`, ...yamlBody(`${owner}.${key}`, table, dice, step + step + step));
+    }
+    out.push(`${step}${name}:`, ...body.map((line) => line.replace(/F(\d+;)/, `T:${owner}.:$1`)));
+  }
+  return out;
+}
+
+function writeYaml({ sections, backends, shares }: RandomFile, dice: Dice): string {
   const all: string[] = foreign(dice);
   const step = dice.pick("  ", "    ", "   ");
   const blocks: string[][] = Object.entries(sections).map(([name, section]) => {
@@ -241,6 +362,8 @@ function writeYaml({ sections, shares }: RandomFile, dice: Dice): string {
     if (dice.chance(0.25)) return [`${name}: ${yamlFlow(section, dice)}${comment}`];
     return [`${name}:${comment}`, ...yamlBody(name, section, dice, step)];
   });
+  if (Object.keys(backends).length > 0 || dice.chance(0.1))
+    blocks.push(writeYamlBackends(backends, dice, step));
   if (shares.length > 0) {
     if (dice.chance(0.2))
       blocks.push([`shares: [${shares.map((share) => yamlFlow(share, dice)).join(", ")}]`]);
@@ -275,7 +398,13 @@ export function randomTexts(format: "toml" | "yaml"): fc.Arbitrary<RandomText> {
   });
 }
 
+const backendNames = fc.constantFrom(...BACKEND_NAMES, "new");
+
 const places: fc.Arbitrary<readonly string[]> = fc.oneof(
+  fc.tuple(backendNames, fc.constantFrom(...BACKEND_KEYS)).map(([name, key]) => ["backends", name, key]),
+  ...Object.entries(BACKEND_TABLES).map(([table, keys]) =>
+    fc.tuple(backendNames, fc.constantFrom(...keys)).map(([name, key]) => ["backends", name, table, key]),
+  ),
   ...Object.entries(SECTION_KEYS).map(([name, keys]) => fc.constantFrom(...keys.map((key) => [name, key]))),
   fc
     .tuple(fc.constantFrom(...NAMES), fc.constantFrom(...SHARE_KEYS))
@@ -302,5 +431,19 @@ export const randomEdits: fc.Arbitrary<ConfigEdit> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant("remove-share" as const), name: fc.constantFrom(...NAMES) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("add-backend" as const),
+      name: backendNames,
+      backend: fc
+        .dictionary(fc.constantFrom("command", "group", "x y"), scalar)
+        .map((rest) => ({ command: "npx", args: ["-y", "a b"], ...rest, env: { A: "1" } })),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("remove-backend" as const), name: backendNames }),
   },
 );
