@@ -70,28 +70,34 @@ export interface GivenUpCalls {
 export const LINGERS_MS = 5_000;
 
 export function createGivenUpCalls(clock: Clock): GivenUpCalls {
-  // In the order in which they were given up, so in that of their ends, too.
-  const calls = new Map<RpcId, { readonly client: ClientPort | null; readonly untilMs: number }>();
-  const dropOld = (): void => {
-    if (calls.size === 0) return;
+  // By client, so that one who cancels a lot makes no other wait; ids in the order of their ends.
+  const ends = new Map<ClientPort | null, Map<RpcId, number>>();
+  const dropOld = (client: ClientPort | null, calls: Map<RpcId, number>): void => {
     const nowMs = clock.monotonicMs();
-    for (const [id, { untilMs }] of calls) {
+    for (const [id, untilMs] of calls) {
       if (untilMs > nowMs) return;
       calls.delete(id);
     }
+    ends.delete(client);
   };
   return {
     add(request) {
-      dropOld();
-      calls.set(request.id, {
-        client: request.port?.client ?? null,
-        untilMs: clock.monotonicMs() + LINGERS_MS,
-      });
+      const client = request.port?.client ?? null;
+      const calls = ends.get(client) ?? new Map<RpcId, number>();
+      dropOld(client, calls);
+      calls.set(request.id, clock.monotonicMs() + LINGERS_MS);
+      ends.set(client, calls);
     },
-    answered: (id) => void calls.delete(id),
-    *clients() {
-      dropOld();
-      for (const { client } of calls.values()) yield client;
+    answered(id) {
+      for (const [client, calls] of ends) {
+        if (!calls.delete(id)) continue;
+        if (calls.size === 0) ends.delete(client);
+        return;
+      }
+    },
+    clients() {
+      for (const [client, calls] of ends) dropOld(client, calls);
+      return ends.keys();
     },
   };
 }

@@ -1,6 +1,6 @@
 // Owns the server's notifications: each goes to whom it belongs, and to nobody else.
 import type { ClientPort } from "../client-port.ts";
-import { isJsonObject, type JsonObject, type RpcId, type RpcNotification } from "../json-rpc.ts";
+import type { JsonObject, RpcId, RpcNotification } from "../json-rpc.ts";
 import { LIST_CHANGED, LIST_KINDS, type ListKind, type McpLogLevel } from "../protocol.ts";
 import type { Attribution, ClientCall } from "./instance-attribution.ts";
 import type { Elicitations } from "./instance-elicitations.ts";
@@ -139,12 +139,17 @@ function isOf(
 
 function logLine(params: JsonObject): string {
   const { level, logger, data } = params;
-  const text =
-    typeof data === "string"
-      ? data
-      : isJsonObject(data)
-        ? JSON.stringify(data).slice(0, 2_000)
-        : String(data);
   const from = typeof logger === "string" ? ` ${logger}` : "";
-  return oneLine(`[${typeof level === "string" ? level : "log"}${from}] ${text}`);
+  return oneLine(`[${typeof level === "string" ? level : "log"}${from}] ${dataText(data)}`);
+}
+
+function dataText(data: unknown): string {
+  if (typeof data === "string") return data;
+  try {
+    return JSON.stringify(data) ?? "";
+  } catch (error) {
+    // Parsing nests deeper than writing does.
+    if (error instanceof RangeError) return "(nested too deep to be shown)";
+    throw error;
+  }
 }

@@ -109,7 +109,10 @@ export function createQuestions(options: QuestionsOptions): Questions {
             question.abort.signal,
             onProgress,
           );
-    void replied.then((reply) => answered(question, reply));
+    void replied.then(
+      (reply) => answered(question, reply),
+      () => answered(question, errorReply(INTERNAL_ERROR, "the client could not be asked")),
+    );
   };
 
   return {

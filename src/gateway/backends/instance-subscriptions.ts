@@ -125,6 +125,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       topic.clients.add(client);
       if (joined) topic.waiting.add(client);
       const reply = await work(topic);
+      topic.waiting.delete(client);
       if (isError(reply)) return reply;
       return topic.clients.has(client)
         ? reply
