@@ -22,6 +22,8 @@ import { progressTokenOf, withProgressToken } from "./instance-progress.ts";
 export interface InstanceCalls {
   /** Calls that have no answer yet; the gateway's own requests are none. */
   readonly inFlight: number;
+  /** The id given last; 0: none. */
+  readonly newestId: number;
   request(call: BackendCall): Promise<Reply>;
   /** For the gateway itself, whatever the session. */
   readonly ask: Ask;
@@ -102,6 +104,9 @@ export function createInstanceCalls(options: InstanceCallsOptions): InstanceCall
   return {
     get inFlight() {
       return pending.calls;
+    },
+    get newestId() {
+      return pending.newestId;
     },
     request(call) {
       if (over !== null) return Promise.resolve({ error: over.error });

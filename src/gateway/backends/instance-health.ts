@@ -10,8 +10,8 @@ export interface Health {
   readonly checking: boolean;
   /** A message came. */
   heard(): void;
-  /** A request did not reach the server. */
-  missed(): void;
+  /** A request did not reach the server. Of those that were under way together the first counts alone. */
+  missed(id: number, newestId: number): void;
   check(): void;
 }
 
@@ -26,6 +26,7 @@ export function createHealth({ clock, ping, onChanged }: HealthOptions): Health 
   let checkedAtMs: number | null = null;
   let checking = false;
   let messages = 0;
+  let missedUpToId = 0;
 
   const run = async (): Promise<void> => {
     const messagesBefore = messages;
@@ -55,7 +56,9 @@ export function createHealth({ clock, ping, onChanged }: HealthOptions): Health 
       missedChecks = 0;
       onChanged();
     },
-    missed() {
+    missed(id, newestId) {
+      if (id <= missedUpToId) return;
+      missedUpToId = newestId;
       missedChecks++;
       onChanged();
     },

@@ -49,6 +49,8 @@ export interface PendingRequest extends NewRequest {
 export interface PendingRequests extends Iterable<PendingRequest>, Disposable {
   /** Those that are not the gateway's own. */
   readonly calls: number;
+  /** The id given last; 0: none. */
+  readonly newestId: number;
   add(request: NewRequest): PendingRequest;
   get(id: RpcId): PendingRequest | undefined;
   /** Starts its time anew. */
@@ -99,6 +101,9 @@ export function createPendingRequests({ clock, onOverdue, onAborted }: PendingOp
   return {
     get calls() {
       return calls;
+    },
+    get newestId() {
+      return lastId;
     },
     add(asked) {
       const dueMs = clock.monotonicMs() + asked.timeoutMs;

@@ -221,7 +221,9 @@ export const startBackendInstance: StartInstance = (options) => {
     onRequestFailed(id, failure) {
       const request = calls.get(id);
       if (over !== null || request === undefined) return;
-      if (failure.kind === "unreachable" && request.method !== "ping") health.missed();
+      if (failure.kind === "unreachable" && request.method !== "ping") {
+        health.missed(request.id, calls.newestId);
+      }
       const lost = failure.kind === "session_lost";
       // Calls wait for the new session before the reply is out: who asks again at once gets there.
       if (lost && isReady() && request.sentIn === session) renewal.begin();

@@ -288,6 +288,10 @@ describe("calls", () => {
       await reply;
       assert.equal(instance.seen.missedChecks, missed);
     }
+    const together = [call(null), call(null), call(null)];
+    for (const { id } of together) link.failRequest(id, FAILURE("unreachable"));
+    await Promise.all(together.map(({ reply }) => reply));
+    assert.equal(instance.seen.missedChecks, 3, "what was under way together is one miss");
     link.notify("notifications/x");
     assert.equal(instance.seen.missedChecks, 0);
   });
