@@ -1,5 +1,9 @@
 // Owns the list of commands, in the order in which help shows them. A new command is one file and one line here.
 import type { CommandDefinition, CommandGroup } from "./command.ts";
+import { backendsListCommand } from "./commands/backends/list.ts";
+import { backendsLogsCommand } from "./commands/backends/logs.ts";
+import { backendsRestartCommand } from "./commands/backends/restart.ts";
+import { callCommand } from "./commands/call.ts";
 import { configDiffCommand } from "./commands/config/diff.ts";
 import { configEditCommand } from "./commands/config/edit.ts";
 import { configGetCommand } from "./commands/config/get.ts";
@@ -12,12 +16,14 @@ import { configShowCommand } from "./commands/config/show.ts";
 import { configUnsetCommand } from "./commands/config/unset.ts";
 import { configValidateCommand } from "./commands/config/validate.ts";
 import { demoCommand } from "./commands/demo.ts";
+import { mcpCommand } from "./commands/mcp.ts";
 import { monitorCommand } from "./commands/monitor.ts";
 import { mountCommand } from "./commands/mount.ts";
 import { reconcileCommand } from "./commands/reconcile.ts";
 import { reloadCommand } from "./commands/reload.ts";
 import { statusCommand } from "./commands/status.ts";
 import { switchCommand } from "./commands/switch.ts";
+import { toolsListCommand } from "./commands/tools/list.ts";
 import { tuiCommand } from "./commands/tui.ts";
 import { unmountCommand } from "./commands/unmount.ts";
 import { verifyCommand } from "./commands/verify.ts";
@@ -30,6 +36,12 @@ export const COMMANDS: readonly CommandDefinition[] = [
   mountCommand,
   unmountCommand,
   switchCommand,
+  backendsListCommand,
+  backendsRestartCommand,
+  backendsLogsCommand,
+  toolsListCommand,
+  callCommand,
+  mcpCommand,
   reloadCommand,
   configGetCommand,
   configSetCommand,
@@ -47,6 +59,25 @@ export const COMMANDS: readonly CommandDefinition[] = [
 ];
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
+  {
+    name: "backends",
+    summary: "see, restart and read the MCP servers behind the gateway",
+    description: "They are configured as [backends.NAME], and started, stopped and replaced by the daemon.",
+    examples: [
+      { command: "mountaineer backends list", does: "see how they are" },
+      { command: "mountaineer backends restart files", does: "start one anew" },
+      { command: "mountaineer backends logs files", does: "see what it says" },
+    ],
+  },
+  {
+    name: "tools",
+    summary: "see the tools that the gateway publishes",
+    description: "Of all backends together, under the names that clients see.",
+    examples: [
+      { command: "mountaineer tools list", does: "see what there is to call" },
+      { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call one" },
+    ],
+  },
   {
     name: "config",
     summary: "show, change, check and undo the configuration",

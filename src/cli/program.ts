@@ -11,11 +11,12 @@ export interface ProgramOptions {
   readonly complain: (text: string) => void;
 }
 
-const SUMMARY = "Keeps SMB shares mounted over the best route there is, always at the same path.";
+const SUMMARY =
+  "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
 /** The commands about which one may think that shares are their arguments. */
 const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "unmount", "switch"];
 const FIRST_EXAMPLES: readonly Example[] = [
-  { command: "mountaineer monitor", does: "keep the shares up, in the foreground" },
+  { command: "mountaineer monitor", does: "keep shares and gateway up, in the foreground" },
   { command: "mountaineer status", does: "see how things are" },
 ];
 

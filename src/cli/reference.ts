@@ -23,8 +23,8 @@ export async function renderCliReference(): Promise<string> {
     `${program.description()}`,
     "```\nmountaineer [--config FILE] <command> [options]\n```",
     "Results go to stdout, everything else to stderr. A command asks the running daemon; with none, `status`, " +
-      "`verify` and the `config` commands that only show look for themselves, taking no lock and changing nothing, and " +
-      "the changing commands do it themselves, waiting up to 10 s for another command to finish or for a daemon that " +
+      "`verify` and the `config` commands that only show look for themselves, taking no lock and changing nothing, " +
+      "`backends list`, `tools list`, `call` and `mcp` run the backends for themselves while they last, and the changing commands do it themselves, waiting up to 10 s for another command to finish or for a daemon that " +
       "is just starting.",
     "These options go before or after the command's name:",
     optionTable(program.options),
@@ -51,7 +51,8 @@ function commandSection(definition: CommandDefinition, command: Command): string
 
 function argumentTable(commandArguments: readonly Argument[]): string {
   const rows = commandArguments.map((argument) => {
-    const name = argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
+    const word = `${argument.name()}${argument.variadic ? "..." : ""}`;
+    const name = argument.required ? `<${word}>` : `[${word}]`;
     return `| \`${name}\` | ${cell(argument.description)} |`;
   });
   return ["| argument | meaning |", "| --- | --- |", ...rows].join("\n");

@@ -1,63 +1,61 @@
 // Owns how a status looks to people. Pure: a report, a width and a time in, text out.
-import type { Condition, GlobalStatus, RouteName, ShareStatus, StatusReport } from "../api/contract.ts";
+import type { GlobalStatus, RouteName, ShareStatus, StatusReport } from "../api/contract.ts";
 import { columns, durationText, glued, harmless, padded, shellWord, wrapped } from "../runtime/plain-text.ts";
-import { holderLines } from "./holders-view.ts";
-import { type Look, type Paint, paintFor } from "./look.ts";
+import { backendBlock, gatewayBlock } from "./gateway-view.ts";
+import type { Paint } from "./look.ts";
+import {
+  conditionLines,
+  INDENT,
+  labelled,
+  marked,
+  nameColumns,
+  type StatusViewOptions,
+  sinceText,
+  text,
+  type View,
+  viewOf,
+} from "./view-lines.ts";
 
-export interface StatusViewOptions extends Look {
-  /** Wall-clock milliseconds, for "for 5 min". */
-  readonly now: number;
-}
-
-const INDENT = "    ";
-const NARROWEST = 40;
-/** Longer lines are hard to read, however wide the terminal. */
-const WIDEST = 110;
-const LONGEST_NAME = 24;
 /** From so many shares on, the head repeats who is ready, since the banner may have scrolled away. */
 const MANY_SHARES = 4;
 
 const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "Fallback" };
 
-interface View {
-  readonly paint: Paint;
-  readonly width: number;
-  readonly now: number;
+/** A view of shares, which read some of the settings. */
+interface ShareView extends View {
   readonly global: GlobalStatus;
 }
 
-/** The status as lines of text, ending in a newline. */
+/** The status as lines of text, ending in a newline. Of shares and gateway only that is shown which is configured. */
 export function renderStatus(report: StatusReport, options: StatusViewOptions): string {
-  const view: View = {
-    paint: paintFor(options),
-    width: Math.min(WIDEST, Math.max(NARROWEST, options.width || NARROWEST)),
-    now: options.now,
-    global: report.global,
-  };
+  const view: ShareView = { ...viewOf(options), global: report.global };
+  const { shares, gateway, backends = [] } = report;
   const blocks = [headLines(report, view)];
-  if (report.shares.length === 0) blocks.push(emptyLines(view));
-  const nameWidth = Math.min(
-    LONGEST_NAME,
-    Math.max(0, ...report.shares.map(({ name }) => columns(harmless(name)))),
-  );
-  for (const share of report.shares) blocks.push(shareLines(share, nameWidth, view));
+  if (shares.length === 0 && gateway === undefined) blocks.push(emptyLines(view));
+  const nameWidth = nameColumns(shares);
+  for (const share of shares) blocks.push(shareLines(share, nameWidth, view));
+  if (gateway !== undefined) {
+    blocks.push(gatewayBlock(gateway, report.global.pid !== null, view));
+    if (backends.length > 0) blocks.push(backendBlock(backends, view));
+  }
   return `${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }
 
-function headLines(report: StatusReport, view: View): string[] {
+function headLines(report: StatusReport, view: ShareView): string[] {
   const { paint, global, now } = view;
   const lines: string[] = [];
   const title = paint.bold(`Mountaineer ${harmless(global.version)}`);
   if (global.pid === null) {
     lines.push(`${title}  ${paint.yellow(`${paint.symbols.off} no daemon runs`)}`);
-    lines.push(...text("to keep shares up, start it: mountaineer monitor", "  ", view).map(paint.dim));
+    const purpose = showsShares(report) ? "to keep shares up" : "to serve the gateway";
+    lines.push(...text(`${purpose}, start it: mountaineer monitor`, "  ", view).map(paint.dim));
   } else {
     const since = sinceText(global.started_at, now);
     const detail = paint.dim(` (pid ${global.pid}${since === null ? "" : `, for ${since}`})`);
     lines.push(`${title}  ${paint.green(`${paint.symbols.on} running`)}${detail}`);
   }
   lines.push(`  ${paint.dim("config  ")}  ${harmless(global.config_path)}`);
-  if (global.pid !== null) {
+  if (global.pid !== null && showsShares(report)) {
     lines.push(
       ...labelled("looking", `every ${global.check_interval_secs} s; ${eventsText(global)}`, view),
       ...labelled("recovery", failbackText(global), view),
@@ -70,6 +68,11 @@ function headLines(report: StatusReport, view: View): string[] {
   }
   lines.push(...global.conditions.flatMap((condition) => conditionLines(condition, "  ", view)));
   return lines;
+}
+
+/** A gateway alone shows nothing of shares. */
+function showsShares({ shares, gateway }: StatusReport): boolean {
+  return shares.length > 0 || gateway === undefined;
 }
 
 function eventsText(global: GlobalStatus): string {
@@ -91,14 +94,7 @@ function failbackText({ auto_failback, lsof_recheck, auto_failback_stable_secs }
   return `to Thunderbolt after ${glued(`${auto_failback_stable_secs} s`)} steady, ${files}`;
 }
 
-function labelled(label: string, content: string, view: View): string[] {
-  const lead = `  ${padded(label, 8)}  `;
-  return wrapped(content, view.width - columns(lead)).map((line, index) =>
-    index === 0 ? `${view.paint.dim(lead)}${line}` : `${" ".repeat(columns(lead))}${line}`,
-  );
-}
-
-function emptyLines(view: View): string[] {
+function emptyLines(view: ShareView): string[] {
   const { paint, global } = view;
   const path = harmless(global.config_path);
   const example = /\.ya?ml$/i.test(global.config_path)
@@ -112,7 +108,7 @@ function emptyLines(view: View): string[] {
   ];
 }
 
-function shareLines(share: ShareStatus, nameWidth: number, view: View): string[] {
+function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): string[] {
   const { paint, now } = view;
   const { dot, state } = stateOf(share, paint);
   const name = paint.bold(padded(harmless(share.name), nameWidth));
@@ -148,7 +144,7 @@ function stateOf(share: ShareStatus, paint: Paint): { dot: string; state: string
   return { dot: style(symbols.on), state: `mounted ${style(over)}` };
 }
 
-function readyLines(share: ShareStatus, view: View): string[] {
+function readyLines(share: ShareStatus, view: ShareView): string[] {
   const steady = sinceText(share.tb_healthy_since, view.now);
   const what = `TB READY: Thunderbolt is back${steady === null ? "" : `, steady for ${glued(steady)}`}.`;
   const how = view.global.lsof_recheck
@@ -214,7 +210,7 @@ function stackedArrow({ paint }: View): string {
 }
 
 /** How far a recovery is, while its window runs. */
-function windowText(share: ShareStatus, { global, now }: View): string | null {
+function windowText(share: ShareStatus, { global, now }: ShareView): string | null {
   if (share.active_interface !== "fallback" || share.held !== null || share.tb_recovery_pending) return null;
   if (!share.tb_reachable || share.tb_healthy_since === null) return null;
   const steadyMs = now - Date.parse(share.tb_healthy_since);
@@ -236,48 +232,6 @@ function heldLines(share: ShareStatus, view: View): string[] {
   return [...marked(paint.symbols.info, what, INDENT, paint.cyan, view), `${INDENT}    ${how}`];
 }
 
-function conditionLines(condition: Condition, indent: string, view: View): string[] {
-  const { paint } = view;
-  const [symbol, style] = {
-    error: [paint.symbols.bad, paint.red] as const,
-    warning: [paint.symbols.warning, paint.yellow] as const,
-    info: [paint.symbols.info, paint.cyan] as const,
-  }[condition.severity];
-  const since = sinceText(condition.since, view.now);
-  const title = `${harmless(condition.title)}${since === null ? "" : ` (for ${glued(since)})`}`;
-  const below = `${indent}  `;
-  const lines = marked(symbol, title, indent, style, view);
-  if (condition.hint !== null) lines.push(...text(harmless(condition.hint), below, view).map(paint.dim));
-  if (condition.holders !== undefined)
-    lines.push(...holderLines(condition.holders).map((line) => `${below}${line}`));
-  return lines;
-}
-
-/** Wrapped text with a mark before its first line, all of it in one style. */
-function marked(
-  mark: string,
-  content: string,
-  indent: string,
-  style: (text: string) => string,
-  view: View,
-): string[] {
-  const lead = `${mark} `;
-  const lines = wrapped(content, view.width - columns(indent) - columns(lead));
-  return lines.map(
-    (line, index) => `${indent}${style(`${index === 0 ? lead : " ".repeat(columns(lead))}${line}`)}`,
-  );
-}
-
-function text(content: string, indent: string, view: View): string[] {
-  return wrapped(content, view.width - columns(indent)).map((line) => `${indent}${line}`);
-}
-
 function nameWord(share: ShareStatus): string {
   return harmless(shellWord(share.name));
-}
-
-function sinceText(time: string | null, now: number): string | null {
-  if (time === null) return null;
-  const ms = now - Date.parse(time);
-  return Number.isNaN(ms) ? null : durationText(ms);
 }

@@ -4,8 +4,10 @@ import { addJsonOption, readFlag } from "../options.ts";
 
 export const statusCommand: CommandDefinition = {
   name: "status",
-  summary: "show every share, its routes and what is wrong",
-  description: "Looks, and changes nothing. Asks the running daemon; without one, looks for itself.",
+  summary: "show every share and backend, and what is wrong",
+  description:
+    "Looks, and changes nothing. Asks the running daemon; without one, looks for itself. Shows shares and gateway, each " +
+    "when it is configured.",
   examples: [
     { command: "mountaineer status", does: "see how things are" },
     {

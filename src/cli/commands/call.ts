@@ -1,0 +1,54 @@
+// Owns `mountaineer call`.
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandDefinition } from "../command.ts";
+import { addJsonOption, readFlag } from "../options.ts";
+
+export const callCommand: CommandDefinition = {
+  name: "call",
+  summary: "call a tool, and print what it answers",
+  description:
+    "The arguments are a JSON object; - reads it from stdin, none is {}. Text is printed as it is, other content " +
+    "described; with --json the whole answer is printed, structuredContent and all. Waits as long as the backend's " +
+    "timeouts allow; Ctrl-C cancels the call. Asks the running daemon; without one, starts the backends for this call.",
+  examples: [
+    { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call a tool" },
+    { command: "mountaineer call search - < query.json", does: "with arguments from a file" },
+    {
+      command: 'mountaineer call get-sum \'{"a": 1, "b": 2}\' --json | jq .content',
+      does: "use the answer in a script",
+    },
+  ],
+  exits: {
+    1: "the tool, or its backend, answered with an error, which is on stderr",
+    2: "there is no such tool, or the arguments are no JSON object",
+  },
+  addOptions(command) {
+    command
+      .argument("<tool>", "its name, as tools list has it")
+      .argument("[arguments]", "a JSON object, or - for stdin");
+    addJsonOption(command);
+  },
+  async run(context, options, [tool = "", given]) {
+    const { readToolArguments } = await import("../tool-arguments.ts");
+    const { withGateway } = await import("../gateway-session.ts");
+    const { answerText, callFailure } = await import("../call-view.ts");
+    const { toolUnknown } = await import("../../api/gateway-names.ts");
+    const { signal } = context;
+    const request = { tool, arguments: await readToolArguments(given, process.stdin, signal) };
+    const report = await withGateway(context, "call", async ({ control }) => {
+      const answer = await control.call(request, signal);
+      if (answer.error === null) return answer;
+      // A backend may have gone between the look and the call; then its tool is not there, whatever the error says.
+      const names = (await control.tools(signal)).tools.map(({ name }) => name);
+      if (!names.includes(tool)) throw toolUnknown(tool, names);
+      return answer;
+    });
+    if (readFlag(options, "json") && report.result !== null) {
+      context.print(`${JSON.stringify(report.result, null, 2)}\n`);
+    }
+    const failure = callFailure(report);
+    if (failure !== null) throw new MountaineerError("tool_failed", failure);
+    if (!readFlag(options, "json")) context.print(answerText(report, { isTerminal: context.isTerminal }));
+    return 0;
+  },
+};
