@@ -3,13 +3,14 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, settledWithin } from "../../runtime/clock.ts";
+import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { Principal } from "../client-port.ts";
 import {
   type Classified,
   classifyMessage,
+  INTERNAL_ERROR,
   INVALID_REQUEST,
-  isError,
   PARSE_ERROR,
   type RpcRequest,
 } from "../json-rpc.ts";
@@ -80,7 +81,18 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
   const refused = ({ request, response }: Pick<Visit, "request" | "response">, refusal: Refusal): void =>
     refuse(parts, request, response, refusal);
 
-  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+  /** A mistake of ours costs its request, and nothing else. */
+  const guarded = (request: IncomingMessage, response: ServerResponse, work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      logger.error("a request was not handled", { path: pathOf(request.url), error: errorText(error) });
+      if (response.headersSent) response.destroy();
+      else refused({ request, response }, { status: 500, code: INTERNAL_ERROR, message: "internal error" });
+    }
+  };
+
+  const route = (request: IncomingMessage, response: ServerResponse): void => {
     const exchange = { request, response };
     const { headers } = request;
     const foreign = guard.refusal(headers.host, headers.origin);
@@ -158,8 +170,10 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     if (id !== undefined && session === null) return;
     const limitBytes = bodyLimitBytes();
     intake.receive(request, limitBytes, (body) => {
-      if (body.kind === "whole") read(visit, session, accepts, body.bytes);
-      else refused(visit, body.kind === "too_large" ? tooLarge(limitBytes) : OVERRUN);
+      guarded(request, visit.response, () => {
+        if (body.kind === "whole") read(visit, session, accepts, body.bytes);
+        else refused(visit, body.kind === "too_large" ? tooLarge(limitBytes) : OVERRUN);
+      });
     });
   };
 
@@ -237,10 +251,6 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     }
     const { protocolVersion, capabilities, clientInfo } = introduction;
     const reply = initializeReply(gateway, protocolVersion);
-    if (isError(reply)) {
-      answer(visit, accepts, responseJson(request.id, reply));
-      return;
-    }
     const session = new Session({
       id: randomBytes(24).toString("base64url"),
       principal: visit.principal,
@@ -298,7 +308,7 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
   };
 
   return {
-    handle,
+    handle: (request, response) => guarded(request, response, () => route(request, response)),
     get sessions() {
       return store.size;
     },

@@ -2,12 +2,14 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { type Clock, settledWithin } from "../../runtime/clock.ts";
+import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { Principal } from "../client-port.ts";
 import {
   type Classified,
   classifyMessage,
   errorReply,
+  INTERNAL_ERROR,
   INVALID_REQUEST,
   METHOD_NOT_FOUND,
   PARSE_ERROR,
@@ -208,7 +210,16 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
     else take(message, outlet);
   };
 
-  const decoder = createLineDecoder(bodyLimitBytes, read, () => {
+  /** A mistake of ours costs its message, and nothing else. */
+  const readGuarded = (line: Buffer): void => {
+    try {
+      read(line);
+    } catch (error) {
+      logger.error("a message was not handled", { error: errorText(error) });
+      refuse(INTERNAL_ERROR, "internal error");
+    }
+  };
+  const decoder = createLineDecoder(bodyLimitBytes, readGuarded, () => {
     refuse(INVALID_REQUEST, `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`);
   });
   watch.add(watched);

@@ -9,7 +9,6 @@ const CONGESTED_BYTES = 1024 * 1024;
 
 /** What a ServerResponse and a Duplex have in common. */
 export interface WritableEnd {
-  readonly writableLength: number;
   readonly destroyed: boolean;
   write(chunk: string | Uint8Array, callback: (error?: Error | null) => void): boolean;
   end(): unknown;
@@ -22,6 +21,8 @@ export class PacedWriter {
   #queue: (string | Uint8Array)[] = [];
   #next = 0;
   #queuedBytes = 0;
+  // Counted here: a target's own figure covers what others wrote to the same socket, too.
+  #writtenBytes = 0;
   #ending = false;
   #takenMs = 0;
   #congestion: PromiseWithResolvers<void> | null = null;
@@ -33,7 +34,7 @@ export class PacedWriter {
 
   /** Bytes (of short texts: characters) that the reader has not taken yet. */
   get backlog(): number {
-    return this.#target.writableLength + this.#queuedBytes;
+    return this.#writtenBytes + this.#queuedBytes;
   }
 
   get congested(): Promise<void> | null {
@@ -47,8 +48,8 @@ export class PacedWriter {
   write(text: string): void {
     if (this.backlog === 0) this.#takenMs = this.#clock.monotonicMs();
     if (text.length <= PIECE_BYTES) {
-      if (this.#queuedBytes === 0 && this.#target.writableLength < PIECE_BYTES) {
-        this.#target.write(text, this.#onTaken);
+      if (this.#queuedBytes === 0 && this.#writtenBytes < PIECE_BYTES) {
+        this.#pass(text);
         return;
       }
       this.#queue.push(text);
@@ -84,24 +85,30 @@ export class PacedWriter {
     if (!this.#target.destroyed) this.#target.destroy();
   }
 
-  readonly #onTaken = (error?: Error | null): void => {
-    if (error) return;
-    this.#takenMs = this.#clock.monotonicMs();
-    this.#pump();
-    if (this.#congestion !== null && this.backlog <= CONGESTED_BYTES / 2) {
-      this.#congestion.resolve();
-      this.#congestion = null;
-    }
-  };
+  #pass(piece: string | Uint8Array): void {
+    const size = piece.length;
+    this.#writtenBytes += size;
+    this.#target.write(piece, (error) => {
+      // The target is gone; whoever owns it hears of that by itself.
+      if (error) return;
+      this.#writtenBytes -= size;
+      this.#takenMs = this.#clock.monotonicMs();
+      this.#pump();
+      if (this.#congestion !== null && this.backlog <= CONGESTED_BYTES / 2) {
+        this.#congestion.resolve();
+        this.#congestion = null;
+      }
+    });
+  }
 
   #pump(): void {
     if (this.#queuedBytes === 0) return;
-    while (this.#queuedBytes > 0 && this.#target.writableLength < PIECE_BYTES) {
+    while (this.#queuedBytes > 0 && this.#writtenBytes < PIECE_BYTES) {
       const piece = this.#queue[this.#next];
       if (piece === undefined) return;
       this.#next += 1;
       this.#queuedBytes -= piece.length;
-      this.#target.write(piece, this.#onTaken);
+      this.#pass(piece);
     }
     if (this.#queuedBytes > 0) return;
     this.#queue = [];

@@ -146,10 +146,15 @@ export class Session implements SessionPort {
       this.#close(call, reply);
       this.#onSettled();
     };
-    served.handle(call.work).then(settled, (error: unknown) => {
+    const failed = (error: unknown): void => {
       this.#logger.error("a request was not handled", { method: message.method, error: errorText(error) });
       settled(errorReply(INTERNAL_ERROR, "internal error"));
-    });
+    };
+    try {
+      served.handle(call.work).then(settled, failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   /** Takes a notification of the client. */

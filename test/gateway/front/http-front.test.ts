@@ -362,6 +362,26 @@ describe("the HTTP front's calls", () => {
     assert.doesNotMatch(broken.body, /secret/);
   });
 
+  it("a mistake inside costs its request alone", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const broken = { ...gateway };
+    gateway.authenticate = () => {
+      throw new Error("secret detail");
+    };
+    const answer = await rig.post(callMessage(1, "x"), headers);
+    assert.deepEqual([answer.status, objectOf(answer.json()["error"])["message"]], [500, "internal error"]);
+    gateway.authenticate = broken.authenticate;
+    gateway.handle = () => {
+      throw new Error("secret detail");
+    };
+    assert.match((await rig.post(callMessage(1, "x"), headers)).body, /"id":1,"error":.*internal error/);
+    gateway.handle = broken.handle;
+    assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 200);
+    assert.equal(rig.front.inFlight, 0);
+  });
+
   it("ping is answered here, and other notifications reach the gateway", async () => {
     const gateway = createScriptedGateway();
     await using rig = await startRig(gateway);

@@ -216,6 +216,27 @@ describe("the listener against", () => {
     socket.destroy();
   });
 
+  it("large answers to pipelined requests: all of them arrive", async () => {
+    const gateway = createScriptedGateway({ large: async () => text("x".repeat(3_000_000)) });
+    await using rig = await startRig(gateway);
+    const id = await rig.initialize();
+    const { socket, read } = await open(rig.listener.port);
+    socket.pause();
+    for (let request = 1; request <= 6; request++) {
+      const body = JSON.stringify(callMessage(request, request % 2 === 0 ? "x" : "large"));
+      socket.write(
+        `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      );
+    }
+    await eventually(() => gateway.requests.length > 0, 2_000);
+    socket.resume();
+    await eventually(() => read().includes('"id":6'), 5_000);
+    const order = [...read().matchAll(/"id":(\d)/g)].map((match) => match[1]);
+    assert.deepEqual(order, ["1", "2", "3", "4", "5", "6"]);
+    assert.ok(read().length > 9_000_000);
+    socket.destroy();
+  });
+
   it("a reader of many small answers that takes none: cut after a minute", async () => {
     const clock = createManualClock();
     const gateway = createScriptedGateway({ some: async () => text("x".repeat(100_000)) });

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { createLineDecoder } from "../../../src/gateway/front/line-decoder.ts";
+
+describe("a line decoder", () => {
+  it("gives the same lines however the bytes are cut, and drops those over the limit alone", () => {
+    const line = fc.string({ unit: "grapheme", maxLength: 12 }).map((text) => text.replaceAll("\n", " "));
+    fc.assert(
+      fc.property(fc.array(line), fc.array(fc.nat(200)), (lines, cuts) => {
+        const limit = 20;
+        const bytes = Buffer.from(lines.map((text) => `${text}\n`).join(""));
+        const found: string[] = [];
+        let tooLong = 0;
+        const decoder = createLineDecoder(
+          () => limit,
+          (one) => void found.push(one.toString()),
+          () => {
+            tooLong += 1;
+          },
+        );
+        let start = 0;
+        for (const cut of [...cuts.toSorted((a, b) => a - b), bytes.length]) {
+          const end = Math.min(cut, bytes.length);
+          decoder.push(bytes.subarray(start, end));
+          start = Math.max(start, end);
+        }
+        const expected = lines.filter((text) => Buffer.byteLength(text) <= limit);
+        assert.deepEqual(found, expected);
+        assert.equal(tooLong, lines.length - expected.length);
+      }),
+    );
+  });
+});
