@@ -49,6 +49,8 @@ export interface BackendLane {
   readonly greeting: ServerGreeting | null;
   /** Null: it is not configured any more. What needs no connection takes effect in this call. */
   configure(config: BackendConfig | null): void;
+  /** What holds for all backends has changed. */
+  lookAgain(): void;
   /** Never rejects. */
   call(call: PoolCall): Promise<Reply>;
   subscribe(uri: string, client: ClientPort): Promise<Reply>;

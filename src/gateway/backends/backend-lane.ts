@@ -344,6 +344,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       publish();
       trigger("config");
     },
+    lookAgain: () => trigger("config"),
     call(call) {
       const callMs = config.timeouts.callMs;
       if (serving?.isReady === true && config.instances === "shared" && source !== null && stopped === null) {

@@ -2,6 +2,7 @@
 // publish together.
 import type { BackendConfig } from "../../config/snapshot.ts";
 import { settledWithin } from "../../runtime/clock.ts";
+import { errorText } from "../../runtime/errors.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
@@ -18,7 +19,7 @@ export type PoolOptions = Omit<LaneTools, "logLevel" | "drainTimeoutMs" | "onCha
 
 /** Nothing is started before the first `apply`. */
 export function createBackendPool(options: PoolOptions): BackendPool {
-  const { clock } = options;
+  const { clock, logger } = options;
   /** In the file's order; what is being shut down comes last. */
   const lanes = new Map<string, BackendLane>();
   const listeners = new Set<() => void>();
@@ -56,7 +57,14 @@ export function createBackendPool(options: PoolOptions): BackendPool {
       sources.length === published.length && sources.every((source, at) => source === published[at]);
     if (isSame) return;
     published = sources;
-    for (const listener of [...listeners]) listener();
+    for (const listener of [...listeners]) {
+      try {
+        listener();
+      } catch (error) {
+        // A lane is in the middle of its step, which must be taken all the same.
+        logger.error("what is published was not taken over", { reason: errorText(error) });
+      }
+    }
   };
 
   const unknown = (backend: string): Promise<Reply> => {
@@ -89,7 +97,7 @@ export function createBackendPool(options: PoolOptions): BackendPool {
     const leftMs = STOP_LIMIT_MS - (clock.monotonicMs() - startedMs);
     const closed = Promise.all(all.map((lane) => lane.close(STOPPING)));
     if (!(await settledWithin(clock, leftMs, closed))) {
-      options.logger.warn("backends are left that did not end in time", {});
+      logger.warn("backends are left that did not end in time", {});
     }
     lanes.clear();
     listeners.clear();
@@ -100,6 +108,7 @@ export function createBackendPool(options: PoolOptions): BackendPool {
   return {
     apply(configs, next) {
       if (stopping !== null) return;
+      const isOtherDrain = next.drainTimeoutMs !== settings.drainTimeoutMs;
       settings = next;
       order = configs.map(({ name }) => name);
       const wanted = new Map<string, BackendConfig>(configs.map((config) => [config.name, config]));
@@ -120,6 +129,7 @@ export function createBackendPool(options: PoolOptions): BackendPool {
           lanes.delete(name);
           lanes.set(name, lane);
         }
+        if (isOtherDrain) for (const lane of lanes.values()) lane.lookAgain();
       } finally {
         applying = false;
       }

@@ -21,6 +21,8 @@ export const CIRCUIT_FAILURES = 5;
 const QUICK_TRY_MS = 250;
 /** Checks without an answer after which another instance is to take the place. */
 const DISTRUST_CHECKS = 3;
+/** Failed tries to put another in the place of one that does not answer, after which nothing is published any more. */
+const GIVE_UP_FAILURES = 3;
 
 const VANISHED: LinkFailure = { kind: "closed", message: "it is gone", hint: null };
 
@@ -56,6 +58,8 @@ export function foldServing(draft: Draft): void {
   }
   const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
   if (distrusted !== serving.distrusted) {
+    // What failed before it was ready says nothing about another one now.
+    if (isCurrent(draft, serving)) forgetFailures(draft);
     draft.memory = { ...draft.memory, serving: { ...serving, distrusted } };
   }
   if (!distrusted && isCurrent(draft, serving) && readyForMs(draft, seen) >= STABLE_MS) forgetFailures(draft);
@@ -165,6 +169,20 @@ export function backOffWithJitter(before: Backoff, nowMs: number, jitter: number
   return { failures, notBeforeMs: nowMs + waitMs };
 }
 
+/** What does not answer and cannot be replaced is as good as gone: calls to it would only run into their deadlines. */
+export function foldLost(draft: Draft): void {
+  const { serving, tries, ends } = draft.memory;
+  if (serving === null || !serving.distrusted || tries.failures < GIVE_UP_FAILURES) return;
+  const reason = `it does not answer, and no other instance comes up: ${tries.failure?.message ?? "no reason given"}`;
+  drainServing(draft, "not_answering");
+  draft.memory = { ...draft.memory, ends: ends + 1, lastError: reason, holding: null };
+  draft.events.push({
+    kind: "ended",
+    reason,
+    retryInMs: Math.max(0, tries.notBeforeMs - draft.now.monotonicMs),
+  });
+}
+
 /** Of two that cannot live beside one another the old one makes room first. */
 export function foldStopFirst(draft: Draft): void {
   const { spec } = draft;
@@ -177,12 +195,11 @@ export function foldStopFirst(draft: Draft): void {
   const { memory } = draft;
   if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;
   // Changed back before it was closed: it goes on.
-  const kept = memory.draining.find(
-    (leaving) =>
-      leaving.why === "replaced" &&
-      isCurrent(draft, leaving) &&
-      seenOf(draft, leaving.id)?.state.kind === "ready",
-  );
+  const kept = memory.draining.find((leaving) => {
+    const seen = seenOf(draft, leaving.id);
+    const isWell = seen?.state.kind === "ready" && seen.missedChecks < DISTRUST_CHECKS;
+    return isWell && leaving.why === "replaced" && isCurrent(draft, leaving);
+  });
   if (kept === undefined) return;
   const { id, key, epoch } = kept;
   draft.memory = {

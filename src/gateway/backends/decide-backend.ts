@@ -20,6 +20,7 @@ import {
   backOffWithJitter,
   foldCandidate,
   foldConfig,
+  foldLost,
   foldSecretMissing,
   foldServing,
   foldStopFirst,
@@ -94,6 +95,7 @@ export function decideBackend(
   foldConfig(draft);
   foldServing(draft);
   foldCandidate(draft);
+  foldLost(draft);
   foldStopFirst(draft);
   foldSecretMissing(draft);
   const step = closeStep(draft) ?? careStep(draft) ?? startStep(draft);

@@ -15,7 +15,7 @@ export interface Draining {
 const WHAT_BECAME: Readonly<Record<DrainReason, string>> = {
   replaced: "was replaced by a change of the configuration",
   restarted: "was restarted",
-  not_answering: "had stopped answering and was replaced",
+  not_answering: "has stopped answering",
   removed: "was removed from the configuration",
   disabled: "was disabled in the configuration",
 };

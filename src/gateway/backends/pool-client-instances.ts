@@ -46,6 +46,9 @@ export interface ClientInstances {
   close(message: string): Promise<void>;
 }
 
+/** Requests or checks in a row that did not reach it, after which the next call gets another one. */
+const DISTRUST_CHECKS = 3;
+
 interface Own {
   entry: PoolInstance;
   readonly waiting: WaitingCalls;
@@ -56,6 +59,10 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
   const owned = new Map<ClientPort, Own>();
   const retired = new Map<PoolInstance, Timer>();
   const closing = new Map<PoolInstance, Promise<void>>();
+  /** Calls in a row had no answer: a check without one is enough. */
+  const doubted = new WeakSet<PoolInstance>();
+  /** Known to be ready: what waited for it was begun. */
+  const greeted = new WeakSet<PoolInstance>();
 
   const close = (entry: PoolInstance, message: string): void => {
     retired.get(entry)?.[Symbol.dispose]();
@@ -89,7 +96,10 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
         close(entry, `backend ${backend} has ended`);
       options.onSettled();
     },
-    onDoubt: (entry) => entry.instance.check(),
+    onDoubt: (entry) => {
+      doubted.add(entry);
+      entry.instance.check();
+    },
   });
 
   const look = (client: ClientPort, entry: PoolInstance): void => {
@@ -105,11 +115,12 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
       const what = wasReady ? "has ended" : "could not be started";
       own.waiting.fail(`backend ${backend}: the instance of this client ${what}: ${failure.message}`);
       close(entry, failure.message);
-    } else if (state.kind === "ready" && missedChecks > 0) {
-      // It is only checked after calls in a row had no answer: that makes six.
+    } else if (state.kind === "ready" && missedChecks >= (doubted.has(entry) ? 1 : DISTRUST_CHECKS)) {
       owned.delete(client);
-      close(entry, `backend ${backend}: the instance of this client has stopped answering and was ended`);
-    } else if (state.kind === "ready") {
+      own.waiting.fail(unwantedMessage(backend, "not_answering"));
+      retireOne(entry, "not_answering");
+    } else if (state.kind === "ready" && !greeted.has(entry)) {
+      greeted.add(entry);
       options.onReady(client, entry);
       own.waiting.begin();
     }

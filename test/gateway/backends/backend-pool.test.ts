@@ -126,6 +126,17 @@ describe("added", () => {
     assert.equal(isSettled, true);
   });
 
+  it("a listener that throws holds back no step", async () => {
+    const b = await ready();
+    b.pool.onPublished(() => assert.fail("a mistake"));
+    b.apply(CHANGED);
+    await settle();
+    b.script.last.becomeReady("two");
+    await settle();
+    assert.equal(b.script.started[0]?.isClosed, true);
+    assert.deepEqual(b.names(), ["two"]);
+  });
+
   it("settled ends when its signal aborts", async () => {
     const b = bench();
     b.apply(backendConfig("a"));
@@ -183,6 +194,15 @@ describe("removed", () => {
       b.told.some((one) => one.name === "backend.drained" && one.cut === 0 && one.took_ms === 10_000),
     );
     assert.equal(b.clock.pendingTimers, 0);
+  });
+
+  it("a shorter drain_timeout holds for what drains already", async () => {
+    const b = await ready();
+    const call = b.call();
+    b.apply();
+    await b.clock.advance(5_000);
+    b.pool.apply([], { drainTimeoutMs: 4_000 });
+    assert.match(errorText(await call), /drain_timeout \(4 s\)/);
   });
 
   it("B7 past drain_timeout what is left gets the documented error", async () => {
@@ -658,6 +678,23 @@ describe("health", () => {
     assert.equal(b.view().phase, "Ready");
   });
 
+  it("one that does not answer and that three tries could not replace is given up: its names leave", async () => {
+    const b = await ready();
+    b.script.last.see({ missedChecks: 3 });
+    for (const waitMs of [1_000, 2_000, 4_000]) {
+      await settle();
+      assert.deepEqual(b.names(), ["one"]);
+      b.script.last.endWith("connection refused");
+      await b.clock.advance(waitMs);
+    }
+    assert.deepEqual(b.names(), []);
+    assert.equal(b.script.started[0]?.isClosed, true);
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+    assert.equal(b.view().phase, "Ready");
+  });
+
   it("one that answers again is kept, and the other is abandoned", async () => {
     const b = await ready();
     const [hung] = b.script.started;
@@ -828,6 +865,27 @@ describe("one instance for each client", () => {
     assert.equal(b.script.last.options.owner, ann);
     b.script.last.becomeReady("two");
     assert.ok(b.script.last.subscribed.get("file:///x")?.has(ann));
+  });
+
+  it("a client's own that cannot be reached once or twice is kept; what it does for others goes on", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const call = b.pool.call("a", callOf(ann));
+    const mine = b.script.last;
+    mine.becomeReady();
+    await settle();
+    mine.see({ missedChecks: 2 });
+    await settle();
+    assert.equal(owner(b, ann).length, 1);
+    mine.see({ missedChecks: 3 });
+    await settle();
+    assert.equal(mine.isClosed, false);
+    void b.pool.call("a", callOf(ann));
+    assert.equal(owner(b, ann).length, 2);
+    mine.answer();
+    assert.equal(fromInstance(await call), mine.id);
+    await settle();
+    assert.equal(mine.isClosed, true);
   });
 
   it("calls in a row without an answer, and then a check without one, end it", async () => {

@@ -151,7 +151,9 @@ export class BackendWorld {
   private check({ calls, memory, step }: BackendDecision): void {
     const before = this.serving;
     const isWanted = this.spec.wanted.kind !== "nothing";
-    const couldServe = before !== null && before.seen.state.kind === "ready";
+    // One that answers no check, and that several tries could not replace, could not.
+    const isLost = before !== null && before.seen.missedChecks >= 3 && memory.tries.failures >= 3;
+    const couldServe = before !== null && before.seen.state.kind === "ready" && !isLost;
     if (isWanted && couldServe && this.spec.replace === "overlap") {
       assert.equal(
         calls.kind,
