@@ -172,6 +172,55 @@ for (const [transport, open] of transports) {
   });
 }
 
+for (const [transport, open] of [
+  ["stdio", async (t: TestContext) => overStdio(t, LIGHT_SERVER)],
+  ["HTTP", async (t: TestContext) => overHttp((await startHttpFixture(t, LIGHT_SERVER)).url)],
+] as const) {
+  describe(`many clients at once over ${transport}`, () => {
+    test("each gets its own progress under its own token, and nothing else", async (t) => {
+      const instance = await ready(start(t, await open(t)));
+      const ports = Array.from({ length: 20 }, (_, index) => createTestClient(`c${index}`).call(1));
+      await Promise.all(
+        ports.map((port, index) =>
+          call(instance, port, "progress", { steps: 20, text: `of ${index}` }, { progressToken: "same" }),
+        ),
+      );
+      for (const [index, port] of ports.entries()) {
+        assert.deepEqual(
+          port.told.map(({ params }) => params),
+          Array.from({ length: 20 }, (_, step) => ({
+            progressToken: "same",
+            progress: step + 1,
+            total: 20,
+            message: `of ${index}`,
+          })),
+        );
+      }
+    });
+    test("a cancelled call ends at the server, the one beside it goes on", async (t) => {
+      const instance = await ready(start(t, await open(t)));
+      const abort = new AbortController();
+      const cancelled = instance.request({
+        method: "tools/call",
+        params: { name: "sleep", arguments: { ms: 60_000 } },
+        port: createTestClient("a").call(1),
+        timeoutMs: DEADLINE_MS,
+        signal: abort.signal,
+      });
+      const beside = call(instance, createTestClient("b").call(1), "sleep", { ms: 200, text: "slept well" });
+      await call(instance, null, "echo");
+      abort.abort("enough");
+      assert.match(words(await cancelled), /^error -32603: the request was cancelled$/);
+      assert.equal(words(await beside), "slept well");
+      await eventually(
+        async () => /"cancelled":1/.test(words(await call(instance, null, "seen"))),
+        DEADLINE_MS,
+      );
+      assert.equal(instance.seen.inFlight, 0);
+    });
+  });
+}
+
 describe("server-everything", () => {
   test("as an owner's own instance it asks for roots, and answers", async (t) => {
     const owner = createTestClient("a");

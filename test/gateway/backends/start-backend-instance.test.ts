@@ -581,6 +581,46 @@ describe("a session that is lost", () => {
     const { state } = instance.seen;
     assert.ok(state.kind === "ended" && state.failure.kind === "session_lost");
   });
+  test("what the new session does not declare any more is no longer listed", async () => {
+    const { link, call, instance, counts, clock } = await startReady();
+    await clock.advance(1_000);
+    link.answers.set("initialize", () => ({
+      result: {
+        protocolVersion: "2025-06-18",
+        capabilities: { prompts: {} },
+        serverInfo: { name: "other", version: "2" },
+      },
+    }));
+    link.failRequest(call(null).id, FAILURE("session_lost"));
+    await settle();
+    assert.deepEqual(instance.listings, { tools: [], resources: [], resourceTemplates: [], prompts: [] });
+    assert.deepEqual([instance.protocolVersion, instance.serverInfo?.name], ["2025-06-18", "other"]);
+    assert.ok(counts.listings > 0);
+  });
+  test("closed while it renews, it stays closed", async () => {
+    const { link, call, instance } = await startReady();
+    link.answers.set("initialize", () => null);
+    link.failRequest(call(null).id, FAILURE("session_lost"));
+    const waiting = call(null);
+    const error = { code: -32000, message: "removed" };
+    await instance.close(error);
+    assert.deepEqual(await waiting.reply, { error });
+    await settle();
+    assert.equal(instance.seen.state.kind, "closing");
+  });
+  test("questions outside of any call go with the session, those of live calls stay", async () => {
+    const owner = createTestClient("a");
+    const { link, call } = await startReady({ owner });
+    link.ask("outside", "roots/list");
+    const port = owner.call(1);
+    const lost = call(owner.call(2));
+    call(port);
+    link.ask("inside", "roots/list");
+    link.failRequest(lost.id, FAILURE("session_lost"));
+    assert.equal(owner.asked[0]?.signal.aborted, true);
+    assert.equal(port.asked[0]?.signal.aborted, false);
+    assert.equal(link.replyTo("outside"), null);
+  });
   test("a check that finds the session lost renews it", async () => {
     const { link, instance } = await startReady();
     link.answers.set("ping", () => FAILURE("session_lost"));
