@@ -8,7 +8,7 @@ import type { LinkEvents, LinkFailure } from "./backend-link.ts";
 import { type BodyEnd, mediaType, readEvents, readWhole } from "./http-link-body.ts";
 import { refusal } from "./http-link-refusal.ts";
 import type { Asked, HttpTarget } from "./http-link-target.ts";
-import type { CleanLine } from "./stdio-link-log.ts";
+import type { CleanLine } from "./line-cleaner.ts";
 
 const ERROR_BODY_BYTES = 64 * 1024;
 /** Looks for the rest of a broken stream, in a row without an event. */

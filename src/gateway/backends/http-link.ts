@@ -7,7 +7,7 @@ import type { BackendLink, LinkEvents, LinkFailure, OpenLink } from "./backend-l
 import { type Exchange, type ExchangeContext, startExchange } from "./http-link-exchange.ts";
 import { openServerStream } from "./http-link-server-stream.ts";
 import { createHttpTarget, type HttpTarget } from "./http-link-target.ts";
-import { createLineCleaner } from "./stdio-link-log.ts";
+import { createLineCleaner } from "./line-cleaner.ts";
 
 const LIMIT_BYTES = 64 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -235,9 +235,10 @@ function runLink(target: HttpTarget, options: HttpLinkOptions, events: LinkEvent
     for (const exchange of [...exchanges]) exchange.abort();
     try {
       await deleteSession();
-    } finally {
-      target.destroy();
+    } catch {
+      // A session id that cannot be sent back cannot be deleted either.
     }
+    target.destroy();
   };
 
   return {

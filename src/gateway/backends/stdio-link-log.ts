@@ -1,13 +1,9 @@
-// Owns what a backend writes beside the protocol: lines made harmless and short, and a flood that is read no faster
-// than it costs little, the excess dropped.
+// Owns reading what a backend writes beside the protocol: a flood is read no faster than it costs little, the excess
+// dropped.
 import type { Readable } from "node:stream";
-import { stripVTControlCharacters } from "node:util";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import { createRedaction } from "../../runtime/log-redaction.ts";
-import { harmless } from "../../runtime/plain-text.ts";
 import { createLineSplitter, type LineSplitter } from "./line-splitter.ts";
 
-const LINE_LENGTH = 4_096;
 const LINE_BYTES = 64 * 1024;
 const WINDOW_MS = 1_000;
 /** What a window may hold; a server that logs each of a thousand calls a second stays below. */
@@ -15,20 +11,6 @@ const WINDOW_LINES = 2_000;
 const WINDOW_BYTES = 512 * 1024;
 /** Beyond it one chunk (64 KiB) is read and dropped in that time: some 13 MB/s, at little cost to us. */
 const DROP_PAUSE_MS = 5;
-
-/** Makes one line fit to be kept and shown: no control characters, no secrets, at most 4 KiB. */
-export type CleanLine = (line: string) => string;
-
-/** `secrets` never appear in what comes out. */
-export function createLineCleaner(secrets: readonly string[]): CleanLine {
-  const redaction = createRedaction();
-  for (const secret of secrets) redaction.redact(secret);
-  return (line) => {
-    // Redacted before it is cut: half a secret is one, too.
-    const plain = harmless(redaction.clean(stripVTControlCharacters(line.slice(0, LINE_BYTES))));
-    return plain.length > LINE_LENGTH ? `${plain.slice(0, LINE_LENGTH)}…` : plain;
-  };
-}
 
 export interface LogReader extends Disposable {
   /** Tells what is left without a line's end. Nothing more is told after it. */

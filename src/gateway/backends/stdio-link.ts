@@ -5,8 +5,9 @@ import { settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { RpcMessage } from "../json-rpc.ts";
 import type { BackendLink, LinkEvents, LinkFailure, OpenLink } from "./backend-link.ts";
+import { createLineCleaner } from "./line-cleaner.ts";
 import { createLineSplitter } from "./line-splitter.ts";
-import { createLineCleaner, readLogLines } from "./stdio-link-log.ts";
+import { readLogLines } from "./stdio-link-log.ts";
 import {
   type BackendProcess,
   isLauncherLine,

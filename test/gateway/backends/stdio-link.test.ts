@@ -98,6 +98,14 @@ test("the program holds no descriptor of ours beside its three", {
   );
 });
 
+test("the program ignores no signal that it did not ask to", {
+  skip: process.platform !== "linux",
+}, async (t) => {
+  const recorded = script(t, "grep SigIgn /proc/self/status >&2");
+  await recorded.untilClosed();
+  assert.deepEqual(recorded.logLines, ["SigIgn: 0000000000000000"]);
+});
+
 test("a variable that no shell could pass on is refused, not lost", async (t) => {
   const failure = await script(t, ":", { env: { "A.B": "x" } }).untilClosed();
   assert.match(failure.message, /"A\.B" is no name for an environment variable/);
