@@ -55,6 +55,8 @@ export interface GatewayRig extends AsyncDisposable {
   untilReady(...names: readonly string[]): Promise<void>;
   /** Pids of whatever was started for a backend of this home, and lives. */
   processes(): Promise<readonly number[]>;
+  /** Before it is stopped. */
+  beforeStop(end: () => Promise<unknown>): void;
   /** SIGTERM; rejects when a process outlives it. Idempotent. */
   stop(): Promise<{ readonly code: number | null; readonly ms: number }>;
 }
@@ -98,6 +100,7 @@ export async function openGatewayRig(
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
+  const ends: (() => Promise<unknown>)[] = [];
   let stopped: ReturnType<GatewayRig["stop"]> | null = null;
   const self: GatewayRig = {
     url: `http://127.0.0.1:${port}/mcp`,
@@ -151,8 +154,10 @@ export async function openGatewayRig(
       for (const name of names) await self.untilBackend(name, ({ phase }) => phase === "Ready");
     },
     processes: () => processesOf(folder, monitor.pid),
+    beforeStop: (end) => void ends.push(end),
     stop() {
       stopped ??= (async () => {
+        for (const each of ends) await each();
         const end = await monitor.stop();
         try {
           await eventually(async () => (await processesOf(folder, monitor.pid)).length === 0, 5_000);

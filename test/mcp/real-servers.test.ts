@@ -33,7 +33,7 @@ interface SdkClient {
 }
 
 /** A client with every capability, over HTTP unless another transport is given. */
-async function sdkClient(t: TestContext, rig: GatewayRig, over?: Transport): Promise<SdkClient> {
+async function sdkClient(rig: GatewayRig, over?: Transport): Promise<SdkClient> {
   const client = new Client(
     { name: "sdk-client", version: "1.0.0" },
     { capabilities: { sampling: {}, elicitation: {}, roots: { listChanged: true } } },
@@ -60,7 +60,7 @@ async function sdkClient(t: TestContext, rig: GatewayRig, over?: Transport): Pro
   // The class' callbacks are spelled `T | undefined`, the interface's optional.
   const transport = over ?? (new StreamableHTTPClientTransport(new URL(rig.url)) as Transport);
   await client.connect(transport);
-  t.after(() => client.close());
+  rig.beforeStop(() => client.close());
   return self;
 }
 
@@ -96,7 +96,7 @@ for (const [transport, section] of Object.entries(BEHIND)) {
   test(`server-everything behind ${transport}: all of it works for the SDK's client`, async (t) => {
     const rig = await startGatewayRig(t, { backends: { everything: await section(t) } });
     await rig.untilReady("everything");
-    const { client, asked } = await sdkClient(t, rig);
+    const { client, asked } = await sdkClient(rig);
 
     const { tools } = await client.listTools();
     assert.ok(tools.length >= 12);
@@ -150,9 +150,8 @@ test("server-filesystem, found by a client of `mountaineer mcp`, and renamed whi
   const files = nodeBackend(FILESYSTEM, [folder]);
   const rig = await startGatewayRig(t, { backends: { files } });
   await rig.untilReady("files");
-  const overHttp = await sdkClient(t, rig);
+  const overHttp = await sdkClient(rig);
   const overStdio = await sdkClient(
-    t,
     rig,
     new StdioClientTransport({
       command: MOUNTAINEER,
@@ -189,7 +188,7 @@ test("two servers with a name in common: the first in the file keeps it, and pre
   };
   const rig = await startGatewayRig(t, { backends });
   await rig.untilReady("one", "two");
-  const { client } = await sdkClient(t, rig);
+  const { client } = await sdkClient(rig);
   const names = async (): Promise<string[]> => (await client.listTools()).tools.map(({ name }) => name);
   assert.equal((await names()).filter((name) => name === "echo").length, 1);
   await rig.edit({ backends, more: { conflict_resolution: { strategy: "prefix" } } });
