@@ -106,6 +106,7 @@ test("B7 real processes: edits while calls run lose none of them, and leave one 
   for (let edit = 1; edit <= 6; edit++) {
     real.apply(serverConfig(`t${edit}`));
     await ready(real, `t${edit}`);
+    pids.add(pidOf(await real.call()));
   }
   running = false;
   const calls = await Promise.all(callers);
