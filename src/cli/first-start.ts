@@ -6,7 +6,10 @@ import { parseConfig } from "../config/load.ts";
 import type { ConfigView } from "./config-session.ts";
 import { sha256Of } from "./config-text.ts";
 
-/** The report against nothing at all: every share is added, and every setting that is not its default differs. */
+/** Sections of single settings; the others are told by their names. */
+const SETTINGS: readonly string[] = ["global", "sync", "server"];
+
+/** The report against nothing at all: every share and backend is added, and every setting that is not its default differs. */
 export async function firstStart({ path, place, format, read }: ConfigView): Promise<ReloadReport> {
   const bytes = (await read()) ?? new Uint8Array();
   const loaded = await parseConfig(bytes, path, place);
@@ -31,17 +34,38 @@ export async function firstStart({ path, place, format, read }: ConfigView): Pro
   const settings = await settingsOf(bytes);
   const defaults = await settingsOf(new Uint8Array());
   const changed = [...settings].filter(([key, value]) => defaults.get(key) !== value).map(([key]) => key);
-  const added = loaded.snapshot.config.shares.map(({ name }) => name);
-  const summary = `${added.length} ${added.length === 1 ? "share" : "shares"} to start`;
-  return { ...report, settings: changed, shares: { ...none, added }, summary };
+  const { config } = loaded.snapshot;
+  const shares = config.shares.map(({ name }) => name);
+  const backends = config.backends.map(({ name }) => name);
+  const middleware = [
+    ...(config.incomingAuth.type === "anonymous" ? [] : ["incoming_auth"]),
+    ...(config.authorization === null ? [] : ["authorization"]),
+    ...(config.audit === null ? [] : ["audit"]),
+  ];
+  return {
+    ...report,
+    settings: changed,
+    shares: { ...none, added: shares },
+    backends: { ...none, added: backends },
+    middleware,
+    summary: summaryOf(shares.length, backends.length),
+  };
 
   async function settingsOf(content: Uint8Array): Promise<Map<string, string>> {
     const data = await effectiveData({ bytes: content, format, place });
     const entries = Object.entries(data).flatMap(([section, table]) =>
-      isTableValue(table)
+      SETTINGS.includes(section) && isTableValue(table)
         ? Object.entries(table).map(([key, value]) => [`${section}.${key}`, String(value)] as const)
         : [],
     );
     return new Map(entries);
   }
+}
+
+function summaryOf(shares: number, backends: number): string {
+  const parts = [
+    ...(shares > 0 || backends === 0 ? [`${shares} ${shares === 1 ? "share" : "shares"}`] : []),
+    ...(backends > 0 ? [`${backends} ${backends === 1 ? "backend" : "backends"}`] : []),
+  ];
+  return `${parts.join(", ")} to start`;
 }

@@ -3,12 +3,12 @@ import type { ReloadReport } from "../api/contract.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import { harmless } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
-import { reloadExit, renderReload } from "./reload-view.ts";
+import { reloadExit, renderReload, type Staying } from "./reload-view.ts";
 
 export interface ReloadTelling {
   readonly json: boolean;
-  /** Shares that a dry run would not touch. */
-  readonly staying: readonly string[];
+  /** What a dry run would not touch. */
+  readonly staying: Staying;
 }
 
 /** Prints the outcome and returns the exit code. Throws `config_invalid`, every mistake in it. */

@@ -20,8 +20,16 @@ export function editExit({ errors, reload }: EditReport): number {
   return reload === null ? 0 : reloadExit(reload);
 }
 
-/** What a reload did, or would do; `staying`: the shares that it does not touch, where they are to be told. */
-export function renderReload(report: ReloadReport, look: Look, staying: readonly string[] = []): string {
+/** What a dry run would not touch. */
+export interface Staying {
+  readonly shares: readonly string[];
+  readonly backends: readonly string[];
+}
+
+export const NOTHING_STAYS: Staying = { shares: [], backends: [] };
+
+/** What a reload did, or would do; `staying`: what it does not touch, where that is to be told. */
+export function renderReload(report: ReloadReport, look: Look, staying: Staying = NOTHING_STAYS): string {
   const paint = paintFor(look);
   const mark =
     report.reloaded || report.dry_run ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
@@ -51,7 +59,7 @@ function isNothing({ settings, shares, backends, middleware }: ReloadReport): bo
   return lists.every((list) => list.length === 0);
 }
 
-function rows(report: ReloadReport, staying: readonly string[], look: Look, paint: Paint): string[] {
+function rows(report: ReloadReport, staying: Staying, look: Look, paint: Paint): string[] {
   const words = report.dry_run
     ? { added: "start", removed: "let go", changed: "change", settings: "set" }
     : { added: "started", removed: "let go", changed: "changed", settings: "set" };
@@ -65,7 +73,7 @@ function rows(report: ReloadReport, staying: readonly string[], look: Look, pain
   add(report.backends, " backend");
   table.push([`${words.settings} middleware`, report.middleware]);
   table.push([words.settings, report.settings]);
-  if (report.dry_run) table.push(["stay", staying]);
+  if (report.dry_run) table.push(["stay", staying.shares], ["stay backend", staying.backends]);
   const told = table.filter(([, names]) => names.length > 0);
   const width = Math.max(0, ...told.map(([word]) => columns(word)));
   return told.flatMap(([word, names]) => {

@@ -33,7 +33,10 @@ test("nothing touched is said in one line, done or only tried", () => {
   assert.equal(renderReload(same, look), "– no changes: the file means what runs already\n");
   const dry = { ...same, dry_run: true };
   assert.equal(renderReload(dry, look), "✓ the file means what runs already\n");
-  assert.equal(renderReload(dry, look, ["CORE"]), "✓ the file means what runs already\n    stay  CORE\n");
+  assert.equal(
+    renderReload(dry, look, { shares: ["CORE"], backends: ["files"] }),
+    "✓ the file means what runs already\n    stay          CORE\n    stay backend  files\n",
+  );
   const first = { ...dry, generation: 0 };
   assert.equal(renderReload(first, look), "✓ a daemon would begin with defaults, and no shares\n");
 });

@@ -1,4 +1,5 @@
 // Owns `mountaineer reload`.
+import type { NameChanges } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext, CommandDefinition } from "../command.ts";
 import { addJsonOption, readFlag } from "../options.ts";
@@ -32,6 +33,7 @@ export const reloadCommand: CommandDefinition = {
 
 async function reload(context: CommandContext, json: boolean): Promise<number> {
   const { withDaemonOr } = await import("../control-session.ts");
+  const { NOTHING_STAYS } = await import("../reload-view.ts");
   const { tellReload } = await import("../reload-outcome.ts");
   const report = await withDaemonOr(
     context,
@@ -39,23 +41,33 @@ async function reload(context: CommandContext, json: boolean): Promise<number> {
     (daemon) => daemon.reload({}, context.signal),
     () => Promise.reject(noDaemon()),
   );
-  return tellReload(context, report, { json, staying: [] });
+  return tellReload(context, report, { json, staying: NOTHING_STAYS });
 }
 
 async function dryRun(context: CommandContext, json: boolean): Promise<number> {
   const { viewConfig } = await import("../config-session.ts");
+  const { NOTHING_STAYS } = await import("../reload-view.ts");
   const { tellReload } = await import("../reload-outcome.ts");
   return viewConfig(context, async (view) => {
     if (view.daemon === null) {
       const { firstStart } = await import("../first-start.ts");
-      return tellReload(context, await firstStart(view), { json, staying: [] });
+      return tellReload(context, await firstStart(view), { json, staying: NOTHING_STAYS });
     }
     const report = await view.daemon.reload({ dry_run: true }, context.signal);
-    const { shares } = await view.daemon.status(context.signal);
-    const touched = [...report.shares.removed, ...report.shares.changed];
-    const staying = shares.map(({ name }) => name).filter((name) => !touched.includes(name));
+    const { shares, backends = [] } = await view.daemon.status(context.signal);
+    const staying = {
+      shares: untouched(shares, report.shares),
+      backends: untouched(backends, report.backends),
+    };
     return tellReload(context, report, { json, staying });
   });
+}
+
+function untouched(
+  running: readonly { readonly name: string }[],
+  { removed, changed }: NameChanges,
+): string[] {
+  return running.map(({ name }) => name).filter((name) => !removed.includes(name) && !changed.includes(name));
 }
 
 function noDaemon(): MountaineerError {
