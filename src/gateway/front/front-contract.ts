@@ -12,6 +12,8 @@ export interface FrontGateway {
   initializeResult(version: ProtocolVersion): JsonObject;
   /** A session began; the gateway tells it of changes from now on. */
   opened(session: SessionPort): void;
+  /** Its `principal` is another one than before. */
+  identified(session: SessionPort): void;
   /** It has ended: what belongs to it at the backends ends, too. */
   closed(session: SessionPort): void;
   /** A notification of a client that the front does not handle itself. */

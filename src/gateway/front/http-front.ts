@@ -19,6 +19,7 @@ import { createBodyIntake } from "./body-intake.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { createHostGuard } from "./host-guard.ts";
 import { type AnswerParts, answerEmpty, answerJson, type Refusal, refuse } from "./http-answer.ts";
+import { accepted, isJsonType, notAllowed, OVERRUN, pathOf, sessionId, tooLarge } from "./http-request.ts";
 import { initializeReply, readIntroduction } from "./initialize.ts";
 import { BATCH_LIMIT } from "./limits.ts";
 import { parseMessage } from "./message-text.ts";
@@ -31,8 +32,6 @@ import { createStreamWatch } from "./stream-watch.ts";
 
 export const MCP_PATH = "/mcp";
 export const HEALTH_PATH = "/manage/v1/health";
-const SESSION_HEADER = "mcp-session-id";
-const BOTH: Accepts = { json: true, events: true };
 
 export interface HttpFrontOptions {
   readonly gateway: FrontGateway;
@@ -326,50 +325,5 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     [Symbol.asyncDispose]() {
       return this.stop(0);
     },
-  };
-}
-
-const OVERRUN: Refusal = {
-  status: 503,
-  message: "too much is being received at once; try again",
-  headers: { "Retry-After": "1" },
-};
-
-function tooLarge(limitBytes: number): Refusal {
-  const limit = `${Math.round((limitBytes / 1024 / 1024) * 100) / 100} MiB`;
-  return {
-    status: 413,
-    message: `the body is larger than ${limit}, the limit that [server].body_limit_mb sets`,
-  };
-}
-
-function notAllowed(methods: string): Refusal {
-  return { status: 405, message: `allowed here: ${methods}`, headers: { Allow: methods } };
-}
-
-function pathOf(url: string | undefined): string {
-  if (url === MCP_PATH || url === undefined) return url ?? "";
-  const query = url.indexOf("?");
-  return query < 0 ? url : url.slice(0, query);
-}
-
-function sessionId(request: IncomingMessage): string | undefined {
-  const id = request.headers[SESSION_HEADER];
-  return typeof id === "string" ? id : undefined;
-}
-
-function isJsonType(type: string | undefined): boolean {
-  if (type === "application/json") return true;
-  return type !== undefined && /^application\/json\s*(;|$)/i.test(type);
-}
-
-/** Who says nothing accepts anything. */
-function accepted(header: string | undefined): Accepts {
-  if (header === undefined || header === "application/json, text/event-stream") return BOTH;
-  const types = header.toLowerCase();
-  const any = types.includes("*/*");
-  return {
-    json: any || types.includes("application/json") || types.includes("application/*"),
-    events: any || types.includes("text/event-stream") || types.includes("text/*"),
   };
 }

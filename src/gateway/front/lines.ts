@@ -226,6 +226,7 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
   stream.on("data", (chunk: Buffer) => decoder.push(chunk));
   stream.once("end", () => {
     said = true;
+    session?.fallSilent();
     if (session === null || session.inFlight === 0) end();
   });
   stream.once("close", close);

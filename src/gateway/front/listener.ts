@@ -18,6 +18,8 @@ const REQUEST_TIMEOUT_MS = 150_000;
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const LOOK_MS = 15_000;
 const CLOSING_LOOK_MS = 50;
+/** For what came through a new listener before it was given up. */
+const ROLLBACK_GRACE_MS = 1_000;
 
 export interface ListenerOptions {
   /** A name or an IP address, without brackets. */
@@ -170,8 +172,9 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
     listener,
     commit: () => old.stopListening(),
     async rollback() {
-      await listener.close(0);
+      listener.stopListening();
       await old.listenAgain();
+      await listener.close(ROLLBACK_GRACE_MS);
     },
   });
   try {

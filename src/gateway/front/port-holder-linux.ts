@@ -1,11 +1,17 @@
-// Owns finding a port's listener through /proc.
+// Owns finding a port's listener through /proc, and what is told of it.
 import { readdir, readFile, readlink } from "node:fs/promises";
-import type { PortHolder } from "./port-holder.ts";
+
+export interface PortHolder {
+  readonly pid: number;
+  /** Its program's name, without arguments: those may hold secrets. */
+  readonly command: string;
+}
 
 const LISTENING = "0A";
 /** Processes looked at; a machine has more only in odd cases, and the answer is a courtesy. */
 const PROCESS_LIMIT = 20_000;
 
+/** Null: none, or not readable by us. Never rejects. */
 export async function findPortHolderLinux(port: number): Promise<PortHolder | null> {
   try {
     const tables = await Promise.all(["tcp", "tcp6"].map((name) => textOf(`/proc/net/${name}`)));

@@ -20,8 +20,10 @@ export interface Questions {
   settle(id: string, reply: Reply): void;
   /** The params of a notifications/progress of the client. */
   progress(params: JsonObject): void;
-  /** What was asked on `outlet`, or all of it (null), gets no answer any more, because of `reason`. */
-  drop(outlet: Outlet | null, reason: string): void;
+  /** What was asked on `outlet` gets no answer any more, because of `reason`. */
+  drop(outlet: Outlet, reason: string): void;
+  /** Nothing gets an answer any more, because of `reason`. */
+  end(reason: string): void;
 }
 
 interface Question {
@@ -36,9 +38,11 @@ const unanswered = (why: string): Reply => errorReply(BACKEND_UNAVAILABLE, why);
 export function createQuestions(): Questions {
   const questions = new Map<string, Question>();
   let asked = 0;
+  let ended: string | null = null;
 
   return {
     ask(outlet, method, params, signal, onProgress) {
+      if (ended !== null) return Promise.resolve(unanswered(ended));
       if (signal.aborted) return Promise.resolve(unanswered("the question was withdrawn"));
       if (outlet === null) return Promise.resolve(unanswered("the client has no open stream"));
       if (questions.size >= QUESTION_LIMIT) {
@@ -82,8 +86,12 @@ export function createQuestions(): Questions {
     },
     drop(outlet, reason) {
       for (const question of [...questions.values()]) {
-        if (outlet === null || question.outlet === outlet) question.settle(unanswered(reason));
+        if (question.outlet === outlet) question.settle(unanswered(reason));
       }
+    },
+    end(reason) {
+      ended ??= reason;
+      for (const question of [...questions.values()]) question.settle(unanswered(reason));
     },
   };
 }

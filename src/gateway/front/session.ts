@@ -106,7 +106,10 @@ export class Session implements SessionPort {
       own.kind === "anonymous" ||
       principal.kind === "anonymous" ||
       (own.kind === principal.kind && own.name === principal.name);
-    if (same) this.#principal = principal;
+    if (same && own !== principal) {
+      this.#principal = principal;
+      this.#gateway.identified(this);
+    }
     return same;
   }
 
@@ -124,9 +127,6 @@ export class Session implements SessionPort {
     signal: AbortSignal,
     onProgress?: OnProgress,
   ): Promise<Reply> {
-    if (this.#ended.signal.aborted) {
-      return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "the session has ended"));
-    }
     return this.#questions.ask(this.#streams.at(-1) ?? null, method, params, signal, onProgress);
   }
 
@@ -188,6 +188,11 @@ export class Session implements SessionPort {
     this.#questions.drop(outlet, "the client closed the stream it was asked on");
   }
 
+  /** The client says no more, though it may still read: it answers nothing. */
+  fallSilent(): void {
+    this.#questions.end("the client says no more");
+  }
+
   /** The streams on which the client listens end; calls go on. */
   endStreams(): void {
     for (const stream of [...this.#streams]) stream.end();
@@ -200,7 +205,7 @@ export class Session implements SessionPort {
     this.#ended.abort(cause);
     const reply = errorReply(BACKEND_UNAVAILABLE, reason);
     for (const call of [...this.#calls.values()]) this.#close(call, reply, cause);
-    this.#questions.drop(null, reason);
+    this.#questions.end(reason);
     this.endStreams();
     this.#onEnded();
     this.#gateway.closed(this);

@@ -173,6 +173,24 @@ describe("a stream of lines", () => {
     assert.equal(gateway.sessions.size, 0);
   });
 
+  it("asks nothing of a client that says no more", async () => {
+    const gateway = createScriptedGateway({
+      async ask({ port, signal }) {
+        const first = await port.request("roots/list", undefined, signal);
+        const second = await port.request("roots/list", undefined, signal);
+        return text(JSON.stringify([first, second]));
+      },
+    });
+    await using line = startLine(gateway);
+    line.send(initializeMessage(), callMessage(1, "ask"));
+    await line.expect(2);
+    line.end();
+    const [, question, answer] = await line.expect(3);
+    assert.equal(question?.["method"], "roots/list");
+    assert.match(JSON.stringify(answer), /says no more.*says no more/);
+    await line.front.closed;
+  });
+
   it("aborts what is in flight when the stream is destroyed", async () => {
     const held = createHeldTool();
     const gateway = createScriptedGateway({ held: held.tool });

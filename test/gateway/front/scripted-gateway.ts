@@ -62,6 +62,7 @@ export function createScriptedGateway(
       serverInfo: { name: "scripted", version: "1" },
     }),
     opened: (session) => void gateway.sessions.add(session),
+    identified() {},
     closed: (session) => void gateway.sessions.delete(session),
     notified: (session, method, params) => void gateway.heard.push({ session, method, params }),
     health: () => ({ status: "ok", backends: {} }),

@@ -1,0 +1,58 @@
+// Owns what the front reads from a request's head, and what it refuses a request with.
+import type { IncomingMessage } from "node:http";
+import type { Refusal } from "./http-answer.ts";
+import type { Accepts } from "./post-exchange.ts";
+
+const SESSION_HEADER = "mcp-session-id";
+const BOTH: Accepts = { json: true, events: true };
+
+/** Of bodies that are too much all together. */
+export const OVERRUN: Refusal = {
+  status: 503,
+  message: "too much is being received at once; try again",
+  headers: { "Retry-After": "1" },
+};
+
+/** Of a body over the limit. */
+export function tooLarge(limitBytes: number): Refusal {
+  const limit = `${Math.round((limitBytes / 1024 / 1024) * 100) / 100} MiB`;
+  return {
+    status: 413,
+    message: `the body is larger than ${limit}, the limit that [server].body_limit_mb sets`,
+  };
+}
+
+/** `methods`: those that are, as Allow spells them. */
+export function notAllowed(methods: string): Refusal {
+  return { status: 405, message: `allowed here: ${methods}`, headers: { Allow: methods } };
+}
+
+/** Without the query. */
+export function pathOf(url: string | undefined): string {
+  if (url === undefined) return "";
+  const query = url.indexOf("?");
+  return query < 0 ? url : url.slice(0, query);
+}
+
+/** The session that a request names. */
+export function sessionId(request: IncomingMessage): string | undefined {
+  const id = request.headers[SESSION_HEADER];
+  return typeof id === "string" ? id : undefined;
+}
+
+/** Whether a Content-Type is JSON's, with or without parameters. */
+export function isJsonType(type: string | undefined): boolean {
+  if (type === "application/json") return true;
+  return type !== undefined && /^application\/json\s*(;|$)/i.test(type);
+}
+
+/** Who says nothing accepts anything. */
+export function accepted(header: string | undefined): Accepts {
+  if (header === undefined || header === "application/json, text/event-stream") return BOTH;
+  const types = header.toLowerCase();
+  const any = types.includes("*/*");
+  return {
+    json: any || types.includes("application/json") || types.includes("application/*"),
+    events: any || types.includes("text/event-stream") || types.includes("text/*"),
+  };
+}
