@@ -2,7 +2,7 @@
 import { closestWord } from "../runtime/suggest.ts";
 import { isCredentialHeader } from "./backend-names.ts";
 import { isLoopback, parseListenAddress } from "./host.ts";
-import { type Finding, type KeyPath, MISSING, pathText, quoted } from "./mistakes.ts";
+import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "./mistakes.ts";
 import { expandPath, isWithin, parsePath } from "./paths.ts";
 import { isLiteral, parseSecretText } from "./secret-text.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
@@ -86,24 +86,23 @@ function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
 }
 
 function backendFindings(backends: Table): Finding[] {
-  const findings = forbiddenNames(backends, ["backends"]);
-  for (const [name, entry] of Object.entries(backends)) {
+  const ofEach = Object.entries(backends).flatMap(([name, entry]) => {
     const backend = asTable(entry);
-    if (backend === null) continue;
+    if (backend === null) return [];
     const at: KeyPath = ["backends", name];
     const env = asTable(backend["env"]);
     const headers = asTable(backend["headers"]);
     const overrides = asTable(backend["tool_overrides"]);
-    findings.push(
+    return [
       ...connectionFindings(backend, at),
       ...forbiddenNames(env, [...at, "env"]),
       ...forbiddenNames(headers, [...at, "headers"]),
       ...forbiddenNames(overrides, [...at, "tool_overrides"]),
       ...headerFindings(headers ?? {}, [...at, "headers"]),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
-    );
-  }
-  return findings;
+    ];
+  });
+  return [...forbiddenNames(backends, ["backends"]), ...ofEach];
 }
 
 function unknownBackendHint(name: string, known: readonly string[]): string {
@@ -120,6 +119,7 @@ function orderFindings(order: unknown, backends: Table): Finding[] {
   const seen = new Set<string>();
   const findings: Finding[] = [];
   for (const [index, name] of order.entries()) {
+    if (findings.length >= MISTAKE_LIMIT) break;
     if (typeof name !== "string") continue;
     const path = ["conflict_resolution", "order", index];
     const found = quoted(name);

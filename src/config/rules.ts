@@ -201,6 +201,5 @@ export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
     findings.push(...driverFindings(share, at), ...routeFindings(share, at, place.userHome));
     findings.push(...serverNameFindings(share, at), ...findTwins(share, index));
   }
-  findings.push(...gatewayFindings(table, place));
-  return findings;
+  return [...findings, ...gatewayFindings(table, place)];
 }

@@ -26,6 +26,16 @@ shares:
     thunderbolt_path: |-
       /a
     fallback_path: /b
+backends: &b
+  files: {command: npx, env: {FILES_TOKEN: "\${T}"}}
+  web:
+    url: https://x/mcp
+    headers: {Authorization: Bearer \${T}}
+    filters: {tools: {allow: [a]}}
+incoming_auth: {type: local, users: [{name: x, token: "\${U}"}]}
+authorization:
+  policies:
+    - effect: allow
 `;
 
 /** Loads, checks what must hold of every answer, and returns how long it took in ms. */
@@ -57,6 +67,18 @@ const EDITS: readonly ConfigEdit[] = [
   { kind: "set", keyPath: ["shares", 0, "name"], value: "X" },
   { kind: "add-share", share: { name: "NEW" } },
   { kind: "remove-share", name: "B" },
+  { kind: "set", keyPath: ["backends", "files", "timeouts", "call"], value: 7 },
+  { kind: "unset", keyPath: ["backends", "files", "env", "FILES_TOKEN"] },
+  { kind: "add-backend", name: "new", backend: { command: "x" } },
+  { kind: "remove-backend", name: "files" },
+];
+
+const CODES: readonly string[] = [
+  "config_invalid",
+  "config_uneditable",
+  "share_unknown",
+  "backend_unknown",
+  "usage",
 ];
 
 /** Makes an edit; it is made or refused with a code of its own, and returns how long that took in ms. */
@@ -68,7 +90,7 @@ async function edit(content: Uint8Array, file: string, asked: ConfigEdit): Promi
     assert.ok(after.length < content.length + 1000);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
-    assert.ok(["config_invalid", "config_uneditable", "share_unknown"].includes(error.code), error.message);
+    assert.ok(CODES.includes(error.code), error.message);
     if (error.code === "config_invalid") assert.match(error.message, / at \d+:\d+: found ./);
   }
   return performance.now() - start;
@@ -104,6 +126,12 @@ const SNIPPETS = [
   "__proto__",
   "[global]\n",
   "[[shares]]\n",
+  "[backends.files]\n",
+  "[backends.__proto__]\n",
+  "[[incoming_auth.users]]\n",
+  "env = {A = 1}\n",
+  "constructor",
+  "${",
   "name = 1\n",
   "---\n",
   "1e999",
@@ -179,6 +207,11 @@ for (const [file, text] of [
 
 // Whatever the largest file can hold; the bound is far above what was measured, so that a busy machine does not fail it.
 const MOST = LARGEST_FILE_BYTES - 8;
+
+function lines(length: number, line: (index: number) => string, most = MOST - 100): string {
+  return Array.from({ length: Math.floor(most / length) - 100 }, (_, index) => line(index)).join("\n");
+}
+
 const LARGE: readonly (readonly [name: string, text: string])[] = [
   ["nested arrays", `a = ${"[".repeat(MOST - 4)}`],
   ["nested inline tables", `a = ${"{a=".repeat(MOST / 3 - 4)}`],
@@ -200,6 +233,30 @@ const LARGE: readonly (readonly [name: string, text: string])[] = [
   ["an endless key", "k".repeat(MOST)],
   ["spaces", " ".repeat(MOST)],
   ["dots", ".".repeat(MOST)],
+  ["many backends", lines(24, (index) => `[backends.b${index}]`)],
+  ["many backends in YAML", `backends:\n${lines(28, (index) => `  b${index}: {command: x}`)}`],
+  ["many keys that a backend lacks", `[backends.b]\n${lines(14, (index) => `k${index} = 1`)}`],
+  [
+    "many bad names",
+    `[backends.b]\ncommand = "x"\n[backends.b.env]\n${lines(16, (index) => `"-${index}" = ""`)}`,
+  ],
+  [
+    "many variables",
+    `[backends.b]\ncommand = "x"\n[backends.b.env]\n${lines(18, (index) => `v${index} = "\${X}"`)}`,
+  ],
+  [
+    "many tools",
+    `[backends.b]\ncommand = "x"\n${lines(34, (index) => `tool_overrides.t${index}.name = "x"`)}`,
+  ],
+  ["an order of nobody", `[conflict_resolution]\norder = [${'"x",'.repeat(MOST / 4 - 20)}]`],
+  [
+    "an order of many",
+    `[conflict_resolution]\norder = [${'"bx",'.repeat(MOST / 16)}]\n${"[backends]\n"}${lines(30, (index) => `b${index}.command = "x"`, MOST / 2)}`,
+  ],
+  ["many references", `[backends.b]\ncommand = "x"\nenv.A = "${"${X}".repeat(8000)}"`],
+  ["many half references", `[backends.b]\ncommand = "x"\nenv.A = "${"$".repeat(MOST - 60)}"`],
+  ["many users", "[[incoming_auth.users]]\n".repeat(MOST / 24)],
+  ["many policies", "[[authorization.policies]]\n".repeat(MOST / 27)],
   ["aliases", `a: &a [${"1,".repeat(1000)}]\nb: [${"*a,".repeat(MOST / 4)}]`],
 ];
 

@@ -60,6 +60,18 @@ test("an unknown key says which one may have been meant", () => {
     ["shares.CORE.routes.tb", /write `shares\.NAME\.key`/],
     ["sync", /write `sync\.key`; the keys are enabled, poll_interval/],
     ["sync[0].enabled", /write `sync\.key`/],
+    ["backends.files", /write `backends\.NAME\.key`; the keys are type, command/],
+    ["backends.files.env", /write `backends\.NAME\.env\.VARIABLE`/],
+    ["backends.files.headers", /write `backends\.NAME\.headers\.HEADER`/],
+    ["backends.files.timeouts", /write `backends\.NAME\.timeouts\.key`; the keys are init/],
+    ["backends.files.timeouts.cal", /did you mean `call`\?/],
+    ["backends.files.filters", /below it are tools, resources, prompts/],
+    ["backends.files.comand", /did you mean `command`\?/],
+    ["backends[0].command", /write `backends\.NAME\.key`/],
+    ["backends", /write `backends\.NAME\.key`/],
+    ["authorization.policies", /write `authorization\.policies\.NAME\.key`|write `authorization\.key`/],
+    ["conflict_resolution.stratgy", /did you mean `strategy`\?/],
+    ["backend.files.command", /did you mean `backends`\?/],
   ];
   for (const [text, hint] of rows) {
     const error = refusal(() => parseConfigKey(text));
