@@ -67,7 +67,16 @@ shares:
     password: \${CORE_PASSWORD}
 \`\`\`
 
-A file without shares is valid, and so is an empty one.
+The smallest one with an MCP server behind the gateway:
+
+\`\`\`toml
+[backends.files]
+command = "npx"
+args = ["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]
+\`\`\`
+
+Shares and backends may stand in one file, and either alone is enough. A file without both is valid, and so is an empty
+one.
 
 ## Sections
 
@@ -87,6 +96,99 @@ the variable is not set, that share is not mounted and its status names the vari
 
 **Names** of shares are names of folders. Two shares cannot have names that differ only in letter case, and none can
 be called \`Links\`.
+
+**Names** of backends are letters, digits, \`_\` and \`-\`, and begin with a letter; at most 64 characters.
+
+**Texts of \`env\` and \`headers\`** may refer to environment variables of the \`mountaineer\` process anywhere:
+\`"Bearer \${TOKEN}"\`. \`$\${\` stands for \`\${\` itself. While a variable is not set, that backend is not started and its
+status names the variable; all else runs. Credentials in \`Authorization\` must be such a reference; other values that
+look like secrets are worth a warning. Arguments and addresses take no references: others on the machine can read them.
+
+**Patterns** are names in which \`*\` stands for anything.
+
+## Behind the gateway
+
+A backend is a program that is started here (\`command\`) or an address (\`url\`). Its tables may be blocks of their own or
+stand in one line:
+
+\`\`\`toml
+[server]
+port = 9000
+
+[backends.files]
+command = "npx"
+args = ["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]
+filters = { tools = { deny = ["write_*", "move_file"] } }
+
+[backends.search]
+url = "https://mcp.example.com/mcp"
+timeouts = { call = 300 }
+
+[backends.search.headers]
+Authorization = "Bearer \${SEARCH_TOKEN}"
+
+[backends.search.tool_overrides.query]
+name = "search_web"
+description = "Searches the web."
+
+[conflict_resolution]
+strategy = "prefix"
+\`\`\`
+
+The same backends in YAML:
+
+\`\`\`yaml
+backends:
+  files:
+    command: npx
+    args: [-y, "@modelcontextprotocol/server-filesystem", /srv/files]
+    filters:
+      tools: {deny: [write_*, move_file]}
+  search:
+    url: https://mcp.example.com/mcp
+    timeouts: {call: 300}
+    headers:
+      Authorization: Bearer \${SEARCH_TOKEN}
+    tool_overrides:
+      query: {name: search_web, description: Searches the web.}
+conflict_resolution: {strategy: prefix}
+\`\`\`
+
+Filters and overrides go by the server's own names; \`deny\` wins. With strategy \`prefix\` clients see
+\`files_read_file\` and \`search_search_web\`.
+
+Whoever listens beyond this machine must ask for tokens, or the file is refused. Policies are read from the top; the
+first that fits decides:
+
+\`\`\`toml
+[server]
+host = "0.0.0.0"
+
+[incoming_auth]
+type = "local"
+
+[[incoming_auth.users]]
+name = "ann"
+token = "\${ANN_TOKEN}"
+roles = ["developer"]
+
+[authorization]
+default_effect = "deny"
+
+[[authorization.policies]]
+effect = "deny"
+resources = ["tool:*delete*"]
+
+[[authorization.policies]]
+effect = "allow"
+roles = ["developer"]
+
+[audit]
+max_size_mb = 50
+\`\`\`
+
+One user alone needs no block: \`token = "\${MOUNTAINEER_TOKEN}"\` in \`[incoming_auth]\` is a user called \`local\` with the
+role \`local\`.
 
 ## Going back to Thunderbolt
 
@@ -140,15 +242,21 @@ With \`enabled = false\` nothing is watched; \`mountaineer reload\`, SIGHUP and 
 
 \`mountaineer config set\` changes one value and keeps every other byte of the file: comments, order, indentation,
 quotes. What results is checked before it is written; a file that changed meanwhile is left alone. Keys are written
-with dots, a share by its name:
+with dots, a share, backend or user by its name:
 
 \`\`\`sh
 mountaineer config set global.check_interval_secs 0.5
 mountaineer config set shares.CORE.driver rclone
 mountaineer config set 'shares."my.share".username' ann
+mountaineer config set backends.files.timeouts.call 120
+mountaineer config set backends.files.env.API_TOKEN '\${FILES_TOKEN}'
+mountaineer config set incoming_auth.users.ann.roles '["developer"]'
 mountaineer config set lsof-recheck off
 mountaineer config unset sync.detection
 \`\`\`
+
+A backend that is not there yet is made. \`config get\` and \`config show --effective\` show a text of \`env\` or \`headers\`
+only when its references are all that it says, else \`(hidden)\`.
 
 The value is read as TOML writes values, else as text. Where YAML takes one value to several places (anchors and
 aliases, \`<<\`), a change of one place alone may be impossible; it is refused then, with the place that would change
