@@ -38,6 +38,8 @@ export interface Listener {
   /** The real one. */
   readonly port: number;
   readonly connections: number;
+  /** Takes no more connections for the moment; those there live on. */
+  pauseListening(): void;
   /** Takes no more connections; those there are served on, each to the response of its next request. */
   stopListening(): void;
   /** Listens again at the same address. Rejects with `listen_failed`. */
@@ -54,6 +56,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const sockets = new Map<Socket, SeenSocket>();
   const emptied = new Set<() => void>();
   let listening = false;
+  let stopped = false;
   let timer: Timer | null = null;
 
   const server = createServer({
@@ -67,7 +70,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   });
   server.maxConnections = CONNECTION_LIMIT;
   server.on("request", (request, response) => {
-    if (!listening) response.setHeader("Connection", "close");
+    if (stopped) response.setHeader("Connection", "close");
     handler(request, response);
   });
   server.on("clientError", answerClientError);
@@ -95,11 +98,15 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     timer = sockets.size > 0 ? clock.setTimer(LOOK_MS, look) : null;
   };
 
-  const stopListening = (): void => {
+  const pauseListening = (): void => {
     if (!listening) return;
     listening = false;
     // Not http's own close, which cuts idle connections: on one of them a request may be on its way.
     NetServer.prototype.close.call(server);
+  };
+  const stopListening = (): void => {
+    stopped = true;
+    pauseListening();
   };
   const close = async (graceMs: number): Promise<void> => {
     stopListening();
@@ -139,11 +146,12 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     get connections() {
       return sockets.size;
     },
+    pauseListening,
     stopListening,
     async listenAgain() {
-      if (listening) return;
-      await listen(server, host, port);
+      if (!listening) await listen(server, host, port);
       listening = true;
+      stopped = false;
     },
     close,
   };
@@ -187,7 +195,8 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
       systemErrorCode(error.cause) === "EADDRINUSE";
     if (!overlaps) throw error;
   }
-  old.stopListening();
+  // Whoever were told to connect anew now would find nobody there.
+  old.pauseListening();
   try {
     return rebinding(await openListener(next));
   } catch (error) {

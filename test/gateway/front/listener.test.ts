@@ -105,6 +105,38 @@ describe("a listener", () => {
     await closeAll(old, again.listener);
   });
 
+  it("loses no request of connections that are in use while it moves to and fro", async () => {
+    let listener = await openListener(options("127.0.0.1", 0));
+    const { port } = listener;
+    const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+    let answered = 0;
+    let moving = true;
+    const client = async (): Promise<void> => {
+      while (moving) {
+        assert.equal((await ask(port, agent)).text, "here");
+        answered += 1;
+      }
+    };
+    const clients = Promise.all(Array.from({ length: 8 }, client));
+    const old: Listener[] = [];
+    for (let move = 0; move < 10; move++) {
+      const before = answered;
+      const moved = await rebind(listener, options(move % 2 === 0 ? "0.0.0.0" : "127.0.0.1", port));
+      await eventually(() => answered > before + 16, 2_000);
+      if (move % 3 === 2) await moved.rollback();
+      else {
+        moved.commit();
+        old.push(listener);
+        listener = moved.listener;
+      }
+      await eventually(() => answered > before + 50, 2_000);
+    }
+    moving = false;
+    await clients;
+    agent.destroy();
+    await closeAll(listener, ...old);
+  });
+
   it("elsewhere the new one is there first, and a new one that fails leaves the old one listening", async () => {
     const old = await openListener(options("127.0.0.1", 0, "old"));
     const other = await openListener(options("127.0.0.1", 0, "other"));
