@@ -70,7 +70,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
     drainTimeoutMs: tools.drainTimeoutMs,
     onReady: (owner, entry) => subscriptions.move(null, entry.instance, owner),
     onSettled: () => {
-      if (!configured) trigger("drain");
+      if (!configured || !config.enabled) trigger("drain");
       if (stopped !== null) tools.onChanged(backend);
     },
   });
@@ -109,6 +109,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
         spec(),
         {
           instances: [...instances.values()].map(({ instance }) => instance.seen),
+          clientInstances: own.all.length,
           nextId,
           checkAsked,
           jitter: tools.random(),

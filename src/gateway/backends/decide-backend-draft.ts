@@ -24,6 +24,8 @@ export interface BackendSpec {
 export interface BackendSeen {
   /** Those that all clients share, in the order in which they were started, until nothing is left of them. */
   readonly instances: readonly InstanceSeen[];
+  /** Those of one client each; they end by themselves. */
+  readonly clientInstances: number;
   /** Of the instance that is started next. */
   readonly nextId: number;
   /** Calls have gone unanswered in a row: the serving instance is to be checked now. */

@@ -224,7 +224,8 @@ function phaseOf(
   const { serving, candidate, holding, tries } = memory;
   if (wanted.kind === "nothing") {
     const reason = `it is ${wanted.because}`;
-    return { phase: seen.instances.length > 0 ? "ShuttingDown" : "Pending", reason };
+    const left = seen.instances.length + seen.clientInstances;
+    return { phase: left > 0 ? "ShuttingDown" : "Pending", reason };
   }
   const problem = conditions[0]?.title ?? null;
   if (serving !== null) return { phase: problem === null ? "Ready" : "Degraded", reason: problem };

@@ -544,6 +544,19 @@ describe("crashes and failures", () => {
     assert.equal(b.view().restarts, 1);
   });
 
+  it("what the server said of itself stands as long as its names do", async () => {
+    const b = await ready();
+    const [greeting] = b.pool.greetings();
+    assert.equal(greeting?.backend, "a");
+    b.script.last.endWith("it exited with code 3");
+    await settle();
+    assert.deepEqual(b.pool.greetings(), [greeting]);
+    await b.clock.advance(250);
+    b.script.last.endWith("address in use");
+    await settle();
+    assert.deepEqual(b.pool.greetings(), []);
+  });
+
   it("a call in the very turn of the crash waits, too", async () => {
     const b = await ready();
     b.script.last.endWith("it exited with code 3");
@@ -791,6 +804,50 @@ describe("one instance for each client", () => {
     assert.equal(b.view().phase, "Ready");
     void b.pool.call("a", callOf(ann));
     assert.equal(owner(b, ann).length, 2);
+  });
+
+  it("while the shared one is tried again after a crash, a client's own goes on", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const first = b.pool.call("a", callOf(ann));
+    const mine = b.script.last;
+    mine.becomeReady();
+    await settle();
+    b.script.started[0]?.endWith("it crashed");
+    await settle();
+    const second = b.pool.call("a", callOf(ann));
+    mine.answer();
+    assert.equal(fromInstance(await first), mine.id);
+    assert.equal(fromInstance(await second), mine.id);
+    const other = b.pool.call("a", callOf(createClient("bob")));
+    await b.clock.advance(250);
+    b.script.last.becomeReady("one");
+    await settle();
+    b.script.last.becomeReady("one");
+    await settle();
+    b.script.last.answer();
+    assert.equal(fromInstance(await other), b.script.last.id);
+    assert.equal(mine.isClosed, false);
+  });
+
+  it("disabled, it lets clients' own instances finish their calls, and those that wait fail", async () => {
+    const b = await ready(own);
+    const [ann, bob] = [createClient("ann"), createClient("bob")];
+    const running = b.pool.call("a", callOf(ann));
+    const mine = b.script.last;
+    mine.becomeReady();
+    await settle();
+    const waiting = b.pool.call("a", callOf(bob));
+    b.apply({ ...own, enabled: false });
+    assert.match(errorText(await waiting), /was disabled/);
+    await settle();
+    assert.equal(b.view().draining, 1);
+    assert.equal(b.view().phase, "ShuttingDown");
+    mine.answer();
+    assert.equal(fromInstance(await running), mine.id);
+    await settle();
+    assert.equal(b.view().instances, 0);
+    assert.equal(b.view().phase, "Pending");
   });
 
   it("it ends with its session, and its calls with it", async () => {

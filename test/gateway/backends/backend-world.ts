@@ -141,6 +141,7 @@ export class BackendWorld {
   private decide(): BackendDecision {
     const seen = {
       instances: this.instances.map((instance) => instance.seen),
+      clientInstances: 0,
       nextId: this.nextId,
       checkAsked: this.checkAsked,
       jitter: this.jitter,
