@@ -1,13 +1,17 @@
 // Owns the way from the Sync screen to the daemon: the management API's client, over the daemon's restarts.
 import { realpath } from "node:fs/promises";
 import { connectToDaemon, type DaemonClient } from "../api/client.ts";
+import type { StreamEvent } from "../api/contract.ts";
 import { followDaemon } from "../api/follow-daemon.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import type { SyncListener, SyncSource } from "./sync-source.ts";
+import type { GatewayGlance, SyncListener, SyncSource } from "./sync-source.ts";
 
 /** As following a daemon says it, too. */
 const NO_DAEMON = "no daemon runs for this home";
+
+/** Transitions after which the gateway is another one. */
+const OF_GATEWAY = /^(backend|catalog|gateway)\./;
 
 const LOOKS = 3;
 const BETWEEN_LOOKS_MS = 300;
@@ -52,14 +56,17 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
 
   return {
     async follow(listener, signal) {
+      const glances = createGlances(() => current, listener, signal);
       for await (const notice of followDaemon(home, { signal })) {
         switch (notice.kind) {
           case "connected":
             current = notice.client;
             await lookAfresh(notice.client, listener, signal);
+            glances.lookAgain();
             break;
           case "lost":
             current = null;
+            listener.gateway(null);
             listener.absent(
               notice.reason === NO_DAEMON ? `${NO_DAEMON}; mountaineer monitor starts one` : notice.reason,
             );
@@ -69,6 +76,7 @@ export function createDaemonSource({ home, configPath }: DaemonSourceOptions): S
             else if (notice.event.kind === "sync_state") listener.state(notice.event.sync);
             else if (notice.event.kind === "gap" && current !== null)
               await lookAfresh(current, listener, signal);
+            if (touchesGateway(notice.event)) glances.lookAgain();
         }
       }
     },
@@ -92,4 +100,52 @@ async function resolved(path: string): Promise<string> {
     if (systemErrorCode(error) === null) throw error;
     return path;
   }
+}
+
+/** A reload may have brought a gateway, or taken it away. */
+function touchesGateway(event: StreamEvent): boolean {
+  if (event.kind === "transition") return OF_GATEWAY.test(event.transition.name);
+  return event.kind === "gap" || (event.kind === "sync" && event.event.type === "changed");
+}
+
+interface Glances {
+  /** One look at a time; asked meanwhile, once more. */
+  lookAgain(): void;
+}
+
+function createGlances(
+  current: () => DaemonClient | null,
+  listener: SyncListener,
+  signal: AbortSignal,
+): Glances {
+  let isLooking = false;
+  let isAsked = false;
+  const look = async (): Promise<void> => {
+    isLooking = true;
+    try {
+      while (isAsked && !signal.aborted) {
+        isAsked = false;
+        const client = current();
+        if (client === null) return;
+        const glance = await glanceOf(client, signal);
+        if (current() === client) listener.gateway(glance);
+      }
+    } catch (error) {
+      // Following tells what became of the daemon; it is looked at again when it is there.
+      if (!(error instanceof MountaineerError)) throw error;
+    } finally {
+      isLooking = false;
+    }
+  };
+  return {
+    lookAgain() {
+      isAsked = true;
+      if (!isLooking) void look();
+    },
+  };
+}
+
+async function glanceOf(client: DaemonClient, signal: AbortSignal): Promise<GatewayGlance | null> {
+  const { gateway, backends = [] } = await client.status(signal);
+  return gateway === undefined ? null : { gateway, backends };
 }

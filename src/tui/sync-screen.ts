@@ -3,6 +3,7 @@ import { Box } from "ink";
 import { createElement as h, type ReactElement, useSyncExternalStore } from "react";
 import type { Connection } from "./connection.ts";
 import type { EventRow } from "./event-rows.ts";
+import { gatewayLines } from "./gateway-lines.ts";
 import type { Line } from "./line.ts";
 import { Lines } from "./lines-view.ts";
 import { symbolsFor, type TuiLook } from "./look.ts";
@@ -14,7 +15,7 @@ import type { Readable } from "./store.ts";
 import { isNumberField } from "./sync-fields.ts";
 import { type SyncHeights, shareHeight } from "./sync-layout.ts";
 import type { SyncSession } from "./sync-session.ts";
-import type { SyncStatus } from "./sync-source.ts";
+import type { GatewayGlance, SyncStatus } from "./sync-source.ts";
 import type { View } from "./view.ts";
 
 /** More than these nobody reads here. */
@@ -23,19 +24,21 @@ const NOTE_LINES = 12;
 
 interface WidgetProps {
   readonly status: SyncStatus | null;
+  readonly gateway: GatewayGlance | null;
   readonly connection: Connection;
   readonly rows: readonly EventRow[];
   readonly heights: SyncHeights;
   readonly view: View;
 }
 
-/** The status line over the table of events. */
-function SyncStatusWidget({ status, connection, rows, heights, view }: WidgetProps): ReactElement {
+/** The status line over the table of events, and the gateway between them. */
+function SyncStatusWidget({ status, gateway, connection, rows, heights, view }: WidgetProps): ReactElement {
   const air: readonly Line[] = heights.gap === 1 ? [[]] : [];
   const problem = problemLines(status, connection, view, heights.problem);
   const lines = [
     ...statusLines(status, connection, view).slice(0, heights.status),
     ...problem,
+    ...gatewayLines(gateway, view, heights.gateway),
     ...air,
     ...tableLines(rows, view, heights.table),
   ];
@@ -68,6 +71,7 @@ function useReadable<T>({ subscribe, get }: Readable<T>): T {
 export function createSyncScreen(session: SyncSession, look: TuiLook): Screen {
   const Body = ({ width, height }: ScreenProps): ReactElement => {
     const status = useReadable(session.status);
+    const gateway = useReadable(session.gateway);
     const connection = useReadable(session.connection);
     const rows = useReadable(session.widget.rows);
     const panel = useReadable(session.panel);
@@ -76,6 +80,7 @@ export function createSyncScreen(session: SyncSession, look: TuiLook): Screen {
     const heights = shareHeight(height, {
       status: statusHeight,
       problem: problemLines(status, connection, view, PROBLEM_LINES).length,
+      gateway: gatewayLines(gateway, view, Number.POSITIVE_INFINITY).length,
       rows: rows.length,
       panel: PANEL_HEIGHT,
       note: panelNoteLines(panel, view, NOTE_LINES).length,
@@ -84,7 +89,7 @@ export function createSyncScreen(session: SyncSession, look: TuiLook): Screen {
     return h(
       Box,
       { flexDirection: "column", flexShrink: 0 },
-      h(SyncStatusWidget, { status, connection, rows, heights, view }),
+      h(SyncStatusWidget, { status, gateway, connection, rows, heights, view }),
       h(SyncConfigPanel, { panel, hasProblem: status !== null && status.last_error !== null, heights, view }),
     );
   };

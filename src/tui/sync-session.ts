@@ -20,13 +20,15 @@ import {
 } from "./panel-state.ts";
 import { createStore, type Readable } from "./store.ts";
 import { draftEdits } from "./sync-fields.ts";
-import type { SyncSource, SyncStatus } from "./sync-source.ts";
+import type { GatewayGlance, SyncSource, SyncStatus } from "./sync-source.ts";
 import { createSyncStatusWidget, type SyncStatusWidget } from "./sync-status-widget.ts";
 
 export interface SyncSession {
   readonly connection: Readable<Connection>;
   /** null until a daemon told. */
   readonly status: Readable<SyncStatus | null>;
+  /** null: nothing of a gateway is shown. */
+  readonly gateway: Readable<GatewayGlance | null>;
   readonly panel: Readable<PanelState>;
   readonly widget: SyncStatusWidget;
   /** False: the key means nothing to the panel. */
@@ -43,6 +45,7 @@ export interface SyncSession {
 export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncSession {
   const connection = createStore<Connection>({ kind: "connecting" });
   const status = createStore<SyncStatus | null>(null);
+  const gateway = createStore<GatewayGlance | null>(null);
   const panel = createStore<PanelState>(EMPTY_PANEL);
   const widget = createSyncStatusWidget();
   let seen: EventMark | null = null;
@@ -79,6 +82,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
         see(event);
         fileReader.readAgain();
       },
+      gateway: (glance) => gateway.set(glance),
       absent(reason) {
         connection.set({ kind: "waiting", reason });
       },
@@ -104,6 +108,7 @@ export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncS
   return {
     connection,
     status,
+    gateway,
     panel,
     widget,
     ended,
