@@ -32,6 +32,8 @@ export interface LaneTools {
   readonly onLog: (params: JsonObject, backend: string) => void;
   readonly logLevel: () => McpLogLevel | null;
   readonly drainTimeoutMs: () => number;
+  /** Calls back when it is this one's turn to start a program: never at once, and one after the other. */
+  readonly takeTurn: (start: () => void) => void;
   /** What is published of it, or the phase, may be another, or calls have ended. */
   readonly onChanged: (lane: BackendLane) => void;
 }

@@ -43,6 +43,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
   let nextId = 1;
   let checkAsked = false;
   let cycleDue = false;
+  let turn: "none" | "asked" | "given" = "none";
   let stopped: string | null = null;
   let serving: PoolInstance | null = null;
   /** Of what the clients' own are made: what served last. */
@@ -110,6 +111,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
         {
           instances: [...instances.values()].map(({ instance }) => instance.seen),
           clientInstances: own.all.length,
+          mayStart: turn === "given",
           nextId,
           checkAsked,
           jitter: tools.random(),
@@ -119,12 +121,23 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       );
       keep(decision);
       if (decision.step === null) {
+        if (turn === "given") turn = "none";
+        if (decision.wantsTurn) askForTurn();
         rest();
         return decision.wake;
       }
       perform(decision.step);
     }
     throw new MountaineerError("internal", `backend ${name} did not settle in ${MAX_STEPS} steps`);
+  };
+
+  const askForTurn = (): void => {
+    if (turn !== "none") return;
+    turn = "asked";
+    tools.takeTurn(() => {
+      turn = "given";
+      trigger("start");
+    });
   };
 
   /** The swap: who serves and what is published change in one go, before anybody else runs. */
@@ -183,6 +196,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
 
   const perform = (step: BackendStep): void => {
     if (step.kind === "start") {
+      turn = "none";
       if (outcome.ok) start({ ...outcome, epoch });
       return;
     }
@@ -239,7 +253,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
   };
 
   const rest = (): void => {
-    cycleDue = false;
+    cycleDue = decision.wantsTurn;
     const { phase: to, reason } = decision;
     if (to !== phase.name) {
       const { name: from, since } = phase;

@@ -15,7 +15,7 @@ const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 5_000;
 const STOPPING = "the gateway is stopping";
 
-export type PoolOptions = Omit<LaneTools, "logLevel" | "drainTimeoutMs" | "onChanged">;
+export type PoolOptions = Omit<LaneTools, "logLevel" | "drainTimeoutMs" | "takeTurn" | "onChanged">;
 
 /** Nothing is started before the first `apply`. */
 export function createBackendPool(options: PoolOptions): BackendPool {
@@ -32,10 +32,22 @@ export function createBackendPool(options: PoolOptions): BackendPool {
   let applying = false;
   let stopping: Promise<void> | null = null;
 
+  /** Who waits to start a program: between two of them whatever has come in meanwhile is served. */
+  const turns: (() => void)[] = [];
+  const nextTurn = (): void => {
+    turns[0]?.();
+    turns.shift();
+    if (turns.length > 0) setImmediate(nextTurn);
+  };
+
   const laneTools: LaneTools = {
     ...options,
     logLevel: () => logLevel,
     drainTimeoutMs: () => settings.drainTimeoutMs,
+    takeTurn(start) {
+      turns.push(start);
+      if (turns.length === 1) setImmediate(nextTurn);
+    },
     onChanged(lane) {
       if (lane.isGone && lanes.get(lane.name) === lane && !order.includes(lane.name)) {
         lanes.delete(lane.name);

@@ -26,6 +26,8 @@ export interface BackendSeen {
   readonly instances: readonly InstanceSeen[];
   /** Those of one client each; they end by themselves. */
   readonly clientInstances: number;
+  /** It is this backend's turn: starting a program holds up the thread, so they are started one by one. */
+  readonly mayStart: boolean;
   /** Of the instance that is started next. */
   readonly nextId: number;
   /** Calls have gone unanswered in a row: the serving instance is to be checked now. */

@@ -59,6 +59,8 @@ export interface BackendDecision {
   readonly memory: BackendMemory;
   /** The one step to take now; null: rest. */
   readonly step: BackendStep | null;
+  /** A start is due as soon as it is this backend's turn. */
+  readonly wantsTurn: boolean;
   /** When to look again without being told; null: at the next trigger. */
   readonly wake: Wake | null;
   /** Its names are published unless calls are refused. */
@@ -75,6 +77,7 @@ export interface BackendDecision {
 export const UNDECIDED: BackendDecision = {
   memory: NEW_BACKEND,
   step: null,
+  wantsTurn: false,
   wake: null,
   calls: { kind: "refuse", reason: "it is not running yet" },
   phase: NEW_BACKEND.phase,
@@ -98,13 +101,16 @@ export function decideBackend(
   foldLost(draft);
   foldStopFirst(draft);
   foldSecretMissing(draft);
-  const step = closeStep(draft) ?? careStep(draft) ?? startStep(draft);
+  const otherStep = closeStep(draft) ?? careStep(draft);
+  const isStartDue = otherStep === null && startIsDue(draft);
+  const step = isStartDue && seen.mayStart ? startStep(draft) : otherStep;
   const conditions = conditionsSince(draft);
   const { phase, reason } = phaseOf(draft, conditions);
   draft.memory = { ...draft.memory, phase };
   return {
     memory: draft.memory,
     step,
+    wantsTurn: isStartDue && !seen.mayStart,
     wake: earliest(draft.wakes),
     calls: callRule(draft, reason),
     phase,
@@ -184,15 +190,19 @@ function refreshStep(draft: Draft, instance: InstanceSeen): BackendStep | null {
   return null;
 }
 
-function startStep(draft: Draft): BackendStep | null {
+function startIsDue(draft: Draft): boolean {
   const { spec, seen, memory, now } = draft;
-  if (!needsStart(draft) || spec.wanted.kind !== "connection") return null;
+  if (!needsStart(draft)) return false;
   // Whoever cannot live beside another waits until nothing is left of it.
-  if (spec.replace === "stop-first" && seen.instances.length > 0) return null;
-  if (now.monotonicMs < memory.tries.notBeforeMs) {
-    wakeAt(draft, memory.tries.notBeforeMs, "retry");
-    return null;
-  }
+  if (spec.replace === "stop-first" && seen.instances.length > 0) return false;
+  if (now.monotonicMs >= memory.tries.notBeforeMs) return true;
+  wakeAt(draft, memory.tries.notBeforeMs, "retry");
+  return false;
+}
+
+function startStep(draft: Draft): BackendStep | null {
+  const { spec, seen, memory } = draft;
+  if (spec.wanted.kind !== "connection") return null;
   const candidate = { id: seen.nextId, key: spec.wanted.key, epoch: spec.epoch };
   draft.memory = { ...memory, candidate };
   return { kind: "start", id: candidate.id };

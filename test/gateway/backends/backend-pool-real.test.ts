@@ -174,6 +174,22 @@ test("B6 real processes: a program that is not there is a condition that says so
   await eventually(() => real.view().phase === "Ready", DEADLINE_MS);
 });
 
+test("B7 real processes: twenty that are added at once are started one by one, and calls go on between", async (t) => {
+  const real = realPool(t);
+  real.apply(serverConfig("t"));
+  await ready(real, "t");
+  const { connection } = serverConfig("t");
+  const more = Array.from({ length: 20 }, (_, at) => backendConfig(`b${at}`, { connection }));
+  real.apply(serverConfig("t"), ...more);
+  let answered = 0;
+  while (real.pool.published.length < 21) {
+    pidOf(await real.call());
+    answered++;
+  }
+  assert.ok(answered > 1);
+  assert.equal(real.pool.view().filter(({ phase }) => phase === "Ready").length, 21);
+});
+
 test("ending leaves no process, whatever was under way", async (t) => {
   const real = realPool(t);
   real.apply(serverConfig("t"));

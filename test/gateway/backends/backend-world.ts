@@ -51,6 +51,7 @@ export class BackendWorld {
   readonly events: BackendEvent[] = [];
   readonly steps: BackendStep[] = [];
   checkAsked = false;
+  mayStart = true;
   jitter = 0.5;
   memory: BackendMemory = NEW_BACKEND;
   decision: BackendDecision | null = null;
@@ -142,6 +143,7 @@ export class BackendWorld {
     const seen = {
       instances: this.instances.map((instance) => instance.seen),
       clientInstances: 0,
+      mayStart: this.mayStart,
       nextId: this.nextId,
       checkAsked: this.checkAsked,
       jitter: this.jitter,

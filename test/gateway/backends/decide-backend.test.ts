@@ -163,6 +163,22 @@ describe("decideBackend", () => {
     assert.equal(world.decision?.phase, "Failed");
   });
 
+  it("waits for its turn to start, and keeps what serves meanwhile", () => {
+    const world = new BackendWorld();
+    world.mayStart = false;
+    world.edit({});
+    assert.equal(world.decision?.wantsTurn, true);
+    assert.equal(world.instances.length, 0);
+    world.mayStart = true;
+    world.look();
+    world.advance(1_000);
+    world.mayStart = false;
+    world.edit({ wanted: { kind: "connection", key: "k2" } });
+    world.advance(60_000);
+    assert.equal(world.decision?.wantsTurn, true);
+    assert.equal(world.serving?.seen.key, "k1");
+  });
+
   it("draws out or shortens a wait by half, never beyond a minute", () => {
     for (const [jitter, waitMs] of [
       [0, 500],
