@@ -1,7 +1,7 @@
 // Owns the gateway as a whole. What serves a request is one object, built from the configuration and the backends'
 // answers; when either changes, the next one is built beside it and swapped.
 import { createRedaction } from "../runtime/log-redaction.ts";
-import { createBackendPool } from "./backends/backend-pool.ts";
+import { createBackendPool, type PoolOptions } from "./backends/backend-pool.ts";
 import { openHttpLink } from "./backends/http-link.ts";
 import { startBackendInstance } from "./backends/start-backend-instance.ts";
 import { openStdioLink } from "./backends/stdio-link.ts";
@@ -35,8 +35,11 @@ const DEFAULT_SERVER = {
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
 
+/** How backends are reached; the real ways where it is not said. */
+export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink" | "random">>;
+
 /** Nothing runs before `start`, or the commit of a prepared configuration. */
-export function createGateway(options: GatewayOptions): Gateway {
+export function createGateway(options: GatewayOptions, means: GatewayMeans = {}): Gateway {
   const { clock, logger, environment, announce, version, listens } = options;
   const redaction = createRedaction();
   const redact = (secret: string): void => {
@@ -55,12 +58,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     announce,
     clientInfo,
     startInstance: startBackendInstance,
-    openLink: (connection) =>
+    openLink: (connection, _backend, secrets) =>
       connection.type === "stdio"
-        ? openStdioLink({ ...connection, warden, clock })
-        : openHttpLink({ ...connection, clock }),
+        ? openStdioLink({ ...connection, warden, clock, secrets })
+        : openHttpLink({ ...connection, clock, secrets }),
     random: Math.random,
     onLog: (params) => roster.tellLog(params),
+    ...means,
   });
 
   let rules: GatewayRules = createRules(NO_GATEWAY, null, tools);
@@ -110,7 +114,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   /** One swap: what was published, and by which rules, changes for everybody in the same instant. */
   const swap = (next: GatewayRules): void => {
-    const before = served;
+    const before = catalog;
     const conflicts = next.config.conflictResolution;
     if (sources !== pool.published || conflicts !== rules.config.conflictResolution) {
       sources = pool.published;
@@ -118,8 +122,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
     rules = next;
     served = build();
-    for (const transition of catalogTransitions(before.catalog, catalog)) announce(transition);
-    roster.tellChanges(before, served);
+    for (const transition of catalogTransitions(before, catalog)) announce(transition);
+    roster.tellChanges(served);
   };
   pool.onPublished(() => {
     if (!applying) swap(rules);
@@ -141,7 +145,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       return served;
     },
     initializeResult: () => gatewayGreeting(version, pool.greetings()),
-    opened: (session) => roster.add(session),
+    opened: (session) => roster.add(session, served),
+    identified: (session) => roster.identified(session, served),
     closed(session) {
       roster.remove(session);
       pool.forget(session);

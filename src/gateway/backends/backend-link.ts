@@ -28,7 +28,7 @@ export interface LinkEvents {
    * source (the one HTTP response, or the process) until it settles.
    */
   onMessage(message: unknown, streamOf: RpcId | null): Promise<void> | null;
-  /** A request that was sent will get no answer. On stdio this never comes: the whole link closes. */
+  /** A request that was sent will get no answer. On stdio only of one that the server's backlog has no room for. */
   onRequestFailed(id: RpcId, failure: LinkFailure): void;
   /** Once; nothing comes after it. Not called after `close` was. */
   onClosed(failure: LinkFailure): void;
