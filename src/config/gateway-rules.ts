@@ -184,14 +184,21 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
   const text = asTable(file["audit"])?.["path"];
   if (typeof text !== "string" || !parsePath(text).ok) return [];
   const path = expandPath(text, place.userHome);
+  const wrong = (found: string, expected: string, hint: string | null): Finding[] => {
+    return [{ path: ["audit", "path"], at: "value", found, expected, hint }];
+  };
   const global = asTable(file["global"]) ?? {};
   const roots = [global["shares_root"] ?? "~/Shares", global["mount_root"] ?? place.defaultMountRoot];
   for (const root of roots) {
     if (typeof root !== "string" || !parsePath(root).ok) continue;
     if (!isWithin(path, expandPath(root, place.userHome))) continue;
     const hint = "a share that hangs would hold up every call";
-    const expected = "a file that is not on a share";
-    return [{ path: ["audit", "path"], at: "value", found: "a file on a share", expected, hint }];
+    return wrong("a file on a share", "a file that is not on a share", hint);
+  }
+  if (/(?:^~|\/|\/\.\.?)$/.test(text)) return wrong("a folder", "a file", "add the name of a file");
+  if (isWithin(path, place.home) && !path.endsWith(".jsonl")) {
+    const hint = "what Mountaineer keeps there must not be overwritten";
+    return wrong("a file among Mountaineer's own", "a name that ends in `.jsonl`", hint);
   }
   return [];
 }

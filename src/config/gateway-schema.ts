@@ -180,6 +180,7 @@ export const variableSchema = document(
   secretTextSchema(isVariableText),
   textDoc({
     expected: SECRET_EXPECTED,
+    absent: "none",
     meaning: `An environment variable of the server, by its name. \`${REFERENCE_FORM}\` anywhere in the text stands for a variable of the \`mountaineer\` process, \`$\${\` for \`\${\` itself.`,
     example: `"\${FILES_TOKEN}"`,
     isSecret: true,
@@ -191,6 +192,7 @@ export const headerSchema = document(
   secretTextSchema(isHeaderText),
   textDoc({
     expected: SECRET_EXPECTED,
+    absent: "none",
     meaning: `A header of every request, by its name. \`${REFERENCE_FORM}\` anywhere in the text stands for a variable of the \`mountaineer\` process; \`Authorization\` takes nothing else for its secret.`,
     example: `"Bearer \${SEARCH_TOKEN}"`,
     isSecret: true,
@@ -252,7 +254,9 @@ export const backendSchema = z.strictObject({
     meaning:
       "When it changes: `overlap` starts the new one beside the old one, `stop-first` is for servers that cannot run twice.",
   }),
-  env: z.record(readText(parseVariableName), variableSchema).optional(),
+  env: z
+    .record(readText(parseVariableName).meta({ pattern: "^[A-Za-z_][A-Za-z0-9_]*$" }), variableSchema)
+    .optional(),
   headers: z.record(readText(parseHeaderName), headerSchema).optional(),
   timeouts: timeoutsSchema.prefault({}),
   filters: z
@@ -267,7 +271,10 @@ export const backendSchema = z.strictObject({
 
 export const filterSchemas = filterShapes;
 
-export const backendsSchema = z.record(readText(parseBackendName), backendSchema);
+// What editors check while one types; the reading of names says more.
+const backendName = readText(parseBackendName).meta({ pattern: "^[A-Za-z][A-Za-z0-9_-]{0,63}$" });
+
+export const backendsSchema = z.record(backendName, backendSchema);
 
 export const conflictSchema = z.strictObject({
   strategy: choiceKey(["first-wins", "prefix", "priority", "error"], "first-wins", {

@@ -4,6 +4,8 @@ export type Table = Readonly<Record<string, unknown>>;
 
 /** What the rules need of the machine. */
 export interface RulePlace {
+  /** Mountaineer's own folder, absolute. */
+  readonly home: string;
   readonly userHome: string;
   readonly defaultMountRoot: string;
 }

@@ -49,6 +49,8 @@ test("the JSON Schema knows the required key, the choices and no other keys", ()
   const text = JSON.stringify(schema);
   assert.match(text, /"required":\["name"\]/);
   assert.match(text, /"enum":\["auto","rclone","local"\]/);
+  assert.match(text, /"required":\["name","token"\]/);
+  assert.match(text, /"propertyNames":\{"pattern":"\^\[A-Za-z\]/);
   assert.equal(schema["additionalProperties"], false);
   assert.equal(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
 });
