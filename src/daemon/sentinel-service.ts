@@ -202,7 +202,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     // A config that is applied now would begin cycles, and mount again what is unmounted here.
     await config[Symbol.asyncDispose]();
     // Calls drain while mounts are seen to; the stack below waits for the same end.
-    gateway[Symbol.asyncDispose]().catch(() => {});
+    Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
     if (options.unmountOnExit) {
       // A cycle under way may carry out the request that the next one was begun for.
       engine.rest();
