@@ -1,10 +1,13 @@
 // Owns what a daemon would begin with if it were started now: the dry run of a reload when none runs.
 import type { ReloadReport } from "../api/contract.ts";
 import { isTableValue } from "../config/edit-value.ts";
-import { effectiveData } from "../config/effective.ts";
+import { type ConfigSource, effectiveData } from "../config/effective.ts";
 import { parseConfig } from "../config/load.ts";
 import type { ConfigView } from "./config-session.ts";
 import { sha256Of } from "./config-text.ts";
+
+/** Every section of single settings as it is when the file says nothing in it. */
+const DEFAULTS = Buffer.from("[server]\n");
 
 /** Sections of single settings; the others are told by their names. */
 const SETTINGS: readonly string[] = ["global", "sync", "server"];
@@ -31,8 +34,8 @@ export async function firstStart({ path, place, format, read }: ConfigView): Pro
     const errors = loaded.mistakes.map((mistake) => ({ ...mistake }));
     return { ...report, errors, summary: "the file has mistakes" };
   }
-  const settings = await settingsOf(bytes);
-  const defaults = await settingsOf(new Uint8Array());
+  const settings = await settingsOf({ bytes, format, place });
+  const defaults = await settingsOf({ bytes: DEFAULTS, format: "toml", place });
   const changed = [...settings].filter(([key, value]) => defaults.get(key) !== value).map(([key]) => key);
   const { config } = loaded.snapshot;
   const shares = config.shares.map(({ name }) => name);
@@ -50,16 +53,6 @@ export async function firstStart({ path, place, format, read }: ConfigView): Pro
     middleware,
     summary: summaryOf(shares.length, backends.length),
   };
-
-  async function settingsOf(content: Uint8Array): Promise<Map<string, string>> {
-    const data = await effectiveData({ bytes: content, format, place });
-    const entries = Object.entries(data).flatMap(([section, table]) =>
-      SETTINGS.includes(section) && isTableValue(table)
-        ? Object.entries(table).map(([key, value]) => [`${section}.${key}`, String(value)] as const)
-        : [],
-    );
-    return new Map(entries);
-  }
 }
 
 function summaryOf(shares: number, backends: number): string {
@@ -68,4 +61,14 @@ function summaryOf(shares: number, backends: number): string {
     ...(backends > 0 ? [`${backends} ${backends === 1 ? "backend" : "backends"}`] : []),
   ];
   return `${parts.join(", ")} to start`;
+}
+
+async function settingsOf(source: ConfigSource): Promise<Map<string, string>> {
+  const data = await effectiveData(source);
+  const entries = Object.entries(data).flatMap(([section, table]) =>
+    SETTINGS.includes(section) && isTableValue(table)
+      ? Object.entries(table).map(([key, value]) => [`${section}.${key}`, String(value)] as const)
+      : [],
+  );
+  return new Map(entries);
 }
