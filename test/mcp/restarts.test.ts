@@ -1,0 +1,6 @@
+// Restarts in a row; the lab does a thousand.
+import { test } from "node:test";
+import { restartAgainAndAgain } from "./restart-story.ts";
+
+test("sixty restarts leave one process, one session and a daemon no larger", (t) =>
+  restartAgainAndAgain(t, 60));
