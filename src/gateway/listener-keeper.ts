@@ -89,7 +89,7 @@ export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKe
     }
   };
 
-  const retireOf = (listener: Listener | null) => async (): Promise<void> => {
+  const retireOld = async (listener: Listener | null): Promise<void> => {
     if (listener === null) return;
     const closing = listener.close(drainMs());
     old.add(closing);
@@ -113,29 +113,21 @@ export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKe
     },
     async prepare(address) {
       if (address?.host === wanted?.host && address?.port === wanted?.port) return NOTHING;
-      const before = current;
-      if (address === null) {
-        return {
-          commit() {
-            wanted = null;
-            before?.stopListening();
-            settle(null);
-          },
-          retire: retireOf(before),
-          rollback: NOTHING.rollback,
-        };
-      }
-      const rebinding =
-        before === null
-          ? await openAlone(listenerOptions(address))
-          : await rebind(before, listenerOptions(address));
+      // Known at commit: until then the old address, which was busy, may have been got after all.
+      let replaced: Listener | null = null;
+      const replaceBy = (listener: Listener | null): void => {
+        wanted = address;
+        replaced = current;
+        replaced?.stopListening();
+        settle(listener);
+      };
+      const retire = (): Promise<void> => retireOld(replaced);
+      if (address === null) return { commit: () => replaceBy(null), retire, rollback: NOTHING.rollback };
+      const options = listenerOptions(address);
+      const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
       return {
-        commit() {
-          wanted = address;
-          rebinding.commit();
-          settle(rebinding.listener);
-        },
-        retire: retireOf(before),
+        commit: () => replaceBy(rebinding.listener),
+        retire,
         rollback: () => rebinding.rollback(),
       };
     },
@@ -150,5 +142,5 @@ export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKe
 
 async function openAlone(options: Parameters<typeof openListener>[0]) {
   const listener = await openListener(options);
-  return { listener, commit() {}, rollback: () => listener.close(0) };
+  return { listener, rollback: () => listener.close(0) };
 }
