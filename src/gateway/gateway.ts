@@ -81,6 +81,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
   };
   const services = {
     pool,
+    catalog: () => catalog,
     tasks,
     setLogLevel: (
       client: Parameters<typeof roster.setLogLevel>[0],

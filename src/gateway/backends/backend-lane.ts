@@ -365,9 +365,10 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       if (serving?.isReady === true && config.instances === "shared" && source !== null && stopped === null) {
         return serving.send(call, callMs);
       }
-      return dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) =>
-        entry.send(call, leftMs),
-      );
+      return dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) => {
+        const renewed = call.renew?.() ?? { params: call.params, answer: null };
+        return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
+      });
     },
     subscribe: (uri, client) =>
       dispatch(client, client.ended, config.timeouts.callMs, async (entry) => {

@@ -56,7 +56,15 @@ export interface PoolSettings {
 }
 
 /** What the pool needs of a backend's call; the pool adds the timeout that is configured. */
-export type PoolCall = Omit<BackendCall, "timeoutMs">;
+export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
+  /** Asked when it had to wait, for what serves it then may have its target under another name; absent: as it is. */
+  readonly renew?: () => RenewedCall;
+}
+
+/** A call once its wait is over: its params, or its answer because this backend is not asked any more. */
+export type RenewedCall =
+  | { readonly params: JsonObject | undefined; readonly answer: null }
+  | { readonly answer: Promise<Reply> };
 
 export interface BackendPool extends AsyncDisposable {
   /**

@@ -1,6 +1,8 @@
 // Owns where a request goes: what the catalog answers, and which backend answers the rest, under its own names.
+import type { RenewedCall } from "../backends/backend-pool-contract.ts";
+import type { CatalogEntry } from "../catalog/catalog.ts";
 import { resolvePrompt, resolveResource, resolveTemplate, resolveTool } from "../catalog/resolve.ts";
-import { errorReply, INVALID_PARAMS, isJsonObject, type Reply } from "../json-rpc.ts";
+import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS } from "../protocol.ts";
 import type { CatalogView, GatewayRequest, Handle } from "./middleware.ts";
 import { targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
@@ -26,7 +28,7 @@ export function createRouting(services: RoutingServices, backends: readonly stri
     ["resources/templates/list", listing("resourceTemplates")],
     ["prompts/list", listing("prompts")],
     ["tools/call", (request) => callTool(services, request)],
-    ["prompts/get", (request) => getPrompt(pool, request)],
+    ["prompts/get", (request) => getPrompt(services, request)],
     ["resources/read", (request) => readResource(pool, request)],
     ["resources/subscribe", (request) => watchResource(pool, "subscribe", request)],
     ["resources/unsubscribe", (request) => watchResource(pool, "unsubscribe", request)],
@@ -65,21 +67,55 @@ function callTool(services: RoutingServices, request: GatewayRequest): Promise<R
   if (typeof name !== "string") return missing(method, "a string `name`");
   const entry = resolveTool(served.catalog, name);
   if (entry === null) return Promise.resolve(unknownTarget({ kind: "tool", name }));
-  const { backend, originalName } = entry;
-  const theirs = originalName === name ? params : { ...params, name: originalName };
-  const answer = services.pool.call(backend, { method, params: theirs, port, signal });
+  const { backend } = entry;
+  const theirs = underTheirName(params, name, entry);
+  const renew = renewal(services, request, "tool", name, backend);
+  const answer = services.pool.call(backend, { method, params: theirs, port, signal, renew });
   return params?.["task"] === undefined ? answer : rememberingTask(services, request, backend, answer);
 }
 
-function getPrompt(pool: RoutingServices["pool"], request: GatewayRequest): Promise<Reply> {
+function underTheirName(
+  params: JsonObject | undefined,
+  name: string,
+  { originalName }: CatalogEntry,
+): JsonObject | undefined {
+  return originalName === name ? params : { ...params, name: originalName };
+}
+
+/**
+ * What becomes of a call that waited for another instance: the client's name may stand for another one of the server's,
+ * belong to another backend, or mean nothing any more.
+ */
+function renewal(
+  { pool, catalog }: RoutingServices,
+  { method, params, port, signal }: GatewayRequest,
+  kind: "tool" | "prompt",
+  name: string,
+  backend: string,
+): () => RenewedCall {
+  return () => {
+    const entry = kind === "tool" ? resolveTool(catalog(), name) : resolvePrompt(catalog(), name);
+    const moved = entry?.backend !== backend;
+    // A task is remembered with the backend that it was asked of.
+    if (entry === null || (moved && params?.["task"] !== undefined)) {
+      return { answer: Promise.resolve(unknownTarget({ kind, name })) };
+    }
+    const theirs = underTheirName(params, name, entry);
+    if (!moved) return { params: theirs, answer: null };
+    return { answer: pool.call(entry.backend, { method, params: theirs, port, signal }) };
+  };
+}
+
+function getPrompt(services: RoutingServices, request: GatewayRequest): Promise<Reply> {
   const { method, params, port, signal, served } = request;
   const name = params?.["name"];
   if (typeof name !== "string") return missing(method, "a string `name`");
   const entry = resolvePrompt(served.catalog, name);
   if (entry === null) return Promise.resolve(unknownTarget({ kind: "prompt", name }));
-  const { backend, originalName } = entry;
-  const theirs = originalName === name ? params : { ...params, name: originalName };
-  return pool.call(backend, { method, params: theirs, port, signal });
+  const { backend } = entry;
+  const theirs = underTheirName(params, name, entry);
+  const renew = renewal(services, request, "prompt", name, backend);
+  return services.pool.call(backend, { method, params: theirs, port, signal, renew });
 }
 
 function readResource(pool: RoutingServices["pool"], request: GatewayRequest): Promise<Reply> {

@@ -67,6 +67,7 @@ export function recordingServices(
   return {
     calls,
     levels,
+    catalog: () => buildCatalog([], FIRST_WINS),
     pool: {
       async call(backend, call) {
         calls.push({ backend, what: call.method, params: call.params });
