@@ -1,5 +1,6 @@
 // Owns how the gateway's view is told over the API.
 import type { BackendStatus, Condition, GatewayStatus, StatusReport, ToolEntry } from "../api/contract.ts";
+import type { BackendConfig } from "../config/snapshot.ts";
 import type { BackendCondition } from "../gateway/backends/backend-pool-contract.ts";
 import type { CatalogEntry } from "../gateway/catalog/catalog.ts";
 import type { Gateway, GatewayView } from "../gateway/gateway-contract.ts";
@@ -10,6 +11,37 @@ export function gatewayStatus(
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
   const view = gateway.view();
   return { gateway: overall(view), backends: backends(view, gateway.entries()) };
+}
+
+/** What is configured, while nothing of it runs. */
+export function idleGatewayStatus(
+  configured: readonly BackendConfig[],
+  since: string,
+): Required<Pick<StatusReport, "gateway" | "backends">> {
+  const backends = configured.map(({ name, group, connection, enabled }) => ({
+    name,
+    group,
+    type: connection.type,
+    enabled,
+    phase: "Pending" as const,
+    reason: enabled ? "no daemon runs" : "it is disabled",
+    since,
+    pid: null,
+    server: null,
+    protocol_version: null,
+    instances: 0,
+    in_flight: 0,
+    draining: 0,
+    restarts: 0,
+    retry_at: null,
+    last_error: null,
+    tools: 0,
+    resources: 0,
+    prompts: 0,
+    conditions: [],
+  }));
+  const counts = { tools: 0, resources: 0, resource_templates: 0, prompts: 0 };
+  return { gateway: { url: null, sessions: 0, in_flight: 0, ...counts, conditions: [] }, backends };
 }
 
 function overall({ url, sessions, inFlight, counts, conditions }: GatewayView): GatewayStatus {

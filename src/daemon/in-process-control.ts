@@ -11,6 +11,8 @@ import { errorText } from "../runtime/errors.ts";
 import { acquireHomeLock } from "../runtime/home-lock.ts";
 import { startLog } from "../runtime/log-file.ts";
 import { startEngineParts } from "./engine-parts.ts";
+import { wantsGateway } from "./gateway-config.ts";
+import { idleGatewayStatus } from "./gateway-status.ts";
 import { configWarningConditions } from "./global-conditions.ts";
 import { openHome } from "./home.ts";
 import { logLevel } from "./log-level.ts";
@@ -90,6 +92,7 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
         conditions: configWarningConditions(snapshot, startedAt),
       },
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
+      ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt) : {}),
     });
     const control = createShareControl(engine, clock);
     return {

@@ -1,22 +1,24 @@
 // Owns the daemon in the foreground: one per home, serving until it is told to stop.
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import type { MonitorOptions } from "../api/control.ts";
 import { startMcpSocket } from "../api/mcp-socket.ts";
 import { requireSocketPlace } from "../api/private-socket.ts";
 import { startManagementServer } from "../api/server.ts";
 import { packageVersion } from "../api/version.ts";
 import { openMemory } from "../reconcile/state-file.ts";
-import { systemClock } from "../runtime/clock.ts";
-import { createDisposalStack } from "../runtime/disposal.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
+import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { ensurePrivateFolder } from "../runtime/durable-file.ts";
 import { errorText } from "../runtime/errors.ts";
 import { acquireHomeLock } from "../runtime/home-lock.ts";
+import type { Logger } from "../runtime/log.ts";
 import { startLog } from "../runtime/log-file.ts";
 import { wantsGateway } from "./gateway-config.ts";
 import { openHome } from "./home.ts";
 import { logLevel } from "./log-level.ts";
 import { logFilePath } from "./log-path.ts";
-import { startSentinelService } from "./sentinel-service.ts";
+import { type SentinelService, startSentinelService } from "./sentinel-service.ts";
 
 /** How long a single-shot command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
@@ -68,16 +70,14 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
       }),
     );
     forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
-    const mcpSocket = stack.use(
-      await startMcpSocket({ home, serve: (stream) => service.serveLines(stream), logger, clock }),
-    );
+    const mcpSocketPath = await openMcpSocket(home, service, { clock, logger, stack });
     stack.use(
       await startManagementServer({
         home,
         control: service.control,
         config: service.config,
         gateway: service.gateway,
-        mcpSocket: mcpSocket.socketPath,
+        mcpSocket: mcpSocketPath,
         clock,
         logger,
         version: packageVersion(),
@@ -100,6 +100,21 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     logger.info("stopping");
   } finally {
     await stack[Symbol.asyncDispose]();
+  }
+}
+
+/** Null, told, where it cannot be made: shares and the gateway's address need nothing of it. */
+async function openMcpSocket(
+  home: string,
+  service: SentinelService,
+  { clock, logger, stack }: { clock: Clock; logger: Logger; stack: DisposalStack },
+): Promise<string | null> {
+  try {
+    const serve = (stream: Duplex): void => service.serveLines(stream);
+    return stack.use(await startMcpSocket({ home, serve, logger, clock })).socketPath;
+  } catch (error) {
+    logger.warn("the socket for MCP clients could not be made", { reason: errorText(error) });
+    return null;
   }
 }
 

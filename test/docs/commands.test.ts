@@ -4,12 +4,14 @@ import { spawn } from "node:child_process";
 import { access, chmod, glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import test from "node:test";
+import { freePort } from "../network/smb-server.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { programMissing } from "../sync/programs.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
+const TOOLS_SERVER = join(import.meta.dirname, "programs/tools-server.mjs");
 const COMMAND_DEADLINE_MS = 30_000;
 
 /** What becomes of a line. */
@@ -93,6 +95,36 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer config rollback": running(/./),
   "mountaineer config rollback 0 --yes": running(/./),
   "mountaineer config unset global.check_interval_secs": running(/check_interval_secs/),
+  "mountaineer backends list": running(/files\s+Ready/),
+  "mountaineer backends list --json | jq -r '.backends[] | select(.phase != \"Ready\") | .name'": {
+    on: "running",
+    says: /^$/,
+    needs: "jq",
+  },
+  "mountaineer tools list": running(/echo\s+files/),
+  "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": {
+    on: "running",
+    says: /"name": "echo"/,
+    needs: "jq",
+  },
+  [`mountaineer call echo '{"message": "hello"}'`]: running(/^hello\n$/),
+  [`mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`]: running(/what stands in/),
+  "mountaineer call search - < query.json": running(/^found everything\n$/),
+  [`mountaineer call get-sum '{"a": 1, "b": 2}' --json | jq .content`]: {
+    on: "running",
+    says: /"text": "3"/,
+    needs: "jq",
+  },
+  "mountaineer backends logs files": running(/^ready$/m),
+  "mountaineer backends logs files | tail -5": running(/^ready$/m),
+  [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
+  "mountaineer backends restart files": running(/files/),
+  "mountaineer backends restart --all": running(/files/),
+  "claude mcp add mountaineer -- mountaineer mcp": { elsewhere: "test/mcp/stdio-bridge.test.ts" },
+  "npx @modelcontextprotocol/conformance@0.1.16 server --url http://127.0.0.1:9000/mcp --suite all": {
+    elsewhere: "test/mcp/conformance.test.ts",
+  },
+
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
   "NO_COLOR=1 mountaineer tui": running(NEEDS_TERMINAL, 2),
 
@@ -101,6 +133,10 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer config set shares.CORE.driver rclone": alone(/driver/),
   "mountaineer config set 'shares.\"my.share\".username' ann": alone(/username/),
   "mountaineer config unset shares.CORE.fallback_interface": alone(/fallback_interface/),
+  "mountaineer config set backends.files.timeouts.call 120": alone(/call/),
+  [`mountaineer config set backends.files.env.API_TOKEN '${"$"}{FILES_TOKEN}'`]: alone(/API_TOKEN/),
+  [`mountaineer config set incoming_auth.users.ann.roles '["developer"]'`]: alone(/roles/),
+  "mountaineer config set backends.files.enabled false": alone(/enabled/),
 };
 
 /** The lines of a document's `sh` blocks, comments left out. */
@@ -195,6 +231,8 @@ async function localConfig(folder: string): Promise<string> {
     lines.push("[[shares]]", `name = "${share}"`);
     lines.push(`thunderbolt_path = "${routes[0]}"`, `fallback_path = "${routes[1]}"`);
   }
+  lines.push("[server]", `port = ${await freePort()}`);
+  lines.push("[backends.files]", `command = "${process.execPath}"`, `args = ["${TOOLS_SERVER}"]`);
   return `${lines.join("\n")}\n`;
 }
 
@@ -209,6 +247,16 @@ name = "my.share"
 thunderbolt_host = "127.0.0.4"
 fallback_host = "127.0.0.5"
 password = "\${MY_PASSWORD}"
+
+[backends.files]
+command = "files-server"
+
+[incoming_auth]
+type = "local"
+
+[[incoming_auth.users]]
+name = "ann"
+token = "\${ANN_TOKEN}"
 `;
 
 async function untilMounted(home: TestHome): Promise<void> {
@@ -224,6 +272,7 @@ test("each of them does what it says, in a home with a daemon, in one without, o
     for (const monitor of ends) await monitor[Symbol.asyncDispose]();
   });
   const folder = await temporaryFolder(t);
+  await writeFile(join(folder, "query.json"), '{"words": "everything"}');
   await writeFile(join(folder, "draft.toml"), "[global]\nauto_failbak = true\n");
   const HOME = { HOME: folder };
   const config = await localConfig(folder);
