@@ -49,7 +49,7 @@ export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKe
   let backoff: Backoff = NO_BACKOFF;
   let retry: Timer | null = null;
   let closed = false;
-  const old = new Set<Promise<void>>();
+  const old = new Set<Listener>();
 
   const listenerOptions = ({ host, port }: ListenAddress) => ({ host, port, handler, clock, logger });
 
@@ -91,10 +91,9 @@ export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKe
 
   const retireOld = async (listener: Listener | null): Promise<void> => {
     if (listener === null) return;
-    const closing = listener.close(drainMs());
-    old.add(closing);
-    await closing;
-    old.delete(closing);
+    old.add(listener);
+    await listener.drain(drainMs());
+    old.delete(listener);
   };
 
   return {
@@ -134,8 +133,7 @@ export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKe
     async close(graceMs) {
       closed = true;
       retry?.[Symbol.dispose]();
-      await current?.close(graceMs);
-      await Promise.all(old);
+      await Promise.all([current, ...old].map((listener) => listener?.close(graceMs)));
     },
   };
 }

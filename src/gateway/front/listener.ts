@@ -46,10 +46,24 @@ export interface Listener {
   listenAgain(): Promise<void>;
   /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
   close(graceMs: number): Promise<void>;
+  /**
+   * As `close`, but what is idle has until then, too: a request may be on its way there. The response to it, or the
+   * client, ends the connection.
+   */
+  drain(graceMs: number): Promise<void>;
 }
 
 /** Rejects with `listen_failed`, whose message names the key to change, the address, and who holds it. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
+  try {
+    return await bind(options);
+  } catch (error) {
+    throw await listenFailed(error, options.host, options.port);
+  }
+}
+
+/** Rejects with the system's error. */
+async function bind(options: ListenerOptions): Promise<Listener> {
   const { host, handler, clock, logger } = options;
   // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
   const { createServer } = process.getBuiltinModule("node:http");
@@ -108,7 +122,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     stopped = true;
     pauseListening();
   };
-  const close = async (graceMs: number): Promise<void> => {
+  const end = async (graceMs: number, closesIdle: boolean): Promise<void> => {
     stopListening();
     const empty = Promise.withResolvers<void>();
     emptied.add(empty.resolve);
@@ -120,7 +134,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       }
     };
     if (sockets.size > 0 && graceMs > 0) {
-      const closing = closeIdle();
+      const closing = closesIdle ? closeIdle() : null;
       await settledWithin(clock, graceMs, empty.promise);
       idle.abort();
       await closing;
@@ -149,11 +163,16 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     pauseListening,
     stopListening,
     async listenAgain() {
-      if (!listening) await listen(server, host, port);
+      try {
+        if (!listening) await listen(server, host, port);
+      } catch (error) {
+        throw await listenFailed(error, host, port);
+      }
       listening = true;
       stopped = false;
     },
-    close,
+    close: (graceMs) => end(graceMs, true),
+    drain: (graceMs) => end(graceMs, false),
   };
 }
 
@@ -186,22 +205,19 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
     },
   });
   try {
-    return rebinding(await openListener(next));
+    return rebinding(await bind(next));
   } catch (error) {
     // Whether two addresses overlap depends on the system and on what names resolve to; it has just told.
-    const overlaps =
-      next.port === old.port &&
-      error instanceof MountaineerError &&
-      systemErrorCode(error.cause) === "EADDRINUSE";
-    if (!overlaps) throw error;
+    const overlaps = next.port === old.port && systemErrorCode(error) === "EADDRINUSE";
+    if (!overlaps) throw await listenFailed(error, next.host, next.port);
   }
   // Whoever were told to connect anew now would find nobody there.
   old.pauseListening();
   try {
-    return rebinding(await openListener(next));
+    return rebinding(await bind(next));
   } catch (error) {
     await old.listenAgain();
-    throw error;
+    throw await listenFailed(error, next.host, next.port);
   }
 }
 
@@ -212,8 +228,6 @@ async function listen(server: Server, host: string, port: number): Promise<void>
   try {
     server.listen({ host, port, backlog: 511 });
     await promise;
-  } catch (error) {
-    throw await listenFailed(error, host, port);
   } finally {
     server.removeListener("error", reject);
     server.removeListener("listening", resolve);

@@ -18,6 +18,8 @@ export async function findPortHolderLinux(port: number): Promise<PortHolder | nu
     const sockets = new Set(tables.flatMap((table) => listeningSockets(table, port)));
     if (sockets.size === 0) return null;
     const pids = (await readdir("/proc")).filter((name) => /^[0-9]+$/.test(name)).slice(0, PROCESS_LIMIT);
+    // Ourselves last: at an overlapping address we may listen, too.
+    pids.sort((a, b) => Number(Number(a) === process.pid) - Number(Number(b) === process.pid));
     for (const pid of pids) {
       if (await holdsOne(pid, sockets)) {
         return { pid: Number(pid), command: (await textOf(`/proc/${pid}/comm`)).trim() };

@@ -88,6 +88,20 @@ describe("a listener", () => {
     agent.destroy();
   });
 
+  it("drained, it serves a kept connection's next request, and cuts it only after the grace", async () => {
+    const listener = await openListener(options("127.0.0.1", 0));
+    const [used, idle] = [1, 2].map(() => new Agent({ keepAlive: true, maxSockets: 1 }));
+    assert.ok(used !== undefined && idle !== undefined);
+    for (const agent of [used, idle]) await ask(listener.port, agent);
+    const draining = listener.drain(500);
+    assert.equal(listener.connections, 2);
+    assert.deepEqual(await ask(listener.port, used), { text: "here", connection: "close" });
+    await eventually(() => listener.connections === 1, 400);
+    await draining;
+    await eventually(() => listener.connections === 0, 400);
+    idle.destroy();
+  });
+
   it("is bound to an overlapping address with its connections kept, and back", async () => {
     const old = await openListener(options("127.0.0.1", 0, "old"));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -119,6 +133,8 @@ describe("a listener", () => {
     };
     const clients = Promise.all(Array.from({ length: 8 }, client));
     const old: Listener[] = [];
+    // The system resets those that are just connecting when a listener moves; all are connected now.
+    await eventually(() => listener.connections === 8 && answered > 50, 2_000);
     for (let move = 0; move < 10; move++) {
       const before = answered;
       const moved = await rebind(listener, options(move % 2 === 0 ? "0.0.0.0" : "127.0.0.1", port));
