@@ -3,4 +3,4 @@ import { test } from "node:test";
 import { restartAgainAndAgain } from "../mcp/restart-story.ts";
 
 test("a thousand restarts leave one process, one session and a daemon no larger", (t) =>
-  restartAgainAndAgain(t, 1_000));
+  restartAgainAndAgain(t, { restarts: 1_000, flatMb: 8 }));

@@ -141,7 +141,7 @@ test("a daemon killed by SIGKILL leaves no backend, nor a grandchild that ignore
       odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"]),
     },
   });
-  await rig.untilReady("light", "odd");
+  await rig.untilReady("light", "own", "odd");
   const client = await connectLight(rig.url);
   await client.call("own_echo", { text: "its own process" });
   assert.ok((await rig.processes()).length >= 5);
