@@ -1,6 +1,10 @@
-// A thousand restarts of one backend, beside the story that the unit suite plays in short.
+import assert from "node:assert/strict";
 import { test } from "node:test";
-import { restartAgainAndAgain } from "../mcp/restart-story.ts";
+import { restartAgainAndAgain } from "../live/restarts.ts";
 
-test("a thousand restarts leave one process, one session and a daemon no larger", (t) =>
-  restartAgainAndAgain(t, { restarts: 1_000, flatMb: 8 }));
+test("B7 1,000 restarts under calls lose none, leave no process, and memory stays flat", async (t) => {
+  const { restarts, calls, grownMb, processes, lost } = await restartAgainAndAgain(1_000);
+  t.diagnostic(`${restarts} restarts, ${calls} calls, ${grownMb.toFixed(1)} MB more in the second half`);
+  assert.deepEqual({ processes, lost }, { processes: 0, lost: [] });
+  assert.ok(grownMb < 30, `${grownMb} MB`);
+});

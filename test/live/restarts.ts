@@ -1,0 +1,71 @@
+// Owns restarting a backend again and again, and what that leaves behind.
+import { rssMb } from "../../bench/processes.ts";
+import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
+import { nodeBackend, openGatewayRig, SETTLES_MS } from "../mcp/gateway-rig.ts";
+import { connectLight } from "../mcp/light-client.ts";
+import { eventually } from "../support/eventually.ts";
+
+/** Until what is loaded and compiled once has been. */
+const WARM_UP = 20;
+/** Backends that are restarted at the same time. */
+const AT_ONCE = 4;
+
+export interface RestartsEnd {
+  readonly restarts: number;
+  /** Of the daemon, in the second half of them: the first fills caches. */
+  readonly grownMb: number;
+  readonly processes: number;
+  /** Calls, one after the other throughout, that failed. */
+  readonly lost: readonly string[];
+  readonly calls: number;
+}
+
+/** Restarts so often by the API, calls going on meanwhile. */
+export async function restartAgainAndAgain(restarts: number): Promise<RestartsEnd> {
+  const names = Array.from({ length: AT_ONCE }, (_, index) => `r${index}`);
+  const backends = Object.fromEntries(
+    names.map((name) => [name, nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: `${name}_` } })]),
+  );
+  await using rig = await openGatewayRig({ backends });
+  await rig.untilReady(...names);
+  const before = (await rig.processes()).length;
+  await using client = await connectLight(rig.url);
+  const daemon = await rig.daemon();
+  const lost: string[] = [];
+  let calls = 0;
+  let going = true;
+  const calling = Promise.all(
+    names.map(async (name) => {
+      while (going) {
+        try {
+          await client.call(`${name}_sleep`, { ms: 5 });
+        } catch (error) {
+          lost.push(`${name}: ${String(error)}`);
+        }
+        calls++;
+      }
+    }),
+  );
+  const round = async (): Promise<void> => {
+    const pids = new Map((await rig.status()).backends?.map(({ name, pid }) => [name, pid]));
+    await daemon.gateway.restart(names, AbortSignal.timeout(5_000));
+    await eventually(async () => {
+      const { backends: now = [] } = await rig.status();
+      return now.every(({ name, pid, phase, instances }) => {
+        return phase === "Ready" && pid !== pids.get(name) && instances === 1;
+      });
+    }, SETTLES_MS);
+  };
+  let done = 0;
+  let halfMb = 0;
+  for (let at = 0; at < WARM_UP; at += AT_ONCE) await round();
+  while (done < restarts) {
+    await round();
+    done += AT_ONCE;
+    if (halfMb === 0 && done >= restarts / 2) halfMb = await rssMb(rig.pid);
+  }
+  going = false;
+  await calling;
+  const grownMb = (await rssMb(rig.pid)) - halfMb;
+  return { restarts: done, grownMb, processes: (await rig.processes()).length - before, lost, calls };
+}
