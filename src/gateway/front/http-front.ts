@@ -19,7 +19,16 @@ import { createBodyIntake } from "./body-intake.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { createHostGuard } from "./host-guard.ts";
 import { type AnswerParts, answerEmpty, answerJson, type Refusal, refuse } from "./http-answer.ts";
-import { accepted, isJsonType, notAllowed, OVERRUN, pathOf, sessionId, tooLarge } from "./http-request.ts";
+import {
+  accepted,
+  formFor,
+  isJsonType,
+  notAllowed,
+  OVERRUN,
+  pathOf,
+  sessionId,
+  tooLarge,
+} from "./http-request.ts";
 import { initializeReply, readIntroduction } from "./initialize.ts";
 import { BATCH_LIMIT } from "./limits.ts";
 import { parseMessage } from "./message-text.ts";
@@ -194,7 +203,8 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
         initialize(visit, accepts, message.message);
       } else refused(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
-      session.serve(message.message, new PostExchange(parts, visit.response, session, accepts, null));
+      const form = formFor(message.message.method, accepts);
+      session.serve(message.message, new PostExchange(parts, visit.response, session, form, null));
     } else {
       take(session, message);
       answerEmpty(visit.response, 202);

@@ -5,6 +5,7 @@ import type { Accepts } from "./post-exchange.ts";
 
 const SESSION_HEADER = "mcp-session-id";
 const BOTH: Accepts = { json: true, events: true };
+const EVENTS: Accepts = { json: false, events: true };
 
 /** Of bodies that are too much all together. */
 export const OVERRUN: Refusal = {
@@ -55,4 +56,12 @@ export function accepted(header: string | undefined): Accepts {
     json: any || types.includes("application/json") || types.includes("application/*"),
     events: any || types.includes("text/event-stream") || types.includes("text/*"),
   };
+}
+
+/**
+ * Lists are answered as a stream wherever one is accepted, as the official SDK's servers do; calls, of which there are
+ * many, as JSON until something has to go before the answer.
+ */
+export function formFor(method: string, accepts: Accepts): Accepts {
+  return accepts.events && method.endsWith("/list") ? EVENTS : accepts;
 }
