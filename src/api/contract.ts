@@ -325,7 +325,7 @@ export interface ReloadReport {
   dry_run: boolean;
   generation: number;
   sha256: string;
-  /** Keys of `[global]`, `[sync]` and `[server]` that differ: `global.check_interval_secs`. */
+  /** Keys of `[global]`, `[sync]` and `[server]` that differ, and aliases: `global.check_interval_secs`, `aliases.docs`. */
   settings: string[];
   shares: NameChanges;
   backends: NameChanges;

@@ -9,6 +9,8 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   permission_denied: 403,
   config_key_unknown: 400,
   share_unknown: 404,
+  alias_unknown: 404,
+  share_unavailable: 503,
   backend_unknown: 404,
   tool_unknown: 404,
   history_unknown: 404,

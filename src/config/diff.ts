@@ -1,6 +1,7 @@
 // Owns the difference between two accepted configurations: what a reload has to touch, and nothing else.
 import { isDeepStrictEqual } from "node:util";
 import type {
+  AliasConfig,
   BackendConfig,
   GlobalConfig,
   MountaineerConfig,
@@ -13,6 +14,8 @@ import type {
 export type ShareField =
   | Exclude<keyof ShareConfig, "name" | "routes">
   | `routes.${keyof ShareConfig["routes"]}.${keyof RouteConfig}`;
+
+export type AliasField = Exclude<keyof AliasConfig, "name">;
 
 export type BackendField = Exclude<keyof BackendConfig, "name">;
 
@@ -39,6 +42,7 @@ export interface ConfigDiff {
   };
   readonly middleware: readonly MiddlewareSection[];
   readonly shares: NamedDiff<ShareField>;
+  readonly aliases: NamedDiff<AliasField>;
 }
 
 const GLOBAL_KEYS = [
@@ -72,6 +76,7 @@ const ROUTE_KEYS = [
   "interfaceName",
   "folder",
 ] as const satisfies readonly (keyof RouteConfig)[];
+const ALIAS_KEYS = ["path", "share", "targetSubpath"] as const satisfies readonly AliasField[];
 const ROUTES = ["tb", "fallback"] as const;
 const BACKEND_KEYS = [
   "enabled",
@@ -140,8 +145,8 @@ function changedServer(before: ServerConfig | null, after: ServerConfig | null):
 }
 
 /**
- * What changed from `before` to `after`. Shares and backends are known by their names; the order of shares does not
- * count, that of backends does.
+ * What changed from `before` to `after`. Shares, aliases and backends are known by their names; the order of shares
+ * and aliases does not count, that of backends does.
  */
 export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig): ConfigDiff {
   return {
@@ -156,6 +161,7 @@ export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig)
       ([name]) => name,
     ),
     shares: diffNamed(before.shares, after.shares, changedFields),
+    aliases: diffNamed(before.aliases, after.aliases, (was, is) => changedKeys(was, is, ALIAS_KEYS)),
   };
 }
 
@@ -164,7 +170,8 @@ function isUntouched({ added, removed, changed }: NamedDiff<unknown>): boolean {
 }
 
 /** True when nothing changed: other bytes with the same meaning. */
-export function isEmptyDiff({ global, sync, server, backends, middleware, shares }: ConfigDiff): boolean {
-  if (backends.reordered || !isUntouched(backends) || !isUntouched(shares)) return false;
+export function isEmptyDiff(diff: ConfigDiff): boolean {
+  const { global, sync, server, backends, middleware, shares, aliases } = diff;
+  if (backends.reordered || ![backends, shares, aliases].every(isUntouched)) return false;
   return [global, sync, server, middleware].every((list) => list.length === 0);
 }

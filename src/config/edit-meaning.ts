@@ -6,13 +6,15 @@ import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
 import { type KeyPath, pathText, quoted } from "./mistakes.ts";
 import { nameKey } from "./names.ts";
 
-/** One change asked for. A share is addressed by its name or its index: `["shares", "CORE", "driver"]`. */
+/** One change asked for. A share or alias goes by its name or its index: `["shares", "CORE", "driver"]`. */
 export type ConfigEdit =
   | { readonly kind: "set"; readonly keyPath: KeyPath; readonly value: ConfigValue }
   /** A key, or a whole section; what is not there is no mistake. */
   | { readonly kind: "unset"; readonly keyPath: KeyPath }
   | { readonly kind: "add-share"; readonly share: ConfigTable }
   | { readonly kind: "remove-share"; readonly name: string }
+  | { readonly kind: "add-alias"; readonly alias: ConfigTable }
+  | { readonly kind: "remove-alias"; readonly name: string }
   /** `backend` holds its keys, tables and all. */
   | { readonly kind: "add-backend"; readonly name: string; readonly backend: ConfigTable }
   | { readonly kind: "remove-backend"; readonly name: string };
@@ -60,17 +62,28 @@ export function valueAt(file: unknown, path: KeyPath): unknown {
   return value;
 }
 
-function shareNames(file: unknown): (string | null)[] {
-  const shares = valueAt(file, ["shares"]);
-  if (!Array.isArray(shares)) return [];
-  return shares.map((share) => {
-    const name = valueAt(share, ["name"]);
+/** A list of tables that go by their names. */
+interface NamedList {
+  readonly key: "shares" | "aliases";
+  readonly noun: string;
+  readonly unknown: "share_unknown" | "alias_unknown";
+}
+
+const SHARES: NamedList = { key: "shares", noun: "share", unknown: "share_unknown" };
+const ALIASES: NamedList = { key: "aliases", noun: "alias", unknown: "alias_unknown" };
+
+function namesIn(file: unknown, { key }: NamedList): (string | null)[] {
+  const members = valueAt(file, [key]);
+  if (!Array.isArray(members)) return [];
+  return members.map((member) => {
+    const name = valueAt(member, ["name"]);
     return typeof name === "string" ? name : null;
   });
 }
 
-function shareIndex(file: unknown, name: string): number {
-  const names = shareNames(file);
+function indexIn(file: unknown, list: NamedList, name: string): number {
+  const { key, noun, unknown } = list;
+  const names = namesIn(file, list);
   const matches = names.flatMap((known, index) =>
     known !== null && nameKey(known) === nameKey(name) ? [index] : [],
   );
@@ -82,12 +95,12 @@ function shareIndex(file: unknown, name: string): number {
       meant !== null
         ? `did you mean ${quoted(meant)}?`
         : known.length === 0
-          ? "the configuration has no shares"
+          ? `the configuration has no ${key}`
           : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
-    throw new MountaineerError("share_unknown", `no share is called ${quoted(name)}`, { hint });
+    throw new MountaineerError(unknown, `no ${noun} is called ${quoted(name)}`, { hint });
   }
   if (matches.length > 1) {
-    throw new MountaineerError("config_uneditable", `two shares are called ${quoted(name)}`, {
+    throw new MountaineerError("config_uneditable", `two ${key} are called ${quoted(name)}`, {
       hint: "rename one of them in an editor",
     });
   }
@@ -103,16 +116,17 @@ function userIndex(file: unknown, name: string): number {
 }
 
 /**
- * The path with a share's or user's name replaced by its index. Rejects with `share_unknown`, `config_key_unknown`
- * (no such user, no such place in a list) and `config_uneditable` (two of one name).
+ * The path with the name of a share, alias or user replaced by its index. Rejects with `share_unknown`,
+ * `alias_unknown`, `config_key_unknown` (no such user, no such place in a list) and `config_uneditable` (two of one name).
  */
 export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
   const [section, second, third, ...rest] = keyPath;
-  if (section === "shares" && second !== undefined) {
+  const list = [SHARES, ALIASES].find(({ key }) => key === section);
+  if (list !== undefined && second !== undefined) {
     const inner = keyPath.slice(2);
     return [
-      section,
-      typeof second === "string" ? shareIndex(file, second) : placeOfShare(file, second),
+      list.key,
+      typeof second === "string" ? indexIn(file, list, second) : placeIn(file, list, second),
       ...inner,
     ];
   }
@@ -123,11 +137,11 @@ export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
   return keyPath;
 }
 
-function placeOfShare(file: unknown, index: number): number {
-  const count = shareNames(file).length;
+function placeIn(file: unknown, list: NamedList, index: number): number {
+  const count = namesIn(file, list).length;
   if (Number.isInteger(index) && index >= 0 && index < count) return index;
-  const hint = count === 0 ? "there are none" : `the last of them is shares[${count - 1}]`;
-  throw new MountaineerError("share_unknown", `there is no shares[${index}]`, { hint });
+  const hint = count === 0 ? "there are none" : `the last of them is ${list.key}[${count - 1}]`;
+  throw new MountaineerError(list.unknown, `there is no ${list.key}[${index}]`, { hint });
 }
 
 function assertPlace(file: unknown, list: KeyPath, index: number): void {
@@ -169,7 +183,11 @@ export function editStep(file: unknown, edit: ConfigEdit): EditStep {
     case "add-share":
       return { kind: "append", path: ["shares"], value: edit.share };
     case "remove-share":
-      return { kind: "remove", path: ["shares", shareIndex(file, edit.name)] };
+      return { kind: "remove", path: ["shares", indexIn(file, SHARES, edit.name)] };
+    case "add-alias":
+      return { kind: "append", path: ["aliases"], value: edit.alias };
+    case "remove-alias":
+      return { kind: "remove", path: ["aliases", indexIn(file, ALIASES, edit.name)] };
     case "add-backend":
       return { kind: "add-table", path: newBackendPath(file, edit.name), value: edit.backend };
     case "remove-backend":
@@ -187,7 +205,8 @@ function changed(value: unknown, step: EditStep, depth: number): unknown {
     if (step.kind === "set" || step.kind === "add-table") return step.value;
     if (step.kind === "append") {
       const list = value ?? [];
-      if (!Array.isArray(list)) throw new MountaineerError("config_uneditable", "`shares` is no list");
+      if (!Array.isArray(list))
+        throw new MountaineerError("config_uneditable", `${keyName(step.path)} is no list`);
       return [...list, step.value];
     }
     return undefined;

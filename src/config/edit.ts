@@ -48,6 +48,7 @@ async function problem(
 function ask(edit: ConfigEdit): void {
   if (edit.kind === "set") assertWritable(edit.value);
   if (edit.kind === "add-share") assertWritable(edit.share);
+  if (edit.kind === "add-alias") assertWritable(edit.alias);
   if (edit.kind === "add-backend") assertWritable({ [edit.name]: edit.backend });
   if (edit.kind === "set" || edit.kind === "unset") {
     for (const segment of edit.keyPath) if (typeof segment === "string") assertWritable(segment);
@@ -69,7 +70,7 @@ function isDone(file: unknown, step: EditStep): boolean {
 
 /**
  * Makes the edits. Pure: no file is looked at, equal input gives equal bytes. What results parses to exactly what was
- * meant, or nothing is changed. Rejects with `share_unknown`, `usage` (a value that no file can hold), `config_invalid`
+ * meant, or nothing is changed. Rejects with `share_unknown`, `alias_unknown`, `usage` (a value that no file can hold), `config_invalid`
  * (the text cannot be read as it is, with the place) and `config_uneditable` (it is written in a way that the change
  * cannot be made in, such as a value that other places take over by an alias). Whether the result is a valid
  * configuration is for `parseConfig` to say.
@@ -108,7 +109,8 @@ async function firstAsMeant(
     why ??= wrong;
   }
   const isAdded = step.kind === "append" || step.kind === "add-table";
-  const what = `${step.kind === "append" ? "a share" : keyName(step.path)} cannot be ${isAdded ? "added" : "changed"}`;
+  const member = step.path[0] === "aliases" ? "an alias" : "a share";
+  const what = `${step.kind === "append" ? member : keyName(step.path)} cannot be ${isAdded ? "added" : "changed"}`;
   throw new MountaineerError("config_uneditable", `${what} in place: ${why ?? "there is no place for it"}`, {
     hint: "change it in an editor",
   });

@@ -8,6 +8,8 @@ import { defaultAuditPath } from "./gateway-spelling.ts";
 import type { ConfigKey } from "./key-path.ts";
 import type { ConfigPlace } from "./locate.ts";
 import type { KeyPath } from "./mistakes.ts";
+import { RESERVED_SHARE_NAME } from "./names.ts";
+import { DEFAULT_SHARES_ROOT } from "./paths.ts";
 import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "./schema.ts";
 import { isShowable } from "./secret-text.ts";
 import type { ConfigFormat } from "./snapshot.ts";
@@ -46,6 +48,7 @@ function plain(value: unknown): ConfigValue | null {
 
 /** Defaults that depend on the machine, or on other keys of the same table. */
 function settledValue(
+  file: unknown,
   section: SectionDoc,
   key: string,
   table: unknown,
@@ -59,6 +62,8 @@ function settledValue(
       return place.userName;
     case "shares.share_name":
       return plain(valueAt(table, ["name"]));
+    case "aliases.path":
+      return aliasPath(file, table);
     case "backends.type":
       return isHttp ? "streamable-http" : "stdio";
     case "backends.cwd":
@@ -68,6 +73,14 @@ function settledValue(
     default:
       return null;
   }
+}
+
+/** The default path of an alias' link, as the file would spell it. */
+function aliasPath(file: unknown, alias: unknown): string | null {
+  const name = valueAt(alias, ["name"]);
+  const root = valueAt(file, ["global", "shares_root"]) ?? DEFAULT_SHARES_ROOT;
+  if (typeof name !== "string" || typeof root !== "string") return null;
+  return `${root.replace(/\/+$/, "")}/${RESERVED_SHARE_NAME}/${name}`;
 }
 
 const HIDDEN = "(hidden)";
@@ -99,7 +112,8 @@ function keyValue(
   if (written !== null) return { source: "file", value: shown(section, key, written) };
   if (section.isOpen) return { source: "absent", rule: "not set" };
   const checked = section.keySchema(key).safeParse(undefined);
-  const value = settledValue(section, key, table, place) ?? (checked.success ? plain(checked.data) : null);
+  const value =
+    settledValue(file, section, key, table, place) ?? (checked.success ? plain(checked.data) : null);
   if (value !== null) return { source: "default", value };
   return { source: "absent", rule: section.keyDoc(key).absent };
 }

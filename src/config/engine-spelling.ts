@@ -1,11 +1,13 @@
 // Owns the one conversion from the file's spelling to the engine's: camelCase, milliseconds, absolute paths.
-import { REFERENCE_FORM } from "../secrets/reference.ts";
+import { join } from "node:path";
+import { STORED_FORM } from "../secrets/reference.ts";
 import { gatewayConfig, gatewayWarnings } from "./gateway-spelling.ts";
 import { SMB_PORT } from "./host.ts";
 import type { ConfigPlace } from "./locate.ts";
+import { RESERVED_SHARE_NAME } from "./names.ts";
 import { expandPath } from "./paths.ts";
-import type { ConfigFile, ShareFile } from "./schema.ts";
-import type { ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "./snapshot.ts";
+import type { AliasFile, ConfigFile, ShareFile } from "./schema.ts";
+import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "./snapshot.ts";
 
 function milliseconds(seconds: number): number {
   return Math.round(seconds * 1000);
@@ -43,12 +45,22 @@ function engineShare(share: ShareFile, place: ConfigPlace): ShareConfig {
   };
 }
 
+function engineAlias(alias: AliasFile, sharesRoot: string, place: ConfigPlace): AliasConfig {
+  const { name, share, target_subpath: targetSubpath } = alias;
+  const path =
+    alias.path === undefined
+      ? join(sharesRoot, RESERVED_SHARE_NAME, name)
+      : expandPath(alias.path, place.userHome);
+  return { name, path, share, targetSubpath };
+}
+
 /** What a checked file means on this machine. */
 export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
-  const { global, sync, shares } = file;
+  const { global, sync, shares, aliases } = file;
+  const sharesRoot = expandPath(global.shares_root, place.userHome);
   return {
     global: {
-      sharesRoot: expandPath(global.shares_root, place.userHome),
+      sharesRoot,
       mountRoot:
         global.mount_root === undefined
           ? place.defaultMountRoot
@@ -70,6 +82,7 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
     },
     ...gatewayConfig(file, place),
     shares: shares.map((share) => engineShare(share, place)),
+    aliases: aliases.map((alias) => engineAlias(alias, sharesRoot, place)),
   };
 }
 
@@ -100,7 +113,7 @@ function shareWarnings({ shares }: ConfigFile): ConfigWarning[] {
       warnings.push({
         path: `${at}.username`,
         text,
-        hint: `add password = "${REFERENCE_FORM}", or remove username`,
+        hint: `add password = "${STORED_FORM}", or remove username`,
       });
     }
   }

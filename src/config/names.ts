@@ -9,7 +9,11 @@ export const RESERVED_SHARE_NAME = "Links";
 export const SHARE_NAME_EXPECTED =
   "a name that can be a folder's: at most 255 bytes, without `/` and control characters";
 
+export const SUBPATH_EXPECTED =
+  "a folder inside the share, such as `Projects/2026`, without `..` and without a slash before it";
+
 const LONGEST_COMPONENT_BYTES = 255;
+const LONGEST_SUBPATH_BYTES = 3072;
 const LONGEST_SERVER_NAME = 80;
 const CONTROL_CHARACTER = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
 
@@ -24,6 +28,15 @@ export function nameKey(name: string): string {
 
 /** Reads a share's name; the value is in Unicode form NFC, as it appears in paths, state and status. */
 export function parseShareName(text: string): TextReading {
+  const reading = parseComponent(text);
+  if (!reading.ok || nameKey(reading.value) !== nameKey(RESERVED_SHARE_NAME)) return reading;
+  return wrong(
+    `a name other than ${RESERVED_SHARE_NAME}`,
+    "links to folders inside shares live under that name",
+  );
+}
+
+function parseComponent(text: string): TextReading {
   const name = text.normalize("NFC");
   if (name.trim() === "") return wrong(SHARE_NAME_EXPECTED);
   if (name.trim() !== name) return wrong("a name without spaces around it", "remove the spaces around it");
@@ -32,13 +45,29 @@ export function parseShareName(text: string): TextReading {
   if (name === "." || name === "..") return wrong(SHARE_NAME_EXPECTED);
   if (CONTROL_CHARACTER.test(name)) return wrong(SHARE_NAME_EXPECTED);
   if (Buffer.byteLength(name) > LONGEST_COMPONENT_BYTES) return wrong(SHARE_NAME_EXPECTED, "shorten it");
-  if (nameKey(name) === nameKey(RESERVED_SHARE_NAME)) {
-    return wrong(
-      `a name other than ${RESERVED_SHARE_NAME}`,
-      "links to folders inside shares live under that name",
-    );
-  }
   return { ok: true, value: name };
+}
+
+/** Reads an alias' name: a path component like a share's, for its link may be `<shares_root>/Links/<NAME>`. */
+export function parseAliasName(text: string): TextReading {
+  return parseComponent(text);
+}
+
+/**
+ * Reads the way from a share's root to a folder of it; the value has no slash around it. What leads out of the share,
+ * or might, is refused: a link may be made before the share is ever seen.
+ */
+export function parseSubpath(text: string): TextReading {
+  if (text.startsWith("/") || text.startsWith("~"))
+    return wrong(SUBPATH_EXPECTED, "it begins inside the share: write `Projects`, not `/Projects`");
+  const segments = text.replace(/\/+$/, "").split("/");
+  if (segments.includes("..")) return wrong(SUBPATH_EXPECTED, "`..` could lead out of the share");
+  if (segments.includes("") || segments.includes(".")) return wrong(SUBPATH_EXPECTED);
+  if (CONTROL_CHARACTER.test(text)) return wrong(SUBPATH_EXPECTED);
+  if (Buffer.byteLength(text) > LONGEST_SUBPATH_BYTES) return wrong(SUBPATH_EXPECTED, "shorten it");
+  const tooLong = segments.some((segment) => Buffer.byteLength(segment) > LONGEST_COMPONENT_BYTES);
+  if (tooLong) return wrong(SUBPATH_EXPECTED, "a folder's name has at most 255 bytes");
+  return { ok: true, value: segments.join("/") };
 }
 
 /** Reads the name of a share on its server. */

@@ -4,6 +4,9 @@ import type { TextReading } from "./names.ts";
 
 export const PATH_EXPECTED = "an absolute path, or one that begins with `~/`";
 
+/** Where the links to shares are unless the file says otherwise, as a file would spell it. */
+export const DEFAULT_SHARES_ROOT = "~/Shares";
+
 const LONGEST_PATH_BYTES = 4096;
 
 /** Checks the form alone; nothing is looked up. The value is as it was written. */

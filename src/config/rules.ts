@@ -1,5 +1,6 @@
 // Owns the rules between keys: what each value alone cannot tell. Reads what a file holds, right or wrong, so that
 // these mistakes are told together with those of single values.
+import { aliasFindings } from "./alias-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
 import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "./host.ts";
 import {
@@ -12,7 +13,7 @@ import {
   quoted,
 } from "./mistakes.ts";
 import { nameKey, parseServerShareName, parseShareName } from "./names.ts";
-import { expandPath, isWithin, PATH_EXPECTED, parsePath } from "./paths.ts";
+import { DEFAULT_SHARES_ROOT, expandPath, isWithin, PATH_EXPECTED, parsePath } from "./paths.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 
 type RouteKeys = { readonly host: string; readonly path: string };
@@ -160,7 +161,7 @@ function createTwinRule() {
 /** Links and mounts must not stand in each other's way. */
 function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace): Finding[] {
   const global = asTable(file["global"]) ?? {};
-  const sharesRoot = readPath(global["shares_root"] ?? "~/Shares", place.userHome);
+  const sharesRoot = readPath(global["shares_root"] ?? DEFAULT_SHARES_ROOT, place.userHome);
   const mountRoot = readPath(global["mount_root"] ?? place.defaultMountRoot, place.userHome);
   if (sharesRoot === null || mountRoot === null) return [];
   if (sharesRoot === mountRoot) {
@@ -201,5 +202,5 @@ export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
     findings.push(...driverFindings(share, at), ...routeFindings(share, at, place.userHome));
     findings.push(...serverNameFindings(share, at), ...findTwins(share, index));
   }
-  return [...findings, ...gatewayFindings(table, place)];
+  return [...findings, ...aliasFindings(table, place), ...gatewayFindings(table, place)];
 }

@@ -1,6 +1,7 @@
 // Owns the whole of the configuration file: its sections in the order in which people read them, and their schema.
 // Validation, the starter, the reference in docs/ and the JSON Schema for editors are all made from here.
 import * as z from "zod";
+import { aliasSchema } from "./alias-schema.ts";
 import {
   auditSchema,
   authorizationSchema,
@@ -60,6 +61,7 @@ export const configFileSchema = z.strictObject({
   global: globalSchema.prefault({}),
   sync: syncSchema.prefault({}),
   shares: z.array(shareSchema).default([]),
+  aliases: z.array(aliasSchema).default([]),
   server: serverSchema.optional(),
   backends: backendsSchema.default({}),
   conflict_resolution: conflictSchema.prefault({}),
@@ -71,6 +73,7 @@ export const configFileSchema = z.strictObject({
 /** A valid file's content, in the file's spelling, with defaults filled in. */
 export type ConfigFile = z.output<typeof configFileSchema>;
 export type ShareFile = z.output<typeof shareSchema>;
+export type AliasFile = z.output<typeof aliasSchema>;
 export type BackendFile = z.output<typeof backendSchema>;
 
 /** In a pattern, a name that people choose. */
@@ -169,6 +172,13 @@ export const SECTIONS: readonly SectionDoc[] = (
       meaning: "One block per share; none is fine.",
       keys: shareSchema.shape,
       members: "shares",
+    },
+    {
+      at: "aliases.#",
+      meaning:
+        "One block per alias: a link to a folder inside a share, which leads there whatever route is in use. None is fine.",
+      keys: aliasSchema.shape,
+      members: "aliases",
     },
     {
       at: "server",

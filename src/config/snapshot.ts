@@ -157,6 +157,17 @@ export interface AuditConfig {
   readonly redact: readonly string[];
 }
 
+/** A link to a folder inside a share. */
+export interface AliasConfig {
+  readonly name: string;
+  /** Absolute: where the link is. */
+  readonly path: string;
+  /** A share's name, as that share spells it. */
+  readonly share: string;
+  /** From the share's root, without a slash around it; never leads out of it. */
+  readonly targetSubpath: string;
+}
+
 export interface MountaineerConfig {
   readonly global: GlobalConfig;
   readonly sync: SyncSettings;
@@ -172,6 +183,8 @@ export interface MountaineerConfig {
   readonly audit: AuditConfig | null;
   /** In the file's order. */
   readonly shares: readonly ShareConfig[];
+  /** In the file's order. */
+  readonly aliases: readonly AliasConfig[];
 }
 
 /** Worth telling, but no reason to refuse the file. */

@@ -14,6 +14,8 @@ export function describeDiff(diff: ConfigDiff): Told {
     ...diff.server.map((key) => `server.${snakeCase(key)}`),
     // Their order is no key, but who comes first wins.
     ...(diff.backends.reordered ? ["backends"] : []),
+    // An alias is a setting of the share that it leads to: nothing is mounted or started for it.
+    ...touchedNames(diff.aliases).map((name) => `aliases.${name}`),
   ];
   return {
     settings,
@@ -26,6 +28,10 @@ export function describeDiff(diff: ConfigDiff): Told {
 
 function namesOf({ added, removed, changed }: NamedDiff<unknown>): NameChanges {
   return { added: [...added], removed: [...removed], changed: changed.map(({ name }) => name) };
+}
+
+function touchedNames({ added, removed, changed }: NamedDiff<unknown>): string[] {
+  return [...added, ...removed, ...changed.map(({ name }) => name)];
 }
 
 /** Details count what was touched: "1 backend, 2 shares reloaded", else "settings reloaded". */

@@ -16,6 +16,7 @@ const NOTHING = {
   backends: { ...NO_NAMES, reordered: false },
   middleware: [],
   shares: NO_NAMES,
+  aliases: NO_NAMES,
 };
 
 const OTHER = SHARE.replace("CORE", "OTHER").replaceAll("nas", "nas2").replace("10.1", "10.2");
@@ -166,4 +167,27 @@ test("B6 a section of the gateway that changed is told by its name in the file",
   }
   const off = diffConfigs(before, await config(`${FILES}[audit]\nenabled = false\n[incoming_auth]\n`));
   assert.ok(isEmptyDiff(off));
+});
+
+test("aliases that came, went and changed are told apart by their names; their order does not count", async () => {
+  const alias = (name: string, target: string): string =>
+    `[[aliases]]\nname = "${name}"\nshare = "CORE"\ntarget_subpath = "${target}"\n`;
+  const before = await config(SHARE + alias("a", "x") + alias("b", "y"));
+  const swapped = await config(SHARE + alias("b", "y") + alias("a", "x"));
+  assert.ok(isEmptyDiff(diffConfigs(before, swapped)));
+  const after = await config(SHARE + alias("b", "z") + alias("c", "x"));
+  const diff = diffConfigs(before, after);
+  assert.deepEqual(diff.aliases, {
+    added: ["c"],
+    removed: ["a"],
+    changed: [{ name: "b", fields: ["targetSubpath"] }],
+  });
+  assert.deepEqual(diff.shares, NO_NAMES, "the share itself is not touched");
+  assert.ok(!isEmptyDiff(diff));
+});
+
+test("another shares_root moves the aliases that have no path of their own", async () => {
+  const text = `${SHARE}[[aliases]]\nname = "a"\nshare = "CORE"\ntarget_subpath = "x"\n`;
+  const diff = diffConfigs(await config(text), await config(`[global]\nshares_root = "/S"\n${text}`));
+  assert.deepEqual(diff.aliases.changed, [{ name: "a", fields: ["path"] }]);
 });

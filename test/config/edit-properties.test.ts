@@ -54,6 +54,9 @@ function expected(before: Table, edit: ConfigEdit): Table | "unknown" | "taken" 
     after["shares"] = [...tables(after["shares"]), structuredClone(edit.share)];
     return after;
   }
+  if (edit.kind === "add-alias" || edit.kind === "remove-alias") {
+    throw new Error("random files have no aliases");
+  }
   if (edit.kind === "add-backend" || edit.kind === "remove-backend") {
     const held = (after["backends"] ?? {}) as Table;
     if (edit.kind === "remove-backend") {

@@ -38,7 +38,7 @@ const NO_GATEWAY = {
   authorization: null,
   audit: null,
 };
-const EMPTY = { ...NO_GATEWAY, global: DEFAULTS, sync: SYNC_DEFAULTS, shares: [] };
+const EMPTY = { ...NO_GATEWAY, global: DEFAULTS, sync: SYNC_DEFAULTS, shares: [], aliases: [] };
 
 test("a file without settings is valid and means the defaults", async () => {
   for (const text of ["", "\n", "# nothing\n", "[global]\n", "shares = []\n", "\ufeff"]) {
@@ -160,6 +160,7 @@ shares:
       onFailure: "fixed",
     },
     server: { host: "::1", port: 8080, bodyLimitBytes: 64 * 1024 * 1024, drainTimeoutMs: 30_000 },
+    aliases: [],
     shares: [
       {
         name: "Büro",
@@ -671,7 +672,7 @@ test("B5 settings of the sync and server sections that make no sense are mistake
   const [, mistake] = await refused("[synk]\n[globl]\n");
   assert.equal(
     mistake?.expected,
-    "a section: `[global]`, `[sync]`, `[[shares]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[incoming_auth]`, `[authorization]` or `[audit]`",
+    "a section: `[global]`, `[sync]`, `[[shares]]`, `[[aliases]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[incoming_auth]`, `[authorization]` or `[audit]`",
   );
 });
 
