@@ -196,8 +196,8 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
   return {
     async start(config) {
       const address = addressOf(config);
-      if (address !== null) await keeper.open(address);
       apply(createRules(config, rules, tools));
+      if (address !== null) await keeper.open(address);
     },
     async prepare(config) {
       const listener = await keeper.prepare(addressOf(config));

@@ -122,10 +122,15 @@ export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKe
       };
       const retire = (): Promise<void> => retireOld(replaced);
       if (address === null) return { commit: () => replaceBy(null), retire, rollback: NOTHING.rollback };
-      const options = listenerOptions(address);
+      // What comes to the new address already is served by the rules that come with it, never by the old ones.
+      const held = holdRequests(handler);
+      const options = { ...listenerOptions(address), handler: held.handler };
       const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
       return {
-        commit: () => replaceBy(rebinding.listener),
+        commit() {
+          replaceBy(rebinding.listener);
+          held.release();
+        },
         retire,
         rollback: () => rebinding.rollback(),
       };
@@ -134,6 +139,22 @@ export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKe
       closed = true;
       retry?.[Symbol.dispose]();
       await Promise.all([current, ...old].map((listener) => listener?.close(graceMs)));
+    },
+  };
+}
+
+/** Requests wait for `release`; those of a listener that is closed meanwhile are never begun. */
+function holdRequests(handler: ListenerKeeperOptions["handler"]) {
+  const released = Promise.withResolvers<void>();
+  let isReleased = false;
+  return {
+    handler(request: IncomingMessage, response: ServerResponse): void {
+      if (isReleased) handler(request, response);
+      else void released.promise.then(() => handler(request, response));
+    },
+    release(): void {
+      isReleased = true;
+      released.resolve();
     },
   };
 }
