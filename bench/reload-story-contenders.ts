@@ -92,7 +92,8 @@ function hubServer({ prefix, generation, enabled }: StoryBackend): object {
   return {
     command: process.execPath,
     args: [LIGHT_SERVER],
-    env: { LIGHT_PREFIX: prefix, GENERATION: String(generation) },
+    // It takes an empty text for a variable that is to be found elsewhere.
+    env: { ...(prefix !== "" && { LIGHT_PREFIX: prefix }), GENERATION: String(generation) },
     disabled: !enabled,
   };
 }

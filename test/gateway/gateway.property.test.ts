@@ -358,6 +358,12 @@ class World {
       assert.deepEqual(names, expectedNames(this.wishes, user, toolsOf), `the tools of ${user}`);
       for (const name of names) await this.#isRouted(light, name);
     }
+    for (const instance of this.script.started) {
+      const own = [...this.toolsOf(instance), "late"];
+      for (const { params } of instance.calls) {
+        assert.ok(own.includes(String(params?.["name"])), `${params?.["name"]} is not one of ${own}`);
+      }
+    }
     for (const { name, reply } of this.calls) {
       const answer = await reply;
       if (!("error" in answer)) continue;
