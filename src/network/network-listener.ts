@@ -4,6 +4,7 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { NetworkDelta } from "./network-delta.ts";
 import type { NetworkEventSource, RunningEventSource } from "./network-event-source.ts";
+import { networkEventsDarwin } from "./network-events-darwin.ts";
 import { startInterfacePoll } from "./polling-listener.ts";
 import { rtnetlinkSource } from "./rtnetlink-listener.ts";
 
@@ -112,5 +113,6 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
 }
 
 function platformSource(): NetworkEventSource | null {
+  if (process.platform === "darwin") return networkEventsDarwin();
   return process.platform === "linux" ? rtnetlinkSource() : null;
 }
