@@ -168,10 +168,22 @@ export function childEnvironment(extra: Readonly<Record<string, string>> = {}): 
 
 function startChild(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
   try {
-    return spawn(command, args, { ...options, shell: false });
+    return spawnChild(command, args, { ...options, shell: false });
   } catch (error) {
     throw startFailure(command, error);
   }
+}
+
+/**
+ * As Node's own, but throws when no file can be opened any more: Node then gives a child that has no streams, not even
+ * null, and an `error` event that ends the whole process unless somebody listens for it.
+ */
+export function spawnChild(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(command, args, options);
+  // Its type says that it is never undefined.
+  if (child.pid !== undefined || (child.stdio as unknown) !== undefined) return child;
+  child.on("error", () => {});
+  throw Object.assign(new Error("too many files are open"), { code: "EMFILE" });
 }
 
 function startFailure(command: string, error: unknown): MountaineerError {

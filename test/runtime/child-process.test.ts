@@ -10,6 +10,7 @@ import { childEnvironment, runCommand, startDetached } from "../../src/runtime/c
 import { settledWithin, systemClock } from "../../src/runtime/clock.ts";
 import { endProcess, isRunning, processIdentity } from "../../src/runtime/process-identity.ts";
 import { eventually } from "../support/eventually.ts";
+import { runOutOfFiles } from "../support/out-of-files.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const clock = systemClock;
@@ -91,6 +92,21 @@ describe("runCommand", () => {
   it("takes exactly as much as the limit without calling it truncated", async () => {
     const result = await run("process.stdout.write('12345')", { maxOutputBytes: 5 });
     assert.deepEqual([result.stdout, result.truncated], ["12345", false]);
+  });
+
+  it("rejects when no file can be opened any more, and ends nothing else", async () => {
+    const module = new URL("../../src/runtime/child-process.ts", import.meta.url).href;
+    const clockModule = new URL("../../src/runtime/clock.ts", import.meta.url).href;
+    const told = await runOutOfFiles(
+      `import { runCommand, startDetached } from "${module}"; import { systemClock as clock } from "${clockModule}";`,
+      `const tell = ({ code, retry, message }) => console.log(code, retry, message);
+       await runCommand("true", [], { clock, deadlineMs: 1000 }).catch(tell);
+       await startDetached("true", [], { logPath: null }).catch(tell);
+       await new Promise((resolve) => setTimeout(resolve, 50));
+       console.log("lives");`,
+    );
+    const failure = "program_unavailable later cannot start true: too many files are open\n";
+    assert.equal(told, `${failure}${failure}lives\n`);
   });
 
   it("says what is wrong when a program cannot be started", async (t) => {

@@ -1,9 +1,9 @@
 // Owns starting a backend's program, and telling why it did not start: the launcher's words become a failure that says
 // what to do.
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
-import { childEnvironment } from "../../runtime/child-process.ts";
-import { errorText } from "../../runtime/errors.ts";
+import { childEnvironment, spawnChild } from "../../runtime/child-process.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { LinkFailure } from "./backend-link.ts";
 import type { Warden } from "./warden.ts";
 import { programPath } from "./warden-programs.ts";
@@ -43,7 +43,7 @@ export function startProgram(options: ProgramOptions): BackendProcess | LinkFail
   const { warden, cwd, command, args } = options;
   const launch = [programPath("backend-launch.sh"), cwd, command, ...args];
   try {
-    const child = spawn("/bin/sh", launch, {
+    const child = spawnChild("/bin/sh", launch, {
       cwd: "/",
       env: childEnvironment(options.env),
       detached: true,
@@ -53,7 +53,11 @@ export function startProgram(options: ProgramOptions): BackendProcess | LinkFail
     if (stdin === null || stdout === null || stderr === null) return cannotStart(options, "no pipes", null);
     return Object.assign(child, { stdin, stdout, stderr });
   } catch (error) {
-    return cannotStart(options, errorText(error), null);
+    const hint =
+      systemErrorCode(error) === "EMFILE"
+        ? "give the daemon more file descriptors (ulimit -n, LimitNOFILE), or configure fewer backends"
+        : null;
+    return cannotStart(options, errorText(error), hint);
   }
 }
 

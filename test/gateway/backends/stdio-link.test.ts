@@ -7,6 +7,7 @@ import { startWarden } from "../../../src/gateway/backends/warden.ts";
 import { systemClock as clock } from "../../../src/runtime/clock.ts";
 import { silentLogger as logger } from "../../../src/runtime/log.ts";
 import { eventually } from "../../support/eventually.ts";
+import { runOutOfFiles } from "../../support/out-of-files.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { openRecorded, type RecordedLink } from "./link-recorder.ts";
 
@@ -54,6 +55,28 @@ test("each reason for which a program does not start has its own words", async (
     assert.match(failure.message, words);
     assert.ok(failure.hint, command);
   }
+});
+
+test("without a descriptor to spare a program does not start, is told so, and nothing else ends", async () => {
+  const of = (file: string): string => new URL(`../../../src/${file}`, import.meta.url).href;
+  const told = await runOutOfFiles(
+    `import { openStdioLink } from "${of("gateway/backends/stdio-link.ts")}";
+     import { startWarden } from "${of("gateway/backends/warden.ts")}";
+     import { systemClock as clock } from "${of("runtime/clock.ts")}";
+     import { silentLogger as logger } from "${of("runtime/log.ts")}";`,
+    `const warden = startWarden({ clock, logger });
+     const open = openStdioLink({ command: "cat", args: [], env: {}, cwd: "/", warden, clock });
+     const failure = await new Promise((onClosed) =>
+       open({ onMessage: () => null, onRequestFailed() {}, onLogLine() {}, onClosed }));
+     console.log(failure.kind, failure.message);
+     console.log(failure.hint);
+     await warden[Symbol.asyncDispose]();
+     console.log("lives");`,
+  );
+  const [failure, hint, end] = told.split("\n");
+  assert.equal(failure, "unreachable cannot start cat: too many files are open");
+  assert.match(hint ?? "", /ulimit -n/);
+  assert.equal(end, "lives");
 });
 
 test("a program's own exit with 127 is no failure to start", async (t) => {
