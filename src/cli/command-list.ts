@@ -17,10 +17,14 @@ import { configUnsetCommand } from "./commands/config/unset.ts";
 import { configValidateCommand } from "./commands/config/validate.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { mcpCommand } from "./commands/mcp.ts";
+import { menubarCommand } from "./commands/menubar.ts";
 import { monitorCommand } from "./commands/monitor.ts";
 import { mountCommand } from "./commands/mount.ts";
 import { reconcileCommand } from "./commands/reconcile.ts";
 import { reloadCommand } from "./commands/reload.ts";
+import { secretListCommand } from "./commands/secret/list.ts";
+import { secretRemoveCommand } from "./commands/secret/remove.ts";
+import { secretSetCommand } from "./commands/secret/set.ts";
 import { statusCommand } from "./commands/status.ts";
 import { switchCommand } from "./commands/switch.ts";
 import { toolsListCommand } from "./commands/tools/list.ts";
@@ -54,7 +58,11 @@ export const COMMANDS: readonly CommandDefinition[] = [
   configHistoryCommand,
   configDiffCommand,
   configRollbackCommand,
+  secretSetCommand,
+  secretListCommand,
+  secretRemoveCommand,
   tuiCommand,
+  menubarCommand,
   demoCommand,
 ];
 
@@ -88,6 +96,16 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
       { command: "mountaineer config set lsof-recheck off", does: "change a setting" },
       { command: "mountaineer config edit", does: "change several in your editor" },
       { command: "mountaineer config rollback", does: "undo that" },
+    ],
+  },
+  {
+    name: "secret",
+    summary: "keep passwords and tokens outside of the configuration",
+    description:
+      "The configuration names them as secret:NAME; their values are in the keyring or in a private file.",
+    examples: [
+      { command: "mountaineer secret set nas", does: "keep one" },
+      { command: "mountaineer secret list", does: "see which are kept, and what uses them" },
     ],
   },
 ];

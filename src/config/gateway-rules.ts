@@ -61,8 +61,9 @@ function headerFindings(headers: Table, at: KeyPath): Finding[] {
     }
     const reading = typeof value === "string" && isCredentialHeader(name) ? parseSecretText(value) : null;
     if (reading?.ok !== true || !isLiteral(reading.value)) continue;
-    const hint = "no secrets in config: put it into an environment variable and name that";
-    const expected = "a reference, such as `Bearer ${VARIABLE}`";
+    const hint =
+      "no secrets in config: `mountaineer secret set NAME` keeps it, `${secret:NAME}` stands for it here";
+    const expected = "a reference, such as `Bearer ${VARIABLE}` or `Bearer ${secret:NAME}`";
     findings.push({ path, at: "value", found: "credentials in the file", expected, hint });
   }
   return findings;

@@ -1,6 +1,6 @@
 // Owns the keys of the gateway's sections: backends, conflicts of names, who may come in and do what, the audit.
 import * as z from "zod";
-import { REFERENCE_FORM, type SecretReference } from "../secrets/reference.ts";
+import { REFERENCE_FORM, REFERENCE_FORMS, type SecretReference, STORED_FORM } from "../secrets/reference.ts";
 import {
   parseBackendName,
   parseHeaderName,
@@ -77,7 +77,7 @@ export const serverSchema = z.strictObject({
 /** How a backend may be reached. */
 export const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
-const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable`;
+const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
 
 function secretTextSchema(isAllowed: (text: string) => boolean) {
   return z.string().transform((text, context) => {
@@ -86,7 +86,7 @@ function secretTextSchema(isAllowed: (text: string) => boolean) {
     const reading = parseSecretText(text);
     if (!reading.ok) {
       const { expected, hint } = reading;
-      return refuse(context, null, { found: "`${` without a variable's name and `}`", expected, hint });
+      return refuse(context, null, { found: "`${` without a name and `}`", expected, hint });
     }
     // Both kinds of parts, whatever the type of the first is.
     const parts: readonly (string | SecretReference)[] = reading.value;
@@ -181,7 +181,7 @@ export const variableSchema = document(
   textDoc({
     expected: SECRET_EXPECTED,
     absent: "none",
-    meaning: `An environment variable of the server, by its name. \`${REFERENCE_FORM}\` anywhere in the text stands for a variable of the \`mountaineer\` process, \`$\${\` for \`\${\` itself.`,
+    meaning: `An environment variable of the server, by its name. \`${REFERENCE_FORM}\` anywhere in the text stands for a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret that \`mountaineer secret set\` keeps, \`$\${\` for \`\${\` itself.`,
     example: `"\${FILES_TOKEN}"`,
     isSecret: true,
   }),
@@ -193,7 +193,7 @@ export const headerSchema = document(
   textDoc({
     expected: SECRET_EXPECTED,
     absent: "none",
-    meaning: `A header of every request, by its name. \`${REFERENCE_FORM}\` anywhere in the text stands for a variable of the \`mountaineer\` process; \`Authorization\` takes nothing else for its secret.`,
+    meaning: `A header of every request, by its name. \`${REFERENCE_FORM}\` anywhere in the text stands for a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret that \`mountaineer secret set\` keeps; \`Authorization\` takes nothing else for its secret.`,
     example: `"Bearer \${SEARCH_TOKEN}"`,
     isSecret: true,
   }),
@@ -317,7 +317,7 @@ export const userSchema = z.strictObject({
     referenceSchema,
     tokenKey({
       absent: null,
-      meaning: `What the client sends as \`Authorization: Bearer …\`, by reference: \`${REFERENCE_FORM}\` names an environment variable.`,
+      meaning: `What the client sends as \`Authorization: Bearer …\`, by reference: ${REFERENCE_FORMS}.`,
       example: `"\${ANN_TOKEN}"`,
     }),
   ),
@@ -335,7 +335,7 @@ export const incomingAuthSchema = z.strictObject({
     referenceSchema.optional(),
     tokenKey({
       absent: "none",
-      meaning: `The token of one user called \`local\` with the role \`local\`, by reference: \`${REFERENCE_FORM}\`.`,
+      meaning: `The token of one user called \`local\` with the role \`local\`, by reference: \`${REFERENCE_FORM}\` or \`${STORED_FORM}\`.`,
       example: `"\${MOUNTAINEER_TOKEN}"`,
     }),
   ),

@@ -172,7 +172,7 @@ function commandWarnings({ command, args }: BackendFile, at: readonly string[]):
 function secretWarnings({ env, headers, url }: BackendFile, at: readonly string[]): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   const warn = (path: readonly string[], what: string): void => {
-    const hint = "put it into an environment variable of `mountaineer` and name that: `${VARIABLE}`";
+    const hint = "`mountaineer secret set NAME` keeps it, and `${secret:NAME}` stands for it here";
     warnings.push({
       path: pathText(path),
       text: `${what} seems to be a secret, and stands in the file`,

@@ -1,6 +1,6 @@
 // Owns how a key of the configuration is declared: what it takes, its default, and what people need to know of it.
 import * as z from "zod";
-import { parseReference, REFERENCE_FORM } from "../secrets/reference.ts";
+import { parseReference, REFERENCE_FORMS, SECRET_NAME_RULE } from "../secrets/reference.ts";
 import { HOST_EXPECTED, parseHost } from "./host.ts";
 import { describeKind, describeValue } from "./mistakes.ts";
 import { parseInterfaceName, type TextReading } from "./names.ts";
@@ -162,16 +162,16 @@ export function listDoc(doc: Described): KeyDoc {
 }
 
 /** What a message says it expected where a secret is referred to. */
-export const REFERENCE_EXPECTED = `\`${REFERENCE_FORM}\`, the name of an environment variable that holds it`;
+export const REFERENCE_EXPECTED = REFERENCE_FORMS;
 
 function referenceHint(text: string): string {
-  if (text.startsWith("secret:")) return `only \`${REFERENCE_FORM}\` is understood here`;
+  if (text.startsWith("secret:")) return `a secret's name is ${SECRET_NAME_RULE}`;
   if (text.includes("$"))
     return "the whole value is one reference: a name of letters, digits and `_`, in braces after `$`";
-  return "no secrets in config: put it into an environment variable and name that";
+  return "no secrets in config: `mountaineer secret set NAME` keeps it, `secret:NAME` stands for it here";
 }
 
-/** `${VARIABLE}` and nothing else. */
+/** `${VARIABLE}` or `secret:NAME`, and nothing else. */
 export const referenceSchema = z.string().transform((text, context) => {
   // Never says what was found: it may well be a password.
   const reference = parseReference(text);

@@ -1,18 +1,20 @@
 // Owns texts with references to secrets in them, as environment variables and headers of a backend are written:
-// `Bearer ${TOKEN}`; `$${` stands for `${` itself.
-import { parseReference, REFERENCE_FORM, type SecretReference } from "../secrets/reference.ts";
+// `Bearer ${TOKEN}`, `Bearer ${secret:token}`, or `secret:token` alone; `$${` stands for `${` itself.
+import { parseReference, REFERENCE_FORM, type SecretReference, STORED_FORM } from "../secrets/reference.ts";
 import type { SecretText } from "./snapshot.ts";
 
 export type SecretTextReading =
   | { readonly ok: true; readonly value: SecretText }
   | { readonly ok: false; readonly expected: string; readonly hint: string };
 
-const MARK = /\$\$\{|\$\{(?:[A-Za-z_][A-Za-z0-9_]*\})?/g;
+const MARK = /\$\$\{|\$\{(?:(?:[A-Za-z_][A-Za-z0-9_]*|secret:[A-Za-z0-9._-]+)\})?/g;
 // What stands around references without being a secret: separators, and how an Authorization header begins.
 const HARMLESS = /^(?:[\s:;,./@=&-]*|(?:bearer|basic|token|apikey) +)$/i;
 
 /** Reads a text; neighbouring plain parts are one, and an empty text has no parts. */
 export function parseSecretText(text: string): SecretTextReading {
+  const whole = parseReference(text);
+  if (whole !== null) return { ok: true, value: [whole] };
   const parts: (string | SecretReference)[] = [];
   let plain = "";
   let done = 0;
@@ -25,7 +27,7 @@ export function parseSecretText(text: string): SecretTextReading {
     }
     const reference = parseReference(mark);
     if (reference === null) {
-      const expected = `text in which \`${REFERENCE_FORM}\` names an environment variable`;
+      const expected = `text in which \`${REFERENCE_FORM}\` names an environment variable, or \`\${${STORED_FORM}}\` a secret`;
       return { ok: false, expected, hint: "a `${` that is no reference is written as `$${`" };
     }
     if (plain !== "") parts.push(plain);

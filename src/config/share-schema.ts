@@ -1,6 +1,6 @@
 // Owns the keys of `[global]` and `[[shares]]`.
 import * as z from "zod";
-import { REFERENCE_FORM } from "../secrets/reference.ts";
+import { REFERENCE_FORMS } from "../secrets/reference.ts";
 import { describeServerShare } from "./mistakes.ts";
 import { parseServerShareName, parseShareName, parseUserName, SHARE_NAME_EXPECTED } from "./names.ts";
 import { PATH_EXPECTED, parsePath } from "./paths.ts";
@@ -119,7 +119,7 @@ export const shareSchema = z.strictObject({
       isSecret: true,
       expected: REFERENCE_EXPECTED,
       absent: "guest",
-      meaning: `The password, as a reference: \`${REFERENCE_FORM}\` names an environment variable. A password itself is refused.`,
+      meaning: `The password, as a reference: ${REFERENCE_FORMS}. A password itself is refused.`,
       example: `"\${CORE_PASSWORD}"`,
     }),
   ),

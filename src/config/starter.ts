@@ -29,11 +29,12 @@ const RECOVERY = `When a share runs over the fallback and Thunderbolt is back, t
   false          false          "TB Ready"; you switch   "TB Ready"; you switch
 Both off = only when you say so (\`mountaineer switch\`). Nothing ever goes back by itself over open files.`;
 
-const BACKENDS = `A program that is started here, or the address of a server. Secrets stay out of this file: name an
-environment variable of \`mountaineer\` in their place. The first block is a program, the second an address.`;
+const BACKENDS = `A program that is started here, or the address of a server. Secrets stay out of this file: what
+\`mountaineer secret set NAME\` keeps is \`\${secret:NAME}\` here, an environment variable is
+\`\${VARIABLE}\`. The first block is a program, the second an address.`;
 
 const SHARES = `One block per share. Two addresses of one server: Thunderbolt and the other. The password stays out of
-this file: name an environment variable that holds it. Without a password the share is mounted as guest.`;
+this file: \`mountaineer secret set NAME\` keeps it. Without a password the share is mounted as guest.`;
 
 /** What is said before a key, besides its own meaning. */
 const BEFORE_KEY: Readonly<Record<string, string>> = { "global.auto_failback": RECOVERY };

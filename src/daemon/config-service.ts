@@ -1,6 +1,7 @@
 // Owns the configuration of a running service: watched, reloaded, edited, undone, and told about.
 import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../api/contract.ts";
 import type { ConfigControl } from "../api/control.ts";
+import { createConfigReader } from "../config/config-reader.ts";
 import { type AcceptedContent, openHistory, refuseOtherEntry } from "../config/history.ts";
 import { loadConfigApart, type SavedApart, saveConfigApart } from "../config/load-apart.ts";
 import type { ConfigPlace } from "../config/locate.ts";
@@ -27,6 +28,7 @@ export interface ConfigServiceOptions {
   readonly snapshot: ConfigSnapshot;
   readonly file: WatchedFile;
   readonly appliers: readonly ConfigApplier[];
+  readonly bindSecrets?: NonNullable<ReloaderOptions["bindSecrets"]>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stream: EventStream;
@@ -40,6 +42,8 @@ export interface ConfigService extends AsyncDisposable {
   readonly watcher: ConfigWatcher;
   /** Why the history lacks what runs; null: it does not. */
   readonly historyUnsavedBecause: string | null;
+  /** Applies what runs once more if one of its secrets has another value now. */
+  refreshSecrets(): Promise<ReloadReport>;
   /** Begins to watch; resolves when no later change can be missed. */
   start(): Promise<void>;
 }
@@ -56,6 +60,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
   /** Edits that are in the file. */
   let saves = 0;
   let lastEdit: Promise<unknown> = Promise.resolve();
+  let editsUnderWay = 0;
   const ending = new AbortController();
 
   /** What was read while an edit was being saved may be older than what the edit has put there: read again. */
@@ -78,11 +83,12 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     name: "sync",
     prepare: ({ after }) => Promise.resolve({ commit: () => watcher.setSettings(after.sync) }),
   };
+  const reader = createConfigReader({ path: snapshot.path, place, clock });
   const reloader = createReloader({
-    place,
+    read: (bytes, signal) => reader.load(bytes, signal),
     first: snapshot,
     appliers: [...options.appliers, syncSection],
-    clock,
+    ...(options.bindSecrets === undefined ? {} : { bindSecrets: options.bindSecrets }),
     logger,
     publish,
     keep,
@@ -95,6 +101,10 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     logger,
     baseline: { sha256: snapshot.sha256 },
     generation: () => reloader.generation,
+    onNoticed() {
+      // What an edit saves is known already.
+      if (editsUnderWay === 0) reader.expect(() => file.read(ending.signal));
+    },
     async onChange({ bytes }, signal) {
       const report = await reloader.offer({ bytes, snapshot: null, source: "file" }, signal);
       const outcome = outcomeOf(report);
@@ -150,7 +160,21 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
 
   const reloadNow = async (): Promise<ReloadReport> => {
     const result = await watcher.reloadNow();
-    return reports.get(result) ?? unofferedReport(result, reloader);
+    const offered = reports.get(result);
+    if (offered !== undefined) return offered;
+    // The same bytes mean something else when a secret has another value.
+    const report = result.kind === "same" ? await refreshSecrets() : null;
+    return report?.reloaded === true || (report !== null && report.failure !== null)
+      ? report
+      : unofferedReport(result, reloader);
+  };
+
+  const refreshSecrets = async (): Promise<ReloadReport> => {
+    const report = await reloader.refreshSecrets("secrets", ending.signal);
+    if (report.reloaded) {
+      watcher.noteApplied(reloader.running.sha256, { changed: true, details: report.summary });
+    }
+    return report;
   };
 
   /**
@@ -167,7 +191,10 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
         throw new MountaineerError("aborted", "the daemon is stopping; nothing was written");
       if (asker.aborted) throw new MountaineerError("aborted", "cancelled; nothing was written");
       begun = true;
-      return edit(ending.signal);
+      editsUnderWay += 1;
+      return edit(ending.signal).finally(() => {
+        editsUnderWay -= 1;
+      });
     });
     lastEdit = mine.catch(() => {});
     return unlessLeft(mine, asker, () =>
@@ -320,6 +347,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     control,
     reloader,
     watcher,
+    refreshSecrets,
     get historyUnsavedBecause() {
       return history.unsavedBecause;
     },
@@ -338,6 +366,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     },
     async [Symbol.asyncDispose]() {
       ending.abort();
+      reader[Symbol.dispose]();
       await watcher[Symbol.asyncDispose]();
       await lastEdit;
     },

@@ -1,7 +1,7 @@
 // Owns the engine run once inside a command, when no daemon runs: the same engine, without beat and listeners.
 import { join } from "node:path";
 import type { StatusReport } from "../api/contract.ts";
-import type { DaemonControl, InProcessOptions } from "../api/control.ts";
+import type { InProcessControl, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { isoTime, systemClock } from "../runtime/clock.ts";
@@ -17,17 +17,19 @@ import { configWarningConditions } from "./global-conditions.ts";
 import { openHome } from "./home.ts";
 import { logLevel } from "./log-level.ts";
 import { logFilePath } from "./log-path.ts";
+import { openPlaces } from "./place-control.ts";
 import { createShareControl } from "./share-control.ts";
 import { shareStatus } from "./share-status.ts";
 import { shareSubjects } from "./share-subjects.ts";
+import { homeSecrets } from "./stored-secrets.ts";
 import { logTransition } from "./transition-log.ts";
 
 /** How long another command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
 
 /** Lookers take no lock, mount nothing and write nothing. Rejects with what keeps a start from happening. */
-export async function openInProcess(options: InProcessOptions): Promise<DaemonControl & AsyncDisposable> {
-  const { home, configPath, intent, command, signal } = options;
+export async function openInProcess(options: InProcessOptions): Promise<InProcessControl> {
+  const { home, configPath, intent, command, signal, looksFirst = true } = options;
   const clock = systemClock;
   const environment = process.env;
   const changes = intent === "change";
@@ -39,7 +41,7 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
       await ensurePrivateFolder(home);
       stack.use(await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }));
     }
-    const { place, snapshot } = await openHome({
+    const { place, snapshot: loaded } = await openHome({
       home,
       configPath,
       environment,
@@ -61,7 +63,7 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
       await openMemory({ path: join(home, "state.json"), clock, logger, readOnly: !changes }),
     );
     const force = new AbortController();
-    const { engine, drivers } = stack.use(
+    const parts = stack.use(
       startEngineParts({
         home,
         clock,
@@ -71,12 +73,28 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
         announce: (transition) => logTransition(logger, transition),
       }),
     );
+    const { engine, drivers } = parts;
+    const secrets = homeSecrets({ home, environment, clock, logger });
+    const snapshot = await secrets.bind(loaded, signal);
     const { config } = snapshot;
     const startedAt = isoTime(clock.wallMs());
     const redact = (secret: string): void => log.redact(secret);
-    engine.apply(shareSubjects(config, { environment, drivers, redact, intervalMs: null }));
+    engine.apply(shareSubjects(config, { environment: secrets.values, drivers, redact, intervalMs: null }));
     // What a looker tells is one fresh look; a changing command's cycles look for themselves.
-    const views = changes ? null : await Promise.all(engine.names.map((name) => engine.look(name)));
+    const views =
+      changes || !looksFirst ? null : await Promise.all(engine.names.map((name) => engine.look(name)));
+    const places = stack.use(
+      await openPlaces({
+        home,
+        clock,
+        logger,
+        parts,
+        readOnly: !changes,
+        first: config,
+        publish: (transition) => logTransition(logger, transition),
+      }),
+    );
+    const aliases = changes || !looksFirst ? [] : await places.aliases.look();
     const status = (): StatusReport => ({
       global: {
         version: packageVersion(),
@@ -92,12 +110,14 @@ export async function openInProcess(options: InProcessOptions): Promise<DaemonCo
         conditions: configWarningConditions(snapshot, startedAt),
       },
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
+      ...(aliases.length === 0 ? {} : { aliases }),
       ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt) : {}),
     });
     const control = createShareControl(engine, clock);
     return {
       ...control,
       status,
+      places: places.control,
       unmount: (selection, { force: cut }, signal) =>
         control.unmount(selection, { force: cut, hold: true }, signal),
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),

@@ -9,6 +9,7 @@ import { wantsGateway } from "./gateway-config.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { openHome } from "./home.ts";
 import { logLevel } from "./log-level.ts";
+import { homeSecrets } from "./stored-secrets.ts";
 import { logTransition } from "./transition-log.ts";
 
 /**
@@ -26,10 +27,16 @@ export async function openGatewayInProcess({
     process.stderr.write(`end was not clean: ${errorText(error)}\n`),
   );
   try {
-    const { snapshot } = await openHome({ home, configPath, environment, writesStarter: false, clock });
-    if (!wantsGateway(snapshot.config)) {
+    const { snapshot: loaded } = await openHome({
+      home,
+      configPath,
+      environment,
+      writesStarter: false,
+      clock,
+    });
+    if (!wantsGateway(loaded.config)) {
       throw new MountaineerError("gateway_off", "no backend is configured", {
-        hint: `add a [backends.NAME] section to ${snapshot.path}`,
+        hint: `add a [backends.NAME] section to ${loaded.path}`,
       });
     }
     const log = stack.use(
@@ -40,11 +47,13 @@ export async function openGatewayInProcess({
         clock,
       }),
     );
+    const secrets = homeSecrets({ home, environment, clock, logger: log.logger });
+    const snapshot = await secrets.bind(loaded, signal);
     const part = stack.use(
       createGatewayPart({
         clock,
         logger: log.logger,
-        environment,
+        environment: secrets.values,
         redact: (secret) => log.redact(secret),
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),

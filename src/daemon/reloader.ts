@@ -1,11 +1,9 @@
 // Owns which configuration runs: contents are offered one at a time, accepted whole or rejected whole.
 import type { ReloadReport } from "../api/contract.ts";
 import { diffConfigs, isEmptyDiff } from "../config/diff.ts";
-import { loadConfigApart } from "../config/load-apart.ts";
-import type { ConfigPlace } from "../config/locate.ts";
+import type { LoadedApart } from "../config/load-apart.ts";
 import type { ConfigMistake } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { ConfigApplier } from "./config-applier.ts";
@@ -14,10 +12,12 @@ import { applyChange } from "./reload-transaction.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 
 export interface ReloaderOptions {
-  readonly place: ConfigPlace;
+  /** Reads and checks a content, one at a time. */
+  readonly read: (bytes: Uint8Array, signal: AbortSignal) => Promise<LoadedApart>;
   readonly first: ConfigSnapshot;
   readonly appliers: readonly ConfigApplier[];
-  readonly clock: Clock;
+  /** Reads the secrets that a content refers to: other values are another meaning. Default: there are none. */
+  readonly bindSecrets?: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
   readonly logger: Logger;
   readonly publish: (transition: ServiceTransition) => void;
   /** Keeps an accepted content, which runs already; its failure is told and holds back nothing. */
@@ -45,12 +45,15 @@ export interface Reloader {
   readonly generation: number;
   /** Resolves at commit; offers made meanwhile wait their turn. Never rejects: why it failed is in the report. */
   offer(content: OfferedContent, signal: AbortSignal): Promise<ReloadReport>;
+  /** The running content once more, because its secrets may have other values now. */
+  refreshSecrets(source: string, signal: AbortSignal): Promise<ReloadReport>;
   /** What an offer would do. */
   preview(content: OfferedContent, signal: AbortSignal): Promise<ReloadReport>;
 }
 
 export function createReloader(options: ReloaderOptions): Reloader {
-  const { place, appliers, clock, logger, publish } = options;
+  const { appliers, logger, publish } = options;
+  const bindSecrets = options.bindSecrets ?? ((loaded: ConfigSnapshot) => Promise.resolve(loaded));
   let running = options.first;
   let generation = 1;
   let last: Promise<unknown> = Promise.resolve();
@@ -81,11 +84,9 @@ export function createReloader(options: ReloaderOptions): Reloader {
     { bytes, snapshot }: OfferedContent,
     signal: AbortSignal,
   ): Promise<ConfigSnapshot | readonly ConfigMistake[]> => {
-    if (snapshot !== null) return snapshot;
-    const content = Buffer.from(bytes).toString("base64");
-    const request = { path: running.path, place, content, writeStarter: false };
-    const { loaded } = await loadConfigApart(request, { clock, signal });
-    return loaded.ok ? loaded.snapshot : loaded.mistakes;
+    if (snapshot !== null) return bindSecrets(snapshot, signal);
+    const { loaded } = await options.read(bytes, signal);
+    return loaded.ok ? bindSecrets(loaded.snapshot, signal) : loaded.mistakes;
   };
 
   const attempt = async (
@@ -101,10 +102,10 @@ export function createReloader(options: ReloaderOptions): Reloader {
       const told = describeDiff(diff);
       const { sha256 } = loaded;
       const changes = !isEmptyDiff(diff);
+      const isNew = running.sha256 !== sha256;
       if (dryRun) return report({ ...told, sha256, dry_run: true });
       if (!changes) {
         // Other bytes, the same meaning: they are what runs from now on.
-        const isNew = running.sha256 !== sha256;
         running = loaded;
         if (isNew) await keep(loaded, bytes, source, NO_CHANGES);
         return report({ sha256, summary: NO_CHANGES });
@@ -113,7 +114,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
       running = loaded;
       generation += 1;
       publish({ name: "config.applied", source, generation, sha256, summary: told.summary });
-      await keep(loaded, bytes, source, told.summary);
+      if (isNew) await keep(loaded, bytes, source, told.summary);
       return report({ ...told, sha256, reloaded: true });
     } catch (error) {
       const failure = errorText(error);
@@ -149,6 +150,8 @@ export function createReloader(options: ReloaderOptions): Reloader {
       return underWay > 0;
     },
     offer: (content, signal) => inTurn(() => attempt(content, signal, false)),
+    refreshSecrets: (source, signal) =>
+      inTurn(() => attempt({ bytes: new Uint8Array(), snapshot: running, source }, signal, false)),
     preview: (content, signal) => inTurn(() => attempt(content, signal, true)),
   };
 }

@@ -1,8 +1,8 @@
 // Owns the running service: the engine, what wakes it, its configuration, and what it tells. It starts in order and
 // ends in reverse.
 import type { Duplex } from "node:stream";
-import type { ReloadReport, StatusReport } from "../api/contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl } from "../api/control.ts";
+import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
+import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
@@ -12,17 +12,20 @@ import { type Clock, isoTime } from "../runtime/clock.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
+import type { AliasLinks } from "./alias-links.ts";
 import { openConfigFile } from "./config-file.ts";
 import { createConfigService } from "./config-service.ts";
 import { startEngineParts } from "./engine-parts.ts";
 import { createEventStream } from "./event-stream.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { createGlobalConditions } from "./global-conditions.ts";
+import { openPlaces } from "./place-control.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 import { createShareControl } from "./share-control.ts";
 import { shareSection } from "./share-section.ts";
 import { shareStatus } from "./share-status.ts";
 import { shareSubjects } from "./share-subjects.ts";
+import { homeSecrets, startSecretRetry } from "./stored-secrets.ts";
 import { logTransition } from "./transition-log.ts";
 import { gatewayFindings, globalFindings } from "./verify.ts";
 import { startWakeSources } from "./wake-sources.ts";
@@ -52,6 +55,7 @@ export interface SentinelService extends AsyncDisposable {
   readonly control: DaemonControl;
   readonly config: ConfigControl;
   readonly gateway: GatewayControl;
+  readonly places: PlaceControl;
   /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
   serveLines(stream: Duplex): void;
   readonly bus: Bus<ServiceTransition>;
@@ -75,7 +79,10 @@ export async function startSentinelService(options: ServiceOptions): Promise<Sen
 }
 
 async function startWith(options: ServiceOptions, stack: DisposalStack): Promise<SentinelService> {
-  const { home, place, snapshot, memory, clock, logger, environment, redact, intervalMs } = options;
+  const { home, place, memory, clock, logger, redact, intervalMs } = options;
+  const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
+  const snapshot = await secrets.bind(options.snapshot);
+  const environment = secrets.values;
   const { global } = snapshot.config;
   const startedAt = isoTime(clock.wallMs());
   const force = new AbortController();
@@ -102,11 +109,24 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
   const shareControl = createShareControl(engine, clock);
+  const places = stack.use(
+    await openPlaces({
+      home,
+      clock,
+      logger,
+      parts,
+      readOnly: false,
+      first: snapshot.config,
+      publish,
+    }),
+  );
+  const { aliases } = places;
   const wakes = startWakeSources(
     {
       clock,
       logger,
       engine,
+      aliases,
       hostProber,
       checkIntervalMs: intervalMs ?? global.checkIntervalMs,
       networkDebounceMs: global.networkDebounceMs,
@@ -133,8 +153,17 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       file: await openConfigFile(snapshot.path, { ...parts, clock }),
       appliers: [
         gateway.applier,
-        shareSection({ engine, ticker: wakes.ticker, window: wakes.window, clock, context, publish }),
+        shareSection({
+          engine,
+          aliases,
+          ticker: wakes.ticker,
+          window: wakes.window,
+          clock,
+          context,
+          publish,
+        }),
       ],
+      bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       clock,
       logger,
       stream,
@@ -149,8 +178,10 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
   });
+  const globalConditions = (): Condition[] => [...conditions(), ...aliases.conditions()];
 
   engine.triggerAll("start", clock.monotonicMs());
+  aliases.trigger("start");
   await gateway.start(snapshot.config);
   state = "running";
   logger.info("running", {
@@ -160,6 +191,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     config: snapshot.path,
   });
   await config.start();
+  stack.use(startSecretRetry({ secrets, clock, logger, refresh: () => config.refreshSecrets() }));
 
   const control: DaemonControl = {
     status: (): StatusReport => {
@@ -176,9 +208,10 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
           auto_failback_stable_secs: running.autoFailbackStableMs / 1000,
           lsof_recheck: running.lsofRecheck,
           network_events: wakes.listener.source,
-          conditions: conditions(),
+          conditions: globalConditions(),
         },
         shares: engine.names.map((name) => shareStatus(engine.view(name))),
+        ...aliasStatus(aliases),
         ...gateway.status(),
       };
     },
@@ -187,7 +220,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       const { findings } = await shareControl.verify(selection, signal);
       const all =
         selection === null
-          ? [...globalFindings(conditions()), ...gatewayFindings(gateway.status()), ...findings]
+          ? [...globalFindings(globalConditions()), ...gatewayFindings(gateway.status()), ...findings]
           : findings;
       return { ok: all.every(({ severity }) => severity !== "error"), findings: all };
     },
@@ -230,6 +263,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     control,
     config: config.control,
     gateway: gateway.control,
+    places: places.control,
     serveLines: (stream) => gateway.serveLines(stream),
     bus,
     reload: (signal) => config.control.reload({}, signal),
@@ -239,4 +273,9 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       return stopping;
     },
   };
+}
+
+function aliasStatus(aliases: AliasLinks): Pick<StatusReport, "aliases"> {
+  const told = aliases.status();
+  return told.length === 0 ? {} : { aliases: told };
 }

@@ -91,7 +91,7 @@ function removedMeanwhile(share: string): StepResult {
 }
 
 /** Conditions that keep a share from being mounted, whatever an earlier try came to. */
-const KEEP_UNMOUNTED = ["variable_missing", "path_taken", "driver_unavailable"];
+const KEEP_UNMOUNTED = ["variable_missing", "secret_missing", "path_taken", "driver_unavailable"];
 
 function settledResult(
   engine: ShareEngine,

@@ -1,4 +1,5 @@
 // Owns the standing problems of the gateway that are no single backend's.
+import { missingHint, missingText } from "../secrets/reference.ts";
 import type { BackendCondition } from "./backends/backend-pool-contract.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
@@ -39,8 +40,8 @@ function standing(
     conditions.push({
       code: "auth_token_missing",
       severity: "error",
-      title: `Nobody can come in with a token from ${authentication.missing.join(", ")}: it is not set`,
-      hint: "Set it in the daemon's environment and start the daemon anew.",
+      title: `Nobody can come in with these tokens: ${missingText(authentication.missing)}`,
+      hint: missingHint(authentication.missing),
     });
   }
   if (auditFile !== null && auditFile.state.kind === "failing") {

@@ -1,39 +1,124 @@
 // Owns references to secrets: what a configuration holds in a secret's place, and how its value is found.
 
 /** Where a secret's value is; never the value itself, so it may be logged, compared and shown. */
-export interface SecretReference {
-  readonly kind: "environment";
-  /** The variable's name, without `${}`. */
-  readonly variable: string;
-}
+export type SecretReference =
+  | {
+      readonly kind: "environment";
+      /** The variable's name, without `${}`. */
+      readonly variable: string;
+    }
+  | {
+      readonly kind: "stored";
+      /** What `mountaineer secret set` keeps it under. */
+      readonly name: string;
+      /**
+       * Which of its values is meant: grows each time another one is found, so that configurations which stand for
+       * different values differ. Absent: it has not been looked for.
+       */
+      readonly revision?: number;
+    };
 
 export type ResolvedSecret =
   | { readonly ok: true; readonly value: string }
-  /** The variable is not set. */
+  /** Its key: the name of a variable that is not set, or `secret:NAME` of a secret that is not kept. */
   | { readonly ok: false; readonly missing: string };
 
-/** How a reference is written, for messages and docs. */
+/** The process's environment and, under `secret:NAME`, the values of the secrets that were looked for. */
+export type SecretValues = Readonly<Record<string, string | undefined>>;
+
+/** How references are written, for messages and docs. */
 export const REFERENCE_FORM = `\${VARIABLE}`;
+export const STORED_FORM = "secret:NAME";
+/** What they are, for messages: "`${VARIABLE}`, an environment variable, or …". */
+export const REFERENCE_FORMS = `\`${REFERENCE_FORM}\` (an environment variable) or \`${STORED_FORM}\` (kept by \`mountaineer secret set NAME\`)`;
 
+const STORED_PREFIX = "secret:";
+const NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}";
 const ENVIRONMENT_REFERENCE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/;
+const STORED_REFERENCE = new RegExp(`^(?:secret:(${NAME})|\\$\\{secret:(${NAME})\\})$`);
+const WHOLE_NAME = new RegExp(`^${NAME}$`);
 
-/** Reads `${VARIABLE}`; null for any other text. */
+/** What a secret may be called, for messages. */
+export const SECRET_NAME_RULE =
+  "1 to 64 letters, digits, `.`, `_` and `-`, the first of them a letter or a digit";
+
+export function isSecretName(text: string): boolean {
+  return WHOLE_NAME.test(text);
+}
+
+/** Reads `${VARIABLE}`, `secret:NAME`, or `${secret:NAME}`; null for any other text. */
 export function parseReference(text: string): SecretReference | null {
   const variable = ENVIRONMENT_REFERENCE.exec(text)?.[1];
-  return variable === undefined ? null : { kind: "environment", variable };
+  if (variable !== undefined) return { kind: "environment", variable };
+  const stored = STORED_REFERENCE.exec(text);
+  const name = stored?.[1] ?? stored?.[2];
+  return name === undefined ? null : { kind: "stored", name };
 }
 
 /** The reference as it is written in a configuration. */
 export function referenceText(reference: SecretReference): string {
-  return `\${${reference.variable}}`;
+  return reference.kind === "environment" ? `\${${reference.variable}}` : storedKey(reference.name);
+}
+
+/** The key of a stored secret among `SecretValues`; no variable can be called that. */
+export function storedKey(name: string): string {
+  return `${STORED_PREFIX}${name}`;
+}
+
+/** Whether a key is a stored secret's, and no variable's. */
+export function isStoredKey(key: string): boolean {
+  return key.startsWith(STORED_PREFIX);
+}
+
+/** What `SecretValues` hold its value under. */
+export function referenceKey(reference: SecretReference): string {
+  return reference.kind === "environment" ? reference.variable : storedKey(reference.name);
 }
 
 /** A variable that is set but empty is a value; only the caller may show or keep what this returns. */
-export function resolveReference(
-  reference: SecretReference,
-  environment: Readonly<Record<string, string | undefined>>,
-): ResolvedSecret {
+export function resolveReference(reference: SecretReference, values: SecretValues): ResolvedSecret {
+  const key = referenceKey(reference);
   // Own properties only, so that `${constructor}` does not find what every object inherits.
-  const value = Object.hasOwn(environment, reference.variable) ? environment[reference.variable] : undefined;
-  return value === undefined ? { ok: false, missing: reference.variable } : { ok: true, value };
+  const value = Object.hasOwn(values, key) ? values[key] : undefined;
+  return value === undefined ? { ok: false, missing: key } : { ok: true, value };
+}
+
+/** What is wrong where one reference has no value: as a whole sentence without its stop. */
+export function oneMissingText(missing: string): string {
+  return isStoredKey(missing)
+    ? `no secret ${missing.slice(STORED_PREFIX.length)} is kept, or it cannot be read`
+    : `the variable ${missing} is not set`;
+}
+
+/** What is wrong where references have no value, in words; `missing` are keys as of `ResolvedSecret`. */
+export function missingText(missing: readonly string[]): string {
+  const { variables, names } = partedKeys(missing);
+  const parts = [
+    ...(variables.length === 0 ? [] : [`not set in the environment: ${variables.join(", ")}`]),
+    ...(names.length === 0 ? [] : [`not kept as a secret, or not readable: ${names.join(", ")}`]),
+  ];
+  return parts.join("; ");
+}
+
+/** What a person can do about it. */
+export function missingHint(missing: readonly string[]): string {
+  const { variables, names } = partedKeys(missing);
+  const parts = [
+    ...(variables.length === 0
+      ? []
+      : [
+          `Set ${variables.join(", ")} in the environment of the daemon and restart it, or write another reference.`,
+        ]),
+    ...(names.length === 0
+      ? []
+      : [`${names.map((name) => `mountaineer secret set ${name}`).join("; ")}; then: mountaineer reload`]),
+  ];
+  return parts.join(" ");
+}
+
+function partedKeys(missing: readonly string[]): { variables: readonly string[]; names: readonly string[] } {
+  return {
+    variables: missing.filter((key) => !isStoredKey(key)),
+    names: missing.filter(isStoredKey).map((key) => key.slice(STORED_PREFIX.length)),
+  };
 }

@@ -1,5 +1,6 @@
 // Owns goals of several steps: unmount where needed, then the plan's routes in order until one mounts.
 import { backOff } from "../reconcile/route-health.ts";
+import { oneMissingText } from "../secrets/reference.ts";
 import {
   finishArrived,
   finishExhausted,
@@ -47,7 +48,7 @@ export function startErrand(draft: Draft, start: ErrandStart): Step | null {
 
 /** Why nothing of ours could be mounted at our path, so that nothing is unmounted for it either. */
 export function whyNotMountable({ spec, seen }: Draft): string | null {
-  if (spec.missingVariable !== null) return `the variable ${spec.missingVariable} is not set`;
+  if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
   if (seen.taken !== null) return `${spec.mountPath} is taken by ${seen.taken.source}`;
   return seen.driverProblem?.text ?? null;
 }

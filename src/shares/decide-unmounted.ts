@@ -1,4 +1,5 @@
 // Owns what to do with a share that is not mounted: over Thunderbolt if it answers, else fallback, else wait.
+import { oneMissingText } from "../secrets/reference.ts";
 import { startErrand } from "./decide-errand.ts";
 import { answers, clearError, type Draft, hostOf, setError } from "./draft.ts";
 import type { RouteName } from "./share-spec.ts";
@@ -36,7 +37,7 @@ export function decideUnmounted(draft: Draft): Step | null {
 export function whyUnmountable(draft: Draft): string | null {
   const { seen, spec } = draft;
   if (seen.mount !== null) return null;
-  if (spec.missingVariable !== null) return `the variable ${spec.missingVariable} is not set`;
+  if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
   if (seen.taken !== null) return `${spec.mountPath} is taken by ${seen.taken.source}`;
   if (seen.driverProblem !== null) return seen.driverProblem.text;
   return bestRoutes(draft).length === 0 ? `neither host answers: ${whyNeither(draft)}` : null;

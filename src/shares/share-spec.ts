@@ -25,7 +25,7 @@ export interface ShareSpec {
   readonly username: string;
   /** A resolved password, null for guest. Never logged. */
   readonly password: string | null;
-  /** Set when `${ENV}` names a variable that is not set; then the share is not mounted. */
+  /** Set when the password's reference has no value, as `ResolvedSecret.missing`; then the share is not mounted. */
   readonly missingVariable: string | null;
   readonly driver: DriverName;
   readonly routes: Readonly<Record<RouteName, RouteSpec>>;

@@ -1,4 +1,5 @@
 // Owns the conditions of a share that follow from what is seen alone; rules add theirs where they decide.
+import { isStoredKey, missingHint, oneMissingText } from "../secrets/reference.ts";
 import { type Draft, setEpisode } from "./draft.ts";
 
 export function standingConditions(draft: Draft): void {
@@ -7,10 +8,10 @@ export function standingConditions(draft: Draft): void {
   const { seen, spec, conditions, memory, episode } = draft;
   if (spec.missingVariable !== null) {
     conditions.push({
-      code: "variable_missing",
+      code: isStoredKey(spec.missingVariable) ? "secret_missing" : "variable_missing",
       severity: "error",
-      title: `The variable ${spec.missingVariable}, which holds the password, is not set`,
-      hint: `Set ${spec.missingVariable} in the environment of the daemon and start it again.`,
+      title: `The password is not there: ${oneMissingText(spec.missingVariable)}`,
+      hint: missingHint([spec.missingVariable]),
     });
   }
   if (seen.driverProblem !== null) {

@@ -249,7 +249,7 @@ const MISTAKES: readonly (readonly [text: string, place: string, says: RegExp])[
   [`${ONE}env = ["A=1"]\n`, "3:7 backends.a.env", /found an array, expected a table/],
   [`${ONE}env = { "A-B" = "x" }\n`, "3:9 backends.a.env.A-B", /the name of an environment variable/],
   [`${ONE}env = { A = 5 }\n`, "3:13 backends.a.env.A", /found a number, expected a text/],
-  [`${ONE}env = { A = "\${}" }\n`, "3:13 backends.a.env.A", /without a variable's name/],
+  [`${ONE}env = { A = "\${}" }\n`, "3:13 backends.a.env.A", /without a name/],
   [`${ONE}env = { A = "\${X" }\n`, "3:13 backends.a.env.A", /is written as `\$\$\{`/],
   [`${ONE}env = { A = "\\u0000" }\n`, "3:13 backends.a.env.A", /without control characters/],
   [`${ONE}cwd = "data"\n`, "3:7 backends.a.cwd", /an absolute path/],

@@ -115,6 +115,15 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /"text": "3"/,
     needs: "jq",
   },
+  "mountaineer secret set nas": running(/the value is empty/, 2),
+  "mountaineer secret set token --in file < token.txt": running(/token is kept: secrets\.json/),
+  "mountaineer secret list": running(/token {2}secrets\.json \(0600\) {2}not used/),
+  "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'": {
+    on: "running",
+    says: /^$/,
+    needs: "jq",
+  },
+  "mountaineer secret remove nas": running(/no secret nas is kept/, 2),
   "mountaineer backends logs files": running(/^ready$/m),
   "mountaineer backends logs files | tail -5": running(/^ready$/m),
   [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
@@ -273,6 +282,7 @@ test("each of them does what it says, in a home with a daemon, in one without, o
   });
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, "query.json"), '{"words": "everything"}');
+  await writeFile(join(folder, "token.txt"), "a word\n");
   await writeFile(join(folder, "draft.toml"), "[global]\nauto_failbak = true\n");
   const HOME = { HOME: folder };
   const config = await localConfig(folder);

@@ -1,4 +1,5 @@
 // Owns the standing problems of one backend, in words: what is wrong, and what a person can do about it. Pure.
+import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
 import { type Draft, isCurrent, seenOf } from "./decide-backend-draft.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
@@ -20,13 +21,12 @@ function withoutServing({ spec, memory }: Draft): readonly ConditionDraft[] {
   const { name, wanted } = spec;
   const { tries } = memory;
   if (wanted.kind === "secret_missing") {
-    const variables = wanted.variables.join(", ");
     return [
       {
         code: "secret_missing",
         severity: "error",
-        title: `backend ${name} cannot start: not set in the environment: ${variables}`,
-        hint: `Set ${variables} in the environment of the daemon and restart it, or write another reference.`,
+        title: `backend ${name} cannot start: ${missingText(wanted.variables)}`,
+        hint: missingHint(wanted.variables),
       },
     ];
   }
@@ -55,12 +55,11 @@ function whileServing(draft: Draft): readonly ConditionDraft[] {
   const found: ConditionDraft[] = [];
   const goesOn = `backend ${name} goes on as it was`;
   if (wanted.kind === "secret_missing") {
-    const variables = wanted.variables.join(", ");
     found.push({
       code: "change_failed",
       severity: "warning",
-      title: `${goesOn}: its new configuration needs variables that are not set: ${variables}`,
-      hint: `Set ${variables} in the environment of the daemon and restart it, or write another reference.`,
+      title: `${goesOn}: its new configuration needs what is ${missingText(wanted.variables)}`,
+      hint: missingHint(wanted.variables),
     });
   } else if (tries.failures > 0 && !isCurrent(draft, serving)) {
     const what =

@@ -1,5 +1,6 @@
 // Owns what is concluded from the instances of one backend: which serves, which failed, which is not wanted. Pure.
 import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../reconcile/route-health.ts";
+import { missingText } from "../../secrets/reference.ts";
 import type { InstanceSeen } from "./backend-instance.ts";
 import type { LinkFailure } from "./backend-link.ts";
 import {
@@ -214,7 +215,7 @@ export function foldStopFirst(draft: Draft): void {
 export function foldSecretMissing(draft: Draft): void {
   const { spec, memory } = draft;
   if (spec.wanted.kind !== "secret_missing") return;
-  const reason = `not set: ${spec.wanted.variables.join(", ")}`;
+  const reason = missingText(spec.wanted.variables);
   if (memory.serving === null) {
     draft.memory = { ...memory, holding: null, lastError: reason };
   } else if (memory.changeFailure !== reason) {

@@ -1,6 +1,7 @@
 // Owns the decision for one backend: from what is wanted, seen and remembered to one step, or rest. Pure.
 import type { Wake } from "../../reconcile/lane.ts";
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
+import { missingText } from "../../secrets/reference.ts";
 import { backendConditions } from "./backend-conditions.ts";
 import type { InstanceSeen } from "./backend-instance.ts";
 import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
@@ -240,7 +241,7 @@ function phaseOf(
   const problem = conditions[0]?.title ?? null;
   if (serving !== null) return { phase: problem === null ? "Ready" : "Degraded", reason: problem };
   if (wanted.kind === "secret_missing") {
-    return { phase: "Failed", reason: `not set in the environment: ${wanted.variables.join(", ")}` };
+    return { phase: "Failed", reason: missingText(wanted.variables) };
   }
   if (holding === "replacement") {
     return { phase: "Degraded", reason: "it is being replaced; calls wait" };

@@ -2,7 +2,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser, IncomingAuthConfig } from "../../config/snapshot.ts";
-import { resolveReference } from "../../secrets/reference.ts";
+import { referenceKey, resolveReference } from "../../secrets/reference.ts";
 import { ANONYMOUS, type Principal } from "../client-port.ts";
 import type { Authentication } from "./middleware.ts";
 
@@ -10,7 +10,7 @@ export interface Authenticator {
   authenticate(headers: IncomingHttpHeaders): Authentication;
   /** The same person under this configuration; null: not let in any more. */
   refresh(principal: Principal): Principal | null;
-  /** Variables that should hold a token and are unset or empty: their users cannot come in. */
+  /** References that should give a token and give none, or an empty one: their users cannot come in. */
   readonly missing: readonly string[];
 }
 
@@ -50,7 +50,7 @@ function authenticateUsers(
   for (const { name, token, roles } of users) {
     const secret = resolveReference(token, environment);
     if (!secret.ok || secret.value === "") {
-      missing.add(token.variable);
+      missing.add(referenceKey(token));
       continue;
     }
     redact(secret.value);

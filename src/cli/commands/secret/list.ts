@@ -1,0 +1,29 @@
+// Owns `mountaineer secret list`.
+import type { CommandDefinition } from "../../command.ts";
+import { addJsonOption, readFlag } from "../../options.ts";
+
+export const secretListCommand: CommandDefinition = {
+  name: "secret list",
+  summary: "see which secrets are kept, where, and what uses them",
+  description:
+    "Names only; no value is read. Those that the configuration refers to and nobody keeps are listed, too.",
+  examples: [
+    { command: "mountaineer secret list", does: "see them" },
+    {
+      command: "mountaineer secret list --json | jq -r '.secrets[] | select(.kept == null) | .name'",
+      does: "name those that are still to be set",
+    },
+  ],
+  exits: {},
+  addOptions(command) {
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { openSecrets } = await import("../../in-process-secrets.ts");
+    const { renderSecrets } = await import("../../secret-view.ts");
+    const report = await (await openSecrets(context)).list();
+    const json = readFlag(options, "json");
+    context.print(json ? `${JSON.stringify(report, null, 2)}\n` : renderSecrets(report, context.stdoutLook));
+    return 0;
+  },
+};

@@ -1,0 +1,30 @@
+// Owns `mountaineer secret remove`.
+import { Argument } from "commander";
+import type { CommandDefinition } from "../../command.ts";
+import { addJsonOption, readFlag } from "../../options.ts";
+import { parseSecretName } from "../../secret-name.ts";
+
+export const secretRemoveCommand: CommandDefinition = {
+  name: "secret remove",
+  summary: "forget a secret",
+  description:
+    "Removes it from where it is kept. What is mounted or runs with it goes on until it is made anew.",
+  examples: [{ command: "mountaineer secret remove nas", does: "forget it" }],
+  exits: {},
+  addOptions(command) {
+    command.addArgument(new Argument("<name>", "as secret list shows it").argParser(parseSecretName));
+    addJsonOption(command);
+  },
+  async run(context, options, [name = ""]) {
+    const { openSecrets } = await import("../../in-process-secrets.ts");
+    const { placeName } = await import("../../secret-view.ts");
+    const { paintFor } = await import("../../look.ts");
+    const change = await (await openSecrets(context)).remove(name, context.signal);
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(change, null, 2)}\n`);
+    else {
+      const paint = paintFor(context.stdoutLook);
+      context.print(`${paint.green(paint.symbols.good)} ${name} is removed: ${placeName(change.kept)}\n`);
+    }
+    return 0;
+  },
+};

@@ -1,0 +1,60 @@
+// Owns `mountaineer secret set`.
+import { Argument, Option } from "commander";
+import type { CommandContext, CommandDefinition } from "../../command.ts";
+import { addJsonOption, readFlag } from "../../options.ts";
+import { parseSecretName } from "../../secret-name.ts";
+
+export const secretSetCommand: CommandDefinition = {
+  name: "secret set",
+  summary: "keep a password or token, for secret:NAME in the configuration",
+  description:
+    "Asks for the value without showing it, or reads one line from standard input; it is never an argument. It is kept in the " +
+    "system's keyring (the Secret Service on Linux, the Keychain on macOS) where one answers, else in a file of this " +
+    "home that only its owner can read. A running daemon takes it with mountaineer reload.",
+  examples: [
+    { command: "mountaineer secret set nas", does: "keep the password that secret:nas stands for" },
+    {
+      command: "mountaineer secret set token --in file < token.txt",
+      does: "keep what a file holds, in this home",
+    },
+  ],
+  exits: {},
+  addOptions(command) {
+    command
+      .addArgument(new Argument("<name>", "what secret:NAME will say").argParser(parseSecretName))
+      .addOption(
+        new Option(
+          "--in <place>",
+          "where to keep it; without it where it is, else the keyring, else the file",
+        ).choices(["keyring", "file"]),
+      );
+    addJsonOption(command);
+  },
+  async run(context, options, [name = ""]) {
+    const [{ openSecrets }, { readSecretValue }, { placeName }, { paintFor }] = await Promise.all([
+      import("../../in-process-secrets.ts"),
+      import("../../secret-question.ts"),
+      import("../../secret-view.ts"),
+      import("../../look.ts"),
+    ]);
+    const keeper = await openSecrets(context);
+    const value = await readSecretValue(name, context.signal);
+    const place = options["in"] === "file" || options["in"] === "keyring" ? options["in"] : null;
+    const change = await keeper.set(name, value, place, context.signal);
+    if (readFlag(options, "json")) {
+      context.print(`${JSON.stringify(change, null, 2)}\n`);
+      return 0;
+    }
+    const paint = paintFor(context.stdoutLook);
+    context.print(`${paint.green(paint.symbols.good)} ${name} is kept: ${placeName(change.kept)}\n`);
+    await tellReload(context);
+    return 0;
+  },
+};
+
+async function tellReload({ home, note }: CommandContext): Promise<void> {
+  const { connectToDaemon } = await import("../../../api/client.ts");
+  // Somebody else's daemon, or one that hangs, is no reason to fail: the secret is kept.
+  const daemon = await connectToDaemon(home).catch(() => null);
+  if (daemon !== null) note("the running daemon takes it with: mountaineer reload");
+}

@@ -1,0 +1,8 @@
+// Owns the way from the commands about secrets to what keeps them; loads it when one is run.
+import type { SecretKeeper } from "../api/secret-keeper.ts";
+import type { CommandContext } from "./command.ts";
+
+export async function openSecrets({ home, configPath }: CommandContext): Promise<SecretKeeper> {
+  const { openSecretKeeper } = await import("../daemon/secret-keeper.ts");
+  return openSecretKeeper({ home, configPath });
+}

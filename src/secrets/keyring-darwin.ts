@@ -1,0 +1,80 @@
+// Owns keeping secrets in the login Keychain of macOS through `security`: as generic passwords of this home.
+import { createHash } from "node:crypto";
+import { type CommandResult, runCommand } from "../runtime/child-process.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
+
+const PROGRAM = "security";
+const NOT_FOUND = 44;
+
+export function createKeychain({ home, clock }: KeyringOptions): Keyring {
+  // A digest, for the program's own command lines (below) have no safe way to write any path.
+  const service = `mountaineer-${createHash("sha256").update(home).digest("hex").slice(0, 16)}`;
+
+  const run = (
+    args: readonly string[],
+    { deadlineMs, signal }: KeyringLimits,
+    stdin?: string,
+  ): Promise<CommandResult> =>
+    runCommand(PROGRAM, args, {
+      clock,
+      deadlineMs,
+      ...(stdin === undefined ? {} : { stdin }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+
+  const get = async (name: string, limits: KeyringLimits): Promise<string | null> => {
+    // Not -w: that prints some values as they are and others in hexadecimal, and does not say which it did.
+    const result = await run(["find-generic-password", "-s", service, "-a", name, "-g"], limits);
+    if (result.exitCode === NOT_FOUND) return null;
+    const value = result.exitCode === 0 ? printedPassword(result.stderr) : null;
+    if (value === null) throw failure(`${name} cannot be read from the Keychain`, result);
+    return value;
+  };
+
+  return {
+    kind: "keychain",
+    async unusableBecause(limits) {
+      try {
+        const { exitCode } = await run(["default-keychain"], limits);
+        return exitCode === 0 ? null : "there is no default keychain in this session";
+      } catch (error) {
+        if (!(error instanceof MountaineerError) || error.code === "aborted") throw error;
+        return error.message;
+      }
+    },
+    get,
+    async set(name, value, limits) {
+      const hex = Buffer.from(value, "utf8").toString("hex");
+      // On standard input, where `security -i` reads its commands: arguments show to others.
+      const line = `add-generic-password -U -s ${service} -a ${name} -l mountaineer-${name} -X ${hex}\n`;
+      const result = await run(["-i"], limits, line);
+      // Interactive, it ends with 0 whatever its commands came to.
+      if (result.exitCode !== 0 || (await get(name, limits)) !== value) {
+        throw failure(`${name} cannot be kept in the Keychain`, result);
+      }
+    },
+    async remove(name, limits) {
+      const result = await run(["delete-generic-password", "-s", service, "-a", name], limits);
+      if (result.exitCode === 0) return true;
+      if (result.exitCode === NOT_FOUND) return false;
+      throw failure(`${name} cannot be removed from the Keychain`, result);
+    },
+  };
+}
+
+/** `password: "as it is"`, or `password: 0x68C3A9  "h\303\251"` where it is not plain ASCII; null for anything else. */
+export function printedPassword(output: string): string | null {
+  const hex = /^password: 0x([0-9A-Fa-f]*)/m.exec(output)?.[1];
+  if (hex !== undefined) return Buffer.from(hex, "hex").toString("utf8");
+  return /^password: "(.*)"$/ms.exec(output.trimEnd())?.[1] ?? null;
+}
+
+/** Never what `security` says: it may repeat what it was given. */
+function failure(what: string, { exitCode, timedOut }: CommandResult): MountaineerError {
+  const why = timedOut ? "no answer in time; a dialog may wait for you" : `security ended with ${exitCode}`;
+  return new MountaineerError("secret_unavailable", `${what}: ${why}`, {
+    hint: "unlock the login keychain, or keep it in a file: mountaineer secret set NAME --in file",
+    retry: "later",
+  });
+}

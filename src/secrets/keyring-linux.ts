@@ -1,0 +1,77 @@
+// Owns keeping secrets in the Secret Service (GNOME Keyring, KWallet, KeePassXC) through `secret-tool`.
+import { type CommandResult, runCommand } from "../runtime/child-process.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
+
+const PROGRAM = "secret-tool";
+/** The one variable beyond those that every child gets: where the session's bus is. */
+const BUS = "DBUS_SESSION_BUS_ADDRESS";
+
+export function createSecretService({ home, clock, environment }: KeyringOptions): Keyring {
+  const bus = environment[BUS];
+  const attributes = (name: string): string[] => ["application", "mountaineer", "home", home, "name", name];
+
+  const run = (
+    args: readonly string[],
+    { deadlineMs, signal }: KeyringLimits,
+    stdin?: string,
+  ): Promise<CommandResult> =>
+    runCommand(PROGRAM, args, {
+      clock,
+      deadlineMs,
+      ...(bus === undefined ? {} : { env: { [BUS]: bus } }),
+      ...(stdin === undefined ? {} : { stdin }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+
+  const look = async (name: string, limits: KeyringLimits): Promise<string | null> => {
+    const result = await run(["lookup", ...attributes(name)], limits);
+    if (result.exitCode === 0) return result.stdout;
+    // Nothing found is silence and an exit code; whatever else went wrong is told.
+    if (result.exitCode === 1 && result.stderr.trim() === "" && !result.timedOut) return null;
+    throw failure("cannot be read from the Secret Service", result);
+  };
+
+  return {
+    kind: "secret-service",
+    async unusableBecause(limits) {
+      try {
+        // A name that no secret can have.
+        await look("/", limits);
+        return null;
+      } catch (error) {
+        if (!(error instanceof MountaineerError) || error.code === "aborted") throw error;
+        return error.message;
+      }
+    },
+    get: look,
+    async set(name, value, limits) {
+      const label = `Mountaineer: ${name}`;
+      const result = await run(["store", `--label=${label}`, ...attributes(name)], limits, value);
+      if (result.exitCode !== 0) throw failure(`${name} cannot be kept in the Secret Service`, result);
+    },
+    async remove(name, limits) {
+      const result = await run(["clear", ...attributes(name)], limits);
+      // Some versions end with 1 where there was nothing to clear, others with 0.
+      if (result.exitCode === 0) return true;
+      if (result.exitCode === 1 && result.stderr.trim() === "" && !result.timedOut) return false;
+      throw failure(`${name} cannot be removed from the Secret Service`, result);
+    },
+  };
+}
+
+/** What `secret-tool` says holds no value: it prints those on stdout alone. */
+function failure(what: string, { stderr, timedOut, exitCode }: CommandResult): MountaineerError {
+  const said = stderr
+    .trim()
+    .split("\n")
+    .at(-1)
+    ?.replace(/^secret-tool: /, "");
+  const why = timedOut
+    ? "it gave no answer in time; it may wait for its password"
+    : said || `${PROGRAM} ended with ${exitCode}`;
+  return new MountaineerError("secret_unavailable", `${what}: ${why}`, {
+    hint: "unlock the keyring, or keep it in a file: mountaineer secret set NAME --in file",
+    retry: "later",
+  });
+}

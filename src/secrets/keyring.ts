@@ -1,0 +1,13 @@
+// Owns picking the system's own place for secrets.
+import { createKeychain } from "./keyring-darwin.ts";
+import { createSecretService } from "./keyring-linux.ts";
+import type { Keyring, KeyringOptions } from "./system-keyring.ts";
+
+/** null where no keyring is known. */
+export function createKeyring(
+  options: KeyringOptions,
+  platform: NodeJS.Platform = process.platform,
+): Keyring | null {
+  if (platform === "linux") return createSecretService(options);
+  return platform === "darwin" ? createKeychain(options) : null;
+}

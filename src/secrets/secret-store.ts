@@ -1,0 +1,204 @@
+// Owns where a home's secrets are kept: its 0600 file `secrets.json` says for each whether its value stands there or
+// in the system's keyring.
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../runtime/clock.ts";
+import {
+  ensurePrivateFolder,
+  readIfPresent,
+  removeLeftovers,
+  writeDurably,
+} from "../runtime/durable-file.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { beginExclusive } from "../runtime/sqlite-file-lock.ts";
+import { createKeyring } from "./keyring.ts";
+import { parseSecretFile, type SecretFile, type SecretRecord, secretFileText } from "./secret-file.ts";
+import type { Keyring, KeyringKind } from "./system-keyring.ts";
+
+export type SecretPlace = "file" | KeyringKind;
+
+export interface KeptSecret {
+  readonly name: string;
+  readonly kept: SecretPlace;
+}
+
+export interface SecretStoreOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Default: this machine's. */
+  readonly keyring?: Keyring | null;
+}
+
+/** Everything rejects with `secret_unavailable` where a place cannot be read or written, and with `aborted`. */
+export interface SecretStore {
+  /** Of `secrets.json`, absolute. */
+  readonly filePath: string;
+  /** Sorted by name; asks no keyring. */
+  list(): Promise<readonly KeptSecret[]>;
+  /** The value; null when there is none. Only the caller may show or keep it. */
+  get(
+    name: string,
+    limits: { readonly deadlineMs: number; readonly signal?: AbortSignal },
+  ): Promise<string | null>;
+  /**
+   * Keeps a value: where `place` says, else where one of that name is kept, else in the keyring where there is one that
+   * answers. Resolves when it survives a power cut, with where it is.
+   */
+  set(
+    name: string,
+    value: string,
+    place: "file" | "keyring" | null,
+    signal: AbortSignal,
+  ): Promise<KeptSecret>;
+  /** Where it was; null: there was none. */
+  remove(name: string, signal: AbortSignal): Promise<KeptSecret | null>;
+}
+
+/** A keyring that is locked asks its person first. */
+const CHANGE_DEADLINE_MS = 120_000;
+const USABLE_DEADLINE_MS = 3_000;
+const LOCK_WAIT_MS = 10_000;
+const BETWEEN_TRIES_MS = 20;
+
+export function openSecretStore(options: SecretStoreOptions): SecretStore {
+  const { home, clock } = options;
+  const keyring = options.keyring === undefined ? createKeyring(options) : options.keyring;
+  const filePath = join(home, "secrets.json");
+
+  const read = async (): Promise<SecretFile> => {
+    let text: string | null;
+    try {
+      text = await readIfPresent(filePath);
+    } catch (error) {
+      throw unavailable(`${filePath} cannot be read: ${errorText(error)}`, error);
+    }
+    return text === null ? new Map() : parseSecretFile(text, filePath);
+  };
+
+  const write = async (file: SecretFile): Promise<void> => {
+    try {
+      await writeDurably(filePath, secretFileText(file), { mode: 0o600 });
+    } catch (error) {
+      throw unavailable(`${filePath} cannot be written: ${errorText(error)}`, error);
+    }
+  };
+
+  const keyringOf = (record: SecretRecord): Keyring => {
+    if (keyring !== null && keyring.kind === record.kept) return keyring;
+    throw unavailable(`it is kept in ${placeText(record.kept)}, which this machine does not have`);
+  };
+
+  /** One change after the other, of whatever process. */
+  const alone = async <T>(signal: AbortSignal, change: () => Promise<T>): Promise<T> => {
+    await ensurePrivateFolder(home);
+    const path = join(home, "secrets.lock.db");
+    await makePrivate(path);
+    const untilMs = clock.monotonicMs() + LOCK_WAIT_MS;
+    for (;;) {
+      signal.throwIfAborted();
+      const lock = beginExclusive(path);
+      if (lock !== null) {
+        try {
+          await removeLeftovers(filePath);
+          return await change();
+        } finally {
+          lock.release();
+        }
+      }
+      if (clock.monotonicMs() >= untilMs)
+        throw unavailable("another command is changing the secrets of this home");
+      await clock.sleep(BETWEEN_TRIES_MS, signal);
+    }
+  };
+
+  const placeFor = async (
+    before: SecretRecord | undefined,
+    wanted: "file" | "keyring" | null,
+    signal: AbortSignal,
+  ): Promise<Keyring | null> => {
+    if (wanted === "file") return null;
+    if (wanted === null && before?.kept === "file") return null;
+    const why =
+      keyring === null
+        ? "this system has no keyring"
+        : await keyring.unusableBecause({ deadlineMs: USABLE_DEADLINE_MS, signal });
+    if (why === null) return keyring;
+    if (wanted === "keyring" || before !== undefined) throw unavailable(`the keyring cannot be used: ${why}`);
+    return null;
+  };
+
+  return {
+    filePath,
+    async list() {
+      const file = await read();
+      return [...file].map(([name, { kept }]) => ({ name, kept })).sort((a, b) => (a.name < b.name ? -1 : 1));
+    },
+    async get(name, limits) {
+      const record = (await read()).get(name);
+      if (record === undefined) return null;
+      return record.kept === "file" ? record.value : keyringOf(record).get(name, limits);
+    },
+    set: (name, value, wanted, signal) =>
+      alone(signal, async () => {
+        const file = new Map(await read());
+        const before = file.get(name);
+        const place = await placeFor(before, wanted, signal);
+        const limits = { deadlineMs: CHANGE_DEADLINE_MS, signal };
+        if (place !== null) await place.set(name, value, limits);
+        file.set(name, place === null ? { kept: "file", value } : { kept: place.kind });
+        await write(file);
+        // What was kept elsewhere is of no use any more; that it cannot be removed is no reason to fail.
+        if (
+          place === null &&
+          before !== undefined &&
+          before.kept !== "file" &&
+          keyring?.kind === before.kept
+        ) {
+          await keyring.remove(name, limits).catch(() => false);
+        }
+        return { name, kept: place?.kind ?? "file" };
+      }),
+    remove: (name, signal) =>
+      alone(signal, async () => {
+        const file = new Map(await read());
+        const record = file.get(name);
+        if (record === undefined) return null;
+        if (record.kept !== "file") {
+          await keyringOf(record).remove(name, { deadlineMs: CHANGE_DEADLINE_MS, signal });
+        }
+        file.delete(name);
+        await write(file);
+        return { name, kept: record.kept };
+      }),
+  };
+}
+
+/** Where that is, for people. */
+export function placeText(place: SecretPlace): string {
+  switch (place) {
+    case "file":
+      return "a file of this home";
+    case "secret-service":
+      return "the Secret Service";
+    case "keychain":
+      return "the Keychain";
+  }
+}
+
+async function makePrivate(path: string): Promise<void> {
+  try {
+    const file = await open(path, "wx", 0o600);
+    await file.close();
+  } catch (error) {
+    if (systemErrorCode(error) !== "EEXIST")
+      throw unavailable(`${path} cannot be made: ${errorText(error)}`, error);
+  }
+}
+
+function unavailable(message: string, cause?: unknown): MountaineerError {
+  return new MountaineerError("secret_unavailable", message, {
+    retry: "later",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { createKeyring } from "../../src/secrets/keyring.ts";
+import { printedPassword } from "../../src/secrets/keyring-darwin.ts";
+import type { Keyring } from "../../src/secrets/system-keyring.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { programMissing } from "../sync/programs.ts";
+
+const PROGRAMS = join(import.meta.dirname, "programs");
+const LIMITS = { deadlineMs: 10_000 };
+
+interface StandIn {
+  readonly keyring: Keyring;
+  readonly folder: string;
+  /** Every argument that its program was ever given. */
+  arguments(): Promise<string>;
+}
+
+async function standIn(
+  t: TestContext,
+  platform: "linux" | "darwin",
+  says: Readonly<Record<string, string>> = {},
+): Promise<StandIn> {
+  const folder = await temporaryFolder(t);
+  const { PATH } = process.env;
+  // The programs see what the short list of every child's environment lets through.
+  const wrapped = join(folder, "bin");
+  const { mkdir, writeFile, chmod } = await import("node:fs/promises");
+  await mkdir(wrapped);
+  const name = platform === "linux" ? "secret-tool" : "security";
+  const settings = Object.entries({ STAND_IN_FOLDER: folder, ...says })
+    .map(([key, value]) => `${key}='${value}'`)
+    .join(" ");
+  await writeFile(join(wrapped, name), `#!/bin/sh\n${settings} exec '${join(PROGRAMS, name)}' "$@"\n`);
+  await chmod(join(wrapped, name), 0o755);
+  process.env["PATH"] = [wrapped, PATH].join(delimiter);
+  t.after(() => {
+    process.env["PATH"] = PATH;
+  });
+  const keyring = createKeyring({ home: "/home/ann/my home", clock: systemClock, environment: {} }, platform);
+  assert.ok(keyring !== null);
+  return { keyring, folder, arguments: () => readFile(join(folder, "arguments"), "utf8") };
+}
+
+for (const platform of ["linux", "darwin"] as const) {
+  test(`${platform}: a value comes back as it was, is in no argument, and is gone when it is removed`, async (t) => {
+    const missing = await programMissing(platform === "linux" ? "sha256sum" : "python3");
+    if (missing !== null) return t.skip(missing);
+    const { keyring, arguments: given } = await standIn(t, platform);
+    assert.equal(await keyring.unusableBecause(LIMITS), null);
+    assert.equal(await keyring.get("nas", LIMITS), null);
+    const values = [
+      "plain",
+      'with "quotes" and \\ and $(x)',
+      " spaces ",
+      "Ümläut-ñ-日本",
+      "-X -w",
+      "0xFF",
+      "a;b",
+    ];
+    for (const value of values) {
+      await keyring.set("nas", value, LIMITS);
+      assert.equal(await keyring.get("nas", LIMITS), value);
+    }
+    await keyring.set("other", "elsewhere", LIMITS);
+    assert.equal(await keyring.remove("nas", LIMITS), true);
+    assert.equal(await keyring.remove("nas", LIMITS), false);
+    assert.equal(await keyring.get("nas", LIMITS), null);
+    assert.equal(await keyring.get("other", LIMITS), "elsewhere");
+    const all = await given();
+    for (const value of [...values, "elsewhere"]) {
+      assert.ok(!all.includes(Buffer.from(value).toString("hex")), value);
+      if (!/^-/.test(value)) assert.ok(!all.includes(value), value);
+    }
+  });
+}
+
+test("linux: without a bus, or with one that has no such service, it says why it cannot be used", async (t) => {
+  const { keyring } = await standIn(t, "linux", {
+    STAND_IN_SAYS: "Cannot autolaunch D-Bus without X11 $DISPLAY",
+  });
+  assert.match((await keyring.unusableBecause(LIMITS)) ?? "", /Cannot autolaunch D-Bus/);
+  await assert.rejects(keyring.get("nas", LIMITS), { code: "secret_unavailable" });
+  await assert.rejects(keyring.set("nas", "hidden word", LIMITS), (error) => {
+    assert.ok(error instanceof MountaineerError);
+    assert.doesNotMatch(`${error.message} ${error.hint}`, /hidden word/);
+    return error.code === "secret_unavailable";
+  });
+});
+
+test("linux: a keyring that waits for its person is given up after its deadline", async (t) => {
+  const { keyring } = await standIn(t, "linux", { STAND_IN_HANGS: "yes" });
+  await assert.rejects(keyring.get("nas", { deadlineMs: 100 }), /no answer in time/);
+});
+
+test("darwin: what security says of a failure is never told, as it may hold the value", async (t) => {
+  const missing = await programMissing("python3");
+  if (missing !== null) return t.skip(missing);
+  const { keyring } = await standIn(t, "darwin", { STAND_IN_SAYS: "yes" });
+  await assert.rejects(keyring.set("nas", "hidden word", LIMITS), (error) => {
+    assert.ok(error instanceof MountaineerError);
+    const told = `${error.message} ${error.hint}`;
+    assert.ok(!told.includes("hidden word") && !told.includes(Buffer.from("hidden word").toString("hex")));
+    return error.code === "secret_unavailable";
+  });
+});
+
+test("where the program is missing, the keyring cannot be used and says so", async (t) => {
+  const { PATH } = process.env;
+  t.after(() => {
+    process.env["PATH"] = PATH;
+  });
+  process.env["PATH"] = "/nonexistent";
+  for (const platform of ["linux", "darwin"] as const) {
+    const keyring = createKeyring({ home: "/h", clock: systemClock, environment: {} }, platform);
+    assert.match((await keyring?.unusableBecause(LIMITS)) ?? "", /not installed/);
+  }
+  assert.equal(createKeyring({ home: "/h", clock: systemClock, environment: {} }, "win32"), null);
+});
+
+test("darwin: a password is read in both of the forms in which it is printed", () => {
+  assert.equal(printedPassword('keychain: "x"\npassword: "plain \\"as it is"\n'), 'plain \\"as it is');
+  assert.equal(printedPassword('password: 0x68C3A9  "h\\303\\251"\n'), "hé");
+  assert.equal(printedPassword('password: ""\n'), "");
+  assert.equal(printedPassword("password: \n"), null);
+  assert.equal(printedPassword(""), null);
+});

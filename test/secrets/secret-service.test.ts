@@ -1,0 +1,53 @@
+// A real Secret Service: GNOME Keyring on a D-Bus of its own, asked through `secret-tool`.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { COMMAND } from "../cli/command-line.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { programMissing } from "../sync/programs.ts";
+
+/** Unlocks a keyring of its own, waits until it answers, and runs the rest on the same bus. */
+const SESSION = `
+printf pw | gnome-keyring-daemon --unlock --components=secrets --foreground >/dev/null 2>&1 &
+keyring=$!
+tries=0
+until said=$(secret-tool lookup probe probe 2>&1) || [ -z "$said" ]; do
+  tries=$((tries + 1)); [ $tries -gt 100 ] && exit 99
+  sleep 0.1
+done
+printf 'Wörd "one"' | "$@" secret set nas || exit 1
+cat "$MOUNTAINEER_HOME/secrets.json"
+secret-tool lookup application mountaineer home "$MOUNTAINEER_HOME" name nas
+"$@" secret list || exit 1
+"$@" secret remove nas || exit 1
+secret-tool lookup application mountaineer home "$MOUNTAINEER_HOME" name nas && exit 2
+kill $keyring
+exit 0
+`;
+
+test("secrets are kept in a real Secret Service where one answers", async (t) => {
+  const missing = await programMissing("dbus-run-session", "gnome-keyring-daemon", "secret-tool");
+  if (missing !== null) return t.skip(missing);
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "m");
+  const runtime = join(folder, "run");
+  await mkdir(runtime, { mode: 0o700 });
+  const { PATH = "" } = process.env;
+  const { stdout } = await promisify(execFile)(
+    "dbus-run-session",
+    ["--", "sh", "-c", SESSION, "sh", ...COMMAND],
+    {
+      env: { PATH, HOME: folder, XDG_RUNTIME_DIR: runtime, MOUNTAINEER_HOME: home, LANG: "C.UTF-8" },
+      timeout: 60_000,
+      killSignal: "SIGKILL",
+    },
+  );
+  assert.match(stdout, /nas is kept: Secret Service/);
+  assert.match(stdout, /"kept": "secret-service"/);
+  assert.match(stdout, /Wörd "one"/);
+  assert.match(stdout, /● nas {2}Secret Service {2}not used/);
+  assert.match(stdout, /nas is removed: Secret Service/);
+});
