@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { duplexPair } from "node:stream";
+import { type TestContext, test } from "node:test";
+import { createGatewayPart, type GatewayPart } from "../../src/daemon/gateway-part.ts";
+import type { GatewayTransition } from "../../src/gateway/gateway-transitions.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { silentLogger } from "../../src/runtime/log.ts";
+import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
+import { freePort } from "../mcp/gateway-rig.ts";
+import { connectLight } from "../mcp/light-client.ts";
+import { eventually } from "../support/eventually.ts";
+import { changeOf, configOf } from "./samples.ts";
+
+const NEVER = new AbortController().signal;
+const NOTHING = "";
+
+const backend = (name: string, prefix = ""): string =>
+  `[backends.${name}]\ncommand = ${JSON.stringify(process.execPath)}\nargs = [${JSON.stringify(LIGHT_SERVER)}]\nenv = { LIGHT_PREFIX = "${prefix}" }\ncwd = "/"\n`;
+
+function start(t: TestContext): { readonly part: GatewayPart; readonly told: GatewayTransition[] } {
+  const told: GatewayTransition[] = [];
+  const part = createGatewayPart({
+    clock: systemClock,
+    logger: silentLogger,
+    environment: process.env,
+    redact() {},
+    announce: (transition) => void told.push(transition),
+    version: "1",
+    listens: true,
+  });
+  t.after(() => part[Symbol.asyncDispose]());
+  return { part, told };
+}
+
+/** As a reload does it. */
+async function reload(part: GatewayPart, before: string, after: string): Promise<void> {
+  const prepared = await part.applier.prepare(await changeOf(before, after), NEVER);
+  prepared.commit();
+  // What it replaced ends on its own, and what is idle there may take its time.
+  void prepared.retire?.();
+}
+
+const isOff = (error: unknown): boolean => error instanceof MountaineerError && error.code === "gateway_off";
+
+test("C3 with nothing of a gateway configured there is none: nothing is shown, and what is asked of it says so", async (t) => {
+  const { part, told } = start(t);
+  await part.start(await configOf(NOTHING));
+  assert.deepEqual(part.status(), {});
+  await part.settled(NEVER);
+  await assert.rejects(part.control.tools(NEVER), isOff);
+  await assert.rejects(part.control.call({ tool: "x" }, NEVER), isOff);
+  await assert.rejects(part.control.restart(null, NEVER), isOff);
+  await assert.rejects(part.control.logs("x", NEVER), isOff);
+  const [, theirs] = duplexPair();
+  part.serveLines(theirs);
+  assert.ok(theirs.destroyed);
+  assert.deepEqual(told, []);
+});
+
+test("B6 C3 the first backend in the file brings the gateway, the last one's removal ends it, and it comes again", async (t) => {
+  const { part } = start(t);
+  const server = `[server]\nport = ${await freePort()}\n`;
+  await part.start(await configOf(NOTHING));
+  await reload(part, NOTHING, server + backend("a"));
+  await part.settled(NEVER);
+  const { gateway, backends } = part.status();
+  assert.deepEqual(
+    backends?.map(({ name, phase, type }) => [name, phase, type]),
+    [["a", "Ready", "stdio"]],
+  );
+  await using client = await connectLight(gateway?.url ?? "");
+  assert.equal(await client.call("echo", { text: "here" }), "here");
+  await reload(part, server + backend("a"), NOTHING);
+  assert.deepEqual(part.status(), {});
+  await assert.rejects(connectLight(gateway?.url ?? ""), /ECONNREFUSED/);
+  await reload(part, NOTHING, server + backend("b", "b_"));
+  await part.settled(NEVER);
+  assert.equal(part.status().gateway?.url, gateway?.url);
+  // The session is the one of before.
+  assert.equal(await client.call("b_echo", { text: "again" }), "again");
+});
+
+test("B6 a preparation that is rolled back leaves no gateway behind", async (t) => {
+  const { part } = start(t);
+  const port = await freePort();
+  await part.start(await configOf(NOTHING));
+  const change = await changeOf(NOTHING, `[server]\nport = ${port}\n${backend("a")}`);
+  const prepared = await part.applier.prepare(change, NEVER);
+  await prepared.rollback?.();
+  assert.deepEqual(part.status(), {});
+  await assert.rejects(connectLight(`http://127.0.0.1:${port}/mcp`), /ECONNREFUSED/);
+});
+
+test("tools, calls, restarts and logs are asked by name, and a name that nobody has is told with what was meant", async (t) => {
+  const { part } = start(t);
+  const text = `[server]\nport = ${await freePort()}\n${backend("files", "f_")}`;
+  await part.start(await configOf(text));
+  await part.settled(NEVER);
+  const { tools } = await part.control.tools(NEVER);
+  const [echo] = tools;
+  assert.deepEqual(
+    [echo?.name, echo?.backend, echo?.original_name, echo?.description, echo?.input_schema],
+    ["f_echo", "files", "f_echo", "The tool echo.", { type: "object" }],
+  );
+  const { result, error } = await part.control.call({ tool: "f_echo", arguments: { text: "x" } }, NEVER);
+  assert.deepEqual([result, error], [{ content: [{ type: "text", text: "x" }] }, null]);
+  const rejectsWith = (promise: Promise<unknown>, code: string, hint: RegExp) =>
+    assert.rejects(
+      promise,
+      (found) => found instanceof MountaineerError && found.code === code && hint.test(String(found.hint)),
+    );
+  await rejectsWith(part.control.call({ tool: "f_ecko" }, NEVER), "tool_unknown", /f_echo/);
+  await rejectsWith(part.control.call({ tool: "entirely else" }, NEVER), "tool_unknown", /f_sleep/);
+  await rejectsWith(part.control.restart(["file"], NEVER), "backend_unknown", /files/);
+  await rejectsWith(part.control.logs("zzzzzzzz", NEVER), "backend_unknown", /files/);
+  const pid = part.status().backends?.[0]?.pid;
+  assert.deepEqual(await part.control.restart(null, NEVER), { restarted: ["files"] });
+  await eventually(() => part.status().backends?.[0]?.pid !== pid, 10_000);
+  assert.deepEqual(await part.control.logs("files", NEVER), { lines: [] });
+});
