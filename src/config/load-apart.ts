@@ -1,20 +1,14 @@
 // Owns reading and editing a configuration in a process of its own: a hostile file holds up nobody, and what that
 // needs (the schema library, parsers) does not stay in the daemon's memory.
-import { fileURLToPath } from "node:url";
-import { runCommand } from "../runtime/child-process.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type ErrorCode, MountaineerError } from "../runtime/errors.ts";
+import type { AskedEdit } from "./asked-edit.ts";
 import type { LoadedConfig } from "./load.ts";
 import type { ConfigPlace } from "./locate.ts";
 import type { ConfigMistake } from "./mistakes.ts";
+import { startReaderProcess } from "./reader-process.ts";
 import type { KnownContent } from "./save.ts";
 import { type ConfigSnapshot, deepFreeze } from "./snapshot.ts";
-
-/** Far more than the largest file needs, ms. */
-const DEADLINE_MS = 10_000;
-const MEMORY_LIMIT_MB = 256;
-/** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
-const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
 interface Subject {
   /** Absolute. */
@@ -34,8 +28,7 @@ export type ApartRequest = Subject &
       }
     | {
         readonly kind: "edit";
-        /** `value` is TOML, else taken as a string; null unsets the key. */
-        readonly edits: readonly { readonly key: string; readonly value: string | null }[];
+        readonly edits: readonly AskedEdit[];
         readonly seenSha256: string | null;
         readonly known: KnownContent | null;
       }
@@ -86,8 +79,12 @@ export async function loadConfigApart(
   request: Omit<Extract<ApartRequest, { kind: "load" }>, "kind">,
   options: ApartOptions,
 ): Promise<LoadedApart> {
-  const reply = await ask({ kind: "load", ...request }, options);
-  if (reply.kind !== "loaded") throw unexpected(request.path);
+  return loadedApart(await ask({ kind: "load", ...request }, options), request.path);
+}
+
+/** What a reader's process has answered, for whoever asked it to load `path`. */
+export function loadedApart(reply: ApartReply, path: string): LoadedApart {
+  if (reply.kind !== "loaded") throw unexpected(path);
   const { loaded, starterWritten } = reply;
   return { loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded, starterWritten };
 }
@@ -119,32 +116,10 @@ function unexpected(path: string): MountaineerError {
 }
 
 async function ask(request: ApartRequest, { clock, signal }: ApartOptions): Promise<ApartReply> {
-  const { exitCode, exitSignal, stdout, stderr, timedOut } = await runCommand(
-    process.execPath,
-    [`--max-old-space-size=${MEMORY_LIMIT_MB}`, childProgram()],
-    {
-      clock,
-      deadlineMs: DEADLINE_MS,
-      stdin: JSON.stringify(request),
-      maxOutputBytes: ANSWER_LIMIT_BYTES,
-      killGraceMs: 0,
-      ...(signal === undefined ? {} : { signal }),
-    },
-  );
-  if (exitCode === 0) {
-    // Written by load-child.ts, which is the other half of this file.
-    const reply = JSON.parse(stdout) as ApartReply;
-    if (reply.kind !== "failed") return reply;
-    throw new MountaineerError(reply.code, reply.message, reply.hint === null ? {} : { hint: reply.hint });
+  const reader = startReaderProcess(clock);
+  try {
+    return await reader.ask(request, signal);
+  } finally {
+    reader.end();
   }
-  const why = timedOut
-    ? "reading it takes too long"
-    : `its reader ended with ${exitSignal ?? exitCode}: ${stderr.trim().split("\n").at(-1) ?? ""}`;
-  throw new MountaineerError("config_unreadable", `${request.path} cannot be read: ${why}`);
-}
-
-/** The compiler rewrites import paths, not strings: the published program is `.js`, the checkout's `.ts`. */
-function childProgram(): string {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return fileURLToPath(new URL(`./load-child.${extension}`, import.meta.url));
 }

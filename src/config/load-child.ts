@@ -1,10 +1,11 @@
-// Owns the process in which one configuration is read or edited; it gets a request on stdin, answers on stdout and
-// ends.
-import { text } from "node:stream/consumers";
+// Owns the process in which configurations are read and edited; it says when it is ready, gets requests on stdin, one
+// a line, answers each with a line on stdout, and ends with its input.
+import { createInterface } from "node:readline";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import { configEdit } from "./key-path.ts";
+import { askedEdit } from "./asked-edit.ts";
 import { loadConfig, parseConfig } from "./load.ts";
 import type { ApartReply, ApartRequest } from "./load-apart.ts";
+import type { ReaderReady } from "./reader-process.ts";
 import { type SavedConfig, saveContent, saveEdit } from "./save.ts";
 import { writeStarter } from "./starter.ts";
 
@@ -32,7 +33,7 @@ async function perform(request: ApartRequest): Promise<ApartReply> {
       return { kind: "loaded", loaded, starterWritten };
     }
     case "edit": {
-      const edits = request.edits.map(({ key, value }) => configEdit(key, value));
+      const edits = request.edits.map(askedEdit);
       const { seenSha256, known = null } = request;
       return saved(await saveEdit({ path, place, seenSha256, known, edits }));
     }
@@ -53,5 +54,11 @@ function saved(result: SavedConfig): ApartReply {
   };
 }
 
-// Only `load-apart.ts` starts this program, with a request of that type.
-process.stdout.write(JSON.stringify(await answer(JSON.parse(await text(process.stdin)) as ApartRequest)));
+const say = (line: ApartReply | ReaderReady): void => {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+};
+say({ kind: "ready" });
+for await (const line of createInterface({ input: process.stdin, terminal: false })) {
+  // Only `reader-process.ts` starts this program, with requests of that type.
+  say(await answer(JSON.parse(line) as ApartRequest));
+}

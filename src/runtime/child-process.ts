@@ -2,7 +2,7 @@
 // the child hangs in the kernel, and processes that outlive the daemon.
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { open } from "node:fs/promises";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import type { Clock, Timer } from "./clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "./errors.ts";
 
@@ -19,7 +19,10 @@ export interface CommandOptions {
   readonly clock: Clock;
   /** From the start to SIGTERM, ms. The call resolves at most a second later, whatever the child does. */
   readonly deadlineMs: number;
-  readonly stdin?: string | Uint8Array;
+  /** A stream is passed on as it comes, and ends the child's input when it ends. */
+  readonly stdin?: string | Uint8Array | Readable;
+  /** Called with each piece of stdout as it comes, which is then not kept. */
+  readonly onStdout?: (piece: string) => void;
   /** Added to the short list that every child gets (`childEnvironment`). */
   readonly env?: Readonly<Record<string, string>>;
   /**
@@ -67,12 +70,15 @@ export async function runCommand(
     detached: killGroup,
     stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
-  const stdout = collect(child.stdout, maxOutputBytes);
+  const { onStdout } = options;
+  if (onStdout !== undefined) child.stdout?.setEncoding("utf8").on("data", onStdout);
+  const stdout = collect(onStdout === undefined ? child.stdout : null, maxOutputBytes);
   const stderr = collect(child.stderr, maxOutputBytes);
   if (child.stdin !== null) {
     // A child that ends without reading its input is no failure of ours (EPIPE).
     child.stdin.on("error", () => {});
-    child.stdin.end(options.stdin);
+    if (options.stdin instanceof Readable) options.stdin.pipe(child.stdin);
+    else child.stdin.end(options.stdin);
   }
   const ending = await untilEnded(child, command, options);
   if (signal?.aborted && ending.why === "aborted") throw abortedError(command, signal);

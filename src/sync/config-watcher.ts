@@ -47,6 +47,8 @@ export interface ConfigWatcherOptions {
    * throws counts as an outcome (`outcomeOfThrown`). `signal` aborts when the watcher ends.
    */
   readonly onChange: (content: ConfigContent, signal: AbortSignal) => Promise<ReloadOutcome>;
+  /** A change was noticed: `onChange` may be called when it has been waited out. */
+  readonly onNoticed?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
   /** Called with each state that differs from the one before. */
   readonly onState: (state: SyncState) => void;
@@ -151,7 +153,10 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
     file,
     clock,
     folderEvents: options.folderEvents ?? systemFolderEvents,
-    onChange: () => window.trigger(),
+    onChange(atMs) {
+      window.trigger(atMs);
+      tell(() => options.onNoticed?.());
+    },
     onReady: () => trigger("start"),
     onPresence(present) {
       if (fileMissing === !present) return;

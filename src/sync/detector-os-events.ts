@@ -32,6 +32,9 @@ export function startOsEventsDetector(options: DetectorOptions, events: FolderEv
   let armingDue = true;
   let degraded: string | null = null;
   let settling: Timer | null = null;
+  /** When the system told of something last, before the look that is under way; and what it told since. */
+  let toldMs: number | null = null;
+  let nextToldMs: number | null = null;
 
   const watches = createFolderWatches({
     events,
@@ -39,6 +42,7 @@ export function startOsEventsDetector(options: DetectorOptions, events: FolderEv
     isHere: (path) => file.isHere(path),
     onEvent() {
       armingDue = true;
+      nextToldMs = clock.monotonicMs();
       settling ??= clock.setTimer(SETTLE_MS, () => {
         settling = null;
         void poll.look();
@@ -71,6 +75,8 @@ export function startOsEventsDetector(options: DetectorOptions, events: FolderEv
     }
   };
   const fingerprint = async (): Promise<string | null> => {
+    toldMs = nextToldMs;
+    nextToldMs = null;
     const wasDue = armingDue;
     if (wasDue) await arm();
     let stat = await look();
@@ -85,7 +91,14 @@ export function startOsEventsDetector(options: DetectorOptions, events: FolderEv
     seen = { stat, sha256: sha256Of(bytes), settled: clock.wallMs() - changedMs(stat) > COARSEST_TIME_MS };
     return seen.sha256;
   };
-  const poll = startChangePoll({ clock, intervalMs: SAFETY_POLL_MS, fingerprint, onChange, onPresence });
+  const poll = startChangePoll({
+    clock,
+    intervalMs: SAFETY_POLL_MS,
+    fingerprint,
+    // Not when it was confirmed: people wait for the debounce time, and not for ours on top of it.
+    onChange: () => (toldMs === null ? onChange() : onChange(toldMs)),
+    onPresence,
+  });
 
   return {
     detection: "inotify",

@@ -7,8 +7,11 @@ export interface DetectorOptions {
   readonly file: WatchedFile;
   readonly clock: Clock;
   readonly pollIntervalMs: number;
-  /** Something may have changed. Never called before the first look has ended, nor after disposal. */
-  readonly onChange: () => void;
+  /**
+   * Something may have changed, at `atMs` (monotonic) where that is known better than now. Never called before the
+   * first look has ended, nor after disposal.
+   */
+  readonly onChange: (atMs?: number) => void;
   /** Whether there is a file: told at the first look and when it is another answer than before. */
   readonly onPresence: (present: boolean) => void;
   /** It works, but not as it should: why, or null when it is whole again. */

@@ -16,8 +16,8 @@ export interface QuietWindowOptions {
 
 export interface QuietWindow extends Disposable {
   readonly isOpen: boolean;
-  /** A change: opens the window, or restarts the open one. */
-  trigger(): void;
+  /** A change, at `atMs` (monotonic; default: now): opens the window, or restarts the open one. */
+  trigger(atMs?: number): void;
   /** Closes it without an end. */
   cancel(): void;
   /** Holds from now on, also for a window that is open. */
@@ -72,11 +72,10 @@ export function createQuietWindow(options: QuietWindowOptions): QuietWindow {
     get isOpen() {
       return open !== null;
     },
-    trigger() {
+    trigger(atMs = clock.monotonicMs()) {
       if (disposed) return;
-      const nowMs = clock.monotonicMs();
-      if (open === null) open = { sinceMs: nowMs, changedMs: nowMs };
-      else open.changedMs = nowMs;
+      if (open === null) open = { sinceMs: atMs, changedMs: atMs };
+      else open.changedMs = Math.max(open.changedMs, atMs);
       arm(open);
     },
     cancel() {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { createConfigReader } from "../../src/config/config-reader.ts";
 import type { ConfigApplier } from "../../src/daemon/config-applier.ts";
 import { createReloader, type Reloader } from "../../src/daemon/reloader.ts";
 import type { ServiceTransition } from "../../src/daemon/service-transitions.ts";
@@ -34,11 +35,12 @@ async function scene({ appliers = [], keep = async () => {} }: SceneOptions = {}
     name: "engine",
     prepare: async ({ after }) => ({ commit: () => void committed.push(after.global.checkIntervalMs) }),
   };
+  const first = await snapshotOf(FIRST);
+  const reader = createConfigReader({ path: first.path, place: PLACE, clock });
   const reloader = createReloader({
-    place: PLACE,
-    first: await snapshotOf(FIRST),
+    read: (bytes, signal) => reader.load(bytes, signal),
+    first,
     appliers: [engine, ...appliers],
-    clock,
     logger,
     publish: (transition) => transitions.push(transition),
     async keep(_, bytes, source, summary) {

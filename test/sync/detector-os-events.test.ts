@@ -14,13 +14,16 @@ import { createMemoryFile } from "./memory-file.ts";
 
 function startOn(t: TestContext, file: WatchedFile, events: FolderEvents, startWallMs?: number) {
   const clock = createManualClock(startWallMs);
-  const seen = { changes: 0, degraded: null as string | null };
+  const seen = { changes: 0, atMs: undefined as number | undefined, degraded: null as string | null };
   const detector = startOsEventsDetector(
     {
       file,
       clock,
       pollIntervalMs: 300,
-      onChange: () => (seen.changes += 1),
+      onChange: (atMs) => {
+        seen.changes += 1;
+        seen.atMs = atMs;
+      },
       onPresence: () => {},
       onDegraded: (reason) => (seen.degraded = reason),
     },
@@ -66,6 +69,28 @@ test("B2 a burst of events is one check, a moment later", async (t) => {
   await clock.advance(SETTLE_MS);
   assert.equal(seen.changes, 1);
   assert.ok(file.looks - looks <= 3, `${file.looks - looks} looks`);
+});
+
+test("B2 a change is as old as what the system told of it last; one that it did not tell of is seen now", async (t) => {
+  const file = createMemoryFile("a");
+  let tells = true;
+  const events: FolderEvents = {
+    ...file.events,
+    watch: (folder, { onName, onEnd }) =>
+      file.events.watch(folder, { onName: (name) => tells && onName(name), onEnd }),
+  };
+  const { clock, seen, detector } = startOn(t, file, events);
+  await detector.look();
+  file.save("told");
+  await clock.advance(4);
+  file.save("told again");
+  const toldMs = clock.monotonicMs();
+  await clock.advance(SETTLE_MS);
+  assert.deepEqual([seen.changes, seen.atMs], [1, toldMs]);
+  tells = false;
+  file.save("untold");
+  await clock.advance(SAFETY_POLL_MS);
+  assert.deepEqual([seen.changes, seen.atMs], [2, undefined]);
 });
 
 test("B2 an idle check is one stat: nothing is read while the stat stays the same", async (t) => {

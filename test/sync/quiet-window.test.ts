@@ -31,6 +31,18 @@ test("B1 the window ends when it was quiet for its length", async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
+test("B1 a change that is told late counts from when it was, and never shortens the window", async () => {
+  const { clock, ends, window } = openable();
+  window.trigger(clock.monotonicMs() - 12);
+  await clock.advance(50);
+  window.trigger(clock.monotonicMs() - 10);
+  window.trigger(clock.monotonicMs() - 30);
+  await clock.advance(89);
+  assert.deepEqual(ends, []);
+  await clock.advance(1);
+  assert.deepEqual(ends, [140]);
+});
+
 test("B1 a change that only the last look sees restarts the window", async () => {
   let late = 2;
   const { clock, ends, window } = openable(async () => {
