@@ -56,6 +56,15 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Of what we keep and write again. No honest definition comes near it; writing overflows the stack some 3,000 deep. */
+const MOST_LEVELS = 500;
+
+/** Whether a parsed value can be written as JSON again, whatever is around it: parsing takes any depth. */
+export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((part) => isWritable(part, levels - 1));
+}
+
 function isRpcId(value: unknown): value is RpcId {
   return typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
 }

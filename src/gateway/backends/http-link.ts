@@ -8,6 +8,7 @@ import { type Exchange, type ExchangeContext, startExchange } from "./http-link-
 import { openServerStream } from "./http-link-server-stream.ts";
 import { createHttpTarget, type HttpTarget } from "./http-link-target.ts";
 import { createLineCleaner } from "./line-cleaner.ts";
+import { linkText } from "./link-text.ts";
 
 const LIMIT_BYTES = 64 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -252,7 +253,8 @@ function runLink(target: HttpTarget, options: HttpLinkOptions, events: LinkEvent
         if ("method" in message && "id" in message) refuse(message.id);
         return;
       }
-      const text = JSON.stringify(message);
+      const text = linkText(message, events, () => closing === null);
+      if (text === null) return;
       backlogBytes += text.length;
       postInOrder(message, text);
     },

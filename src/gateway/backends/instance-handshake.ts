@@ -1,6 +1,6 @@
 // Owns initialize: what the gateway says it is, and what it makes of the server's answer.
 import type { ClientPort } from "../client-port.ts";
-import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../json-rpc.ts";
 import { isProtocolVersion, LATEST_VERSION, LEGACY_VERSIONS, type ProtocolVersion } from "../protocol.ts";
 import type { LinkFailure } from "./backend-link.ts";
 import { errorAnswer, oneLine } from "./instance-failures.ts";
@@ -31,7 +31,7 @@ export function initializeParams(
   };
 }
 
-/** What the server says it is. One that names no name or no capabilities is taken as it is. */
+/** What the server says it is. One that names no name or no capabilities that we could tell is taken as it is. */
 export function readGreeting(reply: Reply, backend: string): Greeting | LinkFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);
   const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
@@ -46,7 +46,7 @@ export function readGreeting(reply: Reply, backend: string): Greeting | LinkFail
   const info = isJsonObject(serverInfo) ? serverInfo : {};
   return {
     version: protocolVersion,
-    capabilities: isJsonObject(capabilities) ? capabilities : {},
+    capabilities: isJsonObject(capabilities) && isWritable(capabilities) ? capabilities : {},
     serverInfo: {
       name: typeof info["name"] === "string" ? info["name"] : backend,
       version: typeof info["version"] === "string" ? info["version"] : "",

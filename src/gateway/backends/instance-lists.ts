@@ -1,6 +1,6 @@
 // Owns reading one list of a server to its end, within bounds of time, pages, entries and bytes.
 import type { Clock } from "../../runtime/clock.ts";
-import { isError, isJsonObject, type JsonObject, METHOD_NOT_FOUND } from "../json-rpc.ts";
+import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../json-rpc.ts";
 import type { ListKind } from "../protocol.ts";
 import type { LinkFailure } from "./backend-link.ts";
 import { errorAnswer, noAnswer } from "./instance-failures.ts";
@@ -27,13 +27,15 @@ const LISTS: Readonly<Record<ListKind, readonly List[]>> = {
   prompts: [{ key: "prompts", method: "prompts/list", name: "name" }],
 };
 
+/** The list cannot be what the server means it to be. `unwritable_entry`: one would take all lists down with it. */
+export type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
+
 export interface ReadOptions {
   readonly ask: Ask;
   readonly clock: Clock;
   /** Of one list, all its pages. */
   readonly timeoutMs: number;
-  /** The list cannot be what the server means it to be. */
-  readonly onOddity: (method: string, oddity: "no_such_list" | "nameless_entry") => void;
+  readonly onOddity: (method: string, oddity: Oddity) => void;
 }
 
 export type ReadKind =
@@ -64,7 +66,7 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
   const entries: JsonObject[] = [];
   const cursors = new Set<string>();
   let characters = 0;
-  let firstPage: unknown = null;
+  let firstPage: readonly JsonObject[] | null = null;
   let cursor: string | null = null;
   for (;;) {
     const leftMs = dueMs - clock.monotonicMs();
@@ -84,10 +86,14 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     const { result } = asked.reply;
     const page: unknown = result[list.key];
     if (!Array.isArray(page)) return failed(odd(`${list.method} was answered without a list of ${list.key}`));
+    const kept: JsonObject[] = [];
     for (const entry of page) {
-      if (isJsonObject(entry) && typeof entry[list.name] === "string") entries.push(entry);
-      else onOddity(list.method, "nameless_entry");
+      if (!isJsonObject(entry) || typeof entry[list.name] !== "string") {
+        onOddity(list.method, "nameless_entry");
+      } else if (isWritable(entry)) kept.push(entry);
+      else onOddity(list.method, "unwritable_entry");
     }
+    for (const entry of kept) entries.push(entry);
     if (entries.length > MAX_ENTRIES) return failed(tooMuch(list, `${MAX_ENTRIES} entries`));
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would begin anew if it were sent back.
@@ -96,24 +102,20 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     cursors.add(next);
     if (cursors.size >= MAX_PAGES) return failed(tooMuch(list, `${MAX_PAGES} pages`));
     // A list of one page is bounded by the link already; only what adds up is measured.
-    if (cursor === null) firstPage = page;
+    if (cursor === null) firstPage = kept;
     else {
       if (firstPage !== null) characters += sizeOf(firstPage);
       firstPage = null;
-      characters += sizeOf(page);
+      characters += sizeOf(kept);
     }
     if (characters > MAX_CHARACTERS) return failed(tooMuch(list, "64 MiB"));
     cursor = next;
   }
 }
 
-/** Characters of its JSON; too deep to be written counts as too much. */
-function sizeOf(page: unknown): number {
-  try {
-    return JSON.stringify(page).length;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
+/** Characters of its JSON. */
+function sizeOf(entries: readonly JsonObject[]): number {
+  return JSON.stringify(entries).length;
 }
 
 function failed(failure: LinkFailure): ReadList {

@@ -4,12 +4,18 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { LIST_KINDS, type ListKind } from "../protocol.ts";
 import type { LinkFailure } from "./backend-link.ts";
-import { type ReadKind, readKind } from "./instance-lists.ts";
+import { type Oddity, type ReadKind, readKind } from "./instance-lists.ts";
 import type { Ask } from "./instance-pending.ts";
 import { type Listings, NO_LISTINGS } from "./listings.ts";
 
 /** A server that says without end that its lists change is listened to that often, ms. */
 const BETWEEN_READS_MS = 100;
+
+const ODD: Readonly<Record<Oddity, string>> = {
+  no_such_list: "a backend declares a list that it does not have",
+  nameless_entry: "a backend lists entries without a name; they are skipped",
+  unwritable_entry: "a backend lists entries that are nested too deep; they are skipped",
+};
 
 const NOTHING: Readonly<Record<ListKind, Partial<Listings>>> = {
   tools: { tools: [] },
@@ -66,13 +72,11 @@ export function createInstanceLists(options: InstanceListsOptions): InstanceList
     prompts: fresh(),
   };
   const oddities = new Set<string>();
-  const onOddity = (method: string, oddity: "no_such_list" | "nameless_entry"): void => {
+  const onOddity = (method: string, oddity: Oddity): void => {
     const key = `${method} ${oddity}`;
     if (oddities.has(key)) return;
     oddities.add(key);
-    if (oddity === "no_such_list")
-      logger.warn("a backend declares a list that it does not have", { backend, method });
-    else logger.warn("a backend lists entries without a name; they are skipped", { backend, method });
+    logger.warn(ODD[oddity], { backend, method });
   };
   const staleBecause = (): string | null => {
     for (const kind of LIST_KINDS) if (states[kind].staleBecause !== null) return states[kind].staleBecause;
@@ -98,7 +102,7 @@ export function createInstanceLists(options: InstanceListsOptions): InstanceList
     if (outcome.kind === "read") {
       state.staleBecause = null;
       const next = { ...listings, ...outcome.part };
-      if (!equal(next, listings)) {
+      if (!isDeepStrictEqual(next, listings)) {
         listings = next;
         options.onListings();
       }
@@ -162,14 +166,4 @@ export function createInstanceLists(options: InstanceListsOptions): InstanceList
       for (const kind of LIST_KINDS) states[kind].timer?.[Symbol.dispose]();
     },
   };
-}
-
-function equal(one: Listings, other: Listings): boolean {
-  try {
-    return isDeepStrictEqual(one, other);
-  } catch (error) {
-    // Nested too deep to be compared: told as changed rather than not at all.
-    if (error instanceof RangeError) return false;
-    throw error;
-  }
 }

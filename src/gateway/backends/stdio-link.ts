@@ -7,6 +7,7 @@ import type { RpcMessage } from "../json-rpc.ts";
 import type { BackendLink, LinkEvents, LinkFailure, OpenLink } from "./backend-link.ts";
 import { createLineCleaner } from "./line-cleaner.ts";
 import { createLineSplitter } from "./line-splitter.ts";
+import { linkText } from "./link-text.ts";
 import { readLogLines } from "./stdio-link-log.ts";
 import {
   type BackendProcess,
@@ -279,7 +280,9 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
         refuse(message, events, () => !silent && closing === null);
         return;
       }
-      const text = `${JSON.stringify(message)}\n`;
+      const json = linkText(message, events, () => !silent && closing === null);
+      if (json === null) return;
+      const text = `${json}\n`;
       // A long text as bytes, so that the backlog counts bytes; a short one is written faster as it is.
       stdin.write(text.length > 16_384 ? Buffer.from(text) : text);
     },

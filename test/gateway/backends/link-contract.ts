@@ -80,6 +80,26 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     assert.ok(performance.now() - startedAt < 5_000);
   });
 
+  test(`${name}: what is nested too deep to be written fails alone, and never throws`, async (t) => {
+    const recorded = openRecorded(await echo(t));
+    t.after(() => recorded.link.close());
+    await recorded.initialize();
+    const deep = JSON.parse(`${'{"0":1,"a":'.repeat(50_000)}1${"}".repeat(50_000)}`);
+    const failure = await recorded.askInVain("echo", { deep });
+    assert.equal(failure.kind, "refused");
+    assert.match(failure.message, /nested too deep/);
+    await recorded.ask("test/ask");
+    recorded.link.send({ jsonrpc: "2.0", id: "question", result: { deep } });
+    recorded.link.send({ jsonrpc: "2.0", method: "notifications/deep", params: { deep } });
+    await eventually(async () => {
+      const { heard } = await recorded.ask("test/heard");
+      return JSON.stringify(heard).includes('"id":"question","error":{"code":-32603');
+    }, 5_000);
+    const { params } = await recorded.ask("echo", { text: "on" });
+    assert.deepEqual(params, { text: "on" });
+    assert.deepEqual(recorded.closed, []);
+  });
+
   test(`${name}: a held message is followed by none until it is let go`, async (t) => {
     const recorded = openRecorded(await echo(t));
     t.after(() => recorded.link.close());
