@@ -1,5 +1,6 @@
 // Owns the gateway as a whole. What serves a request is one object, built from the configuration and the backends'
 // answers; when either changes, the next one is built beside it and swapped.
+import { settledWithin } from "../runtime/clock.ts";
 import { createRedaction } from "../runtime/log-redaction.ts";
 import { createBackendPool, type PoolOptions } from "./backends/backend-pool.ts";
 import { openHttpLink } from "./backends/http-link.ts";
@@ -34,6 +35,8 @@ const DEFAULT_SERVER = {
 /** How long calls in flight may go on when the gateway ends, and then what is left of their connections, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
+/** The warden needs nobody to end what it still knows: beyond this it goes on alone, ms. */
+const STOP_WARDEN_MS = 250;
 
 /** How backends are reached; the real ways where it is not said. */
 export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink" | "random">>;
@@ -189,7 +192,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
       pool[Symbol.asyncDispose](),
     ]);
     await keeper.close(STOP_CUT_MS);
-    await warden[Symbol.asyncDispose]();
+    await settledWithin(clock, STOP_WARDEN_MS, warden[Symbol.asyncDispose]());
     await rules.auditFile?.[Symbol.asyncDispose]();
   };
 

@@ -109,6 +109,29 @@ test("a server that crashes again and again is tried ever more seldom, and says 
   assert.ok(JSON.stringify(logs).includes("cannot find my data"));
 });
 
+test("an end takes 5 s at most, with a call in flight and processes that ignore everything, and leaves none", async (t) => {
+  const rig = await startGatewayRig(t, {
+    backends: {
+      well: nodeBackend(LIGHT_SERVER),
+      odd: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"]),
+      // The same, and busy to the last.
+      busy: nodeBackend(MISBEHAVING_SERVER, ["ignores-term"], { env: { HANG_CALLS: "1" } }),
+    },
+    more: { conflict_resolution: { strategy: "prefix" } },
+  });
+  await rig.untilReady("well", "odd", "busy");
+  await using client = await connectLight(rig.url);
+  const calls = [
+    client.ask("tools/call", { name: "well_sleep", arguments: { ms: 20_000 } }),
+    client.ask("tools/call", { name: "busy_work" }),
+  ];
+  const ended = Promise.allSettled(calls);
+  await rig.untilBackend("busy", ({ in_flight }) => in_flight === 1);
+  const { ms } = await rig.stop();
+  await ended;
+  assert.ok(ms < 5_300, `the end took ${ms} ms`);
+});
+
 test("a process that ignores everything is gone with its grandchild, soon after the backend is removed", async (t) => {
   const well = nodeBackend(LIGHT_SERVER);
   const rig = await startGatewayRig(t, {

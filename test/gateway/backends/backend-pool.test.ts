@@ -1001,6 +1001,24 @@ describe("all together", () => {
     assert.equal(b.clock.pendingTimers, 0);
   });
 
+  it("ending waits with a backend for its own calls alone", async () => {
+    const b = bench();
+    b.apply(backendConfig("a"), backendConfig("b"));
+    await settle();
+    const [one, other] = b.script.started;
+    one?.becomeReady("one");
+    other?.becomeReady("other");
+    await settle();
+    const call = b.call();
+    const disposed = b.pool[Symbol.asyncDispose]();
+    await settle();
+    assert.deepEqual([one?.isClosed, other?.isClosed], [false, true]);
+    await b.clock.advance(3_000);
+    assert.equal(errorText(await call), "the gateway is stopping");
+    await disposed;
+    assert.equal(b.clock.pendingTimers, 0);
+  });
+
   it("ending waits no longer than the last call takes, and is bounded when a close hangs", async () => {
     const b = await ready();
     const call = b.call();
