@@ -2,6 +2,7 @@
 import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { MountTable } from "./mount-entry.ts";
+import { createMountTableDarwin } from "./mount-table-darwin.ts";
 import { createMountTableLinux } from "./mount-table-linux.ts";
 
 export interface MountTableOptions {
@@ -10,10 +11,11 @@ export interface MountTableOptions {
 
 export function createMountTable({ clock }: MountTableOptions): MountTable {
   if (process.platform === "linux") return createMountTableLinux({ clock });
+  if (process.platform === "darwin") return createMountTableDarwin({ clock });
   return {
     read: () =>
       Promise.reject(
-        new MountaineerError("driver_unavailable", `mounts cannot be listed on ${process.platform} yet`),
+        new MountaineerError("driver_unavailable", `mounts cannot be listed on ${process.platform}`),
       ),
   };
 }

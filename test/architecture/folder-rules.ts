@@ -46,8 +46,8 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "the demo runs the program from outside, as a person would, and asks the daemon as any face does",
   },
   cli: {
-    // daemon, demo and tui: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
-    knows: ["runtime", "config", "api", "daemon", "demo", "tui"],
+    // daemon, demo, tui and menubar: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
+    knows: ["runtime", "config", "api", "daemon", "demo", "tui", "menubar"],
     because: "a face shows and asks over the management API, and holds no engine logic of its own",
   },
   tui: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
@@ -60,11 +60,13 @@ export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
   daemon: /^src\/cli\/((run-)?monitor|in-process)[^/]*\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,
   tui: /^src\/cli\/commands\/tui\.ts$/,
+  menubar: /^src\/cli\/commands\/menubar\.ts$/,
 };
 
 /** Each library's only folders: whoever wants to replace it looks there, and nowhere else. */
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
-  koffi: ["network"],
+  // shares: macOS's mount table, NetFS and libproc are calls into its libraries, each in a file of its own.
+  koffi: ["network", "shares"],
   "smol-toml": ["config"],
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
@@ -82,6 +84,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/config/locate.ts": "the default folders differ, and the one place that knows them asks",
   "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
   "src/demo/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
+  "src/cli/commands/menubar.ts": "macOS has no tray icons; SwiftBar draws the menu there",
   "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
 };
 

@@ -1,0 +1,52 @@
+// Owns what macOS's `mount` prints: `FROM on PATH (TYPE, FLAG, …, mounted by USER)`, a line for each mount.
+
+export interface MountLine {
+  /** The file system's own number, another for each mount; null where it is not told. */
+  readonly fsid: string | null;
+  readonly path: string;
+  /** `smbfs`, `apfs`, … */
+  readonly type: string;
+  readonly source: string;
+  /** As words: `nodev`, `read-only`, … */
+  readonly options: readonly string[];
+  /** Who made it, by number or by name; null where it is not told (root's). */
+  readonly owner: { readonly userId: number } | { readonly userName: string } | null;
+}
+
+/** The last parenthesis of a line opens the flags, which hold none; a path begins with a slash. */
+const WHOLE_LINE = /^([^\n]*?) on (\/.*) \(([a-z0-9_+-]+(?:, [^()]*)?)\)$/su;
+/** More lines than a path may hold newlines are not one mount. */
+const LINES_AT_MOST = 16;
+
+/**
+ * Lines that do not have the form are left out. Nothing is escaped in a path: one that holds a newline is put together
+ * again unless its end looks like a mount of its own. `getfsstat` has no such doubts, so it goes first.
+ */
+export function parseMountOutput(output: string): readonly MountLine[] {
+  const mounts: MountLine[] = [];
+  let pending: string[] = [];
+  for (const line of output.split("\n")) {
+    pending.push(line);
+    const parsed = parseLine(line) ?? parseLine(pending.join("\n"));
+    if (parsed !== null) mounts.push(parsed);
+    if (parsed !== null || pending.length >= LINES_AT_MOST || pending[0] === "") pending = [];
+  }
+  return mounts;
+}
+
+function parseLine(text: string): MountLine | null {
+  const [, source, path, flags] = WHOLE_LINE.exec(text) ?? [];
+  if (source === undefined || path === undefined || flags === undefined) return null;
+  const [type = "", ...options] = flags.split(", ");
+  const by = options.find((option) => option.startsWith(MOUNTED_BY));
+  return {
+    fsid: null,
+    path,
+    type,
+    source,
+    options: options.filter((option) => option !== by),
+    owner: by === undefined ? null : { userName: by.slice(MOUNTED_BY.length) },
+  };
+}
+
+const MOUNTED_BY = "mounted by ";

@@ -1,0 +1,10 @@
+// The same as on an Intel Mac: the name with the suffix has the layout that is read, the plain one an older layout.
+#define getfsstat getfsstat_inode64
+int getfsstat_inode64(void *buffer, int bytes, int mode) __asm__("getfsstat$INODE64");
+#include "getfsstat.c"
+#undef getfsstat
+int getfsstat(void *buffer, int bytes, int mode);
+int getfsstat(void *buffer, int bytes, int mode) {
+  (void)buffer, (void)bytes, (void)mode;
+  return -1;
+}
