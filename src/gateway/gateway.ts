@@ -192,7 +192,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
       pool[Symbol.asyncDispose](),
     ]);
     await keeper.close(STOP_CUT_MS);
-    await settledWithin(clock, STOP_WARDEN_MS, warden[Symbol.asyncDispose]());
+    await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(warden[Symbol.asyncDispose]()));
     await rules.auditFile?.[Symbol.asyncDispose]();
   };
 
