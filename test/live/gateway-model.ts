@@ -28,6 +28,7 @@ export interface StoryBackend {
   /** What its tool `echo` is called and described as. */
   readonly echo: { readonly name: string; readonly description: string } | null;
   readonly replace: "overlap" | "stop-first";
+  readonly perClient: boolean;
   readonly group: string | null;
   readonly callSeconds: number;
 }
@@ -85,6 +86,7 @@ function newBackend(name: string, server: HttpServer | null, random: () => numbe
     hidesPrompts: false,
     echo: null,
     replace: "overlap",
+    perClient: false,
     group: null,
     callSeconds: 60,
   };
@@ -213,6 +215,12 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
     const replace = backend.replace === "overlap" ? "stop-first" : "overlap";
     return edited(config, "replace mode of", backend, { replace });
   },
+  instances(config, random) {
+    // Each client then has a process of its own: not too many of them.
+    const own = running(config).filter(({ perClient }) => perClient);
+    if (own.length >= 2) return edited(config, "shared again:", pickOf(own, random), { perClient: false });
+    return edited(config, "per client:", pickOf(running(config), random), { perClient: true });
+  },
   quietly(config, random) {
     const backend = pickOf(config.backends, random);
     const change = { group: pickOf([null, "one", "two"], random), callSeconds: pickOf([30, 60, 90], random) };
@@ -306,6 +314,7 @@ function sectionOf(backend: StoryBackend): Section {
       : { url, headers: { "x-generation": text } }),
     enabled: backend.enabled,
     replace: backend.replace,
+    instances: backend.perClient ? "per-client" : "shared",
     ...(group !== null && { group }),
     timeouts: { call: backend.callSeconds },
     filters: {
