@@ -4,7 +4,7 @@ import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { Catalog, CatalogEntry, CatalogSource, Collision, EntryKind, ResourceReach } from "./catalog.ts";
 import { compileGlobs } from "./glob.ts";
-import { hasDotSegments, plainSpelling } from "./uri-spelling.ts";
+import { isUnclear, otherSpellings } from "./uri-spelling.ts";
 
 interface Permission {
   permits(name: string): boolean;
@@ -102,7 +102,7 @@ function permissionOf({ allow, deny }: NameFilter): Permission {
 function unlisted(permission: Permission): Permission {
   if (permission === EVERYTHING) return EVERYTHING;
   const denies = (uri: string): boolean =>
-    hasDotSegments(uri) || permission.denies(uri) || permission.denies(plainSpelling(uri));
+    isUnclear(uri) || permission.denies(uri) || otherSpellings(uri).some(permission.denies);
   return { permits: (uri) => permission.permits(uri) && !denies(uri), denies };
 }
 

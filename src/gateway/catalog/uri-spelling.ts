@@ -3,8 +3,14 @@
 
 const MAX_ROUNDS = 3;
 
+/** Whether it may mean any other URI: steps in it, or characters that URL parsers drop, and find steps behind them. */
+export function isUnclear(uri: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: no URI holds them; parsers drop tabs and line ends
+  return /[\u0000-\u001f\u007f]|^ | $/.test(uri) || hasDotSegments(uri);
+}
+
 /** Whether a step up or a step in place (`/../`, `/./`, also escaped) stands in it: it may mean any other URI. */
-export function hasDotSegments(uri: string): boolean {
+function hasDotSegments(uri: string): boolean {
   let text = uri;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     if (/(?:^|[/\\:])\.{1,2}(?:$|[/\\?#])/.test(text)) return true;
@@ -16,8 +22,29 @@ export function hasDotSegments(uri: string): boolean {
   return true;
 }
 
+/**
+ * Spellings that servers take for the same thing: without escapes, as the URL standard writes it (letter case and port
+ * of the host, `\\` for `/`, missing slashes), and without empty segments, as file systems read paths.
+ */
+export function otherSpellings(uri: string): readonly string[] {
+  const spellings = new Set<string>();
+  for (const one of URL.canParse(uri) ? [uri, new URL(uri).href] : [uri]) {
+    const plain = plainSpelling(one);
+    spellings.add(one).add(plain).add(withoutEmptySegments(plain));
+  }
+  spellings.delete(uri);
+  return [...spellings];
+}
+
+function withoutEmptySegments(uri: string): string {
+  return uri.replace(
+    /^([^:/?#]+:\/\/[^/]*|[^:/?#]+:|)(.*)$/s,
+    (_, before: string, path: string) => before + path.replace(/\/{2,}/g, "/"),
+  );
+}
+
 /** Without escapes, its scheme in lower case. */
-export function plainSpelling(uri: string): string {
+function plainSpelling(uri: string): string {
   return unescaped(uri).replace(/^[A-Za-z][A-Za-z\d+.-]*:/, (scheme) => scheme.toLowerCase());
 }
 

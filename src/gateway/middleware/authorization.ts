@@ -3,7 +3,7 @@
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
 import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { hasDotSegments, plainSpelling } from "../catalog/uri-spelling.ts";
+import { isUnclear, otherSpellings } from "../catalog/uri-spelling.ts";
 import type { Principal } from "../client-port.ts";
 import type { Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
@@ -75,9 +75,10 @@ export function compilePolicies({ defaultEffect, policies }: AuthorizationConfig
     isAllowed,
     isAllowedUnlisted(principal, target, method) {
       if (principal.kind === "owner") return true;
-      if (!isAllowed(principal, target, method) || hasDotSegments(target.name)) return false;
-      const name = plainSpelling(target.name);
-      return name === target.name || effect(principal, { ...target, name }, method) !== false;
+      if (!isAllowed(principal, target, method) || isUnclear(target.name)) return false;
+      return otherSpellings(target.name).every(
+        (name) => effect(principal, { ...target, name }, method) !== false,
+      );
     },
     isVisible: (principal, entry) => isAllowed(principal, entry, USED_BY[entry.kind]),
     rightsKey: ({ kind, roles }) => JSON.stringify([kind === "owner", ...new Set(roles.toSorted())]),

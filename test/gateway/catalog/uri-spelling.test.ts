@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { hasDotSegments, plainSpelling } from "../../../src/gateway/catalog/uri-spelling.ts";
+import { isUnclear, otherSpellings } from "../../../src/gateway/catalog/uri-spelling.ts";
 
 describe("spellings of a URI", () => {
   test("steps up or in place are seen, plain or escaped", () => {
@@ -16,8 +16,13 @@ describe("spellings of a URI", () => {
       "file:///a/%252e%252e/b",
       "file:///%25252525252e",
       "file:///%ff/%2e./b",
+      "file:///a/.\t./b",
+      "file:///a/..\n/b",
+      "file:///se\rcret",
+      " file:///a",
+      "file:///a ",
     ]) {
-      assert.ok(hasDotSegments(uri), uri);
+      assert.ok(isUnclear(uri), uri);
     }
     for (const uri of [
       "file:///a/b.txt",
@@ -28,14 +33,30 @@ describe("spellings of a URI", () => {
       "u:1.2.",
       "x://a/%20",
     ]) {
-      assert.ok(!hasDotSegments(uri), uri);
+      assert.ok(!isUnclear(uri), uri);
     }
   });
 
-  test("the plain one has no escapes and a scheme in lower case", () => {
-    assert.equal(plainSpelling("FILE:///My%20Docs/%C3%A9"), "file:///My Docs/é");
-    assert.equal(plainSpelling("file:///%ff%41"), "file:///%ffA");
-    assert.equal(plainSpelling("no scheme"), "no scheme");
-    assert.equal(plainSpelling("u:100%"), "u:100%");
+  test("others are without escapes, as the URL standard writes it, and without empty segments", () => {
+    assert.deepEqual(otherSpellings("file:///a/b.txt"), []);
+    assert.deepEqual(otherSpellings("test://Host/x"), []);
+    assert.deepEqual(otherSpellings("u:100%"), []);
+    assert.deepEqual(otherSpellings("no scheme"), []);
+    for (const [uri, meant] of [
+      ["FILE:///My%20Docs/%C3%A9", "file:///My Docs/é"],
+      ["file:///%ff%41", "file:///%ffA"],
+      ["http://EXAMPLE.com/a", "http://example.com/a"],
+      ["http://example.com:80/a", "http://example.com/a"],
+      ["http:example.com/a", "http://example.com/a"],
+      ["http:\\\\example.com\\a", "http://example.com/a"],
+      ["file://localhost/a", "file:///a"],
+      ["file:/a", "file:///a"],
+      ["file:////a//b", "file:///a/b"],
+      ["file:///%2Fa", "file:///a"],
+      ["test://h//a", "test://h/a"],
+      ["test:a//b", "test:a/b"],
+    ] as const) {
+      assert.ok(otherSpellings(uri).includes(meant), `${uri}: ${otherSpellings(uri).join(" ")}`);
+    }
   });
 });

@@ -150,6 +150,9 @@ describe("what is forbidden", () => {
       "file:///public/../etc/passwd",
       "file:///public/%2e%2e/etc/passwd",
       "file:///public/%73ecret",
+      "file:///public//secret",
+      "file:///public/.\t./etc/passwd",
+      "file:///public/se\ncret",
       "file:///etc/passwd",
       "FILE:///public/a",
     ]) {
