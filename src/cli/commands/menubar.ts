@@ -1,0 +1,125 @@
+// Owns `mountaineer menubar`: the menu in the panel or menu bar, loaded when it is run.
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import { Option } from "commander";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandContext, CommandDefinition } from "../command.ts";
+import { readFlag } from "../options.ts";
+
+export const menubarCommand: CommandDefinition = {
+  name: "menubar",
+  summary: "show the shares in the panel or menu bar, and switch them from there",
+  description:
+    "An icon that tells how things are, with a menu that mounts, unmounts and switches shares and restarts backends. " +
+    "On Linux it is a tray icon (StatusNotifierItem) of the desktop session; on macOS the menu is drawn by SwiftBar " +
+    "or xbar, into whose plugin folder --install-swiftbar puts it. Starts the daemon when none runs. One for each " +
+    "home and session; quitting it leaves daemon and shares as they are.",
+  examples: [
+    { command: "mountaineer menubar", does: "show the icon" },
+    { command: "mountaineer menubar --no-start", does: "the same, without starting the daemon" },
+    { command: "mountaineer menubar --install-swiftbar", does: "put the menu into SwiftBar (macOS)" },
+  ],
+  exits: { 4: "this session shows the menu of this home already" },
+  addOptions(command) {
+    command
+      .option("--no-start", "do not start the daemon when none runs")
+      .option("--install-swiftbar", "write the plugin for SwiftBar or xbar, and end; again: changes nothing")
+      .addOption(
+        new Option("--plugin-folder <dir>", "the plugin folder, instead of the one that is set").implies({
+          installSwiftbar: true,
+        }),
+      )
+      .addOption(
+        new Option("--swiftbar [plugin]", "print the menu as a streamable plugin does").conflicts(
+          "installSwiftbar",
+        ),
+      )
+      .addOption(new Option("--act <action>", "do what a line of that menu says, and end"));
+  },
+  async run(context, options) {
+    const { start, pluginFolder, swiftbar, act } = options;
+    const { home, configPath, signal, note, print } = context;
+    const { env: environment, platform } = process;
+    const opener = platform === "darwin" ? "/usr/bin/open" : "xdg-open";
+    const place = { home, configPath, program: ownProgram(), environment, opener };
+    if (readFlag(options, "installSwiftbar")) {
+      return install(context, typeof pluginFolder === "string" ? pluginFolder : null);
+    }
+    const { runMenuAction, startMenubar } = await import("../../menubar/start-menubar.ts");
+    if (typeof act === "string") {
+      const { ok, text, hint } = await runMenuAction(place, act, signal);
+      if (ok) print(`${text}\n`);
+      else {
+        note(text);
+        if (hint !== null) note(hint);
+        await tellSwiftBar(environment, opener, text);
+      }
+      return ok ? 0 : 1;
+    }
+    const isPlugin = swiftbar !== undefined || environment["SWIFTBAR"] === "1";
+    if (!isPlugin && platform === "darwin") {
+      throw new MountaineerError("usage", "on macOS the menu is drawn by SwiftBar or xbar", {
+        hint: "mountaineer menubar --install-swiftbar puts it there",
+      });
+    }
+    const plugin = typeof swiftbar === "string" ? swiftbar : environment["SWIFTBAR_PLUGIN_PATH"];
+    const command = plugin ? [resolve(plugin)] : [...environmentWords(context), ...ownProgram(), "menubar"];
+    await startMenubar({
+      ...place,
+      face: isPlugin
+        ? {
+            kind: "swiftbar",
+            output: process.stdout,
+            command,
+            isSwiftBar: environment["SWIFTBAR"] === "1",
+          }
+        : { kind: "tray" },
+      logPath: null,
+      startsDaemon: start !== false,
+      note,
+      signal,
+    });
+    return 0;
+  },
+};
+
+async function install(context: CommandContext, folder: string | null): Promise<number> {
+  const { installPlugin } = await import("../../menubar/swiftbar/install-plugin.ts");
+  const { systemClock } = await import("../../runtime/clock.ts");
+  const program = [...environmentWords(context), ...ownProgram(), ...configWords(context)];
+  const { path, changed } = await installPlugin(program, folder === null ? null : resolve(folder), {
+    userHome: process.env["HOME"] || homedir(),
+    clock: systemClock,
+    defaultsProgram: "/usr/bin/defaults",
+  });
+  context.print(changed ? `written: ${path}\n` : `already there: ${path}\n`);
+  return 0;
+}
+
+/** A menu's own environment has no home that was chosen in a terminal. */
+function environmentWords({ home }: CommandContext): string[] {
+  return process.env["MOUNTAINEER_HOME"] ? ["/usr/bin/env", `MOUNTAINEER_HOME=${home}`] : [];
+}
+
+function configWords({ configPath }: CommandContext): string[] {
+  return configPath === null ? [] : ["--config", configPath];
+}
+
+/** What runs this very version: found anew, it may be another one. */
+function ownProgram(): string[] {
+  const { execPath, execArgv, argv } = process;
+  return [execPath, ...execArgv, argv[1] ?? ""];
+}
+
+/** What failed after a click would be told to nobody otherwise. */
+async function tellSwiftBar(environment: NodeJS.ProcessEnv, opener: string, text: string): Promise<void> {
+  if (environment["SWIFTBAR"] !== "1") return;
+  const query = `plugin=mountaineer&title=Mountaineer&body=${encodeURIComponent(text)}`;
+  const { runCommand } = await import("../../runtime/child-process.ts");
+  const { systemClock } = await import("../../runtime/clock.ts");
+  // Nothing is left to try when that fails, too.
+  await runCommand(opener, ["-g", `swiftbar://notify?${query}`], {
+    clock: systemClock,
+    deadlineMs: 5_000,
+  }).catch(() => {});
+}

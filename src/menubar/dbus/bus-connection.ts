@@ -1,0 +1,236 @@
+// Owns one connection to a message bus: signing in, calls with deadlines, and the answering of calls to us.
+import { connect, type Socket } from "node:net";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { createMessageReader, encodeMessage, type Message } from "./message.ts";
+
+export const BUS_NAME = "org.freedesktop.DBus";
+export const BUS_PATH = "/org/freedesktop/DBus";
+
+const SIGN_IN_DEADLINE_MS = 5_000;
+const CALL_DEADLINE_MS = 5_000;
+/** A bus that takes in nothing for so long is of no use; a menu must not fill the memory. */
+const UNSENT_LIMIT = 8 * 1024 * 1024;
+const LONGEST_GREETING = 16 * 1024;
+
+export interface BusCall {
+  readonly destination: string;
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  /** Default none. */
+  readonly signature?: string;
+  readonly body?: readonly unknown[];
+}
+
+export interface BusSignal {
+  readonly path: string;
+  readonly interface: string;
+  readonly member: string;
+  readonly signature: string;
+  readonly body: readonly unknown[];
+}
+
+export type BusReply =
+  | { readonly signature: string; readonly body: readonly unknown[] }
+  | { readonly errorName: string; readonly text: string };
+
+export interface BusOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Answers each call that comes; what it throws is answered as an error. */
+  readonly onCall: (call: Message) => BusReply;
+  /** Hears each signal that was asked for by AddMatch. */
+  readonly onSignal: (signal: Message) => void;
+}
+
+export interface BusConnection extends Disposable {
+  /** `:1.42` */
+  readonly uniqueName: string;
+  /**
+   * Resolves with the answer's body. Rejects with `protocol` for an error (its name first in the message), `timed_out`
+   * after 5 s, `daemon_unreachable` when the connection ends.
+   */
+  call(call: BusCall): Promise<readonly unknown[]>;
+  /** Sends and waits for nothing. */
+  emit(signal: BusSignal): void;
+  /** Resolves with the reason when it ends, whoever ended it. */
+  readonly closed: Promise<string>;
+}
+
+/** Connects and signs in. Rejects with `daemon_unreachable`, `permission_denied`, `timed_out`, or the signal's reason. */
+export async function connectToBus(socketPath: string, options: BusOptions): Promise<BusConnection> {
+  const { clock, signal } = options;
+  signal.throwIfAborted();
+  const socket = connect(socketPath);
+  const limit = new AbortController();
+  const timer = clock.setTimer(SIGN_IN_DEADLINE_MS, () => limit.abort());
+  const either = AbortSignal.any([signal, limit.signal]);
+  const cut = (): void => void socket.destroy();
+  either.addEventListener("abort", cut, { once: true });
+  try {
+    const rest = await signIn(socket);
+    const connection = serve(socket, rest, options);
+    const [name] = await connection.call({
+      destination: BUS_NAME,
+      path: BUS_PATH,
+      interface: BUS_NAME,
+      member: "Hello",
+    });
+    if (typeof name !== "string") throw new MountaineerError("protocol", "the bus gave no name");
+    const disposing = (): void => connection[Symbol.dispose]();
+    signal.addEventListener("abort", disposing, { once: true });
+    void connection.closed.then(() => signal.removeEventListener("abort", disposing));
+    return { ...connection, uniqueName: name };
+  } catch (error) {
+    socket.destroy();
+    signal.throwIfAborted();
+    if (limit.signal.aborted)
+      throw new MountaineerError("timed_out", "the session bus does not answer", { cause: error });
+    throw error;
+  } finally {
+    timer[Symbol.dispose]();
+    either.removeEventListener("abort", cut);
+  }
+}
+
+/** As the user of this process; resolves with bytes that came after. */
+function signIn(socket: Socket): Promise<Buffer> {
+  const user = Buffer.from(String(process.getuid?.() ?? 0)).toString("hex");
+  return new Promise((resolve, reject) => {
+    let greeting = Buffer.alloc(0);
+    const settle = (finish: () => void): void => {
+      socket.off("data", onData).off("error", onError).off("close", onClose);
+      finish();
+    };
+    const fail = (code: "daemon_unreachable" | "permission_denied", why: string): void =>
+      settle(() => reject(new MountaineerError(code, `the session bus cannot be used: ${why}`)));
+    const onError = (error: Error): void => fail("daemon_unreachable", errorText(error));
+    const onClose = (): void => fail("daemon_unreachable", "it ended the connection");
+    const onData = (chunk: Buffer): void => {
+      greeting = Buffer.concat([greeting, chunk]);
+      const end = greeting.indexOf("\r\n");
+      if (end < 0) {
+        if (greeting.length > LONGEST_GREETING) fail("daemon_unreachable", "it speaks another protocol");
+        return;
+      }
+      const line = greeting.toString("latin1", 0, end);
+      if (!line.startsWith("OK ")) {
+        fail("permission_denied", `it refused this user (${line.slice(0, 80)})`);
+        return;
+      }
+      socket.pause();
+      const rest = greeting.subarray(end + 2);
+      settle(() => {
+        socket.write("BEGIN\r\n");
+        resolve(rest);
+      });
+    };
+    socket.on("data", onData).on("error", onError).on("close", onClose);
+    socket.once("connect", () => socket.write(`\0AUTH EXTERNAL ${user}\r\n`));
+  });
+}
+
+interface Waiting {
+  readonly resolve: (body: readonly unknown[]) => void;
+  readonly reject: (error: MountaineerError) => void;
+  readonly timer: Timer;
+}
+
+function serve(socket: Socket, rest: Buffer, options: BusOptions): Omit<BusConnection, "uniqueName"> {
+  const { clock, onCall, onSignal } = options;
+  const waiting = new Map<number, Waiting>();
+  const closed = Promise.withResolvers<string>();
+  const readMessages = createMessageReader();
+  let lastSerial = 0;
+  let endedBecause: string | null = null;
+
+  const end = (reason: string): void => {
+    if (endedBecause !== null) return;
+    endedBecause = reason;
+    socket.destroy();
+    for (const { reject, timer } of waiting.values()) {
+      timer[Symbol.dispose]();
+      reject(gone(reason));
+    }
+    waiting.clear();
+    closed.resolve(reason);
+  };
+  const send = (message: Omit<Message, "serial">): number => {
+    lastSerial = (lastSerial % 0xffff_ffff) + 1;
+    const bytes = encodeMessage({ ...message, serial: lastSerial });
+    if (endedBecause === null) socket.write(bytes);
+    if (socket.writableLength > UNSENT_LIMIT) end("the session bus takes in nothing more");
+    return lastSerial;
+  };
+  const answer = (call: Message): void => {
+    const reply = replyTo(call, onCall);
+    if (call.noReply === true) return;
+    const to = {
+      replySerial: call.serial,
+      ...(call.sender === undefined ? {} : { destination: call.sender }),
+    };
+    if ("errorName" in reply)
+      send({ type: "error", ...to, errorName: reply.errorName, signature: "s", body: [reply.text] });
+    else send({ type: "return", ...to, signature: reply.signature, body: reply.body });
+  };
+  const settle = (message: Message): void => {
+    const waiter = waiting.get(message.replySerial ?? 0);
+    if (waiter === undefined) return;
+    waiting.delete(message.replySerial ?? 0);
+    waiter.timer[Symbol.dispose]();
+    if (message.type === "return") waiter.resolve(message.body);
+    else {
+      const text = typeof message.body[0] === "string" ? message.body[0] : "no reason given";
+      waiter.reject(new MountaineerError("protocol", `${message.errorName ?? "error"}: ${text}`));
+    }
+  };
+  const receive = (chunk: Buffer): void => {
+    try {
+      for (const message of readMessages(chunk)) {
+        if (message.type === "call") answer(message);
+        else if (message.type === "signal") onSignal(message);
+        else settle(message);
+      }
+    } catch (error) {
+      if (!(error instanceof MountaineerError) || error.code !== "protocol") throw error;
+      end(errorText(error));
+    }
+  };
+
+  socket.on("data", receive);
+  socket.on("error", (error) => end(`the session bus broke the connection: ${error.message}`));
+  socket.on("close", () => end("the session bus ended the connection"));
+  if (rest.length > 0) receive(rest);
+  socket.resume();
+  return {
+    closed: closed.promise,
+    emit: (signal) => void send({ type: "signal", ...signal }),
+    call({ signature = "", body = [], ...call }) {
+      if (endedBecause !== null) return Promise.reject(gone(endedBecause));
+      return new Promise((resolve, reject) => {
+        const serial = send({ type: "call", ...call, signature, body });
+        const timer = clock.setTimer(CALL_DEADLINE_MS, () => {
+          waiting.delete(serial);
+          const what = `${call.destination} did not answer ${call.member}`;
+          reject(new MountaineerError("timed_out", `${what} within ${CALL_DEADLINE_MS / 1000} s`));
+        });
+        waiting.set(serial, { resolve, reject, timer });
+      });
+    },
+    [Symbol.dispose]: () => end("closed"),
+  };
+}
+
+function replyTo(call: Message, onCall: BusOptions["onCall"]): BusReply {
+  try {
+    return onCall(call);
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    return { errorName: "org.freedesktop.DBus.Error.Failed", text: error.message };
+  }
+}
+
+function gone(reason: string): MountaineerError {
+  return new MountaineerError("daemon_unreachable", reason);
+}

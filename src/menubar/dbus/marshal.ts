@@ -1,0 +1,294 @@
+// Owns D-Bus values as bytes. Integers of 64 bits are bigint, `ay` is a Uint8Array, a dictionary an array of pairs,
+// a struct an array, a variant `{ signature, value }`; all others are what one expects.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { alignmentOf, type DbusType, parseSignature } from "./type-signature.ts";
+
+export interface Variant {
+  readonly signature: string;
+  readonly value: unknown;
+}
+
+const DEEPEST = 64;
+const LONGEST_ARRAY = 64 * 1024 * 1024;
+
+export function variant(signature: string, value: unknown): Variant {
+  return { signature, value };
+}
+
+/** Little-endian, as at the beginning of a message's body. Throws `internal` for a value that is not of its type. */
+export function marshal(signature: string, values: readonly unknown[]): Buffer {
+  const types = parseSignature(signature);
+  if (types.length !== values.length) throw unfit(signature, values);
+  const writer: Writer = { bytes: Buffer.alloc(256), length: 0 };
+  types.forEach((type, index) => {
+    write(writer, type, values[index]);
+  });
+  return writer.bytes.subarray(0, writer.length);
+}
+
+export interface BytesOf {
+  readonly bytes: Buffer;
+  readonly littleEndian: boolean;
+  /** Where to begin; alignment counts from 0. */
+  readonly offset?: number;
+}
+
+export interface Unmarshalled {
+  readonly values: readonly unknown[];
+  /** Where the next byte is. */
+  readonly end: number;
+}
+
+/** Throws `protocol` for bytes that are not what the signature says. */
+export function unmarshal(signature: string, { bytes, littleEndian, offset = 0 }: BytesOf): Unmarshalled {
+  const reader: Reader = { bytes, littleEndian, at: offset };
+  const values = parseSignature(signature).map((type) => read(reader, type, 0));
+  return { values, end: reader.at };
+}
+
+interface Writer {
+  bytes: Buffer;
+  length: number;
+}
+
+function room(writer: Writer, size: number, alignment: number): number {
+  const at = Math.ceil(writer.length / alignment) * alignment;
+  const needed = at + size;
+  if (needed > writer.bytes.length) {
+    // Zeroed: padding is part of the message, and must be.
+    const larger = Buffer.alloc(Math.max(needed, writer.bytes.length * 2));
+    writer.bytes.copy(larger, 0, 0, writer.length);
+    writer.bytes = larger;
+  }
+  writer.length = needed;
+  return at;
+}
+
+function write(writer: Writer, type: DbusType, value: unknown): void {
+  switch (type.code) {
+    case "y":
+      writer.bytes.writeUInt8(asNumber(type, value), room(writer, 1, 1));
+      return;
+    case "b": {
+      if (typeof value !== "boolean") throw unfit(type.code, value);
+      const at = room(writer, 4, 4);
+      writer.bytes.writeUInt32LE(value ? 1 : 0, at);
+      return;
+    }
+    case "n": {
+      const at = room(writer, 2, 2);
+      writer.bytes.writeInt16LE(asNumber(type, value), at);
+      return;
+    }
+    case "q": {
+      const at = room(writer, 2, 2);
+      writer.bytes.writeUInt16LE(asNumber(type, value), at);
+      return;
+    }
+    case "i": {
+      const at = room(writer, 4, 4);
+      writer.bytes.writeInt32LE(asNumber(type, value), at);
+      return;
+    }
+    case "u":
+    case "h": {
+      const at = room(writer, 4, 4);
+      writer.bytes.writeUInt32LE(asNumber(type, value), at);
+      return;
+    }
+    case "x": {
+      if (typeof value !== "bigint") throw unfit(type.code, value);
+      const at = room(writer, 8, 8);
+      writer.bytes.writeBigInt64LE(value, at);
+      return;
+    }
+    case "t": {
+      if (typeof value !== "bigint") throw unfit(type.code, value);
+      const at = room(writer, 8, 8);
+      writer.bytes.writeBigUInt64LE(value, at);
+      return;
+    }
+    case "d": {
+      const at = room(writer, 8, 8);
+      writer.bytes.writeDoubleLE(asNumber(type, value), at);
+      return;
+    }
+    case "s":
+    case "o":
+      writeText(writer, asText(type, value));
+      return;
+    case "g":
+      writeSignature(writer, asText(type, value));
+      return;
+    case "v": {
+      const { signature, value: inner } = asVariant(value);
+      const [single, ...more] = parseSignature(signature);
+      if (single === undefined || more.length > 0) throw unfit(type.code, value);
+      writeSignature(writer, signature);
+      write(writer, single, inner);
+      return;
+    }
+    case "a":
+      writeArray(writer, type.of, value);
+      return;
+    case "r":
+    case "e": {
+      if (!Array.isArray(value) || value.length !== type.fields.length) throw unfit(type.code, value);
+      room(writer, 0, 8);
+      type.fields.forEach((field, index) => {
+        write(writer, field, value[index]);
+      });
+    }
+  }
+}
+
+function writeText(writer: Writer, text: string): void {
+  // The protocol allows neither a NUL nor half a character; the bus cuts off whoever sends one.
+  const bytes = Buffer.from(text.toWellFormed().replaceAll("\0", "\ufffd"));
+  const at = room(writer, 4 + bytes.length + 1, 4);
+  writer.bytes.writeUInt32LE(bytes.length, at);
+  bytes.copy(writer.bytes, at + 4);
+}
+
+function writeSignature(writer: Writer, signature: string): void {
+  const at = room(writer, signature.length + 2, 1);
+  writer.bytes.writeUInt8(signature.length, at);
+  writer.bytes.write(signature, at + 1, "latin1");
+}
+
+function writeArray(writer: Writer, element: DbusType, value: unknown): void {
+  const lengthAt = room(writer, 4, 4);
+  // Not counted in the length, and there even when the array is empty.
+  const begin = room(writer, 0, alignmentOf(element));
+  if (value instanceof Uint8Array && element.code === "y") {
+    const at = room(writer, value.length, 1);
+    writer.bytes.set(value, at);
+  } else {
+    if (!Array.isArray(value)) throw unfit(`a${element.code}`, value);
+    for (const one of value) write(writer, element, one);
+  }
+  writer.bytes.writeUInt32LE(writer.length - begin, lengthAt);
+}
+
+function asNumber({ code }: DbusType, value: unknown): number {
+  if (typeof value !== "number") throw unfit(code, value);
+  return value;
+}
+
+function asText({ code }: DbusType, value: unknown): string {
+  if (typeof value !== "string") throw unfit(code, value);
+  return value;
+}
+
+function asVariant(value: unknown): Variant {
+  if (typeof value === "object" && value !== null && "signature" in value && "value" in value) {
+    if (typeof value.signature === "string") return { signature: value.signature, value: value.value };
+  }
+  throw unfit("v", value);
+}
+
+function unfit(signature: string, value: unknown): MountaineerError {
+  return new MountaineerError("internal", `${String(value)} is not of the D-Bus type ${signature}`);
+}
+
+interface Reader {
+  readonly bytes: Buffer;
+  readonly littleEndian: boolean;
+  at: number;
+}
+
+function take(reader: Reader, size: number, alignment: number): number {
+  const at = Math.ceil(reader.at / alignment) * alignment;
+  if (at + size > reader.bytes.length) throw malformed("it ends too early");
+  reader.at = at + size;
+  return at;
+}
+
+function read(reader: Reader, type: DbusType, depth: number): unknown {
+  if (depth > DEEPEST) throw malformed("it is nested too deeply");
+  const { bytes, littleEndian: little } = reader;
+  switch (type.code) {
+    case "y":
+      return bytes.readUInt8(take(reader, 1, 1));
+    case "b":
+      return readLength(reader) !== 0;
+    case "n": {
+      const at = take(reader, 2, 2);
+      return little ? bytes.readInt16LE(at) : bytes.readInt16BE(at);
+    }
+    case "q": {
+      const at = take(reader, 2, 2);
+      return little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
+    }
+    case "i": {
+      const at = take(reader, 4, 4);
+      return little ? bytes.readInt32LE(at) : bytes.readInt32BE(at);
+    }
+    case "u":
+    case "h":
+      return readLength(reader);
+    case "x": {
+      const at = take(reader, 8, 8);
+      return little ? bytes.readBigInt64LE(at) : bytes.readBigInt64BE(at);
+    }
+    case "t": {
+      const at = take(reader, 8, 8);
+      return little ? bytes.readBigUInt64LE(at) : bytes.readBigUInt64BE(at);
+    }
+    case "d": {
+      const at = take(reader, 8, 8);
+      return little ? bytes.readDoubleLE(at) : bytes.readDoubleBE(at);
+    }
+    case "s":
+    case "o": {
+      const length = readLength(reader);
+      const at = take(reader, length + 1, 1);
+      return bytes.toString("utf8", at, at + length);
+    }
+    case "g":
+      return readSignature(reader);
+    case "v": {
+      const signature = readSignature(reader);
+      const [single, ...more] = parseSignature(signature);
+      if (single === undefined || more.length > 0) throw malformed("a variant holds one value");
+      return { signature, value: read(reader, single, depth + 1) };
+    }
+    case "a":
+      return readArray(reader, type.of, depth);
+    case "r":
+    case "e":
+      take(reader, 0, 8);
+      return type.fields.map((field) => read(reader, field, depth + 1));
+  }
+}
+
+function readLength(reader: Reader): number {
+  const at = take(reader, 4, 4);
+  return reader.littleEndian ? reader.bytes.readUInt32LE(at) : reader.bytes.readUInt32BE(at);
+}
+
+function readSignature(reader: Reader): string {
+  const length = reader.bytes.readUInt8(take(reader, 1, 1));
+  const at = take(reader, length + 1, 1);
+  return reader.bytes.toString("latin1", at, at + length);
+}
+
+function readArray(reader: Reader, element: DbusType, depth: number): unknown {
+  const length = readLength(reader);
+  if (length > LONGEST_ARRAY) throw malformed("an array is too long");
+  const begin = take(reader, 0, alignmentOf(element));
+  const end = begin + length;
+  if (end > reader.bytes.length) throw malformed("an array ends too early");
+  if (element.code === "y") {
+    reader.at = end;
+    return Uint8Array.prototype.slice.call(reader.bytes, begin, end);
+  }
+  const values: unknown[] = [];
+  while (reader.at < end) values.push(read(reader, element, depth + 1));
+  if (reader.at !== end) throw malformed("an array's length is wrong");
+  return values;
+}
+
+function malformed(why: string): MountaineerError {
+  return new MountaineerError("protocol", `a D-Bus message cannot be read: ${why}`);
+}

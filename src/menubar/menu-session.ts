@@ -1,0 +1,163 @@
+// Owns the life of a menu: what is known, what was clicked and is under way, and the redraws that follow from both.
+import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Menu, MenuItem } from "./menu.ts";
+import { actionText, type MenuAction } from "./menu-action.ts";
+import { menuOf } from "./menu-model.ts";
+import { startMenuSource } from "./menu-source.ts";
+import { type ActionOutcome, type BusyShare, FIRST_WORLD, type MenuWorld } from "./menu-world.ts";
+import { type ActionPorts, type RunnableAction, runAction } from "./run-action.ts";
+
+/** Twenty redraws a second at most. */
+const BETWEEN_REDRAWS_MS = 50;
+
+export interface MenuSession {
+  /** What is shown now; never waits. */
+  menu(): Menu;
+  /** Does what the item stands for, unless it is disabled or under way already; returns at once. */
+  click(item: MenuItem): void;
+  /** Does that, unless it is under way already; returns at once. */
+  act(action: MenuAction): void;
+  /** Has the daemon looked at afresh: somebody opens the menu. */
+  refresh(): void;
+  /** Hears each new menu, at most twenty a second, the last one always. Returns its unregister. */
+  onChange(listener: (menu: Menu) => void): () => void;
+  /** Settles when the signal aborts, and what was under way has been let go. */
+  readonly ended: Promise<void>;
+}
+
+export interface MenuSessionOptions extends ActionPorts {
+  /** Absolute; null: not known. */
+  readonly logPath: string | null;
+  readonly signal: AbortSignal;
+  /** Somebody wants the menu to go. */
+  readonly onQuit: () => void;
+  /** Hears what became of each action. */
+  readonly onOutcome?: (outcome: ActionOutcome) => void;
+}
+
+export function startMenuSession(options: MenuSessionOptions): MenuSession {
+  const { clock, signal, home } = options;
+  const listeners = new Set<(menu: Menu) => void>();
+  let world: MenuWorld = { ...FIRST_WORLD, logPath: options.logPath };
+  let menu = menuOf(world);
+  let isStale = false;
+  const redraws = createRedraws(clock, () => {
+    for (const listener of [...listeners]) listener(session.menu());
+  });
+  const change = (changes: Partial<MenuWorld>): void => {
+    if (signal.aborted) return;
+    world = { ...world, ...changes };
+    isStale = true;
+    redraws.ask();
+  };
+  const source = startMenuSource({
+    home,
+    clock,
+    signal,
+    onGlance: ({ connection, status, sync }) =>
+      change({ connection, status, sync, busy: stillBusy(world.busy, status) }),
+  });
+  const run = async (action: RunnableAction): Promise<void> => {
+    change({ running: [...world.running, action] });
+    const outcome = await runAction(action, options, signal);
+    const text = actionText(action);
+    change({
+      running: world.running.filter((each) => actionText(each) !== text),
+      failure: failureAfter(world.failure, outcome),
+      busy: busyAfter(world.busy, outcome),
+    });
+    if (!signal.aborted) options.onOutcome?.(outcome);
+    // What a step changed is told by events; what it did not, here.
+    source.lookAgain();
+  };
+  const session: MenuSession = {
+    menu() {
+      if (isStale) {
+        isStale = false;
+        menu = menuOf(world);
+      }
+      return menu;
+    },
+    click(item) {
+      if (item.kind !== "action" && item.kind !== "toggle") return;
+      if (item.enabled) session.act(item.action);
+    },
+    act(action) {
+      if (signal.aborted) return;
+      if (action.kind === "quit") options.onQuit();
+      else if (!world.running.some((each) => actionText(each) === actionText(action))) void run(action);
+    },
+    refresh: () => source.lookAgain(),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    ended: source.ended.finally(() => redraws.stop()),
+  };
+  return session;
+}
+
+/** A success takes back what was told of the same wish; another wish's failure stays. */
+function failureAfter(failure: ActionOutcome | null, outcome: ActionOutcome): ActionOutcome | null {
+  if (!outcome.ok) return outcome;
+  return failure !== null && concernsSame(failure.action, outcome.action) ? null : failure;
+}
+
+function concernsSame(one: MenuAction, other: MenuAction): boolean {
+  if ("share" in one && "share" in other) return one.share === other.share || other.share === null;
+  return one.kind === other.kind;
+}
+
+function busyAfter(
+  busy: ReadonlyMap<string, BusyShare>,
+  { action, results }: ActionOutcome,
+): ReadonlyMap<string, BusyShare> {
+  const next = new Map(busy);
+  for (const { share, result, holders, unsent } of results) {
+    if (result === "busy") next.set(share, { action, holders, unsent });
+    else if (result !== "failed" && result !== "skipped" && result !== "pending") next.delete(share);
+  }
+  return next;
+}
+
+/** A share that is gone from the configuration, or not mounted any more, holds nobody up. */
+function stillBusy(
+  busy: ReadonlyMap<string, BusyShare>,
+  status: MenuWorld["status"],
+): ReadonlyMap<string, BusyShare> {
+  const mounted = new Set(
+    status?.shares.filter(({ mount_state }) => mount_state !== "unmounted").map(({ name }) => name),
+  );
+  return new Map([...busy].filter(([share]) => mounted.has(share)));
+}
+
+interface Redraws {
+  ask(): void;
+  stop(): void;
+}
+
+/** The first at once, the rest of a burst together at the end of each interval. */
+function createRedraws(clock: Clock, redraw: () => void): Redraws {
+  let timer: Timer | null = null;
+  let asked = false;
+  let isStopped = false;
+  const draw = (): void => {
+    asked = false;
+    timer = clock.setTimer(BETWEEN_REDRAWS_MS, () => {
+      timer = null;
+      if (asked && !isStopped) draw();
+    });
+    redraw();
+  };
+  return {
+    ask() {
+      if (isStopped) return;
+      asked = true;
+      if (timer === null) draw();
+    },
+    stop() {
+      isStopped = true;
+      timer?.[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,182 @@
+// Owns the doing of what was clicked: one call of the management API, or one program, each with a deadline.
+import { connectToDaemon, type DaemonClient } from "../api/client.ts";
+import type { ConfigMistakeWire, ReloadReport, StepResult } from "../api/contract.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import type { MenuAction } from "./menu-action.ts";
+import type { ActionOutcome } from "./menu-world.ts";
+
+/** A failover of many shares takes its time; nobody waits for it in front of the menu. */
+const STEPS_DEADLINE_MS = 120_000;
+const ASK_DEADLINE_MS = 20_000;
+const OPEN_DEADLINE_MS = 10_000;
+const SOURCE = "menu";
+
+/** What ends the menu is not done here: it is the face's own. */
+export type RunnableAction = Exclude<MenuAction, { kind: "quit" }>;
+
+export interface ActionPorts {
+  /** Absolute. */
+  readonly home: string;
+  readonly clock: Clock;
+  /** Shows a path on the desktop; rejects when no program could be started for it. */
+  readonly openPath: (path: string, signal: AbortSignal) => Promise<void>;
+  /** Starts the daemon, and resolves once it answers. */
+  readonly startDaemon: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Never rejects: what went wrong is the outcome. Ends at its deadline, or when `signal` aborts, whatever hangs. */
+export async function runAction(
+  action: RunnableAction,
+  ports: ActionPorts,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  const limit = new AbortController();
+  const late = new MountaineerError("timed_out", `no answer within ${deadlineOf(action) / 1000} s`);
+  const timer = ports.clock.setTimer(deadlineOf(action), () => limit.abort(late));
+  const either = AbortSignal.any([signal, limit.signal]);
+  try {
+    return await untilAborted(perform(action, ports, either), either);
+  } catch (error) {
+    // A call that was cut off says only that; why it was is what people want to know.
+    const reason = limit.signal.aborted && !signal.aborted ? late : error;
+    const hint = reason instanceof MountaineerError ? reason.hint : null;
+    return { action, ok: false, text: `${titleOf(action)}: ${errorText(reason)}`, hint, results: [] };
+  } finally {
+    timer[Symbol.dispose]();
+  }
+}
+
+function deadlineOf({ kind }: RunnableAction): number {
+  if (kind === "mount" || kind === "unmount" || kind === "switch") return STEPS_DEADLINE_MS;
+  return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
+}
+
+/** What a person clicked, for the line that says what became of it. */
+export function titleOf(action: MenuAction): string {
+  switch (action.kind) {
+    case "mount":
+      return `Mount ${action.share ?? "all"}`;
+    case "unmount":
+      return `Unmount ${action.share ?? "all"}${action.force ? " by force" : ""}`;
+    case "switch":
+      return `Switch ${action.share}${action.force ? " by force" : ""}`;
+    case "toggle":
+      return `Set ${action.setting}`;
+    case "reload":
+      return "Reload";
+    case "restart":
+      return `Restart ${action.backend ?? "all backends"}`;
+    case "open":
+      return `Open ${action.path}`;
+    case "start":
+      return "Start Mountaineer";
+    case "quit":
+      return "Quit";
+  }
+}
+
+async function perform(
+  action: RunnableAction,
+  ports: ActionPorts,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  if (action.kind === "open") {
+    await ports.openPath(action.path, signal);
+    return done(action, "opened");
+  }
+  if (action.kind === "start") {
+    await ports.startDaemon(signal);
+    return done(action, "started");
+  }
+  const daemon = await connectToDaemon(ports.home, { clock: ports.clock });
+  if (daemon === null)
+    throw new MountaineerError("daemon_unreachable", "Mountaineer is not running", {
+      hint: "start it in this menu, or with: mountaineer monitor",
+    });
+  return ask(action, daemon, signal);
+}
+
+async function ask(
+  action: Exclude<RunnableAction, { kind: "open" | "start" }>,
+  daemon: DaemonClient,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  switch (action.kind) {
+    case "mount":
+      return ofSteps(action, await daemon.mount(selection(action.share), signal));
+    case "unmount":
+      return ofSteps(action, await daemon.unmount(selection(action.share), { force: action.force }, signal));
+    case "switch": {
+      const { to, force } = action;
+      return ofSteps(action, await daemon.switchRoute([action.share], { to, force, wait: false }, signal));
+    }
+    case "toggle": {
+      const edits = [{ key: `global.${action.setting}`, value: String(action.on) }];
+      const { errors, reload } = await daemon.edit({ edits, source: SOURCE }, signal);
+      return ofReload(action, errors, reload);
+    }
+    case "reload": {
+      const report = await daemon.reload({}, signal);
+      return ofReload(action, report.errors, report);
+    }
+    case "restart": {
+      const { restarted } = await daemon.gateway.restart(selection(action.backend), signal);
+      return done(action, `${restarted.length} started anew`);
+    }
+  }
+}
+
+function selection(name: string | null): readonly string[] | null {
+  return name === null ? null : [name];
+}
+
+function done(action: MenuAction, what: string): ActionOutcome {
+  return { action, ok: true, text: `${titleOf(action)}: ${what}`, hint: null, results: [] };
+}
+
+function ofSteps(action: MenuAction, results: readonly StepResult[]): ActionOutcome {
+  const failed = results.filter(({ result }) => result === "failed" || result === "busy");
+  const told = failed.length > 0 ? failed : results;
+  const text = told.map(({ share, detail }) => `${share} ${detail}`).join("; ");
+  return {
+    action,
+    ok: failed.length === 0,
+    text: `${titleOf(action)}: ${text === "" ? "nothing to do" : text}`,
+    hint: failed.find(({ hint }) => hint !== null)?.hint ?? null,
+    results,
+  };
+}
+
+function ofReload(
+  action: MenuAction,
+  errors: readonly ConfigMistakeWire[],
+  report: ReloadReport | null,
+): ActionOutcome {
+  const [mistake] = errors;
+  if (mistake !== undefined) {
+    const { file, line, column, expected, found, hint } = mistake;
+    const text = `${titleOf(action)}: ${file}:${line}:${column}: expected ${expected}, found ${found}`;
+    return { action, ok: false, text, hint, results: [] };
+  }
+  const failure = report?.failure ?? null;
+  if (failure !== null)
+    return { action, ok: false, text: `${titleOf(action)}: ${failure}`, hint: null, results: [] };
+  return done(action, report?.summary ?? "done");
+}
+
+/** Some waits (a connect, a program) end later than their signal. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // Left behind, it may still fail; nobody is there to hear it.
+    work.catch(() => {});
+    aborted.promise.catch(() => {});
+  }
+}

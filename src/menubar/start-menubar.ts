@@ -1,0 +1,117 @@
+// Owns the menu as a whole: the daemon it speaks for, the desktop that draws it, and its orderly end.
+import type { Writable } from "node:stream";
+import { connectToDaemon } from "../api/client.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import { createDesktopPrograms } from "./desktop-programs.ts";
+import { parseAction } from "./menu-action.ts";
+import { type MenuSession, startMenuSession } from "./menu-session.ts";
+import type { ActionOutcome } from "./menu-world.ts";
+import { runAction } from "./run-action.ts";
+
+export interface MenubarPlace {
+  /** Absolute. */
+  readonly home: string;
+  /** What `--config` names, absolute; null when it is not given. */
+  readonly configPath: string | null;
+  /** The program and its first arguments: what runs this very version, also from elsewhere. */
+  readonly program: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What shows a path: `xdg-open`, `open`. */
+  readonly opener: string;
+}
+
+/** Who draws the menu. */
+export type MenubarFace =
+  /** An icon on the session's bus. */
+  | { readonly kind: "tray" }
+  /** Frames for SwiftBar or xbar; `command` comes before `--act ACTION`. */
+  | {
+      readonly kind: "swiftbar";
+      readonly output: Writable;
+      readonly command: readonly string[];
+      readonly isSwiftBar: boolean;
+    };
+
+export interface MenubarOptions extends MenubarPlace {
+  readonly face: MenubarFace;
+  /** Where the log file is, absolute; null: not known. */
+  readonly logPath: string | null;
+  /** Starts the daemon where none runs. */
+  readonly startsDaemon: boolean;
+  /** One line for people. */
+  readonly note: (line: string) => void;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Shows the menu until a person quits it or `signal` aborts. Rejects with the signal's reason, and with
+ * `already_running` when this session shows this home's menu already.
+ */
+export async function startMenubar(options: MenubarOptions): Promise<void> {
+  const { home, signal, note } = options;
+  signal.throwIfAborted();
+  const clock = systemClock;
+  const leave = new AbortController();
+  const either = AbortSignal.any([signal, leave.signal]);
+  const session = startMenuSession({
+    ...createDesktopPrograms({ ...options, clock }),
+    home,
+    clock,
+    signal: either,
+    logPath: options.logPath,
+    onQuit: () => leave.abort(),
+    onOutcome: ({ ok, text }) => {
+      if (!ok) note(text);
+    },
+  });
+  try {
+    if (options.startsDaemon && (await connectToDaemon(home)) === null) session.act({ kind: "start" });
+    // Following ends by itself only when it has no sense.
+    await Promise.race([showFace(options, session, clock, either), session.ended]);
+  } finally {
+    leave.abort();
+    await session.ended;
+  }
+  signal.throwIfAborted();
+}
+
+async function showFace(
+  { face, home, environment, note }: MenubarOptions,
+  session: MenuSession,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  if (face.kind === "tray") {
+    const { runTray } = await import("./tray/run-tray.ts");
+    await runTray({ session, home, environment, clock, signal, note });
+  } else {
+    const { streamFrames } = await import("./swiftbar/stream-frames.ts");
+    await streamFrames(session, face.output, face, signal);
+  }
+}
+
+/**
+ * Does what `text` spells (`actionText`), once, and resolves with what became of it; never rejects but with `usage`,
+ * when it spells nothing.
+ */
+export async function runMenuAction(
+  place: MenubarPlace,
+  text: string,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  const action = parseAction(text);
+  if (action === null) {
+    throw new MountaineerError("usage", `${JSON.stringify(text)} is nothing that the menu can do`, {
+      hint: "the menu spells what it does by itself; mountaineer --help shows commands for people",
+    });
+  }
+  const clock = systemClock;
+  const programs = createDesktopPrograms({ ...place, clock });
+  if (action.kind !== "quit") return runAction(action, { ...programs, home: place.home, clock }, signal);
+  // The one that draws the menu is another process, which its host ends.
+  const url = "swiftbar://disableplugin?name=mountaineer";
+  await programs.openPath(url, signal);
+  return { action, ok: true, text: "Quit", hint: null, results: [] };
+}

@@ -1,0 +1,115 @@
+// Owns the plugin file: the small script in SwiftBar's (or xbar's) folder that becomes `mountaineer menubar --swiftbar`.
+import { chmod, mkdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { runCommand } from "../../runtime/child-process.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { readIfPresent, writeDurably } from "../../runtime/durable-file.ts";
+import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { shellWord } from "../../runtime/plain-text.ts";
+
+/** What SwiftBar knows the plugin by; the interval means nothing to a streamable one. */
+export const PLUGIN_FILE = "mountaineer.1d.sh";
+
+const DEFAULTS_DEADLINE_MS = 5_000;
+
+export interface InstallPlaces {
+  readonly userHome: string;
+  readonly clock: Clock;
+  /** The program that reads settings, `defaults`: /usr/bin/defaults on macOS. */
+  readonly defaultsProgram: string;
+}
+
+export interface InstalledPlugin {
+  readonly path: string;
+  /** False: it stood there already, byte by byte. */
+  readonly changed: boolean;
+}
+
+/**
+ * Writes the plugin into `folder`, or into the one SwiftBar (else xbar) is set to. Running it again changes nothing.
+ * Rejects with `program_unavailable` when neither is installed, with `path_taken` when a file of that name is not ours.
+ */
+export async function installPlugin(
+  program: readonly string[],
+  folder: string | null,
+  places: InstallPlaces,
+): Promise<InstalledPlugin> {
+  const place = folder ?? (await pluginFolder(places));
+  const path = join(place, PLUGIN_FILE);
+  const text = pluginScript(program);
+  const there = await readIfPresent(path);
+  if (there === text) {
+    await chmod(path, 0o755);
+    return { path, changed: false };
+  }
+  if (there !== null && !there.includes(MARK)) {
+    throw new MountaineerError("path_taken", `${path} is there and was not written by Mountaineer`, {
+      hint: "move it away, and try again",
+    });
+  }
+  await mkdir(place, { recursive: true });
+  await writeDurably(path, text, { mode: 0o755 });
+  await chmod(path, 0o755);
+  return { path, changed: true };
+}
+
+const MARK = "Written by mountaineer menubar --install-swiftbar";
+
+/** Menus pass on a minimal environment: all that the program needs is spelled out. What is clicked runs this file, too. */
+export function pluginScript(program: readonly string[]): string {
+  return [
+    "#!/bin/sh",
+    `# ${MARK}; running that again renews it.`,
+    "# <swiftbar.title>Mountaineer</swiftbar.title>",
+    "# <swiftbar.desc>SMB shares over the best route there is</swiftbar.desc>",
+    "# <swiftbar.type>streamable</swiftbar.type>",
+    "# <swiftbar.hideRunInTerminal>true</swiftbar.hideRunInTerminal>",
+    "# <swiftbar.hideLastUpdated>true</swiftbar.hideLastUpdated>",
+    "# <swiftbar.hideDisablePlugin>true</swiftbar.hideDisablePlugin>",
+    `exec ${[...program, "menubar", "--swiftbar"].map(shellWord).join(" ")} "$0" "$@"`,
+    "",
+  ].join("\n");
+}
+
+async function pluginFolder(places: InstallPlaces): Promise<string> {
+  const chosen =
+    (await setting("com.ameba.SwiftBar", "PluginDirectory", places)) ??
+    (await existingFolder(join(places.userHome, "Library/Application Support/xbar/plugins")));
+  if (chosen !== null) return expanded(chosen, places.userHome);
+  throw new MountaineerError("program_unavailable", "neither SwiftBar nor xbar has a plugin folder here", {
+    hint: "brew install swiftbar, start it once and choose a folder; or name one: --plugin-folder DIR",
+  });
+}
+
+/** null: not set, or this is no Mac. */
+async function setting(
+  domain: string,
+  key: string,
+  { defaultsProgram, clock }: InstallPlaces,
+): Promise<string | null> {
+  try {
+    const { exitCode, stdout } = await runCommand(defaultsProgram, ["read", domain, key], {
+      clock,
+      deadlineMs: DEFAULTS_DEADLINE_MS,
+    });
+    const value = stdout.trimEnd();
+    return exitCode === 0 && value !== "" ? value : null;
+  } catch (error) {
+    if (error instanceof MountaineerError && error.code === "program_unavailable") return null;
+    throw error;
+  }
+}
+
+async function existingFolder(path: string): Promise<string | null> {
+  try {
+    return (await stat(path)).isDirectory() ? path : null;
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return null;
+  }
+}
+
+function expanded(path: string, userHome: string): string {
+  if (path === "~") return userHome;
+  return path.startsWith("~/") ? join(userHome, path.slice(2)) : path;
+}

@@ -1,0 +1,92 @@
+// Owns the menu as SwiftBar and xbar read it: lines of text, `---`, dashes for submenus, `| key=value`.
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Menu, MenuItem, MenuState, Tone } from "../menu.ts";
+import { actionText, type MenuAction } from "../menu-action.ts";
+
+/** Between the frames of a streamable plugin: what follows replaces all that was shown. */
+export const FRAME_BREAK = "~~~";
+
+const SYMBOLS: Readonly<Record<MenuState, string>> = {
+  healthy: "externaldrive.connected.to.line.below",
+  tb_ready: "bolt.circle.fill",
+  degraded: "exclamationmark.triangle",
+  down: "xmark.octagon",
+};
+
+/** xbar knows no symbols: it shows these. */
+const SIGNS: Readonly<Record<MenuState, string>> = { healthy: "▲", tb_ready: "⚡", degraded: "△", down: "✕" };
+
+/** For a bright menu, and for a dark one. */
+const COLORS: Readonly<Record<Tone, string | null>> = {
+  plain: null,
+  good: null,
+  warning: "#9a6700,#e3b341",
+  bad: "#c5221f,#ff7b72",
+};
+
+/** Looks that names could trigger (`:name:` symbols) are off; what is not clickable has no action and is grey. */
+const PLAIN_LABEL = "emojize=false symbolize=false";
+
+export interface PluginOptions {
+  /** The command before `--act ACTION`: best the plugin's own file, since not every reader quotes its parameters. */
+  readonly command: readonly string[];
+  /** SwiftBar: symbols, and colours for both appearances. Else xbar. */
+  readonly isSwiftBar: boolean;
+}
+
+/** One frame, begun by `FRAME_BREAK`. Throws `usage` where the program's path cannot be spelled. */
+export function pluginFrame(menu: Menu, options: PluginOptions): string {
+  const title = options.isSwiftBar
+    ? `| sfimage=${SYMBOLS[menu.state]} tooltip=${quoted(tooltipText(menu.summary))}`
+    : `${SIGNS[menu.state]} | ${PLAIN_LABEL}`;
+  return [`${FRAME_BREAK}`, title, "---", ...lines(menu.items, "", options)].join("\n").concat("\n");
+}
+
+function lines(items: readonly MenuItem[], depth: string, options: PluginOptions): string[] {
+  return items.flatMap((item) => {
+    if (item.kind === "separator") return [`${depth}---`];
+    const look = lookOf(item, options);
+    const line = `${depth}${labelText(item.label)} | ${[PLAIN_LABEL, ...look].join(" ")}`;
+    return item.kind === "submenu" ? [line, ...lines(item.items, `${depth}--`, options)] : [line];
+  });
+}
+
+function lookOf(item: Exclude<MenuItem, { kind: "separator" }>, options: PluginOptions): string[] {
+  const color = COLORS[item.tone];
+  const look = color === null ? [] : [`color=${options.isSwiftBar ? color : color.split(",")[0]}`];
+  if (item.kind === "toggle") look.push(`checked=${item.checked}`);
+  const isClickable = (item.kind === "action" || item.kind === "toggle") && item.enabled;
+  return isClickable ? [...look, ...actionLook(item.action, options.command)] : look;
+}
+
+function actionLook(action: MenuAction, [file = "", ...first]: readonly string[]): string[] {
+  const words = [...first, "--act", actionText(action)];
+  const params = words.map((word, index) => `param${index + 1}=${quoted(word)}`);
+  return [`bash=${quoted(file)}`, ...params, "terminal=false"];
+}
+
+/** A label that is nothing but a label: without `|`, leading dashes, and what readers look for anywhere in a text. */
+export function labelText(label: string): string {
+  const text = label.replaceAll("|", "∣").trim();
+  return text === "" ? " " : text.replace(/^[-~]+|-{3,}|~{3,}/g, inOtherMarks);
+}
+
+function inOtherMarks(marks: string): string {
+  return marks.replaceAll("-", "\u2010").replaceAll("~", "\u223c");
+}
+
+/** What is only read by people must never be refused. */
+function tooltipText(summary: string): string {
+  return labelText(summary).replace(/["\\]/g, "'");
+}
+
+/** A value as the format reads it; there is no escape inside of quotes. */
+function quoted(value: string): string {
+  if (/^[\w%+:,./-]+$/.test(value)) return value;
+  const mark = value.includes('"') ? "'" : '"';
+  if (/[|\n\r\\]|---|~~~/.test(value) || value.includes(mark))
+    throw new MountaineerError("usage", `the menu cannot spell ${JSON.stringify(value)}`, {
+      hint: "install Mountaineer at a path without |, backslashes and both kinds of quotes",
+    });
+  return `${mark}${value}${mark}`;
+}

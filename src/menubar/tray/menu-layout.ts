@@ -1,0 +1,114 @@
+// Owns the menu as dbusmenu numbers it: an id for each meaning, never used for another one, and what differs from before.
+import { type Variant, variant } from "../dbus/marshal.ts";
+import type { MenuItem, Tone } from "../menu.ts";
+
+export const ROOT_ID = 0;
+
+export type Properties = ReadonlyMap<string, Variant>;
+
+export interface LayoutNode {
+  readonly id: number;
+  readonly properties: Properties;
+  readonly children: readonly LayoutNode[];
+  /** null: the root. */
+  readonly item: MenuItem | null;
+}
+
+export interface Layout {
+  readonly root: LayoutNode;
+  readonly nodes: ReadonlyMap<number, LayoutNode>;
+}
+
+export interface LayoutBuilder {
+  /** Items that mean the same keep their id; one that is gone leaves an id that nobody gets again. */
+  build(items: readonly MenuItem[]): Layout;
+}
+
+export function createLayoutBuilder(): LayoutBuilder {
+  let ids = new Map<string, number>();
+  let lastId = ROOT_ID;
+  return {
+    build(items) {
+      const used = new Map<string, number>();
+      const nodes = new Map<number, LayoutNode>();
+      const idOf = (key: string): number => {
+        // Twice in one menu: two items all the same.
+        let own = key;
+        for (let copy = 2; used.has(own); copy += 1) own = `${key}\0${copy}`;
+        const id = ids.get(own) ?? ++lastId;
+        used.set(own, id);
+        return id;
+      };
+      const nodeOf = (item: MenuItem): LayoutNode => {
+        const id = idOf(item.key);
+        const children = item.kind === "submenu" ? item.items.map(nodeOf) : [];
+        const node = { id, properties: propertiesOf(item), children, item };
+        nodes.set(id, node);
+        return node;
+      };
+      const children = items.map(nodeOf);
+      const properties = new Map([["children-display", variant("s", "submenu")]]);
+      const root = { id: ROOT_ID, properties, children, item: null };
+      nodes.set(ROOT_ID, root);
+      ids = used;
+      return { root, nodes };
+    },
+  };
+}
+
+const DISPOSITIONS: Readonly<Record<Tone, string>> = {
+  plain: "normal",
+  good: "normal",
+  warning: "warning",
+  bad: "alert",
+};
+
+function propertiesOf(item: MenuItem): Properties {
+  if (item.kind === "separator") return new Map([["type", variant("s", "separator")]]);
+  const properties = new Map<string, Variant>([
+    // A single underscore would be a key to press.
+    ["label", variant("s", item.label.replaceAll("_", "__"))],
+    ["enabled", variant("b", item.kind === "submenu" || (item.kind !== "text" && item.enabled))],
+  ]);
+  if (item.tone !== "plain") properties.set("disposition", variant("s", DISPOSITIONS[item.tone]));
+  if (item.kind === "submenu") properties.set("children-display", variant("s", "submenu"));
+  if (item.kind === "toggle") {
+    properties.set("toggle-type", variant("s", "checkmark"));
+    properties.set("toggle-state", variant("i", item.checked ? 1 : 0));
+  }
+  return properties;
+}
+
+export type LayoutChange =
+  | { readonly kind: "none" }
+  | { readonly kind: "layout" }
+  | {
+      readonly kind: "properties";
+      readonly updated: readonly (readonly [id: number, properties: Properties])[];
+      readonly removed: readonly (readonly [id: number, names: readonly string[]])[];
+    };
+
+export function layoutChange(before: Layout, after: Layout): LayoutChange {
+  if (!sameShape(before.root, after.root)) return { kind: "layout" };
+  const updated: [number, Properties][] = [];
+  const removed: [number, readonly string[]][] = [];
+  for (const [id, { properties }] of after.nodes) {
+    const old = before.nodes.get(id)?.properties ?? new Map<string, Variant>();
+    const fresh = [...properties].filter(([name, { value }]) => old.get(name)?.value !== value);
+    const gone = [...old.keys()].filter((name) => !properties.has(name));
+    if (fresh.length > 0) updated.push([id, new Map(fresh)]);
+    if (gone.length > 0) removed.push([id, gone]);
+  }
+  return updated.length + removed.length === 0 ? { kind: "none" } : { kind: "properties", updated, removed };
+}
+
+function sameShape(one: LayoutNode, other: LayoutNode): boolean {
+  return (
+    one.id === other.id &&
+    one.children.length === other.children.length &&
+    one.children.every((child, index) => {
+      const twin = other.children[index];
+      return twin !== undefined && sameShape(child, twin);
+    })
+  );
+}

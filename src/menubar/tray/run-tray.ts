@@ -1,0 +1,187 @@
+// Owns the icon's life on the session bus: one for each home, registered anew whenever another panel takes over.
+import { createHash } from "node:crypto";
+import type { Clock } from "../../runtime/clock.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { sessionBusPaths } from "../dbus/bus-address.ts";
+import { BUS_NAME, BUS_PATH, type BusConnection, connectToBus } from "../dbus/bus-connection.ts";
+import type { Message } from "../dbus/message.ts";
+import type { MenuSession } from "../menu-session.ts";
+import { answerCall, propertiesXml } from "./bus-objects.ts";
+import { createDbusMenu, MENU_INTERFACE, MENU_PATH } from "./dbus-menu.ts";
+import { createNotifierItem, ITEM_INTERFACE, ITEM_PATH } from "./notifier-item.ts";
+import { ITEM_XML, MENU_XML } from "./tray-xml.ts";
+
+const WATCHER = "org.kde.StatusNotifierWatcher";
+const WATCHER_PATH = "/StatusNotifierWatcher";
+const FIRST_WAIT_MS = 200;
+const LONGEST_WAIT_MS = 5_000;
+const DO_NOT_QUEUE = 4;
+const NAME_IS_OURS: readonly unknown[] = [1, 4];
+
+export interface TrayOptions {
+  readonly session: MenuSession;
+  /** Absolute; another home's icon is another one. */
+  readonly home: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Hears what keeps the icon from being seen, and that it is seen again. */
+  readonly note: (line: string) => void;
+}
+
+/**
+ * Shows the icon until `signal` aborts, over restarts of panel and bus, and waits where there is none. Rejects with
+ * `already_running` when another process shows this home's icon in this session.
+ */
+export async function runTray(options: TrayOptions): Promise<void> {
+  const { clock, signal } = options;
+  const note = createNotes(options.note);
+  let waitMs = FIRST_WAIT_MS;
+  while (!signal.aborted) {
+    try {
+      const reason = await showOnBus(options, note);
+      waitMs = FIRST_WAIT_MS;
+      if (!signal.aborted) note(`${reason}; the icon comes back with it`);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError) || error.code === "already_running") throw error;
+      note(`${errorText(error)}${error.hint === null ? "" : ` (${error.hint})`}; waiting for one`);
+    }
+    try {
+      await clock.sleep(waitMs, signal);
+    } catch {
+      // Only the signal ends a sleep.
+      return;
+    }
+    waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+  }
+}
+
+/** What was said last is not said again. */
+function createNotes(note: (line: string) => void): (line: string) => void {
+  let last: string | null = null;
+  return (line) => {
+    if (line !== last) note(line);
+    last = line;
+  };
+}
+
+/** Resolves with the reason when the connection ends. */
+async function showOnBus(options: TrayOptions, note: (line: string) => void): Promise<string> {
+  const { session, home } = options;
+  let connection: BusConnection | null = null;
+  const emit: BusConnection["emit"] = (message) => connection?.emit(message);
+  const menu = createDbusMenu({
+    menu: session.menu(),
+    emit,
+    onClick: (item) => session.click(item),
+    onOpen: () => session.refresh(),
+  });
+  const item = createNotifierItem(session.menu(), emit);
+  const objects = {
+    [MENU_PATH]: {
+      ...menu,
+      interface: MENU_INTERFACE,
+      xml: MENU_XML + propertiesXml(menu.properties()),
+    },
+    [ITEM_PATH]: {
+      ...item,
+      interface: ITEM_INTERFACE,
+      xml: ITEM_XML + propertiesXml(item.properties()),
+    },
+  };
+  const itemName = `${ITEM_INTERFACE}-${process.pid}-1`;
+  const register = async (bus: BusConnection): Promise<void> => {
+    try {
+      await bus.call({
+        destination: WATCHER,
+        path: WATCHER_PATH,
+        interface: WATCHER,
+        member: "RegisterStatusNotifierItem",
+        signature: "s",
+        body: [itemName],
+      });
+      note("the icon is shown");
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      // One that is gone again; the next one is told of by its name.
+      note(`the panel did not take the icon: ${errorText(error)}`);
+    }
+  };
+  const onSignal = (message: Message): void => {
+    const [name, , owner] = message.body;
+    if (message.sender !== BUS_NAME || message.member !== "NameOwnerChanged" || name !== WATCHER) return;
+    if (connection === null) return;
+    if (owner === "") note(NO_PANEL);
+    else void register(connection);
+  };
+  const bus = await connect(options, (call) => answerCall(call, objects), onSignal);
+  connection = bus;
+  const unregister = session.onChange((next) => {
+    menu.show(next);
+    item.show(next);
+  });
+  try {
+    // Held as long as the connection, and freed by the bus however this process ends.
+    if (!(await requestName(bus, instanceName(home)))) throw alreadyShown(home);
+    await requestName(bus, itemName);
+    await ask(bus, "AddMatch", "s", [
+      `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg0='${WATCHER}'`,
+    ]);
+    // What changed since the menu was made is not known to it yet.
+    menu.show(session.menu());
+    item.show(session.menu());
+    const [isThere] = await ask(bus, "NameHasOwner", "s", [WATCHER]);
+    if (isThere === true) await register(bus);
+    else note(NO_PANEL);
+    return await bus.closed;
+  } finally {
+    unregister();
+    bus[Symbol.dispose]();
+  }
+}
+
+const NO_PANEL =
+  "no panel shows tray icons here (GNOME needs the AppIndicator extension, Xfce the Status Tray plugin); waiting for one";
+
+async function connect(
+  { environment, clock, signal }: TrayOptions,
+  onCall: Parameters<typeof connectToBus>[1]["onCall"],
+  onSignal: (message: Message) => void,
+): Promise<BusConnection> {
+  const hint = "start this in your desktop session, or with DBUS_SESSION_BUS_ADDRESS set";
+  let failure = new MountaineerError("daemon_unreachable", "there is no session bus", { hint });
+  for (const path of sessionBusPaths(environment)) {
+    try {
+      return await connectToBus(path, { clock, signal, onCall, onSignal });
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      failure = new MountaineerError(error.code, error.message, { hint, cause: error });
+    }
+  }
+  throw failure;
+}
+
+function ask(bus: BusConnection, member: string, signature: string, body: readonly unknown[]) {
+  return bus.call({ destination: BUS_NAME, path: BUS_PATH, interface: BUS_NAME, member, signature, body });
+}
+
+async function requestName(bus: BusConnection, name: string): Promise<boolean> {
+  const [result] = await ask(bus, "RequestName", "su", [name, DO_NOT_QUEUE]);
+  return NAME_IS_OURS.includes(result);
+}
+
+/** A name's parts must not begin with a digit. */
+function instanceName(home: string): string {
+  return `dev.mountaineer.Menu.h${createHash("sha256").update(home).digest("hex").slice(0, 16)}`;
+}
+
+function alreadyShown(home: string): MountaineerError {
+  return new MountaineerError(
+    "already_running",
+    `mountaineer menubar already runs in this session for ${home}`,
+    {
+      hint: "its icon is in the panel; quit it there first",
+    },
+  );
+}
