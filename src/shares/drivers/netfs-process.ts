@@ -1,0 +1,71 @@
+// Owns asking the NetFS process: one process for each mount, ended when its deadline passes.
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runCommand } from "../../runtime/child-process.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import {
+  NETFS_LIBRARIES,
+  type NetfsAnswer,
+  type NetfsLibraries,
+  type NetfsRequest,
+} from "./netfs-binding.ts";
+
+export interface NetfsChildRequest {
+  readonly libraries: NetfsLibraries;
+  readonly request: NetfsRequest;
+}
+
+export type NetfsChildAnswer =
+  | ({ readonly kind: "called" } & NetfsAnswer)
+  /** koffi or NetFS cannot be had: another way must do it. */
+  | { readonly kind: "unavailable"; readonly text: string }
+  | { readonly kind: "failed"; readonly text: string };
+
+export type NetfsOutcome = NetfsChildAnswer | { readonly kind: "timed_out"; readonly text: string };
+
+export interface NetfsProcessOptions {
+  readonly clock: Clock;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+  /** Default: macOS's own. */
+  readonly libraries?: NetfsLibraries;
+  /** Added to the child's environment, for tests. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const NODE_FLAGS = ["--max-semi-space-size=1", "--max-old-space-size=64", "--no-warnings"];
+
+/** Rejects with `aborted` when the signal ends it, and with `program_unavailable`. */
+export async function mountByNetfs(
+  request: NetfsRequest,
+  { clock, deadlineMs, signal, libraries = NETFS_LIBRARIES, env = {} }: NetfsProcessOptions,
+): Promise<NetfsOutcome> {
+  const question: NetfsChildRequest = { libraries, request };
+  const result = await runCommand(process.execPath, [...NODE_FLAGS, programPath()], {
+    clock,
+    deadlineMs,
+    signal,
+    env,
+    stdin: JSON.stringify(question),
+    // What it waits for does not listen to a request to end.
+    killGraceMs: 0,
+  });
+  if (result.timedOut) {
+    return {
+      kind: "timed_out",
+      text: `macOS did not mount it within ${Math.round(deadlineMs / 100) / 10} s`,
+    };
+  }
+  try {
+    // Our own program, the same version, printed it.
+    return JSON.parse(result.stdout) as NetfsChildAnswer;
+  } catch {
+    const how = result.exitSignal ?? result.exitCode;
+    return { kind: "failed", text: `the process that mounts ended with ${how}` };
+  }
+}
+
+function programPath(): string {
+  const own = fileURLToPath(import.meta.url);
+  return fileURLToPath(new URL(`./netfs-child${extname(own)}`, import.meta.url));
+}

@@ -1,0 +1,132 @@
+// The call into NetFS and the process that makes it, over the double: what is handed over, and how it ends.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { loadKoffi } from "../../../src/network/core-foundation-darwin.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { loadNetfs, type NetfsRequest } from "../../../src/shares/drivers/netfs-binding.ts";
+import { mountByNetfs } from "../../../src/shares/drivers/netfs-process.ts";
+import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
+
+const skip = (await doublesUnavailable()) ?? false;
+const REQUEST: NetfsRequest = {
+  url: "smb://ann@nas.local/core",
+  folder: null,
+  username: "ann",
+  password: "secret ß",
+  guest: false,
+};
+
+describe("NetFS over the double", { skip }, async () => {
+  if (skip !== false) return;
+  const path = await buildDouble("core-foundation.c", "netfs.c");
+  const libraries = { coreFoundation: path, netfs: path };
+  const library = (await loadKoffi()).load(path);
+  const noted: () => string = library.func("const char *double_noted()");
+  const counts = (): number[] => [
+    library.func("int double_alive()")(),
+    library.func("int double_faults()")(),
+  ];
+  const mount = await loadNetfs(libraries);
+
+  const inProcess = (env: Record<string, string>, request: Partial<NetfsRequest> = {}, deadlineMs = 10_000) =>
+    mountByNetfs(
+      { ...REQUEST, ...request },
+      { clock: systemClock, deadlineMs, signal: new AbortController().signal, libraries, env },
+    );
+
+  it("hands over the URL, user and password, and never lets a dialog open or a mount be hard", () => {
+    assert.deepEqual(mount(REQUEST), { status: 0, mountPoints: ["/Volumes/core"] });
+    assert.deepEqual(noted().trim().split("\n"), [
+      "url=smb://ann@nas.local/core",
+      "folder=NULL",
+      "user=ann",
+      "password=secret ß",
+      "open.UIOption=NoUI",
+      "mount.SoftMount=true",
+    ]);
+  });
+
+  it("without a password hands over neither, so that the Keychain is asked", () => {
+    mount({ ...REQUEST, password: null });
+    assert.match(noted(), /^user=NULL\npassword=NULL$/m);
+  });
+
+  it("a guest says so, and a folder of ours is mounted on itself", () => {
+    mount({ ...REQUEST, username: null, password: null, guest: true, folder: "/home/ann/Größe x" });
+    assert.match(noted(), /^folder=\/home\/ann\/Größe x$/m);
+    assert.match(noted(), /^open\.Guest=true$/m);
+    assert.match(noted(), /^mount\.MountAtMountDir=true$/m);
+  });
+
+  it("what is no URL is told, and nothing is left of any call", () => {
+    assert.throws(() => mount({ ...REQUEST, url: "smb://nas/a b" }), /no URL/);
+    for (let count = 0; count < 1_000; count++) mount(REQUEST);
+    assert.deepEqual(counts(), [0, 0]);
+  });
+
+  it("the process gives status and mount points back", async () => {
+    assert.deepEqual(await inProcess({}), { kind: "called", status: 0, mountPoints: ["/Volumes/core"] });
+    assert.deepEqual(await inProcess({ DOUBLE_STATUS: "80" }), {
+      kind: "called",
+      status: 80,
+      mountPoints: [],
+    });
+    const exists = await inProcess({ DOUBLE_STATUS: "17" });
+    assert.deepEqual(exists, { kind: "called", status: 17, mountPoints: ["/Volumes/core"] });
+    const negative = await inProcess({ DOUBLE_STATUS: "-1073741275" });
+    assert.equal(negative.kind === "called" ? negative.status : null, -1_073_741_275);
+  });
+
+  it("a call that hangs is ended at its deadline", async () => {
+    const startedAt = performance.now();
+    const outcome = await inProcess({ DOUBLE_HANG: "1" }, {}, 600);
+    assert.equal(outcome.kind, "timed_out");
+    assert.ok(performance.now() - startedAt < 3_000);
+  });
+
+  it("a call that is cancelled rejects, one that crashes is a failure", async () => {
+    const controller = new AbortController();
+    const asked = mountByNetfs(REQUEST, {
+      clock: systemClock,
+      deadlineMs: 10_000,
+      signal: controller.signal,
+      libraries,
+      env: { DOUBLE_HANG: "1" },
+    });
+    setImmediate(() => controller.abort());
+    await assert.rejects(asked, { code: "aborted" });
+    const crashed = await inProcess({ DOUBLE_CRASH: "1" });
+    assert.ok(crashed.kind === "failed" && /SIGABRT/.test(crashed.text));
+  });
+
+  it("the password is in no argument and no environment of the process", async () => {
+    let seen = "";
+    const asked = inProcess({ DOUBLE_HANG: "1" }, {}, 1_500);
+    const children = (): string[] =>
+      readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8")
+        .trim()
+        .split(" ")
+        .filter(Boolean);
+    while (seen === "") {
+      for (const pid of children()) {
+        try {
+          const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+          if (command.includes("netfs-child")) seen = command + readFileSync(`/proc/${pid}/environ`, "utf8");
+        } catch {}
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.ok(!seen.includes("secret"));
+    await asked;
+  });
+});
+
+it("where NetFS is not there, the process says so", { skip }, async () => {
+  const outcome = await mountByNetfs(REQUEST, {
+    clock: systemClock,
+    deadlineMs: 10_000,
+    signal: new AbortController().signal,
+  });
+  assert.equal(outcome.kind, "unavailable");
+});
