@@ -1,5 +1,9 @@
 // Owns the list of commands, in the order in which help shows them. A new command is one file and one line here.
 import type { CommandDefinition, CommandGroup } from "./command.ts";
+import { aliasAddCommand } from "./commands/alias/add.ts";
+import { aliasListCommand } from "./commands/alias/list.ts";
+import { aliasReconcileCommand } from "./commands/alias/reconcile.ts";
+import { aliasRemoveCommand } from "./commands/alias/remove.ts";
 import { backendsListCommand } from "./commands/backends/list.ts";
 import { backendsLogsCommand } from "./commands/backends/logs.ts";
 import { backendsRestartCommand } from "./commands/backends/restart.ts";
@@ -16,6 +20,11 @@ import { configShowCommand } from "./commands/config/show.ts";
 import { configUnsetCommand } from "./commands/config/unset.ts";
 import { configValidateCommand } from "./commands/config/validate.ts";
 import { demoCommand } from "./commands/demo.ts";
+import { favoritesAddCommand } from "./commands/favorites/add.ts";
+import { favoritesListCommand } from "./commands/favorites/list.ts";
+import { favoritesRemoveCommand } from "./commands/favorites/remove.ts";
+import { foldersCommand } from "./commands/folders.ts";
+import { installCommand } from "./commands/install.ts";
 import { mcpCommand } from "./commands/mcp.ts";
 import { menubarCommand } from "./commands/menubar.ts";
 import { monitorCommand } from "./commands/monitor.ts";
@@ -29,6 +38,7 @@ import { statusCommand } from "./commands/status.ts";
 import { switchCommand } from "./commands/switch.ts";
 import { toolsListCommand } from "./commands/tools/list.ts";
 import { tuiCommand } from "./commands/tui.ts";
+import { uninstallCommand } from "./commands/uninstall.ts";
 import { unmountCommand } from "./commands/unmount.ts";
 import { verifyCommand } from "./commands/verify.ts";
 
@@ -40,6 +50,14 @@ export const COMMANDS: readonly CommandDefinition[] = [
   mountCommand,
   unmountCommand,
   switchCommand,
+  favoritesListCommand,
+  favoritesAddCommand,
+  favoritesRemoveCommand,
+  aliasListCommand,
+  aliasAddCommand,
+  aliasRemoveCommand,
+  aliasReconcileCommand,
+  foldersCommand,
   backendsListCommand,
   backendsRestartCommand,
   backendsLogsCommand,
@@ -61,12 +79,36 @@ export const COMMANDS: readonly CommandDefinition[] = [
   secretSetCommand,
   secretListCommand,
   secretRemoveCommand,
+  installCommand,
+  uninstallCommand,
   tuiCommand,
   menubarCommand,
   demoCommand,
 ];
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
+  {
+    name: "favorites",
+    summary: "list, add and remove shares",
+    description: "The [[shares]] of the configuration, which are kept mounted.",
+    examples: [
+      { command: "mountaineer favorites list", does: "see which shares there are" },
+      { command: "mountaineer favorites remove --share MEDIA --cleanup", does: "let go of one for good" },
+    ],
+  },
+  {
+    name: "alias",
+    summary: "links to folders inside shares",
+    description:
+      "An alias leads to a folder of a share by a path that never changes. A daemon mends its link at every check.",
+    examples: [
+      { command: "mountaineer alias list", does: "see which links there are" },
+      {
+        command: "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026",
+        does: "make one",
+      },
+    ],
+  },
   {
     name: "backends",
     summary: "see, restart and read the MCP servers behind the gateway",
