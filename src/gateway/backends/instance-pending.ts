@@ -41,7 +41,7 @@ export interface PendingRequest extends NewRequest {
   sentIn: number | null;
   /** Monotonic ms. */
   dueMs: number;
-  /** Null until something is attached: most calls have nothing. */
+  /** Null until something is attached: most calls have nothing. While something is, it is not overdue. */
   attached: Set<Attached> | null;
   onAbort: (() => void) | null;
 }
@@ -65,6 +65,10 @@ export interface PendingOptions {
   readonly onOverdue: (request: PendingRequest) => void;
   /** Its signal has aborted; it is still there. */
   readonly onAborted: (request: PendingRequest, reason: unknown) => void;
+}
+
+function isAsking({ attached }: PendingRequest): boolean {
+  return attached !== null && attached.size > 0;
 }
 
 /**
@@ -91,6 +95,8 @@ export function createPendingRequests({ clock, onOverdue, onAborted }: PendingOp
     const overdue: PendingRequest[] = [];
     let nextMs = Number.POSITIVE_INFINITY;
     for (const request of requests.values()) {
+      // Who waits for a client's answer is not late, however long a person takes.
+      if (request.dueMs <= nowMs && isAsking(request)) request.dueMs = nowMs + request.timeoutMs;
       if (request.dueMs <= nowMs) overdue.push(request);
       else nextMs = Math.min(nextMs, request.dueMs);
     }

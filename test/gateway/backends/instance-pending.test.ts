@@ -65,6 +65,17 @@ describe("requests that wait", () => {
     assert.deepEqual(order, ["withdrawn", "settled"]);
     assert.equal(pending.calls, 0);
   });
+  test("none is overdue while something is attached; then its time begins anew at the latest", async () => {
+    const { add, clock, overdue } = setUp();
+    const request = add({ timeoutMs: 1_000 });
+    const question = { withdraw() {} };
+    request.attached = new Set([question]);
+    await clock.advance(3_600_000);
+    assert.deepEqual(overdue, []);
+    request.attached.delete(question);
+    await clock.advance(1_000);
+    assert.deepEqual(overdue, [request]);
+  });
   test("one timer serves all deadlines; one that moved on is not overdue", async () => {
     const { add, clock, pending, overdue } = setUp();
     const late = add({ timeoutMs: 1_000 });
