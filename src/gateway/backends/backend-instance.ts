@@ -94,6 +94,8 @@ export interface InstanceOptions {
   /** For messages: the backend's name. */
   readonly backend: string;
   readonly open: OpenLink;
+  /** Of its connection; they appear in nothing that is kept or told of it beside answers to clients. Default none. */
+  readonly secrets?: readonly string[];
   readonly initMs: number;
   /** Of reading one list, all its pages. */
   readonly listMs: number;

@@ -81,6 +81,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
     id: nextId++,
     backend: name,
     open: tools.openLink(ofBase.connection, name, ofBase.secrets),
+    secrets: ofBase.secrets,
     initMs: config.timeouts.initMs,
     listMs: config.timeouts.listMs,
     clientInfo: tools.clientInfo,

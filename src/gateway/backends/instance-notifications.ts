@@ -24,6 +24,8 @@ export interface NotificationOptions {
   readonly onLog: (params: JsonObject) => void;
   /** What no client may see is kept beside the protocol. */
   readonly keepLine: (line: string) => void;
+  /** Takes the secrets out of a text. */
+  readonly clean: (text: string) => string;
   /** A client that does not read: what the link waits for, null when it has to read on for others. */
   readonly hold: (call: ClientCall, streamOf: RpcId | null) => Promise<void> | null;
 }
@@ -81,7 +83,7 @@ export function createNotifications(options: NotificationOptions): TakeNotificat
     if (whose.kind === "owner") {
       if (passesLogLevel(params, whose.client, toldLevel())) whose.client.notify(method, params);
     } else if (whose.why === "idle") onLog(params);
-    else keepLine(logLine(params));
+    else keepLine(logLine(params, options.clean));
     return null;
   };
   const takeUpdated: TakeNotification = (message, streamOf) => {
@@ -137,10 +139,11 @@ function isOf(
   return request.port?.client === client;
 }
 
-function logLine(params: JsonObject): string {
+function logLine(params: JsonObject, clean: (text: string) => string): string {
   const { level, logger, data } = params;
   const from = typeof logger === "string" ? ` ${logger}` : "";
-  return oneLine(`[${typeof level === "string" ? level : "log"}${from}] ${dataText(data)}`);
+  // Cleaned before it is cut: half a secret is one, too.
+  return oneLine(clean(`[${typeof level === "string" ? level : "log"}${from}] ${dataText(data)}`));
 }
 
 function dataText(data: unknown): string {

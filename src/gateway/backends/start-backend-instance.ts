@@ -1,5 +1,6 @@
 // Owns one instance of a backend: connects, initializes, reads the lists, and then carries calls and what belongs to
 // them, until it ends or is closed.
+import { createRedaction } from "../../runtime/log-redaction.ts";
 import type { ClientPort } from "../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -47,6 +48,8 @@ export const startBackendInstance: StartInstance = (options) => {
   let session = 0;
   const startedAtMs = clock.monotonicMs();
   const lines: string[] = [];
+  const redaction = createRedaction();
+  options.secrets?.forEach(redaction.redact);
   const onGarbage = createGarbageLog(backend, clock, logger);
   const elicitations = createElicitations();
   const backPressure = createBackPressure();
@@ -123,6 +126,7 @@ export const startBackendInstance: StartInstance = (options) => {
     onListChanged: lists.changed,
     onCancelled: questions.cancelled,
     onLog: options.onLog,
+    clean: redaction.clean,
     keepLine,
     // A response of HTTP carries one call alone; a process carries everybody's.
     hold: ({ port }, streamOf) =>
@@ -188,8 +192,11 @@ export const startBackendInstance: StartInstance = (options) => {
     if (request.port !== null && isError(reply)) {
       elicitations.rememberError(reply.error, { client: request.port.client, call: null });
     }
-    calls.settle(request, reply, null);
+    calls.settle(request, request.own ? withoutSecrets(reply) : reply, null);
   };
+  /** Errors of the gateway's own requests become conditions. */
+  const withoutSecrets = (reply: Reply): Reply =>
+    isError(reply) ? { error: { ...reply.error, message: redaction.clean(reply.error.message) } } : reply;
   /** What was meant as an answer is one: better an error now than none until the deadline. */
   const takeInvalid = (value: unknown, id: RpcId | null, reason: string): void => {
     onGarbage(reason);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { settle } from "../../support/manual-clock.ts";
 import { createTestClient } from "./programs/instance-test-client.ts";
-import { startReady } from "./programs/instance-under-test.ts";
+import { startReady, startUnderTest } from "./programs/instance-under-test.ts";
 
 const MESSAGE = "notifications/message";
 const OK = { result: { content: [] } };
@@ -31,6 +31,20 @@ describe("log messages", () => {
     link.answer(ofA.id, OK);
     link.notify(MESSAGE, { level: "error", data: 2 }, ofA.id);
     assert.equal(b.told.length, 0);
+  });
+  test("what is kept of them, and errors that become conditions, show no secret", async () => {
+    const secret = "s3cret-value";
+    const { call, link, instance } = await startReady({ secrets: [secret] });
+    for (const name of ["a", "b"]) call(createTestClient(name).call(1));
+    link.notify(MESSAGE, { level: "error", data: `${"x".repeat(280)} ${secret}` });
+    assert.equal(instance.logLines[0]?.includes(secret.slice(0, 4)), false);
+    const failed = startUnderTest({ secrets: [secret] }, (link) =>
+      link.answers.set("initialize", () => ({ error: { code: -1, message: `no such key: ${secret}` } })),
+    );
+    await settle();
+    const { state } = failed.instance.seen;
+    assert.ok(state.kind === "ended");
+    assert.equal(state.failure.message, "initialize was answered with error -1: no such key: [redacted]");
   });
   test("each client gets its own level; who set none gets what the server sends, or info", async () => {
     const { call, link, instance } = await startReady();
