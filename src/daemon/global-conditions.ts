@@ -90,7 +90,8 @@ function standing({ memory, listener, running, sync, historyUnsavedBecause }: Co
       "mountaineer config rollback 0",
     );
   }
-  if (listener.source === "polling") {
+  // The gateway needs nothing of the network's events.
+  if (listener.source === "polling" && running().config.shares.length > 0) {
     warn(
       "network_polling",
       "Network changes are learnt by polling every 2 s",

@@ -100,8 +100,20 @@ test("B4 what is said to do about a wrong file depends on whether mending it is 
   assert.match(hint("off") ?? "", /mountaineer reload/);
 });
 
+test("C3 without a share nobody is told how network changes are learnt", async () => {
+  const { now, conditions } = await world();
+  now.source = "polling";
+  assert.deepEqual(conditions(), []);
+  now.running = await snapshotOf(smbShare("CORE"));
+  assert.deepEqual(
+    conditions().map(({ code }) => code),
+    ["network_polling"],
+  );
+});
+
 test("each stands since it was first met, and one that comes again stands since then", async () => {
   const { clock, now, conditions } = await world();
+  now.running = await snapshotOf(smbShare("CORE"));
   const since = (): string | undefined => conditions().find(({ code }) => code === "network_polling")?.since;
   now.source = "polling";
   assert.equal(since(), "2026-01-01T00:00:00.000Z");
