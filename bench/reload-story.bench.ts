@@ -1,13 +1,7 @@
 // Measures what edits of the file cost those who are at work: calls lost, sessions dropped, lists that stay wrong.
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  changeConfig,
-  firstConfig,
-  pickOf,
-  randomFrom,
-  type StoryBackend,
-  type StoryConfig,
-} from "../test/live/gateway-model.ts";
+import { changeConfig, firstConfig, pickOf, randomFrom } from "../test/live/gateway-edits.ts";
+import type { StoryBackend, StoryConfig } from "../test/live/gateway-model.ts";
 import { LIGHT_SERVER, openHttpFixture } from "../test/mcp/fixture-programs.ts";
 import { connectLight } from "../test/mcp/light-client.ts";
 import { goal, say, spread } from "./figures.ts";

@@ -2,14 +2,16 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { playStory } from "./gateway-story.ts";
 
-// 200 of them play in the lab.
+// 200 of them play in the lab; a machine that is busy with other tests plays fewer here.
 const EDITS = 60;
+const WITHIN_MS = 45_000;
 
-test(`B7 ${EDITS} edits under load lose no call and no session, and every list and notice is as it should be`, async (t) => {
+test("B7 edits under load lose no call and no session, and every list and notice is as it should be", async (t) => {
   const seed = Number(process.env["MOUNTAINEER_SEED"] ?? Date.now() % 1_000_000);
   t.diagnostic(`seed ${seed} (MOUNTAINEER_SEED)`);
-  const { calls, notices, seconds, ...end } = await playStory({ edits: EDITS, seed });
-  t.diagnostic(`${calls} calls, ${notices} notices, ${seconds.toFixed(1)} s`);
+  const played = await playStory({ edits: EDITS, seed, withinMs: WITHIN_MS });
+  const { edits, calls, notices, seconds, ...end } = played;
+  t.diagnostic(`${edits} edits, ${calls} calls, ${notices} notices, ${seconds.toFixed(1)} s`);
   assert.deepEqual(end, { wrong: [], lost: [], dropped: 0 }, `seed ${seed}`);
-  assert.ok(calls > 500, `${calls} calls are no load`);
+  assert.ok(edits >= 10 && calls > 500, `${edits} edits and ${calls} calls are no load`);
 });

@@ -7,8 +7,6 @@ export const CLIENTS = ["ann", "ben", "cyd"] as const;
 export type Client = (typeof CLIENTS)[number];
 export const KINDS = ["tools", "resources", "prompts"] as const;
 export type Kind = (typeof KINDS)[number];
-const ROLES = ["admin", "reader", "writer"] as const;
-const PREFIXES = ["", "", "a_", "a_", "b_", "c_", "d_"] as const;
 
 /** As the story's environment holds them. */
 export const tokenVariable = (client: Client): string => `TOKEN_${client.toUpperCase()}`;
@@ -33,7 +31,7 @@ export interface StoryBackend {
   readonly callSeconds: number;
 }
 
-interface Policy {
+export interface Policy {
   readonly effect: "allow" | "deny";
   readonly roles: readonly string[] | null;
   readonly resources: readonly string[] | null;
@@ -50,234 +48,6 @@ export interface StoryConfig {
   readonly audited: boolean;
   /** Names ever given, so that none comes twice by chance. */
   readonly named: number;
-}
-
-export interface HttpServer {
-  readonly url: string;
-  readonly prefix: string;
-}
-
-/** 0 inclusive to 1 exclusive; the same seed gives the same numbers. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-export function pickOf<T>(values: readonly T[], random: () => number): T {
-  const value = values[Math.floor(random() * values.length)];
-  if (value === undefined) throw new Error("nothing to pick from");
-  return value;
-}
-
-function newBackend(name: string, server: HttpServer | null, random: () => number): StoryBackend {
-  return {
-    name,
-    url: server?.url ?? null,
-    prefix: server?.prefix ?? pickOf(PREFIXES, random),
-    generation: 1,
-    enabled: true,
-    allow: null,
-    deny: [],
-    hidesPrompts: false,
-    echo: null,
-    replace: "overlap",
-    perClient: false,
-    group: null,
-    callSeconds: 60,
-  };
-}
-
-/** `stdio` programs and one backend for each HTTP server; everybody may do everything. */
-export function firstConfig(
-  stdio: number,
-  servers: readonly HttpServer[],
-  random: () => number,
-): StoryConfig {
-  const all = [...Array.from({ length: stdio }, () => null), ...servers];
-  return {
-    backends: all.map((server, index) => newBackend(`b${index}`, server, random)),
-    strategy: "first-wins",
-    order: [],
-    roles: { ann: "admin", ben: "reader", cyd: "writer" },
-    tokens: true,
-    policies: null,
-    audited: false,
-    named: all.length,
-  };
-}
-
-export interface Change {
-  readonly label: string;
-  readonly config: StoryConfig;
-  /** Whose instance has to be another one afterwards; null: nothing is connected anew. */
-  readonly reconnected: string | null;
-}
-
-type Edit = (config: StoryConfig, random: () => number, servers: readonly HttpServer[]) => Change | null;
-
-function edited(
-  config: StoryConfig,
-  label: string,
-  { name }: StoryBackend,
-  change: Partial<StoryBackend>,
-  reconnects = false,
-): Change {
-  const backends = config.backends.map((each) => (each.name === name ? { ...each, ...change } : each));
-  return {
-    label: `${label} ${name}`,
-    config: { ...config, backends },
-    reconnected: reconnects ? name : null,
-  };
-}
-
-function filtersOf({ prefix }: StoryBackend, random: () => number): Pick<StoryBackend, "allow" | "deny"> {
-  return {
-    allow: pickOf([null, null, [`${prefix}s*`, `${prefix}e*`], ["*e*"], [`${prefix}echo`]], random),
-    deny: pickOf([[], [], ["*env*"], ["*big", "*fail"], [`${prefix}echo`], ["*sleep"]], random),
-  };
-}
-
-const running = (config: StoryConfig): StoryBackend[] => config.backends.filter(({ enabled }) => enabled);
-
-export const BACKEND_EDITS: Readonly<Record<string, Edit>> = {
-  add(config, random) {
-    if (config.backends.length >= 12) return null;
-    const made = newBackend(`b${config.named}`, null, random);
-    const at = Math.floor(random() * (config.backends.length + 1));
-    const backends = config.backends.toSpliced(at, 0, made);
-    return {
-      label: `add ${made.name}`,
-      config: { ...config, backends, named: config.named + 1 },
-      reconnected: null,
-    };
-  },
-  remove(config, random) {
-    if (config.backends.length <= 8) return null;
-    const { name } = pickOf(config.backends, random);
-    const backends = config.backends.filter((each) => each.name !== name);
-    return { label: `remove ${name}`, config: { ...config, backends }, reconnected: null };
-  },
-  environment(config, random) {
-    const backend = pickOf(running(config), random);
-    return edited(config, "env of", backend, { generation: backend.generation + 1 }, true);
-  },
-  rename(config, random) {
-    const programs = running(config).filter(({ url }) => url === null);
-    if (programs.length === 0) return null;
-    const backend = pickOf(programs, random);
-    const change = { prefix: pickOf(PREFIXES, random), generation: backend.generation + 1 };
-    return edited(config, "names of", backend, change, true);
-  },
-  disabled(config, random) {
-    const off = config.backends.filter(({ enabled }) => !enabled);
-    if (off.length >= 2) return edited(config, "enable", pickOf(off, random), { enabled: true });
-    return edited(config, "disable", pickOf(running(config), random), { enabled: false });
-  },
-};
-
-const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
-  addServer(config, random, servers) {
-    const free = servers.filter(({ url }) => config.backends.every((each) => each.url !== url));
-    if (free.length === 0) return null;
-    const made = newBackend(`b${config.named}`, pickOf(free, random), random);
-    const backends = [...config.backends, made];
-    return {
-      label: `add ${made.name}`,
-      config: { ...config, backends, named: config.named + 1 },
-      reconnected: null,
-    };
-  },
-  filters(config, random) {
-    const backend = pickOf(running(config), random);
-    return edited(config, "filters of", backend, {
-      ...filtersOf(backend, random),
-      hidesPrompts: random() < 0.3,
-    });
-  },
-  override(config, random) {
-    const backend = pickOf(running(config), random);
-    const name = pickOf(["say", "repeat", `${backend.prefix}echo`, `of_${backend.name}`], random);
-    const echo = random() < 0.3 ? null : { name, description: `Says it again, ${Math.floor(random() * 3)}.` };
-    return edited(config, "override of", backend, { echo });
-  },
-  environmentAndFilters(config, random) {
-    const backend = pickOf(running(config), random);
-    const change = { ...filtersOf(backend, random), generation: backend.generation + 1 };
-    return edited(config, "env and filters of", backend, change, true);
-  },
-  replaceMode(config, random) {
-    const backend = pickOf(config.backends, random);
-    const replace = backend.replace === "overlap" ? "stop-first" : "overlap";
-    return edited(config, "replace mode of", backend, { replace });
-  },
-  instances(config, random) {
-    // Each client then has a process of its own: not too many of them.
-    const own = running(config).filter(({ perClient }) => perClient);
-    if (own.length >= 2) return edited(config, "shared again:", pickOf(own, random), { perClient: false });
-    return edited(config, "per client:", pickOf(running(config), random), { perClient: true });
-  },
-  quietly(config, random) {
-    const backend = pickOf(config.backends, random);
-    const change = { group: pickOf([null, "one", "two"], random), callSeconds: pickOf([30, 60, 90], random) };
-    return edited(config, "group and timeouts of", backend, change);
-  },
-  conflicts(config, random) {
-    const strategy = pickOf(["first-wins", "prefix", "priority", "error"] as const, random);
-    const order = config.backends.map(({ name }) => name).filter(() => random() < 0.4);
-    const label = `names that collide: ${strategy}`;
-    return { label, config: { ...config, strategy, order: order.toReversed() }, reconnected: null };
-  },
-  tokens: (config) => ({
-    label: config.tokens ? "anonymous" : "tokens",
-    config: { ...config, tokens: !config.tokens },
-    reconnected: null,
-  }),
-  roles(config, random) {
-    const roles = { ...config.roles, [pickOf(CLIENTS, random)]: pickOf(ROLES, random) };
-    return { label: "roles", config: { ...config, roles }, reconnected: null };
-  },
-  policies(config, random) {
-    const policy = (): Policy => ({
-      effect: pickOf(["allow", "deny"] as const, random),
-      roles: pickOf([null, ["admin"], ["reader", "writer"], ["anonymous"], ["w*"]], random),
-      resources: pickOf(
-        [null, ["tool:*echo"], ["*sleep", "*pid"], ["tool:*", "resource:*"], ["prompt:*"]],
-        random,
-      ),
-    });
-    const list = Array.from({ length: 1 + Math.floor(random() * 3) }, policy);
-    // Whatever else is forbidden, some calls go on.
-    const some: Policy = { effect: "allow", roles: null, resources: ["tool:*sleep", "tool:*echo"] };
-    const policies =
-      random() < 0.25
-        ? null
-        : { byDefault: pickOf(["allow", "deny"] as const, random), list: [some, ...list] };
-    return { label: "policies", config: { ...config, policies }, reconnected: null };
-  },
-  audit: (config) => ({
-    label: "audit",
-    config: { ...config, audited: !config.audited },
-    reconnected: null,
-  }),
-};
-
-/** One edit of those, at random; edits of backends come as often as all others. */
-export function changeConfig(
-  config: StoryConfig,
-  servers: readonly HttpServer[],
-  random: () => number,
-  backendsAlone = false,
-): Change {
-  for (;;) {
-    const edits = backendsAlone || random() < 0.5 ? BACKEND_EDITS : SHAPE_EDITS;
-    const change = pickOf(Object.values(edits), random)(config, random, servers);
-    if (change !== null) return change;
-  }
 }
 
 /** The configuration as the file spells it. */
@@ -324,6 +94,10 @@ function sectionOf(backend: StoryBackend): Section {
     ...(echo && { tool_overrides: { [`${prefix}echo`]: echo } }),
   };
 }
+
+/** Those that are to be served. */
+export const running = (config: StoryConfig): StoryBackend[] =>
+  config.backends.filter(({ enabled }) => enabled);
 
 interface Offered {
   readonly backend: string;

@@ -5,16 +5,12 @@ import { LIGHT_SERVER, openHttpFixture } from "../mcp/fixture-programs.ts";
 import { type GatewayRig, openGatewayRig, SETTLES_MS } from "../mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
+import { type Change, changeConfig, firstConfig, pickOf, randomFrom } from "./gateway-edits.ts";
 import {
-  type Change,
   CLIENTS,
   type Client,
-  changeConfig,
-  firstConfig,
   KINDS,
   type Kind,
-  pickOf,
-  randomFrom,
   type Seen,
   type StoryConfig,
   sectionsOf,
@@ -28,6 +24,7 @@ const HTTP_PREFIXES = ["", "a_", "h_"];
 const LONGEST_CALL_MS = 300;
 
 export interface StoryEnd {
+  readonly edits: number;
   readonly calls: number;
   /** Calls that the configurations before and after allow, and that failed. */
   readonly lost: readonly string[];
@@ -42,7 +39,8 @@ export interface StoryEnd {
 export async function playStory(options: {
   readonly edits: number;
   readonly seed: number;
-  readonly backendsAlone?: boolean;
+  /** No further edit is begun after so long, ms. */
+  readonly withinMs?: number;
 }): Promise<StoryEnd> {
   const startedAt = performance.now();
   const random = randomFrom(options.seed);
@@ -74,13 +72,14 @@ export async function playStory(options: {
   );
   const wrong: string[] = [];
   let edits = 0;
-  while (edits < options.edits && wrong.length === 0) {
+  const { withinMs = Number.POSITIVE_INFINITY } = options;
+  while (edits < options.edits && wrong.length === 0 && performance.now() - startedAt < withinMs) {
     const before = seen(current);
     const pids = await pidsOf(rig);
     let after = before;
     const steps: Change[] = [];
     do {
-      const change = changeConfig(current, servers, random, options.backendsAlone);
+      const change = changeConfig(current, servers, random);
       after = seen(change.config);
       allowed = common(allowed, after);
       current = change.config;
@@ -115,6 +114,7 @@ export async function playStory(options: {
   await pause(300);
   wrong.push(...CLIENTS.flatMap((client) => noticesWrong(client, clients, due) ?? []));
   return {
+    edits,
     calls: load.calls,
     lost: load.lost,
     dropped: CLIENTS.length - (gateway?.sessions ?? 0),
