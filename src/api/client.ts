@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import {
+  type AliasReport,
   type BackendLogsReport,
   type CallReport,
   CONFIG_OPERATIONS,
@@ -12,11 +13,13 @@ import {
   type EditReport,
   type EditRequest,
   type EditTextRequest,
+  type FoldersReport,
   GATEWAY_OPERATIONS,
   type HistoryReport,
   MANAGE_PREFIX,
   OPERATIONS,
   type OperationName,
+  PLACE_OPERATIONS,
   type ReloadReport,
   type RestartReport,
   type RollbackRequest,
@@ -29,7 +32,7 @@ import {
   type UnmountRequest,
   type VerifyReport,
 } from "./contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl } from "./control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "./control.ts";
 import { readDaemonNote } from "./daemon-note.ts";
 import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";
 import { errorFromBody } from "./http-errors.ts";
@@ -62,6 +65,7 @@ export interface DaemonClient extends RemoteControl, RemoteConfig {
   readonly mcpSocketPath: string;
   /** A call that is cancelled here is cancelled there. */
   readonly gateway: GatewayControl;
+  readonly places: PlaceControl;
   /** As its daemon.json says; null when that is not known. */
   readonly pid: number | null;
   /** Likewise, ISO 8601 UTC; with the pid it tells one daemon from the next. */
@@ -167,6 +171,7 @@ function createClient(
     mcpSocketPath,
     pid,
     gateway: gatewayCalls(ask),
+    places: placeCalls(ask),
     startedAt: note?.started_at ?? null,
     ...shareCalls(ask),
     ...configCalls(ask),
@@ -254,6 +259,25 @@ function configCalls(askFor: AskJson): RemoteConfig {
       const value = await askFor(name, "GET", null, signal);
       if (typeof value !== "string") throw strange(`its answer to ${name} is no text`);
       return value;
+    },
+  };
+}
+
+function placeCalls(askFor: AskJson): PlaceControl {
+  const ask = (operation: keyof typeof PLACE_OPERATIONS, body: object | null, signal: AbortSignal) =>
+    askFor(operation, PLACE_OPERATIONS[operation], body, signal);
+  const askForAliases = async (operation: "aliases" | "aliases/reconcile", signal: AbortSignal) => {
+    const value = await ask(operation, null, signal);
+    const { aliasReportSchema } = await import("./contract-schemas.ts");
+    return expectShape<AliasReport>(aliasReportSchema, value, operation);
+  };
+  return {
+    aliases: (signal) => askForAliases("aliases", signal),
+    reconcileAliases: (signal) => askForAliases("aliases/reconcile", signal),
+    async folders(request, signal) {
+      const value = await ask("folders", request, signal);
+      const { foldersReportSchema } = await import("./contract-schemas.ts");
+      return expectShape<FoldersReport>(foldersReportSchema, value, "folders");
     },
   };
 }

@@ -120,10 +120,18 @@ const wellFormed = z.string().check(z.refine((value) => value.isWellFormed()));
 const sha256 = z.string().check(z.regex(SHA256_FORM));
 const source = z.string().check(z.regex(SOURCE_FORM));
 
+const editedList = z.enum(["shares", "aliases"]);
+
 export const reloadRequestSchema = z.strictObject({ dry_run: z.exactOptional(z.boolean()) });
 export const editRequestSchema = z.strictObject({
   edits: z
-    .array(z.strictObject({ key: wellFormed, value: z.nullable(wellFormed) }))
+    .array(
+      z.union([
+        z.strictObject({ key: wellFormed, value: z.nullable(wellFormed) }),
+        z.strictObject({ add: editedList, entry: z.record(wellFormed, wellFormed) }),
+        z.strictObject({ remove: editedList, name: wellFormed }),
+      ]),
+    )
     .check(z.maxLength(MOST_EDITS)),
   expected_sha256: z.exactOptional(sha256),
   source,

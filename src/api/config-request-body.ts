@@ -21,7 +21,9 @@ const source: Field<string> = {
 const edits: Field<EditRequest["edits"]> = {
   holds: (value): value is EditRequest["edits"] =>
     Array.isArray(value) && value.length <= MOST_EDITS && value.every(isEdit),
-  expected: `a list of at most ${MOST_EDITS} { key, value }, each value a text or null`,
+  expected:
+    `a list of at most ${MOST_EDITS} { key, value }, each value a text or null, { add, entry } or ` +
+    "{ remove, name } of shares or aliases",
 };
 const entry: Field<number> = {
   holds: (value): value is number => typeof value === "number" && Number.isInteger(value) && value >= 0,
@@ -30,8 +32,19 @@ const entry: Field<number> = {
 
 function isEdit(value: unknown): boolean {
   if (typeof value !== "object" || value === null || Object.keys(value).length !== 2) return false;
-  if (!("key" in value && "value" in value)) return false;
-  return text.holds(value.key) && (value.value === null || text.holds(value.value));
+  if ("key" in value && "value" in value)
+    return text.holds(value.key) && (value.value === null || text.holds(value.value));
+  if ("add" in value && "entry" in value) return isList(value.add) && isEntry(value.entry);
+  return "remove" in value && "name" in value && isList(value.remove) && text.holds(value.name);
+}
+
+function isList(value: unknown): boolean {
+  return value === "shares" || value === "aliases";
+}
+
+function isEntry(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(([key, part]) => text.holds(key) && text.holds(part));
 }
 
 /** Reads `{ dry_run? }`. Throws `protocol`, as all of these do, naming the field that is wrong. */

@@ -3,6 +3,8 @@
 import * as z from "zod/mini";
 import { ERROR_CODES, type ErrorCode } from "../runtime/errors.ts";
 import type {
+  AliasReport,
+  AliasStatus,
   BackendLogsReport,
   BackendLogsRequest,
   BackendStatus,
@@ -12,6 +14,8 @@ import type {
   Condition,
   DaemonNote,
   ErrorBody,
+  FoldersReport,
+  FoldersRequest,
   GatewayStatus,
   GlobalStatus,
   OpenFileHolder,
@@ -113,9 +117,30 @@ export const backendStatusSchema = z.object({
   conditions: z.array(conditionSchema),
 });
 
+export const aliasStatusSchema = z.object({
+  name: text,
+  share: text,
+  target_subpath: text,
+  path: text,
+  target: text,
+  link: z.enum(["right", "missing", "taken", "blocked"]),
+  detail: textOrNull,
+});
+
+export const aliasReportSchema = z.object({ aliases: z.array(aliasStatusSchema) });
+
+export const foldersReportSchema = z.object({
+  share: text,
+  subpath: text,
+  path: text,
+  folders: z.array(text),
+  truncated: z.boolean(),
+});
+
 export const statusReportSchema = z.object({
   global: globalStatusSchema,
   shares: z.array(shareStatusSchema),
+  aliases: z.exactOptional(z.array(aliasStatusSchema)),
   gateway: z.exactOptional(gatewayStatusSchema),
   backends: z.exactOptional(z.array(backendStatusSchema)),
 });
@@ -168,6 +193,7 @@ const names = z.exactOptional(z.nullable(z.array(text)));
 // Requests are strict: an option that the daemon does not know must not be ignored.
 export const shareRequestSchema = z.strictObject({ shares: names });
 export const unmountRequestSchema = z.strictObject({ shares: names, force: z.exactOptional(z.boolean()) });
+export const foldersRequestSchema = z.strictObject({ share: text, subpath: z.exactOptional(text) });
 export const switchRequestSchema = z.strictObject({
   shares: names,
   to: z.enum([...routeName.options, "auto"]),
@@ -215,6 +241,10 @@ export type ContractAgreement = [
   Agreed<Agrees<typeof gatewayStatusSchema, GatewayStatus>>,
   Agreed<Agrees<typeof backendStatusSchema, BackendStatus>>,
   Agreed<Agrees<typeof statusReportSchema, StatusReport>>,
+  Agreed<Agrees<typeof aliasStatusSchema, AliasStatus>>,
+  Agreed<Agrees<typeof aliasReportSchema, AliasReport>>,
+  Agreed<Agrees<typeof foldersReportSchema, FoldersReport>>,
+  Agreed<Agrees<typeof foldersRequestSchema, FoldersRequest>>,
   Agreed<Agrees<typeof toolEntrySchema, ToolEntry>>,
   Agreed<Agrees<typeof toolsReportSchema, ToolsReport>>,
   Agreed<Agrees<typeof callReportSchema, CallReport>>,

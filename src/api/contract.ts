@@ -35,6 +35,13 @@ export const GATEWAY_OPERATIONS = {
   "backends/logs": "POST",
 } as const;
 
+/** What can be asked about the places by which people reach shares, likewise. */
+export const PLACE_OPERATIONS = {
+  aliases: "GET",
+  "aliases/reconcile": "POST",
+  folders: "POST",
+} as const;
+
 /** The stream of events: server-sent events, beside the operations because it does not end. */
 export const EVENT_STREAM_PATH = `${MANAGE_PREFIX}/events/stream`;
 
@@ -78,6 +85,48 @@ export interface ShareStatus {
   tb_reachable_since: string | null;
   tb_healthy_since: string | null;
   conditions: Condition[];
+}
+
+/** A link to a folder inside a share. */
+export interface AliasStatus {
+  name: string;
+  share: string;
+  /** From the share's root. */
+  target_subpath: string;
+  /** Where the link is. */
+  path: string;
+  /** Where it leads. Whether the folder is there is not looked at. */
+  target: string;
+  /**
+   * `missing`: it is made with the next look of a daemon; `taken`: something that is not ours stands there;
+   * `blocked`: it cannot be made or looked at, `detail` says why.
+   */
+  link: "right" | "missing" | "taken" | "blocked";
+  /** What stands in the way; null when nothing does. */
+  detail: string | null;
+}
+
+export interface AliasReport {
+  /** In the file's order. */
+  aliases: AliasStatus[];
+}
+
+/** The body of folders. */
+export interface FoldersRequest {
+  share: string;
+  /** From the share's root; absent or "" is the root itself. */
+  subpath?: string;
+}
+
+export interface FoldersReport {
+  share: string;
+  subpath: string;
+  /** Where it is: below the share's stable link. */
+  path: string;
+  /** Names of the folders in it, sorted. */
+  folders: string[];
+  /** There are more than are listed. */
+  truncated: boolean;
 }
 
 export interface GlobalStatus {
@@ -142,6 +191,8 @@ export interface BackendStatus {
 export interface StatusReport {
   global: GlobalStatus;
   shares: ShareStatus[];
+  /** Absent when none is configured. */
+  aliases?: AliasStatus[];
   /** Absent when neither a backend nor `[server]` is configured. */
   gateway?: GatewayStatus;
   /** Present with `gateway`. */
@@ -352,9 +403,18 @@ export interface ConfigReport {
   running_sha256: string;
 }
 
+/** One change of the configuration file. */
+export type ConfigEditWire =
+  /** `value` is TOML, else taken as a string; null unsets the key. */
+  | { key: string; value: string | null }
+  /** A new block of that list, with its keys. */
+  | { add: "shares" | "aliases"; entry: Record<string, string> }
+  /** The block of that name. */
+  | { remove: "shares" | "aliases"; name: string };
+
 export interface EditRequest {
-  /** In order. `value` is TOML, else taken as a string; null unsets the key. */
-  edits: { key: string; value: string | null }[];
+  /** In order. */
+  edits: ConfigEditWire[];
   /** The content that was edited; another one underneath is refused. Absent: whatever is there. */
   expected_sha256?: string;
   /** Who edits: "cli", "tui", "api". */

@@ -1,6 +1,7 @@
 // Owns the interface the management API is served over: what a running service (or the in-process engine) can do.
 import type { Duplex } from "node:stream";
 import type {
+  AliasReport,
   BackendLogsReport,
   CallReport,
   CallRequest,
@@ -8,6 +9,8 @@ import type {
   EditReport,
   EditRequest,
   EditTextRequest,
+  FoldersReport,
+  FoldersRequest,
   HistoryReport,
   ReloadReport,
   ReloadRequest,
@@ -44,6 +47,20 @@ export interface DaemonControl {
     options: { to: SwitchTarget; force: boolean; wait: boolean },
     signal: AbortSignal,
   ): Promise<readonly StepResult[]>;
+}
+
+/** The places by which people reach shares: aliases, and the folders inside. */
+export interface PlaceControl {
+  /** A fresh look at every alias; changes nothing. */
+  aliases(signal: AbortSignal): Promise<AliasReport>;
+  /** Makes, mends and removes their links, and tells how each is then. */
+  reconcileAliases(signal: AbortSignal): Promise<AliasReport>;
+  /**
+   * The folders in a folder of a share, within a deadline. Rejects with `share_unknown`, `share_unavailable` (not
+   * mounted, or no answer), `path_unknown` (no folder there, or it lies outside the share), `permission_denied` and
+   * `usage` (a path that leads out).
+   */
+  folders(request: FoldersRequest, signal: AbortSignal): Promise<FoldersReport>;
 }
 
 /** What a running service can do with its configuration; every edit made here applies itself at once. */
@@ -88,10 +105,17 @@ export interface InProcessOptions {
   readonly command: string;
   /** Gives up waiting for the lock. */
   readonly signal: AbortSignal;
+  /** False: of shares only those are looked at that are asked about; `status` knows nothing of them. Default true. */
+  readonly looksFirst?: boolean;
+}
+
+/** The engine run once inside a command. */
+export interface InProcessControl extends DaemonControl, AsyncDisposable {
+  readonly places: PlaceControl;
 }
 
 /** `daemon/in-process-control.ts` provides it as `openInProcess`. */
-export type OpenInProcess = (options: InProcessOptions) => Promise<DaemonControl & AsyncDisposable>;
+export type OpenInProcess = (options: InProcessOptions) => Promise<InProcessControl>;
 
 /** The gateway run once inside a command; disposing ends its backends. */
 export interface InProcessGateway extends AsyncDisposable {

@@ -10,6 +10,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   config_key_unknown: 400,
   share_unknown: 404,
   alias_unknown: 404,
+  path_unknown: 404,
   share_unavailable: 503,
   backend_unknown: 404,
   tool_unknown: 404,

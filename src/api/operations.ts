@@ -12,11 +12,13 @@ import {
   MANAGE_PREFIX,
   OPERATIONS,
   type OperationName,
+  PLACE_OPERATIONS,
   type StepResult,
 } from "./contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl } from "./control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "./control.ts";
 import { gatewayOff } from "./gateway-names.ts";
 import { readBackendLogsRequest, readBackendsRequest, readCallRequest } from "./gateway-request-body.ts";
+import { readFoldersRequest } from "./place-request-body.ts";
 import { readRequestBody } from "./request-body.ts";
 
 const BODY_LIMIT_BYTES = 64 * 1024;
@@ -32,7 +34,7 @@ export type Answer =
   | { readonly kind: "text"; readonly text: string };
 
 /** Kinds of requests under way: of each a number of its own, so that none holds up the others. */
-export type CountedKind = "steps" | "config" | "calls";
+export type CountedKind = "steps" | "config" | "calls" | "places";
 
 export interface Operation {
   readonly method: "GET" | "POST" | "PUT";
@@ -53,14 +55,17 @@ export interface Served {
   readonly config: ConfigControl | null;
   /** null refuses all that is about the gateway with `gateway_off`. */
   readonly gateway: GatewayControl | null;
+  /** Absent serves nothing about places. */
+  readonly places?: PlaceControl | undefined;
 }
 
 /** The operation at a path (without its query); null when nothing is served there. */
-export function findOperation(path: string, { control, config, gateway }: Served): Operation | null {
+export function findOperation(path: string, { control, config, gateway, places }: Served): Operation | null {
   if (!path.startsWith(`${MANAGE_PREFIX}/`)) return null;
   const name = path.slice(MANAGE_PREFIX.length + 1);
   if (isOwnKey(OPERATIONS, name)) return shareOperation(name, control);
   if (isOwnKey(GATEWAY_OPERATIONS, name)) return gatewayOperation(name, gateway);
+  if (places !== undefined && isOwnKey(PLACE_OPERATIONS, name)) return placeOperation(name, places);
   if (config === null) return null;
   if (isOwnKey(CONFIG_OPERATIONS, name)) return configOperation(name, config);
   const n = HISTORY_ENTRY.exec(name)?.[1];
@@ -118,6 +123,35 @@ function shareCall(
       const { shares, to, force, wait } = readRequestBody(body, ["shares", "to", "force", "wait"]);
       if (to === null) throw new MountaineerError("protocol", "the body lacks to: tb, fallback or auto");
       return (signal) => steps(control.switchRoute(shares, { to, force, wait }, signal));
+    }
+  }
+}
+
+function placeOperation(name: keyof typeof PLACE_OPERATIONS, places: PlaceControl): Operation {
+  return {
+    method: PLACE_OPERATIONS[name],
+    bodyLimitBytes: BODY_LIMIT_BYTES,
+    counts: "places",
+    prepare(body) {
+      const call = placeCall(name, body, places);
+      return async (signal) => ({ kind: "json", value: await call(signal) });
+    },
+  };
+}
+
+function placeCall(
+  name: keyof typeof PLACE_OPERATIONS,
+  body: string,
+  places: PlaceControl,
+): (signal: AbortSignal) => unknown {
+  switch (name) {
+    case "aliases":
+      return (signal) => places.aliases(signal);
+    case "aliases/reconcile":
+      return (signal) => places.reconcileAliases(signal);
+    case "folders": {
+      const request = readFoldersRequest(body);
+      return (signal) => places.folders(request, signal);
     }
   }
 }

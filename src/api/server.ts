@@ -8,7 +8,7 @@ import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { EVENT_STREAM_PATH } from "./contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl } from "./control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "./control.ts";
 import { removeDaemonNote, writeDaemonNote } from "./daemon-note.ts";
 import { createEventStreams } from "./event-streams.ts";
 import { errorBody, httpStatusOf } from "./http-errors.ts";
@@ -37,6 +37,8 @@ export interface ManagementServerOptions {
   readonly config: ConfigControl | null;
   /** null: all that is about the gateway is refused with `gateway_off`. */
   readonly gateway: GatewayControl | null;
+  /** Absent: nothing about places is served. */
+  readonly places?: PlaceControl;
   /** Where MCP clients are served (`startMcpSocket`), for the note; null: nowhere. */
   readonly mcpSocket: string | null;
   readonly clock: Clock;
@@ -101,7 +103,7 @@ function startExchange(options: ManagementServerOptions): Exchange {
   const visits = new Map<Duplex, Visit>();
   const stopping = new AbortController();
   const streams = config === null ? null : createEventStreams({ config, clock, logger });
-  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0 };
+  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0, places: 0 };
 
   const server = createServer({
     // The deadlines here are kept with the injected clock instead.

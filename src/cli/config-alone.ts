@@ -1,9 +1,9 @@
 // Owns changing the configuration when no daemon runs; the home's lock must be held. What held before and what holds
 // now are kept in the history, as a daemon would.
 import type { EditReport } from "../api/contract.ts";
+import { askedEdit } from "../config/asked-edit.ts";
 import { diffConfigs, isEmptyDiff } from "../config/diff.ts";
 import { openHistory, refuseOtherEntry } from "../config/history.ts";
-import { configEdit } from "../config/key-path.ts";
 import { parseConfig } from "../config/load.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../config/save.ts";
@@ -76,7 +76,7 @@ export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
   return {
     edit: (edits) =>
       save("cli", async () => {
-        const steps = edits.map(({ key, value }) => configEdit(key, value));
+        const steps = edits.map(askedEdit);
         return saveEdit({ path, place, seenSha256: null, known: await newest(), edits: steps });
       }),
     replace: (text, seenSha256) =>

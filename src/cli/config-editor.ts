@@ -1,5 +1,5 @@
 // Owns what a command asks of whoever changes the configuration file: whole or not at all.
-import type { EditReport } from "../api/contract.ts";
+import type { ConfigEditWire, EditReport } from "../api/contract.ts";
 
 export interface KeyEdit {
   readonly key: string;
@@ -15,7 +15,7 @@ export interface SeenRollback {
 
 /** What is rejected as a value is in the report; each also rejects with `config_unwritable` and the like. */
 export interface ConfigEditor {
-  edit(edits: readonly KeyEdit[]): Promise<EditReport>;
+  edit(edits: readonly ConfigEditWire[]): Promise<EditReport>;
   /** Rejects with `config_changed` when the file is not the one with this hash any more. */
   replace(text: string, seenSha256: string): Promise<EditReport>;
   /**

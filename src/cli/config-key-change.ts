@@ -29,8 +29,8 @@ export async function setKey(context: CommandContext, edit: KeyEdit, json: boole
   });
 }
 
-/** A new file with this key alone would take everything else from the daemon that runs. */
-async function refuseToBeginAfresh({ daemon, path, read }: ConfigView): Promise<void> {
+/** Rejects with `config_unreadable`: a new file with this change alone would take everything else from the daemon that runs. */
+export async function refuseToBeginAfresh({ daemon, path, read }: ConfigView): Promise<void> {
   if (daemon === null || (await read()) !== null) return;
   throw new MountaineerError("config_unreadable", `${path} is not there, and what it held runs on`, {
     hint: "mountaineer config rollback 0 writes what runs",

@@ -1,10 +1,15 @@
 // Owns the engine run once inside the command, when no daemon runs: the only way, with commands/monitor.ts, from
 // the command line to the daemon's code.
 import type { RemoteControl } from "../api/client.ts";
-import type { InProcessOptions } from "../api/control.ts";
+import type { InProcessOptions, PlaceControl } from "../api/control.ts";
+
+/** What answers in a daemon's stead. */
+export interface OwnEngine extends RemoteControl, AsyncDisposable {
+  readonly places: PlaceControl;
+}
 
 /** Rejects with what a start can reject with: `config_…`, `lock_held`, `already_running`, `state_newer`, `home_unwritable`. */
-export async function openEngine(options: InProcessOptions): Promise<RemoteControl & AsyncDisposable> {
+export async function openEngine(options: InProcessOptions): Promise<OwnEngine> {
   const { openInProcess } = await import("../daemon/in-process-control.ts");
   const control = await openInProcess(options);
   return {
@@ -14,6 +19,13 @@ export async function openEngine(options: InProcessOptions): Promise<RemoteContr
     mount: (selection, signal) => control.mount(selection, signal),
     unmount: (selection, request, signal) => control.unmount(selection, request, signal),
     switchRoute: (selection, request, signal) => control.switchRoute(selection, request, signal),
+    places: control.places,
     [Symbol.asyncDispose]: () => control[Symbol.asyncDispose](),
   };
+}
+
+/** Where the daemon of this home writes its log; absolute. */
+export async function daemonLogPath(home: string, userHome: string): Promise<string> {
+  const { logFilePath } = await import("../daemon/log-path.ts");
+  return logFilePath({ home, userHome, environment: process.env, platform: process.platform });
 }

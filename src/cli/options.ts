@@ -36,3 +36,9 @@ export function readSelection(options: GivenOptions): ShareSelection {
 export function readFlag(options: GivenOptions, name: string): boolean {
   return options[name] === true;
 }
+
+/** An option's text; null when it was not given. */
+export function readText(options: GivenOptions, name: string): string | null {
+  const value = options[name];
+  return typeof value === "string" ? value : null;
+}

@@ -77,6 +77,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
         control: service.control,
         config: service.config,
         gateway: service.gateway,
+        places: service.places,
         mcpSocket: mcpSocketPath,
         clock,
         logger,

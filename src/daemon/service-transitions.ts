@@ -2,7 +2,32 @@
 import type { GatewayTransition } from "../gateway/gateway-transitions.ts";
 import type { ShareTransition } from "../shares/share-transitions.ts";
 
-export type ServiceTransition = ShareTransition | GatewayTransition | NetworkTransition | ConfigTransition;
+export type ServiceTransition =
+  | ShareTransition
+  | AliasTransition
+  | GatewayTransition
+  | NetworkTransition
+  | ConfigTransition;
+
+export type AliasTransition =
+  | {
+      readonly name: "alias.linked";
+      readonly alias: string;
+      readonly share: string;
+      readonly path: string;
+      readonly target: string;
+      /** It led elsewhere before. */
+      readonly repaired: boolean;
+    }
+  /** Nothing was touched. */
+  | {
+      readonly name: "alias.blocked";
+      readonly alias: string;
+      readonly share: string;
+      readonly path: string;
+      readonly reason: string;
+    }
+  | { readonly name: "alias.removed"; readonly path: string };
 
 export type NetworkTransition = {
   readonly name: "network.changed";

@@ -3,12 +3,14 @@ import type { TriggerWindow } from "../network/debounce-window.ts";
 import type { Ticker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ShareEngine } from "../shares/share-engine.ts";
+import type { AliasLinks } from "./alias-links.ts";
 import type { ConfigApplier } from "./config-applier.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 import { type SubjectContext, shareSubjects } from "./share-subjects.ts";
 
 export interface ShareSectionParts {
   readonly engine: ShareEngine;
+  readonly aliases: Pick<AliasLinks, "apply" | "trigger">;
   readonly ticker: Pick<Ticker, "setInterval">;
   readonly window: TriggerWindow;
   readonly clock: Clock;
@@ -17,7 +19,7 @@ export interface ShareSectionParts {
 }
 
 export function shareSection(parts: ShareSectionParts): ConfigApplier {
-  const { engine, ticker, window, clock, context, publish } = parts;
+  const { engine, aliases, ticker, window, clock, context, publish } = parts;
   return {
     name: "shares",
     prepare({ after, diff }) {
@@ -29,9 +31,11 @@ export function shareSection(parts: ShareSectionParts): ConfigApplier {
             publish({ name: "share.unmanaged", share, left_mounted_over: activeInterface });
           }
           engine.apply(subjects);
+          aliases.apply(after);
           ticker.setInterval(context.intervalMs ?? after.global.checkIntervalMs);
           window.setWindowMs(after.global.networkDebounceMs);
           engine.triggerAll("config", clock.monotonicMs());
+          aliases.trigger("config");
         },
       });
     },

@@ -10,6 +10,7 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
   "share.failover": "warn",
   "share.recovery_failed": "warn",
   "share.error": "error",
+  "alias.blocked": "warn",
   "config.rejected": "error",
   "backend.ended": "warn",
   "backend.change_failed": "error",

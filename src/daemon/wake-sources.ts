@@ -10,6 +10,7 @@ import type { DisposalStack } from "../runtime/disposal.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { ShareEngine } from "../shares/share-engine.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
+import type { AliasLinks } from "./alias-links.ts";
 import type { NetworkTransition } from "./service-transitions.ts";
 
 /** Deltas kept for the order of looks while a link flaps. */
@@ -20,6 +21,8 @@ export interface WakeOptions {
   readonly logger: Logger;
   readonly engine: ShareEngine;
   readonly hostProber: AddressedHostProber;
+  /** Looked after at the same beat. */
+  readonly aliases: Pick<AliasLinks, "trigger">;
   readonly checkIntervalMs: number;
   readonly networkDebounceMs: number;
   readonly publish: (transition: NetworkTransition) => void;
@@ -35,7 +38,7 @@ export interface WakeSources {
 
 /** All of them end with `stack`. */
 export function startWakeSources(options: WakeOptions, stack: DisposalStack): WakeSources {
-  const { clock, logger, engine, hostProber, publish } = options;
+  const { clock, logger, engine, aliases, hostProber, publish } = options;
   let checkIntervalMs = options.checkIntervalMs;
   let touching: readonly NetworkDelta[] = [];
   let woke = false;
@@ -91,6 +94,7 @@ export function startWakeSources(options: WakeOptions, stack: DisposalStack): Wa
         window.trigger(jump.text);
       }
       engine.triggerAll("tick", dueMs);
+      aliases.trigger("tick");
     }),
   );
 

@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   share_unknown: { exit: 2, means: "no share of that name is configured" },
   alias_unknown: { exit: 2, means: "no alias of that name is configured" },
   share_unavailable: { exit: 1, means: "the share is not mounted, or its mount does not answer" },
+  path_unknown: { exit: 1, means: "the share has no such folder" },
   share_busy: { exit: 7, means: "files are open or unsent; nothing was changed" },
   mount_failed: { exit: 1, means: "a mount did not come up" },
   unmount_failed: { exit: 1, means: "a mount did not go away" },

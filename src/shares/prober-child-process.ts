@@ -21,8 +21,8 @@ export interface ProberChild {
   kill(): Promise<void>;
 }
 
-/** Sixteen threads for what may hang; few of its own for V8, and no optimiser (5 MB), for work this small. */
-const POOL_SIZE = "16";
+/** Seventeen threads for what may hang; few of its own for V8, and no optimiser (5 MB), for work this small. */
+const POOL_SIZE = "17";
 const NODE_FLAGS = [
   "--max-semi-space-size=1",
   "--max-old-space-size=64",

@@ -1,17 +1,26 @@
 // Owns the inside of the prober process: all that may hang is asked for here, asynchronously, and never more
-// at once than libuv's pool (UV_THREADPOOL_SIZE=16) has threads for, so that "begun" means begun.
+// at once than libuv's pool (UV_THREADPOOL_SIZE=17) has threads for, so that "begun" means begun.
 import { lookup } from "node:dns";
 import { lstat, opendir, readFile, readlink, realpath, stat } from "node:fs";
+import { listFolders } from "./folder-listing.ts";
 import { scanOpenFiles } from "./open-files.ts";
 import type { OpenFilesScan } from "./open-files-request.ts";
 import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
-import type { AnswerOf, ProberReply, ProberRequest, QuestionKind, ScanQuestion } from "./prober-protocol.ts";
+import {
+  type AnswerOf,
+  type ProberReply,
+  type ProberRequest,
+  type QuestionKind,
+  readFoldersSubject,
+  type ScanQuestion,
+} from "./prober-protocol.ts";
 
-/** Together below 16; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
+/** Together below 18; a scan's reads take the rest. getaddrinfo ends by itself, after many seconds. */
 const AT_ONCE: Readonly<Record<QuestionKind, number>> = {
   look: 8,
   link: 2,
   folder: 1,
+  folders: 1,
   realPath: 1,
   fileLook: 1,
   fileBytes: 1,
@@ -56,6 +65,10 @@ const ask: Ask = {
   },
   folder(path, done) {
     stat(path, (error, stats) => done(error === null && stats.isDirectory()));
+  },
+  folders(subject, done) {
+    const { root, subpath } = readFoldersSubject(subject);
+    void listFolders(root, subpath).then(done);
   },
   realPath(path, done) {
     realpath.native(path, (error, resolved) => done(error === null ? resolved : null));
@@ -218,7 +231,16 @@ function serve(lateAfterMs: number, scan: OpenFilesScan): void {
 
 function emptyReply(): ProberReply {
   return {
-    answers: { look: [], link: [], folder: [], realPath: [], fileLook: [], fileBytes: [], addresses: [] },
+    answers: {
+      look: [],
+      link: [],
+      folder: [],
+      folders: [],
+      realPath: [],
+      fileLook: [],
+      fileBytes: [],
+      addresses: [],
+    },
     scans: [],
     late: [],
     crash: null,

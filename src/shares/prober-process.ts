@@ -7,6 +7,7 @@ import type { LinkLook, Look, OpenFilesAnswer, Prober } from "./prober.ts";
 import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import {
   type AnswerOf,
+  foldersSubject,
   type ProberReply,
   type ProberRequest,
   QUESTION_KINDS,
@@ -84,6 +85,7 @@ export function startProber(options: ProberOptions): Prober {
     look: new Map(),
     link: new Map(),
     folder: new Map(),
+    folders: new Map(),
     realPath: new Map(),
     fileLook: new Map(),
     fileBytes: new Map(),
@@ -94,6 +96,7 @@ export function startProber(options: ProberOptions): Prober {
     look: new Map(),
     link: new Map(),
     folder: new Map(),
+    folders: new Map(),
     realPath: new Map(),
     fileLook: new Map(),
     fileBytes: new Map(),
@@ -369,6 +372,8 @@ export function startProber(options: ProberOptions): Prober {
     realPaths: (paths, waitMs) => answersOf("realPath", paths, waitMs, (path) => path ?? null),
     fileLook: (path, waitMs) => answerOf("fileLook", path, waitMs, (found) => found ?? null),
     fileBytes: (path, waitMs) => answerOf("fileBytes", path, waitMs, (found) => found ?? null),
+    folders: (root, subpath, waitMs) =>
+      answerOf("folders", foldersSubject(root, subpath), waitMs, (found) => found ?? null),
     async openFiles(paths, exceptPids, waitMs) {
       let answers: readonly OpenFilesAnswer[] | null = null;
       if (!disposed && paths.length > 0) {

@@ -1,19 +1,38 @@
 // Owns the messages between the daemon and its prober process: lists per kind, so that a thousand looks are one
 // compact message and one answer.
-import type { FileBytes, FileLook, LinkLook, OpenFilesAnswer } from "./prober.ts";
+import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer } from "./prober.ts";
 
-/** What can be asked about one path (or host name, for `addresses`). */
-export type QuestionKind = "look" | "link" | "folder" | "realPath" | "fileLook" | "fileBytes" | "addresses";
+/** What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`). */
+export type QuestionKind =
+  | "look"
+  | "link"
+  | "folder"
+  | "folders"
+  | "realPath"
+  | "fileLook"
+  | "fileBytes"
+  | "addresses";
 
 /** What the answer to each kind is. A look's is the errno's name, null when it succeeded. */
 export interface AnswerOf {
   readonly look: string | null;
   readonly link: LinkLook;
   readonly folder: boolean;
+  readonly folders: FolderListing;
   readonly realPath: string | null;
   readonly fileLook: FileLook;
   readonly fileBytes: FileBytes;
   readonly addresses: readonly string[];
+}
+
+/** A question of the kind `folders` as a subject, which is a text. */
+export function foldersSubject(root: string, subpath: string): string {
+  return `${root}\0${subpath}`;
+}
+
+export function readFoldersSubject(subject: string): { readonly root: string; readonly subpath: string } {
+  const [root = "", subpath = ""] = subject.split("\0");
+  return { root, subpath };
 }
 
 export interface ScanQuestion {
@@ -47,6 +66,7 @@ export const QUESTION_KINDS: readonly QuestionKind[] = [
   "look",
   "link",
   "folder",
+  "folders",
   "realPath",
   "fileLook",
   "fileBytes",

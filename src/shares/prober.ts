@@ -56,6 +56,13 @@ export type FileBytes =
   | { readonly state: "read"; readonly base64: string }
   | { readonly state: "failed"; readonly errno: string };
 
+export type FolderListing =
+  /** Names, in no order. */
+  | { readonly state: "listed"; readonly folders: readonly string[]; readonly truncated: boolean }
+  /** It leads out of the share. */
+  | { readonly state: "outside" }
+  | { readonly state: "failed"; readonly errno: string };
+
 /** Monotonic ms throughout. Batches what is asked in one turn of the event loop into one message. */
 export interface Prober extends AsyncDisposable {
   /**
@@ -80,6 +87,8 @@ export interface Prober extends AsyncDisposable {
   fileLook(path: string, waitMs: number): Promise<FileLook | null>;
   /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */
   fileBytes(path: string, waitMs: number): Promise<FileBytes | null>;
+  /** The folders in a folder of a share, which is reached by `root`. null: no answer in time. */
+  folders(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /** Open files under each path; late or failed is a value. Without a walk of the share. */
   openFiles(
     paths: readonly string[],

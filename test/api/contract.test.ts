@@ -48,7 +48,7 @@ test("pin: the operations, their methods and their prefix", () => {
 
 test("pin: the fields of a status, in the order in which they are printed", () => {
   const shape = Object.keys(statusReportSchema.shape);
-  assert.deepEqual(shape, ["global", "shares", "gateway", "backends"]);
+  assert.deepEqual(shape, ["global", "shares", "aliases", "gateway", "backends"]);
   assert.deepEqual(Object.keys(statusReportSchema.shape.global.shape), [
     "version",
     "pid",

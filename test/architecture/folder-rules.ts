@@ -85,6 +85,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
   "src/demo/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/cli/commands/menubar.ts": "macOS has no tray icons; SwiftBar draws the menu there",
+  "src/cli/in-process.ts": "the log's place differs; log-path.ts is given the platform",
   "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
 };
 

@@ -23,7 +23,7 @@ const SETTLES_MS = 10_000;
 interface World {
   readonly engine: ShareEngine;
   readonly transitions: ServiceTransition[];
-  readonly told: { intervalMs: number[]; windowMs: number[] };
+  readonly told: { intervalMs: number[]; windowMs: number[]; aliases: string[] };
   /** `mount CORE`, `forget CORE`: what was done, in order. */
   readonly done: string[];
   readonly mostAtOnce: () => number;
@@ -107,7 +107,7 @@ async function world(
     await engine[Symbol.asyncDispose]();
   });
   const transitions: ServiceTransition[] = [];
-  const told: World["told"] = { intervalMs: [], windowMs: [] };
+  const told: World["told"] = { intervalMs: [], windowMs: [], aliases: [] };
   const window: TriggerWindow = {
     trigger() {},
     setWindowMs: (ms) => void told.windowMs.push(ms),
@@ -115,6 +115,10 @@ async function world(
   };
   const section = shareSection({
     engine,
+    aliases: {
+      apply: ({ aliases }) => void told.aliases.push(aliases.map(({ name }) => name).join()),
+      trigger: (reason) => void told.aliases.push(reason),
+    },
     ticker: { setInterval: (ms) => void told.intervalMs.push(ms) },
     window,
     clock,
@@ -145,9 +149,10 @@ async function world(
 
 test("A6 preparing touches nothing; committing applies shares, interval and window, and begins a cycle", async (t) => {
   const { engine, told, done, reload, waiting } = await world(t);
-  await reload(`[global]\ncheck_interval_secs = 3\nnetwork_debounce_ms = 70\n${smbShare("CORE")}`);
+  const alias = '[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Docs"\n';
+  await reload(`[global]\ncheck_interval_secs = 3\nnetwork_debounce_ms = 70\n${smbShare("CORE")}${alias}`);
   assert.deepEqual(engine.names, ["CORE"]);
-  assert.deepEqual(told, { intervalMs: [3000], windowMs: [70] });
+  assert.deepEqual(told, { intervalMs: [3000], windowMs: [70], aliases: ["docs", "config"] });
   await eventually(() => waiting.size === 1, SETTLES_MS);
   assert.deepEqual(done, ["mount CORE"]);
 });

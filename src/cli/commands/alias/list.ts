@@ -1,0 +1,28 @@
+// Owns `mountaineer alias list`.
+import type { CommandDefinition } from "../../command.ts";
+import { addJsonOption, readFlag } from "../../options.ts";
+
+export const aliasListCommand: CommandDefinition = {
+  name: "alias list",
+  summary: "show every alias, where its link is and where it leads",
+  description: "Looks at the links alone, never at what they lead to; changes nothing.",
+  examples: [
+    { command: "mountaineer alias list", does: "see which links there are" },
+    {
+      command: `mountaineer alias list --json | jq -r '.aliases[] | select(.link != "right") | .name'`,
+      does: "name those whose link is not right",
+    },
+  ],
+  exits: { 0: "it could answer, however the links are" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { withPlaces } = await import("../../place-session.ts");
+    const { renderAliases } = await import("../../place-view.ts");
+    const ask = { intent: "look", command: "alias list" } as const;
+    const report = await withPlaces(context, ask, ({ places }) => places.aliases(context.signal));
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    else context.print(renderAliases(report.aliases, context.stdoutLook));
+    if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
+    return 0;
+  },
+};

@@ -1,0 +1,23 @@
+// Owns `mountaineer alias reconcile`.
+import type { CommandDefinition } from "../../command.ts";
+import { addJsonOption, readFlag } from "../../options.ts";
+import { FAILED_EXIT } from "../../results-view.ts";
+
+export const aliasReconcileCommand: CommandDefinition = {
+  name: "alias reconcile",
+  summary: "make, mend and remove links now",
+  description:
+    "What a running daemon does at every check: links of aliases are made and mended, those of aliases that are gone " +
+    "are removed. What is not ours is never touched.",
+  examples: [{ command: "mountaineer alias reconcile", does: "after a link was lost while no daemon ran" }],
+  exits: { 0: "every link is right", 1: "one cannot be made" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { reconcileAliases } = await import("../../alias-change.ts");
+    const { renderAliases } = await import("../../place-view.ts");
+    const aliases = await reconcileAliases(context, "alias reconcile");
+    if (readFlag(options, "json")) context.print(`${JSON.stringify({ aliases }, null, 2)}\n`);
+    else context.print(renderAliases(aliases, context.stdoutLook));
+    return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;
+  },
+};

@@ -1,0 +1,25 @@
+// Owns `mountaineer favorites list`.
+import type { CommandDefinition } from "../../command.ts";
+import { addJsonOption, readFlag } from "../../options.ts";
+
+export const favoritesListCommand: CommandDefinition = {
+  name: "favorites list",
+  summary: "show the shares of the configuration and their aliases",
+  description:
+    "What the file says; with a daemon running, also whether they are mounted. Waits for no host and no mount.",
+  examples: [
+    { command: "mountaineer favorites list", does: "see which shares there are" },
+    { command: "mountaineer favorites list --json | jq -r '.favorites[].stable_path'", does: "their links" },
+  ],
+  exits: { 0: "it could answer" },
+  addOptions: addJsonOption,
+  async run(context, options) {
+    const { listFavorites } = await import("../../favorite-list.ts");
+    const { renderFavorites } = await import("../../place-view.ts");
+    const favorites = await listFavorites(context);
+    if (readFlag(options, "json")) context.print(`${JSON.stringify({ favorites }, null, 2)}\n`);
+    else context.print(renderFavorites(favorites, context.stdoutLook));
+    if (favorites.length === 0) context.note("no share is configured; mountaineer favorites add adds one");
+    return 0;
+  },
+};

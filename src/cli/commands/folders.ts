@@ -1,0 +1,36 @@
+// Owns `mountaineer folders`.
+import type { CommandDefinition } from "../command.ts";
+import { addJsonOption, readFlag, readText } from "../options.ts";
+
+export const foldersCommand: CommandDefinition = {
+  name: "folders",
+  summary: "list the folders of a share",
+  description:
+    "A name a line, of one folder of the share; what leads out of the share is neither entered nor listed. Has its " +
+    "answer within seconds, also when the share hangs.",
+  examples: [
+    { command: "mountaineer folders --share CORE", does: "the folders at its top" },
+    { command: "mountaineer folders --share CORE --subpath Projects", does: "those in one of them" },
+  ],
+  exits: { 1: "it is not mounted, does not answer, or has no such folder", 2: "there is no such share" },
+  addOptions(command) {
+    command
+      .requiredOption("--share <name>", "the share")
+      .option("--subpath <folder>", "the folder to list, from the top of the share");
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { withPlaces } = await import("../place-session.ts");
+    const { renderFolders } = await import("../place-view.ts");
+    const share = readText(options, "share") ?? "";
+    const subpath = readText(options, "subpath") ?? "";
+    const ask = { intent: "look", command: "folders" } as const;
+    const report = await withPlaces(context, ask, ({ places }) =>
+      places.folders({ share, subpath }, context.signal),
+    );
+    if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);
+    else context.print(renderFolders(report));
+    if (report.truncated) context.note("there are more; only the first are listed");
+    return 0;
+  },
+};

@@ -1,0 +1,112 @@
+// Owns `<home>/aliases.json`: which links this home has made for aliases, so that only those are ever changed or
+// removed, whatever became of the configuration while nothing ran.
+import { rename } from "node:fs/promises";
+import { readIfPresent, writeDurably } from "../runtime/durable-file.ts";
+import { errorText, systemErrorCode } from "../runtime/errors.ts";
+import type { Logger } from "../runtime/log.ts";
+
+const VERSION = 1;
+
+export interface AliasMemory {
+  /** Paths at which a link was made, or was about to be. */
+  readonly paths: readonly string[];
+  /** Where it was made to lead. */
+  targetsOf(path: string): ReadonlySet<string>;
+  /** Resolves when it is durable; rejects with the system's error. */
+  remember(path: string, target: string): Promise<void>;
+  forget(path: string): Promise<void>;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Opens it; what cannot be read is set aside. `readOnly`: for those who only look, nothing is written. */
+export async function openAliasMemory(options: {
+  readonly path: string;
+  readonly logger: Logger;
+  readonly readOnly: boolean;
+}): Promise<AliasMemory> {
+  const { path: file, logger, readOnly } = options;
+  const links = await load(file, logger, readOnly);
+  let saving: Promise<void> = Promise.resolve();
+
+  /** One after the other, each with all that is known then. */
+  const save = (): Promise<void> => {
+    if (readOnly) return Promise.resolve();
+    const mine = saving.then(() => writeDurably(file, encode(links)));
+    saving = mine.catch(() => {});
+    return mine;
+  };
+
+  return {
+    get paths() {
+      return [...links.keys()];
+    },
+    targetsOf: (path) => links.get(path) ?? NONE,
+    async remember(path, target) {
+      const targets = links.get(path) ?? new Set<string>();
+      if (targets.has(target)) return;
+      const grown = new Set([...targets, target]);
+      links.set(path, grown);
+      try {
+        await save();
+      } catch (error) {
+        if (links.get(path) === grown) links.set(path, targets);
+        throw error;
+      }
+    },
+    async forget(path) {
+      if (links.delete(path)) await save();
+    },
+  };
+}
+
+function encode(links: ReadonlyMap<string, ReadonlySet<string>>): string {
+  const listed = [...links].map(([path, targets]) => ({ path, targets: [...targets] }));
+  return `${JSON.stringify({ version: VERSION, links: listed }, null, 2)}\n`;
+}
+
+async function load(file: string, logger: Logger, readOnly: boolean): Promise<Map<string, Set<string>>> {
+  let text: string | null;
+  try {
+    text = await readIfPresent(file);
+  } catch (error) {
+    // Links that are right are known again by that; others are left alone.
+    logger.warn("what links were made is not known", { path: file, reason: errorText(error) });
+    return new Map();
+  }
+  if (text === null) return new Map();
+  const links = decode(text);
+  if (links !== null) return links;
+  const aside = `${file}.set-aside`;
+  if (!readOnly) {
+    try {
+      await rename(file, aside);
+      logger.warn("what links were made could not be read, and was set aside", { path: aside });
+    } catch (error) {
+      if (systemErrorCode(error) === null) throw error;
+      logger.warn("what links were made could not be read", { path: file, reason: errorText(error) });
+    }
+  }
+  return new Map();
+}
+
+function decode(text: string): Map<string, Set<string>> | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null || !("version" in value) || !("links" in value))
+    return null;
+  const { version, links } = value;
+  if (version !== VERSION || !Array.isArray(links)) return null;
+  const known = new Map<string, Set<string>>();
+  for (const link of links as readonly unknown[]) {
+    if (typeof link !== "object" || link === null || !("path" in link) || !("targets" in link)) return null;
+    const { path, targets } = link;
+    if (typeof path !== "string" || !Array.isArray(targets)) return null;
+    known.set(path, new Set((targets as readonly unknown[]).filter((target) => typeof target === "string")));
+  }
+  return known;
+}
