@@ -1,0 +1,67 @@
+// Owns a configuration's control that notes what was asked of it, and a switch for the events it sends.
+import type { EditRequest, StreamEvent } from "../../src/api/contract.ts";
+import type { ConfigControl } from "../../src/api/control.ts";
+import { sampleSync } from "./worlds.ts";
+
+export interface ScriptedConfig extends ConfigControl {
+  readonly edits: EditRequest[];
+  readonly reloads: number;
+  /** Sends it to whoever follows. */
+  publish(event: StreamEvent): void;
+  readonly followers: number;
+}
+
+const DONE = {
+  reloaded: true,
+  dry_run: false,
+  generation: 2,
+  sha256: "0".repeat(64),
+  settings: ["global.auto_failback"],
+  shares: { added: [], removed: [], changed: [] },
+  backends: { added: [], removed: [], changed: [] },
+  middleware: [],
+  errors: [],
+  failure: null,
+  summary: "settings reloaded",
+};
+
+export function scriptedConfig(): ScriptedConfig {
+  const edits: EditRequest[] = [];
+  const listeners = new Set<(id: number, event: StreamEvent) => void>();
+  let reloads = 0;
+  let lastId = 0;
+  const never = async (): Promise<never> => {
+    throw new Error("not asked for here");
+  };
+  return {
+    edits,
+    get reloads() {
+      return reloads;
+    },
+    get followers() {
+      return listeners.size;
+    },
+    publish(event) {
+      lastId += 1;
+      for (const listener of [...listeners]) listener(lastId, event);
+    },
+    sync: () => ({ ...sampleSync(), events: [] }),
+    async reload() {
+      reloads += 1;
+      return DONE;
+    },
+    async edit(request) {
+      edits.push(request);
+      return { changed: true, path: "/c.toml", sha256: "0".repeat(64), errors: [], reload: DONE };
+    },
+    config: never,
+    editText: never,
+    history: never,
+    historyText: never,
+    rollback: never,
+    listen(_afterId, listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}
