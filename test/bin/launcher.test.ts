@@ -75,7 +75,11 @@ async function fakePackage(t: TestContext, { built = true }: { built?: boolean }
       const node = path.join(where, "node");
       await writeFile(
         node,
-        `#!/bin/sh\nif [ "$1" = --version ]; then echo ${version}; else printf '%s\\n' "ran ${version}" "$@"; fi\n`,
+        `#!/bin/sh
+if [ "$1" = --version ]; then echo ${version}; exit; fi
+case $1 in --max-semi-space-size=*) shift ;; esac
+printf '%s\\n' "ran ${version}" "$@"
+`,
       );
       await chmod(node, 0o755);
     },
@@ -204,6 +208,16 @@ for (const shell of SHELLS) {
     assert.match(stdout, /^ran v24\.0\.0\n.*main\.js\nx\n$/, stderr);
   });
 }
+
+test("the heap's bound is an argument of this Node alone, and nothing that its children inherit", async (t) => {
+  const { root } = await fakePackage(t);
+  await mkdir(path.join(root, "node_modules", pinned, "bin"), { recursive: true });
+  await symlink(process.execPath, path.join(root, "node_modules", pinned, "bin/node"));
+  const tell = "console.log(JSON.stringify([process.execArgv, process.env.NODE_OPTIONS ?? null]));";
+  await writeFile(path.join(root, "dist/cli/main.js"), tell);
+  const { stdout } = await run(path.join(root, "bin/mountaineer"), ["monitor"], { path: "/usr/bin:/bin" });
+  assert.deepEqual(JSON.parse(stdout), [["--max-semi-space-size=2"], null]);
+});
 
 test("no launcher process stays: the process that was started is Node", async (t) => {
   const { root } = await fakePackage(t);
