@@ -25,6 +25,7 @@ import { favoritesListCommand } from "./commands/favorites/list.ts";
 import { favoritesRemoveCommand } from "./commands/favorites/remove.ts";
 import { foldersCommand } from "./commands/folders.ts";
 import { installCommand } from "./commands/install.ts";
+import { logsCommand } from "./commands/logs.ts";
 import { mcpCommand } from "./commands/mcp.ts";
 import { menubarCommand } from "./commands/menubar.ts";
 import { monitorCommand } from "./commands/monitor.ts";
@@ -58,6 +59,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   aliasRemoveCommand,
   aliasReconcileCommand,
   foldersCommand,
+  logsCommand,
   backendsListCommand,
   backendsRestartCommand,
   backendsLogsCommand,
