@@ -1,0 +1,85 @@
+// The icon in a real panel: what a person sees and clicks, on an X server without a screen.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startMenuSession } from "../../../src/menubar/menu-session.ts";
+import { runTray } from "../../../src/menubar/tray/run-tray.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
+import { scriptedConfig } from "../scripted-config.ts";
+import { desktopMissing, startDesktop } from "./desktop.ts";
+
+/** The panel takes seconds to come up on a busy machine. */
+const SOON_MS = 30_000;
+const OPENED_MS = 2_000;
+const DONE_MS = 1_500;
+const ICON = [18, 18] as const;
+
+test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissing }, async (t) => {
+  const stop = new AbortController();
+  const ends: Promise<unknown>[] = [];
+  t.after(async () => {
+    stop.abort();
+    await Promise.allSettled(ends);
+  });
+  const desktop = await startDesktop(t);
+  const share = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
+  const control = scriptedControl(sampleReport([share, sampleShare({ name: "MEDIA" })]));
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { control, config });
+  const notes: string[] = [];
+  let opened = 0;
+  const session = startMenuSession({
+    home,
+    clock: systemClock,
+    signal: stop.signal,
+    logPath: null,
+    onQuit: () => stop.abort(),
+    openPath: async () => {},
+    startDaemon: async () => {},
+  });
+  const ended = runTray({
+    session: {
+      ...session,
+      refresh() {
+        opened += 1;
+        session.refresh();
+      },
+    },
+    home,
+    environment: desktop.environment,
+    clock: systemClock,
+    signal: stop.signal,
+    note: (line) => void notes.push(line),
+  });
+  ends.push(ended, session.ended);
+  await eventually(() => notes.includes("the icon is shown"), SOON_MS);
+  await eventually(() => session.menu().state === "tb_ready", SOON_MS);
+
+  /** Opens the menu and clicks down the way, until that was done; a panel may miss a click while it draws. */
+  const clickUntil = async (way: readonly (readonly [x: number, y: number])[], isDone: () => boolean) => {
+    await eventually(async () => {
+      if (isDone()) return true;
+      const before = opened;
+      await desktop.click(...ICON);
+      await eventually(() => opened > before, OPENED_MS);
+      for (const at of way) await desktop.click(...at);
+      return eventually(isDone, DONE_MS);
+    }, SOON_MS);
+  };
+
+  // The second line: "TB Ready – switch CORE".
+  await clickUntil([[60, 77]], () => control.calls.length > 0);
+  assert.equal(control.calls[0]?.name, "switch");
+  assert.deepEqual(control.calls[0]?.selection, ["CORE"]);
+  assert.deepEqual(control.calls[0]?.options, { to: "tb", force: false, wait: false });
+
+  // The first box: "Go back to Thunderbolt by itself".
+  await clickUntil([[60, 256]], () => config.edits.length > 0);
+  assert.deepEqual(config.edits[0]?.edits, [{ key: "global.auto_failback", value: "true" }]);
+
+  // The last line.
+  await clickUntil([[60, 332]], () => stop.signal.aborted);
+  await ended;
+});
