@@ -7,6 +7,7 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { createLocalDriver } from "../shares/drivers/local.ts";
 import type { MountDriver } from "../shares/drivers/mount-driver.ts";
+import { createNetfsDriver } from "../shares/drivers/netfs.ts";
 import { createRcloneDriver } from "../shares/drivers/rclone.ts";
 import type { MountTable } from "../shares/mount-entry.ts";
 import { createMountTable } from "../shares/mount-table.ts";
@@ -51,6 +52,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   const drivers: Record<DriverName, MountDriver> = {
     rclone: createRcloneDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
     local: createLocalDriver({ clock, prober }),
+    netfs: createNetfsDriver({ clock, logger, prober, mountTable, addressesOf }),
   };
   const engine = stack.use(
     createShareEngine({

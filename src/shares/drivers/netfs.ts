@@ -1,0 +1,365 @@
+// Owns mounting SMB shares the way macOS does: by NetFS, at /Volumes/SHARE where the system makes the folder, or at a
+// folder of ours. The kernel serves the mount; no process of ours stands behind it.
+import { access, lstat, mkdir, rmdir } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Clock } from "../../runtime/clock.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
+import type { MountEntry, MountTable } from "../mount-entry.ts";
+import { ANOTHER_USERS } from "../mount-table-darwin.ts";
+import type { Prober } from "../prober.ts";
+import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { isShareNamed, sourceOf } from "../smb-source.ts";
+import { type CommandMount, mountByCommand } from "./macos-mount-commands.ts";
+import { createMacosUnmount, type MacosUnmountOptions } from "./macos-unmount.ts";
+import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
+import { NETFS_LIBRARIES } from "./netfs-binding.ts";
+import { ALREADY_MOUNTED, meaningOfNetfs } from "./netfs-codes.ts";
+import { mountByNetfs } from "./netfs-process.ts";
+import { netfsUrl } from "./netfs-url.ts";
+import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "./smb-mounts.ts";
+
+export interface NetfsDriverOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+  readonly addressesOf: AddressesOf;
+  /** Default: macOS's own. */
+  readonly tools?: NetfsTools;
+}
+
+export interface NetfsTools {
+  /** Where macOS makes the folder by itself and names it after the share. */
+  readonly volumes: string;
+  /** null: it is macOS. */
+  readonly unavailable: () => Promise<{ readonly text: string; readonly hint: string } | null>;
+  readonly netfs: typeof mountByNetfs;
+  readonly byCommand: typeof mountByCommand;
+  readonly unmountCommands?: NonNullable<MacosUnmountOptions["commands"]>;
+}
+
+const MACOS: NetfsTools = {
+  volumes: "/Volumes",
+  unavailable: async () => {
+    try {
+      await access(dirname(NETFS_LIBRARIES.netfs));
+      return null;
+    } catch {
+      return { text: "NetFS is macOS's", hint: 'set driver = "rclone"' };
+    }
+  },
+  netfs: mountByNetfs,
+  byCommand: mountByCommand,
+};
+
+/** A readdir sooner after the last may be answered from the client's memory. */
+const CACHE_MS = 5_000;
+const TABLE_POLL_MS = 20;
+/** NetFS answers when the mount stands; the table shows it at once, or something is wrong. */
+const IN_TABLE_MS = 2_000;
+const REAL_PATH_MS = 1_000;
+/** For undoing a mount that failed, beyond the step's own deadline. */
+const UNDO_MS = 3_000;
+/** How the name of a Bonjour service ends, where a host's name stands otherwise. */
+const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
+
+type Failed = Extract<MountOutcome, { ok: false }>;
+
+interface Asked {
+  readonly ok: true;
+  /** Where macOS says that it is; null where it does not say. */
+  readonly path: string | null;
+  /** It was mounted before we asked, by whomever. */
+  readonly existed: boolean;
+}
+
+export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
+  const { clock, logger, prober, mountTable, addressesOf, tools = MACOS } = options;
+  const { volumes, unmountCommands } = tools;
+  const unmount = createMacosUnmount({
+    clock,
+    mountTable,
+    ...(unmountCommands === undefined ? {} : { commands: unmountCommands }),
+  });
+  const realParents = new Map<string, string>();
+
+  const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
+  /** As the mount table spells it; /Volumes is no link, and macOS names what is in it. */
+  const pathOf = async (share: ShareSpec): Promise<string> => {
+    if (isSystemNamed(share)) return join(volumes, share.shareName);
+    const parent = dirname(share.mountPath);
+    let real = realParents.get(parent);
+    if (real === undefined) {
+      const [found] = await prober.realPaths([parent], REAL_PATH_MS);
+      if (typeof found !== "string") return share.mountPath;
+      real = found;
+      realParents.set(parent, real);
+    }
+    return join(real, basename(share.mountPath));
+  };
+
+  const foundBy = (share: ShareSpec, path: string, mount: SmbMount): FoundMount => {
+    const { entry, source } = mount;
+    const ours = isOurUsers(entry);
+    const sameShare = ours && source !== null && isShareNamed(source, share.shareName);
+    const atPath = isSamePath(entry.path, path);
+    const isConfigured = atPath && (!isSystemNamed(share) || isSamePath(path, share.mountPath));
+    return {
+      id: entry.id,
+      // As the configuration spells it; mount_root may be reached through a link.
+      path: isConfigured ? share.mountPath : entry.path,
+      source: entry.source,
+      sameShare,
+      route: routeOfSource(share, mount, addressesOf) ?? routeOfBonjour(share, mount, addressesOf),
+      processGone: false,
+      // Nobody else mounts on a folder of ours; under /Volumes the share's name is all there is.
+      madeByDriver: ours && atPath && (sameShare || !isSystemNamed(share)),
+    };
+  };
+  const standsAt = (share: ShareSpec, path: string, mount: FoundMount): boolean =>
+    mount.path === share.mountPath || isSamePath(mount.path, path);
+  const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
+    const [path, entries] = await Promise.all([pathOf(share), mountTable.read(notBeforeMs)]);
+    const index = indexMounts(entries);
+    const spelled = entries.find((entry) => isSamePath(entry.path, path));
+    const atPath = spelled === undefined ? null : index.at(spelled.path);
+    const others = index
+      .named(share.shareName)
+      .filter((mount) => mount !== atPath && isOurUsers(mount.entry))
+      .map((mount) => foundBy(share, path, mount))
+      // A share of that name on a server that is not ours is another share, unless it stands in our place.
+      .filter(({ route }) => route !== null);
+    return atPath === null ? others : [foundBy(share, path, atPath), ...others];
+  };
+
+  const makeWay = async (share: ShareSpec, path: string): Promise<Failed | null> => {
+    let stats: Awaited<ReturnType<typeof lstat>>;
+    try {
+      stats = await lstat(path);
+    } catch (error) {
+      if (systemErrorCode(error) === "ENOENT") return null;
+      throw error;
+    }
+    if (!stats.isDirectory()) return taken(path, stats.isSymbolicLink() ? "a link" : "a file");
+    try {
+      await rmdir(path);
+      return null;
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code === "ENOENT") return null;
+      if (code === "EACCES" || code === "EPERM") {
+        // What a failed mount leaves is root's, and with it in the way macOS would mount at `NAME-1`.
+        return isSystemNamed(share)
+          ? taken(path, `a folder that is not ours; when it is empty: sudo rmdir '${path}'`)
+          : failed("permission_denied", `${path}: ${errorText(error)}`);
+      }
+      if (code === "ENOTEMPTY" || code === "EEXIST") return taken(path, "a folder with something in it");
+      throw error;
+    }
+  };
+
+  /** Asks macOS to mount; the path it gave, or null where it is to be looked up. */
+  const ask = async (
+    share: ShareSpec,
+    route: RouteName,
+    folder: string | null,
+    limits: StepLimits,
+  ): Promise<Asked | Failed> => {
+    const { host, port } = share.routes[route];
+    if (host === null) return failed("other", `route ${route} has no host`);
+    const guest = share.password === null && /^(guest)?$/i.test(share.username);
+    const target = { host, port, shareName: share.shareName, username: guest ? null : share.username };
+    const step = { clock, deadlineMs: limits.deadlineMs, signal: limits.signal };
+    const outcome = await tools.netfs(
+      { url: netfsUrl(target), folder, username: target.username, password: share.password, guest },
+      step,
+    );
+    if (outcome.kind === "unavailable") {
+      logger.warn("NetFS cannot be called; a command mounts instead", {
+        share: share.name,
+        error: outcome.text,
+      });
+      const mount: CommandMount = { ...target, password: share.password, folder };
+      const byCommand = await tools.byCommand(mount, step);
+      return byCommand.ok
+        ? { ok: true, path: folder, existed: false }
+        : failed(byCommand.reason, byCommand.text);
+    }
+    if (outcome.kind === "timed_out") return failed("timed_out", outcome.text);
+    if (outcome.kind === "failed") return failed("other", outcome.text);
+    if (outcome.status === 0 || outcome.status === ALREADY_MOUNTED) {
+      const [path = null] = outcome.mountPoints;
+      const existed = outcome.status === ALREADY_MOUNTED;
+      if (!existed || path !== null) return { ok: true, path, existed };
+    }
+    const { reason, text, hint } = meaningOfNetfs(outcome.status);
+    return failed(reason, `${text} (${outcome.status})${hint === null ? "" : `; ${hint}`}`);
+  };
+
+  const untilFound = async (share: ShareSpec, path: string, at: string): Promise<FoundMount | null> => {
+    const untilMs = clock.monotonicMs() + IN_TABLE_MS;
+    for (;;) {
+      const mounts = await find(share, clock.monotonicMs());
+      const mount = mounts.find((one) =>
+        isSamePath(at, path) ? standsAt(share, path, one) : isSamePath(one.path, at),
+      );
+      if (mount !== undefined) return mount;
+      if (clock.monotonicMs() >= untilMs) return null;
+      await clock.sleep(TABLE_POLL_MS);
+    }
+  };
+
+  const prove = async (mount: FoundMount, untilMs: number, signal: AbortSignal): Promise<Failed | null> => {
+    const looked = prober.look(mount.id, mount.path, Math.max(0, untilMs - clock.monotonicMs()));
+    const look = await Promise.race([looked, aborted(signal)]);
+    if (look === null) return failed("other", "cancelled");
+    if (look.state !== "answered") return failed("timed_out", "the share did not list in time");
+    // It stands: what is missing is a permission, which the condition of its looks tells.
+    if (look.errno === null || look.errno === "EPERM" || look.errno === "EACCES") return null;
+    return failed("other", `the share does not list (${look.errno})`);
+  };
+
+  const undo = async (mount: FoundMount): Promise<void> => {
+    const limits = { deadlineMs: UNDO_MS, signal: new AbortController().signal };
+    const undone = await unmount(mount, "force", limits);
+    prober.forget(mount.id);
+    if (!undone.ok) logger.warn("failed mount not undone", { path: mount.path, reason: undone.text });
+  };
+
+  const attempt = async (
+    share: ShareSpec,
+    route: RouteName,
+    path: string,
+    limits: StepLimits,
+  ): Promise<MountOutcome> => {
+    const untilMs = clock.monotonicMs() + limits.deadlineMs;
+    const inTheWay = await makeWay(share, path);
+    if (inTheWay !== null) return inTheWay;
+    const folder = isSystemNamed(share) ? null : path;
+    if (folder !== null) await mkdir(folder, { mode: 0o700 });
+    let failure: Failed;
+    let made: FoundMount | null = null;
+    /** Given up while it was under way: it may have got through all the same. */
+    let givenUp = false;
+    try {
+      const asked = await ask(share, route, folder, limits);
+      if (asked.ok) {
+        const mount = await untilFound(share, path, asked.path ?? path);
+        if (mount !== null && asked.existed) {
+          if (folder !== null && !standsAt(share, path, mount)) await rmdir(folder).catch(() => {});
+          return { ok: true, mount, adopted: true };
+        }
+        made = mount;
+        const wrong = await whatIsWrong(share, path, mount, untilMs, limits.signal);
+        if (wrong === null && mount !== null) return { ok: true, mount, adopted: false };
+        failure = wrong ?? failed("other", "the mount vanished at once");
+      } else {
+        failure = asked;
+        givenUp = asked.reason === "timed_out";
+      }
+    } catch (error) {
+      givenUp = true;
+      failure = failed("other", errorText(error));
+    }
+    if (givenUp) {
+      const late = (await find(share, clock.monotonicMs())).find((one) => standsAt(share, path, one));
+      made = late?.sameShare ? late : null;
+    }
+    if (made !== null) await undo(made);
+    if (folder !== null) await rmdir(folder).catch(() => {});
+    return failure;
+  };
+  const whatIsWrong = async (
+    share: ShareSpec,
+    path: string,
+    mount: FoundMount | null,
+    untilMs: number,
+    signal: AbortSignal,
+  ): Promise<Failed | null> => {
+    if (mount === null) return failed("other", `macOS mounted it, but ${path} is in no table`);
+    if (!standsAt(share, path, mount)) return taken(path, `in use: macOS mounted at ${mount.path}`);
+    return prove(mount, untilMs, signal);
+  };
+
+  return {
+    name: "netfs",
+    cacheMs: CACHE_MS,
+    unavailable: tools.unavailable,
+    find,
+    async mount(share, route, limits) {
+      const problem = await tools.unavailable();
+      if (problem !== null) return failed("driver_unavailable", problem.text);
+      if (limits.signal.aborted) return failed("other", "cancelled");
+      const source = sourceOf(share.routes[route], share.shareName);
+      try {
+        if (!isSystemNamed(share)) await mkdir(dirname(share.mountPath), { recursive: true, mode: 0o755 });
+        const path = await pathOf(share);
+        const present = (await find(share, clock.monotonicMs())).find((mount) =>
+          standsAt(share, path, mount),
+        );
+        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
+        if (present !== undefined) return taken(path, `a mount of ${present.source}`);
+        const outcome = await attempt(share, route, path, limits);
+        return outcome.ok ? outcome : { ...outcome, text: `${source}: ${outcome.text}` };
+      } catch (error) {
+        return failed(reasonOf(error), `${source}: ${errorText(error)}`);
+      }
+    },
+    async unmount(share, mount, mode, limits) {
+      const outcome = await unmount(mount, mode, limits);
+      if (!outcome.ok) {
+        // The one who holds it may be our own look that waits in it.
+        const hangs = outcome.reason === "busy" && prober.lastLook(mount.id).state === "pending";
+        return hangs ? { ...outcome, text: "the mount does not answer, --force unmounts it" } : outcome;
+      }
+      prober.forget(mount.id);
+      // Under /Volumes the system removes its own.
+      if (dirname(mount.path) !== volumes && mount.path === share.mountPath)
+        await rmdir(mount.path).catch(() => {});
+      return outcome;
+    },
+    // The kernel's client writes back by itself, and a plain unmount waits for it.
+    unsent: () => Promise.resolve([]),
+    ownProcesses: () => Promise.resolve([]),
+    openFilesPath: ({ path }) => join(realParents.get(dirname(path)) ?? dirname(path), basename(path)),
+  };
+}
+
+function isOurUsers({ options }: MountEntry): boolean {
+  return !options.includes(ANOTHER_USERS);
+}
+
+/** macOS spells names composed or not, as they came. */
+function isSamePath(one: string, other: string): boolean {
+  return one === other || one.normalize("NFC") === other.normalize("NFC");
+}
+
+/** A mount from Finder's sidebar names the service, `My NAS._smb._tcp.local`, whose host is `My-NAS.local`. */
+function routeOfBonjour(share: ShareSpec, mount: SmbMount, addressesOf: AddressesOf): RouteName | null {
+  const { source } = mount;
+  const service = source === null ? null : BONJOUR.exec(source.host)?.[1];
+  if (source === null || typeof service !== "string") return null;
+  const host = `${service.replaceAll(" ", "-")}.local`;
+  return routeOfSource(share, { ...mount, source: { ...source, host } }, addressesOf);
+}
+
+function failed(reason: MountFailure, text: string): Failed {
+  return { ok: false, reason, text };
+}
+
+function taken(path: string, by: string): Failed {
+  return failed("path_taken", `${path} is ${by}`);
+}
+
+function reasonOf(error: unknown): MountFailure {
+  const code = systemErrorCode(error);
+  return code === "EACCES" || code === "EPERM" || code === "EROFS" ? "permission_denied" : "other";
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    else signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}
