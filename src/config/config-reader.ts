@@ -23,7 +23,7 @@ export interface ConfigReaderOptions {
 export interface ConfigReader extends Disposable {
   /**
    * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
-   * null, and rejecting, mean that nobody knows. Does nothing while a content is being loaded.
+   * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.
    */
   expect(look: () => Promise<Uint8Array | null>): void;
   /** One at a time. Rejects as `loadConfigApart` does. */
@@ -71,7 +71,8 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
     do {
       own.again = false;
       const bytes = await look().catch(() => null);
-      if (ahead !== own || bytes === null || bytes.length === 0) break;
+      if (ahead !== own) break;
+      if (bytes === null || bytes.length === 0) continue;
       const sha256 = sha256Of(bytes);
       if (own.guess?.sha256 === sha256) continue;
       const guess: Guess = { sha256, reply: own.process.ask(request(bytes)) };

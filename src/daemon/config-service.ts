@@ -94,6 +94,11 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     keep,
   });
 
+  const unknownContent = async (): Promise<Uint8Array | null> => {
+    const bytes = await file.read(ending.signal);
+    return bytes === null || sha256Of(bytes) === reloader.running.sha256 ? null : bytes;
+  };
+
   const watcher: ConfigWatcher = createConfigWatcher({
     file,
     settings: snapshot.config.sync,
@@ -101,9 +106,9 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     logger,
     baseline: { sha256: snapshot.sha256 },
     generation: () => reloader.generation,
-    onNoticed() {
+    onSign() {
       // What an edit saves is known already.
-      if (editsUnderWay === 0) reader.expect(() => file.read(ending.signal));
+      if (editsUnderWay === 0) reader.expect(unknownContent);
     },
     async onChange({ bytes }, signal) {
       const report = await reloader.offer({ bytes, snapshot: null, source: "file" }, signal);

@@ -47,8 +47,8 @@ export interface ConfigWatcherOptions {
    * throws counts as an outcome (`outcomeOfThrown`). `signal` aborts when the watcher ends.
    */
   readonly onChange: (content: ConfigContent, signal: AbortSignal) => Promise<ReloadOutcome>;
-  /** A change was noticed: `onChange` may be called when it has been waited out. */
-  readonly onNoticed?: () => void;
+  /** There may be a change: `onChange` is called, if at all, when it has been waited out. */
+  readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
   /** Called with each state that differs from the one before. */
   readonly onState: (state: SyncState) => void;
@@ -153,9 +153,10 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
     file,
     clock,
     folderEvents: options.folderEvents ?? systemFolderEvents,
+    onSign: () => tell(() => options.onSign?.()),
     onChange(atMs) {
       window.trigger(atMs);
-      tell(() => options.onNoticed?.());
+      tell(() => options.onSign?.());
     },
     onReady: () => trigger("start"),
     onPresence(present) {

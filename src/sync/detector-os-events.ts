@@ -26,7 +26,7 @@ interface Seen {
 
 /** A touch is no change. */
 export function startOsEventsDetector(options: DetectorOptions, events: FolderEvents): Detector {
-  const { file, clock, pollIntervalMs, onChange, onPresence, onDegraded } = options;
+  const { file, clock, pollIntervalMs, onChange, onSign, onPresence, onDegraded } = options;
   const stopping = new AbortController();
   let seen: Seen | null = null;
   let armingDue = true;
@@ -43,10 +43,12 @@ export function startOsEventsDetector(options: DetectorOptions, events: FolderEv
     onEvent() {
       armingDue = true;
       nextToldMs = clock.monotonicMs();
-      settling ??= clock.setTimer(SETTLE_MS, () => {
+      if (settling !== null) return;
+      settling = clock.setTimer(SETTLE_MS, () => {
         settling = null;
         void poll.look();
       });
+      onSign?.();
     },
   });
 

@@ -12,6 +12,8 @@ export interface DetectorOptions {
    * first look has ended, nor after disposal.
    */
   readonly onChange: (atMs?: number) => void;
+  /** The system told of something; a look will tell whether it is a change. */
+  readonly onSign?: () => void;
   /** Whether there is a file: told at the first look and when it is another answer than before. */
   readonly onPresence: (present: boolean) => void;
   /** It works, but not as it should: why, or null when it is whole again. */

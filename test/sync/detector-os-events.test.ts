@@ -14,7 +14,12 @@ import { createMemoryFile } from "./memory-file.ts";
 
 function startOn(t: TestContext, file: WatchedFile, events: FolderEvents, startWallMs?: number) {
   const clock = createManualClock(startWallMs);
-  const seen = { changes: 0, atMs: undefined as number | undefined, degraded: null as string | null };
+  const seen = {
+    changes: 0,
+    signs: 0,
+    atMs: undefined as number | undefined,
+    degraded: null as string | null,
+  };
   const detector = startOsEventsDetector(
     {
       file,
@@ -24,6 +29,7 @@ function startOn(t: TestContext, file: WatchedFile, events: FolderEvents, startW
         seen.changes += 1;
         seen.atMs = atMs;
       },
+      onSign: () => (seen.signs += 1),
       onPresence: () => {},
       onDegraded: (reason) => (seen.degraded = reason),
     },
@@ -66,6 +72,7 @@ test("B2 a burst of events is one check, a moment later", async (t) => {
   const { looks } = file;
   for (let save = 0; save < 100; save += 1) file.save(`save ${save}`);
   assert.equal(file.looks, looks);
+  assert.deepEqual([seen.signs, seen.changes], [1, 0]);
   await clock.advance(SETTLE_MS);
   assert.equal(seen.changes, 1);
   assert.ok(file.looks - looks <= 3, `${file.looks - looks} looks`);
