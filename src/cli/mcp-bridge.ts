@@ -96,17 +96,25 @@ function ended(message: string, hint: string): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
 }
 
-/** Serves the client with a gateway of this process, until the client has left. Rejects with the signal's reason. */
+/** Many clients ask for the lists once, right after the handshake; what starts slower than this is told of later. */
+const FIRST_LISTS_MS = 5_000;
+
+/**
+ * Serves the client with a gateway of this process, until the client has left; begins when its backends are ready or
+ * have failed, or after 5 s. Rejects with the signal's reason.
+ */
 export async function serveHere(
-  gateway: Pick<InProcessGateway, "serveLines">,
+  gateway: Pick<InProcessGateway, "status" | "serveLines">,
   { input, output, signal }: BridgeEnds,
 ): Promise<void> {
   // Node takes a pair of streams; its types do not say so.
   const pair = { readable: input, writable: output } as unknown as NodeJS.ReadWriteStream;
   const stream = Duplex.from(pair);
   const served = finished(stream, { signal });
-  gateway.serveLines(stream);
+  const ready = gateway.status(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
   try {
+    await Promise.race([ready, served]);
+    if (!signal.aborted) gateway.serveLines(stream);
     await served;
   } catch {
     // The client broke off, or we do: either way nobody is left to be served.

@@ -154,6 +154,7 @@ test("a signal leaves at once, also before the connection stands", async (t) => 
 test("without a daemon the client is served here, until it has left and all is answered", async () => {
   const { output, text } = collector();
   const gateway = {
+    status: async () => ({}),
     serveLines(stream: Duplex): void {
       let heard = "";
       stream.on("data", (chunk: Buffer) => {
@@ -166,9 +167,39 @@ test("without a daemon the client is served here, until it has left and all is a
   assert.equal(text(), "heard hello");
 });
 
+test("serving here begins when the backends are there, and ends with the signal before that", async () => {
+  const ready = Promise.withResolvers<object>();
+  const serving: Duplex[] = [];
+  const gateway = {
+    status: () => ready.promise,
+    serveLines(stream: Duplex): void {
+      serving.push(stream);
+      stream.resume().once("end", () => stream.end());
+    },
+  };
+  const ends = { input: Readable.from([Buffer.from("hello")]), output: collector().output };
+  const served = serveHere(gateway, { ...ends, signal: never });
+  await turn();
+  assert.equal(serving.length, 0);
+  ready.resolve({});
+  await served;
+  assert.equal(serving.length, 1);
+
+  const leave = new AbortController();
+  const status = async (signal: AbortSignal): Promise<object> => {
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    return {};
+  };
+  const left = serveHere({ ...gateway, status }, { ...ends, signal: leave.signal });
+  leave.abort(new MountaineerError("aborted", "stopped by SIGTERM"));
+  await assert.rejects(left, { code: "aborted" });
+  assert.equal(serving.length, 1);
+});
+
 test("serving here ends with the signal, and quietly when the client breaks off", async () => {
   const ended: Duplex[] = [];
   const gateway = {
+    status: async () => ({}),
     serveLines(stream: Duplex): void {
       stream.on("error", () => {});
       stream.once("close", () => ended.push(stream));
@@ -182,6 +213,7 @@ test("serving here ends with the signal, and quietly when the client breaks off"
     signal: leave.signal,
   });
   serving.catch(() => {});
+  await turn();
   leave.abort(new MountaineerError("aborted", "stopped by SIGTERM"));
   await assert.rejects(serving, { code: "aborted" });
   await eventually(() => ended.length === 1, 5_000);
