@@ -1,4 +1,5 @@
 // Owns picking how open files are scanned for on this system.
+import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
 import { scanOpenFilesProc } from "./open-files-proc.ts";
 import type { OpenFilesScan } from "./open-files-request.ts";
 
@@ -8,4 +9,8 @@ const notHere: OpenFilesScan = async (requests) =>
   );
 
 export const scanOpenFiles: OpenFilesScan =
-  process.platform === "linux" ? (requests) => scanOpenFilesProc(requests, "/proc") : notHere;
+  process.platform === "linux"
+    ? (requests) => scanOpenFilesProc(requests, "/proc")
+    : process.platform === "darwin"
+      ? createOpenFilesScanDarwin()
+      : notHere;

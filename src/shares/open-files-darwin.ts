@@ -1,0 +1,96 @@
+// Owns finding open files on macOS: libproc names the processes that hold a volume after one look at its path;
+// `lsof`, which looks at every mount, where libproc cannot be called.
+import { loadKoffi } from "../network/core-foundation-darwin.ts";
+import { errorText } from "../runtime/errors.ts";
+import { scanOpenFilesLsof } from "./open-files-lsof.ts";
+import type { OpenFilesScan } from "./open-files-request.ts";
+import type { OpenFilesAnswer } from "./prober.ts";
+
+export const LIBPROC = "/usr/lib/libproc.dylib";
+const PROC_ALL_PIDS = 1;
+/** The path stands for its whole volume, and who only waits for events of it holds nothing. */
+const PATH_IS_VOLUME_NO_EVENTS = 1 | 2;
+const PIDS_AT_MOST = 16_384;
+const PID_BYTES = 4;
+const NAME_BYTES = 64;
+
+export interface Libproc {
+  /** Processes that hold anything on the volume. Waits on a thread of the pool, as the path is looked at first. */
+  holders(path: string): Promise<readonly number[]>;
+  /** "?" when it has ended, or is another user's. */
+  nameOf(pid: number): string;
+}
+
+/** Rejects when koffi or the library cannot be had. */
+export async function loadLibproc(path: string = LIBPROC): Promise<Libproc> {
+  const koffi = await loadKoffi();
+  const library = koffi.load(path);
+  const list = library.func(
+    "int proc_listpidspath(uint32_t, uint32_t, const char *, uint32_t, uint8_t *, int)",
+  );
+  const name: (pid: number, buffer: Uint8Array, bytes: number) => number = library.func(
+    "int proc_name(int, uint8_t *, uint32_t)",
+  );
+  return {
+    holders: (volume) =>
+      new Promise((resolve, reject) => {
+        const buffer = Buffer.alloc(PIDS_AT_MOST * PID_BYTES);
+        const done = (error: unknown, bytes: number): void => {
+          if (error !== null && error !== undefined) reject(error);
+          else if (bytes < 0) reject(new Error("libproc could not look at the volume"));
+          else resolve(pidsIn(buffer.subarray(0, bytes)));
+        };
+        const { length } = buffer;
+        list.async(PROC_ALL_PIDS, 0, volume, PATH_IS_VOLUME_NO_EVENTS, buffer, length, done);
+      }),
+    nameOf(pid) {
+      const buffer = Buffer.alloc(NAME_BYTES);
+      const length = name(pid, buffer, buffer.length);
+      return length > 0 ? buffer.toString("utf8", 0, length) : "?";
+    },
+  };
+}
+
+function pidsIn(bytes: Buffer): readonly number[] {
+  const pids = new Set<number>();
+  for (let at = 0; at + PID_BYTES <= bytes.length; at += PID_BYTES) pids.add(bytes.readInt32LE(at));
+  pids.delete(0);
+  return [...pids];
+}
+
+/** `load` and `lsof` for tests. libproc does not say which files: a holder is shown with the volume's path. */
+export function createOpenFilesScanDarwin(
+  load: () => Promise<Libproc> = loadLibproc,
+  lsof: OpenFilesScan = scanOpenFilesLsof,
+): OpenFilesScan {
+  let loaded: Promise<Libproc | null> | null = null;
+
+  return async (requests) => {
+    loaded ??= load().catch(() => null);
+    const libproc = await loaded;
+    if (libproc === null) return lsof(requests);
+    return Promise.all(
+      requests.map(({ paths, exceptPids }) => {
+        const except = new Set([...exceptPids, process.pid]);
+        return Promise.all(paths.map((path) => answerOf(libproc, path, except)));
+      }),
+    );
+  };
+}
+
+async function answerOf(
+  libproc: Libproc,
+  path: string,
+  except: ReadonlySet<number>,
+): Promise<OpenFilesAnswer> {
+  try {
+    const pids = (await libproc.holders(path)).filter((pid) => !except.has(pid));
+    return {
+      ok: true,
+      files: pids.map((pid) => ({ pid, command: libproc.nameOf(pid), path, how: "fd" })),
+      hiddenProcesses: 0,
+    };
+  } catch (error) {
+    return { ok: false, text: errorText(error) };
+  }
+}
