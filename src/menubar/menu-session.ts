@@ -97,15 +97,19 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
   return session;
 }
 
-/** A success takes back what was told of the same wish; another wish's failure stays. */
+/** A success takes back what was told of the same shares, or of the same wish; another wish's failure stays. */
 function failureAfter(failure: ActionOutcome | null, outcome: ActionOutcome): ActionOutcome | null {
   if (!outcome.ok) return outcome;
-  return failure !== null && concernsSame(failure.action, outcome.action) ? null : failure;
+  return failure !== null && makesGood(outcome, failure) ? null : failure;
 }
 
-function concernsSame(one: MenuAction, other: MenuAction): boolean {
-  if ("share" in one && "share" in other) return one.share === other.share || other.share === null;
-  return one.kind === other.kind;
+function makesGood(outcome: ActionOutcome, failure: ActionOutcome): boolean {
+  const done = new Set(outcome.results.map(({ share }) => share));
+  const failed = failure.results.filter(({ result }) => result === "busy" || result === "failed");
+  if (failed.length > 0) return failed.every(({ share }) => done.has(share));
+  if ("share" in failure.action && failure.action.share !== null && done.has(failure.action.share))
+    return true;
+  return failure.action.kind === outcome.action.kind;
 }
 
 function busyAfter(

@@ -64,6 +64,8 @@ export const menubarCommand: CommandDefinition = {
     }
     const plugin = typeof swiftbar === "string" ? swiftbar : environment["SWIFTBAR_PLUGIN_PATH"];
     const command = plugin ? [resolve(plugin)] : [...environmentWords(context), ...ownProgram(), "menubar"];
+    // Loaded when it is run: it knows the daemon, of which the menu needs nothing else.
+    const { daemonLogPath } = await import("../in-process.ts");
     await startMenubar({
       ...place,
       face: isPlugin
@@ -74,7 +76,7 @@ export const menubarCommand: CommandDefinition = {
             isSwiftBar: environment["SWIFTBAR"] === "1",
           }
         : { kind: "tray" },
-      logPath: null,
+      logPath: await daemonLogPath(home, environment["HOME"] || homedir()),
       startsDaemon: start !== false,
       note,
       signal,

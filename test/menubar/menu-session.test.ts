@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import type { MenuItem } from "../../src/menubar/menu.ts";
+import { type MenuSession, startMenuSession } from "../../src/menubar/menu-session.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { startRig } from "../api/management-rig.ts";
+import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { scriptedConfig } from "./scripted-config.ts";
+import { everyItem, outline } from "./worlds.ts";
+
+const SOON_MS = 10_000;
+
+interface Running {
+  readonly session: MenuSession;
+  readonly stop: AbortController;
+  readonly quits: () => number;
+}
+
+function start(t: TestContext, home: string, ports: { startDaemon?: () => Promise<void> } = {}): Running {
+  const stop = new AbortController();
+  let quits = 0;
+  const session = startMenuSession({
+    home,
+    clock: systemClock,
+    signal: stop.signal,
+    logPath: null,
+    onQuit: () => {
+      quits += 1;
+    },
+    openPath: async () => {},
+    startDaemon: ports.startDaemon ?? (async () => {}),
+  });
+  t.after(async () => {
+    stop.abort();
+    await session.ended;
+  });
+  return { session, stop, quits: () => quits };
+}
+
+function itemOf(session: MenuSession, label: string | RegExp): MenuItem {
+  const found = everyItem(session.menu().items).find(
+    (item) =>
+      item.kind !== "separator" &&
+      (typeof label === "string" ? item.label === label : label.test(item.label)),
+  );
+  return found ?? assert.fail(`no item ${label}:\n${outline(session.menu().items).join("\n")}`);
+}
+
+test("A8 the menu follows the daemon by its events, and asks nothing while none come", async (t) => {
+  const share = sampleShare();
+  const control = scriptedControl(sampleReport([share]));
+  const config = scriptedConfig();
+  let looks = 0;
+  const counting = {
+    ...control,
+    status() {
+      looks += 1;
+      return control.status();
+    },
+  };
+  const { home } = await startRig(t, { control: counting, config });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  const before = looks;
+  await pause(400);
+  assert.equal(looks, before, "a menu that polls keeps machines awake");
+  share.tb_recovery_pending = true;
+  config.publish({ kind: "transition", transition: { name: "share.tb_ready", share: "CORE" } });
+  await eventually(() => session.menu().state === "tb_ready", SOON_MS);
+});
+
+test("A8 10,000 events a second are twenty looks and redraws at most, and the menu answers meanwhile", async (t) => {
+  const share = sampleShare();
+  const control = scriptedControl(sampleReport([share]));
+  const config = scriptedConfig();
+  let looks = 0;
+  const counting = {
+    ...control,
+    status() {
+      looks += 1;
+      return control.status();
+    },
+  };
+  const { home } = await startRig(t, { control: counting, config });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  let redraws = 0;
+  session.onChange(() => {
+    redraws += 1;
+  });
+  const looksBefore = looks;
+  const startedAt = performance.now();
+  let slowest = 0;
+  for (let turn = 0; turn < 100; turn += 1) {
+    for (let index = 0; index < 100; index += 1) {
+      config.publish({ kind: "transition", transition: { name: "share.open_files_checked", share: "CORE" } });
+    }
+    share.last_error = `error ${turn}`;
+    const askedAt = performance.now();
+    session.menu();
+    slowest = Math.max(slowest, performance.now() - askedAt);
+    await pause(10);
+  }
+  const seconds = (performance.now() - startedAt) / 1000;
+  assert.ok(looks - looksBefore <= 20 * seconds + 2, `${looks - looksBefore} looks in ${seconds} s`);
+  assert.ok(redraws <= 20 * seconds + 2, `${redraws} redraws in ${seconds} s`);
+  assert.ok(slowest < 100, `${slowest} ms for a menu`);
+  // The last word is heard, however many came before.
+  await eventually(() => itemOf(session, "Last error: error 99"), SOON_MS);
+});
+
+test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes back with it", async (t) => {
+  const gate = Promise.withResolvers<void>();
+  let hangs = false;
+  const control = scriptedControl(sampleReport(), async (share) => {
+    if (hangs) await gate.promise;
+    return sampleResult({ share });
+  });
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { control, config });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  hangs = true;
+  const askedAt = performance.now();
+  session.click(itemOf(session, "Unmount all"));
+  session.click(itemOf(session, /^Unmount all/));
+  const menu = session.menu();
+  assert.ok(performance.now() - askedAt < 100, "a click waits for nothing");
+  assert.ok(outline(menu.items).includes("Unmount all … <off>"));
+  await eventually(() => control.calls.length === 1, SOON_MS);
+  gate.resolve();
+  await eventually(() => outline(session.menu().items).includes("Unmount all <unmount/>"), SOON_MS);
+  assert.equal(control.calls.length, 1, "a double click is one click");
+});
+
+test("a refusal because of open files offers force for that share, until it lets go", async (t) => {
+  const holders = [{ pid: 7, command: "vim", path: "/s/CORE/a" }];
+  const control = scriptedControl(sampleReport(), (share, { options }) =>
+    "force" in options && options.force === true
+      ? sampleResult({ share, result: "unmounted", detail: "unmounted" })
+      : sampleResult({ share, result: "busy", detail: "1 file is open", holders }),
+  );
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  session.click(itemOf(session, "Unmount all"));
+  const force = await eventually(() => itemOf(session, /by force: cut off 1 file of vim/), SOON_MS);
+  assert.ok(outline(session.menu().items).includes("!! Unmount all: CORE 1 file is open"));
+  session.click(force);
+  await eventually(() => !/force|1 file/.test(outline(session.menu().items).join("\n")), SOON_MS);
+  assert.deepEqual(control.calls.at(-1)?.options, { force: true });
+});
+
+test("a daemon that goes leaves an offer to start one; one that comes is followed", async (t) => {
+  const home = await temporaryFolder(t);
+  let started = 0;
+  const { session, quits } = start(t, home, {
+    startDaemon: async () => {
+      started += 1;
+      await startRig(t, { home, config: scriptedConfig() });
+    },
+  });
+  const offer = await eventually(() => itemOf(session, "Start Mountaineer"), SOON_MS);
+  session.click(offer);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  assert.equal(started, 1);
+  session.click(itemOf(session, /^Quit/));
+  assert.equal(quits(), 1);
+});

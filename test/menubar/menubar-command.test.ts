@@ -1,0 +1,268 @@
+// `mountaineer menubar` as a process: what it prints, what it starts, and how it ends.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { connectToDaemon } from "../../src/api/client.ts";
+import { startRig } from "../api/management-rig.ts";
+import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
+import { COMMAND, type Running, startCommand } from "../cli/command-line.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { scriptedConfig } from "./scripted-config.ts";
+import { busMissing, startSessionBus, startWatcher } from "./session-bus.ts";
+import { clickOf, everyLine, type PluginMenu, readStream } from "./swiftbar/plugin-format.ts";
+import { type PanelClient, panelClient } from "./tray/panel-client.ts";
+
+const SOON_MS = 15_000;
+
+interface Stream extends Running {
+  menu(): PluginMenu;
+}
+
+function stream(
+  t: TestContext,
+  args: readonly string[],
+  home: string,
+  env: Record<string, string> = {},
+): Stream {
+  const running = startCommand(["menubar", "--swiftbar", ...args], { home, env: { SWIFTBAR: "1", ...env } });
+  let output = "";
+  running.child.stdout?.on("data", (chunk: string) => {
+    output += chunk;
+  });
+  t.after(async () => {
+    running.child.kill("SIGTERM");
+    await running.ended;
+  });
+  return { ...running, menu: () => readStream(output) };
+}
+
+function titles({ body }: PluginMenu): string[] {
+  return everyLine(body).map(({ title }) => title);
+}
+
+test("A8 frames follow the daemon, and each line's command does what the line says", async (t) => {
+  const share = sampleShare({ name: "my share's", active_interface: "fallback", tb_recovery_pending: true });
+  const control = scriptedControl(sampleReport([share]), (name) => sampleResult({ share: name }));
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { control, config });
+  const running = stream(t, [], home);
+  await eventually(() => titles(running.menu()).includes("TB Ready – switch my share's"), SOON_MS);
+  assert.equal(running.menu().header[0]?.params.get("sfimage"), "bolt.circle.fill");
+
+  share.last_error = "no answer | bash=/bin/false\n---";
+  config.publish({ kind: "transition", transition: { name: "share.error", share: share.name } });
+  await eventually(() => titles(running.menu()).some((title) => title.startsWith("Last error:")), SOON_MS);
+
+  const lines = everyLine(running.menu().body);
+  const clicks = lines.flatMap((line) => clickOf(line) ?? []);
+  assert.ok(clicks.length > 0);
+  for (const wanted of ["TB Ready – switch my share's", "Unmount all", "Go back to Thunderbolt by itself"]) {
+    const line = lines.find(({ title }) => title === wanted) ?? assert.fail(wanted);
+    await runClick(clickOf(line) ?? assert.fail(wanted));
+  }
+  assert.deepEqual(
+    control.calls.map(({ name, selection }) => [name, selection]),
+    [
+      ["switch", ["my share's"]],
+      ["unmount", null],
+    ],
+  );
+  assert.deepEqual(config.edits[0]?.edits, [{ key: "global.auto_failback", value: "true" }]);
+});
+
+/** As menus do it: an environment of next to nothing. */
+function runClick([file = "", ...args]: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const env = { PATH: "/usr/bin:/bin", SWIFTBAR: "1" };
+    execFile(file, args, { env, timeout: SOON_MS }, (error, stdout) =>
+      error === null ? resolve(stdout) : reject(error),
+    );
+  });
+}
+
+test("an installed plugin streams, and is what its lines run", async (t) => {
+  const control = scriptedControl();
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const folder = await temporaryFolder(t);
+  const installed = await startCommand(["menubar", "--plugin-folder", folder], { home }).ended;
+  const path = join(folder, "mountaineer.1d.sh");
+  assert.deepEqual([installed.code, installed.stdout], [0, `written: ${path}\n`]);
+  const again = await startCommand(["menubar", "--install-swiftbar", "--plugin-folder", folder], { home })
+    .ended;
+  assert.equal(again.stdout, `already there: ${path}\n`);
+
+  const { spawn } = await import("node:child_process");
+  const plugin = spawn(path, {
+    env: { PATH: "/usr/bin:/bin", HOME: folder, SWIFTBAR: "1" },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const ended = new Promise<number | null>((resolve) => plugin.once("exit", resolve));
+  t.after(async () => {
+    plugin.kill("SIGKILL");
+    await ended;
+  });
+  let output = "";
+  plugin.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    output += chunk;
+  });
+  await eventually(() => titles(readStream(output)).includes("All is well"), SOON_MS);
+  const line = everyLine(readStream(output).body).find(({ title }) => title === "Unmount all");
+  const click = clickOf(line ?? assert.fail()) ?? assert.fail();
+  assert.deepEqual(click, [path, "--act", "unmount/"]);
+  assert.equal(await runClick(click), "Unmount all: CORE mounted over Thunderbolt (//10.0.0.2/CORE)\n");
+  assert.equal(control.calls.length, 1);
+  plugin.kill("SIGTERM");
+  await ended;
+});
+
+test("what failed after a click is told by SwiftBar, since nobody sees the command's own words", async (t) => {
+  const control = scriptedControl(sampleReport(), (share) =>
+    sampleResult({ share, result: "busy", detail: "1 file is open" }),
+  );
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const ran = await startCommand(["menubar", "--act", "unmount/CORE"], { home }).ended;
+  assert.equal(ran.code, 1);
+  assert.equal(ran.stderr, "mountaineer: Unmount CORE: CORE 1 file is open\n");
+  const wrong = await startCommand(["menubar", "--act", "unmount/CORE/now"], { home }).ended;
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /nothing that the menu can do/);
+});
+
+test("without a daemon one is started, or not with --no-start; SIGTERM ends the menu and leaves the daemon", async (t) => {
+  const started: { pid: number; home: string }[] = [];
+  // Before the folder's removal.
+  t.after(async () => {
+    for (const daemon of started) {
+      process.kill(daemon.pid, "SIGTERM");
+      await eventually(async () => (await connectToDaemon(daemon.home)) === null, SOON_MS);
+    }
+  });
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), "[sync]\nenabled = false\n");
+  const idle = stream(t, ["--no-start"], home);
+  await eventually(() => titles(idle.menu()).includes("Start Mountaineer"), SOON_MS);
+  assert.equal(await connectToDaemon(home), null);
+  idle.child.kill("SIGTERM");
+  assert.equal((await idle.ended).code, 143);
+
+  const running = stream(t, [], home);
+  await eventually(() => titles(running.menu()).includes("Nothing is configured yet"), SOON_MS);
+  const daemon = (await connectToDaemon(home)) ?? assert.fail();
+  assert.ok(daemon.pid !== null);
+  started.push({ pid: daemon.pid, home });
+  running.child.kill("SIGTERM");
+  assert.equal((await running.ended).code, 143);
+  assert.notEqual(await connectToDaemon(home), null);
+});
+
+test("a daemon that cannot start is told with its reason", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), "nonsense = \n");
+  const running = stream(t, [], home);
+  await eventually(
+    () => titles(running.menu()).some((title) => /configuration has mistakes/.test(title)),
+    SOON_MS,
+  );
+  assert.ok(titles(running.menu()).includes("see what it says in a terminal: mountaineer monitor"));
+});
+
+test("the icon as a process: registered, one for each home, gone with SIGTERM", {
+  skip: busMissing,
+}, async (t) => {
+  const bus = await startSessionBus(t);
+  const watcher = await startWatcher(t, bus);
+  const { home } = await startRig(t, { config: scriptedConfig() });
+  const env = { DBUS_SESSION_BUS_ADDRESS: bus.address };
+  const first = startCommand(["menubar"], { home, env });
+  t.after(async () => {
+    first.child.kill("SIGKILL");
+    await first.ended;
+  });
+  await eventually(() => watcher.registered.length === 1, SOON_MS);
+  await eventually(() => first.stderr().includes("the icon is shown"), SOON_MS);
+  const second = await startCommand(["menubar"], { home, env }).ended;
+  assert.equal(second.code, 4);
+  assert.match(second.stderr, /already runs in this session/);
+  first.child.kill("SIGTERM");
+  assert.equal((await first.ended).code, 143);
+});
+
+test("A8 the icon answers within 100 ms under 10,000 events a second, and while the daemon hangs", {
+  skip: busMissing,
+}, async (t) => {
+  const children: Running[] = [];
+  t.after(async () => {
+    for (const { child, ended } of children) {
+      child.kill("SIGKILL");
+      await ended;
+    }
+  });
+  const bus = await startSessionBus(t);
+  const watcher = await startWatcher(t, bus);
+  const env = { DBUS_SESSION_BUS_ADDRESS: bus.address };
+  const slowestOf = async (panel: PanelClient, turns: number, between: () => void): Promise<number> => {
+    let slowest = 0;
+    for (let turn = 0; turn < turns; turn += 1) {
+      between();
+      const askedAt = performance.now();
+      const { root } = await panel.layout();
+      await panel.menuCall("AboutToShow", "i", [0]);
+      assert.ok(root.children.length > 3);
+      slowest = Math.max(slowest, (performance.now() - askedAt) / 2);
+      await pause(10);
+    }
+    return slowest;
+  };
+
+  const config = scriptedConfig();
+  const busy = await startRig(t, { control: scriptedControl(), config });
+  children.push(startCommand(["menubar"], { home: busy.home, env }));
+  await eventually(() => watcher.registered.length === 1, SOON_MS);
+  await eventually(() => config.followers === 1, SOON_MS);
+  const busyPanel = panelClient(watcher.bus, watcher.registered[0] ?? "");
+  const underLoad = await slowestOf(busyPanel, 100, () => {
+    for (let index = 0; index < 100; index += 1)
+      config.publish({ kind: "transition", transition: { name: "share.open_files_checked", share: "CORE" } });
+  });
+  assert.ok(underLoad < 100, `${underLoad} ms under load`);
+
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), "[sync]\nenabled = false\n");
+  const daemon = startCommand(["monitor"], { home });
+  children.push(daemon);
+  await eventually(async () => (await connectToDaemon(home)) !== null, SOON_MS);
+  children.push(startCommand(["menubar", "--no-start"], { home, env }));
+  await eventually(() => watcher.registered.length === 2, SOON_MS);
+  const panel = panelClient(watcher.bus, watcher.registered[1] ?? "");
+  await eventually(() => panel.find("Nothing is configured yet"), SOON_MS);
+  daemon.child.kill("SIGSTOP");
+  const hung = await slowestOf(panel, 20, () => {});
+  assert.ok(hung < 100, `${hung} ms with a daemon that hangs`);
+  await eventually(() => panel.find(/^Mountaineer does not answer/), SOON_MS);
+  daemon.child.kill("SIGCONT");
+  await eventually(() => panel.find("Nothing is configured yet"), SOON_MS);
+});
+
+test("a path is shown by the desktop's own program, whatever characters are in it", async (t) => {
+  const { home } = await startRig(t);
+  const programs = join(home, "programs");
+  const told = join(home, "told");
+  await mkdir(programs);
+  await writeFile(join(programs, "xdg-open"), `#!/bin/sh\nprintf '%s' "$1" > '${told}'\n`);
+  await chmod(join(programs, "xdg-open"), 0o755);
+  const path = "/Shares/it's | a;b$(c) é";
+  const text = `open/${encodeURIComponent(path).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)}`;
+  const env = { PATH: `${programs}:${process.env["PATH"] ?? ""}` };
+  const ran = await startCommand(["menubar", "--act", text], { home, env }).ended;
+  assert.equal(ran.code, 0, ran.stderr);
+  assert.equal(await readFile(told, "utf8"), path);
+  await writeFile(join(programs, "xdg-open"), "#!/bin/sh\nexit 3\n");
+  const failed = await startCommand(["menubar", "--act", text], { home, env }).ended;
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /cannot show it \(exit code 3\)/);
+  assert.ok(COMMAND.length > 0);
+});
