@@ -66,7 +66,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
         ? openStdioLink({ ...connection, warden, clock, secrets })
         : openHttpLink({ ...connection, clock, secrets }),
     random: Math.random,
-    onLog: (params) => roster.tellLog(params),
+    onLog: (params, backend) => roster.tellLog(params, backend, served),
     ...means,
   });
 

@@ -16,8 +16,8 @@ export interface SessionRoster {
   setLogLevel(client: ClientPort, level: McpLogLevel): void;
   /** The lowest that any session asked for; null: none did. */
   readonly lowestLogLevel: McpLogLevel | null;
-  /** A log message that belongs to no call goes to those that asked for its level. */
-  tellLog(params: JsonObject): void;
+  /** A log message that belongs to no call goes to those that asked for its level and see anything of the backend. */
+  tellLog(params: JsonObject, backend: string, served: ServingSet): void;
 }
 
 export function createSessionRoster(): SessionRoster {
@@ -40,6 +40,7 @@ export function createSessionRoster(): SessionRoster {
     tellChanges(served) {
       for (const [session, was] of sessions) {
         const principal = served.refresh(session.principal);
+        session.admit(principal !== null);
         if (principal !== null) compare(session, was, served.viewFor(principal));
         // Not let in as who it was: its next request tells who it is, or gets a 401. A copy keeps no catalog alive.
         else sessions.set(session, { ...was });
@@ -59,11 +60,13 @@ export function createSessionRoster(): SessionRoster {
       }
       return lowest;
     },
-    tellLog(params) {
+    tellLog(params, backend, served) {
       const { level } = params;
       if (!isLogLevel(level)) return;
       for (const session of sessions.keys()) {
-        if (session.logLevel !== null && rank(level) >= rank(session.logLevel)) {
+        if (session.logLevel === null || rank(level) < rank(session.logLevel)) continue;
+        const principal = served.refresh(session.principal);
+        if (principal !== null && served.viewFor(principal).sees(backend)) {
           session.notify("notifications/message", params);
         }
       }

@@ -13,6 +13,7 @@ interface TestSession extends SessionPort {
   logLevel: McpLogLevel | null;
   readonly changes: ListKind[];
   readonly told: string[];
+  admitted: boolean;
 }
 
 function sessionOf(principal: Principal): TestSession {
@@ -24,6 +25,10 @@ function sessionOf(principal: Principal): TestSession {
     logLevel: null,
     changes,
     told,
+    admitted: true,
+    admit(isAdmitted) {
+      session.admitted = isAdmitted;
+    },
     listChanged: (kind) => void changes.push(kind),
     setLogLevel(level) {
       session.logLevel = level;
@@ -120,11 +125,38 @@ describe("the roster of sessions", () => {
     roster.setLogLevel(ann, "error");
     roster.setLogLevel(ben, "info");
     assert.equal(roster.lowestLogLevel, "info");
-    roster.tellLog({ level: "warning", data: "x" });
-    roster.tellLog({ level: "error", data: "x" });
-    roster.tellLog({ level: "no level", data: "x" });
+    for (const level of ["warning", "error", "no level"]) {
+      roster.tellLog({ level, data: "x" }, "a", { ...tools("one"), refresh: (principal) => principal });
+    }
     assert.deepEqual([ann.told.length, ben.told.length, cyd.told.length], [1, 2, 0]);
     roster.remove(ben);
     assert.equal(roster.lowestLogLevel, "error");
+  });
+
+  test("logs of a backend are for those who see anything of it, and are let in", () => {
+    const roster = createSessionRoster();
+    const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];
+    const served = onlyFor("reader");
+    for (const session of [ann, ben]) {
+      roster.add(session, served);
+      roster.setLogLevel(session, "debug");
+    }
+    const tell = (backend: string, now: ServingSet) =>
+      roster.tellLog({ level: "error", data: "x" }, backend, now);
+    tell("a", served);
+    assert.deepEqual([ann.told.length, ben.told.length], [1, 0]);
+    tell("b", served);
+    tell("a", without(served, "user"));
+    assert.deepEqual([ann.told.length, ben.told.length], [1, 0]);
+  });
+
+  test("who is not let in any more is so until the rules let it in again", () => {
+    const roster = createSessionRoster();
+    const [ann, cyd] = [sessionOf(user("ann", "reader")), sessionOf(ANONYMOUS)];
+    for (const session of [ann, cyd]) roster.add(session, onlyFor("reader"));
+    roster.tellChanges(without(onlyFor("reader"), "user"));
+    assert.deepEqual([ann.admitted, cyd.admitted], [false, true]);
+    roster.tellChanges(onlyFor("reader"));
+    assert.equal(ann.admitted, true);
   });
 });

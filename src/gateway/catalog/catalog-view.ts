@@ -23,7 +23,7 @@ export function createViews(
   hash: (text: string) => string,
 ): ViewFor {
   if (rights === null) {
-    const whole = createView(catalog, () => true, hash);
+    const whole = createView(catalog, "everything", hash);
     return () => whole;
   }
   const byPrincipal = new WeakMap<Principal, CatalogView>();
@@ -34,7 +34,8 @@ export function createViews(
     const key = rights.rightsKey(principal);
     let view = byRights.get(key);
     if (view === undefined) {
-      view = createView(catalog, (entry) => rights.isVisible(principal, entry), hash);
+      const isVisible = (entry: CatalogEntry): boolean => rights.isVisible(principal, entry);
+      view = createView(catalog, principal.kind === "owner" ? "everything" : isVisible, hash);
       if (byRights.size >= MAX_VIEWS) byRights.clear();
       byRights.set(key, view);
     }
@@ -45,12 +46,17 @@ export function createViews(
 
 function createView(
   catalog: Catalog,
-  isVisible: (entry: CatalogEntry) => boolean,
+  isVisible: "everything" | ((entry: CatalogEntry) => boolean),
   hash: (text: string) => string,
 ): CatalogView {
+  const backends = new Set<string>();
   const visible = (entries: ReadonlyMap<string, CatalogEntry>): JsonObject[] => {
     const definitions: JsonObject[] = [];
-    for (const entry of entries.values()) if (isVisible(entry)) definitions.push(entry.definition);
+    for (const entry of entries.values()) {
+      if (isVisible !== "everything" && !isVisible(entry)) continue;
+      definitions.push(entry.definition);
+      backends.add(entry.backend);
+    }
     return definitions;
   };
   const tools = visible(catalog.tools);
@@ -69,6 +75,7 @@ function createView(
       resourceTemplates: { resourceTemplates },
       prompts: { prompts },
     },
+    sees: (backend) => isVisible === "everything" || backends.has(backend),
     digests: {
       get tools() {
         toolsDigest ??= digest(tools);

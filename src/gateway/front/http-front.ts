@@ -197,6 +197,7 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     }
     const message = classifyMessage(parsed.value);
     if (message.kind === "invalid") {
+      session?.settleInvalid(parsed.value, message.id);
       refused(visit, { status: 400, code: INVALID_REQUEST, id: message.id, message: message.reason });
     } else if (session === null) {
       if (message.kind === "request" && message.message.method === "initialize") {

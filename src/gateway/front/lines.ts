@@ -206,8 +206,10 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
       return;
     }
     const message = classifyMessage(parsed.value);
-    if (message.kind === "invalid") refuse(INVALID_REQUEST, message.reason, message.id);
-    else take(message, outlet);
+    if (message.kind === "invalid") {
+      session?.settleInvalid(parsed.value, message.id);
+      refuse(INVALID_REQUEST, message.reason, message.id);
+    } else take(message, outlet);
   };
 
   /** A mistake of ours costs its message, and nothing else. */

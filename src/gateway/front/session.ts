@@ -8,6 +8,7 @@ import {
   errorReply,
   INTERNAL_ERROR,
   INVALID_REQUEST,
+  isJsonObject,
   type JsonObject,
   type Reply,
   type RpcId,
@@ -55,6 +56,7 @@ export class Session implements SessionPort {
   readonly #owed = new Set<ListKind>();
   readonly #streams: ListeningOutlet[] = [];
   #principal: Principal;
+  #isAdmitted = true;
   #logLevel: McpLogLevel | null = null;
   #inFlight = 0;
 
@@ -106,6 +108,7 @@ export class Session implements SessionPort {
       own.kind === "anonymous" ||
       principal.kind === "anonymous" ||
       (own.kind === principal.kind && own.name === principal.name);
+    if (same) this.#isAdmitted = true;
     if (same && own !== principal) {
       this.#principal = principal;
       this.#gateway.identified(this);
@@ -114,7 +117,11 @@ export class Session implements SessionPort {
   }
 
   notify(method: string, params: JsonObject | undefined): void {
-    this.#tell(method, params);
+    if (this.#isAdmitted) this.#tell(method, params);
+  }
+
+  admit(isAdmitted: boolean): void {
+    this.#isAdmitted = isAdmitted;
   }
 
   listChanged(kind: ListKind): void {
@@ -127,7 +134,8 @@ export class Session implements SessionPort {
     signal: AbortSignal,
     onProgress?: OnProgress,
   ): Promise<Reply> {
-    return this.#questions.ask(this.#streams.at(-1) ?? null, method, params, signal, onProgress);
+    const stream = this.#isAdmitted ? this.#streams.at(-1) : undefined;
+    return this.#questions.ask(stream ?? null, method, params, signal, onProgress);
   }
 
   /** Hands a request on; `outlet` gets its answer, at the latest when the session ends. */
@@ -169,6 +177,12 @@ export class Session implements SessionPort {
   /** Takes the client's response to what was asked of it; unknown ids mean nothing. */
   settle(id: RpcId | null, reply: Reply): void {
     if (typeof id === "string") this.#questions.settle(id, reply);
+  }
+
+  /** What was meant as a response is one: better an error for who asked now than none until the end. */
+  settleInvalid(value: unknown, id: RpcId | null): void {
+    if (!isJsonObject(value) || value["method"] !== undefined) return;
+    this.settle(id, errorReply(INVALID_REQUEST, "the client's answer is no JSON-RPC response"));
   }
 
   /** The client listens on `stream`; what it is owed goes there. Of several, the newest is used. */

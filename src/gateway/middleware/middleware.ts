@@ -30,6 +30,8 @@ export interface CatalogView {
     readonly resourceTemplates: JsonObject;
     readonly prompts: JsonObject;
   };
+  /** Whether anything of that backend is in them: its logs are for those alone. */
+  sees(backend: string): boolean;
   /** Equal when the visible list is equal (resources: both lists). */
   readonly digests: Readonly<Record<ListKind, string>>;
 }

@@ -196,6 +196,42 @@ describe("the HTTP front's calls", () => {
     assert.match(JSON.stringify(stream.messages[1]), /role.*user/);
   });
 
+  it("an answer that is no response settles its question with an error", async () => {
+    const gateway = createScriptedGateway({
+      async ask({ port, signal }) {
+        return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
+      },
+    });
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const { response } = await rig.open("POST", headers, callMessage(1, "ask"));
+    const stream = collect(response);
+    await eventually(() => stream.messages.length === 1, 2_000);
+    const answer = await rig.post({ jsonrpc: "2.0", id: "m1", result: null }, headers);
+    assert.equal(answer.status, 400);
+    await eventually(stream.ended, 2_000);
+    assert.match(JSON.stringify(stream.messages[1]), /-32600.*no JSON-RPC response/);
+  });
+
+  it("who is not let in any more hears and is asked nothing outside of calls, until it shows who it is", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const { response } = await rig.open("GET", headers);
+    const stream = collect(response);
+    const session = onlySession(gateway);
+    session.admit(false);
+    session.notify("notifications/message", { level: "error", data: "secret" });
+    const asked = await session.request("roots/list", undefined, new AbortController().signal);
+    assert.ok("error" in asked);
+    await rig.post({ jsonrpc: "2.0", id: 1, method: "ping" }, headers);
+    session.notify("notifications/message", { level: "error", data: "for all" });
+    await eventually(() => stream.messages.length > 0, 2_000);
+    assert.match(JSON.stringify(stream.messages), /for all/);
+    assert.doesNotMatch(JSON.stringify(stream.messages), /secret/);
+    response.destroy();
+  });
+
   it("no answer of another session settles a question", async () => {
     const gateway = createScriptedGateway({
       async ask({ port, signal }) {
