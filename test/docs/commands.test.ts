@@ -139,6 +139,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
 
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
   "NO_COLOR=1 mountaineer tui": running(NEEDS_TERMINAL, 2),
+  "mountaineer menubar": { elsewhere: "test/menubar/menubar-command.test.ts" },
+  "mountaineer menubar --no-start": { elsewhere: "test/menubar/menubar-command.test.ts" },
+  "mountaineer menubar --install-swiftbar": { elsewhere: "test/menubar/menubar-command.test.ts" },
 
   "mountaineer config get shares.CORE.thunderbolt_host": alone(/^"?127\.0\.0\.2"?\n$/),
   "mountaineer config set shares.CORE.fallback_host 192.168.1.30": alone(/fallback_host/),
