@@ -45,7 +45,13 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite): 
     { intent: "change", command: "favorites add" },
     (control) => control.mount([name], context.signal),
   );
-  return { changed: edited.changed, share };
+  return { changed: edited.changed, share: share === null ? null : asMounted(share) };
+}
+
+/** The daemon's own cycle may have mounted it first: that is what was asked for, and no skipping. */
+function asMounted(share: StepResult): StepResult {
+  const isMounted = share.result === "skipped" && share.active_interface !== "none";
+  return isMounted ? { ...share, result: "mounted" } : share;
 }
 
 export interface Removal {
