@@ -5,6 +5,8 @@ const NEWLINE = 0x0a;
 export interface LineDecoder {
   /** Takes what has come; `onLine` gets each line that it completes, without its newline. */
   push(chunk: Buffer): void;
+  /** Nothing more comes: what is left lacks its newline, and is a line, too. */
+  end(): void;
 }
 
 /** `onTooLong` is called once for each line over the limit, whose rest is thrown away. */
@@ -45,6 +47,9 @@ export function createLineDecoder(
         start = end + 1;
       }
       if (start < chunk.length) take(chunk.subarray(start));
+    },
+    end() {
+      if (size > 0) complete();
     },
   };
 }

@@ -227,6 +227,7 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
   watch.add(watched);
   stream.on("data", (chunk: Buffer) => decoder.push(chunk));
   stream.once("end", () => {
+    decoder.end();
     said = true;
     session?.fallSilent();
     if (session === null || session.inFlight === 0) end();

@@ -7,9 +7,11 @@ describe("a line decoder", () => {
   it("gives the same lines however the bytes are cut, and drops those over the limit alone", () => {
     const line = fc.string({ unit: "grapheme", maxLength: 12 }).map((text) => text.replaceAll("\n", " "));
     fc.assert(
-      fc.property(fc.array(line), fc.array(fc.nat(200)), (lines, cuts) => {
+      fc.property(fc.array(line), fc.array(fc.nat(200)), fc.boolean(), (lines, cuts, isEnded) => {
         const limit = 20;
-        const bytes = Buffer.from(lines.map((text) => `${text}\n`).join(""));
+        const text = lines.map((each) => `${each}\n`).join("");
+        // The last may lack its end, unless there is nothing of it.
+        const bytes = Buffer.from(isEnded || lines.at(-1) === "" ? text : text.replace(/\n$/, ""));
         const found: string[] = [];
         let tooLong = 0;
         const decoder = createLineDecoder(
@@ -25,6 +27,8 @@ describe("a line decoder", () => {
           decoder.push(bytes.subarray(start, end));
           start = Math.max(start, end);
         }
+        decoder.end();
+        decoder.end();
         const expected = lines.filter((text) => Buffer.byteLength(text) <= limit);
         assert.deepEqual(found, expected);
         assert.equal(tooLong, lines.length - expected.length);

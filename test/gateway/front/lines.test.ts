@@ -173,6 +173,15 @@ describe("a stream of lines", () => {
     assert.equal(gateway.sessions.size, 0);
   });
 
+  it("answers a last request that lacks its line's end", async () => {
+    await using line = startLine(createScriptedGateway());
+    line.write(`${JSON.stringify(initializeMessage())}\n${JSON.stringify(callMessage(2, "echo"))}`);
+    line.end();
+    const [, answer] = await line.expect(2);
+    assert.equal(answer?.["id"], 2);
+    await line.front.closed;
+  });
+
   it("asks nothing of a client that says no more", async () => {
     const gateway = createScriptedGateway({
       async ask({ port, signal }) {
