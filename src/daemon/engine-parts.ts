@@ -1,5 +1,6 @@
 // Owns what the engine is made of: prober, host prober, mount table, drivers; wired once, for daemon and command alike.
 import { type AddressedHostProber, createHostProber } from "../network/host-prober.ts";
+import { tellLocalNetwork } from "../network/local-network.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
@@ -45,7 +46,10 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   );
   const prober = stack.use(startProber({ clock, logger }));
   const hostProber = stack.use(
-    createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),
+    tellLocalNetwork(
+      createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),
+      { clock },
+    ),
   );
   const mountTable = createMountTable({ clock });
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);

@@ -1,0 +1,11 @@
+// Owns picking whether a system keeps programs from their local network without saying so: macOS does.
+import type { AddressedHostProber } from "./host-prober.ts";
+import { type LocalNetworkOptions, withLocalNetworkCheck } from "./local-network-darwin.ts";
+
+/** The prober itself, where nothing has to be told apart. Disposing the result disposes the prober. */
+export function tellLocalNetwork(
+  prober: AddressedHostProber,
+  options: LocalNetworkOptions,
+): AddressedHostProber {
+  return process.platform === "darwin" ? withLocalNetworkCheck(prober, options) : prober;
+}

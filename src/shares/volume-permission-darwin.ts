@@ -1,0 +1,34 @@
+// Owns what a mount that refuses to be read means on macOS: a permission of the system, or rights on the server.
+
+export interface DeniedMeaning {
+  readonly cause: "network_volumes" | "server_rights";
+  readonly title: string;
+  readonly hint: string;
+}
+
+/** Whether launchd started this process: `XPC_SERVICE_NAME` names the service, and is "0" in a terminal's programs. */
+export function isUnderLaunchd(
+  environment: Readonly<Record<string, string | undefined>>,
+  parentPid: number,
+): boolean {
+  const service = environment["XPC_SERVICE_NAME"];
+  return parentPid === 1 && service !== undefined && service !== "" && service !== "0";
+}
+
+/** What a readdir's errno means that is no outage; null for any other. */
+export function meaningOfDenied(errno: string, path: string, underLaunchd: boolean): DeniedMeaning | null {
+  if (errno !== "EPERM" && errno !== "EACCES") return null;
+  // The server's own refusal is EACCES; a terminal's programs have the terminal's permission.
+  if (errno === "EPERM" && underLaunchd) {
+    return {
+      cause: "network_volumes",
+      title: `macOS does not let mountaineer read ${path}: the permission for network volumes is missing`,
+      hint: "System Settings → Privacy & Security → Files and Folders: allow Network Volumes for mountaineer (or node).",
+    };
+  }
+  return {
+    cause: "server_rights",
+    title: `The server does not let this user read ${path}`,
+    hint: "Check the rights of this user on the share.",
+  };
+}
