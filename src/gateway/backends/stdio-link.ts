@@ -82,6 +82,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   let lastLine: string | null = null;
   let exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | null = null;
   let held = false;
+  let gathering = false;
   let stdoutEnded = false;
   let stderrEnded = false;
   let drainTimer: Timer | null = null;
@@ -160,6 +161,17 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
       });
     });
   });
+
+  /** What is sent in one turn of the event loop goes out as one write: that call is half of what a message costs. */
+  const gather = (): void => {
+    if (gathering) return;
+    gathering = true;
+    stdin.cork();
+    setImmediate(() => {
+      gathering = false;
+      stdin.uncork();
+    });
+  };
 
   /** We end it for cause: it is told to nobody again, and its group gets no grace. */
   const end = (failure: LinkFailure): void => {
@@ -283,6 +295,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
       const json = linkText(message, events, () => !silent && closing === null);
       if (json === null) return;
       const text = `${json}\n`;
+      gather();
       // A long text as bytes, so that the backlog counts bytes; a short one is written faster as it is.
       stdin.write(text.length > 16_384 ? Buffer.from(text) : text);
     },
