@@ -7,6 +7,7 @@ import type { Elicitations } from "./instance-elicitations.ts";
 import { oneLine } from "./instance-failures.ts";
 import { passesLogLevel } from "./instance-log-level.ts";
 import type { PendingRequest } from "./instance-pending.ts";
+import type { InstanceTasks } from "./instance-tasks.ts";
 
 export interface NotificationOptions {
   readonly get: (id: RpcId) => PendingRequest | undefined;
@@ -15,6 +16,7 @@ export interface NotificationOptions {
   readonly owner: ClientPort | null;
   readonly attribute: (streamOf: RpcId | null) => Attribution;
   readonly elicitations: Elicitations;
+  readonly tasks: InstanceTasks;
   readonly subscribers: (uri: string) => ReadonlySet<ClientPort>;
   /** The level the server was told. */
   readonly toldLevel: () => McpLogLevel | null;
@@ -38,8 +40,19 @@ const LIST_KIND_OF: ReadonlyMap<string, ListKind> = new Map(
 );
 
 export function createNotifications(options: NotificationOptions): TakeNotification {
-  const { get, restart, owner, attribute, elicitations, subscribers, toldLevel, onLog, keepLine, hold } =
-    options;
+  const {
+    get,
+    restart,
+    owner,
+    attribute,
+    elicitations,
+    tasks,
+    subscribers,
+    toldLevel,
+    onLog,
+    keepLine,
+    hold,
+  } = options;
 
   const liveCallOf = (id: RpcId | null, client: ClientPort): ClientCall | null => {
     const request = id === null ? undefined : get(id);
@@ -66,10 +79,25 @@ export function createNotifications(options: NotificationOptions): TakeNotificat
     return call.port.congested === null ? null : hold(call, streamOf);
   };
 
-  const takeProgress: TakeNotification = ({ method, params }, streamOf) => {
+  const takeTaskProgress: TakeNotification = ({ method, params }, streamOf) => {
+    const task = tasks.ofCall(params?.["progressToken"]);
+    if (task === null || task.progressToken === null) return null;
+    const theirs = { ...params, progressToken: task.progressToken };
+    toClient(task.client, liveCallOf(streamOf, task.client), { jsonrpc: "2.0", method, params: theirs });
+    return null;
+  };
+  const takeTaskStatus: TakeNotification = (message, streamOf) => {
+    const task = tasks.ofTask(message.params?.["taskId"]);
+    const client = task?.client ?? owner;
+    if (client !== null) toClient(client, liveCallOf(streamOf, client), message);
+    return null;
+  };
+  const takeProgress: TakeNotification = (message, streamOf) => {
+    const { method, params } = message;
     const token = params?.["progressToken"];
     const request = typeof token === "number" ? get(token) : undefined;
-    if (request === undefined || request.progressToken === null) return null;
+    if (request === undefined) return takeTaskProgress(message, streamOf);
+    if (request.progressToken === null) return null;
     restart(request);
     if (!isClientCall(request)) return null;
     return tellLossy(request, method, { ...params, progressToken: request.progressToken }, streamOf);
@@ -104,6 +132,8 @@ export function createNotifications(options: NotificationOptions): TakeNotificat
     switch (message.method) {
       case "notifications/progress":
         return takeProgress(message, streamOf);
+      case "notifications/tasks/status":
+        return takeTaskStatus(message, streamOf);
       case "notifications/message":
         return takeLog(message, streamOf);
       case "notifications/resources/updated":

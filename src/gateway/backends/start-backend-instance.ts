@@ -30,6 +30,7 @@ import { createQuestions } from "./instance-questions.ts";
 import { createInstanceLists } from "./instance-refresh.ts";
 import { createRenewal } from "./instance-renewal.ts";
 import { createSubscriptions } from "./instance-subscriptions.ts";
+import { createInstanceTasks } from "./instance-tasks.ts";
 
 const PING_MS = 5_000;
 const MOST_LINES = 200;
@@ -52,6 +53,7 @@ export const startBackendInstance: StartInstance = (options) => {
   options.secrets?.forEach(redaction.redact);
   const onGarbage = createGarbageLog(backend, clock, logger);
   const elicitations = createElicitations();
+  const tasks = createInstanceTasks();
   const backPressure = createBackPressure();
 
   const changed = (): void => {
@@ -121,6 +123,7 @@ export const startBackendInstance: StartInstance = (options) => {
     owner,
     attribute: calls.attribute,
     elicitations,
+    tasks,
     subscribers: subscriptions.subscribers,
     toldLevel: () => level.told,
     onListChanged: lists.changed,
@@ -192,6 +195,7 @@ export const startBackendInstance: StartInstance = (options) => {
     if (request.port !== null && isError(reply)) {
       elicitations.rememberError(reply.error, { client: request.port.client, call: null });
     }
+    if (request.method === "tools/call") tasks.answered(request, reply);
     calls.settle(request, request.own ? withoutSecrets(reply) : reply, null);
   };
   /** Errors of the gateway's own requests become conditions. */
@@ -327,6 +331,7 @@ export const startBackendInstance: StartInstance = (options) => {
       calls.forget(client);
       questions.forget(client);
       elicitations.forget(client);
+      tasks.forget(client);
     },
     close(error) {
       if (over === null) {

@@ -140,3 +140,38 @@ describe("a client that does not read", () => {
     assert.equal(instance.seen.missedChecks, 0);
   });
 });
+
+describe("what a task tells after the call that began it", () => {
+  const TASK = { result: { task: { taskId: "t", status: "working" } } };
+  const PROGRESS = "notifications/progress";
+  const STATUS = "notifications/tasks/status";
+  test("goes to its client alone: progress under the client's token, and its status", async () => {
+    const { call, link, instance } = await startReady();
+    const [ann, ben] = [createTestClient("ann"), createTestClient("ben")];
+    const begun = call(ann.call(1), { name: "one", _meta: { progressToken: "hers" } });
+    call(ben.call(1));
+    link.answer(begun.id, TASK);
+    await begun.reply;
+    link.notify(PROGRESS, { progressToken: begun.id, progress: 2 });
+    link.notify(STATUS, { taskId: "t", status: "completed" });
+    link.notify(STATUS, { taskId: "nobody's", status: "completed" });
+    assert.deepEqual(ann.told, [
+      { method: PROGRESS, params: { progressToken: "hers", progress: 2 } },
+      { method: STATUS, params: { taskId: "t", status: "completed" } },
+    ]);
+    assert.deepEqual(ben.told, []);
+    instance.forget(ann);
+    link.notify(PROGRESS, { progressToken: begun.id, progress: 3 });
+    assert.equal(ann.told.length, 2);
+  });
+  test("is nothing where the call asked for no progress, or began no task", async () => {
+    const { call, link } = await startReady();
+    const ann = createTestClient("ann");
+    const silent = call(ann.call(1));
+    const plain = call(ann.call(2), { name: "one", _meta: { progressToken: 1 } });
+    link.answer(silent.id, TASK);
+    link.answer(plain.id, OK);
+    for (const { id } of [silent, plain]) link.notify(PROGRESS, { progressToken: id, progress: 1 });
+    assert.deepEqual(ann.told, []);
+  });
+});
