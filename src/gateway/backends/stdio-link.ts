@@ -25,8 +25,8 @@ const GARBAGE = { lines: 1_000, bytes: 1024 * 1024, withinMs: 10_000 };
 const CLOSE_MS = { term: 1_000, kill: 2_000, giveUp: 1_000 };
 /** After an exit: a process that left the group may hold the pipes for ever. */
 const DRAIN_MS = 500;
-/** A program that closes its stdin usually ends with it. */
-const INPUT_CLOSED_MS = 1_000;
+/** A program that closes its stdin or stdout usually ends with it. */
+const PIPE_CLOSED_MS = 1_000;
 
 export interface StdioLinkOptions extends ProgramOptions {
   readonly clock: Clock;
@@ -86,7 +86,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   let stdoutEnded = false;
   let stderrEnded = false;
   let drainTimer: Timer | null = null;
-  let inputTimer: Timer | null = null;
+  let pipeTimer: Timer | null = null;
   let garbage = { sinceMs: 0, lines: 0, bytes: 0 };
 
   if (group !== null) warden.watch(group);
@@ -151,16 +151,16 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
     readOn();
   });
   stdout.on("error", () => {});
-  stdin.on("error", (error) => {
-    if (exit !== null || closing !== null || inputTimer !== null) return;
-    inputTimer = clock.setTimer(INPUT_CLOSED_MS, () => {
-      end({
-        kind: "closed",
-        message: `it takes no more input: ${errorText(error)}`,
-        hint: null,
-      });
+  /** It lives on, and cannot be talked with any more: calls would only run into their deadlines. */
+  const onPipeClosed = (message: string): void => {
+    if (exit !== null || closing !== null || silent || pipeTimer !== null) return;
+    pipeTimer = clock.setTimer(PIPE_CLOSED_MS, () => {
+      pipeTimer = null;
+      if (held) onPipeClosed(message);
+      else if (exit === null) end({ kind: "closed", message, hint: null });
     });
-  });
+  };
+  stdin.on("error", (error) => onPipeClosed(`it takes no more input: ${errorText(error)}`));
 
   /** What is sent in one turn of the event loop goes out as one write: that call is half of what a message costs. */
   const gather = (): void => {
@@ -203,7 +203,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   const finishWhenRead = (): void => {
     if (exit === null || held || !stdoutEnded || !stderrEnded) return;
     drainTimer?.[Symbol.dispose]();
-    inputTimer?.[Symbol.dispose]();
+    pipeTimer?.[Symbol.dispose]();
     log.finish();
     const rest = silent ? null : splitter.rest();
     if (rest !== null) takeRest(rest);
@@ -259,6 +259,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   });
   stdout.once("close", () => {
     stdoutEnded = true;
+    onPipeClosed("it has closed its standard output");
     finishWhenRead();
   });
   stderr.once("close", () => {
@@ -304,7 +305,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
       if (closing === null) {
         silent = true;
         drainTimer?.[Symbol.dispose]();
-        inputTimer?.[Symbol.dispose]();
+        pipeTimer?.[Symbol.dispose]();
         log[Symbol.dispose]();
         // Read on and dropped: a server that blocks on a full pipe would not see its stdin end.
         stdout.resume();

@@ -230,6 +230,16 @@ test("a program that never reads its input is overloaded, request for request, a
   assert.ok(performance.now() - startedAt < 5_000);
 });
 
+test("a program that closes its output and lives on is a closed link, whose last words are heard", async (t) => {
+  const recorded = script(t, `echo '{"n":1}'; exec >&-; sleep 600`);
+  const failure = await recorded.untilClosed();
+  assert.deepEqual(failure, { kind: "closed", message: "it has closed its standard output", hint: null });
+  assert.deepEqual(
+    recorded.received.map(({ message }) => message),
+    [{ n: 1 }],
+  );
+});
+
 test("a program that closes its input and lives on is a closed link", async (t) => {
   const recorded = script(t, "exec <&-; echo up >&2; sleep 600");
   await eventually(() => recorded.logLines.length === 1, 5_000);
