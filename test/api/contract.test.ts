@@ -197,6 +197,14 @@ test("the server's reading of bodies about the configuration agrees with the sch
   const edit = fc.oneof(
     fc.record({ key: text, value: fc.option(text) }),
     fc.dictionary(fc.constantFrom("key", "value", "more"), value),
+    fc.record({
+      add: fc.constantFrom("shares", "aliases", "backends"),
+      entry: fc.oneof(
+        fc.dictionary(fc.constantFrom("name", "share", "a b", ""), fc.oneof(text, value)),
+        value,
+      ),
+    }),
+    fc.record({ remove: fc.constantFrom("shares", "aliases", "backends"), name: fc.oneof(text, value) }),
   );
   const fields = fc.constantFrom("dry_run", "edits", "expected_sha256", "source", "text", "n", "other");
   const body = fc.oneof(

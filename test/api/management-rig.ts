@@ -1,7 +1,7 @@
 // Owns a management server of one test, and raw talk with it.
 import { connect } from "node:net";
 import type { TestContext } from "node:test";
-import type { ConfigControl, DaemonControl, GatewayControl } from "../../src/api/control.ts";
+import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../../src/api/control.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { type Logger, silentLogger } from "../../src/runtime/log.ts";
@@ -15,6 +15,8 @@ export interface RigOptions {
   readonly config?: ConfigControl;
   /** Absent: a server without. */
   readonly gateway?: GatewayControl;
+  /** Absent: a server without. */
+  readonly places?: PlaceControl;
   readonly mcpSocket?: string;
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -32,6 +34,7 @@ export async function startRig(t: TestContext, options: RigOptions = {}): Promis
     control: options.control ?? scriptedControl(),
     config: options.config ?? null,
     gateway: options.gateway ?? null,
+    ...(options.places === undefined ? {} : { places: options.places }),
     mcpSocket: options.mcpSocket ?? null,
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
