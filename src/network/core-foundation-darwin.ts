@@ -161,7 +161,7 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
 /** koffi is optional: on a machine without it, this rejects and something else takes its place. */
 export async function loadKoffi(): Promise<typeof import("koffi")> {
   try {
-    return (await import("koffi")).default as unknown as typeof import("koffi");
+    return await import("koffi");
   } catch (error) {
     throw new Error(`koffi cannot be loaded: ${errorText(error)}`, { cause: error });
   }

@@ -1,6 +1,6 @@
 // Owns asking macOS's kernel for its table of mounts. MNT_NOWAIT: it tells what it knows and asks no file system,
 // so a mount that hangs does not hold it up.
-import { loadKoffi } from "../network/core-foundation-darwin.ts";
+import { loadForeignLibrary } from "../network/foreign-library.ts";
 import type { MountLine } from "./mount-output-darwin.ts";
 import { readStatfs, STATFS_BYTES } from "./statfs-darwin.ts";
 
@@ -13,9 +13,8 @@ type Getfsstat = (buffer: Uint8Array | null, bytes: number, flags: number) => nu
 
 /** `library`: a double's path; null for the system's own. Rejects when koffi or the function cannot be had. */
 export async function loadGetfsstat(library: string | null = null): Promise<() => readonly MountLine[]> {
-  const koffi = await loadKoffi();
-  const system = koffi.load(library);
-  const declare = (name: string): Getfsstat => system.func(name, "int", ["uint8_t *", "int", "int"]);
+  const system = await loadForeignLibrary(library);
+  const declare = (name: string): Getfsstat => system.declare(name, "int", ["uint8_t *", "int", "int"]);
   let getfsstat: Getfsstat;
   try {
     // On Intel the plain name is the old layout with 32-bit inode numbers.
@@ -26,7 +25,7 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
   return () => {
     let count = getfsstat(null, 0, MNT_NOWAIT);
     for (let tries = 0; tries < TRIES; tries++) {
-      if (count < 0) throw new Error(`getfsstat failed: errno ${koffi.errno()}`);
+      if (count < 0) throw new Error(`getfsstat failed: errno ${system.errno()}`);
       const room = count + SPARE;
       const buffer = Buffer.alloc(room * STATFS_BYTES);
       count = getfsstat(buffer, buffer.length, MNT_NOWAIT);

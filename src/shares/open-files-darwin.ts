@@ -1,6 +1,6 @@
 // Owns finding open files on macOS: libproc names the processes that hold a volume after one look at its path;
 // `lsof`, which looks at every mount, where libproc cannot be called.
-import { loadKoffi } from "../network/core-foundation-darwin.ts";
+import { loadForeignLibrary } from "../network/foreign-library.ts";
 import { errorText } from "../runtime/errors.ts";
 import { scanOpenFilesLsof } from "./open-files-lsof.ts";
 import type { OpenFilesScan } from "./open-files-request.ts";
@@ -23,26 +23,27 @@ export interface Libproc {
 
 /** Rejects when koffi or the library cannot be had. */
 export async function loadLibproc(path: string = LIBPROC): Promise<Libproc> {
-  const koffi = await loadKoffi();
-  const library = koffi.load(path);
-  const list = library.func(
-    "int proc_listpidspath(uint32_t, uint32_t, const char *, uint32_t, uint8_t *, int)",
-  );
-  const name: (pid: number, buffer: Uint8Array, bytes: number) => number = library.func(
-    "int proc_name(int, uint8_t *, uint32_t)",
+  const library = await loadForeignLibrary(path);
+  const list = library.declareInPool("proc_listpidspath", "int", [
+    "uint32_t",
+    "uint32_t",
+    "const char *",
+    "uint32_t",
+    "uint8_t *",
+    "int",
+  ]);
+  const name: (pid: number, buffer: Uint8Array, bytes: number) => number = library.declare(
+    "proc_name",
+    "int",
+    ["int", "uint8_t *", "uint32_t"],
   );
   return {
-    holders: (volume) =>
-      new Promise((resolve, reject) => {
-        const buffer = Buffer.alloc(PIDS_AT_MOST * PID_BYTES);
-        const done = (error: unknown, bytes: number): void => {
-          if (error !== null && error !== undefined) reject(error);
-          else if (bytes < 0) reject(new Error("libproc could not look at the volume"));
-          else resolve(pidsIn(buffer.subarray(0, bytes)));
-        };
-        const { length } = buffer;
-        list.async(PROC_ALL_PIDS, 0, volume, PATH_IS_VOLUME_NO_EVENTS, buffer, length, done);
-      }),
+    async holders(volume) {
+      const buffer = Buffer.alloc(PIDS_AT_MOST * PID_BYTES);
+      const bytes = await list(PROC_ALL_PIDS, 0, volume, PATH_IS_VOLUME_NO_EVENTS, buffer, buffer.length);
+      if (bytes < 0) throw new Error("libproc could not look at the volume");
+      return pidsIn(buffer.subarray(0, bytes));
+    },
     nameOf(pid) {
       const buffer = Buffer.alloc(NAME_BYTES);
       const length = name(pid, buffer, buffer.length);

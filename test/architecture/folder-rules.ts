@@ -65,8 +65,8 @@ export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
 
 /** Each library's only folders: whoever wants to replace it looks there, and nowhere else. */
 export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
-  // shares: macOS's mount table, NetFS and libproc are calls into its libraries, each in a file of its own.
-  koffi: ["network", "shares"],
+  // shares calls macOS's libraries through network/foreign-library.ts.
+  koffi: ["network"],
   "smol-toml": ["config"],
   "toml-eslint-parser": ["config"],
   yaml: ["config"],

@@ -4,8 +4,8 @@ import {
   type CfRef,
   CORE_FOUNDATION_PATH,
   loadCoreFoundation,
-  loadKoffi,
 } from "../../network/core-foundation-darwin.ts";
+import { loadForeignLibrary } from "../../network/foreign-library.ts";
 
 export interface NetfsLibraries {
   readonly coreFoundation: string;
@@ -49,13 +49,17 @@ type MountUrlSync = (
 export async function loadNetfs(
   libraries: NetfsLibraries = NETFS_LIBRARIES,
 ): Promise<(request: NetfsRequest) => NetfsAnswer> {
-  const koffi = await loadKoffi();
   const cf = await loadCoreFoundation(libraries.coreFoundation);
-  const mountUrlSync: MountUrlSync = koffi
-    .load(libraries.netfs)
-    .func(
-      "int NetFSMountURLSync(const void *, const void *, const void *, const void *, void *, void *, void *)",
-    );
+  const netfs = await loadForeignLibrary(libraries.netfs);
+  const mountUrlSync: MountUrlSync = netfs.declare("NetFSMountURLSync", "int", [
+    "const void *",
+    "const void *",
+    "const void *",
+    "const void *",
+    "void *",
+    "void *",
+    "void *",
+  ]);
   return ({ url, folder, username, password, guest }) =>
     cf.owning((own) => {
       const target = own(cf.url(url));
