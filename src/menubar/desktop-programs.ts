@@ -1,19 +1,51 @@
 // Owns the programs a click starts: whatever shows a path here, and the daemon. Both outlive the menu.
 import { connectToDaemon } from "../api/client.ts";
-import { type DetachedProcess, startDetached } from "../runtime/child-process.ts";
+import { type DetachedProcess, runCommand, startDetached } from "../runtime/child-process.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ERROR_CODES, type ErrorCode, MountaineerError } from "../runtime/errors.ts";
 
 /** One that cannot show a path says so at once; one that can may run for as long as its window. */
 const REFUSAL_WAIT_MS = 3_000;
 const BETWEEN_LOOKS_MS = 100;
+/** A window waits for a person. */
+const CHOICE_DEADLINE_MS = 10 * 60_000;
 
 export interface DesktopPrograms {
   /** Rejects with `program_unavailable` when nothing could be started, or it refused at once. */
   openPath(path: string, signal: AbortSignal): Promise<void>;
+  /**
+   * A window of the desktop's; null when it was cancelled. Rejects with `program_unavailable` where there is none, with
+   * what to do instead.
+   */
+  chooseFolder(prompt: string, folder: string, signal: AbortSignal): Promise<string | null>;
   /** Resolves once a daemon of this home answers; rejects with what it ended with. */
   startDaemon(signal: AbortSignal): Promise<void>;
 }
+
+/** A program that asks for a folder, prints it, and ends with 0; with 1 when it was cancelled. */
+export type FolderChooser = (prompt: string, folder: string) => readonly [program: string, ...args: string[]];
+
+/** AppleScript gets its words as arguments: nothing of them is read as a script. */
+const APPLE_SCRIPT = [
+  "on run argv",
+  "POSIX path of (choose folder with prompt (item 1 of argv) default location (POSIX file (item 2 of argv)))",
+  "end run",
+];
+
+export const MACOS_FOLDER_CHOOSERS: readonly FolderChooser[] = [
+  (prompt, folder) => ["/usr/bin/osascript", ...APPLE_SCRIPT.flatMap((line) => ["-e", line]), prompt, folder],
+];
+
+export const LINUX_FOLDER_CHOOSERS: readonly FolderChooser[] = [
+  (prompt, folder) => [
+    "zenity",
+    "--file-selection",
+    "--directory",
+    `--title=${prompt}`,
+    `--filename=${folder}/`,
+  ],
+  (prompt, folder) => ["kdialog", "--title", prompt, "--getexistingdirectory", folder],
+];
 
 export interface DesktopOptions {
   readonly home: string;
@@ -23,6 +55,8 @@ export interface DesktopOptions {
   readonly configPath: string | null;
   /** `xdg-open`, `open` */
   readonly opener: string;
+  /** Tried in order until one can be started. */
+  readonly folderChoosers: readonly FolderChooser[];
   /** The session's: what is opened belongs to it, and the daemon's secrets may be in it. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
@@ -43,6 +77,26 @@ export function createDesktopPrograms(options: DesktopOptions): DesktopPrograms 
         throw new MountaineerError("program_unavailable", `${opener} cannot show it (exit code ${exit})`, {
           hint: `try it in a terminal: ${opener} ${path}`,
         });
+    },
+    async chooseFolder(prompt, folder, signal) {
+      for (const chooser of options.folderChoosers) {
+        const [file, ...args] = chooser(prompt, folder);
+        try {
+          const { exitCode, stdout } = await runCommand(file, args, {
+            clock,
+            env,
+            signal,
+            killGroup: true,
+            deadlineMs: CHOICE_DEADLINE_MS,
+          });
+          return exitCode === 0 ? stdout.replace(/\n$/, "") : null;
+        } catch (error) {
+          if (!(error instanceof MountaineerError) || error.code !== "program_unavailable") throw error;
+        }
+      }
+      throw new MountaineerError("program_unavailable", "nothing here can ask for a folder", {
+        hint: "install zenity or kdialog; or: mountaineer alias add",
+      });
     },
     async startDaemon(signal) {
       const [file = "", ...first] = program;

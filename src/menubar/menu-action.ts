@@ -18,6 +18,11 @@ export type MenuAction =
     }
   | { readonly kind: "toggle"; readonly setting: ToggleName; readonly on: boolean }
   | { readonly kind: "reload" }
+  /** Asks a person for a folder in the share, in a window of the desktop's, and makes an alias for it. */
+  | { readonly kind: "alias-choose"; readonly share: string }
+  | { readonly kind: "alias-remove"; readonly alias: string }
+  /** Makes and mends the links of all aliases. */
+  | { readonly kind: "alias-mend" }
   | { readonly kind: "restart"; readonly backend: string | null }
   /** An absolute path, shown by whatever program the desktop has for it. */
   | { readonly kind: "open"; readonly path: string }
@@ -61,6 +66,11 @@ function wordsOf(action: MenuAction): readonly string[] {
       return [action.kind, ...(action.backend === null ? [] : [action.backend])];
     case "open":
       return [action.kind, action.path];
+    case "alias-choose":
+      return [action.kind, action.share];
+    case "alias-remove":
+      return [action.kind, action.alias];
+    case "alias-mend":
     case "reload":
     case "start":
     case "quit":
@@ -86,6 +96,11 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
       return { kind, backend: first ?? null };
     case "open":
       return first?.startsWith("/") ? { kind, path: first } : null;
+    case "alias-choose":
+      return first ? { kind, share: first } : null;
+    case "alias-remove":
+      return first ? { kind, alias: first } : null;
+    case "alias-mend":
     case "reload":
     case "start":
     case "quit":

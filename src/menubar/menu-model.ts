@@ -1,5 +1,6 @@
 // Owns the menu: a pure function of what is known, the same for every desktop.
 import type { ShareStatus, StatusReport } from "../api/contract.ts";
+import { aliasItems } from "./alias-items.ts";
 import { gatewayItems } from "./gateway-items.ts";
 import type { Menu, MenuItem, MenuState } from "./menu.ts";
 import { actionText, type MenuAction, type ToggleName } from "./menu-action.ts";
@@ -91,6 +92,7 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   }
   items.push(separator("| shares"), ...shareList(shares, world));
   if (shares.length > 0) items.push(...allItems(shares, world), favoriteItem(shares, world));
+  items.push(...aliasItems(status, world));
   const gateway = gatewayItems(status, world);
   if (gateway.length > 0) items.push(separator("| gateway"), ...gateway);
   return items;

@@ -1,6 +1,7 @@
 // Owns the doing of what was clicked: one call of the management API, or one program, each with a deadline.
+import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../api/client.ts";
-import type { ConfigMistakeWire, ReloadReport, StepResult } from "../api/contract.ts";
+import type { AliasReport, ConfigMistakeWire, ReloadReport, StepResult } from "../api/contract.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { MenuAction } from "./menu-action.ts";
@@ -10,6 +11,8 @@ import type { ActionOutcome } from "./menu-world.ts";
 const STEPS_DEADLINE_MS = 120_000;
 const ASK_DEADLINE_MS = 20_000;
 const OPEN_DEADLINE_MS = 10_000;
+/** A window waits for a person; one that was forgotten does not wait for ever. */
+const CHOICE_DEADLINE_MS = 10 * 60_000;
 const SOURCE = "menu";
 
 /** What ends the menu is not done here: it is the face's own. */
@@ -21,6 +24,8 @@ export interface ActionPorts {
   readonly clock: Clock;
   /** Shows a path on the desktop; rejects when no program could be started for it. */
   readonly openPath: (path: string, signal: AbortSignal) => Promise<void>;
+  /** Asks a person for a folder, beginning at `folder`; null when they want none of it. */
+  readonly chooseFolder: (prompt: string, folder: string, signal: AbortSignal) => Promise<string | null>;
   /** Starts the daemon, and resolves once it answers. */
   readonly startDaemon: (signal: AbortSignal) => Promise<void>;
 }
@@ -49,6 +54,7 @@ export async function runAction(
 
 function deadlineOf({ kind }: RunnableAction): number {
   if (kind === "mount" || kind === "unmount" || kind === "switch") return STEPS_DEADLINE_MS;
+  if (kind === "alias-choose") return CHOICE_DEADLINE_MS;
   return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
 }
 
@@ -67,6 +73,12 @@ export function titleOf(action: MenuAction): string {
       return "Reload";
     case "restart":
       return `Restart ${action.backend ?? "all backends"}`;
+    case "alias-choose":
+      return `Alias in ${action.share}`;
+    case "alias-remove":
+      return `Remove the alias ${action.alias}`;
+    case "alias-mend":
+      return "Mend the aliases";
     case "open":
       return `Open ${action.path}`;
     case "start":
@@ -94,11 +106,63 @@ async function perform(
     throw new MountaineerError("daemon_unreachable", "Mountaineer is not running", {
       hint: "start it in this menu, or with: mountaineer monitor",
     });
+  if (action.kind === "alias-choose") return addAlias(action, daemon, ports, signal);
   return ask(action, daemon, signal);
 }
 
+/** The window is a program of its own: a share that hangs holds up that, and nothing here. */
+async function addAlias(
+  action: Extract<MenuAction, { kind: "alias-choose" }>,
+  daemon: DaemonClient,
+  { chooseFolder }: ActionPorts,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  const { shares, aliases = [] } = await daemon.status(signal);
+  const share = shares.find(({ name }) => name === action.share);
+  if (share === undefined) throw new MountaineerError("share_unknown", "it is not configured any more");
+  const chosen = await chooseFolder(`A folder in ${share.name} to link to`, share.stable_path, signal);
+  if (chosen === null) return done(action, "nothing was chosen");
+  const subpath = subpathIn(chosen, [share.stable_path, share.mount_path]);
+  if (subpath === null)
+    throw new MountaineerError("usage", `${chosen} is no folder inside of the share`, {
+      hint: "choose a folder below the share's own",
+    });
+  const name = freeName(basename(subpath), new Set(aliases.map((alias) => alias.name.toLowerCase())));
+  const entry = { name, share: share.name, target_subpath: subpath };
+  const { errors, reload } = await daemon.edit(
+    { edits: [{ add: "aliases", entry }], source: SOURCE },
+    signal,
+  );
+  const outcome = ofReload(action, errors, reload);
+  return outcome.ok ? ofAliases(action, await daemon.places.reconcileAliases(signal), name) : outcome;
+}
+
+/** null: outside, or the top itself. Paths are compared as they are spelled; nothing is looked at. */
+function subpathIn(chosen: string, tops: readonly string[]): string | null {
+  const path = normalize(chosen);
+  for (const top of tops) {
+    const subpath = relative(top, path);
+    if (subpath !== "" && subpath !== ".." && !subpath.startsWith("../")) return subpath.replace(/\/+$/, "");
+  }
+  return null;
+}
+
+function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  let name = wanted;
+  for (let copy = 2; taken.has(name.toLowerCase()); copy += 1) name = `${wanted} ${copy}`;
+  return name;
+}
+
+function ofAliases(action: MenuAction, { aliases }: AliasReport, name: string | null): ActionOutcome {
+  const told = name === null ? aliases : aliases.filter((alias) => alias.name === name);
+  const wrong = told.filter(({ link }) => link !== "right");
+  const text = wrong.map((alias) => `${alias.name}: ${alias.detail ?? alias.link}`).join("; ");
+  if (wrong.length === 0) return done(action, name === null ? "all links are right" : `${name} is there`);
+  return { action, ok: false, text: `${titleOf(action)}: ${text}`, hint: null, results: [] };
+}
+
 async function ask(
-  action: Exclude<RunnableAction, { kind: "open" | "start" }>,
+  action: Exclude<RunnableAction, { kind: "open" | "start" | "alias-choose" }>,
   daemon: DaemonClient,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
@@ -120,6 +184,16 @@ async function ask(
       const report = await daemon.reload({}, signal);
       return ofReload(action, report.errors, report);
     }
+    case "alias-remove": {
+      const edits = [{ remove: "aliases" as const, name: action.alias }];
+      const { errors, reload } = await daemon.edit({ edits, source: SOURCE }, signal);
+      const outcome = ofReload(action, errors, reload);
+      // The link goes with it, if it is ours.
+      if (outcome.ok) await daemon.places.reconcileAliases(signal);
+      return outcome;
+    }
+    case "alias-mend":
+      return ofAliases(action, await daemon.places.reconcileAliases(signal), null);
     case "restart": {
       const { restarted } = await daemon.gateway.restart(selection(action.backend), signal);
       return done(action, `${restarted.length} started anew`);

@@ -3,7 +3,7 @@ import type { Writable } from "node:stream";
 import { connectToDaemon } from "../api/client.ts";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { createDesktopPrograms } from "./desktop-programs.ts";
+import { createDesktopPrograms, type FolderChooser } from "./desktop-programs.ts";
 import { parseAction } from "./menu-action.ts";
 import { type MenuSession, startMenuSession } from "./menu-session.ts";
 import type { ActionOutcome } from "./menu-world.ts";
@@ -19,6 +19,7 @@ export interface MenubarPlace {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** What shows a path: `xdg-open`, `open`. */
   readonly opener: string;
+  readonly folderChoosers: readonly FolderChooser[];
 }
 
 /** Who draws the menu. */

@@ -19,8 +19,15 @@ const actions: fc.Arbitrary<MenuAction> = fc.oneof(
     on: fc.boolean(),
   }),
   fc.record({ kind: fc.constant("restart" as const), backend: fc.option(name) }),
+  fc.record({ kind: fc.constant("alias-choose" as const), share: name }),
+  fc.record({ kind: fc.constant("alias-remove" as const), alias: name }),
   fc.record({ kind: fc.constant("open" as const), path: name.map((each) => `/${each}`) }),
-  fc.constantFrom({ kind: "reload" as const }, { kind: "start" as const }, { kind: "quit" as const }),
+  fc.constantFrom(
+    { kind: "alias-mend" as const },
+    { kind: "reload" as const },
+    { kind: "start" as const },
+    { kind: "quit" as const },
+  ),
 );
 
 test("whatever shares are called, an action is spelled in characters that no menu and no shell touches", () => {

@@ -5,7 +5,15 @@ import type { MenuState } from "../../src/menubar/menu.ts";
 import { menuOf } from "../../src/menubar/menu-model.ts";
 import type { MenuWorld } from "../../src/menubar/menu-world.ts";
 import { sampleReport, sampleShare } from "../api/sample-report.ts";
-import { everyItem, outline, sampleBackend, sampleGateway, sampleSync, sampleWorld } from "./worlds.ts";
+import {
+  everyItem,
+  outline,
+  sampleAlias,
+  sampleBackend,
+  sampleGateway,
+  sampleSync,
+  sampleWorld,
+} from "./worlds.ts";
 
 const HOLDERS = [
   { pid: 4711, command: "bash", path: "/home/ada/Shares/CORE/notes" },
@@ -148,6 +156,8 @@ test("A8 the whole menu of a share that is well", () => {
     "Unmount all <unmount/>",
     "Favorites",
     "  CORE <open/%2Fhome%2Fada%2FShares%2FCORE>",
+    "Aliases",
+    "  Add a folder of CORE … <alias-choose/CORE>",
     "---",
     "Open the shares folder <open/%2Fhome%2Fada%2FShares>",
     "Open the log <open/%2Fhome%2Fada%2Fmountaineer.log>",
@@ -290,6 +300,46 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
   assert.ok(lines.includes("    !! Last error: exit code 3"));
   assert.ok(lines.includes("  b — off"));
   assert.ok(lines.includes("  Restart all <restart>"));
+});
+
+test("aliases: opened where their share is there, removed with a second click, mended when a link is not right", () => {
+  const out = { mount_alive: false, mount_state: "unmounted", active_interface: "none" } as const;
+  const report: StatusReport = {
+    ...sampleReport([sampleShare(), sampleShare({ name: "MEDIA", ...out })]),
+    aliases: [
+      sampleAlias(),
+      sampleAlias({ name: "film", share: "MEDIA" }),
+      sampleAlias({ name: "taken", link: "taken", detail: "a folder stands there" }),
+    ],
+  };
+  const lines = outline(menuOf(sampleWorld(report)).items);
+  const from = lines.indexOf("! Aliases");
+  assert.deepEqual(lines.slice(from, from + 20), [
+    "! Aliases",
+    "  docs",
+    "    CORE/Projects/docs",
+    "    Open <open/%2Fhome%2Fada%2FShares%2FLinks%2Fdocs>",
+    "    Remove …",
+    "      Remove docs; the folder stays <alias-remove/docs>",
+    "  film",
+    "    MEDIA/Projects/docs",
+    "    Open <off>",
+    "    Remove …",
+    "      Remove film; the folder stays <alias-remove/film>",
+    "  ! taken",
+    "    CORE/Projects/docs",
+    "    ! a folder stands there",
+    "    Open <off>",
+    "    Remove …",
+    "      Remove taken; the folder stays <alias-remove/taken>",
+    "  ---",
+    "  Mend the links <alias-mend>",
+    "  ---",
+  ]);
+  assert.deepEqual(lines.slice(from + 20, from + 22), [
+    "  Add a folder of CORE … <alias-choose/CORE>",
+    "  Add a folder of MEDIA … <off>",
+  ]);
 });
 
 test("B4 the configuration's mistake is shown with its place", () => {

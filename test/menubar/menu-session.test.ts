@@ -31,6 +31,7 @@ function start(t: TestContext, home: string, ports: { startDaemon?: () => Promis
       quits += 1;
     },
     openPath: async () => {},
+    chooseFolder: async () => null,
     startDaemon: ports.startDaemon ?? (async () => {}),
   });
   t.after(async () => {

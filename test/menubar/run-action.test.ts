@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { startManagementServer } from "../../src/api/server.ts";
 import type { MenuAction } from "../../src/menubar/menu-action.ts";
 import { type RunnableAction, runAction } from "../../src/menubar/run-action.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { silentLogger } from "../../src/runtime/log.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { scriptedConfig } from "./scripted-config.ts";
+import { sampleAlias } from "./worlds.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -22,6 +25,7 @@ function portsOf(home: string, clock: Clock = systemClock) {
     opened,
     starts: () => starts,
     openPath: async (path: string) => void opened.push(path),
+    chooseFolder: async (): Promise<string | null> => null,
     startDaemon: async () => {
       starts += 1;
     },
@@ -136,6 +140,93 @@ test("an error of the daemon, a mistake in the file, a daemon that is not there:
   const opened = await runAction({ kind: "open", path: "/x" }, failing, NEVER);
   assert.deepEqual([opened.ok, opened.text, opened.hint], [false, "Open /x: no xdg-open", "get it"]);
 });
+
+test("an alias is made of the folder that a person chose, with its link, under a name that is free", async (t) => {
+  const { ports, edits, mended } = await aliasScene(t);
+  const asked: string[][] = [];
+  const choosing = (chosen: string | null) => ({
+    ...ports,
+    async chooseFolder(prompt: string, folder: string) {
+      asked.push([prompt, folder]);
+      return chosen;
+    },
+  });
+  const action = { kind: "alias-choose", share: "CORE" } as const;
+  const made = await runAction(action, choosing("/home/ada/Shares/CORE/Projects/2026/"), NEVER);
+  assert.deepEqual([made.ok, made.text], [true, "Alias in CORE: 2026 is there"]);
+  assert.deepEqual(asked, [["A folder in CORE to link to", "/home/ada/Shares/CORE"]]);
+  // Windows that follow links tell the mount's own path; a name that is taken gets a number.
+  await runAction(action, choosing("/home/ada/.mountaineer/volumes/CORE/docs"), NEVER);
+  assert.deepEqual(edits, [
+    { add: "aliases", entry: { name: "2026", share: "CORE", target_subpath: "Projects/2026" } },
+    { add: "aliases", entry: { name: "docs 2", share: "CORE", target_subpath: "docs" } },
+  ]);
+  assert.equal(mended(), 2);
+  assert.equal((await runAction(action, choosing(null), NEVER)).text, "Alias in CORE: nothing was chosen");
+  for (const wrong of [
+    "/home/ada/Shares/CORE",
+    "/home/ada/Shares/CORE/../MEDIA/x",
+    "/home/ada/Shares/COREX/x",
+    "/etc",
+    "relative",
+  ]) {
+    const refused = await runAction(action, choosing(wrong), NEVER);
+    assert.equal(refused.ok, false, wrong);
+    assert.match(refused.text, /no folder inside of the share/);
+  }
+  assert.equal(edits.length, 2);
+});
+
+test("an alias is removed with its link, and all links are mended", async (t) => {
+  const { ports, edits, mended } = await aliasScene(t);
+  assert.equal((await runAction({ kind: "alias-remove", alias: "docs" }, ports, NEVER)).ok, true);
+  assert.deepEqual(edits, [{ remove: "aliases", name: "docs" }]);
+  const outcome = await runAction({ kind: "alias-mend" }, ports, NEVER);
+  assert.deepEqual([outcome.ok, outcome.text], [false, "Mend the aliases: film: a folder stands there"]);
+  assert.equal(mended(), 2);
+});
+
+async function aliasScene(t: TestContext) {
+  const home = await temporaryFolder(t);
+  const edits: object[] = [];
+  let mended = 0;
+  const right = sampleAlias({ name: "docs" });
+  const aliases = [right, sampleAlias({ name: "film", link: "taken", detail: "a folder stands there" })];
+  const report = async () => {
+    const added = edits.flatMap((edit) =>
+      "entry" in edit && typeof edit.entry === "object" && edit.entry !== null && "name" in edit.entry
+        ? [sampleAlias({ name: String(edit.entry.name) })]
+        : [],
+    );
+    return { aliases: [...aliases, ...added] };
+  };
+  const config = scriptedConfig();
+  const { edit } = config;
+  config.edit = (request, signal) => {
+    edits.push(...request.edits);
+    return edit(request, signal);
+  };
+  const server = await startManagementServer({
+    home,
+    control: scriptedControl({ ...sampleReport(), aliases }),
+    config,
+    gateway: null,
+    places: {
+      aliases: report,
+      reconcileAliases() {
+        mended += 1;
+        return report();
+      },
+      folders: () => Promise.reject(new Error("not asked for here")),
+    },
+    mcpSocket: null,
+    clock: systemClock,
+    logger: silentLogger,
+    version: "0.1.0-test",
+  });
+  t.after(() => server[Symbol.asyncDispose]());
+  return { ports: portsOf(home), edits, mended: () => mended };
+}
 
 test("what hangs ends at its deadline, told as late", async (t) => {
   const { ports } = await sceneOf(t);

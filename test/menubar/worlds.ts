@@ -1,5 +1,5 @@
 // Owns what menus of tests are drawn from, and looks at them.
-import type { BackendStatus, GatewayStatus, StatusReport } from "../../src/api/contract.ts";
+import type { AliasStatus, BackendStatus, GatewayStatus, StatusReport } from "../../src/api/contract.ts";
 import type { Menu, MenuItem } from "../../src/menubar/menu.ts";
 import { actionText } from "../../src/menubar/menu-action.ts";
 import { FIRST_WORLD, type MenuWorld, type SyncState } from "../../src/menubar/menu-world.ts";
@@ -56,6 +56,20 @@ export function sampleBackend(changes: Partial<BackendStatus> = {}): BackendStat
     resources: 0,
     prompts: 0,
     conditions: [],
+    ...changes,
+  };
+}
+
+export function sampleAlias(changes: Partial<AliasStatus> = {}): AliasStatus {
+  const name = changes.name ?? "docs";
+  return {
+    name,
+    share: "CORE",
+    target_subpath: "Projects/docs",
+    path: `/home/ada/Shares/Links/${name}`,
+    target: "/home/ada/Shares/CORE/Projects/docs",
+    link: "right",
+    detail: null,
     ...changes,
   };
 }

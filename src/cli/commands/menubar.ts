@@ -41,11 +41,14 @@ export const menubarCommand: CommandDefinition = {
     const { home, configPath, signal, note, print } = context;
     const { env: environment, platform } = process;
     const opener = platform === "darwin" ? "/usr/bin/open" : "xdg-open";
-    const place = { home, configPath, program: ownProgram(), environment, opener };
     if (readFlag(options, "installSwiftbar")) {
       return install(context, typeof pluginFolder === "string" ? pluginFolder : null);
     }
     const { runMenuAction, startMenubar } = await import("../../menubar/start-menubar.ts");
+    const choosers = await import("../../menubar/desktop-programs.ts");
+    const folderChoosers =
+      platform === "darwin" ? choosers.MACOS_FOLDER_CHOOSERS : choosers.LINUX_FOLDER_CHOOSERS;
+    const place = { home, configPath, program: ownProgram(), environment, opener, folderChoosers };
     if (typeof act === "string") {
       const { ok, text, hint } = await runMenuAction(place, act, signal);
       if (ok) print(`${text}\n`);

@@ -37,6 +37,7 @@ test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissin
     logPath: null,
     onQuit: () => stop.abort(),
     openPath: async () => {},
+    chooseFolder: async () => null,
     startDaemon: async () => {},
   });
   const ended = runTray({
@@ -76,10 +77,10 @@ test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissin
   assert.deepEqual(control.calls[0]?.options, { to: "tb", force: false, wait: false });
 
   // The first box: "Go back to Thunderbolt by itself".
-  await clickUntil([[60, 256]], () => config.edits.length > 0);
+  await clickUntil([[60, 281]], () => config.edits.length > 0);
   assert.deepEqual(config.edits[0]?.edits, [{ key: "global.auto_failback", value: "true" }]);
 
   // The last line.
-  await clickUntil([[60, 332]], () => stop.signal.aborted);
+  await clickUntil([[60, 357]], () => stop.signal.aborted);
   await ended;
 });

@@ -39,6 +39,7 @@ function startTray(t: TestContext, home: string, address: string): Tray {
     logPath: null,
     onQuit: () => stop.abort(),
     openPath: async () => {},
+    chooseFolder: async () => null,
     startDaemon: async () => {},
   });
   const ended = runTray({
