@@ -6,7 +6,7 @@ import type { Logger } from "../runtime/log.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { createViews } from "./catalog/catalog-view.ts";
 import { type AuditRecord, createAudit } from "./middleware/audit.ts";
-import { compilePolicies } from "./middleware/authorization.ts";
+import { compilePolicies, isTargetPermitted } from "./middleware/authorization.ts";
 import { composeChain } from "./middleware/chain.ts";
 import type { Authenticator } from "./middleware/incoming-auth.ts";
 import type { Middleware, ServingSet } from "./middleware/middleware.ts";
@@ -41,6 +41,12 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
     viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),
+    mayHearOf(principal, uri) {
+      if (policies === null) return true;
+      const known = authentication.refresh(principal);
+      const target = { kind: "resource", name: uri } as const;
+      return known !== null && isTargetPermitted(policies, catalog, known, target, "resources/subscribe");
+    },
     handle: composeChain({
       policies,
       between: options.between ?? [],

@@ -32,6 +32,28 @@ describe("the serving set", () => {
     assert.equal(served.refresh(OWNER), OWNER);
   });
 
+  test("tells whom a resource's changes concern by the policies it was built with", () => {
+    const files = [source("a", { resources: ["x://open", "x://secret"] })];
+    const authorization = {
+      defaultEffect: "deny",
+      policies: [{ effect: "allow", roles: ["reader"], resources: ["resource:x://open*"], methods: null }],
+    } as const;
+    assert.equal(servingSet(files, recordingServices()).mayHearOf(ANONYMOUS, "x://secret"), true);
+    const users = [
+      { name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] },
+      { name: "ben", token: { kind: "environment", variable: "U" }, roles: ["writer"] },
+    ] as const;
+    const authentication = createAuthentication({ type: "local", users }, { T: "t", U: "u" });
+    const guarded = servingSet(files, recordingServices(), { authorization, authentication });
+    const mayHear = (uri: string) =>
+      [user("ann"), user("ben", "reader"), user("gone", "reader"), OWNER].map((who) =>
+        guarded.mayHearOf(who, uri),
+      );
+    assert.deepEqual(mayHear("x://open"), [true, false, false, true]);
+    assert.deepEqual(mayHear("x://open/part"), [true, false, false, true]);
+    assert.deepEqual(mayHear("x://secret"), [false, false, false, true]);
+  });
+
   test("B7 digests differ exactly for whom an edit of the policies changes what is visible", () => {
     const before = servingSet(sources, recordingServices());
     const after = servingSet(sources, recordingServices(), { authorization: onlyRead });

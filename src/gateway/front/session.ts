@@ -22,6 +22,8 @@ import { IN_FLIGHT_LIMIT, LISTENING_LIMIT } from "./limits.ts";
 import type { CallOutlet, Outlet } from "./outlet.ts";
 import { createQuestions, messageJson, type OnProgress } from "./questions.ts";
 
+const RESOURCE_UPDATED = "notifications/resources/updated";
+
 export interface SessionOptions {
   readonly id: string;
   readonly principal: Principal;
@@ -117,7 +119,11 @@ export class Session implements SessionPort {
   }
 
   notify(method: string, params: JsonObject | undefined): void {
-    if (this.#isAdmitted) this.#tell(method, params);
+    if (!this.#isAdmitted) return;
+    // A subscription outlives the rules under which it was made.
+    const uri = method === RESOURCE_UPDATED ? params?.["uri"] : null;
+    if (typeof uri === "string" && !this.#gateway.served.mayHearOf(this.#principal, uri)) return;
+    this.#tell(method, params);
   }
 
   admit(isAdmitted: boolean): void {

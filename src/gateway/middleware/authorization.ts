@@ -124,7 +124,20 @@ export function createAuthorization(
 function isPermitted(policies: Policies, request: GatewayRequest, target: RequestTarget | null): boolean {
   const { method, served, port } = request;
   const { principal } = port.client;
-  return target === null || isListed(served.catalog, target)
+  return target === null
+    ? policies.isAllowed(principal, target, method)
+    : isTargetPermitted(policies, served.catalog, principal, target, method);
+}
+
+/** For what is listed and for what a client made up. */
+export function isTargetPermitted(
+  policies: Policies,
+  catalog: Catalog,
+  principal: Principal,
+  target: RequestTarget,
+  method: string,
+): boolean {
+  return isListed(catalog, target)
     ? policies.isAllowed(principal, target, method)
     : policies.isAllowedUnlisted(principal, target, method);
 }

@@ -48,6 +48,8 @@ export interface ServingSet {
   /** The same person as this set's configuration knows them (other roles); null: not at all any more. */
   refresh(principal: Principal): Principal | null;
   viewFor(principal: Principal): CatalogView;
+  /** Whether it may be told outside of calls that the resource is another one, as this set's configuration knows it. */
+  mayHearOf(principal: Principal, uri: string): boolean;
   /** The whole chain. Never rejects. */
   readonly handle: Handle;
 }

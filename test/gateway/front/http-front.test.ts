@@ -232,6 +232,24 @@ describe("the HTTP front's calls", () => {
     response.destroy();
   });
 
+  it("a resource's changes are told as the rules of that moment allow", async () => {
+    const gateway = createScriptedGateway();
+    gateway.mayHearOf = (_, uri) => uri === "x://open";
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const { response } = await rig.open("GET", headers);
+    const stream = collect(response);
+    for (const uri of ["x://secret", "x://open"]) {
+      onlySession(gateway).notify("notifications/resources/updated", { uri });
+    }
+    await eventually(() => stream.messages.length > 0, 2_000);
+    assert.deepEqual(
+      stream.messages.map(({ params }) => params),
+      [{ uri: "x://open" }],
+    );
+    response.destroy();
+  });
+
   it("no answer of another session settles a question", async () => {
     const gateway = createScriptedGateway({
       async ask({ port, signal }) {

@@ -16,6 +16,7 @@ export interface ScriptedGateway extends FrontGateway {
   readonly requests: GatewayRequest[];
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
   handle: Handle;
+  mayHearOf: ServingSet["mayHearOf"];
 }
 
 const empty = new Map<never, never>();
@@ -36,6 +37,7 @@ export function createScriptedGateway(
         ? text(JSON.stringify(request.params?.["arguments"] ?? {}))
         : { result: { method: request.method } };
     },
+    mayHearOf: () => true,
     get served(): ServingSet {
       return {
         catalog: {
@@ -48,6 +50,7 @@ export function createScriptedGateway(
         },
         authenticate: (headers) => gateway.authenticate(headers),
         refresh: (principal) => principal,
+        mayHearOf: (principal, uri) => gateway.mayHearOf(principal, uri),
         viewFor: () => {
           throw new Error("no views here");
         },
