@@ -137,6 +137,41 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     elsewhere: "test/mcp/conformance.test.ts",
   },
 
+  "mountaineer favorites list": running(/CORE {3}mounted/),
+  "mountaineer favorites list --json | jq -r '.favorites[].stable_path'": {
+    on: "running",
+    says: /Shares\/CORE\n.*Shares\/MEDIA\n$/,
+    needs: "jq",
+  },
+  "mountaineer favorites add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
+    { elsewhere: "test/cli/place-commands.test.ts" },
+  "mountaineer folders --share CORE": running(/^Projects\n$/),
+  "mountaineer folders --share CORE --subpath Projects": running(/^2026\n$/),
+  "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026": running(
+    /projects {2}CORE\/Projects\/2026 .*Shares\/Links\/projects\n$/,
+  ),
+  "mountaineer alias add --name film --share CORE --target-subpath Film --alias-path ~/Desktop/film": running(
+    /CORE\/Film .*Desktop\/film\n$/,
+  ),
+  "mountaineer alias list": running(/projects[\s\S]*film/),
+  "ls ~/Shares/Links/projects": running(/^$/),
+  [`mountaineer alias list --json | jq -r '.aliases[] | select(.link != "right") | .name'`]: {
+    on: "running",
+    says: /^$/,
+    needs: "jq",
+  },
+  "mountaineer alias reconcile": running(/projects[\s\S]*film/),
+  "mountaineer config set aliases.projects.target_subpath Projects": running(/aliases\.projects/),
+  "mountaineer alias remove --name projects": running(/projects is removed/),
+  "mountaineer logs": running(/share\.mounted/),
+  "mountaineer logs -f --share CORE": { elsewhere: "test/cli/logs-command.test.ts" },
+  [`mountaineer logs --lines 10000 --json | jq -r 'select(.level == "error") | .message'`]: {
+    on: "running",
+    says: /^/,
+    needs: "jq",
+  },
+  "mountaineer favorites remove --share MEDIA --cleanup": running(/MEDIA is removed/),
+
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
   "NO_COLOR=1 mountaineer tui": running(NEEDS_TERMINAL, 2),
   "mountaineer menubar": { elsewhere: "test/menubar/menubar-command.test.ts" },
@@ -242,7 +277,7 @@ async function localConfig(folder: string): Promise<string> {
   lines.push("[sync]", 'detection = "hash"', "poll_interval = 0.2", "debounce = 0.1");
   for (const share of ["CORE", "MEDIA"]) {
     const routes = ["tb", "fallback"].map((route) => join(folder, `${share}-${route}`));
-    for (const route of routes) await mkdir(route, { recursive: true });
+    for (const route of routes) await mkdir(join(route, "Projects", "2026"), { recursive: true });
     lines.push("[[shares]]", `name = "${share}"`);
     lines.push(`thunderbolt_path = "${routes[0]}"`, `fallback_path = "${routes[1]}"`);
   }

@@ -24,8 +24,8 @@ export const favoritesAddCommand: CommandDefinition = {
   examples: [
     {
       command:
-        "mountaineer favorites add --share MEDIA --tb-host 10.10.10.1 --fallback-host nas.local --username ann " +
-        "--password '${MEDIA_PASSWORD}'",
+        "mountaineer favorites add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann " +
+        "--password '${ARCHIVE_PASSWORD}'",
       does: "add one, over SMB",
     },
   ],
