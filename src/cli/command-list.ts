@@ -20,6 +20,7 @@ import { configShowCommand } from "./commands/config/show.ts";
 import { configUnsetCommand } from "./commands/config/unset.ts";
 import { configValidateCommand } from "./commands/config/validate.ts";
 import { demoCommand } from "./commands/demo.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { favoritesAddCommand } from "./commands/favorites/add.ts";
 import { favoritesListCommand } from "./commands/favorites/list.ts";
 import { favoritesRemoveCommand } from "./commands/favorites/remove.ts";
@@ -81,6 +82,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   secretSetCommand,
   secretListCommand,
   secretRemoveCommand,
+  doctorCommand,
   installCommand,
   uninstallCommand,
   tuiCommand,

@@ -1,0 +1,47 @@
+// Owns `mountaineer doctor`.
+import { Option } from "commander";
+import type { CommandDefinition } from "../command.ts";
+import { addJsonOption, readFlag } from "../options.ts";
+
+export const doctorCommand: CommandDefinition = {
+  name: "doctor",
+  summary: "look for what is wrong with this machine, and say what to do about it",
+  description:
+    "Looks at the configuration, the home, the daemon, the programs that mounting needs, each host and the way to it, " +
+    "the credentials (each share is listed once, without mounting it), the backends' programs and the gateway's port. " +
+    "Changes nothing. --self-test runs every adapter to the operating system once, in a folder of its own.",
+  examples: [
+    { command: "mountaineer doctor", does: "see what is wrong" },
+    {
+      command: "mountaineer doctor --self-test",
+      does: "see whether all of Mountaineer works on this system",
+    },
+    {
+      command: "mountaineer doctor --report report.md",
+      does: "write a file to attach to a report, without secrets and names",
+    },
+  ],
+  exits: { 1: "something was found, or an adapter failed" },
+  addOptions(command) {
+    command
+      .option("--self-test", "run every adapter to the system once, and say which pass")
+      .addOption(
+        new Option(
+          "--report [file]",
+          "write what was found, versions, configuration and the log's end to a new file",
+        ).conflicts("selfTest"),
+      )
+      .option("--with-names", "with --report: keep names of users and hosts, and addresses");
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { runDoctor } = await import("../doctor-command.ts");
+    const { report } = options;
+    return runDoctor(context, {
+      selfTest: readFlag(options, "selfTest"),
+      report: typeof report === "string" || report === true ? report : null,
+      withNames: readFlag(options, "withNames"),
+      json: readFlag(options, "json"),
+    });
+  },
+};

@@ -1,0 +1,214 @@
+// Owns looking at everything that may be wrong, each part on its own and none for longer than its deadline.
+import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Doctor, DoctorArea, DoctorFinding, DoctorReport } from "../api/doctor-report.ts";
+import { packageVersion } from "../api/version.ts";
+import { loadConfigApart } from "../config/load-apart.ts";
+import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
+import { describeMistakes } from "../config/mistakes.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { openMemory } from "../reconcile/state-file.ts";
+import { settledWithin, systemClock } from "../runtime/clock.ts";
+import { createDisposalStack } from "../runtime/disposal.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { silentLogger } from "../runtime/log.ts";
+import { examineClock } from "./doctor-clock.ts";
+import { type DoctorContext, findingsOf } from "./doctor-context.ts";
+import { examineCredentials } from "./doctor-credentials.ts";
+import { examineDaemon, findDaemon } from "./doctor-daemon.ts";
+import { examineGateway } from "./doctor-gateway.ts";
+import { examineHome } from "./doctor-home.ts";
+import { examineHosts, lookAtHosts } from "./doctor-hosts.ts";
+import { reportText } from "./doctor-report-text.ts";
+import { runSelfTest } from "./doctor-self-test.ts";
+import { examineTools } from "./doctor-tools.ts";
+import { startEngineParts } from "./engine-parts.ts";
+import { homeSecrets } from "./stored-secrets.ts";
+
+/** For one part; the longest waits for programs and servers come first. */
+const PART_DEADLINE_MS = 25_000;
+const VERIFY_DEADLINE_MS = 20_000;
+
+export interface DoctorOptions {
+  readonly home: string;
+  readonly configPath: string | null;
+}
+
+export function createDoctor({ home, configPath }: DoctorOptions): Doctor {
+  const examine = (signal: AbortSignal): Promise<DoctorReport> => examineAll(home, configPath, signal);
+  return {
+    examine,
+    selfTest: (signal) => runSelfTest(signal),
+    reportText: async (options, signal) =>
+      reportText({ home, configPath, report: await examine(signal), options, signal }),
+  };
+}
+
+async function examineAll(
+  home: string,
+  configPath: string | null,
+  signal: AbortSignal,
+): Promise<DoctorReport> {
+  const clock = systemClock;
+  const environment = process.env;
+  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
+  const stack = createDisposalStack(() => {});
+  try {
+    const [config, found, homeFindings] = await Promise.all([
+      loadedConfig(place, configPath, signal),
+      findDaemon(home),
+      part("home", signal, () => examineHome(home)),
+    ]);
+    const secrets = homeSecrets({ home, environment, clock, logger: silentLogger });
+    const snapshot = config.snapshot === null ? null : await secrets.bind(config.snapshot, signal);
+    const force = new AbortController();
+    stack.defer(() => force.abort());
+    // What is remembered of the shares matters to nobody here; this one is in memory alone.
+    const memory = await openMemory({
+      path: join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`),
+      clock,
+      logger: silentLogger,
+      readOnly: true,
+    });
+    const parts = stack.use(
+      startEngineParts({
+        home,
+        clock,
+        logger: silentLogger,
+        memory,
+        forceStop: force.signal,
+        announce: () => {},
+      }),
+    );
+    const context: DoctorContext = {
+      home,
+      place,
+      environment,
+      clock,
+      signal,
+      snapshot,
+      values: secrets.values,
+      daemon: found.daemon,
+      parts,
+    };
+    const shares = snapshot?.config.shares ?? [];
+    const hosts = (async (): Promise<DoctorFinding[]> => {
+      const looks = await lookAtHosts(context);
+      const credentials = await part("credentials", signal, () => examineCredentials(context, looks));
+      return [...examineHosts(looks, shares), ...credentials];
+    })();
+    const findings = await Promise.all([
+      config.findings,
+      homeFindings,
+      part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
+      part("tools", signal, () => examineTools(context)),
+      part("hosts", signal, () => hosts),
+      part("shares", signal, () => examineShares(context)),
+      part("gateway", signal, () => examineGateway(context)),
+      part("clock", signal, async () => [await examineClock(home, clock)]),
+    ]);
+    const all = withoutRepeats(findings.flat());
+    const ok = all.every(({ severity }) => severity === "ok" || severity === "info");
+    return { ok, version: packageVersion(), findings: all };
+  } finally {
+    await stack[Symbol.asyncDispose]();
+  }
+}
+
+/** What a part finds; that it fails, or hangs, is a finding too. */
+async function part(
+  area: DoctorArea,
+  signal: AbortSignal,
+  examine: () => Promise<readonly DoctorFinding[]>,
+): Promise<readonly DoctorFinding[]> {
+  const finding = findingsOf(area);
+  const work = examine();
+  try {
+    if (await settledWithin(systemClock, PART_DEADLINE_MS, work)) return await work;
+    return [
+      finding("error", "check_late", `the look at ${area} did not end within ${PART_DEADLINE_MS / 1000} s`),
+    ];
+  } catch (error) {
+    signal.throwIfAborted();
+    return [finding("error", "check_failed", `the look at ${area} failed: ${errorText(error)}`)];
+  }
+}
+
+async function loadedConfig(
+  place: ConfigPlace,
+  configPath: string | null,
+  signal: AbortSignal,
+): Promise<{ readonly snapshot: ConfigSnapshot | null; readonly findings: readonly DoctorFinding[] }> {
+  const finding = findingsOf("config");
+  try {
+    const { path, exists } = await locateConfig(place, configPath);
+    const request = { path, place, content: exists ? null : "", writeStarter: false };
+    const { loaded } = await loadConfigApart(request, { clock: systemClock, signal });
+    if (!loaded.ok) {
+      const findings = loaded.mistakes.map((mistake) =>
+        finding("error", "config_invalid", describeMistakes([mistake]), {
+          subject: mistake.path === "" ? null : mistake.path,
+          hint: "mountaineer config edit; what ran before runs on until it is mended",
+        }),
+      );
+      return { snapshot: null, findings };
+    }
+    const { snapshot } = loaded;
+    const warnings = snapshot.warnings.map(({ path: key, text, hint }) =>
+      finding("warning", "config_warning", `${key}: ${text}`, { subject: key, hint }),
+    );
+    if (!exists) {
+      const text = `there is no configuration at ${path}`;
+      return { snapshot, findings: [finding("info", "config_absent", text, { hint: "mountaineer init" })] };
+    }
+    return { snapshot, findings: [finding("ok", "config", `${path} is a valid configuration`), ...warnings] };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof MountaineerError)) throw error;
+    const findings = [finding("error", error.code, error.message, { hint: error.hint })];
+    return { snapshot: null, findings };
+  }
+}
+
+/** As `mountaineer verify`; hosts, tools and secrets are looked at here more closely. */
+const LOOKED_AT_HERE = [
+  "tb_down",
+  "fallback_down",
+  "variable_missing",
+  "secret_missing",
+  "driver_unavailable",
+  "routes_same_address",
+  "auth_token_missing",
+  "listen_failed",
+];
+
+/** What the daemon knows of the shares, looked at afresh by it. */
+async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorFinding[]> {
+  if (daemon === null) return [];
+  const finding = findingsOf("shares");
+  try {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
+    const { findings } = await daemon.verify(null, limit);
+    if (findings.length === 0)
+      return [finding("ok", "verify", "the daemon finds everything as it should be")];
+    return findings
+      .filter(({ code }) => !LOOKED_AT_HERE.includes(code) && !code.startsWith("config"))
+      .map(({ severity, code, share, text, hint }) =>
+        finding(severity, code, share === null ? text : `${share}: ${text}`, { subject: share, hint }),
+      );
+  } catch (error) {
+    signal.throwIfAborted();
+    // That it does not answer is the daemon's own finding.
+    if (error instanceof MountaineerError) return [];
+    throw error;
+  }
+}
+
+function withoutRepeats(findings: readonly DoctorFinding[]): DoctorFinding[] {
+  const seen = new Set<string>();
+  return findings.filter((one) => {
+    const key = `${one.code} ${one.text}`;
+    return seen.has(key) ? false : seen.add(key) !== undefined;
+  });
+}

@@ -1,0 +1,16 @@
+// Owns telling by its arguments whether a process is a monitor. Pure.
+
+export interface MonitorProcess {
+  readonly pid: number;
+  /** null: not to be found out. */
+  readonly home: string | null;
+}
+
+/** `node …/dist/cli/main.js [options] monitor`, from a checkout `…/src/cli/main.ts`. */
+export function isMonitor(args: readonly string[]): boolean {
+  const main = args.findIndex((arg) => /\/(dist|src)\/cli\/main\.[jt]s$/.test(arg));
+  if (main === -1) return false;
+  const own = args.slice(main + 1);
+  const named = own.findIndex((arg, index) => !arg.startsWith("-") && own[index - 1] !== "--config");
+  return named !== -1 && own[named] === "monitor";
+}
