@@ -10,7 +10,8 @@ import type { ApartReply, ApartRequest } from "./load-apart.ts";
 const DEADLINE_MS = 10_000;
 /** Of a process with nothing to do, ms: whoever has started it ends it long before. */
 const LONGEST_LIFE_MS = 10 * 60_000;
-const MEMORY_LIMIT_MB = 256;
+/** It lives too short for its garbage to be worth collecting: a seventh of its work. */
+const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];
 /** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
 
@@ -51,7 +52,7 @@ export function startReaderProcess(clock: Clock): ReaderProcess {
     if (message.kind === "ready") ready.resolve();
     else asked?.resolve(message);
   };
-  const running = runCommand(process.execPath, [`--max-old-space-size=${MEMORY_LIMIT_MB}`, childProgram()], {
+  const running = runCommand(process.execPath, [...NODE_FLAGS, childProgram()], {
     clock,
     deadlineMs: LONGEST_LIFE_MS,
     stdin: input,
