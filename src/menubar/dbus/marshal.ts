@@ -281,7 +281,7 @@ function readArray(reader: Reader, element: DbusType, depth: number): unknown {
   if (end > reader.bytes.length) throw malformed("an array ends too early");
   if (element.code === "y") {
     reader.at = end;
-    return Uint8Array.prototype.slice.call(reader.bytes, begin, end);
+    return new Uint8Array(reader.bytes.subarray(begin, end));
   }
   const values: unknown[] = [];
   while (reader.at < end) values.push(read(reader, element, depth + 1));
