@@ -17,6 +17,12 @@ function isLocal(share: ShareFile): boolean {
   return share.driver === "local" || (share.driver === "auto" && share.thunderbolt_path !== undefined);
 }
 
+function driverOf(share: ShareFile, place: ConfigPlace): ShareConfig["driver"] {
+  if (isLocal(share)) return "local";
+  // The only one left that is settled by what else is said.
+  return share.driver === "auto" || share.driver === "local" ? (place.smbDriver ?? "rclone") : share.driver;
+}
+
 function route(
   host: ShareFile["thunderbolt_host"],
   interfaceName: string | undefined,
@@ -37,7 +43,7 @@ function engineShare(share: ShareFile, place: ConfigPlace): ShareConfig {
     shareName: share.share_name ?? share.name,
     username: share.username ?? place.userName,
     password: share.password ?? null,
-    driver: isLocal(share) ? "local" : "rclone",
+    driver: driverOf(share, place),
     routes: {
       tb: route(share.thunderbolt_host, share.thunderbolt_interface, share.thunderbolt_path, place),
       fallback: route(share.fallback_host, share.fallback_interface, share.fallback_path, place),
@@ -90,11 +96,11 @@ const SMB_ONLY = ["username", "password", "share_name"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** What is allowed, but probably not meant. */
-export function configWarnings(file: ConfigFile): ConfigWarning[] {
-  return [...shareWarnings(file), ...gatewayWarnings(file)];
+export function configWarnings(file: ConfigFile, place: ConfigPlace): ConfigWarning[] {
+  return [...shareWarnings(file, place), ...gatewayWarnings(file)];
 }
 
-function shareWarnings({ shares }: ConfigFile): ConfigWarning[] {
+function shareWarnings({ shares }: ConfigFile, place: ConfigPlace): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   for (const [index, share] of shares.entries()) {
     const at = `shares[${index}]`;
@@ -108,7 +114,11 @@ function shareWarnings({ shares }: ConfigFile): ConfigWarning[] {
           hint: "remove it",
         });
       }
-    } else if (share.username !== undefined && share.password === undefined) {
+      continue;
+    }
+    // Without a password macOS looks into the Keychain.
+    if (driverOf(share, place) === "netfs") continue;
+    if (share.username !== undefined && share.password === undefined) {
       const text = `${JSON.stringify(share.name)} has a username and no password: it is mounted as guest`;
       warnings.push({
         path: `${at}.username`,

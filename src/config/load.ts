@@ -135,7 +135,7 @@ export async function parseConfig(
       sha256: createHash("sha256").update(bytes).digest("hex"),
       format,
       config: engineConfig(checked.data, place),
-      warnings: configWarnings(checked.data),
+      warnings: configWarnings(checked.data, place),
     };
     return { ok: true, snapshot: deepFreeze(snapshot) };
   }

@@ -15,6 +15,8 @@ export interface ConfigPlace {
   readonly userName: string;
   /** Where shares are mounted unless the configuration says otherwise, absolute. */
   readonly defaultMountRoot: string;
+  /** What mounts SMB shares unless the configuration says otherwise. Default: `rclone`. */
+  readonly smbDriver?: "rclone" | "netfs";
 }
 
 export interface LocatedConfig {
@@ -46,8 +48,10 @@ export function findPlace(
   const userHome = resolve(environment["HOME"] || homedir());
   const chosen = environment["MOUNTAINEER_HOME"];
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, ".mountaineer");
-  const defaultMountRoot = platform === "darwin" ? "/Volumes" : join(home, "volumes");
-  return { home, userHome, userName: loginName(environment), defaultMountRoot };
+  const place = { home, userHome, userName: loginName(environment) };
+  return platform === "darwin"
+    ? { ...place, defaultMountRoot: "/Volumes", smbDriver: "netfs" }
+    : { ...place, defaultMountRoot: join(home, "volumes") };
 }
 
 /** The format that a file's extension tells; rejects other extensions with `config_unreadable`. */

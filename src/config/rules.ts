@@ -42,7 +42,9 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
   const findings: Finding[] = [];
   const hosts = ROUTES.filter(({ host }) => has(host)).length;
   const paths = ROUTES.filter(({ path }) => has(path)).length;
-  const isLocal = share["driver"] === "local" || (share["driver"] !== "rclone" && paths > 0);
+  const isLocal =
+    share["driver"] === "local" ||
+    ((share["driver"] === undefined || share["driver"] === "auto") && paths > 0);
   for (const { host, path } of ROUTES) {
     if (!has(host) && !(isLocal && hosts === 0)) {
       const hint = isLocal ? "give both hosts, or none" : null;
@@ -55,7 +57,7 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
       findings.push({
         path: [...at, path],
         at: "key",
-        found: "a path with driver `rclone`",
+        found: `a path with driver \`${share["driver"]}\``,
         expected: "no path",
         hint,
       });

@@ -35,7 +35,7 @@ export interface ShareConfig {
   /** null: guest. */
   readonly password: SecretReference | null;
   /** `auto` is settled. */
-  readonly driver: "rclone" | "local";
+  readonly driver: "rclone" | "netfs" | "local";
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };
 }
 

@@ -32,12 +32,17 @@ export function shareSubjects({ global, shares }: MountaineerConfig, context: Su
       username: share.username,
       driver: share.driver,
       routes: share.routes,
-      mountPath: join(global.mountRoot, share.name),
+      mountPath: join(global.mountRoot, mountName(share, global.mountRoot)),
       stablePath: join(global.sharesRoot, share.name),
     },
     policy,
     driver: context.drivers[share.driver],
   }));
+}
+
+/** In /Volumes macOS itself names what it mounts, after the share. */
+function mountName({ driver, name, shareName }: ShareConfig, mountRoot: string): string {
+  return driver === "netfs" && mountRoot === "/Volumes" ? shareName : name;
 }
 
 function shareSecret(

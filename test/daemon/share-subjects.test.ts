@@ -96,3 +96,15 @@ test("a variable that is not set is named, and is no password; an empty one is o
 test("no share, no subject", async () => {
   assert.deepEqual(shareSubjects(await configOf(""), context().context), []);
 });
+
+test("in /Volumes macOS names what it mounts: a share stands there by the server's name", async () => {
+  const path = async (root: string, driver: string): Promise<string | undefined> => {
+    const config = await configOf(
+      `[global]\nmount_root = "${root}"\n${smbShare("CORE", ['share_name = "core data"', `driver = "${driver}"`])}`,
+    );
+    return shareSubjects(config, context().context)[0]?.spec.mountPath;
+  };
+  assert.equal(await path("/Volumes", "netfs"), "/Volumes/core data");
+  assert.equal(await path("/Volumes", "rclone"), "/Volumes/CORE");
+  assert.equal(await path("/home/ann/volumes", "netfs"), "/home/ann/volumes/CORE");
+});
