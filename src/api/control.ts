@@ -112,6 +112,8 @@ export interface InProcessOptions {
 /** The engine run once inside a command. */
 export interface InProcessControl extends DaemonControl, AsyncDisposable {
   readonly places: PlaceControl;
+  /** Drops what is remembered of a share that is no longer configured, as a daemon does at once. */
+  forget(share: string): Promise<void>;
 }
 
 /** `daemon/in-process-control.ts` provides it as `openInProcess`. */

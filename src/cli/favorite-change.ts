@@ -5,12 +5,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ConfigEditWire, StepResult } from "../api/contract.ts";
 import { nameKey } from "../config/names.ts";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { reconcileAliases } from "./alias-change.ts";
 import type { CommandContext } from "./command.ts";
 import { refuseToBeginAfresh } from "./config-key-change.ts";
 import { findShare, readMembers, tellSaved } from "./config-members.ts";
 import { changeConfig, viewConfig } from "./config-session.ts";
-import { withControl } from "./control-session.ts";
+import { onceOpened, withControl, withDaemonOr } from "./control-session.ts";
 
 /** A last cycle of the share, begun before it was removed, may have made its link once more. */
 const LOOK_AGAIN_MS = 300;
@@ -113,7 +112,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
   await changeConfig(context, "favorites remove", async (editor) => {
     tellSaved(context, await editor.edit(edits));
   });
-  if (aliases.length > 0) await reconcileAliases(context, "favorites remove");
+  await clearAfter(context, name);
   return {
     removed: true,
     share: name,
@@ -121,6 +120,25 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
     unmount,
     link: cleanup ? await dropLink(link, targets) : null,
   };
+}
+
+/** What a daemon does by itself when a share goes: its memory goes, and so do the links of its aliases. */
+async function clearAfter(context: CommandContext, name: string): Promise<void> {
+  const { home, configPath, signal } = context;
+  await withDaemonOr(
+    context,
+    "change",
+    async ({ places }) => void (await places.reconcileAliases(signal)),
+    async () => {
+      const { openEngine } = await import("./in-process.ts");
+      const command = "favorites remove";
+      const opening = openEngine({ home, configPath, signal, intent: "change", command, looksFirst: false });
+      return onceOpened(opening, async (engine) => {
+        await engine.forget(name);
+        await engine.places.reconcileAliases(signal);
+      });
+    },
+  );
 }
 
 function dependents(name: string, aliases: readonly string[]): MountaineerError {

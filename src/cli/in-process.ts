@@ -6,6 +6,8 @@ import type { InProcessOptions, PlaceControl } from "../api/control.ts";
 /** What answers in a daemon's stead. */
 export interface OwnEngine extends RemoteControl, AsyncDisposable {
   readonly places: PlaceControl;
+  /** Drops what is remembered of a share that is no longer configured. */
+  forget(share: string): Promise<void>;
 }
 
 /** Rejects with what a start can reject with: `config_…`, `lock_held`, `already_running`, `state_newer`, `home_unwritable`. */
@@ -20,6 +22,7 @@ export async function openEngine(options: InProcessOptions): Promise<OwnEngine> 
     unmount: (selection, request, signal) => control.unmount(selection, request, signal),
     switchRoute: (selection, request, signal) => control.switchRoute(selection, request, signal),
     places: control.places,
+    forget: (share) => control.forget(share),
     [Symbol.asyncDispose]: () => control[Symbol.asyncDispose](),
   };
 }

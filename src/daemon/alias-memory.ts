@@ -14,6 +14,7 @@ export interface AliasMemory {
   targetsOf(path: string): ReadonlySet<string>;
   /** Resolves when it is durable; rejects with the system's error. */
   remember(path: string, target: string): Promise<void>;
+  /** Never rejects: what could not be written is found to be gone, and forgotten, with the next start. */
   forget(path: string): Promise<void>;
 }
 
@@ -55,7 +56,12 @@ export async function openAliasMemory(options: {
       }
     },
     async forget(path) {
-      if (links.delete(path)) await save();
+      if (!links.delete(path)) return;
+      try {
+        await save();
+      } catch (error) {
+        logger.warn("what links there are could not be written", { path: file, reason: errorText(error) });
+      }
     },
   };
 }

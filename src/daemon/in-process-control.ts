@@ -118,6 +118,9 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       ...control,
       status,
       places: places.control,
+      async forget(share) {
+        await memory.forget(share);
+      },
       unmount: (selection, { force: cut }, signal) =>
         control.unmount(selection, { force: cut, hold: true }, signal),
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),

@@ -263,6 +263,7 @@ describe("favorites", { concurrency: 2 }, () => {
       assert.equal(await target(shares("TWO")), null);
       assert.equal(await target(join(folder, "volumes/TWO")), null);
       assert.equal(await config(), before);
+      await eventually(async () => !JSON.stringify(await home.state()).includes("TWO"), SETTLES_MS);
       // What it was before is not held against it.
       assert.match(await ok(...add), /✓ TWO {2}mounted/);
     });

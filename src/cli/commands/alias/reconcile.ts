@@ -18,6 +18,7 @@ export const aliasReconcileCommand: CommandDefinition = {
     const aliases = await reconcileAliases(context, "alias reconcile");
     if (readFlag(options, "json")) context.print(`${JSON.stringify({ aliases }, null, 2)}\n`);
     else context.print(renderAliases(aliases, context.stdoutLook));
+    if (aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;
   },
 };
