@@ -26,6 +26,8 @@ export type MenuAction =
   | { readonly kind: "restart"; readonly backend: string | null }
   /** An absolute path, shown by whatever program the desktop has for it. */
   | { readonly kind: "open"; readonly path: string }
+  /** Takes away what was told of the last failure. */
+  | { readonly kind: "dismiss" }
   /** Starts the daemon. */
   | { readonly kind: "start" }
   /** Ends the menu, and nothing else. */
@@ -72,6 +74,7 @@ function wordsOf(action: MenuAction): readonly string[] {
       return [action.kind, action.alias];
     case "alias-mend":
     case "reload":
+    case "dismiss":
     case "start":
     case "quit":
       return [action.kind];
@@ -102,6 +105,7 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
       return first ? { kind, alias: first } : null;
     case "alias-mend":
     case "reload":
+    case "dismiss":
     case "start":
     case "quit":
       return { kind };

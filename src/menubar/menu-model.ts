@@ -76,7 +76,12 @@ function connectionItems(world: MenuWorld): MenuItem[] {
 function failureItems({ failure }: MenuWorld): MenuItem[] {
   if (failure === null) return [];
   const hint = failure.hint === null ? [] : [text("failure hint", failure.hint)];
-  return [text("failure", failure.text, "bad"), ...hint];
+  return [
+    text("failure", failure.text, "bad"),
+    ...hint,
+    click("failure", "Dismiss", { kind: "dismiss" }),
+    separator("| failure"),
+  ];
 }
 
 function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {

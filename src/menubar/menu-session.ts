@@ -55,7 +55,15 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
     clock,
     signal,
     onGlance: ({ connection, status, sync }) =>
-      change({ connection, status, sync, busy: stillBusy(world.busy, status) }),
+      change({
+        connection,
+        status,
+        sync,
+        busy: stillBusy(world.busy, status),
+        // Started after all, whoever did it.
+        failure:
+          connection.kind === "connected" && world.failure?.action.kind === "start" ? null : world.failure,
+      }),
   });
   const run = async (action: RunnableAction): Promise<void> => {
     change({ running: [...world.running, action] });
@@ -85,6 +93,7 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
     act(action) {
       if (signal.aborted) return;
       if (action.kind === "quit") options.onQuit();
+      else if (action.kind === "dismiss") change({ failure: null });
       else if (!world.running.some((each) => actionText(each) === actionText(action))) void run(action);
     },
     refresh: () => source.lookAgain(),

@@ -15,8 +15,8 @@ const OPEN_DEADLINE_MS = 10_000;
 const CHOICE_DEADLINE_MS = 10 * 60_000;
 const SOURCE = "menu";
 
-/** What ends the menu is not done here: it is the face's own. */
-export type RunnableAction = Exclude<MenuAction, { kind: "quit" }>;
+/** What is about the menu alone is not done here: it is the face's own. */
+export type RunnableAction = Exclude<MenuAction, { kind: "quit" | "dismiss" }>;
 
 export interface ActionPorts {
   /** Absolute. */
@@ -83,6 +83,8 @@ export function titleOf(action: MenuAction): string {
       return `Open ${action.path}`;
     case "start":
       return "Start Mountaineer";
+    case "dismiss":
+      return "Dismiss";
     case "quit":
       return "Quit";
   }

@@ -110,9 +110,11 @@ export async function runMenuAction(
   }
   const clock = systemClock;
   const programs = createDesktopPrograms({ ...place, clock });
+  const nothing = { action, ok: true, text: "nothing to do", hint: null, results: [] };
+  if (action.kind === "dismiss") return nothing;
   if (action.kind !== "quit") return runAction(action, { ...programs, home: place.home, clock }, signal);
   // The one that draws the menu is another process, which its host ends.
   const url = "swiftbar://disableplugin?name=mountaineer";
   await programs.openPath(url, signal);
-  return { action, ok: true, text: "Quit", hint: null, results: [] };
+  return { ...nothing, text: "quit" };
 }

@@ -24,6 +24,7 @@ const actions: fc.Arbitrary<MenuAction> = fc.oneof(
   fc.record({ kind: fc.constant("open" as const), path: name.map((each) => `/${each}`) }),
   fc.constantFrom(
     { kind: "alias-mend" as const },
+    { kind: "dismiss" as const },
     { kind: "reload" as const },
     { kind: "start" as const },
     { kind: "quit" as const },

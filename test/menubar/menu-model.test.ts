@@ -362,7 +362,13 @@ test("the newest failure stands below the summary", () => {
     results: [],
   } as const;
   const lines = outline(menuOf(sampleWorld(sampleReport(), { failure })).items);
-  assert.deepEqual(lines.slice(0, 3), ["All is well", "!! Reload: it has a mistake", "mend it"]);
+  assert.deepEqual(lines.slice(0, 5), [
+    "All is well",
+    "!! Reload: it has a mistake",
+    "mend it",
+    "Dismiss <dismiss>",
+    "---",
+  ]);
 });
 
 test("hostile names stay one harmless line of bearable length, and every key is met once", () => {

@@ -155,6 +155,27 @@ test("a refusal because of open files offers force for that share, until it lets
   assert.deepEqual(control.calls.at(-1)?.options, { force: true });
 });
 
+test("a failure stays until it is dismissed, or made good", async (t) => {
+  const answers = ["failed", "failed", "mounted"] as const;
+  let asked = 0;
+  const control = scriptedControl(
+    sampleReport([sampleShare({ mount_state: "unmounted", active_interface: "none" })]),
+    (share) => sampleResult({ share, result: answers[asked++] ?? "mounted", detail: "no route answers" }),
+  );
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const { session } = start(t, home);
+  await eventually(() => itemOf(session, "Mount all"), SOON_MS);
+  const isTold = () => outline(session.menu().items).includes("!! Mount all: CORE no route answers");
+  session.click(itemOf(session, "Mount all"));
+  await eventually(isTold, SOON_MS);
+  session.click(itemOf(session, "Dismiss"));
+  assert.equal(isTold(), false);
+  session.click(itemOf(session, "Mount all"));
+  await eventually(isTold, SOON_MS);
+  session.click(itemOf(session, "Mount"));
+  await eventually(() => !isTold(), SOON_MS);
+});
+
 test("a daemon that goes leaves an offer to start one; one that comes is followed", async (t) => {
   const home = await temporaryFolder(t);
   let started = 0;

@@ -159,6 +159,22 @@ test("without a daemon one is started, or not with --no-start; SIGTERM ends the 
   assert.notEqual(await connectToDaemon(home), null);
 });
 
+test("a plugin whose reader is gone ends by itself", async (t) => {
+  const config = scriptedConfig();
+  const share = sampleShare();
+  const { home } = await startRig(t, { control: scriptedControl(sampleReport([share])), config });
+  const running = stream(t, [], home);
+  await eventually(() => titles(running.menu()).includes("All is well"), SOON_MS);
+  running.child.stdout?.destroy();
+  let turn = 0;
+  await eventually(() => {
+    share.last_error = `error ${turn++}`;
+    config.publish({ kind: "transition", transition: { name: "share.error", share: "CORE" } });
+    return running.child.exitCode !== null;
+  }, SOON_MS);
+  assert.equal(running.child.exitCode, 0);
+});
+
 test("a daemon that cannot start is told with its reason", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "nonsense = \n");

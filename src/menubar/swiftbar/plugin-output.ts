@@ -44,11 +44,18 @@ export function pluginFrame(menu: Menu, options: PluginOptions): string {
 
 function lines(items: readonly MenuItem[], depth: string, options: PluginOptions): string[] {
   return items.flatMap((item) => {
+    if (!isPossible(item, options)) return [];
     if (item.kind === "separator") return [`${depth}---`];
     const look = lookOf(item, options);
     const line = `${depth}${labelText(item.label)} | ${[PLAIN_LABEL, ...look].join(" ")}`;
     return item.kind === "submenu" ? [line, ...lines(item.items, `${depth}--`, options)] : [line];
   });
+}
+
+/** A click runs another process: it can end this one through SwiftBar, and take nothing away from what it shows. */
+function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
+  if (item.kind !== "action") return true;
+  return item.action.kind !== "dismiss" && (isSwiftBar || item.action.kind !== "quit");
 }
 
 function lookOf(item: Exclude<MenuItem, { kind: "separator" }>, options: PluginOptions): string[] {

@@ -51,6 +51,11 @@ test("each state has a symbol of its own, and a sign where there are no symbols"
   const xbar = { ...SWIFTBAR, isSwiftBar: false };
   const signs = worlds.map((world) => readStream(pluginFrame(menuOf(world), xbar)).header[0]?.title);
   assert.deepEqual(signs, ["▲", "⚡", "△", "✕"]);
+  assert.doesNotMatch(
+    pluginFrame(menuOf(worlds[0] ?? sampleWorld()), xbar),
+    /quit/,
+    "xbar has no such thing",
+  );
   assert.doesNotMatch(pluginFrame(menuOf(worlds[3] ?? sampleWorld()), xbar), /color=#\w+,/);
 });
 
