@@ -13,7 +13,8 @@ import type { CleanLine } from "./line-cleaner.ts";
 const ERROR_BODY_BYTES = 64 * 1024;
 /** Looks for the rest of a broken stream, in a row without an event. */
 const RESUME_TRIES = 5;
-const RESUME_MS = { usual: 1_000, atMost: 30_000 };
+/** A server may wish for no wait at all, and end each stream after one event: as often as that it is asked. */
+const RESUME_MS = { least: 50, usual: 1_000, atMost: 30_000 };
 /** A server ends the stream after its answer; one that does not is not waited for. */
 const AFTER_ANSWER_MS = 2_000;
 
@@ -157,7 +158,8 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
       fail(unanswered());
       return;
     }
-    const delayMs = Math.min(RESUME_MS.atMost, (retryMs ?? RESUME_MS.usual) * 2 ** tries);
+    const firstMs = Math.max(RESUME_MS.least, retryMs ?? RESUME_MS.usual);
+    const delayMs = Math.min(RESUME_MS.atMost, firstMs * 2 ** tries);
     tries += 1;
     timer = clock.setTimer(delayMs, () => {
       timer = null;

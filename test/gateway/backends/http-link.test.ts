@@ -294,6 +294,26 @@ test("a broken stream is taken up again from its last event, after the time the 
   );
 });
 
+test("a server that wishes for no wait, and ends each stream after one event, is not asked without pause", async (t) => {
+  const notice = 'id: 1\nretry: 0\ndata: {"jsonrpc":"2.0","method":"notifications/x"}\n\n';
+  let gets = 0;
+  const { recorded } = await withEcho(t, {
+    take: (message, response) => isEcho(message) && Boolean(openEvents(response).end(notice)),
+    onGet(request, response) {
+      if (request.headers["last-event-id"] === undefined) response.writeHead(405).end();
+      else {
+        gets += 1;
+        openEvents(response).end(notice);
+      }
+    },
+  });
+  await recorded.initialize();
+  const startedAt = performance.now();
+  recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
+  await eventually(() => gets >= 5, 5_000);
+  assert.ok(performance.now() - startedAt >= 240);
+});
+
 test("a stream that cannot be taken up fails the request, after a bounded number of tries", async (t) => {
   for (const refuse of [
     (response: ServerResponse) => response.writeHead(405).end(),
