@@ -3,7 +3,8 @@
 import { createHash } from "node:crypto";
 import { type Clock, settledWithin, type Timer } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { type ApartReply, type LoadedApart, loadedApart } from "./load-apart.ts";
+import type { ApartReply } from "./apart-messages.ts";
+import { type LoadedApart, loadedApart } from "./load-apart.ts";
 import type { ConfigPlace } from "./locate.ts";
 import { type ReaderProcess, startReaderProcess } from "./reader-process.ts";
 

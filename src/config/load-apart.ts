@@ -1,65 +1,12 @@
 // Owns reading and editing a configuration in a process of its own: a hostile file holds up nobody, and what that
 // needs (the schema library, parsers) does not stay in the daemon's memory.
 import type { Clock } from "../runtime/clock.ts";
-import { type ErrorCode, MountaineerError } from "../runtime/errors.ts";
-import type { AskedEdit } from "./asked-edit.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import type { LoadedConfig } from "./load.ts";
-import type { ConfigPlace } from "./locate.ts";
 import type { ConfigMistake } from "./mistakes.ts";
 import { startReaderProcess } from "./reader-process.ts";
-import type { KnownContent } from "./save.ts";
 import { type ConfigSnapshot, deepFreeze } from "./snapshot.ts";
-
-interface Subject {
-  /** Absolute. */
-  readonly path: string;
-  readonly place: ConfigPlace;
-}
-
-/** What the process is asked. Bytes travel in base64. */
-export type ApartRequest = Subject &
-  (
-    | {
-        readonly kind: "load";
-        /** What to read in the file's stead; null reads the file; "" is an empty configuration. */
-        readonly content: string | null;
-        /** Write a commented starter first when there is no file. */
-        readonly writeStarter: boolean;
-      }
-    | {
-        readonly kind: "edit";
-        readonly edits: readonly AskedEdit[];
-        readonly seenSha256: string | null;
-        readonly known: KnownContent | null;
-      }
-    | {
-        readonly kind: "replace";
-        readonly content: string;
-        readonly seenSha256: string | null;
-        readonly known: KnownContent | null;
-      }
-  );
-
-/** What the process answers. */
-export type ApartReply =
-  | { readonly kind: "loaded"; readonly loaded: LoadedConfig; readonly starterWritten: boolean }
-  | {
-      readonly kind: "saved";
-      readonly saved:
-        | {
-            readonly ok: true;
-            readonly changed: boolean;
-            readonly snapshot: ConfigSnapshot;
-            readonly content: string;
-          }
-        | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
-    }
-  | {
-      readonly kind: "failed";
-      readonly code: ErrorCode;
-      readonly message: string;
-      readonly hint: string | null;
-    };
 
 export interface ApartOptions {
   readonly clock: Clock;

@@ -2,9 +2,9 @@
 // a line, answers each with a line on stdout, and ends with its input.
 import { createInterface } from "node:readline";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
+import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import { askedEdit } from "./asked-edit.ts";
 import { loadConfig, parseConfig } from "./load.ts";
-import type { ApartReply, ApartRequest } from "./load-apart.ts";
 import type { ReaderReady } from "./reader-process.ts";
 import { type SavedConfig, saveContent, saveEdit } from "./save.ts";
 import { writeStarter } from "./starter.ts";

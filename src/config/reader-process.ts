@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { runCommand } from "../runtime/child-process.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import type { ApartReply, ApartRequest } from "./load-apart.ts";
+import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 
 /** Far more than the largest file needs, ms; the process's start is part of the first answer. */
 const DEADLINE_MS = 10_000;
