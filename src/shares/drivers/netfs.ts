@@ -10,6 +10,7 @@ import { ANOTHER_USERS } from "../mount-table-darwin.ts";
 import type { Prober } from "../prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { isShareNamed, sourceOf } from "../smb-source.ts";
+import { isUnderLaunchd, meaningOfDenied } from "../volume-permission-darwin.ts";
 import { type CommandMount, mountByCommand } from "./macos-mount-commands.ts";
 import { createMacosUnmount, type MacosUnmountOptions } from "./macos-unmount.ts";
 import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
@@ -216,7 +217,12 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     if (look === null) return failed("other", "cancelled");
     if (look.state !== "answered") return failed("timed_out", "the share did not list in time");
     // It stands: what is missing is a permission, which the condition of its looks tells.
-    if (look.errno === null || look.errno === "EPERM" || look.errno === "EACCES") return null;
+    if (look.errno === null) return null;
+    const denied = meaningOfDenied(look.errno, mount.path, isUnderLaunchd(process.env, process.ppid));
+    if (denied !== null) {
+      logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });
+      return null;
+    }
     return failed("other", `the share does not list (${look.errno})`);
   };
 
@@ -330,9 +336,13 @@ function isOurUsers({ options }: MountEntry): boolean {
   return !options.includes(ANOTHER_USERS);
 }
 
-/** macOS spells names composed or not, as they came. */
+/** macOS spells names composed or not, as they came, and what lies on its data volume with or without that. */
 function isSamePath(one: string, other: string): boolean {
-  return one === other || one.normalize("NFC") === other.normalize("NFC");
+  return one === other || canonicalPath(one) === canonicalPath(other);
+}
+
+function canonicalPath(path: string): string {
+  return path.normalize("NFC").replace(/^\/System\/Volumes\/Data(?=\/)/, "");
 }
 
 /** A mount from Finder's sidebar names the service, `My NAS._smb._tcp.local`, whose host is `My-NAS.local`. */
