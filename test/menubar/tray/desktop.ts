@@ -45,9 +45,6 @@ export interface Desktop {
   readonly environment: Readonly<Record<string, string>>;
   /** Moves the pointer there and clicks; in pixels from the top left. */
   click(x: number, y: number): Promise<void>;
-  move(x: number, y: number): Promise<void>;
-  /** Writes the screen into a PNG file. */
-  screenshot(path: string): Promise<void>;
 }
 
 export async function startDesktop(t: TestContext): Promise<Desktop> {
@@ -84,9 +81,7 @@ export async function startDesktop(t: TestContext): Promise<Desktop> {
   return {
     bus,
     environment,
-    move: (x, y) => run("xdotool", "mousemove", String(x), String(y)),
     click: (x, y) => run("xdotool", "mousemove", String(x), String(y), "click", "1"),
-    screenshot: (path) => run("import", "-window", "root", path),
   };
 }
 
