@@ -194,7 +194,7 @@ test("both programs are understood by other shells", async (t) => {
     } catch {
       continue;
     }
-    const posix = shell === "bash" ? ["--posix"] : [];
+    const posix = { bash: ["--posix"], zsh: ["--emulate", "sh"] }[shell] ?? [];
     const warden = spawn(shell, [...posix, join(ROOT, "bin/backend-warden.sh")], {
       detached: true,
       stdio: ["pipe", "ignore", "inherit"],
