@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { access, chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import { childEnvironment, runCommand, startDetached } from "../../src/runtime/child-process.ts";
 import { settledWithin, systemClock } from "../../src/runtime/clock.ts";
@@ -57,6 +58,21 @@ describe("runCommand", () => {
     assert.equal(deaf.exitCode, 0);
     const none = await run("process.stdin.on('data', () => {}).on('end', () => console.log('end'))");
     assert.equal(none.stdout, "end\n");
+  });
+
+  it("passes on a stream as it comes, and tells output as it comes, which it then does not keep", async () => {
+    const input = new PassThrough();
+    let heard = "";
+    input.write("one ü");
+    const result = await run("process.stdin.pipe(process.stdout)", {
+      stdin: input,
+      onStdout(piece) {
+        heard += piece;
+        if (heard === "one ü") input.end(" two");
+      },
+    });
+    assert.equal(heard, "one ü two");
+    assert.deepEqual([result.exitCode, result.stdout], [0, ""]);
   });
 
   it("gives the child a short environment, its additions, and / as its folder", async (t) => {
