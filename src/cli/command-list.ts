@@ -25,6 +25,7 @@ import { favoritesAddCommand } from "./commands/favorites/add.ts";
 import { favoritesListCommand } from "./commands/favorites/list.ts";
 import { favoritesRemoveCommand } from "./commands/favorites/remove.ts";
 import { foldersCommand } from "./commands/folders.ts";
+import { initCommand } from "./commands/init.ts";
 import { installCommand } from "./commands/install.ts";
 import { logsCommand } from "./commands/logs.ts";
 import { mcpCommand } from "./commands/mcp.ts";
@@ -82,6 +83,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   secretSetCommand,
   secretListCommand,
   secretRemoveCommand,
+  initCommand,
   doctorCommand,
   installCommand,
   uninstallCommand,

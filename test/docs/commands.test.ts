@@ -132,6 +132,11 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
   "mountaineer doctor --self-test": running(/^(pass|FAIL|skip) {2}durable files/m),
   "mountaineer doctor --report report.md": running(/report\.md/),
+  "mountaineer init": alone(/is there already/, 9),
+  "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas":
+    alone(/is there already/, 9),
+  "mountaineer init --add --backend files --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'":
+    alone(/is changed: files/),
   "mountaineer install --print": alone(/^KillMode=process$/m),
   "mountaineer install": { elsewhere: "test/cli/service.test.ts" },
   "mountaineer uninstall": { elsewhere: "test/cli/service.test.ts" },

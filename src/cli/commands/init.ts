@@ -1,0 +1,95 @@
+// Owns `mountaineer init`.
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandDefinition, GivenOptions } from "../command.ts";
+import type { Wishes } from "../init-questions.ts";
+import { addJsonOption, readFlag } from "../options.ts";
+
+export const initCommand: CommandDefinition = {
+  name: "init",
+  summary: "write a first configuration, with every option explained",
+  description:
+    "At a terminal it asks; SMB shares that are mounted already (by the kernel, by rclone, by the desktop, in " +
+    "/etc/fstab) are offered. With options it does not ask. It never writes over a configuration that is there: it " +
+    "asks whether to add to it, or wants --add. The result is checked before it is written.",
+  examples: [
+    { command: "mountaineer init", does: "be asked" },
+    {
+      command:
+        "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas",
+      does: "begin with one share",
+    },
+    {
+      command:
+        "mountaineer init --add --backend files --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'",
+      does: "add an MCP server",
+    },
+  ],
+  exits: {
+    3: "what was given makes no valid configuration; nothing was written",
+    9: "there is a configuration already",
+  },
+  addOptions(command) {
+    command
+      .option("--share <name>", "a share to keep mounted")
+      .option("--tb-host <host>", "its address over Thunderbolt")
+      .option("--fallback-host <host>", "its address or name over the other network")
+      .option("--username <name>", "the user on the server; your login name without it")
+      .option("--remote-share <name>", "what the server calls the share, if not as --share says")
+      .option("--password <reference>", "secret:NAME or ${VARIABLE}; a guest without it")
+      .option("--backend <name>", "an MCP server to serve")
+      .option("--command <line>", "the command line that starts it")
+      .option("--url <address>", "its address, instead of a command")
+      .option("--add", "add to a configuration that is there");
+    addJsonOption(command);
+  },
+  async run(context, options) {
+    const { initConfig } = await import("../init-command.ts");
+    const given = await givenWishes(options);
+    return initConfig(context, { given, add: readFlag(options, "add"), json: readFlag(options, "json") });
+  },
+};
+
+async function givenWishes(options: GivenOptions): Promise<Wishes | null> {
+  const { connectionOf } = await import("../init-questions.ts");
+  const text = (name: string): string | null => {
+    const value = options[name];
+    return typeof value === "string" ? value : null;
+  };
+  const [share, backend] = [text("share"), text("backend")];
+  const [tbHost, fallbackHost] = [text("tbHost"), text("fallbackHost")];
+  const [command, url] = [text("command"), text("url")];
+  const ofShare = [tbHost, fallbackHost, text("username"), text("remoteShare"), text("password")];
+  if (share === null && ofShare.some((value) => value !== null)) throw incomplete("--share names the share");
+  if (backend === null && (command ?? url) !== null) throw incomplete("--backend names the MCP server");
+  if (share === null && backend === null) return null;
+  if (share !== null && (tbHost === null || fallbackHost === null)) {
+    throw incomplete("--share goes with --tb-host and --fallback-host");
+  }
+  if (backend !== null && (command === null) === (url === null)) {
+    throw incomplete("--backend goes with either --command or --url");
+  }
+  return {
+    shares:
+      share === null
+        ? []
+        : [
+            {
+              name: share,
+              tbHost: tbHost ?? "",
+              fallbackHost: fallbackHost ?? "",
+              username: text("username"),
+              shareName: text("remoteShare"),
+              password: text("password"),
+            },
+          ],
+    backends:
+      backend === null
+        ? []
+        : [{ name: backend, connection: url === null ? connectionOf(command ?? "") : { url } }],
+    secrets: [],
+  };
+}
+
+function incomplete(hint: string): MountaineerError {
+  return new MountaineerError("usage", "an option is missing", { hint });
+}

@@ -1,0 +1,143 @@
+// Owns `init`: a first configuration, from what is asked, given or found; never over one that is there.
+import { parseConfig } from "../config/load.ts";
+import { mistakesError } from "../config/mistakes.ts";
+import { starterText, writeStarter } from "../config/starter.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import { harmless } from "../runtime/plain-text.ts";
+import type { CommandContext } from "./command.ts";
+import { type ConfigView, changeConfig, viewConfig } from "./config-session.ts";
+import { decodedText, sha256Of } from "./config-text.ts";
+import { findMountedShares } from "./in-process-init.ts";
+import { openSecrets } from "./in-process-secrets.ts";
+import { askWishes, type Wishes } from "./init-questions.ts";
+import { backendBlock, foundBlock, shareBlock, withBlocks } from "./init-text.ts";
+import { paintFor } from "./look.ts";
+import { readSecretValue } from "./secret-question.ts";
+
+export interface InitArguments {
+  /** null: nothing was given. */
+  readonly given: Wishes | null;
+  /** A configuration that is there may be added to. */
+  readonly add: boolean;
+  readonly json: boolean;
+}
+
+interface Standing {
+  readonly path: string;
+  readonly place: ConfigView["place"];
+  readonly bytes: Uint8Array | null;
+  /** What is there says nothing, so that adding to it takes nobody by surprise. */
+  readonly isBlank: boolean;
+}
+
+/** Resolves with the exit code. Rejects with `usage`, `config_invalid` and `config_changed`; nothing is written then. */
+export async function initConfig(context: CommandContext, options: InitArguments): Promise<number> {
+  const standing = await viewConfig(context, lookAt);
+  const { ask } = context;
+  if (!standing.isBlank && !options.add) {
+    if (ask === null || !(await isWilling(ask, standing.path))) throw exists(standing.path);
+  }
+  const found = await findMountedShares();
+  const wishes =
+    options.given ?? (ask === null ? NOTHING : await askWishes(ask, found, standing.place.userName));
+  const blocks = [...wishes.shares.map(shareBlock), ...wishes.backends.map(backendBlock)];
+  // What nobody took stays in a new file as a suggestion.
+  const taken = new Set(wishes.shares.map(({ fallbackHost, name }) => `${fallbackHost} ${name}`));
+  const suggestions = standing.isBlank
+    ? found.filter(({ host, share }) => !taken.has(`${host} ${share}`)).map(foundBlock)
+    : [];
+  const before = standing.bytes === null ? starterText() : decodedText(standing.bytes);
+  const text = withBlocks(before, [...blocks, ...suggestions]);
+  const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
+  if (!checked.ok) throw mistakesError(checked.mistakes);
+  // Before the file names them: a daemon that runs takes it at once.
+  await keepSecrets(context, wishes.secrets);
+  const created = standing.bytes === null && !(await writeStarter(standing.path)).existed;
+  const changed = text === before ? created : await land(context, standing, text);
+  return tell(context, options.json, { path: standing.path, created, changed, wishes, found: found.length });
+}
+
+const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };
+
+async function lookAt({ path, place, format, read }: ConfigView): Promise<Standing> {
+  if (format !== "toml") {
+    throw new MountaineerError("usage", `init writes TOML, and ${path} is YAML`, {
+      hint: "mountaineer config edit edits it",
+    });
+  }
+  const bytes = await read();
+  return { path, place, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
+}
+
+/** Comments alone. */
+function isSilent(text: string): boolean {
+  return text.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
+}
+
+async function isWilling(ask: (question: string) => Promise<string>, path: string): Promise<boolean> {
+  return /^y/i.test(await ask(`${harmless(path)} is there already. Add to it? [y/N] `));
+}
+
+function exists(path: string): MountaineerError {
+  return new MountaineerError("config_changed", `${path} is there already; nothing was written`, {
+    hint: "mountaineer init --add adds to it; mountaineer config edit edits it",
+  });
+}
+
+/** Resolves with whether the file changed. */
+async function land(context: CommandContext, standing: Standing, text: string): Promise<boolean> {
+  const begun = standing.bytes === null ? Buffer.from(starterText()) : standing.bytes;
+  return changeConfig(context, "init", async (editor, { path }) => {
+    if (path !== standing.path) {
+      throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${standing.path}`);
+    }
+    const report = await editor.replace(text, sha256Of(begun));
+    if (report.errors.length > 0) throw mistakesError(report.errors);
+    if (report.reload?.failure != null) {
+      context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
+    }
+    return report.changed;
+  });
+}
+
+async function keepSecrets(context: CommandContext, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  const keeper = await openSecrets(context);
+  for (const name of names) {
+    const value = await readSecretValue(name, context.signal);
+    await keeper.set(name, value, null, context.signal);
+  }
+}
+
+interface Outcome {
+  readonly path: string;
+  readonly created: boolean;
+  readonly changed: boolean;
+  readonly wishes: Wishes;
+  readonly found: number;
+}
+
+function tell(context: CommandContext, json: boolean, outcome: Outcome): number {
+  const { path, created, changed, wishes, found } = outcome;
+  const shares = wishes.shares.map(({ name }) => name);
+  const backends = wishes.backends.map(({ name }) => name);
+  if (json) {
+    context.print(`${JSON.stringify({ path, created, changed, shares, backends, found }, null, 2)}\n`);
+    return 0;
+  }
+  const { symbols, green, dim } = paintFor(context.stdoutLook);
+  const what = [...shares, ...backends].map(harmless).join(", ");
+  const done = created ? "is written" : changed ? "is changed" : "is as it was";
+  context.print(`${green(symbols.good)} ${harmless(path)} ${done}${what === "" ? "" : `: ${what}`}\n`);
+  if (found > 0 && created && shares.length === 0) {
+    context.print(dim(`  shares that are mounted here already stand at its end, commented out\n`));
+  }
+  const wanted = wishes.shares.flatMap(({ password }) =>
+    password?.startsWith("secret:") === true ? [password.slice("secret:".length)] : [],
+  );
+  for (const name of wanted.filter((one) => !wishes.secrets.includes(one))) {
+    context.print(dim(`  its password is still to be set: mountaineer secret set ${name}\n`));
+  }
+  context.print(dim("  next: mountaineer doctor, then mountaineer monitor or mountaineer install\n"));
+  return 0;
+}
