@@ -42,6 +42,8 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     refresh: (principal) => authentication.refresh(principal),
     viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),
     mayHearOf(principal, uri) {
+      // What the filters leave of no backend cannot be read either.
+      if (!catalog.resourceReach.some((reach) => reach.permits(uri))) return false;
       if (policies === null) return true;
       const known = authentication.refresh(principal);
       const target = { kind: "resource", name: uri } as const;

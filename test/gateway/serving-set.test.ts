@@ -54,6 +54,20 @@ describe("the serving set", () => {
     assert.deepEqual(mayHear("x://secret"), [false, false, false, true]);
   });
 
+  test("tells nobody of a resource that filters took away", () => {
+    const resources = ["x://open", "x://secret"];
+    const without = (...deny: string[]) => {
+      const files = source("a", { resources, filters: { resources: { allow: null, deny } } });
+      return servingSet([files], recordingServices());
+    };
+    assert.equal(without("*").mayHearOf(ANONYMOUS, "x://open"), false);
+    const served = without("x://secret*");
+    const heard = ["x://open", "x://open/part", "x://secret", "x://secret/part"].filter((uri) =>
+      served.mayHearOf(ANONYMOUS, uri),
+    );
+    assert.deepEqual(heard, ["x://open", "x://open/part"]);
+  });
+
   test("B7 digests differ exactly for whom an edit of the policies changes what is visible", () => {
     const before = servingSet(sources, recordingServices());
     const after = servingSet(sources, recordingServices(), { authorization: onlyRead });
