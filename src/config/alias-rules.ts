@@ -45,11 +45,27 @@ function pathOf(alias: Table, { sharesRoot }: Roots, userHome: string): string |
   return reading.ok ? join(sharesRoot, RESERVED_SHARE_NAME, reading.value) : null;
 }
 
+/** What folders in `mount_root` are called: on macOS the system calls them what the server does. */
+function mountNames(shares: readonly unknown[]): string[] {
+  const ofServer = shares.flatMap((share) => {
+    const name = asTable(share)?.["share_name"];
+    return typeof name === "string" && parseShareName(name).ok ? [name] : [];
+  });
+  return [...new Set([...shareNames(shares), ...ofServer])];
+}
+
 /** What stands, or is to stand, where the link would be; null when nothing of ours does. */
-function standsIn(path: string, { sharesRoot, mountRoot }: Roots, names: readonly string[]): string | null {
+function standsIn(
+  path: string,
+  { sharesRoot, mountRoot }: Roots,
+  names: readonly string[],
+  mounts: readonly string[],
+): string | null {
   for (const name of names) {
     if (sharesRoot !== null && isWithin(path, join(sharesRoot, name)))
       return `a path inside the link of share ${quoted(name)}`;
+  }
+  for (const name of mounts) {
     if (mountRoot !== null && isWithin(path, join(mountRoot, name)))
       return `a path inside the mount of share ${quoted(name)}`;
   }
@@ -102,7 +118,9 @@ function createTwinRule() {
 export function aliasFindings(file: Table, place: RulePlace): Finding[] {
   const aliases: readonly unknown[] = Array.isArray(file["aliases"]) ? file["aliases"] : [];
   if (aliases.length === 0) return [];
-  const names = shareNames(Array.isArray(file["shares"]) ? file["shares"] : []);
+  const shares: readonly unknown[] = Array.isArray(file["shares"]) ? file["shares"] : [];
+  const names = shareNames(shares);
+  const mounts = mountNames(shares);
   const global = asTable(file["global"]) ?? {};
   const rootOf = (value: unknown): string | null =>
     typeof value === "string" && parsePath(value).ok ? expandPath(value, place.userHome) : null;
@@ -117,7 +135,7 @@ export function aliasFindings(file: Table, place: RulePlace): Finding[] {
     const at: KeyPath = ["aliases", index];
     const path = pathOf(alias, roots, place.userHome);
     const findings = [...shareFinding(alias, at, names), ...findTwins(alias, index, path)];
-    const found = path === null ? null : standsIn(path, roots, names);
+    const found = path === null ? null : standsIn(path, roots, names, mounts);
     if (found === null) return findings;
     const hint = "the link needs a place that Mountaineer does not use itself";
     const expected = "a path beside those of shares";

@@ -1,6 +1,6 @@
 // Owns `<home>/aliases.json`: which links this home has made for aliases, so that only those are ever changed or
 // removed, whatever became of the configuration while nothing ran.
-import { rename } from "node:fs/promises";
+import { rename, stat } from "node:fs/promises";
 import { readIfPresent, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
@@ -74,6 +74,9 @@ function encode(links: ReadonlyMap<string, ReadonlySet<string>>): string {
 async function load(file: string, logger: Logger, readOnly: boolean): Promise<Map<string, Set<string>>> {
   let text: string | null;
   try {
+    const found = await stat(file).catch(() => null);
+    // Of a pipe a read would wait for its writer.
+    if (found !== null && !found.isFile()) throw new Error("it is no regular file");
     text = await readIfPresent(file);
   } catch (error) {
     // Links that are right are known again by that; others are left alone.

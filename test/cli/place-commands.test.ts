@@ -86,7 +86,8 @@ const ADD = ["alias", "add", "--name", "docs", "--share", "CORE", "--target-subp
 
 describe("alias", { concurrency: 2 }, () => {
   test("Paths add returns when the link is there, remove when it is gone, and the file says so", async (t) => {
-    await inBothStates(t, async ({ ok, json, shares, config, fails }) => {
+    await inBothStates(t, async ({ home, ok, json, shares, config, fails }) => {
+      assert.equal("aliases" in (await home.status()), false, "nothing is shown of what nobody has");
       const before = await config();
       const link = shares("Links/docs");
       assert.match(await ok(...ADD), /✓ docs {2}CORE\/Docs\/2026 {2}.*Links\/docs\n/);
@@ -108,6 +109,7 @@ describe("alias", { concurrency: 2 }, () => {
         { changed: false, alias },
         "pin: alias add --json, the same again",
       );
+      assert.deepEqual((await home.status()).aliases, [alias]);
       await unlink(link);
       assert.deepEqual(await json("alias", "reconcile"), { aliases: [alias] });
       assert.equal(await target(link), alias.target);

@@ -151,6 +151,13 @@ describe("refused, with the place and what is expected", () => {
     });
   }
 
+  it("a path in the mount of a share that the server calls otherwise", async () => {
+    const [mistake] = await refused(
+      `[global]\nmount_root = "/Volumes"\n${SHARE}share_name = "core"\n${alias({ path: "/Volumes/core/x" })}`,
+    );
+    assert.match(mistake?.found ?? "", /inside the mount of share "core"/);
+  });
+
   it("a share called Links, whose place aliases have", async () => {
     const [mistake] = await refused(SHARE.replace("CORE", "links"));
     assert.equal(mistake?.path, "shares[0].name");

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -56,6 +57,13 @@ test("A5 one that cannot be read is set aside, never overwritten, and nothing is
     assert.deepEqual((await open()).paths, ["/a"]);
     assert.ok(logger.lines.some(({ level }) => level === "warn"));
   }
+});
+
+test("a pipe in its place keeps nobody from starting", async (t) => {
+  const { path, open, logger } = await scene(t);
+  execFileSync("mkfifo", [path]);
+  assert.deepEqual((await open()).paths, []);
+  assert.ok(logger.lines.some(({ fields }) => fields["reason"] === "it is no regular file"));
 });
 
 test("a folder in its place keeps nobody from starting", async (t) => {

@@ -104,6 +104,20 @@ test("B6 backends are told by name, their order as a setting, and the gateway's 
   assert.equal(summary, "3 backends reloaded");
 });
 
+test("B6 aliases are told among the settings, and count as one: nothing is mounted for them", async () => {
+  const alias = (name: string, subpath: string): string =>
+    `[[aliases]]\nname = "${name}"\nshare = "CORE"\ntarget_subpath = "${subpath}"\n`;
+  const share = smbShare("CORE");
+  const diff = await diffOf(
+    `${share}${alias("gone", "a")}${alias("docs", "a")}`,
+    `${share}${alias("docs", "b")}${alias("new", "a")}`,
+  );
+  const { settings, shares, summary } = describeDiff(diff);
+  assert.deepEqual(settings, ["aliases.new", "aliases.gone", "aliases.docs"]);
+  assert.deepEqual(shares, { added: [], removed: [], changed: [] });
+  assert.equal(summary, "settings reloaded");
+});
+
 test("a report shares no list with the diff it is made of", async () => {
   const diff: ConfigDiff = await diffOf("", smbShare("CORE"));
   describeDiff(diff).shares.added.push("MORE");
