@@ -1,8 +1,8 @@
 // Owns that every request gets a well-formed answer: what throws, or answers something else, is an internal error for
-// the client and a line in the log for us. Well-formed answers pass as they are.
+// the client and a line in the log for us. Well-formed answers pass as they are, but for secrets of ours in an error.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { errorReply, INTERNAL_ERROR, isJsonObject, type Reply } from "../json-rpc.ts";
+import { errorReply, INTERNAL_ERROR, isError, isJsonObject, type Reply, type RpcError } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
 import { sanitise } from "./sanitise.ts";
 
@@ -26,7 +26,7 @@ export function createRecovery({ logger, clean }: RecoveryOptions): Middleware {
     return errorReply(INTERNAL_ERROR, message);
   };
   const checked = (request: GatewayRequest, reply: unknown): Reply => {
-    if (isWellFormed(reply)) return reply;
+    if (isWellFormed(reply)) return isError(reply) ? withoutSecrets(reply, clean) : reply;
     logger.error("a request got a malformed answer", { method: sanitise(request.method, clean) });
     return mended(reply, clean);
   };
@@ -49,6 +49,25 @@ function isWellFormed(reply: unknown): reply is Reply {
     Number.isSafeInteger(error["code"]) &&
     typeof error["message"] === "string"
   );
+}
+
+/** A server that repeats the credential it was given tells it to whoever asked; the same object where it does not. */
+function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: string) => string): Reply {
+  const { code, message, data } = reply.error;
+  const cleanMessage = clean(message);
+  const text = data === undefined ? undefined : JSON.stringify(data);
+  const cleanText = text === undefined ? undefined : clean(text);
+  if (cleanMessage === message && cleanText === text) return reply;
+  return errorReply(code, cleanMessage, cleanText === undefined ? undefined : parsedOrText(cleanText));
+}
+
+/** What replaces a secret within JSON stays inside its string; a secret that is a number does not. */
+function parsedOrText(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return json;
+  }
 }
 
 /** An error whose code or message is unusable keeps what can be used of it. */

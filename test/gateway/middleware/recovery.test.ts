@@ -43,6 +43,19 @@ describe("recovery", () => {
     });
   }
 
+  test("a server's error that repeats our secret is told without it, any other as the very object", async () => {
+    const told = errorReply(-32010, "401 for Bearer hunter2", {
+      headers: { authorization: "hunter2" },
+      n: 1,
+    });
+    assert.deepEqual(
+      await recovering(() => Promise.resolve(told)).reply(),
+      errorReply(-32010, "401 for Bearer [redacted]", { headers: { authorization: "[redacted]" }, n: 1 }),
+    );
+    const harmlessError = errorReply(-32010, "no such page", { page: 7 });
+    assert.equal(await recovering(() => Promise.resolve(harmlessError)).reply(), harmlessError);
+  });
+
   test("an error of ours is told in its own words, on one line, without secrets", async () => {
     const { reply } = recovering(() => {
       throw new MountaineerError("timed_out", `no answer for hunter2\n${"x".repeat(9_000)}`);
