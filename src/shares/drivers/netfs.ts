@@ -1,24 +1,24 @@
 // Owns mounting SMB shares the way macOS does: by NetFS, at /Volumes/SHARE where the system makes the folder, or at a
 // folder of ours. The kernel serves the mount; no process of ours stands behind it.
 import { access, lstat, mkdir, rmdir } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
-import type { MountEntry, MountTable } from "../mount-entry.ts";
-import { ANOTHER_USERS } from "../mount-table-darwin.ts";
+import type { MountTable } from "../mount-entry.ts";
 import type { Prober } from "../prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
-import { isShareNamed, sourceOf } from "../smb-source.ts";
+import { sourceOf } from "../smb-source.ts";
 import { isUnderLaunchd, meaningOfDenied } from "../volume-permission-darwin.ts";
 import { type CommandMount, mountByCommand } from "./macos-mount-commands.ts";
 import { createMacosUnmount, type MacosUnmountOptions } from "./macos-unmount.ts";
 import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
 import { NETFS_LIBRARIES } from "./netfs-binding.ts";
 import { ALREADY_MOUNTED, meaningOfNetfs } from "./netfs-codes.ts";
+import { createNetfsMounts, isSamePath } from "./netfs-find.ts";
 import { mountByNetfs } from "./netfs-process.ts";
 import { netfsUrl } from "./netfs-url.ts";
-import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "./smb-mounts.ts";
+import type { AddressesOf } from "./smb-mounts.ts";
 
 export interface NetfsDriverOptions {
   readonly clock: Clock;
@@ -59,11 +59,8 @@ const CACHE_MS = 5_000;
 const TABLE_POLL_MS = 20;
 /** NetFS answers when the mount stands; the table shows it at once, or something is wrong. */
 const IN_TABLE_MS = 2_000;
-const REAL_PATH_MS = 1_000;
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
-/** How the name of a Bonjour service ends, where a host's name stands otherwise. */
-const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
 type Failed = Extract<MountOutcome, { ok: false }>;
 
@@ -83,56 +80,8 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     mountTable,
     ...(unmountCommands === undefined ? {} : { commands: unmountCommands }),
   });
-  const realParents = new Map<string, string>();
-
-  const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
-  /** As the mount table spells it; /Volumes is no link, and macOS names what is in it. */
-  const pathOf = async (share: ShareSpec): Promise<string> => {
-    if (isSystemNamed(share)) return join(volumes, share.shareName);
-    const parent = dirname(share.mountPath);
-    let real = realParents.get(parent);
-    if (real === undefined) {
-      const [found] = await prober.realPaths([parent], REAL_PATH_MS);
-      if (typeof found !== "string") return share.mountPath;
-      real = found;
-      realParents.set(parent, real);
-    }
-    return join(real, basename(share.mountPath));
-  };
-
-  const foundBy = (share: ShareSpec, path: string, mount: SmbMount): FoundMount => {
-    const { entry, source } = mount;
-    const ours = isOurUsers(entry);
-    const sameShare = ours && source !== null && isShareNamed(source, share.shareName);
-    const atPath = isSamePath(entry.path, path);
-    const isConfigured = atPath && (!isSystemNamed(share) || isSamePath(path, share.mountPath));
-    return {
-      id: entry.id,
-      // As the configuration spells it; mount_root may be reached through a link.
-      path: isConfigured ? share.mountPath : entry.path,
-      source: entry.source,
-      sameShare,
-      route: routeOfSource(share, mount, addressesOf) ?? routeOfBonjour(share, mount, addressesOf),
-      processGone: false,
-      // Nobody else mounts on a folder of ours; under /Volumes the share's name is all there is.
-      madeByDriver: ours && atPath && (sameShare || !isSystemNamed(share)),
-    };
-  };
-  const standsAt = (share: ShareSpec, path: string, mount: FoundMount): boolean =>
-    mount.path === share.mountPath || isSamePath(mount.path, path);
-  const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
-    const [path, entries] = await Promise.all([pathOf(share), mountTable.read(notBeforeMs)]);
-    const index = indexMounts(entries);
-    const spelled = entries.find((entry) => isSamePath(entry.path, path));
-    const atPath = spelled === undefined ? null : index.at(spelled.path);
-    const others = index
-      .named(share.shareName)
-      .filter((mount) => mount !== atPath && isOurUsers(mount.entry))
-      .map((mount) => foundBy(share, path, mount))
-      // A share of that name on a server that is not ours is another share, unless it stands in our place.
-      .filter(({ route }) => route !== null);
-    return atPath === null ? others : [foundBy(share, path, atPath), ...others];
-  };
+  const mounts = createNetfsMounts({ prober, mountTable, addressesOf, volumes });
+  const { isSystemNamed, pathOf, standsAt, find } = mounts;
 
   const makeWay = async (share: ShareSpec, path: string): Promise<Failed | null> => {
     let stats: Awaited<ReturnType<typeof lstat>>;
@@ -201,8 +150,8 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   const untilFound = async (share: ShareSpec, path: string, at: string): Promise<FoundMount | null> => {
     const untilMs = clock.monotonicMs() + IN_TABLE_MS;
     for (;;) {
-      const mounts = await find(share, clock.monotonicMs());
-      const mount = mounts.find((one) =>
+      const present = await find(share, clock.monotonicMs());
+      const mount = present.find((one) =>
         isSamePath(at, path) ? standsAt(share, path, one) : isSamePath(one.path, at),
       );
       if (mount !== undefined) return mount;
@@ -252,11 +201,12 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
       const asked = await ask(share, route, folder, limits);
       if (asked.ok) {
         const mount = await untilFound(share, path, asked.path ?? path);
-        if (mount !== null && asked.existed) {
+        if (mount?.sameShare && asked.existed) {
           if (folder !== null && !standsAt(share, path, mount)) await rmdir(folder).catch(() => {});
           return { ok: true, mount, adopted: true };
         }
-        made = mount;
+        // What is not this share is not ours to undo, nor what was there before.
+        made = mount?.sameShare && !asked.existed ? mount : null;
         const wrong = await whatIsWrong(share, path, mount, untilMs, limits.signal);
         if (wrong === null && mount !== null) return { ok: true, mount, adopted: false };
         failure = wrong ?? failed("other", "the mount vanished at once");
@@ -284,6 +234,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     signal: AbortSignal,
   ): Promise<Failed | null> => {
     if (mount === null) return failed("other", `macOS mounted it, but ${path} is in no table`);
+    if (!mount.sameShare) return taken(mount.path, `a mount of ${mount.source}`);
     if (!standsAt(share, path, mount)) return taken(path, `in use: macOS mounted at ${mount.path}`);
     return prove(mount, untilMs, signal);
   };
@@ -328,30 +279,8 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     // The kernel's client writes back by itself, and a plain unmount waits for it.
     unsent: () => Promise.resolve([]),
     ownProcesses: () => Promise.resolve([]),
-    openFilesPath: ({ path }) => join(realParents.get(dirname(path)) ?? dirname(path), basename(path)),
+    openFilesPath: mounts.openFilesPath,
   };
-}
-
-function isOurUsers({ options }: MountEntry): boolean {
-  return !options.includes(ANOTHER_USERS);
-}
-
-/** macOS spells names composed or not, as they came, and what lies on its data volume with or without that. */
-function isSamePath(one: string, other: string): boolean {
-  return one === other || canonicalPath(one) === canonicalPath(other);
-}
-
-function canonicalPath(path: string): string {
-  return path.normalize("NFC").replace(/^\/System\/Volumes\/Data(?=\/)/, "");
-}
-
-/** A mount from Finder's sidebar names the service, `My NAS._smb._tcp.local`, whose host is `My-NAS.local`. */
-function routeOfBonjour(share: ShareSpec, mount: SmbMount, addressesOf: AddressesOf): RouteName | null {
-  const { source } = mount;
-  const service = source === null ? null : BONJOUR.exec(source.host)?.[1];
-  if (source === null || typeof service !== "string") return null;
-  const host = `${service.replaceAll(" ", "-")}.local`;
-  return routeOfSource(share, { ...mount, source: { ...source, host } }, addressesOf);
 }
 
 function failed(reason: MountFailure, text: string): Failed {

@@ -172,6 +172,21 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.deepEqual(await found(driver, twin), []);
   });
 
+  it("another share that came to stand at its path meanwhile is not taken for it, and stays", async (t) => {
+    const bench = await startBench(t, "own");
+    const [share, other] = [bench.share("CORE"), bench.share("My Share")];
+    const there = { ...other, mountPath: share.mountPath };
+    const driver = bench.fresh({
+      netfs: async () => {
+        await mounted(bench.driver, there, "tb");
+        return { kind: "called", status: 0, mountPoints: [there.mountPath] };
+      },
+    });
+    const failed = failure(await driver.mount(share, "tb", limits()));
+    assert.equal(failed.reason, "path_taken", failed.text);
+    assert.equal((await found(bench.driver, there)).length, 1);
+  });
+
   for (const [status, reason, says] of [
     [80, "wrong_credentials", /password is wrong \(80\); give the share/],
     [2, "no_such_share", /no such share \(2\)/],
