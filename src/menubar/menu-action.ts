@@ -20,6 +20,8 @@ export type MenuAction =
   | { readonly kind: "reload" }
   /** Asks a person for a folder in the share, in a window of the desktop's, and makes an alias for it. */
   | { readonly kind: "alias-choose"; readonly share: string }
+  /** Makes an alias for that folder, from the share's root. */
+  | { readonly kind: "alias-add"; readonly share: string; readonly subpath: string }
   | { readonly kind: "alias-remove"; readonly alias: string }
   /** Makes and mends the links of all aliases. */
   | { readonly kind: "alias-mend" }
@@ -70,6 +72,8 @@ function wordsOf(action: MenuAction): readonly string[] {
       return [action.kind, action.path];
     case "alias-choose":
       return [action.kind, action.share];
+    case "alias-add":
+      return [action.kind, action.share, action.subpath];
     case "alias-remove":
       return [action.kind, action.alias];
     case "alias-mend":
@@ -101,6 +105,8 @@ function actionOf([kind, first, second, third]: readonly string[]): MenuAction |
       return first?.startsWith("/") ? { kind, path: first } : null;
     case "alias-choose":
       return first ? { kind, share: first } : null;
+    case "alias-add":
+      return first && second ? { kind, share: first, subpath: second } : null;
     case "alias-remove":
       return first ? { kind, alias: first } : null;
     case "alias-mend":

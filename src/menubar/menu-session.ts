@@ -1,10 +1,18 @@
 // Owns the life of a menu: what is known, what was clicked and is under way, and the redraws that follow from both.
 import type { Clock, Timer } from "../runtime/clock.ts";
-import type { Menu, MenuItem } from "./menu.ts";
+import { listFolders } from "./list-folders.ts";
+import type { FolderPlace, Menu, MenuItem } from "./menu.ts";
 import { actionText, type MenuAction } from "./menu-action.ts";
 import { menuOf } from "./menu-model.ts";
 import { startMenuSource } from "./menu-source.ts";
-import { type ActionOutcome, type BusyShare, FIRST_WORLD, type MenuWorld } from "./menu-world.ts";
+import {
+  type ActionOutcome,
+  type BusyShare,
+  FIRST_WORLD,
+  type FolderList,
+  folderKey,
+  type MenuWorld,
+} from "./menu-world.ts";
 import { type ActionPorts, type RunnableAction, runAction } from "./run-action.ts";
 
 /** Twenty redraws a second at most. */
@@ -17,8 +25,8 @@ export interface MenuSession {
   click(item: MenuItem): void;
   /** Does that, unless it is under way already; returns at once. */
   act(action: MenuAction): void;
-  /** Has the daemon looked at afresh: somebody opens the menu. */
-  refresh(): void;
+  /** Somebody opens the menu, or a submenu: what it shows is looked at afresh. */
+  open(item: MenuItem | null): void;
   /** Hears each new menu, at most twenty a second, the last one always. Returns its unregister. */
   onChange(listener: (menu: Menu) => void): () => void;
   /** Settles when the signal aborts, and what was under way has been let go. */
@@ -26,6 +34,8 @@ export interface MenuSession {
 }
 
 export interface MenuSessionOptions extends ActionPorts {
+  /** Whether `open` is called for submenus: their folders are shown then. */
+  readonly tellsOpening: boolean;
   /** Absolute; null: not known. */
   readonly logPath: string | null;
   readonly signal: AbortSignal;
@@ -38,9 +48,15 @@ export interface MenuSessionOptions extends ActionPorts {
 export function startMenuSession(options: MenuSessionOptions): MenuSession {
   const { clock, signal, home } = options;
   const listeners = new Set<(menu: Menu) => void>();
-  let world: MenuWorld = { ...FIRST_WORLD, logPath: options.logPath };
+  let world: MenuWorld = {
+    ...FIRST_WORLD,
+    folders: options.tellsOpening ? new Map() : null,
+    logPath: options.logPath,
+  };
   let menu = menuOf(world);
   let isStale = false;
+  /** Folders under way, by their key: a panel may tell twice that one is opened. */
+  const asking = new Set<string>();
   const redraws = createRedraws(clock, () => {
     for (const listener of [...listeners]) listener(session.menu());
   });
@@ -78,6 +94,14 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
     // What a step changed is told by events; what it did not, here.
     source.lookAgain();
   };
+  const look = async (place: FolderPlace): Promise<void> => {
+    const key = folderKey(place);
+    if (asking.has(key)) return;
+    asking.add(key);
+    const list = await listFolders(place, options, signal);
+    asking.delete(key);
+    change({ folders: withFolders(world.folders, key, list) });
+  };
   const session: MenuSession = {
     menu() {
       if (isStale) {
@@ -96,7 +120,11 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
       else if (action.kind === "dismiss") change({ failure: null });
       else if (!world.running.some((each) => actionText(each) === actionText(action))) void run(action);
     },
-    refresh: () => source.lookAgain(),
+    open(item) {
+      if (item === null) source.lookAgain();
+      else if (item.kind === "submenu" && item.folders !== undefined && world.folders !== null)
+        void look(item.folders);
+    },
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -104,6 +132,18 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
     ended: source.ended.finally(() => redraws.stop()),
   };
   return session;
+}
+
+/** Those that were opened last; a menu that is open for days must not keep all that was ever looked at. */
+const FOLDERS_KEPT = 64;
+
+function withFolders(
+  folders: ReadonlyMap<string, FolderList> | null,
+  key: string,
+  list: FolderList,
+): ReadonlyMap<string, FolderList> {
+  const others = [...(folders ?? [])].filter(([each]) => each !== key);
+  return new Map([...others.slice(1 - FOLDERS_KEPT), [key, list]]);
 }
 
 /** A success takes back what was told of the same shares, or of the same wish; another wish's failure stays. */

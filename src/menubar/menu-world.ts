@@ -1,5 +1,6 @@
 // Owns what the menu is drawn from: what the daemon told last, and what this menu itself is doing.
 import type { OpenFileHolder, StatusReport, StepResult, SyncReport } from "../api/contract.ts";
+import type { FolderPlace } from "./menu.ts";
 import type { MenuAction } from "./menu-action.ts";
 
 export type SyncState = Omit<SyncReport, "events">;
@@ -29,6 +30,17 @@ export interface BusyShare {
   readonly unsent: readonly string[];
 }
 
+/** What is in a folder of a share, as far as it is known. */
+export type FolderList =
+  | { readonly kind: "asked" }
+  | { readonly kind: "known"; readonly names: readonly string[] }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** A folder of a share, as a key. */
+export function folderKey({ share, subpath }: FolderPlace): string {
+  return `${share}\0${subpath}`;
+}
+
 export interface MenuWorld {
   readonly connection: MenuConnection;
   /** What was told last, by a daemon that may be silent now; null: nothing yet, or no daemon. */
@@ -40,6 +52,8 @@ export interface MenuWorld {
   readonly failure: ActionOutcome | null;
   /** By the share's name: what was refused because of open files, until it is done or the share lets go. */
   readonly busy: ReadonlyMap<string, BusyShare>;
+  /** By `folderKey`; null: this menu does not tell when one is opened, so nothing is looked at. */
+  readonly folders: ReadonlyMap<string, FolderList> | null;
   /** Where the log file is, absolute; null: not known. */
   readonly logPath: string | null;
 }
@@ -51,5 +65,6 @@ export const FIRST_WORLD: MenuWorld = {
   running: [],
   failure: null,
   busy: new Map(),
+  folders: null,
   logPath: null,
 };

@@ -25,7 +25,18 @@ export type MenuItem =
       readonly enabled: boolean;
       readonly checked: boolean;
     } & Labelled)
-  | ({ readonly kind: "submenu"; readonly items: readonly MenuItem[] } & Labelled);
+  | ({
+      readonly kind: "submenu";
+      readonly items: readonly MenuItem[];
+      /** Its items are that place's folders, looked at when it is opened. */
+      readonly folders?: FolderPlace;
+    } & Labelled);
+
+export interface FolderPlace {
+  readonly share: string;
+  /** From the share's root; "" is the root itself. */
+  readonly subpath: string;
+}
 
 export interface Menu {
   readonly state: MenuState;

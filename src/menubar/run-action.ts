@@ -4,6 +4,7 @@ import { connectToDaemon, type DaemonClient } from "../api/client.ts";
 import type { AliasReport, ConfigMistakeWire, ReloadReport, StepResult } from "../api/contract.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
+import type { FolderPlace } from "./menu.ts";
 import type { MenuAction } from "./menu-action.ts";
 import type { ActionOutcome } from "./menu-world.ts";
 
@@ -75,6 +76,8 @@ export function titleOf(action: MenuAction): string {
       return `Restart ${action.backend ?? "all backends"}`;
     case "alias-choose":
       return `Alias in ${action.share}`;
+    case "alias-add":
+      return `Alias in ${action.share}`;
     case "alias-remove":
       return `Remove the alias ${action.alias}`;
     case "alias-mend":
@@ -108,18 +111,19 @@ async function perform(
     throw new MountaineerError("daemon_unreachable", "Mountaineer is not running", {
       hint: "start it in this menu, or with: mountaineer monitor",
     });
-  if (action.kind === "alias-choose") return addAlias(action, daemon, ports, signal);
+  if (action.kind === "alias-choose") return chooseAlias(action, daemon, ports, signal);
+  if (action.kind === "alias-add") return addAlias(action, action, daemon, signal);
   return ask(action, daemon, signal);
 }
 
 /** The window is a program of its own: a share that hangs holds up that, and nothing here. */
-async function addAlias(
+async function chooseAlias(
   action: Extract<MenuAction, { kind: "alias-choose" }>,
   daemon: DaemonClient,
   { chooseFolder }: ActionPorts,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
-  const { shares, aliases = [] } = await daemon.status(signal);
+  const { shares } = await daemon.status(signal);
   const share = shares.find(({ name }) => name === action.share);
   if (share === undefined) throw new MountaineerError("share_unknown", "it is not configured any more");
   const chosen = await chooseFolder(`A folder in ${share.name} to link to`, share.stable_path, signal);
@@ -129,8 +133,18 @@ async function addAlias(
     throw new MountaineerError("usage", `${chosen} is no folder inside of the share`, {
       hint: "choose a folder below the share's own",
     });
+  return addAlias(action, { share: share.name, subpath }, daemon, signal);
+}
+
+async function addAlias(
+  action: MenuAction,
+  { share, subpath }: FolderPlace,
+  daemon: DaemonClient,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  const { aliases = [] } = await daemon.status(signal);
   const name = freeName(basename(subpath), new Set(aliases.map((alias) => alias.name.toLowerCase())));
-  const entry = { name, share: share.name, target_subpath: subpath };
+  const entry = { name, share, target_subpath: subpath };
   const { errors, reload } = await daemon.edit(
     { edits: [{ add: "aliases", entry }], source: SOURCE },
     signal,
@@ -164,7 +178,7 @@ function ofAliases(action: MenuAction, { aliases }: AliasReport, name: string | 
 }
 
 async function ask(
-  action: Exclude<RunnableAction, { kind: "open" | "start" | "alias-choose" }>,
+  action: Exclude<RunnableAction, { kind: "open" | "start" | "alias-choose" | "alias-add" }>,
   daemon: DaemonClient,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {

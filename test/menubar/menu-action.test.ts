@@ -20,6 +20,7 @@ const actions: fc.Arbitrary<MenuAction> = fc.oneof(
   }),
   fc.record({ kind: fc.constant("restart" as const), backend: fc.option(name) }),
   fc.record({ kind: fc.constant("alias-choose" as const), share: name }),
+  fc.record({ kind: fc.constant("alias-add" as const), share: name, subpath: name }),
   fc.record({ kind: fc.constant("alias-remove" as const), alias: name }),
   fc.record({ kind: fc.constant("open" as const), path: name.map((each) => `/${each}`) }),
   fc.constantFrom(

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { ShareStatus, StatusReport } from "../../src/api/contract.ts";
 import type { MenuState } from "../../src/menubar/menu.ts";
 import { menuOf } from "../../src/menubar/menu-model.ts";
-import type { MenuWorld } from "../../src/menubar/menu-world.ts";
+import { type FolderList, folderKey, type MenuWorld } from "../../src/menubar/menu-world.ts";
 import { sampleReport, sampleShare } from "../api/sample-report.ts";
 import {
   everyItem,
@@ -340,6 +340,37 @@ test("aliases: opened where their share is there, removed with a second click, m
     "  Add a folder of CORE … <alias-choose/CORE>",
     "  Add a folder of MEDIA … <off>",
   ]);
+});
+
+test("where openings are told, folders are shown as they are looked at, level by level", () => {
+  const names = ["Film", "a|b\n"];
+  const folders = new Map<string, FolderList>([
+    [folderKey({ share: "CORE", subpath: "" }), { kind: "known", names }],
+    [folderKey({ share: "CORE", subpath: "Film" }), { kind: "failed", reason: "The share does not answer" }],
+  ]);
+  const lines = outline(menuOf(sampleWorld(sampleReport(), { folders })).items);
+  const from = lines.indexOf("  Add a folder of CORE …");
+  assert.deepEqual(lines.slice(from, from + 11), [
+    "  Add a folder of CORE …",
+    "    Choose in a window … <alias-choose/CORE>",
+    "    ---",
+    "    Film",
+    "      Add Film <alias-add/CORE/Film>",
+    "      ---",
+    "      ! The share does not answer",
+    "    a|b",
+    "      Add a|b <alias-add/CORE/a%7Cb%0A>",
+    "      ---",
+    "      Looking …",
+  ]);
+  const many = Array.from({ length: 50 }, (_, index) => `f${index}`);
+  const full = new Map([
+    [folderKey({ share: "CORE", subpath: "" }), { kind: "known", names: many } as const],
+  ]);
+  const told = outline(menuOf(sampleWorld(sampleReport(), { folders: full })).items);
+  assert.ok(told.includes("    and 10 more"));
+  const hung = sampleReport([sampleShare({ mount_alive: false })]);
+  assert.ok(outline(menuOf(sampleWorld(hung, { folders })).items).includes("  Add a folder of CORE … <off>"));
 });
 
 test("B4 the configuration's mistake is shown with its place", () => {

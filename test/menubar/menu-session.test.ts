@@ -8,6 +8,7 @@ import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { startPlaceRig } from "./place-rig.ts";
 import { scriptedConfig } from "./scripted-config.ts";
 import { everyItem, outline } from "./worlds.ts";
 
@@ -27,6 +28,7 @@ function start(t: TestContext, home: string, ports: { startDaemon?: () => Promis
     clock: systemClock,
     signal: stop.signal,
     logPath: null,
+    tellsOpening: true,
     onQuit: () => {
       quits += 1;
     },
@@ -174,6 +176,37 @@ test("a failure stays until it is dismissed, or made good", async (t) => {
   await eventually(isTold, SOON_MS);
   session.click(itemOf(session, "Mount"));
   await eventually(() => !isTold(), SOON_MS);
+});
+
+test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {
+  const asked: (string | undefined)[] = [];
+  const never = () => Promise.reject(new Error("not asked for here"));
+  const home = await startPlaceRig(t, {
+    control: scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "HUNG" })])),
+    config: scriptedConfig(),
+    places: {
+      aliases: never,
+      reconcileAliases: never,
+      folders({ share, subpath }) {
+        asked.push(subpath);
+        if (share === "HUNG") return new Promise(() => {});
+        const folders = subpath === "" ? ["Film", "Projects"] : ["2026"];
+        return Promise.resolve({ share, subpath: subpath ?? "", path: "/x", folders, truncated: false });
+      },
+    },
+  });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  assert.deepEqual(asked, [], "nothing is looked at before it is opened");
+  const openedAt = performance.now();
+  session.open(itemOf(session, "Add a folder of HUNG …"));
+  session.open(itemOf(session, "Add a folder of HUNG …"));
+  session.open(itemOf(session, "Add a folder of CORE …"));
+  session.menu();
+  assert.ok(performance.now() - openedAt < 100);
+  session.open(await eventually(() => itemOf(session, "Projects"), SOON_MS));
+  await eventually(() => itemOf(session, "Add 2026"), SOON_MS);
+  assert.deepEqual(asked.toSorted(), ["", "", "Projects"], "twice is once while it is under way");
 });
 
 test("a daemon that goes leaves an offer to start one; one that comes is followed", async (t) => {

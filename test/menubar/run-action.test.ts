@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { startManagementServer } from "../../src/api/server.ts";
 import type { MenuAction } from "../../src/menubar/menu-action.ts";
 import { type RunnableAction, runAction } from "../../src/menubar/run-action.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { silentLogger } from "../../src/runtime/log.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { startPlaceRig } from "./place-rig.ts";
 import { scriptedConfig } from "./scripted-config.ts";
 import { sampleAlias } from "./worlds.ts";
 
@@ -177,6 +176,16 @@ test("an alias is made of the folder that a person chose, with its link, under a
   assert.equal(edits.length, 2);
 });
 
+test("an alias is made of a folder that was found in the menu", async (t) => {
+  const { ports, edits } = await aliasScene(t);
+  const action = { kind: "alias-add", share: "CORE", subpath: "Projects/film" } as const;
+  const made = await runAction(action, ports, NEVER);
+  assert.deepEqual([made.ok, made.text], [true, "Alias in CORE: film 2 is there"]);
+  assert.deepEqual(edits, [
+    { add: "aliases", entry: { name: "film 2", share: "CORE", target_subpath: "Projects/film" } },
+  ]);
+});
+
 test("an alias is removed with its link, and all links are mended", async (t) => {
   const { ports, edits, mended } = await aliasScene(t);
   assert.equal((await runAction({ kind: "alias-remove", alias: "docs" }, ports, NEVER)).ok, true);
@@ -187,7 +196,6 @@ test("an alias is removed with its link, and all links are mended", async (t) =>
 });
 
 async function aliasScene(t: TestContext) {
-  const home = await temporaryFolder(t);
   const edits: object[] = [];
   let mended = 0;
   const right = sampleAlias({ name: "docs" });
@@ -206,11 +214,9 @@ async function aliasScene(t: TestContext) {
     edits.push(...request.edits);
     return edit(request, signal);
   };
-  const server = await startManagementServer({
-    home,
+  const home = await startPlaceRig(t, {
     control: scriptedControl({ ...sampleReport(), aliases }),
     config,
-    gateway: null,
     places: {
       aliases: report,
       reconcileAliases() {
@@ -219,12 +225,7 @@ async function aliasScene(t: TestContext) {
       },
       folders: () => Promise.reject(new Error("not asked for here")),
     },
-    mcpSocket: null,
-    clock: systemClock,
-    logger: silentLogger,
-    version: "0.1.0-test",
   });
-  t.after(() => server[Symbol.asyncDispose]());
   return { ports: portsOf(home), edits, mended: () => mended };
 }
 

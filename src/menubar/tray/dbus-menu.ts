@@ -29,8 +29,8 @@ export interface DbusMenuOptions {
   readonly menu: Menu;
   readonly emit: (signal: BusSignal) => void;
   readonly onClick: (item: MenuItem) => void;
-  /** Somebody is about to look at it. */
-  readonly onOpen: () => void;
+  /** Somebody is about to look at it; null: at the menu itself. */
+  readonly onOpen: (item: MenuItem | null) => void;
 }
 
 export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions): DbusMenu {
@@ -46,8 +46,13 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
     const node = layout.nodes.get(id);
     if (node === undefined) return false;
     if (event === "clicked" && node.item !== null) onClick(node.item);
-    if (event === "opened" && id === ROOT_ID) onOpen();
+    if (event === "opened") onOpen(node.item);
     return true;
+  };
+  const opened = (id: number): boolean => {
+    const node = layout.nodes.get(id);
+    if (node !== undefined) onOpen(node.item);
+    return node !== undefined;
   };
   const properties = (): ReadonlyMap<string, Variant> =>
     new Map([
@@ -110,15 +115,13 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
           return reply("ai", [unknown]);
         }
         case "AboutToShow i":
-          if (!layout.nodes.has(Number(body[0]))) return noItem(Number(body[0]));
-          onOpen();
+          if (!opened(Number(body[0]))) return noItem(Number(body[0]));
           // Whatever is new has been told already.
           return reply("b", [false]);
         case "AboutToShowGroup ai": {
           const ids = idsOf(body[0]);
-          const unknown = ids.filter((id) => !layout.nodes.has(id));
+          const unknown = ids.filter((id) => !opened(id));
           if (ids.length > 0 && unknown.length === ids.length) return noItem(unknown[0] ?? ROOT_ID);
-          onOpen();
           return reply("aiai", [[], unknown]);
         }
         default:

@@ -75,7 +75,7 @@ async function showOnBus(options: TrayOptions, note: (line: string) => void): Pr
     menu: session.menu(),
     emit,
     onClick: (item) => session.click(item),
-    onOpen: () => session.refresh(),
+    onOpen: (item) => session.open(item),
   });
   const item = createNotifierItem(session.menu(), emit);
   const objects = {

@@ -35,6 +35,7 @@ test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissin
     clock: systemClock,
     signal: stop.signal,
     logPath: null,
+    tellsOpening: true,
     onQuit: () => stop.abort(),
     openPath: async () => {},
     chooseFolder: async () => null,
@@ -43,9 +44,9 @@ test("A8 clicks under Xfce's panel do what the menu says", { skip: desktopMissin
   const ended = runTray({
     session: {
       ...session,
-      refresh() {
+      open(item) {
         opened += 1;
-        session.refresh();
+        session.open(item);
       },
     },
     home,

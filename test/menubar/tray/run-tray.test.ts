@@ -37,6 +37,7 @@ function startTray(t: TestContext, home: string, address: string): Tray {
     clock: systemClock,
     signal: stop.signal,
     logPath: null,
+    tellsOpening: true,
     onQuit: () => stop.abort(),
     openPath: async () => {},
     chooseFolder: async () => null,
@@ -133,6 +134,7 @@ test(
     for (const [member, signature, body] of [
       ["Event", "isvu", clickEvent(987_654)],
       ["EventGroup", "a(isvu)", [[clickEvent(987_654)]]],
+      ["AboutToShowGroup", "ai", [[987_654]]],
       ["AboutToShow", "i", [987_654]],
       ["GetLayout", "iias", [987_654, -1, []]],
       ["GetProperty", "is", [first, "nonsense"]],
