@@ -1,6 +1,6 @@
 // Owns the engine run once inside a command, when no daemon runs: the same engine, without beat and listeners.
 import { join } from "node:path";
-import type { StatusReport } from "../api/contract.ts";
+import type { StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { InProcessControl, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import { openMemory } from "../reconcile/state-file.ts";
@@ -26,6 +26,14 @@ import { logTransition } from "./transition-log.ts";
 
 /** How long another command's lock is waited for, ms. */
 const LOCK_WAIT_MS = 10_000;
+
+const NOT_LOOKED_AT: VerifyFinding = {
+  share: null,
+  severity: "warning",
+  code: "gateway_not_running",
+  text: "no daemon runs, so the gateway and its backends were not looked at",
+  hint: "mountaineer monitor",
+};
 
 /** Lookers take no lock, mount nothing and write nothing. Rejects with what keeps a start from happening. */
 export async function openInProcess(options: InProcessOptions): Promise<InProcessControl> {
@@ -120,6 +128,11 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       places: places.control,
       async forget(share) {
         await memory.forget(share);
+      },
+      async verify(selection, signal) {
+        const report = await control.verify(selection, signal);
+        const skipsGateway = selection === null && wantsGateway(config);
+        return skipsGateway ? { ...report, findings: [NOT_LOOKED_AT, ...report.findings] } : report;
       },
       unmount: (selection, { force: cut }, signal) =>
         control.unmount(selection, { force: cut, hold: true }, signal),

@@ -52,3 +52,26 @@ test("without a daemon verify and status see a link that is missing or replaced,
   assert.equal((await control.reconcile(null, NEVER))[0]?.result, "skipped");
   assert.deepEqual(await seen(), []);
 });
+
+test("C3 without a daemon a gateway is told as configured, as not looked at, and never started", async (t) => {
+  const home = await temporaryFolder(t);
+  const write = (text: string): Promise<void> => writeFile(join(home, "config.toml"), text);
+  const look = () =>
+    openInProcess({ home, configPath: null, intent: "look", command: "verify", signal: NEVER });
+  await write('[backends.files]\ncommand = "there-is-no-such-server"\n');
+  {
+    await using control = await look();
+    const { gateway, backends } = control.status();
+    assert.equal(gateway?.url, null);
+    assert.deepEqual(
+      backends?.map(({ name, phase }) => [name, phase]),
+      [["files", "Pending"]],
+    );
+    const { ok, findings } = await control.verify(null, NEVER);
+    assert.deepEqual([ok, findings.map(({ code }) => code)], [true, ["gateway_not_running"]]);
+  }
+  await write("");
+  await using control = await look();
+  assert.deepEqual([control.status().gateway, control.status().backends], [undefined, undefined]);
+  assert.deepEqual((await control.verify(null, NEVER)).findings, []);
+});
