@@ -64,6 +64,8 @@ export interface Removal {
 export interface RemovedFavorite {
   /** False: nothing was changed, because `unmount` did not go well. */
   readonly removed: boolean;
+  /** False: the file lacks it, but what runs still has it. */
+  readonly runs: boolean;
   readonly share: string;
   /** Names of the aliases that went with it. */
   readonly aliases: readonly string[];
@@ -103,18 +105,21 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
       },
     );
     const isGone = unmount?.result === "unmounted" || unmount?.result === "skipped";
-    if (!isGone) return { removed: false, share: name, aliases: [], unmount, link: null };
+    if (!isGone) return { removed: false, runs: true, share: name, aliases: [], unmount, link: null };
   }
   const edits: ConfigEditWire[] = [
     ...aliases.map((alias) => ({ remove: "aliases" as const, name: alias })),
     { remove: "shares", name },
   ];
-  await changeConfig(context, "favorites remove", async (editor) => {
-    tellSaved(context, await editor.edit(edits));
-  });
+  const runs = await changeConfig(context, "favorites remove", async (editor) =>
+    tellSaved(context, await editor.edit(edits)),
+  );
+  // What still runs would make its links again.
+  if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };
   await clearAfter(context, name);
   return {
     removed: true,
+    runs,
     share: name,
     aliases,
     unmount,

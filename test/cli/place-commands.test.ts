@@ -188,6 +188,22 @@ describe("alias", { concurrency: 2 }, () => {
     });
   });
 
+  test("several at once are all there in the end, each with its link", async (t) => {
+    const { home, shares, json } = await scene(t);
+    await using _monitor = await home.startMonitor();
+    const names = ["a", "b", "c", "d", "e"];
+    const ends = await Promise.all(
+      names.map((name) =>
+        home.cli(["alias", "add", "--name", name, "--share", "CORE", "--target-subpath", `Docs/${name}`]),
+      ),
+    );
+    for (const { code, stderr } of ends) assert.equal(code, 0, stderr);
+    const { aliases } = (await json("alias", "list")) as { aliases: { name: string; link: string }[] };
+    assert.deepEqual(aliases.map(({ name }) => name).toSorted(), names);
+    for (const name of names)
+      assert.equal(await target(shares(`Links/${name}`)), shares(`CORE/Docs/${name}`));
+  });
+
   test("A6 an alias written into the file by hand is linked, and its link goes with it", async (t) => {
     const { home, config, shares, folder } = await scene(
       t,
@@ -279,13 +295,11 @@ describe("favorites", { concurrency: 2 }, () => {
       assert.match(await fails(2, "favorites", "remove", "--share", "COER"), /did you mean CORE\?/);
       assert.equal(await config(), before);
       const removed = await json("favorites", "remove", "--share", "CORE", "--with-aliases");
-      assert.deepEqual(removed, {
-        removed: true,
-        share: "CORE",
-        aliases: ["docs"],
-        unmount: null,
-        link: null,
-      });
+      assert.deepEqual(
+        removed,
+        { removed: true, runs: true, share: "CORE", aliases: ["docs"], unmount: null, link: null },
+        "pin: favorites remove --json",
+      );
       assert.equal(await target(shares("Links/docs")), null);
       assert.ok(!/shares\]|aliases\]/.test(await config()));
       assert.match(await fails(0, "favorites", "list"), /no share is configured/);
@@ -430,6 +444,13 @@ target_subpath = "Docs"
       assert.equal(end.code, 1, end.stdout);
       assert.ok(end.ms < 15_000, `${end.ms} ms`);
       assert.equal((await home.cli(["alias", "list"])).code, 0);
+      const remove = ["favorites", "remove", "--share", "CORE", "--with-aliases", "--cleanup"];
+      const removed = await home.cli(remove);
+      assert.ok(
+        [0, 1, 7].includes(removed.code ?? -1),
+        `${removed.code} ${removed.stdout} ${removed.stderr}`,
+      );
+      assert.ok(removed.ms < 40_000, `${removed.ms} ms`);
     } finally {
       fuse.goOn();
     }

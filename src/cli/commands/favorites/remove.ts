@@ -19,7 +19,7 @@ export const favoritesRemoveCommand: CommandDefinition = {
   ],
   exits: {
     0: "it is removed",
-    1: "it could not be unmounted; nothing else was changed",
+    1: "it could not be unmounted, and nothing else was changed; or the file that lacks it does not run",
     2: "there is no such share, or aliases lead into it",
     7: "files are open or unsent; nothing was changed",
   },
@@ -35,7 +35,7 @@ export const favoritesRemoveCommand: CommandDefinition = {
   },
   async run(context, options) {
     const { removeFavorite } = await import("../../favorite-change.ts");
-    const { exitCodeOf, renderResults } = await import("../../results-view.ts");
+    const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../../results-view.ts");
     const removed = await removeFavorite(context, {
       share: readText(options, "share") ?? "",
       withAliases: readFlag(options, "withAliases"),
@@ -48,6 +48,7 @@ export const favoritesRemoveCommand: CommandDefinition = {
       if (unmount !== null) context.print(renderResults([unmount], context.stdoutLook));
       if (removed.removed) tell(context, removed);
     }
+    if (!removed.runs) return FAILED_EXIT;
     return removed.removed || unmount === null ? 0 : exitCodeOf([unmount], "unmount");
   },
 };
