@@ -1,7 +1,7 @@
 // Owns the life of a menu: what is known, what was clicked and is under way, and the redraws that follow from both.
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { listFolders } from "./list-folders.ts";
-import type { FolderPlace, Menu, MenuItem } from "./menu.ts";
+import { type FolderPlace, findItem, type Menu, type MenuItem } from "./menu.ts";
 import { actionText, type MenuAction } from "./menu-action.ts";
 import { menuOf } from "./menu-model.ts";
 import { startMenuSource } from "./menu-source.ts";
@@ -57,6 +57,8 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
   let isStale = false;
   /** Folders under way, by their key: a panel may tell twice that one is opened. */
   const asking = new Set<string>();
+  /** How often something was opened. */
+  let turns = 0;
   const redraws = createRedraws(clock, () => {
     for (const listener of [...listeners]) listener(session.menu());
   });
@@ -102,6 +104,20 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
     asking.delete(key);
     change({ folders: withFolders(world.folders, key, list) });
   };
+  /** One level further than is shown: a menu that grows while it is open is drawn badly by some panels. */
+  const lookAhead = async ({ key, folders }: SubmenuItem): Promise<void> => {
+    const turn = ++turns;
+    if (folders !== undefined) await look(folders);
+    const opened = findItem(session.menu().items, key);
+    const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
+    const unknown = places.filter((place) => world.folders?.has(folderKey(place)) === false);
+    const worker = async (): Promise<void> => {
+      // Whoever opens something else waits for that.
+      for (let next = unknown.shift(); next !== undefined && turn === turns; next = unknown.shift())
+        await look(next);
+    };
+    await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
+  };
   const session: MenuSession = {
     menu() {
       if (isStale) {
@@ -122,8 +138,7 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
     },
     open(item) {
       if (item === null) source.lookAgain();
-      else if (item.kind === "submenu" && item.folders !== undefined && world.folders !== null)
-        void look(item.folders);
+      else if (item.kind === "submenu" && world.folders !== null) void lookAhead(item);
     },
     onChange(listener) {
       listeners.add(listener);
@@ -134,8 +149,17 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
   return session;
 }
 
+type SubmenuItem = Extract<MenuItem, { kind: "submenu" }>;
+
+function placeOf(item: MenuItem): FolderPlace[] {
+  return item.kind === "submenu" && item.folders !== undefined ? [item.folders] : [];
+}
+
+/** A share that hangs must not hold up the others' lists. */
+const LOOKS_AT_ONCE = 4;
+
 /** Those that were opened last; a menu that is open for days must not keep all that was ever looked at. */
-const FOLDERS_KEPT = 64;
+const FOLDERS_KEPT = 256;
 
 function withFolders(
   folders: ReadonlyMap<string, FolderList> | null,
