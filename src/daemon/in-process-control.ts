@@ -125,6 +125,11 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     return {
       ...control,
       status,
+      async reconcile(selection, signal) {
+        const results = await control.reconcile(selection, signal);
+        await places.aliases.reconcile(signal);
+        return results;
+      },
       places: places.control,
       async forget(share) {
         await memory.forget(share);

@@ -216,6 +216,10 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       };
     },
     ...shareControl,
+    reconcile(selection, signal) {
+      aliases.trigger("user");
+      return shareControl.reconcile(selection, signal);
+    },
     async verify(selection, signal) {
       const { findings } = await shareControl.verify(selection, signal);
       const all =

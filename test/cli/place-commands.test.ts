@@ -112,6 +112,9 @@ describe("alias", { concurrency: 2 }, () => {
       assert.deepEqual((await home.status()).aliases, [alias]);
       await unlink(link);
       assert.deepEqual(await json("alias", "reconcile"), { aliases: [alias] });
+      await unlink(link);
+      await ok("reconcile");
+      await eventually(async () => (await target(link)) === alias.target, SETTLES_MS);
       assert.equal(await target(link), alias.target);
       assert.match(await fails(2, "alias", "remove", "--name", "dcos"), /did you mean docs\?/);
       assert.deepEqual(await json("alias", "remove", "--name", "DOCS"), {
