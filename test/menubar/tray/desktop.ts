@@ -67,6 +67,8 @@ export async function startDesktop(t: TestContext): Promise<Desktop> {
     XDG_RUNTIME_DIR: folder,
     DISPLAY: display,
     DBUS_SESSION_BUS_ADDRESS: bus.address,
+    // Marks what the test run starts, for the check of what is left behind.
+    MOUNTAINEER_TEST_RUN: process.env["MOUNTAINEER_TEST_RUN"] ?? "",
     NO_AT_BRIDGE: "1",
     LANG: "C.UTF-8",
   };
