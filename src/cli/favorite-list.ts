@@ -10,7 +10,7 @@ import { viewConfig } from "./config-session.ts";
 /** One share, as `favorites list --json` has it. */
 export interface Favorite {
   readonly name: string;
-  readonly driver: "rclone" | "netfs" | "local";
+  readonly driver: "rclone" | "netfs" | "cifs" | "local";
   /** Host and port as they are configured, or the folder of driver `local`. */
   readonly thunderbolt: string | null;
   readonly fallback: string | null;

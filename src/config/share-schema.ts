@@ -19,7 +19,7 @@ import {
 } from "./schema-keys.ts";
 
 /** The ways to mount that a configuration may name. */
-export const DRIVER_CHOICES = ["auto", "rclone", "netfs", "local"] as const;
+export const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
 export const globalSchema = z.strictObject({
   shares_root: document(
@@ -133,7 +133,7 @@ export const shareSchema = z.strictObject({
   }),
   driver: choiceKey(DRIVER_CHOICES, "auto", {
     meaning:
-      "How the share is mounted: `rclone` is SMB through FUSE; `netfs` is macOS's own SMB; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
+      "How the share is mounted: `rclone` is SMB through FUSE; `netfs` is macOS's own SMB; `cifs` is the Linux kernel's own, for root or with lines in /etc/fstab; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
   }),
   thunderbolt_path: pathKey({
     absent: "none; only for driver `local`",

@@ -35,7 +35,7 @@ export interface ShareConfig {
   /** null: guest. */
   readonly password: SecretReference | null;
   /** `auto` is settled. */
-  readonly driver: "rclone" | "netfs" | "local";
+  readonly driver: "rclone" | "netfs" | "cifs" | "local";
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };
 }
 
@@ -46,6 +46,15 @@ export interface SyncSettings {
   readonly debounceMs: number;
   readonly detection: "mtime" | "hash" | "inotify";
   readonly onFailure: "backoff" | "fixed" | "stop";
+}
+
+/** What is told on the desktop. */
+export interface NotifyConfig {
+  /** False: nothing is, whatever the others say. */
+  readonly enabled: boolean;
+  readonly failover: boolean;
+  readonly tbReady: boolean;
+  readonly configRejected: boolean;
 }
 
 export interface ServerConfig {
@@ -171,6 +180,7 @@ export interface AliasConfig {
 export interface MountaineerConfig {
   readonly global: GlobalConfig;
   readonly sync: SyncSettings;
+  readonly notify: NotifyConfig;
   /** null: the file has no such section. */
   readonly server: ServerConfig | null;
   /** In the file's order. */

@@ -6,6 +6,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
+import { createCifsDriver } from "../shares/drivers/cifs.ts";
 import { createLocalDriver } from "../shares/drivers/local.ts";
 import type { MountDriver } from "../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../shares/drivers/netfs.ts";
@@ -57,6 +58,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     rclone: createRcloneDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
     local: createLocalDriver({ clock, prober }),
     netfs: createNetfsDriver({ clock, logger, prober, mountTable, addressesOf }),
+    cifs: createCifsDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
   };
   const engine = stack.use(
     createShareEngine({

@@ -16,7 +16,7 @@ export interface RouteSpec {
   readonly folder: string | null;
 }
 
-export type DriverName = "rclone" | "local" | "netfs";
+export type DriverName = "rclone" | "local" | "netfs" | "cifs";
 
 export interface ShareSpec {
   readonly name: string;

@@ -25,6 +25,7 @@ test("`auto` is NetFS on macOS and rclone elsewhere, `local` where the paths are
     [`${SHARE}driver = "auto"\n`, "netfs", "rclone"],
     [`${SHARE}driver = "netfs"\n`, "netfs", "netfs"],
     [`${SHARE}driver = "rclone"\n`, "rclone", "rclone"],
+    [`${SHARE}driver = "cifs"\n`, "cifs", "cifs"],
     [paths, "local", "local"],
     [`${paths}driver = "local"\n`, "local", "local"],
   ] as const) {
@@ -34,7 +35,7 @@ test("`auto` is NetFS on macOS and rclone elsewhere, `local` where the paths are
 });
 
 test("a path does not go with a driver that mounts, and its name is said", async () => {
-  for (const driver of ["netfs", "rclone"]) {
+  for (const driver of ["netfs", "rclone", "cifs"]) {
     const [mistake] = await refused(`${SHARE}driver = "${driver}"\nthunderbolt_path = "/a"\n`);
     assert.equal(mistake?.found, `a path with driver \`${driver}\``);
   }

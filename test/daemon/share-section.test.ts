@@ -124,7 +124,7 @@ async function world(
     clock,
     context: {
       environment: {},
-      drivers: { rclone: driver, local: driver, netfs: driver },
+      drivers: { rclone: driver, local: driver, netfs: driver, cifs: driver },
       redact: () => {},
       intervalMs: null,
     },

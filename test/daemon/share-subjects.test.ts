@@ -8,12 +8,19 @@ import { UNASKED_DRIVER } from "./shares.ts";
 const rclone = UNASKED_DRIVER;
 const local: MountDriver = { ...UNASKED_DRIVER, name: "local" };
 const netfs: MountDriver = { ...UNASKED_DRIVER, name: "netfs" };
+const cifs: MountDriver = { ...UNASKED_DRIVER, name: "cifs" };
 
 function context(changes: Partial<SubjectContext> = {}): { context: SubjectContext; redacted: string[] } {
   const redacted: string[] = [];
   const redact = (secret: string): void => void redacted.push(secret);
   return {
-    context: { environment: {}, drivers: { rclone, local, netfs }, redact, intervalMs: null, ...changes },
+    context: {
+      environment: {},
+      drivers: { rclone, local, netfs, cifs },
+      redact,
+      intervalMs: null,
+      ...changes,
+    },
     redacted,
   };
 }

@@ -1,0 +1,84 @@
+// Owns letting go of a mount of the kernel's SMB client. What is done is what the mount table shows.
+import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { MountTable } from "../mount-entry.ts";
+import type { StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
+
+export interface CifsUnmountOptions {
+  readonly clock: Clock;
+  readonly mountTable: MountTable;
+  /** `umount`, by its path or name. */
+  readonly program: () => Promise<string>;
+}
+
+/** Frees those who wait for the server, and takes it out of sight, whoever uses it; else only the latter. */
+const FORCED: readonly (readonly string[])[] = [["-f", "-l"], ["-l"]];
+const PLAIN: readonly (readonly string[])[] = [[]];
+/** It asks nobody; what takes longer hangs. */
+const FORCED_MS = 2_000;
+
+/** Unmounts the mount with this id. Never rejects; a mount that is gone is done. */
+export function createCifsUnmount({ clock, mountTable, program }: CifsUnmountOptions) {
+  const stands = async (id: string): Promise<boolean> =>
+    (await mountTable.read(clock.monotonicMs())).some((entry) => entry.id === id);
+
+  return async (
+    { id, path }: { readonly id: string; readonly path: string },
+    mode: UnmountMode,
+    { deadlineMs, signal }: StepLimits,
+  ): Promise<UnmountOutcome> => {
+    if (signal.aborted) return failed("cancelled");
+    const untilMs = clock.monotonicMs() + deadlineMs;
+    try {
+      if (!(await stands(id))) return { ok: true };
+      const umount = await program();
+      let said = "";
+      for (const flags of mode === "plain" ? PLAIN : FORCED) {
+        const leftMs = Math.max(1, untilMs - clock.monotonicMs());
+        // A plain one sends what is unsent first, which takes its time.
+        const mayTakeMs = mode === "plain" ? leftMs : Math.min(FORCED_MS, leftMs);
+        said = await run(clock, umount, [...flags, "--", path], mayTakeMs);
+        if (!(await stands(id))) return { ok: true };
+      }
+      if (mode === "plain" && isBusy(said)) return { ok: false, reason: "busy", text: said };
+      return failed(said === "" ? "it stands in the mount table still" : `${said}${hintFor(said)}`);
+    } catch (error) {
+      return failed(errorText(error));
+    }
+  };
+}
+
+/** `umount: /mnt: target is busy.` */
+export function isBusy(said: string): boolean {
+  return /\b(target is busy|device is busy|resource busy|EBUSY)\b/i.test(said);
+}
+
+function hintFor(said: string): string {
+  return /must be superuser|not permitted|only root|only .* can unmount/i.test(said)
+    ? "; only root may unmount it: give its line in /etc/fstab the option `users`, or run the service as root"
+    : "";
+}
+
+/** What the command said, in one line; "" when it ended well. */
+async function run(
+  clock: Clock,
+  command: string,
+  args: readonly string[],
+  deadlineMs: number,
+): Promise<string> {
+  let result: CommandResult;
+  try {
+    result = await runCommand(command, args, { clock, deadlineMs, killGraceMs: 0, env: { LC_ALL: "C" } });
+  } catch (error) {
+    return errorText(error);
+  }
+  if (result.timedOut) return `umount did not end within ${Math.round(deadlineMs)} ms`;
+  if (result.exitCode === 0) return "";
+  const text = (result.stderr || result.stdout).trim().replaceAll(/\s*\n\s*/g, " ");
+  return text || `umount ended with ${result.exitSignal ?? result.exitCode}`;
+}
+
+function failed(text: string): UnmountOutcome {
+  return { ok: false, reason: "failed", text };
+}

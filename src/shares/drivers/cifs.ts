@@ -1,0 +1,298 @@
+// Owns mounting SMB shares with the Linux kernel's own client: fast, by root or as fstab lets users. The kernel serves
+// the mount; no process of ours stands behind it.
+import { mkdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { runCommand } from "../../runtime/child-process.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
+import type { MountTable } from "../mount-entry.ts";
+import type { Prober } from "../prober.ts";
+import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { isShareNamed, sourceOf } from "../smb-source.ts";
+import { meaningOfMountCifs, tellingLine } from "./cifs-codes.ts";
+import { type CifsNote, createCifsNotes, isNoted } from "./cifs-note.ts";
+import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./cifs-options.ts";
+import { createCifsUnmount } from "./cifs-unmount.ts";
+import {
+  type CifsTools,
+  type CifsWay,
+  findProgram,
+  lackingForCifs,
+  systemTools,
+  wayToMount,
+} from "./cifs-way.ts";
+import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
+import { createMountFolders } from "./mount-folder.ts";
+import { rcloneFiles } from "./rclone-files.ts";
+import { createUnsentWrites } from "./rclone-unsent.ts";
+import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "./smb-mounts.ts";
+import { runUnmount } from "./unmount-command.ts";
+
+export interface CifsDriverOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+  /** Holds a folder per share, `mounts/<NAME>`: what was mounted, and what was set aside. */
+  readonly stateFolder: string;
+  /** Addresses of a host that are known now; asks nobody. */
+  readonly addressesOf: AddressesOf;
+  /** Default: this machine's own. */
+  readonly tools?: CifsTools;
+}
+
+/** Of attributes (`actimeo`). Listings come from the server each time. */
+const CACHE_MS = 1_000;
+const REAL_PATH_MS = 1_000;
+/** For undoing a mount that failed, beyond the step's own deadline. */
+const UNDO_MS = 3_000;
+
+type Failed = Extract<MountOutcome, { ok: false }>;
+
+export function createCifsDriver(options: CifsDriverOptions): MountDriver {
+  const { clock, logger, prober, mountTable, stateFolder, addressesOf, tools = systemTools() } = options;
+  const folders = createMountFolders({ clock, logger });
+  const notes = createCifsNotes();
+  const unsentOfRclone = createUnsentWrites();
+  const program = async (): Promise<string> => (await findProgram(tools, "umount")) ?? "umount";
+  const unmountKernels = createCifsUnmount({ clock, mountTable, program });
+  const realParents = new Map<string, string>();
+  const filesOf = ({ name }: ShareSpec) => rcloneFiles(stateFolder, name);
+  const noteOf = (share: ShareSpec): Promise<CifsNote | null> => notes.read(filesOf(share).folder);
+
+  /** As the mount table spells it: mount_root may be reached through a link. */
+  const pathOf = async ({ mountPath }: ShareSpec): Promise<string> => {
+    const parent = dirname(mountPath);
+    let real = realParents.get(parent);
+    if (real === undefined) {
+      const [found] = await prober.realPaths([parent], REAL_PATH_MS);
+      if (typeof found !== "string") return mountPath;
+      real = found;
+      realParents.set(parent, real);
+    }
+    return join(real, basename(mountPath));
+  };
+
+  const foundBy = (share: ShareSpec, path: string, note: CifsNote | null, mount: SmbMount): FoundMount => {
+    const { entry, source } = mount;
+    const readable = isReadable(entry, tools.userId);
+    const sameShare = readable && source !== null && isShareNamed(source, share.shareName);
+    const ours = isNoted(entry, note) ? note : null;
+    // The kernel's table does not tell the port.
+    const told =
+      ours === null
+        ? mount
+        : { source, entry: { ...entry, options: [...entry.options, `port=${ours.port}`] } };
+    return {
+      id: entry.id,
+      // As the configuration spells it; mount_root may be reached through a link.
+      path: entry.path === path ? share.mountPath : entry.path,
+      source:
+        ours === null || source === null
+          ? entry.source
+          : sourceOf({ host: source.host, port: ours.port }, share.shareName),
+      sameShare,
+      route: routeOfSource(share, told, addressesOf),
+      processGone: false,
+      madeByDriver: ours !== null,
+    };
+  };
+
+  const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
+    const [path, note, entries] = await Promise.all([
+      pathOf(share),
+      noteOf(share),
+      mountTable.read(notBeforeMs),
+    ]);
+    const index = indexMounts(entries);
+    const atPath = index.at(path);
+    const others = index
+      .named(share.shareName)
+      .filter((mount) => mount !== atPath)
+      .map((mount) => foundBy(share, path, note, mount))
+      // A share of that name on a server that is not ours is another share, unless it stands in our place; and another
+      // user's is one that we can never look into.
+      .filter(({ route, sameShare }) => route !== null && sameShare);
+    return atPath === null ? others : [foundBy(share, path, note, atPath), ...others];
+  };
+
+  const standingAt = async (share: ShareSpec): Promise<FoundMount | null> =>
+    (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath) ?? null;
+
+  /** Runs the one command that mounts; null: it says that it did. */
+  const ask = async (
+    share: ShareSpec,
+    route: RouteName,
+    path: string,
+    way: Exclude<CifsWay, { kind: "none" }>,
+    { deadlineMs, signal }: StepLimits,
+  ): Promise<Failed | null> => {
+    const spec = share.routes[route];
+    let args: readonly string[] = ["--", way.kind === "fstab" ? way.operand : ""];
+    if (way.kind === "root") {
+      const { uid, gid } = await stat(dirname(path));
+      const [address = null] = spec.host === null ? [] : addressesOf(spec.host);
+      const words = cifsOptions({ share, route: spec, address, owner: { uid, gid } });
+      args = [cifsSource(spec, share.shareName), path, "-o", words];
+    }
+    // Where fstab says who to be, it says so alone.
+    const env = way.kind === "fstab" && way.entry.hasCredentials ? {} : cifsEnvironment(share);
+    const result = await runCommand(way.program, args, {
+      clock,
+      deadlineMs,
+      signal,
+      // mount starts mount.cifs.
+      killGroup: true,
+      killGraceMs: 0,
+      env: { LC_ALL: "C", ...env },
+    });
+    if (result.timedOut) return failed("timed_out", "the kernel did not mount it in time");
+    if (result.exitCode === 0) return null;
+    const output = result.stderr || result.stdout;
+    const { reason, text, hint } = meaningOfMountCifs(result.exitCode, output);
+    const said = tellingLine(output);
+    return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === null ? "" : `; ${hint}`}`);
+  };
+
+  /** The kernel has talked to the server; that it lists, too, only a listing proves. */
+  const prove = async (mount: FoundMount, untilMs: number, signal: AbortSignal): Promise<Failed | null> => {
+    const looked = prober.look(mount.id, mount.path, Math.max(0, untilMs - clock.monotonicMs()));
+    const look = await Promise.race([looked, aborted(signal)]);
+    if (look === null) return failed("other", "cancelled");
+    if (look.state !== "answered") return failed("timed_out", "the share did not list in time");
+    // It stands: what is missing is a permission, which the condition of its looks tells.
+    if (look.errno === null || look.errno === "EPERM" || look.errno === "EACCES") return null;
+    return failed("other", `the share does not list (${look.errno})`);
+  };
+
+  /** Only what we made: what came to stand there meanwhile is somebody's. */
+  const undo = async (share: ShareSpec): Promise<void> => {
+    const made = await standingAt(share);
+    if (made?.madeByDriver !== true) return;
+    const limits = { deadlineMs: UNDO_MS, signal: new AbortController().signal };
+    const undone = await unmountKernels({ id: made.id, path: await pathOf(share) }, "force", limits);
+    prober.forget(made.id);
+    if (!undone.ok) logger.warn("failed mount not undone", { share: share.name, reason: undone.text });
+  };
+
+  const attempt = async (
+    share: ShareSpec,
+    route: RouteName,
+    path: string,
+    way: Exclude<CifsWay, { kind: "none" }>,
+    limits: StepLimits,
+  ): Promise<MountOutcome> => {
+    const untilMs = clock.monotonicMs() + limits.deadlineMs;
+    const files = filesOf(share);
+    let failure: Failed;
+    try {
+      const spec = share.routes[route];
+      const source = way.kind === "root" ? cifsSource(spec, share.shareName) : way.entry.source;
+      await mkdir(files.folder, { recursive: true, mode: 0o700 });
+      // Before the mount: a crash in between leaves a note of what is not there, which does no harm.
+      await notes.write(files.folder, { path, source, port: spec.port });
+      // As late as can be: until it is mounted, programs write into it.
+      const folder = await folders.ensure(share.name, files, path);
+      if (!folder.ok) return folder;
+      await using bare = folder.bare;
+      const refused = await ask(share, route, path, way, limits);
+      const mount = await standingAt(share);
+      if (mount?.sameShare) {
+        // Whatever the command says: what stands there is the share.
+        await folders.uncover(share.name, files, path, bare);
+        const broken = await prove(mount, untilMs, limits.signal);
+        if (broken === null) return { ok: true, mount, adopted: refused !== null };
+        failure = refused ?? broken;
+      } else {
+        failure = refused ?? failed("other", "the mount vanished at once");
+      }
+    } catch (error) {
+      failure = failedBy(error, share.password);
+    }
+    await undo(share);
+    await folders.clear(share.name, files, path, true);
+    return failure;
+  };
+
+  return {
+    name: "cifs",
+    cacheMs: CACHE_MS,
+    unavailable: () => lackingForCifs(tools),
+    find,
+    async mount(share, route, limits) {
+      if (limits.signal.aborted) return failed("other", "cancelled");
+      const source = sourceOf(share.routes[route], share.shareName);
+      try {
+        const present = await standingAt(share);
+        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
+        if (present !== null) {
+          return failed("path_taken", `${share.mountPath} is a mount of ${present.source}`);
+        }
+        const unfit = unspeakable(share);
+        if (unfit !== null) return failed("other", `${source}: ${unfit}; set driver = "rclone"`);
+        const way = await wayToMount(tools, share, route, await pathOf(share), addressesOf);
+        if (way.kind === "none") {
+          return failed("driver_unavailable", `${way.lacking.text}; ${way.lacking.hint}`);
+        }
+        await mkdir(dirname(share.mountPath), { recursive: true, mode: 0o755 });
+        const outcome = await attempt(share, route, await pathOf(share), way, limits);
+        return outcome.ok
+          ? outcome
+          : { ...outcome, text: withoutSecret(`${source}: ${outcome.text}`, share) };
+      } catch (error) {
+        return failedBy(error, share.password);
+      }
+    },
+    async unmount(share, mount, mode, limits) {
+      const isShares = mount.path === share.mountPath;
+      const path = isShares ? await pathOf(share) : mount.path;
+      const entry = (await mountTable.read(clock.monotonicMs())).find(({ id }) => id === mount.id);
+      if (entry?.type.startsWith("fuse")) {
+        const lazy = mode === "force";
+        const attempted = await runUnmount(entry, { clock, deadlineMs: limits.deadlineMs, lazy });
+        if (attempted.result === "busy") return { ok: false, reason: "busy", text: attempted.text };
+        if (attempted.result === "failed") return { ok: false, reason: "failed", text: attempted.text };
+      }
+      const outcome = await unmountKernels({ id: mount.id, path }, mode, limits);
+      if (!outcome.ok) {
+        // The one who holds it may be our own look that waits in it.
+        const hangs = outcome.reason === "busy" && prober.lastLook(mount.id).state === "pending";
+        return hangs ? { ...outcome, text: "the mount does not answer, --force unmounts it" } : outcome;
+      }
+      prober.forget(mount.id);
+      await folders.clear(share.name, filesOf(share), path, isShares);
+      return outcome;
+    },
+    setAside: (share) => folders.setAside(share.name, filesOf(share)),
+    async unsent(share) {
+      // The kernel writes back by itself, and a plain unmount waits for it; rclone's mount of before keeps a cache.
+      const atPath = indexMounts(await mountTable.read(0)).at(await pathOf(share));
+      if (atPath?.entry.type !== "fuse.rclone") return [];
+      return unsentOfRclone.of(filesOf(share).cache, share.shareName);
+    },
+    ownProcesses: () => Promise.resolve([]),
+    openFilesPath: ({ path }) => join(realParents.get(dirname(path)) ?? dirname(path), basename(path)),
+  };
+}
+
+function failed(reason: MountFailure, text: string): Failed {
+  return { ok: false, reason, text };
+}
+
+function failedBy(error: unknown, password: string | null): Failed {
+  const code = systemErrorCode(error);
+  const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
+  return failed(denied ? "permission_denied" : "other", withoutSecret(errorText(error), { password }));
+}
+
+function withoutSecret(text: string, { password }: Pick<ShareSpec, "password">): string {
+  return password === null || password === "" ? text : text.replaceAll(password, "…");
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    else signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}

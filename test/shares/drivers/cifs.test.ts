@@ -1,0 +1,399 @@
+// Driver `cifs` with real processes standing in for mount.cifs and mount, real mounts (bound folders) where the kernel's
+// client would mount, and this system's own umount.
+import assert from "node:assert/strict";
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rmdir,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { runCommand } from "../../../src/runtime/child-process.ts";
+import { systemClock } from "../../../src/runtime/clock.ts";
+import { createCifsDriver } from "../../../src/shares/drivers/cifs.ts";
+import type { CifsTools } from "../../../src/shares/drivers/cifs-way.ts";
+import { createMountTableLinux } from "../../../src/shares/mount-table-linux.ts";
+import { startProber } from "../../../src/shares/prober-process.ts";
+import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { makeStandIns, type StandIns } from "./cifs-stand-in.ts";
+import { type DriverBench, describeDriver, failure, found, limits, mounted } from "./driver-contract.ts";
+
+const skip = await whyNot();
+const HOSTS = { tb: "tb.test", fallback: "fallback.test" } as const;
+
+async function whyNot(): Promise<string | null> {
+  if (process.platform !== "linux") return "the kernel's client is Linux's";
+  if (process.getuid?.() !== 0) return "mounts are bound here, which needs root";
+  const folder = await mkdtemp(join(tmpdir(), "mountaineer-test-"));
+  const run = (command: string, ...args: readonly string[]) =>
+    runCommand(command, args, { clock: systemClock, deadlineMs: 2_000 });
+  try {
+    const bound = await run("mount", "--bind", folder, folder);
+    if (bound.exitCode !== 0) return "mounting is not permitted here";
+    await run("umount", "--", folder);
+    return null;
+  } finally {
+    await rmdir(folder);
+  }
+}
+
+interface CifsBench extends DriverBench {
+  readonly folder: string;
+  readonly standIns: StandIns;
+  readonly logged: () => string;
+  fresh(tools?: Partial<CifsTools>, addresses?: Readonly<Record<string, string>>): DriverBench["driver"];
+}
+
+async function startBench(t: TestContext): Promise<CifsBench> {
+  let unmountAll = async (): Promise<void> => {};
+  t.after(() => unmountAll());
+  const folder = await realpath(await temporaryFolder(t));
+  const standIns = await makeStandIns(folder);
+  const logger = createRecordingLogger();
+  const prober = startProber({ clock: systemClock, logger });
+  const own: CifsTools = {
+    userId: 0,
+    programFolders: [standIns.programs, "/usr/bin", "/bin"],
+    fstab: standIns.fstab,
+  };
+  const fresh: CifsBench["fresh"] = (tools = {}, addresses = {}) =>
+    createCifsDriver({
+      clock: systemClock,
+      logger,
+      prober,
+      stateFolder: join(folder, "home"),
+      mountTable: createMountTableLinux({ clock: systemClock, readTable: standIns.readTable }),
+      addressesOf: (host) => (addresses[host] === undefined ? [] : [addresses[host]]),
+      tools: { ...own, ...tools },
+    });
+  const shares = new Map<string, ShareSpec>();
+  const share = (name: string): ShareSpec => {
+    const known = shares.get(name);
+    if (known !== undefined) return known;
+    const route = (host: string) => ({ host, port: 445, interfaceName: null, folder: null });
+    const spec: ShareSpec = {
+      name,
+      shareName: name,
+      username: "ann",
+      password: "s3cret, too",
+      missingVariable: null,
+      driver: "cifs",
+      routes: { tb: route(HOSTS.tb), fallback: route(HOSTS.fallback) },
+      mountPath: join(folder, "volumes", name),
+      stablePath: join(folder, "links", name),
+    };
+    shares.set(name, spec);
+    return spec;
+  };
+  const behind = (spec: ShareSpec, route: RouteName): string =>
+    join(standIns.exports, HOSTS[route], spec.shareName);
+  for (const name of ["CORE", "My Share", "Größe 日本", `it's "so", they say`]) {
+    for (const route of ["tb", "fallback"] as const)
+      await mkdir(behind(share(name), route), { recursive: true });
+  }
+  const driver = fresh();
+  unmountAll = async () => {
+    for (const spec of shares.values()) {
+      for (const mount of await found(driver, spec)) await driver.unmount(spec, mount, "force", limits());
+    }
+    await prober[Symbol.asyncDispose]();
+  };
+  return {
+    driver,
+    prober,
+    folder,
+    standIns,
+    logged: () => JSON.stringify(logger.lines),
+    fresh,
+    freshDriver: () => fresh(),
+    share,
+    behind,
+    cut: (_, route) =>
+      rename(join(standIns.exports, HOSTS[route]), join(standIns.exports, `${HOSTS[route]}-cut`)),
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+describeDriver("cifs", skip, startBench);
+
+describe("driver cifs as root", { skip: skip ?? false }, () => {
+  it("tells the kernel's client all it needs, and the password by the environment alone", async (t) => {
+    const bench = await startBench(t);
+    const share = { ...bench.share("CORE"), username: "OFFICE\\ann" };
+    await mounted(bench.fresh({}, { [HOSTS.tb]: "10.10.10.1" }), share, "tb");
+    const [call, ...more] = await bench.standIns.calls();
+    assert.ok(call && more.length === 0);
+    assert.equal(call.program, "mount.cifs");
+    assert.deepEqual(call.args.slice(0, 3), ["//tb.test/CORE", share.mountPath, "-o"]);
+    const options = call.args[3]?.split(",") ?? [];
+    assert.deepEqual(options, [
+      ...["username=ann", "domain=OFFICE", "ip=10.10.10.1", "soft", "echo_interval=5", "nosharesock"],
+      ...["nohandlecache", "actimeo=1", "iocharset=utf8", "uid=0", "gid=0", "forceuid", "forcegid"],
+      ...["file_mode=0700", "dir_mode=0700", "nosuid", "nodev"],
+    ]);
+    assert.equal(call.password, "s3cret, too");
+    assert.ok(!call.args.join(" ").includes("s3cret"));
+    assert.ok(!bench.logged().includes("s3cret"));
+    const home = await readdir(join(bench.folder, "home"), { recursive: true, withFileTypes: true });
+    for (const file of home.filter((one) => one.isFile())) {
+      assert.ok(!(await readFile(join(file.parentPath, file.name), "utf8")).includes("s3cret"), file.name);
+    }
+  });
+
+  it("a guest has no password, and none is asked for; files are the mount root's owner's; a port is told", async (t) => {
+    const bench = await startBench(t);
+    const core = bench.share("CORE");
+    const route = { ...core.routes.tb, port: 4450 };
+    const share = { ...core, password: null, routes: { ...core.routes, tb: route } };
+    await mkdir(join(bench.folder, "volumes"));
+    await chown(join(bench.folder, "volumes"), 1234, 1235);
+    const mount = await mounted(bench.driver, share, "tb");
+    const [call] = await bench.standIns.calls();
+    assert.match(call?.args[3] ?? "", /^guest,port=4450,.*,uid=1234,gid=1235,/);
+    assert.equal(call?.password, null);
+    // The kernel's table tells no port: a note of ours does, over a restart, too.
+    assert.deepEqual([mount.route, mount.source], ["tb", "//tb.test:4450/CORE"]);
+    const [again] = await found(bench.freshDriver(), share);
+    assert.deepEqual([again?.route, again?.madeByDriver], ["tb", true]);
+  });
+
+  for (const [exitCode, says, reason, text] of [
+    [
+      32,
+      "mount error(13): Permission denied\nRefer to the mount.cifs(8) manual page\n",
+      "wrong_credentials",
+      /password is wrong \(mount error\(13\): Permission denied\)/,
+    ],
+    [32, "mount error(2): No such file or directory\n", "no_such_share", /no such share/],
+    [32, "mount error(6): No such device or address\n", "no_such_share", /no such share/],
+    [
+      32,
+      "mount error(111): could not connect to 10.0.0.1Unable to find suitable address.\n",
+      "refused",
+      /refuses/,
+    ],
+    [
+      32,
+      "mount error(113): could not connect to 10.0.0.1Unable to find suitable address.\n",
+      "unreachable",
+      /no route/,
+    ],
+    [32, "mount error(115): Operation now in progress\n", "unreachable", /does not answer/],
+    [32, "mount error(101): Network is unreachable\n", "unreachable", /cannot be reached/],
+    [32, "mount error(112): Host is down\n", "unreachable", /down/],
+    [32, "mount error(16): Device or resource busy\n", "path_taken", /in use/],
+    [
+      32,
+      "mount error: cifs filesystem not supported by the system\nmount error(19): No such device\n",
+      "driver_unavailable",
+      /modprobe cifs/,
+    ],
+    [32, "mount error(79): Can not access a needed shared library\n", "driver_unavailable", /nls_utf8/],
+    [32, "mount error(1): Operation not permitted\n", "permission_denied", /CAP_SYS_ADMIN/],
+    [
+      1,
+      "mount error: could not resolve address for nas: Name or service not known\n",
+      "unreachable",
+      /no address/,
+    ],
+    [4, "something new about s3cret, too\n", "other", /ended with 4 \(something new about …\)/],
+  ] as const) {
+    it(`${JSON.stringify(says.split("\n")[0])} is ${reason}, names the source, and leaves nothing`, async (t) => {
+      const bench = await startBench(t);
+      await bench.standIns.answer({ exitCode, says });
+      const share = bench.share("CORE");
+      const failed = failure(await bench.driver.mount(share, "tb", limits()));
+      assert.equal(failed.reason, reason, failed.text);
+      assert.match(failed.text, text);
+      assert.match(failed.text, /^\/\/tb\.test\/CORE: /);
+      assert.ok(!failed.text.includes("s3cret"));
+      assert.deepEqual(await readdir(join(bench.folder, "volumes")), []);
+      await bench.standIns.answer(null);
+      await mounted(bench.driver, share, "tb");
+    });
+  }
+
+  it("a mount that hangs is given up at its deadline, and leaves no folder", async (t) => {
+    const bench = await startBench(t);
+    await bench.standIns.before("sleep 600\n");
+    const startedAt = performance.now();
+    const failed = failure(await bench.driver.mount(bench.share("CORE"), "tb", limits(300)));
+    assert.equal(failed.reason, "timed_out");
+    assert.ok(performance.now() - startedAt < 3_000);
+    assert.deepEqual(await readdir(join(bench.folder, "volumes")), []);
+  });
+
+  it("a mount under way ends when the step is cancelled", async (t) => {
+    const bench = await startBench(t);
+    await bench.standIns.before("sleep 600\n");
+    const cancel = new AbortController();
+    const mounting = bench.driver.mount(bench.share("CORE"), "tb", {
+      deadlineMs: 60_000,
+      signal: cancel.signal,
+    });
+    setImmediate(() => cancel.abort());
+    assert.match(failure(await mounting).text, /cancelled/);
+    assert.deepEqual(await found(bench.driver, bench.share("CORE")), []);
+  });
+
+  it("what somebody mounted there meanwhile is the share: taken, and never undone", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await bench.standIns.before(
+      `source=//fallback.test/CORE; path=$2; ( . "$here/do-mount" ); echo 'mount error(16): Device or resource busy' >&2; exit 32\n`,
+    );
+    const outcome = await bench.driver.mount(share, "tb", limits());
+    assert.ok(outcome.ok && outcome.adopted);
+    assert.deepEqual([outcome.mount.route, outcome.mount.madeByDriver], ["fallback", false]);
+  });
+
+  it("another share that came to stand at its path is not taken for it, and stays", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await bench.standIns.before(`source='//tb.test/My Share'; path=$2; . "$here/do-mount"; exit 0\n`);
+    failure(await bench.driver.mount(share, "tb", limits()));
+    const [there] = await found(bench.driver, share);
+    assert.deepEqual([there?.sameShare, there?.madeByDriver], [false, false]);
+    const failed = failure(await bench.driver.mount(share, "tb", limits()));
+    assert.equal(failed.reason, "path_taken");
+  });
+
+  it("a user name with a comma, which no option can hold, is refused before anything is run", async (t) => {
+    const bench = await startBench(t);
+    const share = { ...bench.share("CORE"), username: "ann,sec=none" };
+    assert.match(failure(await bench.driver.mount(share, "tb", limits())).text, /comma/);
+    assert.deepEqual(await bench.standIns.calls(), []);
+  });
+
+  it("what a program wrote into the bare folder before the mount stood is set aside", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await bench.standIns.before('echo early >"$2/early"\n');
+    await mounted(bench.driver, share, "tb");
+    const [aside] = (await bench.driver.setAside?.(share)) ?? [];
+    assert.equal(await readFile(join(aside ?? "", "early"), "utf8"), "early\n");
+    assert.deepEqual(await readdir(bench.behind(share, "tb")), []);
+  });
+
+  it("a dead mount is let go of by force and lazily, and where that is refused, lazily alone", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    const mount = await mounted(bench.driver, share, "tb");
+    const umount = join(bench.standIns.programs, "umount");
+    const log = join(bench.folder, "umounts");
+    await writeFile(
+      umount,
+      `#!/bin/sh\necho "$*" >>'${log}'\n[ "$1" = -f ] && { echo "umount: $4: not supported" >&2; exit 32; }\nexec /usr/bin/umount "$@"\n`,
+    );
+    await chmod(umount, 0o755);
+    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+    assert.equal(await readFile(log, "utf8"), `-f -l -- ${share.mountPath}\n-l -- ${share.mountPath}\n`);
+  });
+
+  it("an umount that hangs is given up at its deadline; one that is refused says what to do", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    const mount = await mounted(bench.driver, share, "tb");
+    const umount = join(bench.standIns.programs, "umount");
+    await writeFile(umount, "#!/bin/sh\nexec sleep 600\n");
+    await chmod(umount, 0o755);
+    const late = await bench.driver.unmount(share, mount, "plain", limits(200));
+    assert.ok(!late.ok && late.reason === "failed");
+    assert.match(late.text, /did not end/);
+    await writeFile(umount, "#!/bin/sh\necho 'umount: /x: must be superuser to unmount.' >&2\nexit 32\n");
+    const refused = await bench.driver.unmount(share, mount, "plain", limits());
+    assert.ok(!refused.ok);
+    assert.match(refused.text, /`users`/);
+    await writeFile(umount, '#!/bin/sh\nexec /usr/bin/umount "$@"\n');
+    assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+  });
+
+  it("without mount.cifs it is not there, and says what to install", async (t) => {
+    const bench = await startBench(t);
+    const driver = bench.fresh({ programFolders: [] });
+    assert.match((await driver.unavailable())?.hint ?? "", /cifs-utils/);
+    assert.equal(
+      failure(await driver.mount(bench.share("CORE"), "tb", limits())).reason,
+      "driver_unavailable",
+    );
+  });
+});
+
+describe("driver cifs as a user", { skip: skip ?? false }, () => {
+  const asUser = { userId: 1000 };
+
+  it("mounts what a line of fstab lets users mount, by its path alone", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("My Share");
+    const path = share.mountPath.replaceAll(" ", "\\040");
+    await writeFile(
+      bench.standIns.fstab,
+      `# shares\n//tb.test/My\\040Share ${path} cifs user,noauto,credentials=/etc/nas 0 0\n`,
+    );
+    const driver = bench.fresh(asUser);
+    assert.equal(await driver.unavailable(), null);
+    await assert.rejects(mounted(driver, share, "fallback"), /no line of \/etc\/fstab .* over fallback/);
+    const mount = await mounted(driver, share, "tb");
+    assert.deepEqual([mount.route, mount.madeByDriver], ["tb", true]);
+    const [call] = await bench.standIns.calls();
+    assert.deepEqual([call?.program, call?.args, call?.password], ["mount", ["--", share.mountPath], null]);
+    assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), { ok: true });
+  });
+
+  it("with a line for each route mounts by the source, and tells the password where fstab has none", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    const line = (host: string, options: string) => `//${host}/core\t${share.mountPath}\tcifs\t${options}\n`;
+    await mkdir(join(bench.standIns.exports, "fallback.test/core"));
+    await writeFile(bench.standIns.fstab, line("tb.test", "users") + line("10.0.0.9", "users,username=ann"));
+    const driver = bench.fresh(asUser, { "fallback.test": "10.0.0.9" });
+    await mkdir(join(bench.standIns.exports, "10.0.0.9/core"), { recursive: true });
+    const mount = await mounted(driver, share, "fallback");
+    assert.equal(mount.route, "fallback");
+    const [call] = await bench.standIns.calls();
+    assert.deepEqual([call?.args, call?.password], [["--", "//10.0.0.9/core"], "s3cret, too"]);
+  });
+
+  for (const [what, fstab, says] of [
+    ["no fstab", null, /run the service as root/],
+    ["a line that is root's", "//tb.test/CORE PATH cifs user,nouser 0 0\n", /run the service as root/],
+    ["a line for another path", "//tb.test/CORE /mnt/core cifs user 0 0\n", /no line .* at /],
+    ["a line for another share", "//tb.test/OTHER PATH cifs user 0 0\n", /no line/],
+    ["a line for a folder of the share", "//tb.test/CORE/sub PATH cifs user 0 0\n", /no line/],
+    ["a line for another port", "//tb.test/CORE PATH cifs user,port=4450 0 0\n", /no line/],
+  ] as const) {
+    it(`with ${what} it is unavailable, and says what to do`, async (t) => {
+      const bench = await startBench(t);
+      const share = bench.share("CORE");
+      if (fstab !== null) await writeFile(bench.standIns.fstab, fstab.replace("PATH", share.mountPath));
+      const failed = failure(await bench.fresh(asUser).mount(share, "tb", limits()));
+      assert.equal(failed.reason, "driver_unavailable");
+      assert.match(failed.text, says);
+      assert.match(failed.text, /rclone/);
+      assert.deepEqual(await bench.standIns.calls(), []);
+    });
+  }
+
+  it("a mount.cifs without its setuid bit says so", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await writeFile(bench.standIns.fstab, `//tb.test/CORE ${share.mountPath} cifs user 0 0\n`);
+    await bench.standIns.answer({
+      exitCode: 1,
+      says: 'This program is not installed setuid root -  "user" CIFS mounts not supported.\n',
+    });
+    const failed = failure(await bench.fresh(asUser).mount(share, "tb", limits()));
+    assert.equal(failed.reason, "driver_unavailable");
+    assert.match(failed.text, /setuid bit/);
+  });
+});
