@@ -8,6 +8,7 @@ import { backendsListCommand } from "./commands/backends/list.ts";
 import { backendsLogsCommand } from "./commands/backends/logs.ts";
 import { backendsRestartCommand } from "./commands/backends/restart.ts";
 import { callCommand } from "./commands/call.ts";
+import { completionsCommand } from "./commands/completions.ts";
 import { configDiffCommand } from "./commands/config/diff.ts";
 import { configEditCommand } from "./commands/config/edit.ts";
 import { configGetCommand } from "./commands/config/get.ts";
@@ -87,6 +88,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   doctorCommand,
   installCommand,
   uninstallCommand,
+  completionsCommand,
   tuiCommand,
   menubarCommand,
   demoCommand,

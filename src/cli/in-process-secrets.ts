@@ -2,6 +2,12 @@
 import type { SecretKeeper } from "../api/secret-keeper.ts";
 import type { CommandContext } from "./command.ts";
 
+/** The names of those that are kept. Rejects with `secret_unavailable`. */
+export async function openSecretNames(home: string): Promise<readonly string[]> {
+  const { keptSecretNames } = await import("../daemon/kept-secret-names.ts");
+  return keptSecretNames(home);
+}
+
 export async function openSecrets({ home, configPath }: CommandContext): Promise<SecretKeeper> {
   const { openSecretKeeper } = await import("../daemon/secret-keeper.ts");
   return openSecretKeeper({ home, configPath });

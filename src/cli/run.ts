@@ -79,6 +79,10 @@ async function act(
     const { runMonitorCommand } = await import("./run-monitor.ts");
     return runMonitorCommand(contextFor(monitor.config), monitor);
   }
+  if (args[0] === "__complete") {
+    const { complete } = await import("./complete.ts");
+    return complete(args.slice(1), contextFor(null));
+  }
   const { parseAndRun } = await import("./program.ts");
   return parseAndRun(args, {
     makeContext: contextFor,

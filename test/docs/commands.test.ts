@@ -137,6 +137,13 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     alone(/is there already/, 9),
   "mountaineer init --add --backend files --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'":
     alone(/is changed: files/),
+  "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer": {
+    elsewhere: "test/cli/completions.test.ts",
+  },
+  "mountaineer completions zsh > ~/.zfunc/_mountaineer": { elsewhere: "test/cli/completions.test.ts" },
+  "mountaineer completions fish > ~/.config/fish/completions/mountaineer.fish": {
+    elsewhere: "test/cli/completions.test.ts",
+  },
   "mountaineer install --print": alone(/^KillMode=process$/m),
   "mountaineer install": { elsewhere: "test/cli/service.test.ts" },
   "mountaineer uninstall": { elsewhere: "test/cli/service.test.ts" },

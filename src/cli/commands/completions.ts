@@ -1,0 +1,35 @@
+// Owns `mountaineer completions`.
+import { Argument } from "commander";
+import type { CommandDefinition } from "../command.ts";
+import { completionScript, SHELLS } from "../completion-scripts.ts";
+
+export const completionsCommand: CommandDefinition = {
+  name: "completions",
+  summary: "print the script that makes a shell complete commands, options and names",
+  description:
+    "Names of shares, aliases, backends, tools, secrets and keys are looked up on each press of Tab; the script stays " +
+    "good when the configuration, or Mountaineer, changes.",
+  examples: [
+    {
+      command: "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer",
+      does: "for bash, with the package bash-completion",
+    },
+    {
+      command: "mountaineer completions zsh > ~/.zfunc/_mountaineer",
+      does: "for zsh, into a folder of your fpath",
+    },
+    {
+      command: "mountaineer completions fish > ~/.config/fish/completions/mountaineer.fish",
+      does: "for fish",
+    },
+  ],
+  exits: {},
+  addOptions(command) {
+    command.addArgument(new Argument("<shell>", "whose").choices(SHELLS));
+  },
+  async run(context, _options, [given]) {
+    const shell = SHELLS.find((one) => one === given) ?? "bash";
+    context.print(completionScript(shell));
+    return 0;
+  },
+};

@@ -1,0 +1,112 @@
+// Owns looking up live names for completion: quickly, quietly, and of nothing that may block.
+import { connectToDaemon } from "../api/client.ts";
+import { readConfigBytes } from "../config/load.ts";
+import { findPlace, locateConfig } from "../config/locate.ts";
+import { parseToml } from "../config/toml-text.ts";
+import type { Candidate, LiveKind } from "./completion-request.ts";
+
+export interface NamePlace {
+  readonly home: string;
+  readonly configPath: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** What there is now; what cannot be found out in time is not there. */
+export async function liveNames(kind: LiveKind, place: NamePlace): Promise<readonly Candidate[]> {
+  switch (kind) {
+    case "shares":
+      return named((await configTable(place))["shares"], "share");
+    case "aliases":
+      return named((await configTable(place))["aliases"], "alias");
+    case "backends":
+      return Object.keys(tableOf((await configTable(place))["backends"])).map((value) => ({
+        value,
+        description: "backend",
+      }));
+    case "tools":
+      return toolNames(place);
+    case "secrets":
+      return secretNames(place);
+    case "keys":
+      return configKeys(place);
+  }
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+function tableOf(value: unknown): Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+function named(list: unknown, description: string): Candidate[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry) => {
+    const { name } = tableOf(entry) as { name?: unknown };
+    return typeof name === "string" ? [{ value: name, description }] : [];
+  });
+}
+
+/** As far as it can be read, mistakes and all. */
+async function configTable({ home, configPath }: NamePlace): Promise<Table> {
+  try {
+    const { path, format } = await locateConfig(
+      findPlace({ ...process.env, MOUNTAINEER_HOME: home }),
+      configPath,
+    );
+    const text = Buffer.from(await readConfigBytes(path)).toString("utf8");
+    if (format === "toml") return tableOf(parseToml(text).value);
+    const { parseYaml } = await import("../config/yaml-text.ts");
+    return tableOf((await parseYaml(text)).value);
+  } catch (error) {
+    if (error instanceof Error) return {};
+    throw error;
+  }
+}
+
+async function toolNames({ home, signal }: NamePlace): Promise<readonly Candidate[]> {
+  const daemon = await connectToDaemon(home);
+  const report = await daemon?.gateway.tools(signal);
+  return (report?.tools ?? []).map(({ name, description }) => ({
+    value: name,
+    description: description?.split("\n")[0] ?? "",
+  }));
+}
+
+async function secretNames({ home, configPath, signal }: NamePlace): Promise<readonly Candidate[]> {
+  signal.throwIfAborted();
+  const { openSecretNames } = await import("./in-process-secrets.ts");
+  const [kept, text] = await Promise.all([
+    // A file that cannot be read has no names.
+    openSecretNames(home).catch((): readonly string[] => []),
+    configTable({ home, configPath, signal }),
+  ]);
+  const wanted = [...JSON.stringify(text).matchAll(/secret:([A-Za-z0-9][A-Za-z0-9._-]{0,63})/g)];
+  const missing = wanted.flatMap(([, name]) => (name === undefined || kept.includes(name) ? [] : [name]));
+  return [
+    ...kept.map((value) => ({ value, description: "kept" })),
+    ...[...new Set(missing)].map((value) => ({ value, description: "not kept yet" })),
+  ];
+}
+
+async function configKeys(place: NamePlace): Promise<readonly Candidate[]> {
+  const [{ SECTIONS, ANY_NAME, ANY_PLACE }, { tomlKey }, table] = await Promise.all([
+    import("../config/schema.ts"),
+    import("../config/toml-value.ts"),
+    configTable(place),
+  ]);
+  const shares = named(table["shares"], "").map(({ value }) => value);
+  const backends = Object.keys(tableOf(table["backends"]));
+  return SECTIONS.flatMap(({ pattern, keys, keyDoc }) => {
+    const [top = "", member, ...deeper] = pattern;
+    if (deeper.includes(ANY_NAME) || deeper.includes(ANY_PLACE)) return [];
+    const isMembers = member === ANY_NAME || member === ANY_PLACE;
+    const members = top === "shares" ? shares : top === "backends" ? backends : [];
+    const heads = isMembers
+      ? members.map((name) => [top, tomlKey(name), ...deeper])
+      : [pattern.filter((part) => part !== ANY_PLACE)];
+    if (!isMembers && pattern.some((part) => part === ANY_NAME || part === ANY_PLACE)) return [];
+    return heads.flatMap((head) =>
+      keys.map((key) => ({ value: [...head, key].join("."), description: keyDoc(key).meaning })),
+    );
+  });
+}

@@ -1,0 +1,142 @@
+// Owns what is being completed on a command line: which command, which of its options or arguments, from the same
+// definitions as --help. Pure.
+import type { Argument, Command, Option } from "commander";
+
+/** Names that are looked up when they are asked for. */
+export type LiveKind = "shares" | "aliases" | "backends" | "tools" | "secrets" | "keys";
+
+export interface Candidate {
+  readonly value: string;
+  readonly description: string;
+}
+
+export type CompletionRequest =
+  | { readonly kind: "words"; readonly candidates: readonly Candidate[] }
+  | { readonly kind: "live"; readonly live: LiveKind; readonly without: readonly string[] }
+  | { readonly kind: "files" }
+  | { readonly kind: "nothing" };
+
+/** By an option's long name, or by an argument's name; of a command where its words stand in front. */
+const LIVE_OPTIONS: Readonly<Record<string, LiveKind | null>> = {
+  "--share": "shares",
+  // What is added is there under no name yet.
+  "favorites add --share": null,
+  "init --share": null,
+  "init --backend": null,
+  "alias remove --name": "aliases",
+};
+const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
+  "backends restart": "backends",
+  "backends logs": "backends",
+  call: "tools",
+  "secret set": "secrets",
+  "secret remove": "secrets",
+  "config get": "keys",
+  "config set": "keys",
+  "config unset": "keys",
+};
+const FILES = /^(file|path|folder|dir|plugin)$/;
+
+/** `words` are those after the program's name; the last one is being typed, "" where none has begun. */
+export function completionRequest(program: Command, words: readonly string[]): CompletionRequest {
+  const current = words.at(-1) ?? "";
+  const before = words.slice(0, -1);
+  let command = program;
+  const names: string[] = [];
+  const given: string[] = [];
+  const used = new Set<string>();
+  let awaited: Option | null = null;
+  let onlyArguments = false;
+  for (const word of before) {
+    if (awaited !== null) awaited = null;
+    else if (!onlyArguments && word === "--") onlyArguments = true;
+    else if (!onlyArguments && word.startsWith("-") && word !== "-") {
+      const [name = ""] = word.split("=");
+      const option = optionNamed(program, command, name);
+      if (option?.long != null) used.add(option.long);
+      if (option !== null && takesValue(option) && !word.includes("=")) awaited = option;
+    } else {
+      const inner: Command | undefined =
+        given.length === 0 ? command.commands.find((one) => one.name() === word) : undefined;
+      if (inner === undefined) given.push(word);
+      else {
+        command = inner;
+        names.push(word);
+      }
+    }
+  }
+  const where = names.join(" ");
+  if (awaited !== null) return ofOption(awaited, where);
+  const assigned = /^(--[a-z-]+)=/.exec(current)?.[1];
+  if (!onlyArguments && assigned !== undefined) {
+    const option = optionNamed(program, command, assigned);
+    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, where), `${assigned}=`);
+  }
+  if (!onlyArguments && current.startsWith("-")) return optionsOf(program, command, used);
+  if (command.commands.length > 0 && given.length === 0) {
+    const visible = command.commands.map((one) => ({ value: one.name(), description: one.summary() }));
+    const help = command === program ? [{ value: "help", description: "show help for a command" }] : [];
+    return { kind: "words", candidates: [...visible, ...help] };
+  }
+  if (command === program && given[0] === "help") {
+    return {
+      kind: "words",
+      candidates: program.commands.map((one) => ({ value: one.name(), description: one.summary() })),
+    };
+  }
+  return ofArgument(command, given, where);
+}
+
+function ofOption(option: Option, where: string): CompletionRequest {
+  if (option.argChoices !== undefined) return { kind: "words", candidates: choices(option.argChoices) };
+  const ofCommand = LIVE_OPTIONS[`${where} ${option.long}`];
+  const live = ofCommand === undefined ? LIVE_OPTIONS[option.long ?? ""] : ofCommand;
+  if (live != null) return { kind: "live", live, without: [] };
+  const name = /[<[]([a-z-]+)/.exec(option.flags)?.[1] ?? "";
+  return FILES.test(name) ? { kind: "files" } : { kind: "nothing" };
+}
+
+function ofArgument(command: Command, given: readonly string[], where: string): CompletionRequest {
+  const declared = command.registeredArguments;
+  const last = declared.at(-1);
+  const argument: Argument | undefined =
+    declared[given.length] ?? (last?.variadic === true ? last : undefined);
+  if (argument === undefined) return { kind: "nothing" };
+  if (argument.argChoices !== undefined) return { kind: "words", candidates: choices(argument.argChoices) };
+  const live = LIVE_ARGUMENTS[where];
+  if (live !== undefined && (given.length === 0 || argument.variadic)) {
+    return { kind: "live", live, without: given };
+  }
+  return FILES.test(argument.name()) ? { kind: "files" } : { kind: "nothing" };
+}
+
+function withPrefix(request: CompletionRequest, prefix: string): CompletionRequest {
+  if (request.kind !== "words") return request;
+  return {
+    kind: "words",
+    candidates: request.candidates.map((one) => ({ ...one, value: `${prefix}${one.value}` })),
+  };
+}
+
+function optionsOf(program: Command, command: Command, used: ReadonlySet<string>): CompletionRequest {
+  const all = [...command.options, ...(command === program ? [] : program.options)];
+  const candidates = all.flatMap(({ long, description, hidden }) => {
+    // --share may be given again, and what is repeated by mistake is refused anyway.
+    const isDone = long == null || (used.has(long) && long !== "--share");
+    return hidden || isDone ? [] : [{ value: long, description }];
+  });
+  return { kind: "words", candidates: [...candidates, { value: "--help", description: "show help" }] };
+}
+
+function optionNamed(program: Command, command: Command, name: string): Option | null {
+  const all = [...command.options, ...program.options];
+  return all.find(({ long, short }) => long === name || short === name) ?? null;
+}
+
+function takesValue({ required, optional }: Option): boolean {
+  return required || optional;
+}
+
+function choices(values: readonly string[]): Candidate[] {
+  return values.map((value) => ({ value, description: "" }));
+}
