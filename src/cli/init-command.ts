@@ -48,6 +48,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
     : [];
   const before = standing.bytes === null ? starterText() : decodedText(standing.bytes);
   const text = withBlocks(before, [...blocks, ...suggestions]);
+  if (standing.bytes !== null) await refuseRepeats(standing, wishes);
   const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
   if (!checked.ok) throw mistakesError(checked.mistakes);
   // Before the file names them: a daemon that runs takes it at once.
@@ -55,6 +56,21 @@ export async function initConfig(context: CommandContext, options: InitArguments
   const created = standing.bytes === null && !(await writeStarter(standing.path)).existed;
   const changed = text === before ? created : await land(context, standing, text);
   return tell(context, options.json, { path: standing.path, created, changed, wishes, found: found.length });
+}
+
+/** In words of its own: two blocks of one name are a mistake of syntax to who reads the file. */
+async function refuseRepeats({ bytes, path, place }: Standing, { shares, backends }: Wishes): Promise<void> {
+  const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
+  if (!loaded.ok) throw mistakesError(loaded.mistakes);
+  const { config } = loaded.snapshot;
+  const share = shares.find(({ name }) => config.shares.some((one) => one.name === name));
+  const backend = backends.find(({ name }) => config.backends.some((one) => one.name === name));
+  const repeated =
+    share !== undefined ? `share ${share.name}` : backend === undefined ? null : `backend ${backend.name}`;
+  if (repeated === null) return;
+  throw new MountaineerError("usage", `${repeated} is configured already; nothing was written`, {
+    hint: "mountaineer config edit changes it",
+  });
 }
 
 const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };

@@ -107,6 +107,8 @@ test("without a terminal: the starter, then what is given, then nothing over it"
   assert.ok(
     (await readFile(path, "utf8")).endsWith('\n[backends.files]\ncommand = "sh"\nargs = ["-c", "a b"]\n'),
   );
+  const twice = await runCommand(["init", "--add", "--backend", "files", "--command", "sh"], { home });
+  assert.deepEqual([twice.code, /backend files is configured already/.test(twice.stderr)], [2, true]);
   const history = await runCommand(["config", "rollback", "--yes"], { home });
   assert.equal(history.code, 0, history.stderr);
   assert.equal(await readFile(path, "utf8"), before);

@@ -135,8 +135,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer init": alone(/is there already/, 9),
   "mountaineer init --share CORE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password secret:nas":
     alone(/is there already/, 9),
-  "mountaineer init --add --backend files --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'":
-    alone(/is changed: files/),
+  "mountaineer init --add --backend documents --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'":
+    alone(/is changed: documents/),
   "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer": {
     elsewhere: "test/cli/completions.test.ts",
   },

@@ -20,7 +20,7 @@ export const initCommand: CommandDefinition = {
     },
     {
       command:
-        "mountaineer init --add --backend files --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'",
+        "mountaineer init --add --backend documents --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'",
       does: "add an MCP server",
     },
   ],
