@@ -7,12 +7,14 @@ import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { createCifsDriver } from "../shares/drivers/cifs.ts";
+import { leavingGvfsAlone } from "../shares/drivers/gvfs-left-alone.ts";
 import { createLocalDriver } from "../shares/drivers/local.ts";
 import type { MountDriver } from "../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../shares/drivers/netfs.ts";
 import { createRcloneDriver } from "../shares/drivers/rclone.ts";
 import type { MountTable } from "../shares/mount-entry.ts";
 import { createMountTable } from "../shares/mount-table.ts";
+import { withGvfsShares } from "../shares/mount-table-gvfs.ts";
 import type { Prober } from "../shares/prober.ts";
 import { startProber } from "../shares/prober-process.ts";
 import { createShareEngine, type ShareEngine } from "../shares/share-engine.ts";
@@ -52,13 +54,17 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       { clock },
     ),
   );
-  const mountTable = createMountTable({ clock });
+  const mountTable = withGvfsShares(createMountTable({ clock }), { clock, prober });
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
   const drivers: Record<DriverName, MountDriver> = {
-    rclone: createRcloneDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
+    rclone: leavingGvfsAlone(
+      createRcloneDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
+    ),
     local: createLocalDriver({ clock, prober }),
     netfs: createNetfsDriver({ clock, logger, prober, mountTable, addressesOf }),
-    cifs: createCifsDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
+    cifs: leavingGvfsAlone(
+      createCifsDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
+    ),
   };
   const engine = stack.use(
     createShareEngine({

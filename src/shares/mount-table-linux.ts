@@ -10,6 +10,8 @@ export interface MountTableLinuxOptions {
   readonly readTable?: () => Promise<Buffer>;
 }
 
+const KERNELS_SMB = new Set(["cifs", "smb3", "fuse.rclone"]);
+
 interface Reading {
   readonly startedAtMs: number;
   readonly entries: Promise<readonly MountEntry[]>;
@@ -30,14 +32,14 @@ export function createMountTableLinux({
     generation++;
     const next = new Map<string, MountEntry>();
     for (const line of topMost(lines)) {
-      const key = [line.mountId, line.device, line.path, line.type, line.source].join("\0");
+      const key = [line.mountId, line.device, line.path, line.type, line.source, line.root].join("\0");
       next.set(
         key,
         known.get(key) ?? {
           id: `${line.mountId}:${line.device}:${generation}`,
           path: line.path,
           type: line.type,
-          source: line.source,
+          source: sourceOf(line),
           options: line.options,
           deviceMinor: line.deviceMinor,
         },
@@ -68,6 +70,11 @@ export function createMountTableLinux({
       return reading.entries;
     },
   };
+}
+
+/** A folder of a share, bound or mounted beside the whole, has the share's own source in the table. */
+function sourceOf({ type, source, root }: MountInfoLine): string {
+  return KERNELS_SMB.has(type) && root !== "/" ? `${source}${root}` : source;
 }
 
 /** Of mounts over one path only the last is seen by anyone. */

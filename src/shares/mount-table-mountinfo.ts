@@ -5,6 +5,8 @@ export interface MountInfoLine {
   /** `major:minor`. */
   readonly device: string;
   readonly deviceMinor: number;
+  /** What of the file system is mounted: `/`, or a folder of it, as after a bind. */
+  readonly root: string;
   readonly path: string;
   readonly type: string;
   readonly source: string;
@@ -25,16 +27,17 @@ export function parseMountInfo(content: Buffer): readonly MountInfoLine[] {
 /** `36 35 98:0 /root /path rw,noatime shared:1 - type source rw,super=options`; optional fields before the dash. */
 function parseLine(line: string): MountInfoLine | null {
   const fields = line.split(" ");
-  const [mountId, , device, , path, options] = fields;
+  const [mountId, , device, root, path, options] = fields;
   const dash = fields.indexOf("-", 6);
   const [type, source, superOptions] = dash === -1 ? [] : fields.slice(dash + 1);
-  if (mountId === undefined || device === undefined || path === undefined || options === undefined)
-    return null;
+  if (mountId === undefined || device === undefined || root === undefined) return null;
+  if (path === undefined || options === undefined) return null;
   if (type === undefined || source === undefined) return null;
   return {
     mountId: Number(mountId),
     device,
     deviceMinor: Number(device.slice(device.indexOf(":") + 1)),
+    root: unescapeField(root),
     path: unescapeField(path),
     type: unescapeField(type),
     source: unescapeField(source),

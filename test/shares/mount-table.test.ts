@@ -21,6 +21,7 @@ describe("a line of mountinfo", () => {
         mountId: 36,
         device: "0:45",
         deviceMinor: 45,
+        root: "/",
         path: "/mnt/CORE",
         type: "fuse.rclone",
         source: "//nas:4450/CORE",

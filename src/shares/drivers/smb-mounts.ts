@@ -1,5 +1,7 @@
 // Owns telling which entries of the mount table are SMB shares, which share each is, and over which route.
+import { isIPv6 } from "node:net";
 import type { MountEntry } from "../mount-entry.ts";
+import { GVFS_SHARE } from "../mount-table-gvfs.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSource } from "../smb-source.ts";
 
@@ -18,7 +20,7 @@ export interface MountIndex {
   named(shareName: string): readonly SmbMount[];
 }
 
-const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone"]);
+const SMB_TYPES = new Set(["cifs", "smb3", "smbfs", "fuse.rclone", GVFS_SHARE]);
 const indexes = new WeakMap<readonly MountEntry[], MountIndex>();
 
 /** One pass over a table, however many shares are looked up in it. */
@@ -55,10 +57,12 @@ export function routeOfSource(
   const routes = ROUTE_NAMES.filter((name) => share.routes[name].port === portOf(entry, source));
   const byName = routes.find((name) => isSameHost(share.routes[name].host ?? "", source.host));
   if (byName !== undefined) return byName;
-  const addresses = new Set(addressesOfMount(entry, source, addressesOf));
+  const addresses = new Set(addressesOfMount(entry, source, addressesOf).map(plainAddress));
   const byAddress = routes.find((name) => {
     const { host } = share.routes[name];
-    return host !== null && [host, ...addressesOf(host)].some((address) => addresses.has(address));
+    return (
+      host !== null && [host, ...addressesOf(host)].some((address) => addresses.has(plainAddress(address)))
+    );
   });
   return byAddress ?? null;
 }
@@ -74,6 +78,12 @@ export function isReadable(entry: MountEntry, userId: number | null): boolean {
 function addressesOfMount(entry: MountEntry, source: SmbSource, addressesOf: AddressesOf): readonly string[] {
   const used = optionValue(entry, "addr") ?? optionValue(entry, "ip");
   return [source.host, ...addressesOf(source.host), ...(used === null ? [] : [used])];
+}
+
+/** An IPv6 address in its one short form, without a zone: the kernel shows it at full length, and a zone by number. */
+function plainAddress(address: string): string {
+  const bare = address.replace(/%.*$/, "");
+  return isIPv6(bare) ? new URL(`http://[${bare}]`).hostname : address;
 }
 
 function portOf(entry: MountEntry, source: SmbSource): number {

@@ -90,6 +90,8 @@ export async function makeStandIns(folder: string): Promise<StandIns> {
         const source = mounted.get(fields[4] ?? "");
         if (source === undefined) return line;
         const options = "rw,vers=3.1.1,cache=strict,username=ann,uid=0,soft,actimeo=1";
+        // What stands in for a share's root is a bound folder.
+        fields[3] = "/";
         return [...fields.slice(0, fields.indexOf("-", 6)), "-", "cifs", source, options].join(" ");
       });
       return Buffer.from(lines.join("\n"));

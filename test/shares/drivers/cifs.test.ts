@@ -20,13 +20,23 @@ import { runCommand } from "../../../src/runtime/child-process.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { createCifsDriver } from "../../../src/shares/drivers/cifs.ts";
 import type { CifsTools } from "../../../src/shares/drivers/cifs-way.ts";
+import { leavingGvfsAlone } from "../../../src/shares/drivers/gvfs-left-alone.ts";
+import { withGvfsShares } from "../../../src/shares/mount-table-gvfs.ts";
 import { createMountTableLinux } from "../../../src/shares/mount-table-linux.ts";
 import { startProber } from "../../../src/shares/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { makeStandIns, type StandIns } from "./cifs-stand-in.ts";
-import { type DriverBench, describeDriver, failure, found, limits, mounted } from "./driver-contract.ts";
+import {
+  type DriverBench,
+  describeDriver,
+  failure,
+  found,
+  holder,
+  limits,
+  mounted,
+} from "./driver-contract.ts";
 
 const skip = await whyNot();
 const HOSTS = { tb: "tb.test", fallback: "fallback.test" } as const;
@@ -396,4 +406,81 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
     assert.equal(failed.reason, "driver_unavailable");
     assert.match(failed.text, /setuid bit/);
   });
+});
+
+describe("a share that the desktop has mounted", { skip: skip ?? false }, () => {
+  const start = async (t: TestContext) => {
+    const bench = await startBench(t);
+    const share = bench.share("My Share");
+    const gvfs = join(bench.folder, "gvfs");
+    const theirs = join(gvfs, "smb-share:server=fallback.test,share=my%20share,user=ann");
+    await mkdir(theirs, { recursive: true });
+    await writeFile(join(theirs, "file"), "theirs");
+    const umounts = join(bench.folder, "umounts");
+    await writeFile(umounts, "");
+    const umount = join(bench.standIns.programs, "umount");
+    await writeFile(umount, `#!/bin/sh\necho "$*" >>'${umounts}'\nexec /usr/bin/umount "$@"\n`);
+    await chmod(umount, 0o755);
+    const readTable = async () => {
+      const line = `90 23 0:61 / ${gvfs} rw - fuse.gvfsd-fuse gvfsd-fuse rw,user_id=0,group_id=0\n`;
+      return Buffer.concat([Buffer.from(line), await bench.standIns.readTable()]);
+    };
+    const { prober, standIns } = bench;
+    const table = createMountTableLinux({ clock: systemClock, readTable });
+    const driver = leavingGvfsAlone(
+      createCifsDriver({
+        clock: systemClock,
+        logger: createRecordingLogger(),
+        prober,
+        stateFolder: join(bench.folder, "home"),
+        mountTable: withGvfsShares(table, { clock: systemClock, prober, userId: 0 }),
+        addressesOf: () => [],
+        tools: { userId: 0, programFolders: [standIns.programs, "/usr/bin", "/bin"], fstab: standIns.fstab },
+      }),
+    );
+    return { ...bench, driver, share, theirs, umounts };
+  };
+
+  it("is found, its route told, looked at and its open files seen, as any mount", async (t) => {
+    const { driver, share, theirs, prober } = await start(t);
+    const [mount, ...more] = await found(driver, share);
+    assert.ok(mount && more.length === 0);
+    assert.deepEqual(
+      [mount.path, mount.source, mount.sameShare, mount.route, mount.madeByDriver],
+      [theirs, "//fallback.test/my share", true, "fallback", false],
+    );
+    const look = await prober.look(mount.id, mount.path, 5_000);
+    assert.ok(look.state === "answered" && look.errno === null);
+    const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(theirs, "file")]);
+    const [answer] = await prober.openFiles(
+      [driver.openFilesPath(mount)],
+      [process.pid, ...prober.pids],
+      5_000,
+    );
+    assert.ok(answer?.ok);
+    assert.deepEqual(
+      answer.files.map(({ pid }) => pid),
+      [child.pid],
+    );
+  });
+
+  for (const mode of ["plain", "force"] as const) {
+    it(`is let go of (${mode}) without a command, and stays for whoever uses it`, async (t) => {
+      const { driver, share, theirs, umounts } = await start(t);
+      const [mount] = await found(driver, share);
+      assert.ok(mount);
+      const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(theirs, "file")]);
+      assert.deepEqual(await driver.unmount(share, mount, mode, limits()), { ok: true });
+      assert.equal(await readFile(umounts, "utf8"), "");
+      assert.equal(await readFile(join(theirs, "file"), "utf8"), "theirs");
+      assert.equal(child.exitCode, null);
+      assert.deepEqual(await found(driver, share), []);
+      const ours = await mounted(driver, share, "tb");
+      assert.equal(ours.path, share.mountPath);
+      const [first, twin] = await found(driver, share);
+      assert.deepEqual([first?.id, twin?.id], [ours.id, mount.id], "one too many, which is told");
+      assert.deepEqual(await driver.unmount(share, ours, "plain", limits()), { ok: true });
+      assert.deepEqual(await found(driver, share), []);
+    });
+  }
 });

@@ -1,14 +1,17 @@
 // Which mounts of the table may be taken for a share that is ours to look after.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { isReadable } from "../../../src/shares/drivers/smb-mounts.ts";
+import { indexMounts, isReadable, routeOfSource } from "../../../src/shares/drivers/smb-mounts.ts";
+import { createMountTableLinux } from "../../../src/shares/mount-table-linux.ts";
 import { parseMountInfo } from "../../../src/shares/mount-table-mountinfo.ts";
+import type { ShareSpec } from "../../../src/shares/share-spec.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 
 const OURS = 1000;
 
 function mount(type: string, options: string) {
   const line = `36 35 0:48 / /mnt/CORE rw,nosuid - ${type} //nas/CORE rw,${options}`;
-  const [{ device: _, mountId, ...rest } = assert.fail()] = parseMountInfo(Buffer.from(line));
+  const [{ device: _, root: __, mountId, ...rest } = assert.fail()] = parseMountInfo(Buffer.from(line));
   return { ...rest, id: String(mountId) };
 }
 
@@ -25,4 +28,64 @@ describe("a mount that another user made", () => {
       assert.equal(isReadable(mount(type, options), userId), readable);
     });
   }
+});
+
+describe("a mount of the kernel's client that somebody else made", () => {
+  const route = (host: string, port = 445) => ({ host, port, interfaceName: null, folder: null });
+  const share: ShareSpec = {
+    name: "CORE",
+    shareName: "My Share",
+    username: "ann",
+    password: null,
+    missingVariable: null,
+    driver: "cifs",
+    routes: { tb: route("10.10.10.1"), fallback: route("nas.local") },
+    mountPath: "/home/ann/volumes/CORE",
+    stablePath: "/home/ann/Shares/CORE",
+  };
+  const addresses: Readonly<Record<string, readonly string[]>> = {
+    "nas.local": ["192.168.1.9", "2001:db8::5", "fe80::1%eth0"],
+    nas: ["192.168.1.9"],
+  };
+  const routeOf = async (source: string, options: string, root = "/", type = "cifs") => {
+    const text = `36 35 0:48 ${root} /mnt/x rw,nosuid - ${type} ${source} rw,${options}\n`;
+    const readTable = () => Promise.resolve(Buffer.from(text));
+    const entries = await createMountTableLinux({ clock: createManualClock(), readTable }).read(0);
+    const [mount] = indexMounts(entries).named(share.shareName);
+    return mount === undefined ? "no root" : routeOfSource(share, mount, (host) => addresses[host] ?? []);
+  };
+  for (const [what, source, options, expected] of [
+    ["by its address, without regard to case", "//10.10.10.1/my\\040SHARE", "addr=10.10.10.1", "tb"],
+    ["by its name", "//NAS.local/My\\040Share", "addr=192.168.1.9", "fallback"],
+    ["by another name of the same address", "//nas/My\\040Share", "vers=3.0", "fallback"],
+    ["by a name that only the kernel knew", "//old-name/My\\040Share", "addr=192.168.1.9", "fallback"],
+    [
+      "by an IPv6 address at full length",
+      "//x/My\\040Share",
+      "addr=2001:0db8:0000:0000:0000:0000:0000:0005",
+      "fallback",
+    ],
+    [
+      "by a local IPv6 address with a zone",
+      "//x/My\\040Share",
+      "addr=fe80:0000:0000:0000:0000:0000:0000:0001%2",
+      "fallback",
+    ],
+    ["as Windows spells it", "\\134\\13410.10.10.1\\134My\\040Share", "addr=10.10.10.1", "tb"],
+    ["with an end slash", "//10.10.10.1/My\\040Share/", "addr=10.10.10.1", "tb"],
+    ["on another port", "//10.10.10.1/My\\040Share", "addr=10.10.10.1,port=4450", null],
+    ["on another server", "//10.10.10.7/My\\040Share", "addr=10.10.10.7", null],
+    ["that is a folder of the share", "//10.10.10.1/My\\040Share/sub", "addr=10.10.10.1", "no root"],
+    ["that is another share", "//10.10.10.1/Other", "addr=10.10.10.1", "no root"],
+  ] as const) {
+    it(`${what}: ${expected ?? "no route"}`, async () => {
+      assert.equal(await routeOf(source.replaceAll("\\\\", "\\"), options), expected);
+      assert.equal(await routeOf(source.replaceAll("\\\\", "\\"), options, "/", "smb3"), expected);
+    });
+  }
+
+  it("a bound folder of it is not the share, although the table names the whole", async () => {
+    assert.equal(await routeOf("//10.10.10.1/My\\040Share", "addr=10.10.10.1", "/sub"), "no root");
+    assert.equal(await routeOf("//10.10.10.1/My\\040Share", "addr=10.10.10.1", "/"), "tb");
+  });
 });

@@ -1,0 +1,31 @@
+// Owns what a driver does with a share that the desktop (GVfs) has mounted: it is used, and let go of, never unmounted.
+import { isGvfsMount } from "../mount-table-gvfs.ts";
+import type { MountDriver } from "./mount-driver.ts";
+
+/**
+ * The driver, for which unmounting GVfs's mount means to use it no more: its files stay open, and nothing is cut off.
+ * From then on it is seen only beside a mount of ours, where it is one too many that is left alone. It is used again when
+ * the desktop mounts it anew.
+ */
+export function leavingGvfsAlone(driver: MountDriver): MountDriver {
+  const letGo = new Set<string>();
+  return {
+    ...driver,
+    async find(share, notBeforeMs) {
+      const found = await driver.find(share, notBeforeMs);
+      if (letGo.size === 0 || !found.some(({ id }) => letGo.has(id))) return found;
+      return found.some(({ id, sameShare }) => sameShare && !letGo.has(id))
+        ? found
+        : found.filter(({ id }) => !letGo.has(id));
+    },
+    async unmount(share, mount, mode, limits) {
+      if (!isGvfsMount(mount)) return driver.unmount(share, mount, mode, limits);
+      if (limits.signal.aborted) return { ok: false, reason: "failed", text: "cancelled" };
+      letGo.add(mount.id);
+      return { ok: true };
+    },
+    async ownProcesses(share, mount) {
+      return isGvfsMount(mount) ? [] : driver.ownProcesses(share, mount);
+    },
+  };
+}

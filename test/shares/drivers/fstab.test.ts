@@ -1,0 +1,31 @@
+// What is read of an fstab.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { parseFstab } from "../../../src/shares/drivers/fstab.ts";
+
+describe("an fstab", () => {
+  it("has its SMB shares read, with blanks, comments, tabs and lines cut short", () => {
+    const entries = parseFstab(
+      [
+        "# //nas/no /mnt/no cifs user 0 0",
+        "",
+        "UUID=1-2 / ext4 defaults 0 1",
+        "  //nas/my\\040share\t/mnt/my\\040share/  cifs \t user,credentials=/etc/nas,port=4450 0 0",
+        "//nas/b /mnt/b smb3",
+        "//nas/c",
+        "\\\\134\\134nas\\134d /mnt/d cifs users,nouser",
+        "//nas/e /mnt/e cifs nouser,users,guest",
+      ].join("\n"),
+    );
+    assert.deepEqual(
+      entries.map(({ source, path, forUsers, hasCredentials }) => [source, path, forUsers, hasCredentials]),
+      [
+        ["//nas/my share", "/mnt/my share", true, true],
+        ["//nas/b", "/mnt/b", false, false],
+        ["\\\\\\nas\\d", "/mnt/d", false, false],
+        ["//nas/e", "/mnt/e", true, true],
+      ],
+    );
+    assert.deepEqual(entries[0]?.options, ["user", "credentials=/etc/nas", "port=4450"]);
+  });
+});
