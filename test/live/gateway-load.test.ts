@@ -3,8 +3,8 @@ import test from "node:test";
 import { playStory } from "./gateway-story.ts";
 
 // 200 of them play in the lab; a machine that is busy with other tests plays fewer here.
-const EDITS = 60;
-const WITHIN_MS = 45_000;
+const EDITS = 25;
+const WITHIN_MS = 20_000;
 
 test("B7 edits under load lose no call and no session, and every list and notice is as it should be", async (t) => {
   const seed = Number(process.env["MOUNTAINEER_SEED"] ?? Date.now() % 1_000_000);
@@ -13,5 +13,5 @@ test("B7 edits under load lose no call and no session, and every list and notice
   const { edits, calls, notices, seconds, ...end } = played;
   t.diagnostic(`${edits} edits, ${calls} calls, ${notices} notices, ${seconds.toFixed(1)} s`);
   assert.deepEqual(end, { wrong: [], lost: [], dropped: 0 }, `seed ${seed}`);
-  assert.ok(edits >= 10 && calls > 500, `${edits} edits and ${calls} calls are no load`);
+  assert.ok(edits >= 10 && calls > 200, `${edits} edits and ${calls} calls are no load`);
 });
