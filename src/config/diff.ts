@@ -5,6 +5,7 @@ import type {
   BackendConfig,
   GlobalConfig,
   MountaineerConfig,
+  NotifyConfig,
   RouteConfig,
   ServerConfig,
   ShareConfig,
@@ -34,6 +35,7 @@ export interface NamedDiff<Field> {
 export interface ConfigDiff {
   readonly global: readonly (keyof GlobalConfig)[];
   readonly sync: readonly (keyof SyncSettings)[];
+  readonly notify: readonly (keyof NotifyConfig)[];
   /** Every key when the section came or went. */
   readonly server: readonly (keyof ServerConfig)[];
   readonly backends: NamedDiff<BackendField> & {
@@ -63,6 +65,12 @@ const SYNC_KEYS = [
   "detection",
   "onFailure",
 ] as const satisfies readonly (keyof SyncSettings)[];
+const NOTIFY_KEYS = [
+  "enabled",
+  "failover",
+  "tbReady",
+  "configRejected",
+] as const satisfies readonly (keyof NotifyConfig)[];
 const SERVER_KEYS = [
   "host",
   "port",
@@ -152,6 +160,7 @@ export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig)
   return {
     global: changedKeys(before.global, after.global, GLOBAL_KEYS),
     sync: changedKeys(before.sync, after.sync, SYNC_KEYS),
+    notify: changedKeys(before.notify, after.notify, NOTIFY_KEYS),
     server: changedServer(before.server, after.server),
     backends: {
       ...diffNamed(before.backends, after.backends, (was, is) => changedKeys(was, is, BACKEND_KEYS)),
@@ -171,7 +180,7 @@ function isUntouched({ added, removed, changed }: NamedDiff<unknown>): boolean {
 
 /** True when nothing changed: other bytes with the same meaning. */
 export function isEmptyDiff(diff: ConfigDiff): boolean {
-  const { global, sync, server, backends, middleware, shares, aliases } = diff;
+  const { global, sync, notify, server, backends, middleware, shares, aliases } = diff;
   if (backends.reordered || ![backends, shares, aliases].every(isUntouched)) return false;
-  return [global, sync, server, middleware].every((list) => list.length === 0);
+  return [global, sync, notify, server, middleware].every((list) => list.length === 0);
 }

@@ -62,7 +62,7 @@ function engineAlias(alias: AliasFile, sharesRoot: string, place: ConfigPlace): 
 
 /** What a checked file means on this machine. */
 export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
-  const { global, sync, shares, aliases } = file;
+  const { global, sync, notify, shares, aliases } = file;
   const sharesRoot = expandPath(global.shares_root, place.userHome);
   return {
     global: {
@@ -85,6 +85,12 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
       debounceMs: milliseconds(sync.debounce),
       detection: sync.detection,
       onFailure: sync.on_failure,
+    },
+    notify: {
+      enabled: notify.enabled,
+      failover: notify.failover,
+      tbReady: notify.tb_ready,
+      configRejected: notify.config_rejected,
     },
     ...gatewayConfig(file, place),
     shares: shares.map((share) => engineShare(share, place)),

@@ -57,9 +57,17 @@ export const syncSchema = z.strictObject({
   }),
 });
 
+export const notifySchema = z.strictObject({
+  enabled: toggleKey(false, "Show notifications on the desktop of the user who runs Mountaineer."),
+  failover: toggleKey(true, "When a share goes over the fallback."),
+  tb_ready: toggleKey(true, "When Thunderbolt is back for a share, and going back waits."),
+  config_rejected: toggleKey(true, "When this file has a mistake, so that what ran before runs on."),
+});
+
 export const configFileSchema = z.strictObject({
   global: globalSchema.prefault({}),
   sync: syncSchema.prefault({}),
+  notify: notifySchema.prefault({}),
   shares: z.array(shareSchema).default([]),
   aliases: z.array(aliasSchema).default([]),
   server: serverSchema.optional(),
@@ -166,6 +174,12 @@ export const SECTIONS: readonly SectionDoc[] = (
       at: "sync",
       meaning: "How changes of this file are noticed and applied. Every key has a default.",
       keys: syncSchema.shape,
+    },
+    {
+      at: "notify",
+      meaning: "What is told by a notification on the desktop. Without this section nothing is.",
+      keys: notifySchema.shape,
+      isOptional: true,
     },
     {
       at: "shares.#",

@@ -11,6 +11,7 @@ export function describeDiff(diff: ConfigDiff): Told {
   const settings = [
     ...diff.global.map((key) => `global.${snakeCase(key)}`),
     ...diff.sync.map((key) => `sync.${snakeCase(key)}`),
+    ...diff.notify.map((key) => `notify.${snakeCase(key)}`),
     ...diff.server.map((key) => `server.${snakeCase(key)}`),
     // Their order is no key, but who comes first wins.
     ...(diff.backends.reordered ? ["backends"] : []),

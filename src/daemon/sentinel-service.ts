@@ -19,6 +19,8 @@ import { startEngineParts } from "./engine-parts.ts";
 import { createEventStream } from "./event-stream.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { createGlobalConditions } from "./global-conditions.ts";
+import { desktopNotifier } from "./notification-command.ts";
+import { createNotifications } from "./notifications.ts";
 import { openPlaces } from "./place-control.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 import { createShareControl } from "./share-control.ts";
@@ -93,6 +95,16 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   const stream = createEventStream({ idsAfter: Math.floor(clock.wallMs()), onListenerError });
   stack.defer(bus.subscribe((transition) => logTransition(logger, transition)));
   stack.defer(bus.subscribe((transition) => stream.publish({ kind: "transition", transition })));
+  const notifications = stack.use(
+    createNotifications({
+      settings: snapshot.config.notify,
+      notifier: desktopNotifier,
+      environment: options.environment,
+      clock,
+      logger,
+    }),
+  );
+  stack.defer(bus.subscribe(notifications.hear));
   let state: "starting" | "running" | "stopping" = "starting";
 
   const parts = stack.use(
@@ -162,6 +174,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
           context,
           publish,
         }),
+        notifications.applier,
       ],
       bindSecrets: (loaded, signal) => secrets.bind(loaded, signal),
       clock,
@@ -178,10 +191,15 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
   });
-  const globalConditions = (): Condition[] => [...conditions(), ...aliases.conditions()];
+  const globalConditions = (): Condition[] => [
+    ...conditions(),
+    ...aliases.conditions(),
+    ...notifications.conditions(),
+  ];
 
   engine.triggerAll("start", clock.monotonicMs());
   aliases.trigger("start");
+  notifications.start();
   await gateway.start(snapshot.config);
   state = "running";
   logger.info("running", {

@@ -12,6 +12,7 @@ const NO_NAMES = { added: [], removed: [], changed: [] };
 const NOTHING = {
   global: [],
   sync: [],
+  notify: [],
   server: [],
   backends: { ...NO_NAMES, reordered: false },
   middleware: [],
@@ -99,6 +100,17 @@ on_failure = "stop"
 
 const FILES = '[backends.files]\ncommand = "files"\n';
 const WEB = '[backends.web]\nurl = "https://example.org/mcp"\n';
+
+test("every key of the notifications shows when it changes", async () => {
+  const before = await config("");
+  const after = await config(
+    "[notify]\nenabled = true\nfailover = false\ntb_ready = false\nconfig_rejected = false\n",
+  );
+  const diff = diffConfigs(before, after);
+  assert.deepEqual([...diff.notify].sort(), Object.keys(after.notify).sort());
+  assert.ok(!isEmptyDiff(diff));
+  assert.ok(isEmptyDiff(diffConfigs(before, await config("[notify]\nenabled = false\n"))));
+});
 
 test("B6 backends that came, went and changed are told apart by their names", async () => {
   const before = await config(FILES + WEB);

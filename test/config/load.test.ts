@@ -30,6 +30,7 @@ const SYNC_DEFAULTS = {
   detection: "mtime",
   onFailure: "backoff",
 };
+const NOTIFY_DEFAULTS = { enabled: false, failover: true, tbReady: true, configRejected: true };
 const NO_GATEWAY = {
   server: null,
   backends: [],
@@ -38,7 +39,14 @@ const NO_GATEWAY = {
   authorization: null,
   audit: null,
 };
-const EMPTY = { ...NO_GATEWAY, global: DEFAULTS, sync: SYNC_DEFAULTS, shares: [], aliases: [] };
+const EMPTY = {
+  ...NO_GATEWAY,
+  global: DEFAULTS,
+  sync: SYNC_DEFAULTS,
+  notify: NOTIFY_DEFAULTS,
+  shares: [],
+  aliases: [],
+};
 
 test("a file without settings is valid and means the defaults", async () => {
   for (const text of ["", "\n", "# nothing\n", "[global]\n", "shares = []\n", "\ufeff"]) {
@@ -100,6 +108,11 @@ poll_interval = 0.25
 debounce = 0.05
 detection = "inotify"
 on_failure = "fixed"
+[notify]
+enabled = true
+failover = false
+tb_ready = false
+config_rejected = false
 [server]
 host = "::1"
 port = 8080
@@ -125,6 +138,7 @@ sync:
   debounce: 0.05
   detection: inotify
   on_failure: fixed
+notify: {enabled: true, failover: false, tb_ready: false, config_rejected: false}
 shares:
   - name: Büro
     thunderbolt_host: "[fe80::1%en5]:4450"
@@ -159,6 +173,7 @@ shares:
       detection: "inotify",
       onFailure: "fixed",
     },
+    notify: { enabled: true, failover: false, tbReady: false, configRejected: false },
     server: { host: "::1", port: 8080, bodyLimitBytes: 64 * 1024 * 1024, drainTimeoutMs: 30_000 },
     aliases: [],
     shares: [
@@ -672,7 +687,7 @@ test("B5 settings of the sync and server sections that make no sense are mistake
   const [, mistake] = await refused("[synk]\n[globl]\n");
   assert.equal(
     mistake?.expected,
-    "a section: `[global]`, `[sync]`, `[[shares]]`, `[[aliases]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[incoming_auth]`, `[authorization]` or `[audit]`",
+    "a section: `[global]`, `[sync]`, `[notify]`, `[[shares]]`, `[[aliases]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[incoming_auth]`, `[authorization]` or `[audit]`",
   );
 });
 

@@ -21,13 +21,17 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "sync.debounce": "7",
   "sync.detection": '"hash"',
   "sync.on_failure": '"stop"',
+  "notify.enabled": "true",
+  "notify.failover": "false",
+  "notify.tb_ready": "false",
+  "notify.config_rejected": "false",
   "server.host": '"127.0.0.7"',
   "server.port": "7777",
   "server.body_limit_mb": "7",
   "server.drain_timeout": "0.5",
 };
 
-const TOLD_BY_KEY = ["global", "sync", "server"];
+const TOLD_BY_KEY = ["global", "sync", "notify", "server"];
 
 const keys = SECTIONS.filter(({ name }) => TOLD_BY_KEY.includes(name)).flatMap(({ name, keys: own }) =>
   own.map((key) => ({ section: name, key })),

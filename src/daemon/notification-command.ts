@@ -1,0 +1,6 @@
+// Owns which program shows a notification on this system's desktop; it picks the platform's.
+import { macosNotifier } from "./notification-command-darwin.ts";
+import { linuxNotifier } from "./notification-command-linux.ts";
+import type { Notifier } from "./notifier.ts";
+
+export const desktopNotifier: Notifier = process.platform === "darwin" ? macosNotifier : linuxNotifier;
