@@ -100,7 +100,7 @@ export async function readIfPresent(path: string): Promise<string | null> {
  */
 export async function ensurePrivateFolder(path: string): Promise<void> {
   try {
-    await makeFolder(resolve(path));
+    await ensureFolder(resolve(path), PRIVATE_FOLDER);
     await access(path, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new MountaineerError("home_unwritable", `cannot use the folder ${path}: ${errorText(error)}`, {
@@ -110,21 +110,29 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
   }
 }
 
-/** Not `mkdir` with `recursive`: that calls a read-only disk ENOENT. */
-async function makeFolder(path: string): Promise<void> {
+/**
+ * Makes sure of a folder and those above it, with `mode` where they are missing. Rejects with the system's error. Not
+ * `mkdir` with `recursive`: that calls a read-only disk ENOENT, and never ends where ENOENT is the answer although the
+ * folder above is there, as in /proc and below an automounter.
+ */
+export async function ensureFolder(path: string, mode: number): Promise<void> {
   try {
-    await mkdir(path, PRIVATE_FOLDER);
+    await makeFolder(path, mode);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT" || dirname(path) === path) throw error;
+    await ensureFolder(dirname(path), mode);
+    await makeFolder(path, mode);
+  }
+}
+
+async function makeFolder(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, mode);
   } catch (error) {
     const code = systemErrorCode(error);
-    if (code === "ENOENT" && dirname(path) !== path) {
-      await makeFolder(dirname(path));
-      await makeFolder(path);
-    } else if (code === "EEXIST") {
-      if (!(await stat(path)).isDirectory()) throw error;
-    } else if (code !== "EISDIR") {
-      // macOS says EISDIR of "/".
-      throw error;
-    }
+    // macOS says EISDIR of "/".
+    const isThere = code === "EISDIR" || (code === "EEXIST" && (await stat(path)).isDirectory());
+    if (!isThere) throw error;
   }
 }
 

@@ -1,8 +1,12 @@
 // Owns symlinks that change their target at once: nobody ever sees none, and nothing that is not ours is replaced.
-import { mkdir, open, rename, symlink, unlink } from "node:fs/promises";
+import { open, rename, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { ensureFolder } from "../runtime/durable-file.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { LinkLook, Prober } from "./prober.ts";
+
+/** As `mkdir` makes them: what the umask leaves. */
+const NEW_FOLDER = 0o777;
 
 export type StableLinkOutcome =
   | { readonly result: "right" | "created" | "repaired" }
@@ -69,7 +73,7 @@ function judge(
 /** Makes a link where nothing is, with its folder; rejects with EEXIST when something has come there. */
 export async function createLink(path: string, target: string): Promise<void> {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
+  await ensureFolder(folder, NEW_FOLDER);
   await symlink(target, path);
   await keep(folder);
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import {
   chmod,
   chown,
@@ -17,6 +18,7 @@ import {
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import {
+  ensureFolder,
   ensurePrivateFolder,
   readIfPresent,
   removeLeftovers,
@@ -204,6 +206,15 @@ describe("ensurePrivateFolder", () => {
         assert.match(error.hint ?? "", /no folder stands there/u);
         return true;
       });
+    }
+  });
+
+  it("ends where nothing can be made although the folder above is there", {
+    skip: !existsSync("/proc/self"),
+  }, async () => {
+    for (const path of ["/proc/mountaineer", "/proc/mountaineer/below"]) {
+      await assert.rejects(ensureFolder(path, 0o755), { code: "ENOENT" });
+      await assert.rejects(ensurePrivateFolder(path), { code: "home_unwritable" });
     }
   });
 

@@ -1,5 +1,6 @@
 // The link people use: made, mended, and never put over what is somebody else's.
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -87,6 +88,13 @@ describe("the stable link", () => {
     await writeFile(join(folder, "Shares"), "");
     const outcome = await ensure();
     assert.ok(outcome.result === "blocked" && /EEXIST|ENOTDIR/.test(outcome.by), JSON.stringify(outcome));
+  });
+
+  it("is blocked where no folder can be made for it", { skip: !existsSync("/proc/self") }, async (t) => {
+    const { prober, target } = await bench(t);
+    const path = "/proc/mountaineer/Shares/My Share";
+    const outcome = await ensureStableLink({ prober, path, target, isOurs: () => false, waitMs: WAIT_MS });
+    assert.ok(outcome.result === "blocked" && /ENOENT/.test(outcome.by), JSON.stringify(outcome));
   });
 
   it("is blocked where we may not write", async (t) => {

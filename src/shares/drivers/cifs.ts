@@ -4,6 +4,7 @@ import { mkdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { ensureFolder } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { MountTable } from "../mount-entry.ts";
@@ -235,7 +236,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
         if (way.kind === "none") {
           return failed("driver_unavailable", `${way.lacking.text}; ${way.lacking.hint}`);
         }
-        await mkdir(dirname(share.mountPath), { recursive: true, mode: 0o755 });
+        await ensureFolder(dirname(share.mountPath), 0o755);
         const outcome = await attempt(share, route, await pathOf(share), way, limits);
         return outcome.ok
           ? outcome

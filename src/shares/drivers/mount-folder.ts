@@ -4,6 +4,7 @@ import type { Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock } from "../../runtime/clock.ts";
+import { ensureFolder } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { MountFailure } from "./mount-driver.ts";
@@ -159,7 +160,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   return {
     async ensure(shareName, files, path) {
       try {
-        await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+        await ensureFolder(dirname(path), 0o755);
         for (let tries = 0; tries < TRIES; tries++) {
           const standing = await makeWay(shareName, files, path);
           if (standing !== null) return standing;

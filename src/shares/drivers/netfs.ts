@@ -3,6 +3,7 @@
 import { access, lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "../../runtime/clock.ts";
+import { ensureFolder } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { MountTable } from "../mount-entry.ts";
@@ -250,7 +251,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
       if (limits.signal.aborted) return failed("other", "cancelled");
       const source = sourceOf(share.routes[route], share.shareName);
       try {
-        if (!isSystemNamed(share)) await mkdir(dirname(share.mountPath), { recursive: true, mode: 0o755 });
+        if (!isSystemNamed(share)) await ensureFolder(dirname(share.mountPath), 0o755);
         const path = await pathOf(share);
         const present = (await find(share, clock.monotonicMs())).find((mount) =>
           standsAt(share, path, mount),

@@ -1,8 +1,9 @@
 // Owns mounting SMB shares by rclone through FUSE: no root, writes that survive a failover, one process a mount.
-import { mkdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { readFile, truncate, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type DetachedProcess, startDetached } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { ensureFolder } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { MountEntry, MountTable } from "../mount-entry.ts";
@@ -214,7 +215,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
         if (!(await unmounts.endLeftovers(share.name, filesOf(share), limits.deadlineMs))) {
           return failed("other", "an earlier rclone of this share does not end");
         }
-        await mkdir(dirname(share.mountPath), { recursive: true, mode: 0o755 });
+        await ensureFolder(dirname(share.mountPath), 0o755);
         return await attempt(share, route, await pathOf(share), limits);
       } catch (error) {
         return failedBy(error, share.password);
