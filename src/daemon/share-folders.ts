@@ -46,12 +46,11 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
     const { spec } = view.subject;
     const mount = view.seen?.mount ?? null;
     if (mount === null) throw notMounted(share, view);
-    const { id } = mount.found;
+    const { id, path: mountedAt } = mount.found;
     if (!shareStatus(view).mount_alive || isSilent(id)) throw noAnswer(share);
-    // What stands in the link's place is not the share.
-    const root = view.seen?.linkBlocked === null ? spec.stablePath : mount.found.path;
     const askedAtMs = clock.monotonicMs();
-    const listing = await prober.folders(root, subpath, LIST_MS);
+    // Not by the stable link: whoever puts another one in its place would have us list what is not the share.
+    const listing = await prober.folders(mountedAt, subpath, LIST_MS);
     signal.throwIfAborted();
     if (listing === null) {
       silent.set(id, askedAtMs);

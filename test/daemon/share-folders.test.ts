@@ -50,9 +50,9 @@ test("folders come sorted as people count, with the path below the stable link",
   assert.equal((await ask()).path, "/home/ada/Shares/CORE");
   assert.equal((await ask(".")).subpath, "");
   assert.deepEqual(asked, [
-    "/home/ada/Shares/CORE Film/2026",
-    "/home/ada/Shares/CORE ",
-    "/home/ada/Shares/CORE ",
+    "/home/ada/.mountaineer/volumes/CORE Film/2026",
+    "/home/ada/.mountaineer/volumes/CORE ",
+    "/home/ada/.mountaineer/volumes/CORE ",
   ]);
 });
 
@@ -112,9 +112,11 @@ test("A2 after a listing that had no answer none is begun until the mount has an
 });
 
 test("what stands in the stable link's place is not taken for the share", async () => {
-  const { ask, asked } = scene(mounted(answered(null), { linkBlocked: "it is a folder" }));
-  await ask("a");
-  assert.deepEqual(asked, ["/home/ada/.mountaineer/volumes/CORE a"]);
+  for (const linkBlocked of [null, "it is a folder"]) {
+    const { ask, asked } = scene(mounted(answered(null), { linkBlocked }));
+    await ask("a");
+    assert.deepEqual(asked, ["/home/ada/.mountaineer/volumes/CORE a"], "whether that was seen yet or not");
+  }
 });
 
 test("each way to fail has its code and says what to do", async () => {
