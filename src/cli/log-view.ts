@@ -15,8 +15,10 @@ export function logRecord(line: string): LogRecord | null {
 
 /** Whether the line is about that share. */
 export function isAboutShare(line: string, share: string): boolean {
-  // Most lines are about another one: the name is looked for before the line is read.
-  return line.includes(JSON.stringify(share).slice(1, -1)) && jsonObject(line)?.["share"] === share;
+  // Most lines are about another one: the name is looked for before the line is read. The log spells some characters
+  // of a name otherwise than JSON does by itself.
+  const isPlain = /^[\p{L}\p{N} ._-]*$/u.test(share);
+  return (!isPlain || line.includes(`"${share}"`)) && jsonObject(line)?.["share"] === share;
 }
 
 /** `2026-11-20 14:32:05.123 warn  message  name=value` and a newline, in the reader's own time. */

@@ -34,6 +34,8 @@ test("what is no record is shown as it is, and moves no cursor", () => {
 test("lines belong to a share by their field, not by what else they say", () => {
   assert.ok(isAboutShare(line({ share: "CORE" }), "CORE"));
   assert.ok(isAboutShare(line({ share: 'a"b\\c' }), 'a"b\\c'));
+  for (const name of ["ab\u200ecd", "a\u202eb", "Größe 2", "\ufeffa", "a\\u0062"])
+    assert.ok(isAboutShare(line({ share: name }), name), JSON.stringify(name));
   assert.ok(!isAboutShare(line({ share: "CORE2", text: "CORE" }), "CORE"));
   assert.ok(!isAboutShare("CORE", "CORE"));
 });
