@@ -12,6 +12,8 @@ export interface CifsTools {
   /** Where programs are looked for, first come first. */
   readonly programFolders: readonly string[];
   readonly fstab: string;
+  /** The kernel's list of what it can mount. Its modules come into it only when they are wanted. */
+  readonly filesystems: string;
 }
 
 export interface Lacking {
@@ -43,12 +45,13 @@ export function systemTools(): CifsTools {
       "/bin",
     ],
     fstab: "/etc/fstab",
+    filesystems: "/proc/filesystems",
   };
 }
 
 /** null: at least one share can be mounted, as far as can be told without one. */
 export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
-  if (process.platform !== "linux") return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
+  if (!(await isThere(tools.filesystems))) return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
   if ((await findProgram(tools, "mount.cifs")) === null) return NO_HELPER;
   if (tools.userId === 0) return null;
   return (await readFstab(tools.fstab)).some(({ forUsers }) => forUsers)
@@ -92,14 +95,19 @@ export async function findProgram({ programFolders }: CifsTools, name: string): 
   for (const folder of programFolders) {
     if (folder === "") continue;
     const path = join(folder, name);
-    try {
-      await access(path, constants.X_OK);
-      return path;
-    } catch (error) {
-      if (systemErrorCode(error) === null) throw error;
-    }
+    if (await isThere(path, constants.X_OK)) return path;
   }
   return null;
+}
+
+async function isThere(path: string, mode?: number): Promise<boolean> {
+  try {
+    await access(path, mode);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return false;
+  }
 }
 
 async function readFstab(path: string): Promise<readonly FstabEntry[]> {

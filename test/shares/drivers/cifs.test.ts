@@ -75,6 +75,7 @@ async function startBench(t: TestContext): Promise<CifsBench> {
     userId: 0,
     programFolders: [standIns.programs, "/usr/bin", "/bin"],
     fstab: standIns.fstab,
+    filesystems: "/proc/filesystems",
   };
   const fresh: CifsBench["fresh"] = (tools = {}, addresses = {}) =>
     createCifsDriver({
@@ -328,6 +329,12 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
   });
 
+  it("on another system it is not there, and says what to set", async (t) => {
+    const bench = await startBench(t);
+    const driver = bench.fresh({ filesystems: join(bench.folder, "none") });
+    assert.match((await driver.unavailable())?.hint ?? "", /auto/);
+  });
+
   it("without mount.cifs it is not there, and says what to install", async (t) => {
     const bench = await startBench(t);
     const driver = bench.fresh({ programFolders: [] });
@@ -435,7 +442,12 @@ describe("a share that the desktop has mounted", { skip: skip ?? false }, () => 
         stateFolder: join(bench.folder, "home"),
         mountTable: withGvfsShares(table, { clock: systemClock, prober, userId: 0 }),
         addressesOf: () => [],
-        tools: { userId: 0, programFolders: [standIns.programs, "/usr/bin", "/bin"], fstab: standIns.fstab },
+        tools: {
+          userId: 0,
+          programFolders: [standIns.programs, "/usr/bin", "/bin"],
+          fstab: standIns.fstab,
+          filesystems: "/proc/filesystems",
+        },
       }),
     );
     return { ...bench, driver, share, theirs, umounts };
