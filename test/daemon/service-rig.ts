@@ -60,7 +60,11 @@ export const SETTLES_MS = 15_000;
 
 export const NEVER: AbortSignal = new AbortController().signal;
 
-export async function createServiceRig(t: TestContext): Promise<ServiceRig> {
+/** `variables` are set for the service besides those of the test's own process. */
+export async function createServiceRig(
+  t: TestContext,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<ServiceRig> {
   const running: RunningService[] = [];
   // Registered before the folder's removal, so that it runs before it.
   t.after(async () => {
@@ -70,7 +74,13 @@ export async function createServiceRig(t: TestContext): Promise<ServiceRig> {
   const home = join(folder, "home");
   const configFile = join(home, "config.toml");
   await mkdir(home);
-  const environment = { ...process.env, HOME: folder, MOUNTAINEER_HOME: home, SECRET: "a secret word" };
+  const environment = {
+    ...process.env,
+    HOME: folder,
+    MOUNTAINEER_HOME: home,
+    SECRET: "a secret word",
+    ...variables,
+  };
 
   return {
     folder,
