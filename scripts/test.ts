@@ -3,7 +3,7 @@
 //        [--timeout SECONDS] [--verbose]. `unit` is everything but test/lab; `lab` needs root.
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { chmod, glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -52,7 +52,7 @@ interface FileRun {
 async function runFile(file: string, mark: Mark, options: FileRun): Promise<FileResult> {
   const startedAt = performance.now();
   const temporary = mark.folder;
-  await mkdir(temporary);
+  await mkdir(temporary, { mode: 0o711 });
   // Outside the temporary folder, which the test may look at, and whose mention marks a process.
   const eventsFile = `${temporary}.events`;
   const outputFile = `${temporary}.output`;
@@ -232,6 +232,8 @@ async function main(): Promise<number> {
   process.once("SIGTERM", () => stop.abort());
   // Short: socket paths inside it may not be longer than some 100 bytes.
   const temporary = await realpath(await mkdtemp(path.join(tmpdir(), "mt-")));
+  // What a test gives to another user lies below; nobody may list it.
+  await chmod(temporary, 0o711);
   const token = path.basename(temporary).replaceAll("-", "");
   const strictSkips = process.env["CI"] === "true";
   const results: FileResult[] = [];

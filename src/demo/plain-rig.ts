@@ -3,13 +3,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
-import { chmod, mkdir, mkdtemp, open, realpath, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, open, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { delimiter, join } from "node:path";
 import { runCommand } from "../runtime/child-process.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { startTcpRelay, type TcpRelay } from "./tcp-relay.ts";
 
 export interface PlainRig extends AsyncDisposable {
@@ -79,7 +79,10 @@ export async function startPlainRig({
     await makeFifo(lifeline);
     const start = (): Promise<ChildProcess> => startServer({ configPath, lifeline, port, environment });
     let server = await start();
-    stack.defer(() => endServer(server));
+    stack.defer(async () => {
+      await endServer(server);
+      await endHelpers(folder);
+    });
     const target = { targetHost: SERVER_HOST, targetPort: port };
     const tb = stack.use(await startTcpRelay({ host: "127.0.0.2", ...target }));
     const fallback = stack.use(await startTcpRelay({ host: "127.0.0.3", ...target }));
@@ -239,6 +242,17 @@ async function endServer(server: ChildProcess): Promise<void> {
   const exited = once(server, "exit");
   process.kill(-server.pid, "SIGKILL");
   await exited;
+}
+
+/** Whoever lists the server's shares has it start these, in a session of their own. */
+async function endHelpers(folder: string): Promise<void> {
+  try {
+    const leader = Number.parseInt(await readFile(join(folder, "pid", "samba-dcerpcd.pid"), "utf8"), 10);
+    process.kill(-leader, "SIGKILL");
+  } catch (error) {
+    // None was started, or it has ended.
+    if (systemErrorCode(error) !== "ENOENT" && systemErrorCode(error) !== "ESRCH") throw error;
+  }
 }
 
 /** Below the ports that systems give to connections: one of those may be taken before smbd binds it. */
