@@ -52,7 +52,7 @@ async function candidatesOf(
 ): Promise<readonly Candidate[]> {
   if (request.kind === "words") return request.candidates;
   if (request.kind !== "live") return [];
-  const { live, without } = request;
+  const { live, without, prefix = "" } = request;
   const { liveNames } = await import("./completion-names.ts");
   const late = AbortSignal.timeout(live === "tools" ? ASKING_MS : READING_MS);
   const nothing = new Promise<readonly Candidate[]>((resolve) => {
@@ -60,7 +60,9 @@ async function candidatesOf(
   });
   const limit = AbortSignal.any([signal, late]);
   const found = liveNames(live, { home, configPath, signal: limit }).catch(() => []);
-  return (await Promise.race([found, nothing])).filter(({ value }) => !without.includes(value));
+  return (await Promise.race([found, nothing])).flatMap((one) =>
+    without.includes(one.value) ? [] : [{ ...one, value: `${prefix}${one.value}` }],
+  );
 }
 
 function configOf(words: readonly string[]): string | null {
@@ -115,6 +117,9 @@ function bashWord(value: string, typed: string, current: string): string {
     : isPart
       ? value.slice(typed.length - bare.length)
       : value;
+  // Inside of an open quote bash puts it as it is, and closes the quote.
+  if (current.startsWith('"')) return rest.replace(/["\\$`]/g, "\\$&");
+  if (current.startsWith("'")) return rest.replaceAll("'", "'\\''");
   return /^[A-Za-z0-9_./:=@%+,-]*$/.test(rest)
     ? rest
     : rest.replace(/[^A-Za-z0-9_./:=@%+,\u0080-\uffff-]/g, "\\$&");

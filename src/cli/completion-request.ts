@@ -12,7 +12,13 @@ export interface Candidate {
 
 export type CompletionRequest =
   | { readonly kind: "words"; readonly candidates: readonly Candidate[] }
-  | { readonly kind: "live"; readonly live: LiveKind; readonly without: readonly string[] }
+  | {
+      readonly kind: "live";
+      readonly live: LiveKind;
+      readonly without: readonly string[];
+      /** What of the word stands before the name: `--share=`. */
+      readonly prefix?: string;
+    }
   | { readonly kind: "files" }
   | { readonly kind: "nothing" };
 
@@ -111,6 +117,7 @@ function ofArgument(command: Command, given: readonly string[], where: string): 
 }
 
 function withPrefix(request: CompletionRequest, prefix: string): CompletionRequest {
+  if (request.kind === "live") return { ...request, prefix };
   if (request.kind !== "words") return request;
   return {
     kind: "words",

@@ -110,6 +110,7 @@ test("names are live, with what they are; values of secrets are never read", asy
   const { home } = await scene(t);
   assert.deepEqual(values(await asked(home, "mount", "--share", "")), ["CORE", 'my $hare: "one"']);
   assert.deepEqual(values(await asked(home, "mount", "--share", "C")), ["CORE"]);
+  assert.deepEqual(values(await asked(home, "mount", "--share=C")), ["--share=CORE"]);
   assert.deepEqual(values(await asked(home, "backends", "restart", "files", "f")), ["finance"]);
   const secrets = await asked(home, "secret", "set", "");
   assert.deepEqual(secrets, ["spare\tkept", "nas\tnot kept yet"]);
@@ -195,6 +196,17 @@ test("bash completes words, names that need quoting, and files", async (t) => {
     "tb",
     "fallback",
     "auto",
+  ]);
+  assert.deepEqual(
+    await replies("mountaineer mount --share=C", "mountaineer", "mount", "--share", "=", "C"),
+    ["CORE"],
+  );
+  // In an open quote only what means something there is escaped.
+  assert.deepEqual(await replies('mountaineer mount --share "my', "mountaineer", "mount", "--share", '"my'), [
+    'my \\$hare: \\"one\\"',
+  ]);
+  assert.deepEqual(await replies("mountaineer mount --share 'my", "mountaineer", "mount", "--share", "'my"), [
+    'my $hare: "one"',
   ]);
   assert.deepEqual(await replies("mountaineer --config ", "mountaineer", "--config", ""), []);
 });
