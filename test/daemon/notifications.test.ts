@@ -34,30 +34,30 @@ interface DeskOptions {
   readonly clock?: Clock;
   readonly environment?: Readonly<Record<string, string>>;
   /** What the program does in the end; null: there is none. */
-  readonly then?: string | null;
+  readonly last?: string | null;
 }
 
 async function desk(
   t: TestContext,
-  { settings = ON, clock = systemClock, environment = {}, then = "" }: DeskOptions = {},
+  { settings = ON, clock = systemClock, environment = {}, last = "" }: DeskOptions = {},
 ): Promise<Desk> {
   const held: { notifications: Notifications | null } = { notifications: null };
   t.after(() => held.notifications?.[Symbol.asyncDispose]());
   const folder = await temporaryFolder(t);
   const record = join(folder, "record");
-  const install = async (last = ""): Promise<void> => {
+  const install = async (then = ""): Promise<void> => {
     const program = join(folder, "notify-send");
-    // Its own variables come first; each line ends with a byte that is in no argument.
+    // Its variables come first. No argument holds a tab or the end of a line.
     const script = [
       "#!/bin/sh",
       `{ printf '%s\\t' "$DBUS_SESSION_BUS_ADDRESS" "$SECRET" "$@"; printf '\\n'; } >> '${record}'`,
-      last,
+      then,
       "",
     ].join("\n");
     await writeFile(program, script);
     await chmod(program, 0o700);
   };
-  if (then !== null) await install(then);
+  if (last !== null) await install(last);
   const logger = createRecordingLogger();
   const notifications = createNotifications({
     settings,
@@ -125,7 +125,7 @@ test("off, and each kind by itself, nothing is run", async (t) => {
     for (const told of [failover("A"), tbReady("B"), rejected("x")]) each.notifications.hear(told);
     assert.equal(clock.pendingTimers, 0);
   }
-  const off = await desk(t, { settings: { ...ON, enabled: false }, then: null });
+  const off = await desk(t, { settings: { ...ON, enabled: false }, last: null });
   off.notifications.start();
   await off.notifications[Symbol.asyncDispose]();
   assert.deepEqual([off.notifications.conditions(), off.logger.lines], [[], []]);
@@ -171,7 +171,7 @@ test("what is recovered before it could be shown is not shown", async (t) => {
 });
 
 test("a program that is missing is told once, and is a condition until one is there", async (t) => {
-  const each = await desk(t, { then: null });
+  const each = await desk(t, { last: null });
   const { notifications, logger } = each;
   notifications.start();
   const [condition] = await eventually(() => {
@@ -194,7 +194,7 @@ test("a program that is missing is told once, and is a condition until one is th
 });
 
 test("a program that fails says why in the condition, bounded and harmless", async (t) => {
-  const each = await desk(t, { then: "printf 'no \\033[2Jsession %0400d' 0 >&2; exit 3" });
+  const each = await desk(t, { last: "printf 'no \\033[2Jsession %0400d' 0 >&2; exit 3" });
   each.notifications.hear(failover("A"));
   const [condition] = await eventually(() => {
     const told = each.notifications.conditions();
@@ -207,7 +207,7 @@ test("a program that fails says why in the condition, bounded and harmless", asy
 
 test("a program that hangs is ended after three seconds, and the next is shown", async (t) => {
   const clock = createManualClock();
-  const each = await desk(t, { clock, then: "while :; do /bin/sleep 60; done" });
+  const each = await desk(t, { clock, last: "while :; do /bin/sleep 60; done" });
   const { notifications } = each;
   notifications.hear(failover("A"));
   await clock.advance(300);
@@ -228,7 +228,7 @@ test("a program that hangs is ended after three seconds, and the next is shown",
 });
 
 test("a stop does not wait for what hangs, and nothing is shown after it", async (t) => {
-  const each = await desk(t, { then: "while :; do /bin/sleep 60; done" });
+  const each = await desk(t, { last: "while :; do /bin/sleep 60; done" });
   each.notifications.hear(failover("A"));
   await eventually(async () => (await each.shown()).length === 1, SETTLES_MS);
   each.notifications.hear(failover("B"));
@@ -242,7 +242,7 @@ test("a stop does not wait for what hangs, and nothing is shown after it", async
 
 test("B6 a reload turns notifications on and off, and one kind of them", async (t) => {
   const clock = createManualClock();
-  const each = await desk(t, { settings: { ...ON, enabled: false }, clock, then: null });
+  const each = await desk(t, { settings: { ...ON, enabled: false }, clock, last: null });
   const { notifications } = each;
   const apply = async (before: string, after: string): Promise<void> => {
     const prepared = await notifications.applier.prepare(await changeOf(before, after), NEVER);
