@@ -59,14 +59,23 @@ test("nothing outside of the share is entered or listed, whatever leads there", 
   assert.deepEqual(await names(link, "a/up/a"), ["inner", "up"]);
 });
 
-test("a folder that may not be read says so", {
-  skip: process.getuid?.() === 0 && "root reads everything",
-}, async (t) => {
+test("a folder that may not be read says so", async (t) => {
   const { top, link } = await share(t);
   await chmod(join(top, "a"), 0);
-  assert.equal(await names(link, "a"), "EACCES");
+  assert.equal(await asNobody(() => names(link, "a")), "EACCES");
   await chmod(join(top, "a"), 0o700);
 });
+
+/** Root reads everything; it looks as another user for that time. */
+async function asNobody<T>(look: () => Promise<T>): Promise<T> {
+  if (process.geteuid?.() !== 0) return look();
+  process.seteuid?.(65_534);
+  try {
+    return await look();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
 
 test("of very many only the first are listed", async (t) => {
   const { top, link } = await share(t);
