@@ -10,10 +10,11 @@ import { secretUses } from "../config/secret-uses.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
 import { runCommand } from "../runtime/child-process.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { errorText } from "../runtime/errors.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log.ts";
 import { createRedaction } from "../runtime/log-redaction.ts";
 import { resolveReference } from "../secrets/reference.ts";
+import { openSecretStore } from "../secrets/secret-store.ts";
 import { logFilePath } from "./log-path.ts";
 import { homeSecrets } from "./stored-secrets.ts";
 
@@ -74,6 +75,7 @@ export async function reportText({
   ];
   const text = `${sections.map(([title, content]) => `## ${title}\n\n${content.trimEnd()}\n`).join("\n")}`;
   const redaction = createRedaction();
+  for (const value of await valuesInFile(home, signal)) redaction.redact(value);
   if (known !== null) {
     const secrets = homeSecrets({ home, environment, clock: systemClock, logger: silentLogger });
     await secrets.bind(known, signal);
@@ -86,19 +88,47 @@ export async function reportText({
   return options.withNames ? clean : withoutNames(clean, known?.config ?? null, place.userHome);
 }
 
+/** All that is kept in the home, whether a configuration that can be read refers to it or not. */
+async function valuesInFile(home: string, signal: AbortSignal): Promise<readonly string[]> {
+  const store = openSecretStore({ home, clock: systemClock, environment: process.env });
+  const limits = { deadlineMs: VERSION_DEADLINE_MS, signal };
+  try {
+    const kept = (await store.list()).filter((secret) => secret.kept === "file");
+    const values = await Promise.all(kept.map(({ name }) => store.get(name, limits)));
+    return values.filter((value) => value !== null);
+  } catch (error) {
+    if (error instanceof MountaineerError && error.code === "secret_unavailable") return [];
+    throw error;
+  }
+}
+
+/** What follows such a word is taken for a secret: in its line, or in the next where a list has one value a line. */
+const SECRET_WORD =
+  /^(.*?(?:token|secret|password|passwd|key|authorization)[\w-]*["']?\s*(?:[=:,]|$)\s*)(.*)$/i;
+
 /** Values of `env` and `headers` may be secrets although they were not written as references. */
 export function literalsHidden(text: string): string {
-  const lines = text.split("\n");
   let inTable = false;
-  return lines
+  // YAML: how deep the section's own name stands.
+  let sectionDepth = Number.POSITIVE_INFINITY;
+  let isAwaited = false;
+  return text
+    .split("\n")
     .map((line) => {
+      const depth = line.search(/\S/);
+      if (depth === -1) return line;
       if (/^\s*\[/.test(line)) inTable = /\.(env|headers)\s*\]/.test(line);
-      if (/^\s*#/.test(line)) return line;
-      if (inTable) return hideValue(line);
-      const inline = /^(\s*(?:env|headers)\s*[=:]\s*)(.+)$/.exec(line);
+      if (depth <= sectionDepth) sectionDepth = Number.POSITIVE_INFINITY;
+      if (/^\s*(env|headers)\s*:\s*$/.test(line)) sectionDepth = depth;
+      const isComment = line[depth] === "#";
+      if (!isComment && (inTable || depth > sectionDepth)) return hideValue(line);
+      const inline = /^(.*\b(?:env|headers)\s*[=:]\s*)\{.+$/.exec(line);
       if (inline !== null) return `${inline[1]}(hidden)`;
-      // YAML has the names on lines of their own, deeper than their section's.
-      return /(token|secret|password|key|authorization)["']?\s*[=:]/i.test(line) ? hideValue(line) : line;
+      const [, before = "", value = ""] = SECRET_WORD.exec(line) ?? [];
+      const wasAwaited = isAwaited && !isComment;
+      isAwaited = before !== "" && value === "" && !isComment;
+      if (before !== "") return value === "" || isReference(value) ? line : `${before}(hidden)`;
+      return wasAwaited ? `${" ".repeat(depth)}(hidden)` : line;
     })
     .join("\n");
 }
@@ -107,9 +137,11 @@ function hideValue(line: string): string {
   const match = /^(\s*["']?[\w.-]+["']?\s*[=:]\s*)(.+)$/.exec(line);
   if (match === null) return line;
   const [, name = "", value = ""] = match;
-  return /^["']?(\$\{[A-Za-z_][A-Za-z0-9_]*\}|secret:[A-Za-z0-9._-]+)["']?\s*$/.test(value)
-    ? line
-    : `${name}(hidden)`;
+  return isReference(value) ? line : `${name}(hidden)`;
+}
+
+function isReference(value: string): boolean {
+  return /^["']?(\$\{[A-Za-z_][A-Za-z0-9_]*\}|secret:[A-Za-z0-9._-]+)["']?\s*$/.test(value);
 }
 
 const IPV4 = /\b(?:\d{1,3}\.){3}\d{1,3}\b/g;

@@ -240,6 +240,21 @@ test("a report hides every literal of env and headers, and keeps references", ()
   assert.match(shown, /^password = "secret:nas"$/m);
   assert.doesNotMatch(shown, /literal word/);
   assert.match(literalsHidden("    api_key: abc\n"), /api_key: \(hidden\)/);
+  for (const text of [
+    '#password = "LITERAL"',
+    "# the old password: LITERAL",
+    'args = ["--token", "LITERAL"]',
+    'args = [\n  "--token",\n  "LITERAL",\n]',
+    "args:\n  - --api-key\n  - LITERAL",
+    "args:\n  - --api-key=LITERAL",
+    'users = [{ name = "ann", token = "LITERAL" }]',
+    'one = { command = "x", env = { PLAIN = "LITERAL" } }',
+    "headers:\n  X-Plain: LITERAL\n\n  X-Other: LITERAL\nurl: x",
+  ])
+    assert.doesNotMatch(literalsHidden(text), /LITERAL/, text);
+  const harmless =
+    'env:\n  A: ${A}\nurl: https://a.example\n#password = "secret:nas"\nargs = [\n  "-v",\n  "x",\n]';
+  assert.equal(literalsHidden(harmless), harmless);
 });
 
 test("without names a report still tells which is which", async () => {
