@@ -102,6 +102,18 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
     return process.isRunning ? process.ask(request(bytes), signal) : null;
   };
 
+  /** A reader that is found dead at once had died before: its end was not told yet, and says nothing of these bytes. */
+  const fromAheadIfItLives: typeof fromAhead = async (taken, bytes, signal) => {
+    const begunMs = clock.monotonicMs();
+    try {
+      return await fromAhead(taken, bytes, signal);
+    } catch (error) {
+      const atOnce = clock.monotonicMs() - begunMs < BUSY_MS;
+      if (signal.aborted || !atOnce || taken.process.isRunning) throw error;
+      return null;
+    }
+  };
+
   return {
     expect(look) {
       if (disposed || loading) return;
@@ -117,7 +129,7 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
       const taken = take();
       let process = taken?.process ?? null;
       try {
-        let reply = taken === null ? null : await fromAhead(taken, bytes, signal);
+        let reply = taken === null ? null : await fromAheadIfItLives(taken, bytes, signal);
         if (reply === null) {
           process?.end();
           process = startReaderProcess(clock);
