@@ -2,6 +2,7 @@
 import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../api/client.ts";
 import type { AliasReport, ConfigMistakeWire, ReloadReport, StepResult } from "../api/contract.ts";
+import { nameKey, parseAliasName } from "../config/names.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { FolderPlace } from "./menu.ts";
@@ -143,7 +144,7 @@ async function addAlias(
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
   const { aliases = [] } = await daemon.status(signal);
-  const name = freeName(basename(subpath), new Set(aliases.map((alias) => alias.name.toLowerCase())));
+  const name = freeName(aliasNameOf(subpath), new Set(aliases.map((alias) => nameKey(alias.name))));
   const entry = { name, share, target_subpath: subpath };
   const { errors, reload } = await daemon.edit(
     { edits: [{ add: "aliases", entry }], source: SOURCE },
@@ -163,9 +164,15 @@ function subpathIn(chosen: string, tops: readonly string[]): string | null {
   return null;
 }
 
+/** The folder's own name, as far as an alias can have it. */
+function aliasNameOf(subpath: string): string {
+  const name = basename(subpath).normalize("NFC").trim();
+  return parseAliasName(name).ok ? name : "folder";
+}
+
 function freeName(wanted: string, taken: ReadonlySet<string>): string {
   let name = wanted;
-  for (let copy = 2; taken.has(name.toLowerCase()); copy += 1) name = `${wanted} ${copy}`;
+  for (let copy = 2; taken.has(nameKey(name)); copy += 1) name = `${wanted} ${copy}`;
   return name;
 }
 

@@ -186,6 +186,23 @@ test("an alias is made of a folder that was found in the menu", async (t) => {
   ]);
 });
 
+test("an alias' name is the folder's as far as an alias can have it", async (t) => {
+  const { ports, edits } = await aliasScene(t);
+  for (const subpath of ["A/ 2026 ", "Cafe\u0301", "A/ "]) {
+    const { ok, text } = await runAction({ kind: "alias-add", share: "CORE", subpath }, ports, NEVER);
+    assert.ok(ok, text);
+  }
+  assert.deepEqual(
+    edits.map((edit) => "entry" in edit && edit.entry),
+    [
+      { name: "2026", share: "CORE", target_subpath: "A/ 2026 " },
+      { name: "Caf\u00e9", share: "CORE", target_subpath: "Cafe\u0301" },
+      { name: "folder", share: "CORE", target_subpath: "A/ " },
+    ],
+    "the folder itself is spelled as it is on the share",
+  );
+});
+
 test("an alias is removed with its link, and all links are mended", async (t) => {
   const { ports, edits, mended } = await aliasScene(t);
   assert.equal((await runAction({ kind: "alias-remove", alias: "docs" }, ports, NEVER)).ok, true);
