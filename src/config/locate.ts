@@ -45,7 +45,8 @@ export function findPlace(
   environment: Environment,
   platform: NodeJS.Platform = process.platform,
 ): ConfigPlace {
-  const userHome = resolve(environment["HOME"] || homedir());
+  // homedir() itself gives back an empty HOME, and that is the folder one stands in.
+  const userHome = resolve(environment["HOME"] || homedir() || userInfo().homedir);
   const chosen = environment["MOUNTAINEER_HOME"];
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, ".mountaineer");
   const place = { home, userHome, userName: loginName(environment) };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { symlink, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { findPlace, locateConfig } from "../../src/config/locate.ts";
@@ -9,6 +10,16 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 function code(wanted: string) {
   return (error: unknown): boolean => error instanceof MountaineerError && error.code === wanted;
 }
+
+test("an empty $HOME is none, and never the folder one stands in", (t) => {
+  const { HOME } = process.env;
+  t.after(() => {
+    if (HOME === undefined) delete process.env["HOME"];
+    else process.env["HOME"] = HOME;
+  });
+  process.env["HOME"] = "";
+  assert.equal(findPlace({ HOME: "" }, "linux").userHome, userInfo().homedir);
+});
 
 test("the home is ~/.mountaineer unless $MOUNTAINEER_HOME names another", () => {
   const place = findPlace({ HOME: "/home/ann" }, "linux");
