@@ -17,7 +17,9 @@ export function placeName(place: SecretPlaceName): string {
 export function renderSecrets({ secrets, config_error }: SecretListReport, look: Look): string {
   const paint = paintFor(look);
   if (secrets.length === 0) {
-    return `${paint.symbols.off} no secret is kept, and the configuration refers to none\n`;
+    if (config_error === null)
+      return `${paint.symbols.off} no secret is kept, and the configuration refers to none\n`;
+    return `${paint.symbols.off} no secret is kept; what refers to any is not known: ${firstLine(config_error)}\n`;
   }
   const nameWidth = Math.max(...secrets.map(({ name }) => columns(name)));
   const places = secrets.map(({ kept }) => (kept === null ? "not kept" : PLACES[kept]));
@@ -29,8 +31,12 @@ export function renderSecrets({ secrets, config_error }: SecretListReport, look:
     return `${mark} ${padded(name, nameWidth)}  ${kept === null ? paint.red(place) : place}  ${users}`;
   });
   if (config_error !== null) {
-    const [first = ""] = config_error.split("\n");
-    lines.push(paint.dim(`  who uses them is not known: ${harmless(first)}`));
+    lines.push(paint.dim(`  who uses them is not known: ${firstLine(config_error)}`));
   }
   return lines.map((line) => `${line}\n`).join("");
+}
+
+function firstLine(text: string): string {
+  const [first = ""] = text.split("\n");
+  return harmless(first);
 }

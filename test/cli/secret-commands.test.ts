@@ -96,6 +96,8 @@ test("what can be no value or no name is refused, without repeating it, and chan
 test("with a broken configuration the secrets are listed all the same, and where no keyring is, that is said", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "[global]\nauto_failbak = true\n");
+  const none = await runCommand(["secret", "list"], { home });
+  assert.match(none.stdout, /no secret is kept; what refers to any is not known: /);
   assert.equal((await piped(["secret", "set", "nas"], "x", home)).code, 0);
   const list = await runCommand(["secret", "list"], { home });
   assert.equal(list.code, 0);
