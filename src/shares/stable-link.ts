@@ -1,10 +1,13 @@
 // Owns symlinks that change their target at once: nobody ever sees none, and nothing that is not ours is replaced.
+import { createHash } from "node:crypto";
 import { open, rename, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ensureFolder } from "../runtime/durable-file.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { LinkLook, Prober } from "./prober.ts";
 
+/** Bytes of a name to which something is added. */
+const LONGEST_NAME = 200;
 /** As `mkdir` makes them: what the umask leaves. */
 const NEW_FOLDER = 0o777;
 
@@ -82,11 +85,17 @@ export async function createLink(path: string, target: string): Promise<void> {
 export async function replaceLink(path: string, target: string): Promise<void> {
   const folder = dirname(path);
   // Hidden, and ours by its name: one that a crash left behind is replaced by the next.
-  const temporary = join(folder, `.${basename(path).slice(0, 200)}.mountaineer-new`);
+  const temporary = join(folder, temporaryName(basename(path)));
   await unlink(temporary).catch(() => {});
   await symlink(target, temporary);
   await rename(temporary, path);
   await keep(folder);
+}
+
+/** A name may have 255 bytes, of up to four a character: of a long one, a digest. */
+function temporaryName(name: string): string {
+  const digest = (): string => createHash("sha256").update(name).digest("hex");
+  return `.${Buffer.byteLength(name) <= LONGEST_NAME ? name : digest()}.mountaineer-new`;
 }
 
 /** Removes a link. */

@@ -106,6 +106,16 @@ describe("the stable link", () => {
     assert.equal(outcome.result, "blocked");
   });
 
+  it("is repaired however long its name is", async (t) => {
+    const { folder } = await bench(t);
+    for (const name of ["x".repeat(255), "漢".repeat(85)]) {
+      const path = join(folder, name);
+      await symlink("/old", path);
+      await replaceLink(path, "/new");
+      assert.equal(await readlink(path), "/new");
+    }
+  });
+
   it("is never missing while it changes", async (t) => {
     const { ensure, path, folder } = await bench(t);
     await ensure();
