@@ -112,7 +112,8 @@ export async function playLive(
     }
   };
   const toggleHold = async (): Promise<void> => {
-    const to = share?.held === null ? "fallback" : "auto";
+    // Of a share that is not seen yet nothing is held that a person could mean to let go.
+    const to = (share?.held ?? null) === null ? "fallback" : "auto";
     tell(`you run mountaineer switch --to ${to}`);
     const control = await stage.control();
     let result: StepResult | undefined;
