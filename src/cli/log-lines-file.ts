@@ -1,7 +1,8 @@
 // Owns the reading of a log file that is written and rotated meanwhile: its last lines, and those that come after.
+import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import type { Clock } from "../runtime/clock.ts";
-import { systemErrorCode } from "../runtime/errors.ts";
+import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 /** Further back is not searched: it would take seconds. */
@@ -87,11 +88,17 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
 
 async function openPresent(path: string): Promise<FileHandle | null> {
   try {
-    return await open(path, "r");
+    // Without O_NONBLOCK, opening a pipe would wait for its writer, for ever and deaf to signals.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return null;
     throw error;
   }
+  throw new MountaineerError("path_taken", `${path} is not a file`, {
+    hint: "the daemon's log belongs there; move away what is there now",
+  });
 }
 
 async function isThere(path: string): Promise<boolean> {

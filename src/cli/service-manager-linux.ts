@@ -1,5 +1,5 @@
 // Owns running the daemon as a unit of systemd's user manager.
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { type CommandResult, runCommand } from "../runtime/child-process.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
@@ -18,7 +18,9 @@ const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
 export function createSystemd({ definition, clock, environment }: ServiceManagerOptions): ServiceManager {
   const unit = `${definition.name}.service`;
-  const configHome = environment["XDG_CONFIG_HOME"] || join(definition.userHome, ".config");
+  // The specification of these variables has relative ones ignored.
+  const named = environment["XDG_CONFIG_HOME"] ?? "";
+  const configHome = isAbsolute(named) ? named : join(definition.userHome, ".config");
   const filePath = join(configHome, "systemd", "user", unit);
   const text = unitText(definition);
   const bus = environment[BUS];

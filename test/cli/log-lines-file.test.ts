@@ -3,6 +3,7 @@ import { appendFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { openLogFile } from "../../src/cli/log-lines-file.ts";
+import { runCommand } from "../../src/runtime/child-process.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -118,4 +119,11 @@ test("an aborted follower ends at once", async (t) => {
   await writeFile(path, "a\n");
   await using log = await open(1);
   for await (const line of log.follow(AbortSignal.abort())) assert.fail(line);
+});
+
+test("a pipe where the log should be is refused, and never waited for", async (t) => {
+  const { path, open } = await scene(t);
+  const { exitCode } = await runCommand("mkfifo", [path], { clock: systemClock, deadlineMs: SETTLES_MS });
+  assert.equal(exitCode, 0);
+  await assert.rejects(open(5), { code: "path_taken" });
 });
