@@ -27,8 +27,7 @@ const SUITES = {
     patterns: ["test/**/*.test.ts"],
     except: "test/lab/",
     timeoutSeconds: 120,
-    // One more than there are cores: nearly half of their time tests wait.
-    concurrency: availableParallelism() + 1,
+    concurrency: availableParallelism(),
   },
   lab: { patterns: ["test/lab/**/*.test.ts"], except: null, timeoutSeconds: 420, concurrency: 1 },
 } as const;

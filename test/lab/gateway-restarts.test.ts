@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { restartAgainAndAgain } from "../live/restarts.ts";
 
 /** A thousand take a minute: MOUNTAINEER_RESTARTS=1000 */
-const RESTARTS = Number(process.env["MOUNTAINEER_RESTARTS"] ?? 300);
+const RESTARTS = Number(process.env["MOUNTAINEER_RESTARTS"] ?? 200);
 
 test("B7 hundreds of restarts under calls lose none, leave no process, and memory stays flat", async (t) => {
   const { restarts, calls, grownMb, processes, lost } = await restartAgainAndAgain(RESTARTS);

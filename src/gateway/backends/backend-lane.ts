@@ -367,7 +367,9 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
         return serving.send(call, callMs);
       }
       return dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) => {
-        const renewed = call.renew?.() ?? { params: call.params, answer: null };
+        // Of a backend that is wanted no more it goes on as it was accepted: the new catalog knows nothing of it.
+        const isWanted = configured && config.enabled;
+        const renewed = (isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
         return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
       });
     },

@@ -173,7 +173,8 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
           own.entry = options.start(client, base, events(client));
         } else {
           owned.delete(client);
-          own.waiting.fail(unwantedMessage(backend, why));
+          // They were accepted while it was wanted: the instance holds them until it is ready, and drains.
+          own.waiting.begin();
         }
         retireOne(entry, why);
       }

@@ -830,7 +830,7 @@ describe("one instance for each client", () => {
     assert.equal(mine.isClosed, false);
   });
 
-  it("disabled, it lets clients' own instances finish their calls, and those that wait fail", async () => {
+  it("B7 disabled, it lets clients' own instances finish their calls, also those that wait for a start", async () => {
     const b = await ready(own);
     const [ann, bob] = [createClient("ann"), createClient("bob")];
     const running = b.pool.call("a", callOf(ann));
@@ -838,13 +838,16 @@ describe("one instance for each client", () => {
     mine.becomeReady();
     await settle();
     const waiting = b.pool.call("a", callOf(bob));
+    const theirs = b.script.last;
     b.apply({ ...own, enabled: false });
-    assert.match(errorText(await waiting), /was disabled/);
     await settle();
-    assert.equal(b.view().draining, 1);
+    assert.equal(b.view().draining, 2);
     assert.equal(b.view().phase, "ShuttingDown");
     mine.answer();
     assert.equal(fromInstance(await running), mine.id);
+    theirs.becomeReady();
+    theirs.answer();
+    assert.equal(fromInstance(await waiting), theirs.id);
     await settle();
     assert.equal(b.view().instances, 0);
     assert.equal(b.view().phase, "Pending");

@@ -146,7 +146,8 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     },
     request(call) {
       calls.push(call);
-      if (seen.state.kind !== "ready") {
+      // One that is starting holds what it is asked until it is ready.
+      if (seen.state.kind !== "ready" && seen.state.kind !== "starting") {
         return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "instance is not ready"));
       }
       return new Promise((resolve) => {

@@ -1,0 +1,13 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { playStory } from "../live/gateway-story.ts";
+
+test("B7 200 edits under load lose no call and no session, and every list and notice is as it should be", async (t) => {
+  const seed = Number(process.env["MOUNTAINEER_SEED"] ?? Date.now() % 1_000_000);
+  t.diagnostic(`seed ${seed} (MOUNTAINEER_SEED)`);
+  const { edits, calls, notices, seconds, ...end } = await playStory({ edits: 200, seed });
+  t.diagnostic(`${edits} edits, ${calls} calls, ${notices} notices, ${seconds.toFixed(1)} s`);
+  assert.deepEqual(end, { wrong: [], lost: [], dropped: 0 }, `seed ${seed}`);
+  assert.equal(edits, 200);
+  assert.ok(calls > 2_000, `${calls} calls are no load`);
+});
