@@ -3,7 +3,8 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../runtime/clock.ts";
 import type { RpcId, RpcMessage } from "../json-rpc.ts";
-import type { BackendLink, LinkEvents, LinkFailure, OpenLink } from "./backend-link.ts";
+import type { BackendLink, LinkEvents, OpenLink } from "./backend-link.ts";
+import { closedLink } from "./closed-link.ts";
 import { type Exchange, type ExchangeContext, startExchange } from "./http-link-exchange.ts";
 import { openServerStream } from "./http-link-server-stream.ts";
 import { createHttpTarget, type HttpTarget } from "./http-link-target.ts";
@@ -46,25 +47,7 @@ export function openHttpLink(options: HttpLinkOptions): OpenLink {
       connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       clock: options.clock,
     });
-    return "kind" in target ? neverOpened(target, events) : runLink(target, options, events);
-  };
-}
-
-function neverOpened(failure: LinkFailure, events: LinkEvents): BackendLink {
-  let closed = false;
-  setImmediate(() => {
-    if (!closed) events.onClosed(failure);
-    closed = true;
-  });
-  return {
-    pid: null,
-    backlogBytes: 0,
-    send() {},
-    established() {},
-    close() {
-      closed = true;
-      return Promise.resolve();
-    },
+    return "kind" in target ? closedLink(target, events) : runLink(target, options, events);
   };
 }
 

@@ -5,6 +5,7 @@ import { settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { RpcMessage } from "../json-rpc.ts";
 import type { BackendLink, LinkEvents, LinkFailure, OpenLink } from "./backend-link.ts";
+import { closedLink } from "./closed-link.ts";
 import { createLineCleaner } from "./line-cleaner.ts";
 import { createLineSplitter } from "./line-splitter.ts";
 import { linkText } from "./link-text.ts";
@@ -42,25 +43,7 @@ export interface StdioLinkOptions extends ProgramOptions {
 export function openStdioLink(options: StdioLinkOptions): OpenLink {
   return (events) => {
     const child = startProgram(options);
-    return "kind" in child ? neverStarted(child, events) : runLink(child, options, events);
-  };
-}
-
-function neverStarted(failure: LinkFailure, events: LinkEvents): BackendLink {
-  let closed = false;
-  setImmediate(() => {
-    if (!closed) events.onClosed(failure);
-    closed = true;
-  });
-  return {
-    pid: null,
-    backlogBytes: 0,
-    send() {},
-    established() {},
-    close() {
-      closed = true;
-      return Promise.resolve();
-    },
+    return "kind" in child ? closedLink(child, events) : runLink(child, options, events);
   };
 }
 
