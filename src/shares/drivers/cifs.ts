@@ -1,7 +1,7 @@
 // Owns mounting SMB shares with the Linux kernel's own client: fast, by root or as fstab lets users. The kernel serves
 // the mount; no process of ours stands behind it.
 import { mkdir, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { ensureFolder } from "../../runtime/durable-file.ts";
@@ -27,6 +27,7 @@ import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } 
 import { createMountFolders } from "./mount-folder.ts";
 import { rcloneFiles } from "./rclone-files.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
+import { createRealMountPaths } from "./real-mount-paths.ts";
 import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "./smb-mounts.ts";
 import { runUnmount } from "./unmount-command.ts";
 
@@ -45,7 +46,6 @@ export interface CifsDriverOptions {
 
 /** Of attributes (`actimeo`). Listings come from the server each time. */
 const CACHE_MS = 1_000;
-const REAL_PATH_MS = 1_000;
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
@@ -58,22 +58,12 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   const unsentOfRclone = createUnsentWrites();
   const program = async (): Promise<string> => (await findProgram(tools, "umount")) ?? "umount";
   const unmountKernels = createCifsUnmount({ clock, mountTable, program });
-  const realParents = new Map<string, string>();
+  const realPaths = createRealMountPaths(prober);
   const filesOf = ({ name }: ShareSpec) => rcloneFiles(stateFolder, name);
   const noteOf = (share: ShareSpec): Promise<CifsNote | null> => notes.read(filesOf(share).folder);
 
-  /** As the mount table spells it: mount_root may be reached through a link. */
-  const pathOf = async ({ mountPath }: ShareSpec): Promise<string> => {
-    const parent = dirname(mountPath);
-    let real = realParents.get(parent);
-    if (real === undefined) {
-      const [found] = await prober.realPaths([parent], REAL_PATH_MS);
-      if (typeof found !== "string") return mountPath;
-      real = found;
-      realParents.set(parent, real);
-    }
-    return join(real, basename(mountPath));
-  };
+  /** As the mount table spells it. */
+  const pathOf = ({ mountPath }: ShareSpec): Promise<string> => realPaths.find(mountPath);
 
   const foundBy = (share: ShareSpec, path: string, note: CifsNote | null, mount: SmbMount): FoundMount => {
     const { entry, source } = mount;
@@ -273,7 +263,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       return unsentOfRclone.of(filesOf(share).cache, share.shareName);
     },
     ownProcesses: () => Promise.resolve([]),
-    openFilesPath: ({ path }) => join(realParents.get(dirname(path)) ?? dirname(path), basename(path)),
+    openFilesPath: ({ path }) => realPaths.known(path),
   };
 }
 

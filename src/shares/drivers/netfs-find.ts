@@ -1,11 +1,12 @@
 // Owns telling which mounts of a Mac are a share's: by source, service and path, however they are spelled.
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import type { MountEntry, MountTable } from "../mount-entry.ts";
 import { ANOTHER_USERS } from "../mount-table-darwin.ts";
 import type { Prober } from "../prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { isShareNamed } from "../smb-source.ts";
 import type { FoundMount } from "./mount-driver.ts";
+import { createRealMountPaths } from "./real-mount-paths.ts";
 import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "./smb-mounts.ts";
 
 export interface NetfsMountsOptions {
@@ -26,27 +27,18 @@ export interface NetfsMounts {
   openFilesPath(mount: FoundMount): string;
 }
 
-const REAL_PATH_MS = 1_000;
 /** How the name of a Bonjour service ends, where a host's name stands otherwise. */
 const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
 export function createNetfsMounts(options: NetfsMountsOptions): NetfsMounts {
   const { prober, mountTable, addressesOf, volumes } = options;
-  const realParents = new Map<string, string>();
+  const realPaths = createRealMountPaths(prober);
 
   const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
   /** As the mount table spells it; /Volumes is no link, and macOS names what is in it. */
   const pathOf = async (share: ShareSpec): Promise<string> => {
     if (isSystemNamed(share)) return join(volumes, share.shareName);
-    const parent = dirname(share.mountPath);
-    let real = realParents.get(parent);
-    if (real === undefined) {
-      const [found] = await prober.realPaths([parent], REAL_PATH_MS);
-      if (typeof found !== "string") return share.mountPath;
-      real = found;
-      realParents.set(parent, real);
-    }
-    return join(real, basename(share.mountPath));
+    return realPaths.find(share.mountPath);
   };
 
   const foundBy = (share: ShareSpec, path: string, mount: SmbMount): FoundMount => {
@@ -88,7 +80,7 @@ export function createNetfsMounts(options: NetfsMountsOptions): NetfsMounts {
     pathOf,
     standsAt,
     find,
-    openFilesPath: ({ path }) => join(realParents.get(dirname(path)) ?? dirname(path), basename(path)),
+    openFilesPath: ({ path }) => realPaths.known(path),
   };
 }
 

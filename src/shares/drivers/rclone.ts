@@ -1,6 +1,6 @@
 // Owns mounting SMB shares by rclone through FUSE: no root, writes that survive a failover, one process a mount.
 import { readFile, truncate, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { type DetachedProcess, startDetached } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { ensureFolder } from "../../runtime/durable-file.ts";
@@ -26,6 +26,7 @@ import { createObscuredPasswords } from "./rclone-password.ts";
 import { createServingProcesses, type ServingProcesses } from "./rclone-serving.ts";
 import { createRcloneUnmount } from "./rclone-unmount.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
+import { createRealMountPaths } from "./real-mount-paths.ts";
 import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "./smb-mounts.ts";
 
 export interface RcloneDriverOptions {
@@ -42,7 +43,6 @@ export interface RcloneDriverOptions {
 /** rclone's --dir-cache-time and --attr-timeout. */
 const CACHE_MS = 1_000;
 const MOUNT_POLL_MS = 5;
-const REAL_PATH_MS = 1_000;
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
@@ -57,21 +57,11 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const serving: ServingProcesses = createServingProcesses();
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent });
   const userId = process.getuid?.() ?? null;
-  const realParents = new Map<string, string>();
+  const realPaths = createRealMountPaths(prober);
   const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
 
-  /** As the mount table spells it: mount_root may be reached through a link. */
-  const pathOf = async ({ mountPath }: ShareSpec): Promise<string> => {
-    const parent = dirname(mountPath);
-    let real = realParents.get(parent);
-    if (real === undefined) {
-      const [found] = await prober.realPaths([parent], REAL_PATH_MS);
-      if (typeof found !== "string") return mountPath;
-      real = found;
-      realParents.set(parent, real);
-    }
-    return join(real, basename(mountPath));
-  };
+  /** As the mount table spells it. */
+  const pathOf = ({ mountPath }: ShareSpec): Promise<string> => realPaths.find(mountPath);
 
   const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
     const { entry, source } = mount;
@@ -238,7 +228,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       const { identity } = await serving.of(share.name, filesOf(share), entry);
       return identity === null ? [] : [identity.pid];
     },
-    openFilesPath: ({ path }) => join(realParents.get(dirname(path)) ?? dirname(path), basename(path)),
+    openFilesPath: ({ path }) => realPaths.known(path),
     onMountProcessExit: serving.onUnexpectedExit,
   };
 }

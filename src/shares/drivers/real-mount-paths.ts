@@ -1,0 +1,32 @@
+// Owns where mounts stand as the mount table spells it: mount_root may be reached through a link.
+import { basename, dirname, join } from "node:path";
+import type { Prober } from "../prober.ts";
+
+const REAL_PATH_MS = 1_000;
+
+export interface RealMountPaths {
+  /** `mountPath` below the real path of its folder; as it is while that is not known. */
+  find(mountPath: string): Promise<string>;
+  /** The same by what was found before, without asking. */
+  known(mountPath: string): string;
+}
+
+/** Each folder is asked for until it is found, in the prober, and then never again. */
+export function createRealMountPaths(prober: Pick<Prober, "realPaths">): RealMountPaths {
+  const realParents = new Map<string, string>();
+  return {
+    async find(mountPath) {
+      const parent = dirname(mountPath);
+      let real = realParents.get(parent);
+      if (real === undefined) {
+        const [found] = await prober.realPaths([parent], REAL_PATH_MS);
+        if (typeof found !== "string") return mountPath;
+        real = found;
+        realParents.set(parent, real);
+      }
+      return join(real, basename(mountPath));
+    },
+    known: (mountPath) =>
+      join(realParents.get(dirname(mountPath)) ?? dirname(mountPath), basename(mountPath)),
+  };
+}
