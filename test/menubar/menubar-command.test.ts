@@ -13,7 +13,7 @@ import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { scriptedConfig } from "./scripted-config.ts";
 import { busMissing, startSessionBus, startWatcher } from "./session-bus.ts";
-import { clickOf, everyLine, type PluginMenu, readStream } from "./swiftbar/plugin-format.ts";
+import { clickOf, everyLine, type PluginMenu, readMenu } from "./swiftbar/plugin-format.ts";
 import { type PanelClient, panelClient } from "./tray/panel-client.ts";
 
 const SOON_MS = 15_000;
@@ -37,7 +37,13 @@ function stream(
     running.child.kill("SIGTERM");
     await running.ended;
   });
-  return { ...running, menu: () => readStream(output) };
+  return { ...running, menu: () => lastWhole(output) };
+}
+
+/** A frame comes in pieces, and quitting is its last line. */
+function lastWhole(output: string): PluginMenu {
+  const frames = output.split("~~~").filter((frame) => /^Quit the menu .*\n$/m.test(frame));
+  return readMenu(frames.at(-1) ?? "");
 }
 
 function titles({ body }: PluginMenu): string[] {
@@ -109,8 +115,8 @@ test("an installed plugin streams, and is what its lines run", async (t) => {
   plugin.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     output += chunk;
   });
-  await eventually(() => titles(readStream(output)).includes("All is well"), SOON_MS);
-  const line = everyLine(readStream(output).body).find(({ title }) => title === "Unmount all");
+  await eventually(() => titles(lastWhole(output)).includes("All is well"), SOON_MS);
+  const line = everyLine(lastWhole(output).body).find(({ title }) => title === "Unmount all");
   const click = clickOf(line ?? assert.fail()) ?? assert.fail();
   assert.deepEqual(click, [path, "--act", "unmount/"]);
   assert.equal(await runClick(click), "Unmount all: CORE mounted over Thunderbolt (//10.0.0.2/CORE)\n");
