@@ -2,16 +2,19 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 const BETWEEN_LOOKS_MS = 5;
+/** Deadlines are no claims of speed: a machine that is busy for seconds must fail nobody. */
+const LEAST_DEADLINE_MS = 20_000;
 
 /**
  * Asks `check` again and again until it gives something truthy, and resolves with that. A check that throws
- * (an assertion, say) counts as "not yet". Rejects when `deadlineMs` of real time have passed, with the last
- * failure as its cause.
+ * (an assertion, say) counts as "not yet". Rejects when `expectedMs` of real time have passed, and twenty seconds at
+ * least, with the last failure as its cause.
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  deadlineMs: number,
+  expectedMs: number,
 ): Promise<Exclude<T, false | null | undefined | 0 | "">> {
+  const deadlineMs = Math.max(expectedMs, LEAST_DEADLINE_MS);
   const startedAt = performance.now();
   let lastFailure: unknown = "it gave nothing truthy";
   for (;;) {
