@@ -2,7 +2,7 @@
 import type { Stats } from "node:fs";
 import { lstat, rename } from "node:fs/promises";
 import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/clock.ts";
-import { readIfPresent, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
+import { entryExists, readIfPresent, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { Memory, Recollection, RememberOutcome, ShareMemory } from "./memory.ts";
@@ -113,7 +113,7 @@ async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {
   try {
     for (let attempt = 1; ; attempt++) {
       const aside = `${path}.corrupt-${time}${attempt === 1 ? "" : `-${attempt}`}`;
-      if (await exists(aside)) continue;
+      if (await entryExists(aside)) continue;
       await rename(path, aside);
       return aside;
     }
@@ -126,16 +126,6 @@ async function setFileAside({ path, clock }: MemoryOptions): Promise<string> {
         cause: error,
       },
     );
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return false;
-    throw error;
   }
 }
 

@@ -94,6 +94,11 @@ export async function readIfPresent(path: string): Promise<string | null> {
   return orNull(readFile(path, "utf8"));
 }
 
+/** Whether anything has the path, a link that leads nowhere included. Rejects with the system's error for all but ENOENT. */
+export async function entryExists(path: string): Promise<boolean> {
+  return (await orNull(lstat(path))) !== null;
+}
+
 /**
  * Makes sure of a folder that we can write, making it and its parents (0700) where missing; one that exists keeps
  * its mode. Rejects with `home_unwritable`.

@@ -20,6 +20,7 @@ import { describe, it } from "node:test";
 import {
   ensureFolder,
   ensurePrivateFolder,
+  entryExists,
   readIfPresent,
   removeLeftovers,
   writeDurably,
@@ -180,6 +181,19 @@ describe("readIfPresent", () => {
     await writeFile(join(folder, "empty"), "");
     assert.equal(await readIfPresent(join(folder, "empty")), "");
     await assert.rejects(readIfPresent(folder), { code: "EISDIR" });
+  });
+});
+
+describe("entryExists", () => {
+  it("knows files, folders and links that lead nowhere, and tells a missing entry from one that cannot be looked at", async (t) => {
+    const folder = await temporaryFolder(t);
+    const file = join(folder, "file");
+    const link = join(folder, "link");
+    await writeFile(file, "");
+    await symlink("nowhere", link);
+    for (const path of [folder, file, link]) assert.equal(await entryExists(path), true);
+    assert.equal(await entryExists(join(folder, "nowhere")), false);
+    await assert.rejects(entryExists(join(file, "inside")), { code: "ENOTDIR" });
   });
 });
 

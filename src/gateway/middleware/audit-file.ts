@@ -1,8 +1,9 @@
 // Owns the audit's file: lines on their way to it, rotation by size, and what is known of a disk that does not take
 // them. A request never waits for it.
-import { lstat, rename, rm, stat } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { type Clock, isoTime, settledWithin } from "../../runtime/clock.ts";
+import { entryExists } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { createLineQueue } from "../../runtime/line-queue.ts";
 import type { Logger } from "../../runtime/log.ts";
@@ -189,18 +190,8 @@ async function rotate({ path, keep }: Pick<AuditConfig, "path" | "keep">): Promi
     return;
   }
   let free = 1;
-  while (free < keep && (await exists(`${path}.${free}`))) free++;
+  while (free < keep && (await entryExists(`${path}.${free}`))) free++;
   for (let number = free; number > 0; number--) {
     await rename(number === 1 ? path : `${path}.${number - 1}`, `${path}.${number}`);
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return false;
-    throw error;
   }
 }

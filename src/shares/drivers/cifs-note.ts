@@ -1,7 +1,8 @@
 // Owns the note of what was mounted for a share: who made a mount, and its port, are not in the kernel's table.
 import { join } from "node:path";
+import { readIfPresent } from "../../runtime/durable-file.ts";
 import type { MountEntry } from "../mount-entry.ts";
-import { readIfThere, writeIfChanged } from "./rclone-files.ts";
+import { writeIfChanged } from "./rclone-files.ts";
 
 export interface CifsNote {
   /** As the mount table spells it. */
@@ -24,7 +25,7 @@ export function createCifsNotes(): CifsNotes {
     async read(folder) {
       const before = known.get(folder);
       if (before !== undefined) return before;
-      const note = parseCifsNote(await readIfThere(join(folder, FILE_NAME)));
+      const note = parseCifsNote(await readIfPresent(join(folder, FILE_NAME)));
       const now = known.get(folder);
       if (now !== undefined) return now;
       known.set(folder, note);

@@ -4,7 +4,7 @@ import type { Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Clock } from "../../runtime/clock.ts";
-import { ensureFolder } from "../../runtime/durable-file.ts";
+import { ensureFolder, readIfPresent } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { MountFailure } from "./mount-driver.ts";
@@ -14,7 +14,6 @@ import {
   isDiskFull,
   parseFolderNote,
   type RcloneFiles,
-  readIfThere,
   writeIfChanged,
 } from "./rclone-files.ts";
 
@@ -57,7 +56,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   const noteOf = async (shareName: string, files: RcloneFiles): Promise<FolderNote> => {
     const known = notes.get(shareName);
     if (known !== undefined) return known;
-    const read = parseFolderNote(await readIfThere(files.mountFolder));
+    const read = parseFolderNote(await readIfPresent(files.mountFolder));
     const now = notes.get(shareName);
     if (now !== undefined) return now;
     notes.set(shareName, read);

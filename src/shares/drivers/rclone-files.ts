@@ -1,8 +1,9 @@
 // Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
 
 import { createHash } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readIfPresent } from "../../runtime/durable-file.ts";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
 import type { RouteSpec, ShareSpec } from "../share-spec.ts";
@@ -101,7 +102,7 @@ export async function makeFolders(files: RcloneFiles): Promise<void> {
  * over, which takes no room: a share must not wait for some to change its host.
  */
 export async function writeIfChanged(path: string, content: string): Promise<void> {
-  const before = await readIfThere(path);
+  const before = await readIfPresent(path);
   if (before === content) return;
   try {
     await writeFile(`${path}.new`, content, { mode: 0o600 });
@@ -119,16 +120,6 @@ export async function writeIfChanged(path: string, content: string): Promise<voi
 export function isDiskFull(error: unknown): boolean {
   const code = systemErrorCode(error);
   return code === "ENOSPC" || code === "EDQUOT";
-}
-
-/** null when there is no such file. */
-export async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  }
 }
 
 /** Who serves a mount, as it stands in the share's folder. */

@@ -1,6 +1,7 @@
 // Owns knowing which process serves which mount: started by us now, by us before a restart, or by someone else.
 import { rm } from "node:fs/promises";
 import type { DetachedProcess } from "../../runtime/child-process.ts";
+import { readIfPresent } from "../../runtime/durable-file.ts";
 import { isRunning, type ProcessIdentity, processIdentity } from "../../runtime/process-identity.ts";
 import type { MountEntry } from "../mount-entry.ts";
 import {
@@ -8,7 +9,6 @@ import {
   parseProcessNote,
   processNoteText,
   type RcloneFiles,
-  readIfThere,
   writeIfChanged,
 } from "./rclone-files.ts";
 import { listRcloneMounts } from "./rclone-processes.ts";
@@ -62,7 +62,7 @@ export function createServingProcesses(): ServingProcesses {
   const known = async (shareName: string, files: RcloneFiles): Promise<Known | null> => {
     const current = started.get(shareName);
     if (current !== undefined) return current;
-    const note = parseProcessNote(await readIfThere(files.process));
+    const note = parseProcessNote(await readIfPresent(files.process));
     const found = note === null ? null : { ...note, mountId: null, exited: false, ending: false };
     // Another caller may have been faster, or a process may have been started meanwhile.
     const now = started.get(shareName);

@@ -1,6 +1,7 @@
 // Owns finding what was written to a share and is not yet on its server: rclone notes it on the local disk.
-import { lstat, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { entryExists } from "../../runtime/durable-file.ts";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { REMOTE_NAME } from "./rclone-files.ts";
 
@@ -76,16 +77,6 @@ async function unusedName(path: string): Promise<string> {
   for (let count = 0; ; count++) {
     const name = count === 0 ? path : `${path} ${count}`;
     if (!(await entryExists(name))) return name;
-  }
-}
-
-async function entryExists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return false;
-    throw error;
   }
 }
 
