@@ -20,6 +20,7 @@ import { examineDaemon, findDaemon } from "./doctor-daemon.ts";
 import { examineGateway } from "./doctor-gateway.ts";
 import { examineHome } from "./doctor-home.ts";
 import { examineHosts, lookAtHosts } from "./doctor-hosts.ts";
+import { examineMultichannel, multichannelPlaces } from "./doctor-multichannel.ts";
 import { reportText } from "./doctor-report-text.ts";
 import { runSelfTest } from "./doctor-self-test.ts";
 import { examineTools } from "./doctor-tools.ts";
@@ -105,6 +106,7 @@ async function examineAll(
       part("tools", signal, () => examineTools(context)),
       part("hosts", signal, () => hosts),
       part("shares", signal, () => examineShares(context)),
+      part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(place.userHome))),
       part("gateway", signal, () => examineGateway(context)),
       part("clock", signal, async () => [await examineClock(home, clock)]),
     ]);
