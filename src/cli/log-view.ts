@@ -1,4 +1,5 @@
 // Owns how a line of the log file reads to people, and which of them are about a share. Pure.
+import { jsonObject } from "../runtime/json-object.ts";
 import type { LogFields, LogRecord } from "../runtime/log.ts";
 import { LOG_LEVELS, readableLine } from "../runtime/log-lines.ts";
 import { harmless } from "../runtime/plain-text.ts";
@@ -32,16 +33,6 @@ export function renderLogLine(line: string, color: boolean): string {
 export function logLineJson(line: string): string {
   if (jsonObject(line) !== null) return `${line}\n`;
   return `${JSON.stringify({ time: null, level: null, message: line })}\n`;
-}
-
-function jsonObject(line: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
-    return { ...value };
-  } catch {
-    return null;
-  }
 }
 
 function plainFields(fields: Readonly<Record<string, unknown>>): LogFields {

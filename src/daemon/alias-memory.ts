@@ -3,6 +3,7 @@
 import { rename, stat } from "node:fs/promises";
 import { readIfPresent, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../runtime/errors.ts";
+import { jsonObject } from "../runtime/json-object.ts";
 import type { Logger } from "../runtime/log.ts";
 
 const VERSION = 1;
@@ -100,15 +101,7 @@ async function load(file: string, logger: Logger, readOnly: boolean): Promise<Ma
 }
 
 function decode(text: string): Map<string, Set<string>> | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof value !== "object" || value === null || !("version" in value) || !("links" in value))
-    return null;
-  const { version, links } = value;
+  const { version, links } = jsonObject(text) ?? {};
   if (version !== VERSION || !Array.isArray(links)) return null;
   const known = new Map<string, Set<string>>();
   for (const link of links as readonly unknown[]) {

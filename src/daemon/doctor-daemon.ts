@@ -11,6 +11,7 @@ import { systemClock } from "../runtime/clock.ts";
 import { readIfPresent } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { type LockHolder, readLockHolder } from "../runtime/home-lock.ts";
+import { jsonObject } from "../runtime/json-object.ts";
 import { type DoctorContext, findingsOf } from "./doctor-context.ts";
 import { listMonitors } from "./monitor-processes.ts";
 import type { MonitorProcess } from "./process-arguments.ts";
@@ -109,14 +110,9 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
 async function staleHolder(home: string): Promise<string | null> {
   const text = await readIfPresent(join(home, "lock.json")).catch(() => null);
   if (text === null) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && "pid" in value && typeof value.pid === "number")
-      return `pid ${value.pid}`;
-  } catch {
-    // A torn file names nobody.
-  }
-  return "nobody";
+  const { pid } = jsonObject(text) ?? {};
+  // A torn file names nobody.
+  return typeof pid === "number" ? `pid ${pid}` : "nobody";
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 import { StringDecoder } from "node:string_decoder";
 import type { RouteName } from "../api/contract.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
+import { jsonObject } from "../runtime/json-object.ts";
 
 export interface LogEvent {
   /** Wall clock, ms. */
@@ -50,14 +51,8 @@ type Told = readonly [text: string, tone?: LogEvent["tone"]];
 
 /** null for what is no record, and for what would tell people nothing new. */
 export function eventOf(line: string): LogEvent | null {
-  let record: Fields;
-  try {
-    const value: unknown = JSON.parse(line);
-    if (typeof value !== "object" || value === null) return null;
-    record = { ...value };
-  } catch {
-    return null;
-  }
+  const record = jsonObject(line);
+  if (record === null) return null;
   const { time, message } = record;
   if (typeof time !== "string" || typeof message !== "string") return null;
   const told = TOLD[message]?.(record) ?? (message in TOLD || message.includes(".") ? null : [message]);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Clock, isoTime } from "./clock.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "./durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "./errors.ts";
+import { jsonObject } from "./json-object.ts";
 import { isRunning, processIdentity } from "./process-identity.ts";
 import { beginExclusive, type ExclusiveFileLock } from "./sqlite-file-lock.ts";
 
@@ -139,18 +140,10 @@ async function makePrivate(path: string): Promise<void> {
 }
 
 function parseHolder(text: string): LockHolder | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof value !== "object" || value === null) return null;
-  if (!("pid" in value && typeof value.pid === "number")) return null;
-  if (!("startTime" in value && typeof value.startTime === "string")) return null;
-  if (!("command" in value && typeof value.command === "string")) return null;
-  if (!("since" in value && typeof value.since === "string")) return null;
-  return { pid: value.pid, startTime: value.startTime, command: value.command, since: value.since };
+  const { pid, startTime, command, since } = jsonObject(text) ?? {};
+  if (typeof pid !== "number" || typeof startTime !== "string") return null;
+  if (typeof command !== "string" || typeof since !== "string") return null;
+  return { pid, startTime, command, since };
 }
 
 function holderPath(home: string): string {

@@ -1,6 +1,7 @@
 // Owns the note of what was mounted for a share: who made a mount, and its port, are not in the kernel's table.
 import { join } from "node:path";
 import { readIfPresent } from "../../runtime/durable-file.ts";
+import { jsonObject } from "../../runtime/json-object.ts";
 import type { MountEntry } from "../mount-entry.ts";
 import { writeIfChanged } from "./rclone-files.ts";
 
@@ -47,15 +48,7 @@ export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsN
 
 /** null for what is no note of ours, whole and of this form. */
 export function parseCifsNote(text: string | null): CifsNote | null {
-  if (text === null) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof value !== "object" || value === null) return null;
-  const { path, source, port } = value as Record<string, unknown>;
+  const { path, source, port } = jsonObject(text ?? "") ?? {};
   if (typeof path !== "string" || typeof source !== "string" || typeof port !== "number") return null;
   return { path, source, port };
 }

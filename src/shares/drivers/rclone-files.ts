@@ -5,6 +5,7 @@ import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readIfPresent } from "../../runtime/durable-file.ts";
 import { systemErrorCode } from "../../runtime/errors.ts";
+import { jsonObject } from "../../runtime/json-object.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
 import type { RouteSpec, ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
@@ -130,15 +131,7 @@ export interface ProcessNote {
 
 /** null for what is not a note of ours, whole and of this form. */
 export function parseProcessNote(text: string | null): ProcessNote | null {
-  if (text === null) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof value !== "object" || value === null) return null;
-  const { pid, startTime, mountPath } = value as Record<string, unknown>;
+  const { pid, startTime, mountPath } = jsonObject(text ?? "") ?? {};
   if (typeof pid !== "number" || typeof startTime !== "string" || typeof mountPath !== "string") return null;
   return { identity: { pid, startTime }, mountPath };
 }
@@ -158,16 +151,7 @@ export interface FolderNote {
 
 /** What cannot be read is as good as none. */
 export function parseFolderNote(text: string | null): FolderNote {
-  const none: FolderNote = { path: null, identity: null, aside: [] };
-  if (text === null) return none;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return none;
-  }
-  if (typeof value !== "object" || value === null) return none;
-  const { path, identity, aside } = value as Record<string, unknown>;
+  const { path, identity, aside } = jsonObject(text ?? "") ?? {};
   return {
     path: typeof path === "string" ? path : null,
     identity: typeof identity === "string" ? identity : null,
