@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { Readable, Writable } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import { runCommand } from "../../src/runtime/child-process.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
@@ -10,6 +11,8 @@ import { endProcess, isRunning, processIdentity } from "../../src/runtime/proces
 import { parsePs, processStartDarwin } from "../../src/runtime/process-identity-darwin.ts";
 import { parseStat } from "../../src/runtime/process-identity-linux.ts";
 import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../support/pass-time.ts";
 
 async function startChild(t: TestContext, script: string): Promise<ChildProcess & { pid: number }> {
   const child = spawn(process.execPath, ["-e", `${script}; console.log('up'); setInterval(() => {}, 1000)`], {
@@ -45,13 +48,17 @@ describe("identity", () => {
   it("does not take a zombie for running", {
     skip: process.platform !== "linux" && "reads /proc",
   }, async (t) => {
-    // The shell becomes a sleep that never waits for the child it started before.
-    const parent = spawn("sh", ["-c", "sleep 0.05 & echo $!; exec sleep 60"], {
-      stdio: ["ignore", "pipe", "ignore"],
+    // The shell becomes a sleep that never waits for the child it started before, which ends with its input.
+    const parent = spawn("sh", ["-c", "cat <&3 & echo $!; exec sleep 600"], {
+      stdio: ["ignore", "pipe", "ignore", "pipe"],
     });
     t.after(() => parent.kill("SIGKILL"));
-    const [line] = await once(parent.stdout, "data");
+    const [, stdout, , input] = parent.stdio;
+    assert.ok(stdout instanceof Readable && input instanceof Writable);
+    const [line] = await once(stdout, "data");
     const pid = Number(String(line));
+    await eventually(async () => (await readFile(`/proc/${parent.pid}/comm`, "utf8")) === "sleep\n", 5_000);
+    input.end();
     const stat = await eventually(async () => {
       const text = await readFile(`/proc/${pid}/stat`, "utf8");
       return text.includes(") Z ") && text;
@@ -76,7 +83,7 @@ describe("identity", () => {
 
   it("asks a real ps the way macOS is asked", async (t) => {
     try {
-      await runCommand("ps", ["-p", "1"], { clock, deadlineMs: 2_000 });
+      await runCommand("ps", ["-p", "1"], { clock, deadlineMs: 60_000 });
     } catch {
       t.skip("needs ps");
       return;
@@ -92,7 +99,7 @@ describe("endProcess", () => {
     const exit = once(child, "exit");
     const identity = await processIdentity(child.pid);
     assert.ok(identity);
-    assert.equal(await endProcess(identity, { clock, graceMs: 5_000, deadlineMs: 6_000 }), true);
+    assert.equal(await endProcess(identity, { clock, graceMs: 60_000, deadlineMs: 60_000 }), true);
     assert.equal(await isRunning(identity), false);
     assert.deepEqual(await exit, [null, "SIGTERM"]);
   });
@@ -102,9 +109,16 @@ describe("endProcess", () => {
     const exit = once(child, "exit");
     const identity = await processIdentity(child.pid);
     assert.ok(identity);
-    const startedAtMs = performance.now();
-    assert.equal(await endProcess(identity, { clock, graceMs: 150, deadlineMs: 5_000 }), true);
-    assert.ok(performance.now() - startedAtMs >= 149);
+    const time = createManualClock();
+    const startedAtMs = time.monotonicMs();
+    const ending = endProcess(identity, { clock: time, graceMs: 150, deadlineMs: 60_000 });
+    for (let waitedMs = 0; waitedMs < 149; waitedMs++) {
+      await eventually(() => time.pendingTimers === 1, 5_000);
+      await time.advance(1);
+    }
+    assert.equal(await isRunning(identity), true);
+    assert.equal(await passTimeUntilSettled(time, ending, 1), true);
+    assert.ok(time.monotonicMs() - startedAtMs >= 150);
     assert.deepEqual(await exit, [null, "SIGKILL"]);
   });
 
@@ -113,7 +127,7 @@ describe("endProcess", () => {
     const exit = once(child, "exit");
     const identity = await processIdentity(child.pid);
     assert.ok(identity);
-    assert.equal(await endProcess(identity, { clock, graceMs: 0, deadlineMs: 5_000 }), true);
+    assert.equal(await endProcess(identity, { clock, graceMs: 0, deadlineMs: 60_000 }), true);
     assert.deepEqual(await exit, [null, "SIGKILL"]);
   });
 
@@ -122,7 +136,7 @@ describe("endProcess", () => {
     const identity = await processIdentity(child.pid);
     assert.ok(identity);
     const earlier = { ...identity, startTime: "0:1" };
-    assert.equal(await endProcess(earlier, { clock, graceMs: 0, deadlineMs: 5_000 }), true);
+    assert.equal(await endProcess(earlier, { clock, graceMs: 0, deadlineMs: 60_000 }), true);
     assert.equal(await isRunning(identity), true);
   });
 

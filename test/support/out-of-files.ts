@@ -13,7 +13,7 @@ export async function runOutOfFiles(imports: string, script: string): Promise<st
   const node = [process.execPath, "--input-type=module", "-e", module];
   const ended = await runCommand("/bin/sh", ["-c", 'ulimit -n 64; exec "$@"', "sh", ...node], {
     clock,
-    deadlineMs: 20_000,
+    deadlineMs: 60_000,
   });
   if (ended.exitCode !== 0) throw new Error(`it ended with ${ended.exitCode}: ${ended.stderr}`);
   return ended.stdout;
