@@ -12,7 +12,12 @@ export interface NetworkEventHearer {
   onReady(): void;
   onChange(deltas: readonly NetworkDelta[]): void;
   /** Told at most once, and not after disposal: `unavailable` will not mend by itself, `crashed` may. */
-  onEnd(end: { readonly kind: "unavailable" | "crashed"; readonly error: unknown }): void;
+  onEnd(end: NetworkEventEnd): void;
+}
+
+export interface NetworkEventEnd {
+  readonly kind: "unavailable" | "crashed";
+  readonly error: unknown;
 }
 
 /** Disposing resolves within two seconds, whatever the source's thread or process does. */

@@ -1,6 +1,7 @@
 // Owns the thread that waits in the kernel for rtnetlink: poll on the socket and an eventfd, nothing else.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
+import type { NativeEventMessage } from "./native-event-thread.ts";
 import type { NetworkDelta } from "./network-delta.ts";
 import {
   buildDumpRequest,
@@ -8,7 +9,7 @@ import {
   type DumpSubject,
   RTNETLINK_GROUPS,
 } from "./rtnetlink-messages.ts";
-import { EVENT_FD_SLOT, type RtnetlinkWorkerMessage, STOP_SLOT } from "./rtnetlink-thread.ts";
+import { EVENT_FD_SLOT, STOP_SLOT } from "./rtnetlink-thread.ts";
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -89,7 +90,7 @@ function listen(
   socket: number,
   eventFd: number,
   stopped: () => boolean,
-  tell: (message: RtnetlinkWorkerMessage) => void,
+  tell: (message: NativeEventMessage) => void,
 ): void {
   const reader = createRtnetlinkReader();
   const received = Buffer.alloc(RECEIVE_BYTES);
@@ -153,7 +154,7 @@ function listen(
 
 async function run(): Promise<void> {
   const control = new Int32Array(workerData.control);
-  const tell = (message: RtnetlinkWorkerMessage): void => parentPort?.postMessage(message);
+  const tell = (message: NativeEventMessage): void => parentPort?.postMessage(message);
   try {
     const calls = await loadSystemCalls();
     const socket = openSocket(calls);

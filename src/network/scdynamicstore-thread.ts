@@ -1,5 +1,4 @@
-// Owns what the SCDynamicStore thread and the main thread say to each other.
-import type { NetworkDelta } from "./network-delta.ts";
+// Owns what the SCDynamicStore thread is given, and the memory by which the main thread has it end.
 import type { StoreLibraries } from "./scdynamicstore-binding.ts";
 
 /** Slot of the shared Int32Array: stop is asked for by 1. */
@@ -10,8 +9,3 @@ export interface StoreWorkerData {
   readonly control: SharedArrayBuffer;
   readonly libraries: StoreLibraries;
 }
-
-export type StoreWorkerMessage =
-  | { readonly kind: "ready" }
-  | { readonly kind: "deltas"; readonly deltas: readonly NetworkDelta[] }
-  | { readonly kind: "unavailable"; readonly text: string };

@@ -1,6 +1,7 @@
 // Owns the thread that runs macOS's run loop for SCDynamicStore, and nothing else.
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../runtime/errors.ts";
+import type { NativeEventMessage } from "./native-event-thread.ts";
 import { loadStoreBinding, type WatchedStore } from "./scdynamicstore-binding.ts";
 import {
   createStoreReader,
@@ -8,7 +9,7 @@ import {
   WATCHED_KEYS,
   WATCHED_PATTERNS,
 } from "./scdynamicstore-keys.ts";
-import { STOP_SLOT, type StoreWorkerData, type StoreWorkerMessage } from "./scdynamicstore-thread.ts";
+import { STOP_SLOT, type StoreWorkerData } from "./scdynamicstore-thread.ts";
 
 /** How late a stop is noticed, and how long the end of the process may wait for this thread. */
 const TURN_SECONDS = 0.25;
@@ -16,7 +17,7 @@ const TURN_SECONDS = 0.25;
 async function run({ control, libraries }: StoreWorkerData): Promise<void> {
   const flags = new Int32Array(control);
   const stopped = (): boolean => Atomics.load(flags, STOP_SLOT) !== 0;
-  const tell = (message: StoreWorkerMessage): void => parentPort?.postMessage(message);
+  const tell = (message: NativeEventMessage): void => parentPort?.postMessage(message);
 
   let reader: StoreReader | null = null;
   const onKeys = (keys: readonly string[]): void => {

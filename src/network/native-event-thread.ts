@@ -1,0 +1,109 @@
+// Owns the life of a thread that waits in the system for network events: its start, what it tells, its ending within a
+// deadline, and the end of the process.
+import { Worker } from "node:worker_threads";
+import type { NetworkDelta } from "./network-delta.ts";
+import type {
+  NetworkEventEnd,
+  NetworkEventHearer,
+  NetworkEventSource,
+  RunningEventSource,
+} from "./network-event-source.ts";
+
+/** What such a thread tells; `unavailable` is its last word. */
+export type NativeEventMessage =
+  | { readonly kind: "ready" }
+  | { readonly kind: "deltas"; readonly deltas: readonly NetworkDelta[] }
+  | { readonly kind: "unavailable"; readonly text: string };
+
+export interface NativeEventThread {
+  readonly name: NetworkEventSource["name"];
+  readonly url: URL;
+  readonly workerData: unknown;
+  /** Asks the thread to end, by way of memory it shares: it hears no messages. */
+  readonly stop: () => void;
+  /** A thread that has not ended by then is left behind, as nothing can end it. */
+  readonly stopDeadlineMs: number;
+  /** The thread is gone, whatever ended it. */
+  readonly onGone?: () => void;
+}
+
+/** Enough for koffi and what it reads; a bound so that a mistake in the thread ends the thread, not the daemon. */
+const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
+
+/** The compiler rewrites import paths, not strings: the published thread is `.js`, the checkout's `.ts`. */
+export function nativeThreadUrl(program: string): URL {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return new URL(`./${program}.${extension}`, import.meta.url);
+}
+
+/** Never throws: a thread that cannot be started is a crash that the hearer is told. */
+export function startNativeEventThread(
+  thread: NativeEventThread,
+  hearer: NetworkEventHearer,
+): RunningEventSource {
+  const { name, url, workerData, stop, stopDeadlineMs, onGone } = thread;
+  let worker: Worker;
+  try {
+    worker = new Worker(url, {
+      name,
+      workerData,
+      env: {},
+      execArgv: [],
+      resourceLimits: WORKER_LIMITS,
+      trackUnmanagedFds: false,
+    });
+  } catch (error) {
+    return endedAtOnce(hearer, { kind: "crashed", error });
+  }
+
+  const exited = Promise.withResolvers<void>();
+  let failure: NetworkEventEnd | null = null;
+  let stopping = false;
+  // A thread that waits in the system would hold up the end of the process.
+  process.on("exit", stop);
+
+  worker.on("message", (message: NativeEventMessage) => {
+    if (stopping) return;
+    if (message.kind === "ready") hearer.onReady();
+    else if (message.kind === "deltas") hearer.onChange(message.deltas);
+    else failure = { kind: "unavailable", error: new Error(message.text) };
+  });
+  worker.on("error", (error) => {
+    failure = { kind: "crashed", error };
+  });
+  worker.on("exit", (code) => {
+    process.off("exit", stop);
+    onGone?.();
+    exited.resolve();
+    if (stopping) return;
+    hearer.onEnd(failure ?? { kind: "crashed", error: new Error(`the thread ended with code ${code}`) });
+  });
+
+  return {
+    async [Symbol.asyncDispose]() {
+      stopping = true;
+      stop();
+      // Real time, as it is a real thread that is waited for.
+      const late = setTimeout(() => {
+        void worker.terminate();
+        worker.unref();
+        exited.resolve();
+      }, stopDeadlineMs);
+      await exited.promise;
+      clearTimeout(late);
+    },
+  };
+}
+
+/** In place of a thread that is not to be started, or cannot be. The end is told after this has returned. */
+export function endedAtOnce(hearer: NetworkEventHearer, end: NetworkEventEnd): RunningEventSource {
+  let stopped = false;
+  queueMicrotask(() => {
+    if (!stopped) hearer.onEnd(end);
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      stopped = true;
+    },
+  };
+}
