@@ -1,11 +1,10 @@
 // Owns a management server of one test, and raw talk with it.
 import { connect } from "node:net";
-import type { TestContext } from "node:test";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../../src/api/control.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { type Logger, silentLogger } from "../../src/runtime/log.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 import { scriptedControl } from "./sample-report.ts";
 
 export interface RigOptions {
@@ -27,7 +26,7 @@ export interface Rig {
   readonly server: ManagementServer;
 }
 
-export async function startRig(t: TestContext, options: RigOptions = {}): Promise<Rig> {
+export async function startRig(t: Scope, options: RigOptions = {}): Promise<Rig> {
   const home = options.home ?? (await temporaryFolder(t));
   const server = await startManagementServer({
     home,

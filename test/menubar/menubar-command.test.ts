@@ -4,19 +4,21 @@ import { execFile } from "node:child_process";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon } from "../../src/api/client.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { end, openMenu, startIconScene } from "./icon-scene.ts";
 import { scriptedConfig } from "./scripted-config.ts";
 import { busMissing, startSessionBus, startWatcher } from "./session-bus.ts";
 import { clickOf, everyLine, type PluginMenu, readMenu } from "./swiftbar/plugin-format.ts";
-import { type PanelClient, panelClient } from "./tray/panel-client.ts";
+import { panelClient } from "./tray/panel-client.ts";
 
 const SOON_MS = 15_000;
+/** No claim of speed: it ends what hangs. */
+const CLICK_DEADLINE_MS = 60_000;
 
 interface Stream extends Running {
   menu(): PluginMenu;
@@ -84,7 +86,7 @@ test("A8 frames follow the daemon, and each line's command does what the line sa
 function runClick([file = "", ...args]: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const env = { PATH: "/usr/bin:/bin", SWIFTBAR: "1" };
-    execFile(file, args, { env, timeout: SOON_MS }, (error, stdout) =>
+    execFile(file, args, { env, timeout: CLICK_DEADLINE_MS }, (error, stdout) =>
       error === null ? resolve(stdout) : reject(error),
     );
   });
@@ -213,57 +215,40 @@ test("the icon as a process: registered, one for each home, gone with SIGTERM", 
   assert.equal((await first.ended).code, 143);
 });
 
-test("A8 the icon answers within 100 ms under 10,000 events a second, and while the daemon hangs", {
+test("A8 the icon answers while a share and the API hang, under a flood of events", {
+  skip: busMissing,
+}, async (t) => {
+  const scene = await startIconScene(t);
+  await scene.hang();
+  // How soon it answers is measured in bench/menubar.bench.ts.
+  for (let turn = 0; turn < 100; turn += 1) {
+    scene.publish(100);
+    await openMenu(scene.panel);
+  }
+  await eventually(() => scene.panel.find(/^Mountaineer does not answer/), SOON_MS);
+  assert.ok(scene.api.mostWaiting <= 3, `${scene.api.mostWaiting} questions at once to an API that hangs`);
+  assert.equal(scene.followers, 1, "it kept up with the events");
+});
+
+test("A8 the icon answers while the daemon stands still, and follows it on", {
   skip: busMissing,
 }, async (t) => {
   const children: Running[] = [];
-  t.after(async () => {
-    for (const { child, ended } of children) {
-      child.kill("SIGKILL");
-      await ended;
-    }
-  });
+  t.after(() => Promise.all(children.map(end)));
   const bus = await startSessionBus(t);
   const watcher = await startWatcher(t, bus);
-  const env = { DBUS_SESSION_BUS_ADDRESS: bus.address };
-  const slowestOf = async (panel: PanelClient, turns: number, between: () => void): Promise<number> => {
-    let slowest = 0;
-    for (let turn = 0; turn < turns; turn += 1) {
-      between();
-      const askedAt = performance.now();
-      const { root } = await panel.layout();
-      await panel.menuCall("AboutToShow", "i", [0]);
-      assert.ok(root.children.length > 3);
-      slowest = Math.max(slowest, (performance.now() - askedAt) / 2);
-      await pause(10);
-    }
-    return slowest;
-  };
-
-  const config = scriptedConfig();
-  const busy = await startRig(t, { control: scriptedControl(), config });
-  children.push(startCommand(["menubar"], { home: busy.home, env }));
-  await eventually(() => watcher.registered.length === 1, SOON_MS);
-  await eventually(() => config.followers === 1, SOON_MS);
-  const busyPanel = panelClient(watcher.bus, watcher.registered[0] ?? "");
-  const underLoad = await slowestOf(busyPanel, 100, () => {
-    for (let index = 0; index < 100; index += 1)
-      config.publish({ kind: "transition", transition: { name: "share.open_files_checked", share: "CORE" } });
-  });
-  assert.ok(underLoad < 100, `${underLoad} ms under load`);
-
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "[sync]\nenabled = false\n");
   const daemon = startCommand(["monitor"], { home });
   children.push(daemon);
   await eventually(async () => (await connectToDaemon(home)) !== null, SOON_MS);
+  const env = { DBUS_SESSION_BUS_ADDRESS: bus.address };
   children.push(startCommand(["menubar", "--no-start"], { home, env }));
-  await eventually(() => watcher.registered.length === 2, SOON_MS);
-  const panel = panelClient(watcher.bus, watcher.registered[1] ?? "");
+  await eventually(() => watcher.registered.length === 1, SOON_MS);
+  const panel = panelClient(watcher.bus, watcher.registered[0] ?? "");
   await eventually(() => panel.find("Nothing is configured yet"), SOON_MS);
   daemon.child.kill("SIGSTOP");
-  const hung = await slowestOf(panel, 20, () => {});
-  assert.ok(hung < 100, `${hung} ms with a daemon that hangs`);
+  for (let turn = 0; turn < 20; turn += 1) await openMenu(panel);
   await eventually(() => panel.find(/^Mountaineer does not answer/), SOON_MS);
   daemon.child.kill("SIGCONT");
   await eventually(() => panel.find("Nothing is configured yet"), SOON_MS);

@@ -1,7 +1,6 @@
 // Owns a real session bus of one test, and what stands in it for a panel.
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import {
   BUS_NAME,
   BUS_PATH,
@@ -9,8 +8,14 @@ import {
   connectToBus,
 } from "../../src/menubar/dbus/bus-connection.ts";
 import type { Message } from "../../src/menubar/dbus/message.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
+import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
+
+/** However slow a machine is, a panel waits for its answer: what hangs is ended by the test's own deadline. */
+const patientClock: Clock = {
+  ...systemClock,
+  setTimer: (delayMs, callback) => systemClock.setTimer(20 * delayMs, callback),
+};
 
 /** Why no bus can be started here; false: it can. */
 export const busMissing: string | false =
@@ -24,10 +29,7 @@ export interface SessionBus {
 }
 
 /** `folder`: of an earlier bus, to be at the same address. */
-export async function startSessionBus(
-  t: TestContext,
-  folder?: string,
-): Promise<SessionBus & { folder: string }> {
+export async function startSessionBus(t: Scope, folder?: string): Promise<SessionBus & { folder: string }> {
   const ends: (() => Promise<void>)[] = [];
   // Before the folder's removal.
   t.after(async () => {
@@ -61,12 +63,12 @@ export interface BusClient {
 }
 
 /** A client that hears every signal. */
-export async function connectClient(t: TestContext, { socketPath }: SessionBus): Promise<BusClient> {
+export async function connectClient(t: Scope, { socketPath }: SessionBus): Promise<BusClient> {
   const stop = new AbortController();
   t.after(() => stop.abort());
   const signals: Message[] = [];
   const bus = await connectToBus(socketPath, {
-    clock: systemClock,
+    clock: patientClock,
     signal: stop.signal,
     onCall: () => ({ errorName: "org.freedesktop.DBus.Error.UnknownMethod", text: "nothing here" }),
     onSignal: (signal) => void signals.push(signal),
@@ -91,12 +93,12 @@ export interface Watcher {
 }
 
 /** What a panel brings along: the list of icons. */
-export async function startWatcher(t: TestContext, { socketPath }: SessionBus): Promise<Watcher> {
+export async function startWatcher(t: Scope, { socketPath }: SessionBus): Promise<Watcher> {
   const stop = new AbortController();
   t.after(() => stop.abort());
   const registered: string[] = [];
   const bus = await connectToBus(socketPath, {
-    clock: systemClock,
+    clock: patientClock,
     signal: stop.signal,
     onCall({ member, body }) {
       if (member !== "RegisterStatusNotifierItem")

@@ -9,7 +9,8 @@ import { busMissing, type SessionBus, startSessionBus } from "../session-bus.ts"
 const PROGRAMS = ["Xvfb", "xfce4-panel", "xdotool"];
 const WIDTH = 900;
 const HEIGHT = 620;
-const COMMAND_DEADLINE_MS = 10_000;
+/** Nobody waits so long: it ends what hangs. */
+const COMMAND_DEADLINE_MS = 60_000;
 
 /** Why no desktop can be started here; false: it can. */
 export const desktopMissing: string | false =
