@@ -62,15 +62,15 @@ test("a line beyond the limit ends it, with its end in sight or not, and one of 
   assert.deepEqual(linesOf([Buffer.from("12345\n")], 5), ["12345", null]);
 });
 
-test("64 MiB in one line take linear time", () => {
+test("64 MiB in one line take linear time: to copy or search them at each of 65,536 chunks takes minutes", () => {
   const splitter = createLineSplitter(1e9);
-  const chunk = Buffer.alloc(64 * 1024, "x");
+  const chunk = Buffer.alloc(1_024, "x");
   const startedAt = performance.now();
-  for (let count = 0; count < 1_024; count++) {
+  for (let count = 0; count < 65_536; count++) {
     splitter.push(chunk);
     assert.equal(splitter.next(), null);
   }
   splitter.push(Buffer.from("\n"));
   assert.equal(splitter.next()?.length, 64 * 1024 * 1024);
-  assert.ok(performance.now() - startedAt < 2_000);
+  assert.ok(performance.now() - startedAt < 30_000);
 });

@@ -290,18 +290,17 @@ describe("whatever the world", () => {
     );
   });
 
-  test("5,000 tools are built in a few milliseconds", () => {
+  test("100,000 tools are no matter of their square, which would be minutes", () => {
     const many = Array.from({ length: 10 }, (_, place) =>
       source(`b${place}`, {
-        tools: Array.from({ length: 500 }, (_each, index) => `tool_${place}_${index}`),
+        tools: Array.from({ length: 10_000 }, (_each, index) => `tool_${place}_${index}`),
         filters: { tools: { allow: ["tool_*"], deny: ["*secret*"] }, resources: ALL, prompts: ALL },
       }),
     );
-    buildCatalog(many, FIRST_WINS);
     const startedAt = performance.now();
     const catalog = buildCatalog(many, FIRST_WINS);
     const tookMs = performance.now() - startedAt;
-    assert.equal(catalog.tools.size, 5_000);
-    assert.ok(tookMs < 100, `${tookMs} ms`);
+    assert.equal(catalog.tools.size, 100_000);
+    assert.ok(tookMs < 30_000, `${tookMs} ms`);
   });
 });
