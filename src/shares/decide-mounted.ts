@@ -1,6 +1,6 @@
 // Owns what to do with a share that is mounted: keep it, fail over, clean up a dead mount, or go back to Thunderbolt.
 
-import { checkedOpenFiles, routesFrom, startErrand } from "./decide-errand.ts";
+import { checkedOpenFiles, routesFrom, startErrand, whyNotMountable } from "./decide-errand.ts";
 import { foldYoungDeath, judgeMount, settleBackoff } from "./decide-mount-alive.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
@@ -84,6 +84,8 @@ export function decideUnexplained(draft: Draft, mount: MountSeen): Step | null {
     hint: "It is mounted anew over the best route as soon as nothing on it is open.",
   });
   if (verdict.state === "unproven" || draft.memory.held === "unmounted") return null;
+  // What serves is not given up for what could not take its place; conditions tell what is wanting.
+  if (verdict.state === "alive" && whyNotMountable(draft) !== null) return null;
   const plan = bestRoutes(draft);
   if (plan.length === 0) {
     if (verdict.state === "dead")

@@ -51,7 +51,8 @@ export async function observe(
     ours === null ? null : { found: ours, look: await chooseLook(tools, ours, lookUnderWay, routes) };
   const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
   const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
-  const driverProblem = mount === null ? await driver.unavailable() : null;
+  // It matters before a mount: there is none, or one that is to be made anew.
+  const driverProblem = (ours?.route ?? null) === null ? await driver.unavailable() : null;
   const unsent = episode.unsentWatched ? await driver.unsent(spec) : null;
   const linkBlocked = link === null ? null : await link;
   return {

@@ -5,6 +5,7 @@ import { EMPTY_SHARE_MEMORY } from "../reconcile/memory.ts";
 import type { Trigger, TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
+import { createDriverSuccession, type DriverSuccession } from "./drivers/driver-succession.ts";
 import type { Subject } from "./observe.ts";
 import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { RequestOutcome, ShareRequest } from "./share-request.ts";
@@ -45,6 +46,7 @@ export interface ShareEngine extends AsyncDisposable {
 interface Keeper {
   readonly lane: Lane;
   readonly cycle: ShareCycle;
+  readonly succession: DriverSuccession;
   unregister: () => void;
   subject: Subject;
 }
@@ -77,7 +79,8 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       },
       onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
     });
-    keepers.set(name, { lane, cycle, unregister: watchProcess(subject, lane), subject });
+    const succession = createDriverSuccession();
+    keepers.set(name, { lane, cycle, succession, unregister: watchProcess(subject, lane), subject });
   };
 
   const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {
@@ -164,10 +167,11 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
         const keeper = keepers.get(name);
         if (keeper === undefined) add(subject);
         else {
+          const lasting = { ...subject, driver: keeper.succession.take(keeper.subject, subject) };
           keeper.unregister();
-          keeper.unregister = watchProcess(subject, keeper.lane);
+          keeper.unregister = watchProcess(lasting, keeper.lane);
           keeper.subject = subject;
-          keeper.cycle.reconfigure(subject);
+          keeper.cycle.reconfigure(lasting);
           // The order of the file.
           keepers.delete(name);
           keepers.set(name, keeper);

@@ -52,6 +52,8 @@ async function smbHome(t: TestContext): Promise<SmbHome> {
         `shares_root = "${join(home.folder, sharesRoot)}"`,
         ...(mountRoot === undefined ? [] : [`mount_root = "${join(home.folder, mountRoot)}"`]),
         "check_interval_secs = 0.5",
+        // No cable is pulled here: a server that is slow to answer is not gone.
+        "connect_timeout_ms = 10000",
         "[sync]",
         QUICK_SYNC,
       ];
@@ -180,5 +182,48 @@ test(
       (await home.glance())?.shares.map(({ name }) => name),
       ["CORE", "MEDIA"],
     );
+  },
+);
+
+test(
+  "A6 a share whose driver changes, either way, waits for open files, then stands by the new driver",
+  needsSmb,
+  async (t) => {
+    const { home, text, mountPath } = await smbHome(t);
+    const overSmb = text([{ name: "CORE" }]);
+    const local = await home.text(["CORE"]);
+    await writeFile(join(home.folder, "CORE-tb", "file"), "of a folder");
+    await home.writeConfig(local);
+    await home.start(["--unmount-on-exit"]);
+    await home.untilMounted("CORE");
+    const seen = join(home.folder, "Shares", "CORE", "file");
+    assert.equal(await readFile(seen, "utf8"), "of a folder");
+    const isWaiting = () =>
+      home.untilShare(
+        "CORE",
+        ({ conditions }) => conditions.some(({ code }) => code === "waiting_for_close"),
+        SETTLES_MS,
+      );
+    const untilItReads = (what: string) =>
+      eventually(async () => (await readFile(seen, "utf8")) === what, SETTLES_MS);
+
+    const first = await home.hold(join(home.folder, "Shares", "CORE"));
+    await home.writeConfig(overSmb);
+    await isWaiting();
+    assert.equal(await readFile(seen, "utf8"), "of a folder");
+    first.kill("SIGKILL");
+    await home.untilMounted("CORE");
+    await untilItReads("of CORE");
+    assert.notEqual(await mountIdAt(mountPath("CORE")), null);
+
+    const second = await home.hold(join(home.folder, "Shares", "CORE"));
+    await home.writeConfig(local);
+    await isWaiting();
+    assert.equal(await readFile(seen, "utf8"), "of CORE");
+    second.kill("SIGKILL");
+    await untilItReads("of a folder");
+    assert.equal(await mountIdAt(mountPath("CORE")), null);
+    const { last_error, conditions } = await home.shareStatus("CORE");
+    assert.deepEqual([last_error, conditions], [null, []]);
   },
 );

@@ -454,6 +454,24 @@ describe("found mounts", () => {
     assert.ok(!world.conditionCodes.includes("unknown_route"));
   });
 
+  test("Found mounts: one that no route explains serves on while nothing could take its place", () => {
+    const lacking = new World();
+    lacking.addMount(null, { ours: false });
+    lacking.driverProblem = { text: "rclone is not installed", hint: "Install it." };
+    lacking.advance(6000);
+    assert.deepEqual(lacking.stepKinds, []);
+    assert.ok(lacking.conditionCodes.includes("driver_unavailable"));
+    lacking.driverProblem = null;
+    lacking.advance(2000);
+    assert.deepEqual(lacking.stepKinds, ["check", "unmount plain", "mount tb"]);
+    const unset = new World();
+    unset.addMount(null, { ours: false });
+    unset.spec = { ...unset.spec, missingVariable: "NAS_PASSWORD" };
+    unset.advance(6000);
+    assert.deepEqual(unset.stepKinds, []);
+    assert.ok(unset.conditionCodes.includes("variable_missing"));
+  });
+
   test("Found mounts: EBUSY of one that no route explains is open, and asked once a cycle", () => {
     const world = new World();
     world.addMount(null, { ours: false });

@@ -326,7 +326,7 @@ export class World {
       mount: mount === null ? null : { found: this.#found(mount), look },
       twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
       taken: this.taken,
-      driverProblem: mount === null ? this.driverProblem : null,
+      driverProblem: (mount?.route ?? null) === null ? this.driverProblem : null,
       oneAddress: null,
       openFiles: null,
       unsent: this.episode.unsentWatched ? [...this.unsent] : null,
