@@ -1,11 +1,12 @@
 // Owns what the doctor says of the gateway: backends' programs, folders and secrets, and the port.
-import { access, constants, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { findPortHolder } from "../gateway/front/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
+import { findProgram, isProgram } from "../runtime/find-program.ts";
 import { missingHint, missingText, resolveReference } from "../secrets/reference.ts";
 import { type DoctorContext, findingsOf } from "./doctor-context.ts";
 import { wantsGateway } from "./gateway-config.ts";
@@ -43,7 +44,7 @@ async function ofBackend(context: DoctorContext, backend: BackendConfig): Promis
     const text = `backend ${name}: its folder ${cwd} does not exist`;
     found.push(finding("error", "backend_folder", text, { subject, hint: "make it, or correct cwd" }));
   }
-  const program = await findProgram(command, cwd, context.environment["PATH"] ?? "");
+  const program = await findCommand(command, cwd, context.environment["PATH"] ?? "");
   if (program === null) {
     const text = `backend ${name}: its program ${command} is not found`;
     const hint = "install it, or write its whole path; a service has the PATH of the shell that installed it";
@@ -99,24 +100,10 @@ function whyNotListen(host: string, port: number): Promise<string | null> {
   });
 }
 
-async function findProgram(command: string, cwd: string, path: string): Promise<string | null> {
-  if (command.includes("/")) {
-    const whole = isAbsolute(command) ? command : join(cwd, command);
-    return (await isProgram(whole)) ? whole : null;
-  }
-  for (const folder of path.split(delimiter)) {
-    if (folder !== "" && (await isProgram(join(folder, command)))) return join(folder, command);
-  }
-  return null;
-}
-
-async function isProgram(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return (await stat(path)).isFile();
-  } catch {
-    return false;
-  }
+async function findCommand(command: string, cwd: string, path: string): Promise<string | null> {
+  if (!command.includes("/")) return findProgram(command, path.split(delimiter));
+  const whole = isAbsolute(command) ? command : join(cwd, command);
+  return (await isProgram(whole)) ? whole : null;
 }
 
 async function isFolder(path: string): Promise<boolean> {

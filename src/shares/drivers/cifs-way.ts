@@ -1,7 +1,8 @@
 // Owns by which program, and by whose right, the kernel's SMB client mounts a share here: as root, or as fstab lets users.
-import { access, constants, readFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { access, readFile } from "node:fs/promises";
+import { delimiter } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
+import { findProgram } from "../../runtime/find-program.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { parseSmbSource } from "../smb-source.ts";
 import { asMountEntry, type FstabEntry, parseFstab } from "./fstab.ts";
@@ -52,7 +53,7 @@ export function systemTools(): CifsTools {
 /** null: at least one share can be mounted, as far as can be told without one. */
 export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
   if (!(await isThere(tools.filesystems))) return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
-  if ((await findProgram(tools, "mount.cifs")) === null) return NO_HELPER;
+  if ((await findProgram("mount.cifs", tools.programFolders)) === null) return NO_HELPER;
   if (tools.userId === 0) return null;
   return (await readFstab(tools.fstab)).some(({ forUsers }) => forUsers)
     ? null
@@ -69,9 +70,9 @@ export async function wayToMount(
 ): Promise<CifsWay> {
   const lacking = await lackingForCifs(tools);
   if (lacking !== null) return { kind: "none", lacking };
-  const mountCifs = await findProgram(tools, "mount.cifs");
+  const mountCifs = await findProgram("mount.cifs", tools.programFolders);
   if (tools.userId === 0 && mountCifs !== null) return { kind: "root", program: mountCifs };
-  const mount = await findProgram(tools, "mount");
+  const mount = await findProgram("mount", tools.programFolders);
   if (mount === null)
     return { kind: "none", lacking: { text: "mount is not installed", hint: "install mount" } };
   const entries = await readFstab(tools.fstab);
@@ -90,19 +91,9 @@ export async function wayToMount(
   return { kind: "none", lacking: { text, hint: "keep one line for each source" } };
 }
 
-/** The first of that name that may be executed. */
-export async function findProgram({ programFolders }: CifsTools, name: string): Promise<string | null> {
-  for (const folder of programFolders) {
-    if (folder === "") continue;
-    const path = join(folder, name);
-    if (await isThere(path, constants.X_OK)) return path;
-  }
-  return null;
-}
-
-async function isThere(path: string, mode?: number): Promise<boolean> {
+async function isThere(path: string): Promise<boolean> {
   try {
-    await access(path, mode);
+    await access(path);
     return true;
   } catch (error) {
     if (systemErrorCode(error) === null) throw error;

@@ -6,6 +6,7 @@ import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { ensureFolder } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { findProgram } from "../../runtime/find-program.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { MountTable } from "../mount-entry.ts";
 import type { Prober } from "../prober.ts";
@@ -15,14 +16,7 @@ import { meaningOfMountCifs, tellingLine } from "./cifs-codes.ts";
 import { type CifsNote, createCifsNotes, isNoted } from "./cifs-note.ts";
 import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./cifs-options.ts";
 import { createCifsUnmount } from "./cifs-unmount.ts";
-import {
-  type CifsTools,
-  type CifsWay,
-  findProgram,
-  lackingForCifs,
-  systemTools,
-  wayToMount,
-} from "./cifs-way.ts";
+import { type CifsTools, type CifsWay, lackingForCifs, systemTools, wayToMount } from "./cifs-way.ts";
 import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
 import { createMountFolders } from "./mount-folder.ts";
 import { rcloneFiles } from "./rclone-files.ts";
@@ -56,7 +50,8 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   const folders = createMountFolders({ clock, logger });
   const notes = createCifsNotes();
   const unsentOfRclone = createUnsentWrites();
-  const program = async (): Promise<string> => (await findProgram(tools, "umount")) ?? "umount";
+  const program = async (): Promise<string> =>
+    (await findProgram("umount", tools.programFolders)) ?? "umount";
   const unmountKernels = createCifsUnmount({ clock, mountTable, program });
   const realPaths = createRealMountPaths(prober);
   const filesOf = ({ name }: ShareSpec) => rcloneFiles(stateFolder, name);

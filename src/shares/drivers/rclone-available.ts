@@ -1,8 +1,9 @@
 // Owns telling what the machine lacks for mounting with rclone.
 import { access, constants } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { delimiter } from "node:path";
 import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { findProgram } from "../../runtime/find-program.ts";
 
 export interface Lacking {
   readonly text: string;
@@ -31,7 +32,7 @@ async function check(clock: Clock): Promise<Lacking | null> {
   if (!(await isOnPath("fusermount3"))) {
     return { text: "fusermount3 is not installed", hint: "install FUSE 3 (apt install fuse3)" };
   }
-  if (!(await isAccessible("/dev/fuse", constants.R_OK | constants.W_OK))) {
+  if (!(await canOpen("/dev/fuse"))) {
     return {
       text: "/dev/fuse cannot be opened",
       hint: "load the fuse module, or give the container the device /dev/fuse and the right to mount",
@@ -47,15 +48,12 @@ async function check(clock: Clock): Promise<Lacking | null> {
 }
 
 async function isOnPath(program: string): Promise<boolean> {
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    if (folder !== "" && (await isAccessible(join(folder, program), constants.X_OK))) return true;
-  }
-  return false;
+  return (await findProgram(program, (process.env["PATH"] ?? "").split(delimiter))) !== null;
 }
 
-async function isAccessible(path: string, mode: number): Promise<boolean> {
+async function canOpen(path: string): Promise<boolean> {
   try {
-    await access(path, mode);
+    await access(path, constants.R_OK | constants.W_OK);
     return true;
   } catch {
     return false;

@@ -1,0 +1,21 @@
+// Owns finding the file that a program's name stands for.
+import { access, constants, stat } from "node:fs/promises";
+import { join } from "node:path";
+
+/** The first of that name that may be executed. `folders` are as PATH has them: an empty one is nowhere. */
+export async function findProgram(name: string, folders: readonly string[]): Promise<string | null> {
+  for (const folder of folders) {
+    if (folder !== "" && (await isProgram(join(folder, name)))) return join(folder, name);
+  }
+  return null;
+}
+
+/** Whether it is a file that may be executed. */
+export async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
