@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type CommandResult, runCommand } from "../runtime/child-process.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import { shellWord } from "../runtime/plain-text.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
   removeServiceFile,
@@ -81,7 +82,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
       const changed = await writeServiceFile(filePath, text);
       const why = await missing(signal);
       if (why !== null) {
-        const notes = [why, `in one: launchctl bootstrap ${target} ${shellQuoted(filePath)}`];
+        const notes = [why, `in one: launchctl bootstrap ${target} ${shellWord(filePath)}`];
         return { changed, running: false, notes, failure: null };
       }
       const wasLoaded = await isLoaded(signal);
@@ -159,8 +160,4 @@ function escaped(text: string): string {
     throw new MountaineerError("usage", "a path with control characters cannot be a service's");
   }
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
-
-function shellQuoted(text: string): string {
-  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
