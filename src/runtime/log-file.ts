@@ -9,6 +9,7 @@ import { createRedaction } from "./log-redaction.ts";
 import { createFileTarget, createStderrTarget } from "./log-targets.ts";
 
 const MAX_QUEUED_BYTES = 1024 * 1024;
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const FLUSH_MS = 1_000;
 
 export interface LogOptions {
@@ -21,6 +22,8 @@ export interface LogOptions {
   readonly clock: Clock;
   /** What waits to be written, per way out, before the least important is dropped. Default 1 MiB. */
   readonly maxQueuedBytes?: number;
+  /** From here on the file is moved to `PATH.1`, in place of the one before. Default 16 MiB. */
+  readonly maxFileBytes?: number;
 }
 
 export interface Log extends AsyncDisposable {
@@ -61,7 +64,8 @@ export function startLog(options: LogOptions): Log {
   });
   const toStderr = (entry: LogRecord): void => stderrQueue.append(entry.level, readableLine(entry, colour));
 
-  const fileTarget = filePath === null ? null : createFileTarget(filePath, clock);
+  const fileTarget =
+    filePath === null ? null : createFileTarget(filePath, clock, options.maxFileBytes ?? MAX_FILE_BYTES);
   const fileQueue: LineQueue | null =
     fileTarget === null
       ? null

@@ -1,6 +1,6 @@
 // Owns where log lines go: a file that may be rotated away at any time, and a stderr that may stop being read.
 import { constants, fstat, write } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { Clock } from "./clock.ts";
@@ -9,6 +9,7 @@ import { systemErrorCode } from "./errors.ts";
 import type { LineTarget } from "./line-queue.ts";
 
 const LOOK_FOR_ROTATION_MS = 1_000;
+const ROTATE_AGAIN_MS = 60_000;
 const STDERR_FULL_PAUSE_MS = 20;
 const STDERR = 2;
 const NEWLINE = 0x0a;
@@ -21,11 +22,17 @@ export interface FileTarget extends LineTarget, AsyncDisposable {
   reopen(): Promise<void>;
 }
 
-/** Appends to the file (0600, its folder 0700), and follows its path: moved or removed, it is made anew. */
-export function createFileTarget(path: string, clock: Clock): FileTarget {
+/**
+ * Appends to the file (0600, its folder 0700), and follows its path: moved or removed, it is made anew. From
+ * `maxBytes` on it is moved to `PATH.1`, in place of the one before; a pipe or a device never is. null: nor is a file.
+ */
+export function createFileTarget(path: string, clock: Clock, maxBytes: number | null): FileTarget {
   let file: FileHandle | null = null;
   let identity = "";
   let lookedAtMs = 0;
+  /** null: it cannot grow. */
+  let sizeBytes: number | null = null;
+  let rotateNotBeforeMs = Number.NEGATIVE_INFINITY;
 
   const close = async (): Promise<void> => {
     const closing = file;
@@ -38,6 +45,7 @@ export function createFileTarget(path: string, clock: Clock): FileTarget {
       const found = await opened.stat();
       await endTornLine(opened, found);
       identity = identityOf(found);
+      sizeBytes = found.isFile() ? found.size : null;
     } catch (error) {
       await opened.close();
       throw error;
@@ -56,9 +64,34 @@ export function createFileTarget(path: string, clock: Clock): FileTarget {
     }
   };
 
+  const isFull = (): boolean =>
+    maxBytes !== null &&
+    sizeBytes !== null &&
+    sizeBytes >= maxBytes &&
+    clock.monotonicMs() >= rotateNotBeforeMs;
+  /** Whether it is out of the way now. Where it cannot be moved it grows on: a log that goes on is worth more. */
+  const rotate = async (): Promise<boolean> => {
+    try {
+      const found = await stat(path);
+      if (identityOf(found) !== identity) return true;
+      // Somebody may have emptied it.
+      sizeBytes = found.size;
+      if (!isFull()) return false;
+      await rename(path, `${path}.1`);
+      return true;
+    } catch (error) {
+      if (systemErrorCode(error) === "ENOENT") return true;
+      if (systemErrorCode(error) === null) throw error;
+      rotateNotBeforeMs = clock.monotonicMs() + ROTATE_AGAIN_MS;
+      return false;
+    }
+  };
+
   return {
     async write(bytes, offset) {
+      const isMidLine = offset > 0 && bytes[offset - 1] !== NEWLINE;
       if (file !== null && !(await isStillThere())) await close();
+      if (file !== null && isFull() && !isMidLine && (await rotate())) await close();
       let from = offset;
       if (file === null) {
         file = await openFile();
@@ -67,6 +100,7 @@ export function createFileTarget(path: string, clock: Clock): FileTarget {
       }
       try {
         const { bytesWritten } = await file.write(bytes, from);
+        if (sizeBytes !== null) sizeBytes += bytesWritten;
         return from + bytesWritten;
       } catch (error) {
         // Somebody may mend it by moving the file away: the next try looks first.

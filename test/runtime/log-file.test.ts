@@ -16,10 +16,14 @@ import { mountTmpfs } from "../support/tiny-disk.ts";
 /** For a program that is expected to end by itself. */
 const DEADLINE_MS = 60_000;
 
-async function start(t: TestContext, options: { path?: string; level?: "debug" | "info" } = {}) {
+async function start(
+  t: TestContext,
+  options: { path?: string; level?: "debug" | "info"; maxFileBytes?: number } = {},
+) {
   const path = options.path ?? join(await temporaryFolder(t), "logs", "mountaineer.log");
   const clock = createManualClock(Date.UTC(2026, 10, 20, 12));
-  const log = startLog({ filePath: path, stderr: false, level: options.level ?? "info", clock });
+  const { level = "info", maxFileBytes = 1024 * 1024 } = options;
+  const log = startLog({ filePath: path, stderr: false, level, clock, maxFileBytes });
   t.after(() => log[Symbol.asyncDispose]());
   return { path, clock, log, logger: log.logger };
 }
@@ -103,6 +107,38 @@ describe("log file", () => {
     await clock.advance(1_000);
     logger.info("four");
     await untilLogged(path, ["four"]);
+  });
+
+  it("moves a full file away, in place of the one before, and loses no line", async (t) => {
+    const { path, logger } = await start(t, { maxFileBytes: 1_000 });
+    const long = "x".repeat(600);
+    for (const message of ["one", "two", "three", "four", "five"]) {
+      logger.info(message, { long });
+      await eventually(async () => (await messages(path)).at(-1) === message, 5_000);
+    }
+    assert.deepEqual(await messages(path), ["five"]);
+    assert.deepEqual(await messages(`${path}.1`), ["three", "four"]);
+    assert.deepEqual((await readdir(join(path, ".."))).toSorted(), ["mountaineer.log", "mountaineer.log.1"]);
+  });
+
+  it("rotates neither what was emptied meanwhile nor what cannot be moved", async (t) => {
+    const { path, logger, clock } = await start(t, { maxFileBytes: 500 });
+    const long = "x".repeat(600);
+    logger.info("one", { long });
+    await untilLogged(path, ["one"]);
+    await truncate(path, 0);
+    logger.info("two", { long });
+    await untilLogged(path, ["two"]);
+    await mkdir(`${path}.1`);
+    logger.info("three", { long });
+    await untilLogged(path, ["two", "three"]);
+    await rm(`${path}.1`, { recursive: true });
+    logger.info("four", { long });
+    await untilLogged(path, ["two", "three", "four"]);
+    await clock.advance(60_000);
+    logger.info("five", { long });
+    await untilLogged(path, ["five"]);
+    assert.deepEqual(await messages(`${path}.1`), ["two", "three", "four"]);
   });
 
   it("looks for a rotation at most once a second; what came meanwhile is in the old file", async (t) => {

@@ -54,7 +54,7 @@ export function startAuditFile(
   { clock, logger, onState = () => {} }: AuditFileOptions,
 ): AuditFile {
   const { path } = config;
-  const file = createFileTarget(path, clock);
+  const file = createFileTarget(path, clock, null);
   let waitingBytes = 0;
   let waitingLines = 0;
   let failure: Failure | null = null;
