@@ -116,9 +116,6 @@ export interface InProcessControl extends DaemonControl, AsyncDisposable {
   forget(share: string): Promise<void>;
 }
 
-/** `daemon/in-process-control.ts` provides it as `openInProcess`. */
-export type OpenInProcess = (options: InProcessOptions) => Promise<InProcessControl>;
-
 /** The gateway run once inside a command; disposing ends its backends. */
 export interface InProcessGateway extends AsyncDisposable {
   readonly control: GatewayControl;
@@ -127,9 +124,6 @@ export interface InProcessGateway extends AsyncDisposable {
   /** Serves one client that speaks lines of JSON-RPC, as the owner, until the stream ends. */
   serveLines(stream: Duplex): void;
 }
-
-/** `daemon/in-process-gateway.ts` provides it as `openGatewayInProcess`; rejects with `gateway_off` when none is configured. */
-export type OpenGatewayInProcess = (options: InProcessOptions) => Promise<InProcessGateway>;
 
 /** How the daemon is run in the foreground. */
 export interface MonitorOptions {
@@ -149,6 +143,3 @@ export interface MonitorOptions {
    */
   readonly reloadRequests: (listener: () => void) => () => void;
 }
-
-/** `daemon/monitor.ts` provides it as `runMonitor`; resolves when the daemon has stopped. */
-export type RunMonitor = (options: MonitorOptions) => Promise<void>;
