@@ -1,10 +1,12 @@
 // Owns `mountaineer __complete`: what the shells' scripts ask on each press of Tab. It answers soon, with
 // whatever it has by then, and never says a word on stderr.
+import type { Clock } from "../runtime/clock.ts";
 import { type Candidate, type CompletionRequest, completionRequest } from "./completion-request.ts";
 import { createProgram } from "./program.ts";
 
 export interface CompleteOptions {
   readonly home: string;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly print: (text: string) => void;
 }
@@ -48,19 +50,23 @@ export async function complete(args: readonly string[], options: CompleteOptions
 async function candidatesOf(
   request: CompletionRequest,
   configPath: string | null,
-  { home, signal }: CompleteOptions,
+  { home, clock, signal }: CompleteOptions,
 ): Promise<readonly Candidate[]> {
   if (request.kind === "words") return request.candidates;
   if (request.kind !== "live") return [];
   const { live, without, prefix = "" } = request;
-  const { liveNames } = await import("./completion-names.ts");
-  const late = AbortSignal.timeout(live === "tools" ? ASKING_MS : READING_MS);
-  const nothing = new Promise<readonly Candidate[]>((resolve) => {
-    late.addEventListener("abort", () => resolve([]), { once: true });
+  const { loadLiveNames } = await import("./completion-names.ts");
+  // A busy machine takes its time to load it; that is not what may hang.
+  const liveNames = await loadLiveNames(live);
+  const late = new AbortController();
+  const nothing = Promise.withResolvers<readonly Candidate[]>();
+  using _limit = clock.setTimer(live === "tools" ? ASKING_MS : READING_MS, () => {
+    late.abort();
+    nothing.resolve([]);
   });
-  const limit = AbortSignal.any([signal, late]);
-  const found = liveNames(live, { home, configPath, signal: limit }).catch(() => []);
-  return (await Promise.race([found, nothing])).flatMap((one) =>
+  const limit = AbortSignal.any([signal, late.signal]);
+  const found = liveNames({ home, configPath, clock, signal: limit }).catch(() => []);
+  return (await Promise.race([found, nothing.promise])).flatMap((one) =>
     without.includes(one.value) ? [] : [{ ...one, value: `${prefix}${one.value}` }],
   );
 }

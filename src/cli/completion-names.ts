@@ -3,32 +3,46 @@ import { connectToDaemon } from "../api/client.ts";
 import { readConfigBytes } from "../config/load.ts";
 import { findPlace, locateConfig } from "../config/locate.ts";
 import { parseToml } from "../config/toml-text.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";
 
 export interface NamePlace {
   readonly home: string;
   readonly configPath: string | null;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** What there is now; what cannot be found out in time is not there. */
-export async function liveNames(kind: LiveKind, place: NamePlace): Promise<readonly Candidate[]> {
+type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
+
+/** Resolves once all is loaded that looking needs. What it gives tells what there is now, as far as it can be found out. */
+export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
   switch (kind) {
     case "shares":
-      return named((await configTable(place))["shares"], "share");
+      return async (place) => named((await configTable(place))["shares"], "share");
     case "aliases":
-      return named((await configTable(place))["aliases"], "alias");
+      return async (place) => named((await configTable(place))["aliases"], "alias");
     case "backends":
-      return Object.keys(tableOf((await configTable(place))["backends"])).map((value) => ({
-        value,
-        description: "backend",
-      }));
+      return async (place) =>
+        Object.keys(tableOf((await configTable(place))["backends"])).map((value) => ({
+          value,
+          description: "backend",
+        }));
     case "tools":
-      return toolNames(place);
-    case "secrets":
-      return secretNames(place);
-    case "keys":
-      return configKeys(place);
+      await import("../api/contract-schemas.ts");
+      return toolNames;
+    case "secrets": {
+      const { loadSecretNames } = await import("./in-process-secrets.ts");
+      const keptNames = await loadSecretNames();
+      return (place) => secretNames(place, keptNames);
+    }
+    case "keys": {
+      const [schema, values] = await Promise.all([
+        import("../config/schema.ts"),
+        import("../config/toml-value.ts"),
+      ]);
+      return (place) => configKeys(place, schema, values);
+    }
   }
 }
 
@@ -63,8 +77,8 @@ async function configTable({ home, configPath }: NamePlace): Promise<Table> {
   }
 }
 
-async function toolNames({ home, signal }: NamePlace): Promise<readonly Candidate[]> {
-  const daemon = await connectToDaemon(home);
+async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+  const daemon = await connectToDaemon(home, { clock });
   const report = await daemon?.gateway.tools(signal);
   return (report?.tools ?? []).map(({ name, description }) => ({
     value: name,
@@ -72,13 +86,14 @@ async function toolNames({ home, signal }: NamePlace): Promise<readonly Candidat
   }));
 }
 
-async function secretNames({ home, configPath, signal }: NamePlace): Promise<readonly Candidate[]> {
-  signal.throwIfAborted();
-  const { openSecretNames } = await import("./in-process-secrets.ts");
+async function secretNames(
+  place: NamePlace,
+  keptNames: (home: string) => Promise<readonly string[]>,
+): Promise<readonly Candidate[]> {
   const [kept, text] = await Promise.all([
     // A file that cannot be read has no names.
-    openSecretNames(home).catch((): readonly string[] => []),
-    configTable({ home, configPath, signal }),
+    keptNames(place.home).catch((): readonly string[] => []),
+    configTable(place),
   ]);
   const wanted = [...JSON.stringify(text).matchAll(/secret:([A-Za-z0-9][A-Za-z0-9._-]{0,63})/g)];
   const missing = wanted.flatMap(([, name]) => (name === undefined || kept.includes(name) ? [] : [name]));
@@ -88,12 +103,12 @@ async function secretNames({ home, configPath, signal }: NamePlace): Promise<rea
   ];
 }
 
-async function configKeys(place: NamePlace): Promise<readonly Candidate[]> {
-  const [{ SECTIONS, ANY_NAME, ANY_PLACE }, { tomlKey }, table] = await Promise.all([
-    import("../config/schema.ts"),
-    import("../config/toml-value.ts"),
-    configTable(place),
-  ]);
+async function configKeys(
+  place: NamePlace,
+  { SECTIONS, ANY_NAME, ANY_PLACE }: typeof import("../config/schema.ts"),
+  { tomlKey }: typeof import("../config/toml-value.ts"),
+): Promise<readonly Candidate[]> {
+  const table = await configTable(place);
   const shares = named(table["shares"], "").map(({ value }) => value);
   const backends = Object.keys(tableOf(table["backends"]));
   return SECTIONS.flatMap(({ pattern, keys, keyDoc }) => {

@@ -3,9 +3,9 @@ import type { SecretKeeper } from "../api/secret-keeper.ts";
 import type { CommandContext } from "./command.ts";
 
 /** The names of those that are kept. Rejects with `secret_unavailable`. */
-export async function openSecretNames(home: string): Promise<readonly string[]> {
+export async function loadSecretNames(): Promise<(home: string) => Promise<readonly string[]>> {
   const { keptSecretNames } = await import("../daemon/kept-secret-names.ts");
-  return keptSecretNames(home);
+  return keptSecretNames;
 }
 
 export async function openSecrets({ home, configPath }: CommandContext): Promise<SecretKeeper> {

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { findPlace } from "../config/locate.ts";
 import { expandPath } from "../config/paths.ts";
+import { systemClock } from "../runtime/clock.ts";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import type { CommandContext } from "./command.ts";
 import { exitCodeOfError, failureText } from "./failure.ts";
@@ -81,7 +82,7 @@ async function act(
   }
   if (args[0] === "__complete") {
     const { complete } = await import("./complete.ts");
-    return complete(args.slice(1), contextFor(null));
+    return complete(args.slice(1), { ...contextFor(null), clock: systemClock });
   }
   const { parseAndRun } = await import("./program.ts");
   return parseAndRun(args, {
