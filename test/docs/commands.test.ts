@@ -4,9 +4,9 @@ import { spawn } from "node:child_process";
 import { access, chmod, glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import test from "node:test";
-import { freePort } from "../network/smb-server.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { programMissing } from "../sync/programs.ts";
 

@@ -4,8 +4,8 @@ import { createHostProber, type HostProberOptions } from "../../src/network/host
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/log.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
-import { freePort } from "./smb-server.ts";
 import { answerNegotiate, startPeer, staySilent } from "./tcp-peer.ts";
 
 function createProber(more: Partial<HostProberOptions> = {}) {
@@ -17,7 +17,8 @@ function createProber(more: Partial<HostProberOptions> = {}) {
   });
 }
 
-const soon = (timeoutMs = 2_000) => ({ notBeforeMs: systemClock.monotonicMs(), timeoutMs });
+/** For whom an end is expected long before. */
+const soon = (timeoutMs = 60_000) => ({ notBeforeMs: systemClock.monotonicMs(), timeoutMs });
 
 test("A2 ten shares on one host cost one probe, and the next cycle one more", async (t) => {
   const peer = await startPeer(t, answerNegotiate);
@@ -41,7 +42,7 @@ test("A2 an answer says over which interface, from which address, and in words",
   assert.equal(result.address, "127.0.0.2");
   assert.equal(result.text, `127.0.0.2:${peer.port}: answered over lo`);
   assert.deepEqual(peer.from, ["127.0.0.1"]);
-  assert.ok(result.tookMs >= 0 && result.tookMs < 2_000);
+  assert.ok(result.tookMs >= 0);
 });
 
 test("A2 a configured interface that is not there is a link that is down, without a packet", async (t) => {
@@ -55,16 +56,20 @@ test("A2 a configured interface that is not there is a link that is down, withou
 
 test("A2 silence takes the timeout and no longer; refusal takes none", async (t) => {
   const peer = await startPeer(t, staySilent);
-  const prober = createProber();
-  const silent = await prober.probe({ host: "127.0.0.1", port: peer.port, interfaceName: null }, soon(200));
+  const clock = createManualClock();
+  const prober = createProber({ clock });
+  const request = { notBeforeMs: clock.monotonicMs(), timeoutMs: 200 };
+  const probing = prober.probe({ host: "127.0.0.1", port: peer.port, interfaceName: null }, request);
+  await eventually(() => peer.connections === 1, 5_000);
+  await clock.advance(199);
+  assert.equal(peer.open, 1);
+  await clock.advance(1);
+  const silent = await probing;
   assert.deepEqual([silent.verdict, silent.reason, silent.tcpAnswered], ["silent", "smb_timeout", true]);
-  assert.ok(silent.tookMs >= 199 && silent.tookMs < 600, `${silent.tookMs} ms`);
-  const refused = await prober.probe(
-    { host: "127.0.0.1", port: await freePort(), interfaceName: null },
-    soon(),
-  );
-  assert.deepEqual([refused.verdict, refused.reason], ["gone", "refused"]);
-  assert.ok(refused.tookMs < 500);
+  assert.equal(silent.tookMs, 200);
+  const closed = { host: "127.0.0.1", port: await freePort(), interfaceName: null };
+  const refused = await prober.probe(closed, request);
+  assert.deepEqual([refused.verdict, refused.reason, refused.tookMs], ["gone", "refused", 0]);
 });
 
 test("A2 a name without an address is silent, and says so", async () => {
@@ -78,28 +83,40 @@ test("A2 of a name's addresses the first to answer wins, and is asked first from
   const port = await freePort();
   const silent = await startPeer(t, staySilent, "127.0.0.1", port);
   const peer = await startPeer(t, answerNegotiate, "127.0.0.2", port);
-  const prober = createProber({ resolve: async () => ["127.0.0.1", "127.0.0.2"] });
+  const clock = createManualClock();
+  const prober = createProber({ clock, resolve: async () => ["127.0.0.1", "127.0.0.2"] });
   const target = { host: "nas", port, interfaceName: null };
   assert.deepEqual(prober.addressesOf("nas"), []);
-  const first = await prober.probe(target, soon(400));
+  const probing = prober.probe(target, { notBeforeMs: clock.monotonicMs(), timeoutMs: 400 });
+  await eventually(() => silent.connections === 1, 5_000);
+  await clock.advance(99);
+  assert.equal(peer.connections, 0, "the first has a head start");
+  await clock.advance(1);
+  const first = await probing;
   assert.deepEqual([first.verdict, first.address], ["answers", "127.0.0.2"]);
   assert.match(first.text, /^nas \(127\.0\.0\.2:\d+\): answered/);
   assert.deepEqual(prober.addressesOf("nas"), ["127.0.0.1", "127.0.0.2"]);
   const asked = silent.connections;
-  await prober.probe(target, soon(400));
+  // By a clock that stands still: the one that answered needs no head start to pass.
+  await prober.probe(target, { notBeforeMs: clock.monotonicMs() + 1, timeoutMs: 400 });
   assert.equal(silent.connections, asked);
   assert.equal(peer.connections, 2);
 });
 
 test("A2 a name is gone only when each of its addresses is", async (t) => {
   const port = await freePort();
-  await startPeer(t, staySilent, "127.0.0.2", port);
+  const peer = await startPeer(t, staySilent, "127.0.0.2", port);
   let addresses = ["127.0.0.1", "127.0.0.2"];
-  const prober = createProber({ resolve: async () => addresses });
-  const open = await prober.probe({ host: "nas", port, interfaceName: null }, soon(200));
+  const clock = createManualClock();
+  const prober = createProber({ clock, resolve: async () => addresses });
+  const request = { notBeforeMs: clock.monotonicMs(), timeoutMs: 200 };
+  const probing = prober.probe({ host: "nas", port, interfaceName: null }, request);
+  await eventually(() => peer.connections === 1, 5_000);
+  await clock.advance(200);
+  const open = await probing;
   assert.deepEqual([open.verdict, open.reason], ["silent", "smb_timeout"]);
   addresses = ["127.0.0.1", "127.0.0.3"];
-  const gone = await prober.probe({ host: "other", port, interfaceName: null }, soon(200));
+  const gone = await prober.probe({ host: "other", port, interfaceName: null }, request);
   assert.deepEqual([gone.verdict, gone.reason], ["gone", "refused"]);
 });
 
@@ -134,17 +151,21 @@ test("A2 a resolver that never answers costs the timeout, not the cycle", async 
 
 test("A2 a hundred silent hosts at once take one timeout; beyond the limit they queue", async (t) => {
   const peer = await startPeer(t, staySilent, "0.0.0.0");
-  const prober = createProber({ maxAtOnce: 50 });
-  const startedAt = systemClock.monotonicMs();
-  const request = soon(200);
-  const results = await Promise.all(
+  const clock = createManualClock();
+  const prober = createProber({ clock, maxAtOnce: 50 });
+  const request = { notBeforeMs: clock.monotonicMs(), timeoutMs: 200 };
+  const probing = Promise.all(
     Array.from({ length: 100 }, (_, index) =>
       prober.probe({ host: `127.0.1.${index + 1}`, port: peer.port, interfaceName: null }, request),
     ),
   );
-  const tookMs = systemClock.monotonicMs() - startedAt;
-  assert.ok(results.every(({ reason }) => reason === "smb_timeout"));
-  assert.ok(tookMs >= 390 && tookMs < 1_500, `${tookMs} ms`);
+  for (const connections of [50, 100]) {
+    await eventually(() => peer.connections >= connections, 5_000);
+    await clock.advance(199);
+    assert.equal(peer.connections, connections);
+    await clock.advance(1);
+  }
+  assert.ok((await probing).every(({ reason }) => reason === "smb_timeout"));
   await eventually(() => peer.open === 0, 2_000);
 });
 
@@ -180,5 +201,6 @@ test("a round over twenty hosts is cheap", async (t) => {
   const { user, system } = process.cpuUsage(before);
   const perRoundMs = (user + system) / 1_000 / 20;
   t.diagnostic(`${perRoundMs.toFixed(2)} ms of CPU a round, the peers in this process included`);
-  assert.ok(perRoundMs < 30, `${perRoundMs} ms`);
+  // A hundred times what was measured: no busy machine's share, only a mistake, costs so much.
+  assert.ok(perRoundMs < 1_000, `${perRoundMs} ms`);
 });

@@ -13,16 +13,13 @@ export interface LineProgram {
   stop(): void;
   goOn(): void;
   /** The first line from `from` on that the check takes. */
-  waitFor(
-    check: (line: Record<string, unknown>) => boolean,
-    from?: number,
-    deadlineMs?: number,
-  ): Promise<Record<string, unknown>>;
-  /** How the program ended, and how long after this call. */
-  ended(
-    deadlineMs?: number,
-  ): Promise<{ code: number | null; signal: NodeJS.Signals | null; afterMs: number }>;
+  waitFor(check: (line: Record<string, unknown>) => boolean, from?: number): Promise<Record<string, unknown>>;
+  /** How the program ended, and how long after this call it was known. */
+  ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null; afterMs: number }>;
 }
+
+/** A program of ours that starts beside others on a slow machine takes seconds to say its first word. */
+const DEADLINE_MS = 60_000;
 
 type PipedChild = ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable };
 
@@ -41,11 +38,10 @@ export function talkTo(child: PipedChild): LineProgram {
     kill: (signal) => void child.kill(signal),
     stop: () => void child.kill("SIGSTOP"),
     goOn: () => void child.kill("SIGCONT"),
-    waitFor: (check, from = 0, deadlineMs = 5_000) =>
-      eventually(() => lines.slice(from).find(check) ?? null, deadlineMs),
-    async ended(deadlineMs = 5_000) {
+    waitFor: (check, from = 0) => eventually(() => lines.slice(from).find(check) ?? null, DEADLINE_MS),
+    async ended() {
       const startedAt = performance.now();
-      await eventually(() => child.exitCode !== null || child.signalCode !== null, deadlineMs);
+      await eventually(() => child.exitCode !== null || child.signalCode !== null, DEADLINE_MS);
       return { code: child.exitCode, signal: child.signalCode, afterMs: performance.now() - startedAt };
     },
   };

@@ -1,11 +1,12 @@
 // Owns a real smbd on loopback for probes: a temporary configuration, a free port, gone after the test.
 import { spawn } from "node:child_process";
 import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 
 const SMBD = "/usr/sbin/smbd";
 
@@ -58,22 +59,12 @@ export async function startSmbServer(t: TestContext, globalLines: readonly strin
     // Its children may still be writing for a moment.
     await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
   });
-  await eventually(() => takesConnections(port), 10_000);
+  await eventually(() => takesConnections(port), 60_000);
   return port;
 }
 
 function endGroup(pid: number | undefined): void {
   if (pid !== undefined) process.kill(-pid, "SIGKILL");
-}
-
-/** A port of 127.0.0.1 that nobody listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 function takesConnections(port: number): Promise<boolean> {

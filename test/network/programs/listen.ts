@@ -1,4 +1,5 @@
 // A program that listens for network changes and says so in JSON lines; commands come by stdin, one per line.
+import { existsSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { createInterface } from "node:readline";
 import { describeDelta } from "../../../src/network/network-delta.ts";
@@ -8,10 +9,11 @@ import { systemClock } from "../../../src/runtime/clock.ts";
 import type { LogFields } from "../../../src/runtime/log.ts";
 
 function say(line: Record<string, unknown>): void {
-  process.stdout.write(`${JSON.stringify({ ...line, at: performance.timeOrigin + performance.now() })}\n`);
+  process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
 const log = (message: string, fields: LogFields = {}): void => say({ log: message, ...fields });
+process.on("worker", (worker) => worker.once("exit", (threadEndedWith: number) => say({ threadEndedWith })));
 const threadUrl = process.argv[2];
 const listener = startNetworkListener({
   clock: systemClock,
@@ -26,9 +28,9 @@ createInterface({ input: process.stdin }).on("line", async (command) => {
   if (command === "source") say({ source: listener.source });
   if (command === "interfaces") say({ interfaces: Object.keys(networkInterfaces()) });
   if (command === "cpu") say({ cpuMs: (process.cpuUsage().user + process.cpuUsage().system) / 1_000 });
-  if (command === "block") {
-    const until = performance.now() + 500;
-    while (performance.now() < until);
+  if (command.startsWith("block until ")) {
+    say({ blocked: true });
+    while (!existsSync(command.slice("block until ".length)));
   }
   if (command === "exit") process.exit(7);
   if (command === "throw") {
@@ -37,9 +39,7 @@ createInterface({ input: process.stdin }).on("line", async (command) => {
     });
   }
   if (command === "stop") {
-    const startedAt = performance.now();
     await listener[Symbol.asyncDispose]();
-    say({ stoppedInMs: performance.now() - startedAt });
     process.stdin.unref();
     process.stdin.destroy();
   }

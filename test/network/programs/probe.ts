@@ -1,4 +1,4 @@
-// A program that probes what its stdin names, one `host port interface|-` per line, and answers in JSON lines.
+// A program that probes what its stdin names, one `host port interface|- timeout_ms` per line, and answers in JSON lines.
 import { createInterface } from "node:readline";
 import { createHostProber } from "../../../src/network/host-prober.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
@@ -6,11 +6,11 @@ import { silentLogger } from "../../../src/runtime/log.ts";
 
 const prober = createHostProber({ clock: systemClock, logger: silentLogger, resolve: async () => [] });
 createInterface({ input: process.stdin }).on("line", async (line) => {
-  const [host = "", port = "", interfaceName = "-"] = line.split(" ");
+  const [host = "", port = "", interfaceName = "-", timeoutMs = ""] = line.split(" ");
   prober.networkChanged();
   const result = await prober.probe(
     { host, port: Number(port), interfaceName: interfaceName === "-" ? null : interfaceName },
-    { notBeforeMs: systemClock.monotonicMs(), timeoutMs: 400 },
+    { notBeforeMs: systemClock.monotonicMs(), timeoutMs: Number(timeoutMs) },
   );
   process.stdout.write(`${JSON.stringify(result)}\n`);
 });

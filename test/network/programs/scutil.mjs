@@ -1,7 +1,9 @@
 // A program in place of scutil: it wants the commands that scutil would get, and prints in its format.
+import { writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-const [mode = "obey"] = process.argv.slice(2);
+const [mode = "obey", pidFile] = process.argv.slice(2);
+if (pidFile !== undefined) writeFileSync(pidFile, String(process.pid));
 const say = (text) => process.stdout.write(text);
 const notify = (...keys) => {
   say("notification callback (store address = 0x600003a1c0a0).\n");
