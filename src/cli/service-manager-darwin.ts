@@ -1,7 +1,7 @@
 // Owns running the daemon as an agent of launchd, in the user's desktop session.
-import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type CommandResult, runCommand } from "../runtime/child-process.ts";
+import { ensureFolder } from "../runtime/durable-file.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { shellWord } from "../runtime/plain-text.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
@@ -78,7 +78,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
     text,
     async install(signal): Promise<ServiceOutcome> {
       // launchd does not make it, and does not start what cannot write its log.
-      await mkdir(dirname(logPath), { recursive: true });
+      await ensureFolder(dirname(logPath), 0o755);
       const changed = await writeServiceFile(filePath, text);
       const why = await missing(signal);
       if (why !== null) {

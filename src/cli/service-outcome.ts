@@ -1,8 +1,8 @@
 // Owns what installing a service comes to, and the writing of its file: only when it differs, and durably.
-import { chmod, mkdir, unlink } from "node:fs/promises";
+import { chmod, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "../runtime/clock.ts";
-import { readIfPresent, writeDurably } from "../runtime/durable-file.ts";
+import { ensureFolder, readIfPresent, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 
@@ -39,7 +39,7 @@ export interface ServiceManager {
 export async function writeServiceFile(path: string, text: string): Promise<boolean> {
   try {
     if ((await readIfPresent(path)) === text) return false;
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    await ensureFolder(dirname(path), 0o755);
     await writeDurably(path, text, { mode: 0o644 });
     // launchd runs nothing that others may write.
     await chmod(path, 0o644);

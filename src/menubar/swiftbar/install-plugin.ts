@@ -1,9 +1,9 @@
 // Owns the plugin file: the small script in SwiftBar's (or xbar's) folder that becomes `mountaineer menubar --swiftbar`.
-import { chmod, mkdir, stat } from "node:fs/promises";
+import { chmod, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { readIfPresent, writeDurably } from "../../runtime/durable-file.ts";
+import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/durable-file.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/plain-text.ts";
 
@@ -47,7 +47,7 @@ export async function installPlugin(
       hint: "move it away, and try again",
     });
   }
-  await mkdir(place, { recursive: true });
+  await ensureFolder(place, 0o755);
   await writeDurably(path, text, { mode: 0o755 });
   await chmod(path, 0o755);
   return { path, changed: true };

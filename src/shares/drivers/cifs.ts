@@ -1,6 +1,6 @@
 // Owns mounting SMB shares with the Linux kernel's own client: fast, by root or as fstab lets users. The kernel serves
 // the mount; no process of ours stands behind it.
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
@@ -175,7 +175,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     try {
       const spec = share.routes[route];
       const source = way.kind === "root" ? cifsSource(spec, share.shareName) : way.entry.source;
-      await mkdir(files.folder, { recursive: true, mode: 0o700 });
+      await ensureFolder(files.folder, 0o700);
       // Before the mount: a crash in between leaves a note of what is not there, which does no harm.
       await notes.write(files.folder, { path, source, port: spec.port });
       // As late as can be: until it is mounted, programs write into it.

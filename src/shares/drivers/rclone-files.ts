@@ -1,9 +1,9 @@
 // Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
 
 import { createHash } from "node:crypto";
-import { mkdir, open, rename, rm, writeFile } from "node:fs/promises";
+import { open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readIfPresent } from "../../runtime/durable-file.ts";
+import { ensureFolder, readIfPresent } from "../../runtime/durable-file.ts";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { jsonObject } from "../../runtime/json-object.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
@@ -94,8 +94,8 @@ export function mountArguments(
 }
 
 export async function makeFolders(files: RcloneFiles): Promise<void> {
-  await mkdir(files.folder, { recursive: true, mode: 0o700 });
-  await mkdir(files.cache, { recursive: true, mode: 0o700 });
+  await ensureFolder(files.folder, 0o700);
+  await ensureFolder(files.cache, 0o700);
 }
 
 /**

@@ -1,7 +1,7 @@
 // Owns finding what was written to a share and is not yet on its server: rclone notes it on the local disk.
-import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { entryExists } from "../../runtime/durable-file.ts";
+import { ensureFolder, entryExists } from "../../runtime/durable-file.ts";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { REMOTE_NAME } from "./rclone-files.ts";
 
@@ -63,7 +63,7 @@ export function createUnsentWrites(): UnsentWrites {
       for (const [path, { state }] of await notesIn(join(cacheFolder, "vfsMeta"))) {
         if (state !== "torn") continue;
         const to = join(toFolder, path);
-        await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+        await ensureFolder(dirname(to), 0o700);
         const kept = await unusedName(to);
         if (await moved(join(cacheFolder, "vfs", path), kept)) aside.push(kept);
         await rm(join(cacheFolder, "vfsMeta", path), { force: true });
