@@ -54,10 +54,14 @@ async function ofShare(
     }
   }
   const answering = looks.find((look) => look.share === share.name && look.probe.verdict === "answers");
-  // What cannot be asked has its own finding.
-  if (share.driver !== "rclone" || answering === undefined) return [];
-  if ((await context.parts.drivers.rclone.unavailable()) !== null) return [];
-  return [await askServer(context, share, answering, obscure)];
+  // What cannot be asked has its own finding; what the system keeps (Keychain, fstab) is the system's to ask with.
+  if (share.driver === "local" || answering === undefined) return [];
+  if (share.driver !== "rclone" && share.password === null) return [];
+  const lacking = await context.parts.drivers.rclone.unavailable();
+  if (lacking === null) return [await askServer(context, share, answering, obscure)];
+  if (share.driver === "rclone") return [];
+  const text = `${share.name}: whether ${answering.host} takes the password is not known: ${lacking.text}`;
+  return [finding("info", "credentials_not_asked", text, { subject, hint: "with rclone it is asked" })];
 }
 
 async function askServer(

@@ -141,6 +141,12 @@ ${more}
     if (code === "no_such_share") assert.match(cause.text, /has no share nope; it has .*CORE/);
     assert.doesNotMatch(JSON.stringify(report), /hidden word|secret word/);
   }
+  // The kernel's client would be asked with the same password; whether there is one here is another matter.
+  await writeFile(join(home, "config.toml"), share("KERNEL", 'driver = "cifs"\npassword = "${WRONG}"'));
+  assert.equal(causeOf(await examined(home, env), "wrong_credentials").subject, "KERNEL");
+  await writeFile(join(home, "config.toml"), share("FSTAB", 'driver = "cifs"'));
+  assert.ok((await examined(home, env)).findings.every(({ area }) => area !== "credentials"));
+
   await writeFile(join(home, "config.toml"), right);
   await rig.relays.tb.setMode("hang");
   await rig.relays.fallback.setMode("refuse");
