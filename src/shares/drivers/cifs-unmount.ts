@@ -1,9 +1,9 @@
 // Owns letting go of a mount of the kernel's SMB client. What is done is what the mount table shows.
-import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { MountTable } from "../mount-entry.ts";
 import type { StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
+import { runUnmountProgram, unmountFailed } from "./unmount-command.ts";
 
 export interface CifsUnmountOptions {
   readonly clock: Clock;
@@ -28,7 +28,7 @@ export function createCifsUnmount({ clock, mountTable, program }: CifsUnmountOpt
     mode: UnmountMode,
     { deadlineMs, signal }: StepLimits,
   ): Promise<UnmountOutcome> => {
-    if (signal.aborted) return failed("cancelled");
+    if (signal.aborted) return unmountFailed("cancelled");
     const untilMs = clock.monotonicMs() + deadlineMs;
     try {
       if (!(await stands(id))) return { ok: true };
@@ -38,13 +38,16 @@ export function createCifsUnmount({ clock, mountTable, program }: CifsUnmountOpt
         const leftMs = Math.max(1, untilMs - clock.monotonicMs());
         // A plain one sends what is unsent first, which takes its time.
         const mayTakeMs = mode === "plain" ? leftMs : Math.min(FORCED_MS, leftMs);
-        said = await run(clock, umount, [...flags, "--", path], mayTakeMs);
+        said = await runUnmountProgram(
+          { command: umount, args: [...flags, "--", path], name: "umount" },
+          { clock, deadlineMs: mayTakeMs },
+        );
         if (!(await stands(id))) return { ok: true };
       }
       if (mode === "plain" && isBusy(said)) return { ok: false, reason: "busy", text: said };
-      return failed(said === "" ? "it stands in the mount table still" : `${said}${hintFor(said)}`);
+      return unmountFailed(said === "" ? "it stands in the mount table still" : `${said}${hintFor(said)}`);
     } catch (error) {
-      return failed(errorText(error));
+      return unmountFailed(errorText(error));
     }
   };
 }
@@ -58,27 +61,4 @@ function hintFor(said: string): string {
   return /must be superuser|not permitted|only root|only .* can unmount/i.test(said)
     ? "; only root may unmount it: give its line in /etc/fstab the option `users`, or run the service as root"
     : "";
-}
-
-/** What the command said, in one line; "" when it ended well. */
-async function run(
-  clock: Clock,
-  command: string,
-  args: readonly string[],
-  deadlineMs: number,
-): Promise<string> {
-  let result: CommandResult;
-  try {
-    result = await runCommand(command, args, { clock, deadlineMs, killGraceMs: 0, env: { LC_ALL: "C" } });
-  } catch (error) {
-    return errorText(error);
-  }
-  if (result.timedOut) return `umount did not end within ${Math.round(deadlineMs)} ms`;
-  if (result.exitCode === 0) return "";
-  const text = (result.stderr || result.stdout).trim().replaceAll(/\s*\n\s*/g, " ");
-  return text || `umount ended with ${result.exitSignal ?? result.exitCode}`;
-}
-
-function failed(text: string): UnmountOutcome {
-  return { ok: false, reason: "failed", text };
 }

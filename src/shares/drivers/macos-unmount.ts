@@ -1,9 +1,9 @@
 // Owns the ladder by which macOS lets go of a mount, and what the commands say. What is done is what the table shows.
-import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { MountTable } from "../mount-entry.ts";
 import type { StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
+import { runUnmountProgram, type UnmountProgram, unmountFailed } from "./unmount-command.ts";
 
 export interface MacosUnmountOptions {
   readonly clock: Clock;
@@ -13,9 +13,7 @@ export interface MacosUnmountOptions {
 }
 
 /** A rung of the ladder: what is run, and how long it may take, ms. */
-interface Rung {
-  readonly command: string;
-  readonly args: readonly string[];
+interface Rung extends UnmountProgram {
   readonly atMostMs: number;
 }
 
@@ -41,13 +39,13 @@ export function createMacosUnmount(options: MacosUnmountOptions) {
   ): Promise<{ readonly gone: boolean; readonly said: string }> => {
     const untilMs = clock.monotonicMs() + deadlineMs;
     let said = "";
-    for (const { command, args, atMostMs } of rungs) {
+    for (const rung of rungs) {
       if (signal.aborted) return { gone: false, said: "cancelled" };
       const leftMs = untilMs - clock.monotonicMs();
       // What is left is for the rungs above; each gets a chance.
-      const mayTakeMs = Math.max(MAY_TAKE_AT_LEAST_MS, Math.min(atMostMs, leftMs / 2));
-      const alone = rungs.length === 1 ? Math.min(atMostMs, leftMs) : mayTakeMs;
-      said = await run(clock, command, args, alone);
+      const mayTakeMs = Math.max(MAY_TAKE_AT_LEAST_MS, Math.min(rung.atMostMs, leftMs / 2));
+      const alone = rungs.length === 1 ? Math.min(rung.atMostMs, leftMs) : mayTakeMs;
+      said = await runUnmountProgram(rung, { clock, deadlineMs: alone });
       if (!(await stands(id))) return { gone: true, said };
     }
     return { gone: false, said: said === "" ? "it stands in the mount table still" : said };
@@ -59,14 +57,14 @@ export function createMacosUnmount(options: MacosUnmountOptions) {
     limits: StepLimits,
   ): Promise<UnmountOutcome> => {
     const { id, path } = mount;
-    if (limits.signal.aborted) return failed("cancelled");
+    if (limits.signal.aborted) return unmountFailed("cancelled");
     try {
       if (!(await stands(id))) return { ok: true };
       if (mode === "plain") {
         const rung: Rung = { command: commands.umount, args: ["--", path], atMostMs: PLAIN_MS };
         const { gone, said } = await climb(id, [rung], limits);
         if (gone) return { ok: true };
-        return isBusy(said) ? { ok: false, reason: "busy", text: said } : failed(said);
+        return isBusy(said) ? { ok: false, reason: "busy", text: said } : unmountFailed(said);
       }
       const { gone, said } = await climb(
         id,
@@ -76,9 +74,9 @@ export function createMacosUnmount(options: MacosUnmountOptions) {
         ],
         limits,
       );
-      return gone ? { ok: true } : failed(said === "cancelled" ? said : `${WEDGED} (${said})`);
+      return gone ? { ok: true } : unmountFailed(said === "cancelled" ? said : `${WEDGED} (${said})`);
     } catch (error) {
-      return failed(errorText(error));
+      return unmountFailed(errorText(error));
     }
   };
 }
@@ -88,27 +86,4 @@ const MAY_TAKE_AT_LEAST_MS = 500;
 /** `umount(/Volumes/core): Resource busy -- try 'diskutil unmount'`. */
 export function isBusy(said: string): boolean {
   return /\b(Resource busy|target is busy|EBUSY)\b/i.test(said);
-}
-
-/** What the command said, in one line; "" when it said nothing and ended well. Never rejects. */
-async function run(
-  clock: Clock,
-  command: string,
-  args: readonly string[],
-  deadlineMs: number,
-): Promise<string> {
-  let result: CommandResult;
-  try {
-    result = await runCommand(command, args, { clock, deadlineMs, killGraceMs: 0, env: { LC_ALL: "C" } });
-  } catch (error) {
-    return errorText(error);
-  }
-  if (result.timedOut) return `${command} did not end within ${Math.round(deadlineMs)} ms`;
-  if (result.exitCode === 0) return "";
-  const text = (result.stderr || result.stdout).trim().replaceAll(/\s*\n\s*/g, " ");
-  return text || `${command} ended with ${result.exitSignal ?? result.exitCode}`;
-}
-
-function failed(text: string): UnmountOutcome {
-  return { ok: false, reason: "failed", text };
 }

@@ -10,7 +10,7 @@ import type { FoundMount, StepLimits, UnmountMode, UnmountOutcome } from "./moun
 import type { RcloneFiles } from "./rclone-files.ts";
 import type { ServingProcesses } from "./rclone-serving.ts";
 import type { UnsentWrites } from "./rclone-unsent.ts";
-import { abortFuseConnection, runUnmount } from "./unmount-command.ts";
+import { abortFuseConnection, runUnmount, unmountFailed } from "./unmount-command.ts";
 
 export interface RcloneUnmountOptions {
   readonly clock: Clock;
@@ -68,15 +68,15 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
   ): Promise<UnmountOutcome> => {
     const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: false });
     if (await entryOf(entry.id)) {
-      if (attempt.result === "done") return failed("it stands in the mount table still");
-      if (attempt.result !== "busy") return failed(attempt.text);
+      if (attempt.result === "done") return unmountFailed("it stands in the mount table still");
+      if (attempt.result !== "busy") return unmountFailed(attempt.text);
       // The one who holds it may be our own look that waits in it.
       const hangs = prober.lastLook(entry.id).state === "pending";
       const text = hangs ? "the mount does not answer, --force unmounts it" : attempt.text;
       return { ok: false, reason: "busy", text };
     }
     if (identity !== null && !(await awaitOwnEnd(identity, deadlineMs))) {
-      return failed(`process ${identity.pid} does not end`);
+      return unmountFailed(`process ${identity.pid} does not end`);
     }
     return { ok: true };
   };
@@ -103,7 +103,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
   ): Promise<UnmountOutcome> => {
     if (identity !== null) await stopBetweenNotes(identity, files);
     if (identity !== null && !(await kill(identity, deadlineMs))) {
-      return failed(`process ${identity.pid} does not end`);
+      return unmountFailed(`process ${identity.pid} does not end`);
     }
     // Its process is unknown, so it cannot be what frees the callers. Before the unmount: only while the mount
     // stands in our table is that number certainly its own.
@@ -112,12 +112,12 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
     }
     const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: true });
     if ((await entryOf(entry.id)) === null) return { ok: true };
-    return failed(attempt.result === "done" ? "it stands in the mount table still" : attempt.text);
+    return unmountFailed(attempt.result === "done" ? "it stands in the mount table still" : attempt.text);
   };
 
   return {
     async unmount(shareName, files, mount, mode, { deadlineMs, signal }) {
-      if (signal.aborted) return failed("cancelled");
+      if (signal.aborted) return unmountFailed("cancelled");
       try {
         const entry = await entryOf(mount.id);
         if (entry === null) {
@@ -135,7 +135,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
         await serving.ended(shareName, files);
         return outcome;
       } catch (error) {
-        return failed(errorText(error));
+        return unmountFailed(errorText(error));
       }
     },
     async undo(shareName, files, path, deadlineMs) {
@@ -177,8 +177,4 @@ function sendTo({ pid }: ProcessIdentity, signal: NodeJS.Signals): boolean {
     if (systemErrorCode(error) === "ESRCH") return false;
     throw error;
   }
-}
-
-function failed(text: string): UnmountOutcome {
-  return { ok: false, reason: "failed", text };
 }

@@ -4,6 +4,7 @@ import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { MountEntry } from "../mount-entry.ts";
+import type { UnmountOutcome } from "./mount-driver.ts";
 
 export type UnmountAttempt =
   | { readonly result: "done" }
@@ -37,6 +38,34 @@ export async function runUnmount(
   if (/not mounted|not found in|no mount point|Invalid argument/i.test(text))
     return { result: "not_mounted", text };
   return { result: "failed", text };
+}
+
+export interface UnmountProgram {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** What messages call it. Default: `command`. */
+  readonly name?: string;
+}
+
+/** Runs the program that the caller picked. What it said, in one line; "" when it ended well. Never rejects. */
+export async function runUnmountProgram(
+  { command, args, name = command }: UnmountProgram,
+  { clock, deadlineMs }: Pick<UnmountCommandOptions, "clock" | "deadlineMs">,
+): Promise<string> {
+  let result: CommandResult;
+  try {
+    result = await runCommand(command, args, { clock, deadlineMs, killGraceMs: 0, env: { LC_ALL: "C" } });
+  } catch (error) {
+    return errorText(error);
+  }
+  if (result.timedOut) return `${name} did not end within ${Math.round(deadlineMs)} ms`;
+  if (result.exitCode === 0) return "";
+  const text = (result.stderr || result.stdout).trim().replaceAll(/\s*\n\s*/g, " ");
+  return text || `${name} ended with ${result.exitSignal ?? result.exitCode}`;
+}
+
+export function unmountFailed(text: string): UnmountOutcome {
+  return { ok: false, reason: "failed", text };
 }
 
 /**
