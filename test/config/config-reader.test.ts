@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { createConfigReader } from "../../src/config/config-reader.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
 import { PLACE } from "../daemon/samples.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
@@ -31,7 +30,7 @@ const noReaders = async (): Promise<boolean> => (await readers()).length === 0;
 const skip = process.platform === "linux" ? false : "processes are counted in /proc";
 
 test("B6 what was read ahead is used when it is still what the file holds", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: systemClock });
+  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   let looks = 0;
   reader.expect(async () => {
     looks += 1;
@@ -46,7 +45,7 @@ test("B6 what was read ahead is used when it is still what the file holds", { sk
 });
 
 test("B1 a content that changed after it was read ahead is read as it is now", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: systemClock });
+  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   let looks = 0;
   reader.expect(async () => content(++looks));
   await eventually(() => looks === 1, 10_000);
@@ -56,7 +55,7 @@ test("B1 a content that changed after it was read ahead is read as it is now", {
 });
 
 test("B6 a content that nobody announced, and one whose look fails, are read alike", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: systemClock });
+  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   const first = await reader.load(content(4), NEVER);
   assert.equal(first.loaded.ok, true);
   reader.expect(() => Promise.reject(new Error("late")));
@@ -79,7 +78,7 @@ test("B10 a reader that no content comes for ends, and never more than one was t
 });
 
 test("B10 disposal ends a reader that waits, and further signs start none", { skip }, async () => {
-  const reader = createConfigReader({ path: PATH, place: PLACE, clock: systemClock });
+  const reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   reader.expect(async () => null);
   await eventually(async () => (await readers()).length === 1, 5_000);
   reader[Symbol.dispose]();
@@ -88,7 +87,7 @@ test("B10 disposal ends a reader that waits, and further signs start none", { sk
 });
 
 test("B6 a reader that dies before the content comes is replaced", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: systemClock });
+  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   reader.expect(async () => null);
   const pid = await eventually(async () => (await readers())[0], 5_000);
   process.kill(pid, "SIGKILL");
@@ -98,7 +97,7 @@ test("B6 a reader that dies before the content comes is replaced", { skip }, asy
 });
 
 test("a load whose asker leaves is cancelled, read ahead or not", { skip }, async () => {
-  using reader = createConfigReader({ path: PATH, place: PLACE, clock: systemClock });
+  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   const asker = new AbortController();
   reader.expect(async () => content(3));
   const leaving = reader.load(content(3), asker.signal);

@@ -1,0 +1,4 @@
+// The largest files, read and edited as TOML.
+import { testLargestFiles } from "./largest-files.ts";
+
+testLargestFiles("config.toml");
