@@ -1,10 +1,10 @@
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { openHttpLink } from "../../../src/gateway/backends/http-link.ts";
 import { openStdioLink } from "../../../src/gateway/backends/stdio-link.ts";
 import { startWarden } from "../../../src/gateway/backends/warden.ts";
 import { systemClock as clock } from "../../../src/runtime/clock.ts";
 import { silentLogger as logger } from "../../../src/runtime/log.ts";
+import { freePort } from "../../support/free-port.ts";
 import { testLinkContract } from "./link-contract.ts";
 import { startHttpEcho } from "./programs/link-http-echo.ts";
 
@@ -34,12 +34,7 @@ for (const answers of ["json", "events"] as const) {
       return openHttpLink({ url, headers: {}, clock });
     },
     async nothing() {
-      const probe = createServer();
-      await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-      const address = probe.address();
-      await new Promise((resolve) => probe.close(resolve));
-      const port = typeof address === "object" && address !== null ? address.port : 1;
-      return openHttpLink({ url: `http://127.0.0.1:${port}/mcp`, headers: {}, clock });
+      return openHttpLink({ url: `http://127.0.0.1:${await freePort()}/mcp`, headers: {}, clock });
     },
   });
 }

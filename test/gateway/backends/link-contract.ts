@@ -70,14 +70,12 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     }, 5_000);
   });
 
-  test(`${name}: an answer of 20 MB comes whole and soon`, async (t) => {
+  test(`${name}: an answer of 20 MB comes whole`, async (t) => {
     const recorded = openRecorded(await echo(t));
     t.after(() => recorded.link.close());
     await recorded.initialize();
-    const startedAt = performance.now();
     const { text } = await recorded.ask("test/large", { length: 10_000_000 });
     assert.equal(text, "ü".repeat(10_000_000));
-    assert.ok(performance.now() - startedAt < 5_000);
   });
 
   test(`${name}: what is nested too deep to be written fails alone, and never throws`, async (t) => {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openHttpLink } from "../../../src/gateway/backends/http-link.ts";
@@ -11,6 +10,7 @@ import { isJsonObject } from "../../../src/gateway/json-rpc.ts";
 import { systemClock as clock } from "../../../src/runtime/clock.ts";
 import { silentLogger as logger } from "../../../src/runtime/log.ts";
 import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
 import { openRecorded, type RecordedLink } from "./link-recorder.ts";
 
 const EVERYTHING = fileURLToPath(
@@ -38,14 +38,6 @@ async function proveUsable(recorded: RecordedLink): Promise<void> {
     _meta: { progressToken: "p" },
   });
   assert.ok(recorded.received.length >= before + 4, "progress came within the call");
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 async function startEverything(t: TestContext, port: number): Promise<() => Promise<void>> {
