@@ -59,16 +59,20 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
       await scene.save(CONFIG.replace("check_interval_secs = 2", "check_interval_secs = 3"));
       await terminal.until("⟳ changed");
       await monitor.kill9();
-      const lines = await terminal.until("waiting for the daemon");
-      assert.match(row(lines, /Hash/), /○ idle/);
-      row(lines, /⟳ changed/);
+      await terminal.until("waiting for the daemon");
+      await terminal.shows((lines) => {
+        assert.match(row(lines, /Hash/), /○ idle/);
+        row(lines, /⟳ changed/);
+      });
       await terminal.press("Tab", " ", "C-s");
       await terminal.until("✕ nothing saved: no daemon runs for this home");
     }
     await using _next = await home.startMonitor();
-    const back = await terminal.until("● connected");
-    row(back, /⟳ changed/);
-    assert.match(row(back, /enabled/), /\[ \]/, "what a person set is still there");
+    await terminal.until("● connected");
+    await terminal.shows((lines) => {
+      row(lines, /⟳ changed/);
+      assert.match(row(lines, /enabled/), /\[ \]/, "what a person set is still there");
+    });
     await terminal.press("C-s");
     await terminal.until("✓ saved and in effect");
     assert.equal((await scene.sync()).settings.enabled, false);
@@ -108,7 +112,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
         `${MOUNTAINEER} tui & echo $! > "$MOUNTAINEER_HOME/pid"; fg > /dev/null`,
         'echo "ended with $?"',
         "stty -a | tr ' ' '\\n' | grep -x -e icanon -e echo -e isig",
-        "exec sleep 60",
+        "exec sleep 600",
       ].join("; ");
       await using scene = await openScene(t, { command: `set -m; ${script}` });
       const { home, terminal } = scene;
@@ -125,9 +129,12 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
   }
 
   test("what nobody caught is told on the terminal as it was", async (t) => {
-    const boom = "--import=data:text/javascript,setTimeout(()=>{throw%20new%20Error('boom')},1500)";
-    const command = `NODE_OPTIONS="${boom}" ${MOUNTAINEER} tui; echo "ended with $?"; exec sleep 60`;
+    const boom = "--import=data:text/javascript,process.once('SIGUSR2',()=>{throw%20new%20Error('boom')})";
+    const tui = `sh -c 'echo $$ > "$MOUNTAINEER_HOME/pid"; exec ${MOUNTAINEER} tui'`;
+    const command = `NODE_OPTIONS="${boom}" ${tui}; echo "ended with $?"; exec sleep 600`;
     await using scene = await openScene(t, { command });
+    await scene.terminal.until("waiting for the daemon");
+    process.kill(Number(await readFile(join(scene.home.home, "pid"), "utf8")), "SIGUSR2");
     const lines = await scene.terminal.until("ended with 70");
     assert.match(lines.join("\n"), /mountaineer: internal error: boom/);
     assert.ok(!lines.join("\n").includes("Settings"));
@@ -152,7 +159,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
 
   test("q asks once before it drops what is not saved", async (t) => {
     await using scene = await openScene(t, {
-      command: `${MOUNTAINEER} tui; echo "ended with $?"; exec sleep 60`,
+      command: `${MOUNTAINEER} tui; echo "ended with $?"; exec sleep 600`,
     });
     const { terminal } = scene;
     await using _monitor = await scene.home.startMonitor();
@@ -168,7 +175,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
   test("a daemon with another configuration than --config names is refused", async (t) => {
     await using scene = await openScene(t, {
       columns: 200,
-      command: `${MOUNTAINEER} --config /etc/other.toml tui; echo "ended with $?"; exec sleep 60`,
+      command: `${MOUNTAINEER} --config /etc/other.toml tui; echo "ended with $?"; exec sleep 600`,
     });
     await using _monitor = await scene.home.startMonitor();
     const lines = await scene.terminal.until("ended with 2");

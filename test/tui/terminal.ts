@@ -7,8 +7,9 @@ import { promisify } from "node:util";
 import { eventually } from "../support/eventually.ts";
 
 const run = promisify(execFile);
-const COMMAND_DEADLINE_MS = 10_000;
-const SCREEN_DEADLINE_MS = 15_000;
+/** Deadlines are no claims of speed: they end what hangs. */
+const COMMAND_DEADLINE_MS = 60_000;
+const SCREEN_DEADLINE_MS = 60_000;
 
 /** Why there can be no terminal here; false when there can be one. */
 export const NO_TERMINAL: string | false =
@@ -33,6 +34,8 @@ export interface Terminal extends AsyncDisposable {
     holds: string | ((lines: readonly string[]) => boolean),
     deadlineMs?: number,
   ): Promise<readonly string[]>;
+  /** Resolves once `check` throws nothing: a frame that is being drawn may lack what it is about. */
+  shows(check: (lines: readonly string[]) => void): Promise<void>;
   /** Keys by tmux's names (`Tab`, `C-s`, `BSpace`), anything else is typed. */
   press(...keys: readonly string[]): Promise<void>;
   resize(columns: number, rows: number): Promise<void>;
@@ -71,7 +74,7 @@ export async function openTerminal({ columns, rows, command, env }: TerminalOpti
       .replace(/\n$/, "")
       .split("\n")
       .map((line) => line.trimEnd());
-  return {
+  const self: Terminal = {
     lines,
     painted: () => tmux("capture-pane", "-p", "-e"),
     async until(holds, deadlineMs = SCREEN_DEADLINE_MS) {
@@ -83,10 +86,15 @@ export async function openTerminal({ columns, rows, command, env }: TerminalOpti
           return isThere ? last : null;
         }, deadlineMs);
       } catch (cause) {
-        throw new Error(`the screen did not come to ${holds} in ${deadlineMs} ms:\n${last.join("\n")}`, {
-          cause,
-        });
+        const why = cause instanceof Error ? cause.message : String(cause);
+        throw new Error(`the screen did not come to ${holds}: ${why}\n${last.join("\n")}`, { cause });
       }
+    },
+    async shows(check) {
+      await self.until((now) => {
+        check(now);
+        return true;
+      });
     },
     press: async (...keys) => void (await tmux("send-keys", ...keys)),
     resize: async (toColumns, toRows) =>
@@ -99,6 +107,7 @@ export async function openTerminal({ columns, rows, command, env }: TerminalOpti
       await rm(folder, { recursive: true, force: true });
     },
   };
+  return self;
 }
 
 function isAlive(pid: number): boolean {
