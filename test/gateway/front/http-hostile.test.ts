@@ -251,8 +251,11 @@ describe("the listener against", () => {
       );
     }
     await eventually(() => gateway.requests.length > 20, 2_000);
-    for (let seconds = 0; seconds <= 120; seconds += 15) await clock.advance(15_000);
-    await eventually(() => rig.listener.connections === 0, 2_000);
+    // The system may still take a few of them for a while, which begins the minute anew.
+    await eventually(async () => {
+      await clock.advance(15_000);
+      return rig.listener.connections === 0;
+    }, 2_000);
     assert.equal(rig.front.inFlight, 0);
     socket.destroy();
   });

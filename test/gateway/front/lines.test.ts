@@ -238,7 +238,7 @@ describe("a stream of lines", () => {
     const line = startLine(createScriptedGateway({ held: held.tool }));
     line.send(initializeMessage(), callMessage(1, "held"));
     await eventually(() => held.started.length === 1, 2_000);
-    const stopped = line.front.stop(2_000);
+    const stopped = line.front.stop(60_000);
     line.send(callMessage(2, "late"));
     assert.match(JSON.stringify((await line.expect(2))[1]), /is stopping/);
     held.release(text("in time"));

@@ -9,6 +9,8 @@ import { systemClock } from "../../../src/runtime/clock.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { silentLogger } from "../../../src/runtime/log.ts";
 import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { readAll } from "./http-rig.ts";
 
 const options = (host: string, port: number, word = "here") => ({
@@ -55,7 +57,7 @@ describe("a listener", () => {
   });
 
   it("that stops listening serves its connections on, each to its next response", async () => {
-    const listener = await openListener(options("127.0.0.1", 0));
+    const listener = await openListener(options("127.0.0.1", await freePort()));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     assert.equal((await ask(listener.port, agent)).connection, "keep-alive");
     listener.stopListening();
@@ -71,25 +73,34 @@ describe("a listener", () => {
 
   it("closes idle connections at once and cuts the others after the grace", async () => {
     const waiting: { end(text: string): unknown }[] = [];
+    const clock = createManualClock();
     const listener = await openListener({
       ...options("127.0.0.1", 0),
+      clock,
       handler: (_request, response) => void waiting.push(response),
     });
     const agent = new Agent({ keepAlive: true });
     const answered = ask(listener.port, agent);
     const cut = ask(listener.port, agent).catch((error: Error) => error.message);
     await eventually(() => waiting.length === 2, 2_000);
-    const closing = listener.close(500);
+    const graceMs = 600_000;
+    const closing = listener.close(graceMs);
     waiting[0]?.end("in time");
     assert.equal((await answered).text, "in time");
-    await eventually(() => listener.connections === 1, 400);
+    // Far from the grace's end, however often it is looked.
+    await eventually(async () => {
+      await clock.advance(50);
+      return listener.connections === 1;
+    }, 400);
+    await clock.advance(graceMs);
     await closing;
     assert.match(String(await cut), /hang up|ECONNRESET/);
     agent.destroy();
   });
 
   it("drained, it serves a kept connection's next request, and cuts it only after the grace", async () => {
-    const listener = await openListener(options("127.0.0.1", 0));
+    const clock = createManualClock();
+    const listener = await openListener({ ...options("127.0.0.1", 0), clock });
     const [used, idle] = [1, 2].map(() => new Agent({ keepAlive: true, maxSockets: 1 }));
     assert.ok(used !== undefined && idle !== undefined);
     for (const agent of [used, idle]) await ask(listener.port, agent);
@@ -97,13 +108,16 @@ describe("a listener", () => {
     assert.equal(listener.connections, 2);
     assert.deepEqual(await ask(listener.port, used), { text: "here", connection: "close" });
     await eventually(() => listener.connections === 1, 400);
+    await clock.advance(499);
+    assert.equal(listener.connections, 1);
+    await clock.advance(1);
     await draining;
     await eventually(() => listener.connections === 0, 400);
     idle.destroy();
   });
 
   it("is bound to an overlapping address with its connections kept, and back", async () => {
-    const old = await openListener(options("127.0.0.1", 0, "old"));
+    const old = await openListener(options("127.0.0.1", await freePort(), "old"));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     await ask(old.port, agent);
     const there = await rebind(old, options("0.0.0.0", old.port, "new"));
@@ -120,7 +134,7 @@ describe("a listener", () => {
   });
 
   it("loses no request of connections that are in use while it moves to and fro", async () => {
-    let listener = await openListener(options("127.0.0.1", 0));
+    let listener = await openListener(options("127.0.0.1", await freePort()));
     const { port } = listener;
     const agent = new Agent({ keepAlive: true, maxSockets: 8 });
     let answered = 0;
@@ -154,7 +168,7 @@ describe("a listener", () => {
   });
 
   it("elsewhere the new one is there first, and a new one that fails leaves the old one listening", async () => {
-    const old = await openListener(options("127.0.0.1", 0, "old"));
+    const old = await openListener(options("127.0.0.1", await freePort(), "old"));
     const other = await openListener(options("127.0.0.1", 0, "other"));
     await assert.rejects(rebind(old, options("127.0.0.1", other.port)), /\[server\]\.port/);
     assert.equal((await ask(old.port, new Agent())).text, "old");
