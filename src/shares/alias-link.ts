@@ -22,7 +22,7 @@ export type AliasOutcome =
   | { readonly result: "blocked"; readonly by: string; readonly taken: boolean };
 
 export interface AliasLinkTools {
-  readonly prober: Pick<Prober, "readLinks" | "realPaths">;
+  readonly prober: Pick<Prober, "readLinks" | "realPath">;
   /** Where this home has pointed the link at `path` to. */
   readonly madeTargets: (path: string) => ReadonlySet<string>;
   /** Keeps that a link is about to lead there; rejects when that cannot be kept. */
@@ -131,8 +131,8 @@ async function placeFault(
   if (folder === undefined || look === undefined || look.state === "unknown")
     return `${folder ?? dirname(path)} cannot be looked at`;
   if (look.state === "other" && look.kind !== "folder") return `${folder} is a ${look.kind}`;
-  const [real] = await prober.realPaths([folder], waitMs);
-  if (real === null || real === undefined) {
+  const real = await prober.realPath(folder, waitMs);
+  if (real === null) {
     return look.state === "link"
       ? `${folder} is a link that leads nowhere`
       : `${folder} cannot be looked at: no answer`;

@@ -189,8 +189,8 @@ function probeRoute(
       .then((probe) => ({ atMs: asOfMs, probe }));
   }
   return prober
-    .foldersExist([folder ?? ""], LOCAL_LOOK_MS)
-    .then(([exists = null]) => ({ atMs: asOfMs, probe: folderProbe(folder ?? "", exists) }));
+    .folderExists(folder ?? "", LOCAL_LOOK_MS)
+    .then((exists) => ({ atMs: asOfMs, probe: folderProbe(folder ?? "", exists) }));
 }
 
 function folderProbe(folder: string, exists: boolean | null): RouteProbe {

@@ -324,13 +324,8 @@ export function startProber(options: ProberOptions): Prober {
       : waits.wait(one.waiters, waitMs, () => read(one.answer));
   };
 
-  const answersOf = <Kind extends QuestionKind, Answer>(
-    kind: Kind,
-    subjects: readonly string[],
-    waitMs: number,
-    read: (answer: AnswerOf[Kind] | undefined) => Answer,
-  ): Promise<readonly Answer[]> =>
-    Promise.all(subjects.map((subject) => answerOf(kind, subject, waitMs, read)));
+  const readLink = (path: string, waitMs: number): Promise<LinkLook> =>
+    answerOf("link", path, waitMs, (link) => link ?? NO_LINK_ANSWER);
 
   const noteLook = (mountId: string, { answer, startedAtMs }: Question<"look">): void => {
     // A child that was lost with the look leaves nothing known.
@@ -366,10 +361,10 @@ export function startProber(options: ProberOptions): Prober {
       drop(look);
       for (const waiter of look.waiters) waiter();
     },
-    readLink: (path, waitMs) => answerOf("link", path, waitMs, (link) => link ?? NO_LINK_ANSWER),
-    readLinks: (paths, waitMs) => answersOf("link", paths, waitMs, (link) => link ?? NO_LINK_ANSWER),
-    foldersExist: (paths, waitMs) => answersOf("folder", paths, waitMs, (exists) => exists ?? null),
-    realPaths: (paths, waitMs) => answersOf("realPath", paths, waitMs, (path) => path ?? null),
+    readLink,
+    readLinks: (paths, waitMs) => Promise.all(paths.map((path) => readLink(path, waitMs))),
+    folderExists: (path, waitMs) => answerOf("folder", path, waitMs, (exists) => exists ?? null),
+    realPath: (path, waitMs) => answerOf("realPath", path, waitMs, (real) => real ?? null),
     fileLook: (path, waitMs) => answerOf("fileLook", path, waitMs, (found) => found ?? null),
     fileBytes: (path, waitMs) => answerOf("fileBytes", path, waitMs, (found) => found ?? null),
     folders: (root, subpath, waitMs) =>

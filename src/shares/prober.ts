@@ -79,10 +79,10 @@ export interface Prober extends AsyncDisposable {
   readLink(path: string, waitMs: number): Promise<LinkLook>;
   /** The same for several. */
   readLinks(paths: readonly string[], waitMs: number): Promise<readonly LinkLook[]>;
-  /** Whether folders exist (driver `local` routes). null: no answer in time. */
-  foldersExist(paths: readonly string[], waitMs: number): Promise<readonly (boolean | null)[]>;
-  /** Paths on local disks without symlinks inside, as the kernel spells them. null: none, or no answer in time. */
-  realPaths(paths: readonly string[], waitMs: number): Promise<readonly (string | null)[]>;
+  /** Whether a folder exists (driver `local` routes). null: no answer in time. */
+  folderExists(path: string, waitMs: number): Promise<boolean | null>;
+  /** A path on local disks without symlinks inside, as the kernel spells it. null: none, or no answer in time. */
+  realPath(path: string, waitMs: number): Promise<string | null>;
   /** Looks at a file, following symlinks. null: no answer in time. */
   fileLook(path: string, waitMs: number): Promise<FileLook | null>;
   /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */

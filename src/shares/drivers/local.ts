@@ -30,8 +30,8 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
 
   const learnReal = async (folder: string): Promise<void> => {
     if (realFolders.has(folder)) return;
-    const [real] = await prober.realPaths([folder], LINK_MS);
-    if (typeof real === "string") realFolders.set(folder, real);
+    const real = await prober.realPath(folder, LINK_MS);
+    if (real !== null) realFolders.set(folder, real);
   };
   const lookAtPath = (path: string): Promise<LinkLook> => prober.readLink(path, LINK_MS);
   const lookAt = ({ mountPath }: ShareSpec): Promise<LinkLook> => lookAtPath(mountPath);

@@ -12,15 +12,15 @@ export interface RealMountPaths {
 }
 
 /** Each folder is asked for until it is found, in the prober, and then never again. */
-export function createRealMountPaths(prober: Pick<Prober, "realPaths">): RealMountPaths {
+export function createRealMountPaths(prober: Pick<Prober, "realPath">): RealMountPaths {
   const realParents = new Map<string, string>();
   return {
     async find(mountPath) {
       const parent = dirname(mountPath);
       let real = realParents.get(parent);
       if (real === undefined) {
-        const [found] = await prober.realPaths([parent], REAL_PATH_MS);
-        if (typeof found !== "string") return mountPath;
+        const found = await prober.realPath(parent, REAL_PATH_MS);
+        if (found === null) return mountPath;
         real = found;
         realParents.set(parent, real);
       }
