@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { LIGHT_SERVER } from "../test/mcp/fixture-programs.ts";
-import { freePort, nodeBackend, openGatewayRig } from "../test/mcp/gateway-rig.ts";
+import { nodeBackend, openGatewayRig } from "../test/mcp/gateway-rig.ts";
 import { connectLight } from "../test/mcp/light-client.ts";
 import { eventually } from "../test/support/eventually.ts";
+import { freePort } from "../test/support/free-port.ts";
 import { type BenchClient, connectSse } from "./light-sse-client.ts";
 
 const PEERS = path.join(import.meta.dirname, "peers");

@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { type StoryBackend, type StoryConfig, sectionsOf } from "../test/live/gateway-model.ts";
 import { LIGHT_SERVER } from "../test/mcp/fixture-programs.ts";
-import { freePort, openGatewayRig } from "../test/mcp/gateway-rig.ts";
+import { openGatewayRig } from "../test/mcp/gateway-rig.ts";
 import { connectLight } from "../test/mcp/light-client.ts";
 import { eventually } from "../test/support/eventually.ts";
+import { freePort } from "../test/support/free-port.ts";
 import { type BenchClient, connectSse } from "./light-sse-client.ts";
 
 const CLIENTS = 3;

@@ -9,5 +9,5 @@ test("B7 200 edits under load lose no call and no session, and every list and no
   t.diagnostic(`${edits} edits, ${calls} calls, ${notices} notices, ${seconds.toFixed(1)} s`);
   assert.deepEqual(end, { wrong: [], lost: [], dropped: 0 }, `seed ${seed}`);
   assert.equal(edits, 200);
-  assert.ok(calls > 2_000, `${calls} calls are no load`);
+  assert.ok(calls >= 10 * edits, `${calls} calls are no load`);
 });

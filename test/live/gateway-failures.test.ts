@@ -11,7 +11,7 @@ import {
   startGatewayRig,
 } from "../mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../mcp/light-client.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { mountTmpfs, remountTmpfs } from "../support/tiny-disk.ts";
 
 const A = nodeBackend(LIGHT_SERVER);
@@ -37,7 +37,7 @@ test("B6 a file that is wrong touches nothing, and says where; the mend is taken
   });
   const daemon = await rig.daemon();
   const error = await eventually(
-    async () => (await daemon.sync(AbortSignal.timeout(5_000))).last_error,
+    async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error,
     SETTLES_MS,
   );
   assert.match(error.reason, /conflict_resolution\.strategy/);
@@ -51,7 +51,7 @@ test("B6 a file that is wrong touches nothing, and says where; the mend is taken
   assert.equal(client.notices.length, 0);
   await rig.edit({ backends: { a: A }, more: { conflict_resolution: { strategy: "error" } } });
   await eventually(
-    async () => (await daemon.sync(AbortSignal.timeout(5_000))).last_error === null,
+    async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error === null,
     SETTLES_MS,
   );
   assert.equal((await rig.backend("a")).pid, pid);
@@ -80,7 +80,7 @@ test("B6 a backend that cannot start holds up nobody, and its condition says wha
     assert.ok((condition.hint ?? "").length > 10, `${name}: ${condition.hint}`);
   }
   const daemon = await rig.daemon();
-  const { lines } = await daemon.gateway.logs("exits", AbortSignal.timeout(5_000));
+  const { lines } = await daemon.gateway.logs("exits", AbortSignal.timeout(ANSWERS_MS));
   assert.ok(lines.some((line) => line.includes("no licence")));
   // Nor does it hold up the next edit.
   await rig.edit({ backends: { ...broken, exits: light({ LIGHT_PREFIX: "c_" }), a: A } });

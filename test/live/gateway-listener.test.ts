@@ -4,9 +4,10 @@ import { Agent, request as httpRequest } from "node:http";
 import { createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
-import { freePort, nodeBackend, SETTLES_MS, type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
+import { nodeBackend, SETTLES_MS, type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { liveHome } from "./live-home.ts";
 
 const A = nodeBackend(LIGHT_SERVER);
@@ -157,7 +158,7 @@ test("B6 a busy port rejects the edit by its key and its holder, and everything 
   await rig.save({ backends: { a: A, b: A }, server: { port } });
   const daemon = await rig.daemon();
   const error = await eventually(
-    async () => (await daemon.sync(AbortSignal.timeout(5_000))).last_error,
+    async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error,
     SETTLES_MS,
   );
   assert.match(error.reason, new RegExp(`\\[server\\]\\.port: cannot listen at 127\\.0\\.0\\.1:${port}`));
@@ -180,7 +181,7 @@ test("a port that is busy at the start is a condition; shares run, and it is lis
   await home.start();
   await home.untilMounted("CORE");
   const daemon = await home.daemon();
-  const status = () => daemon.status(AbortSignal.timeout(5_000));
+  const status = () => daemon.status(AbortSignal.timeout(ANSWERS_MS));
   const { gateway, backends } = await eventually(async () => {
     const report = await status();
     return report.backends?.[0]?.phase === "Ready" && report;
@@ -194,7 +195,7 @@ test("a port that is busy at the start is a condition; shares run, and it is lis
   // The owner's own socket needs no port.
   const { result } = await daemon.gateway.call(
     { tool: "echo", arguments: { text: "inside" } },
-    AbortSignal.timeout(5_000),
+    AbortSignal.timeout(ANSWERS_MS),
   );
   assert.match(JSON.stringify(result), /inside/);
   await free();

@@ -111,17 +111,24 @@ interface Offered {
 export interface Seen {
   /** Each kind's list as text: equal texts, equal lists. */
   readonly lists: Readonly<Record<Kind, string>>;
-  /** Published names of the tools `echo` and `sleep`. */
-  readonly usable: ReadonlyMap<string, "echo" | "sleep">;
+  /** The tools `echo` and `sleep` by their published names. */
+  readonly usable: ReadonlyMap<string, Usable>;
+}
+
+export interface Usable {
+  readonly tool: "echo" | "sleep";
+  /** Whose it is. */
+  readonly backend: string;
 }
 
 /** What a client sees once everything has come up; `bare` are the light server's tools. */
 export function seenBy(config: StoryConfig, client: Client, bare: readonly string[]): Seen {
   const visible = published(config, bare).filter((entry) => isAllowed(config, client, entry));
   const of = (kind: Offered["kind"]): Offered[] => visible.filter((entry) => entry.kind === kind);
-  const usable = new Map<string, "echo" | "sleep">();
+  const usable = new Map<string, Usable>();
   for (const entry of of("tool")) {
-    if (entry.bare === "echo" || entry.bare === "sleep") usable.set(entry.name, entry.bare);
+    const { name, bare: tool, backend } = entry;
+    if (tool === "echo" || tool === "sleep") usable.set(name, { tool, backend });
   }
   return {
     lists: {

@@ -22,6 +22,7 @@ const IN_FLIGHT = 32;
 const STDIO_BACKENDS = 7;
 const HTTP_PREFIXES = ["", "a_", "h_"];
 const LONGEST_CALL_MS = 300;
+const CALLS_AN_EDIT = 10;
 
 export interface StoryEnd {
   readonly edits: number;
@@ -39,8 +40,8 @@ export interface StoryEnd {
 export async function playStory(options: {
   readonly edits: number;
   readonly seed: number;
-  /** No further edit is begun after so long, ms. */
-  readonly withinMs?: number;
+  /** After `ms` no further edit is begun once there were so many. */
+  readonly enough?: { readonly edits: number; readonly ms: number };
 }): Promise<StoryEnd> {
   const startedAt = performance.now();
   const random = randomFrom(options.seed);
@@ -65,15 +66,24 @@ export async function playStory(options: {
     new Map(CLIENTS.map((client) => [client, seenBy(config, client, bare)]));
 
   let allowed = seen(current);
-  const load = stack.use(startLoad(clients, () => allowed, randomFrom(options.seed + 1)));
+  let doing = "before the first edit";
+  const load = stack.use(
+    startLoad(
+      clients,
+      () => allowed,
+      () => doing,
+      randomFrom(options.seed + 1),
+    ),
+  );
   const none = () => ({ least: 0, most: 0 });
   const due: Due = new Map(
     CLIENTS.map((client) => [client, { tools: none(), resources: none(), prompts: none() }]),
   );
   const wrong: string[] = [];
   let edits = 0;
-  const { withinMs = Number.POSITIVE_INFINITY } = options;
-  while (edits < options.edits && wrong.length === 0 && performance.now() - startedAt < withinMs) {
+  const { enough = { edits: options.edits, ms: 0 } } = options;
+  const isEnough = () => edits >= enough.edits && performance.now() - startedAt >= enough.ms;
+  while (edits < options.edits && wrong.length === 0 && !isEnough()) {
     const before = seen(current);
     const pids = await pidsOf(rig);
     let after = before;
@@ -81,9 +91,10 @@ export async function playStory(options: {
     do {
       const change = changeConfig(current, servers, random);
       after = seen(change.config);
-      allowed = common(allowed, after);
+      allowed = common(allowed, after, steps.length > 0);
       current = change.config;
       steps.push(change);
+      doing = `at edit ${edits + 1} (${steps.map(({ label }) => label).join(", ")})`;
       await rig.edit(sectionsOf(current));
       // Now and then the next one comes before this one's backends have come up.
     } while (edits + steps.length < options.edits && random() < 0.2);
@@ -107,6 +118,9 @@ export async function playStory(options: {
       }
     }
     allowed = after;
+    // No edit without load, however slow the machine is.
+    const callsBefore = load.calls;
+    await eventually(() => load.calls >= callsBefore + CALLS_AN_EDIT * steps.length, SETTLES_MS);
   }
   await load.finish();
   const { gateway } = await rig.status();
@@ -129,12 +143,18 @@ async function bareTools(url: string): Promise<string[]> {
   return await client.tools();
 }
 
-/** What a client may call whichever of the two holds. */
-function common(before: Map<Client, Seen>, after: Map<Client, Seen>): Map<Client, Seen> {
+/**
+ * What a client may call whichever of the two holds. While an edit's backends may still be coming up (`hasty`), the
+ * next one can take a tool away before whoever has it now offers it: then only what stays the same backend's counts.
+ */
+function common(before: Map<Client, Seen>, after: Map<Client, Seen>, hasty: boolean): Map<Client, Seen> {
   const both = new Map<Client, Seen>();
   for (const [client, { lists, usable }] of before) {
     const later = after.get(client)?.usable;
-    const kept = [...usable].filter(([name, tool]) => later?.get(name) === tool);
+    const kept = [...usable].filter(([name, { tool, backend }]) => {
+      const then = later?.get(name);
+      return then?.tool === tool && (!hasty || then.backend === backend);
+    });
     both.set(client, { lists, usable: new Map(kept) });
   }
   return both;
@@ -226,6 +246,8 @@ interface Load extends AsyncDisposable {
 function startLoad(
   clients: ReadonlyMap<Client, LightClient>,
   allowed: () => ReadonlyMap<Client, Seen>,
+  /** Where the story is, for people. */
+  doing: () => string,
   random: () => number,
 ): Load {
   let calls = 0;
@@ -238,16 +260,19 @@ function startLoad(
         await pause(10);
         continue;
       }
-      const [tool, bare] = pickOf(usable, random);
+      const [called, { tool: bare }] = pickOf(usable, random);
       const text = `call ${++calls}`;
       const ms = bare === "sleep" ? Math.floor(random() * LONGEST_CALL_MS) : 0;
       const startedAt = performance.now();
+      const during = doing();
       try {
-        const answer = await client.call(tool, { text, ms });
-        if (answer !== text) lost.push(`${name} ${tool}: answered ${answer} for ${text}`);
+        const answer = await client.call(called, { text, ms });
+        if (answer !== text) lost.push(`${name} ${called}: answered ${answer} for ${text}`);
       } catch (error) {
         const tookMs = Math.round(performance.now() - startedAt);
-        lost.push(`${name} ${tool} after ${tookMs} ms: ${String(error)}`);
+        lost.push(
+          `${name} ${called} after ${tookMs} ms: ${String(error)}; begun ${during}, ended ${doing()}`,
+        );
       }
       // The tool `echo` answers at once: this is load, not a race of the test against itself.
       if (bare === "echo") await pause(random() * LONGEST_CALL_MS);

@@ -8,7 +8,7 @@ import type { TestContext } from "node:test";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client.ts";
 import type { Condition, ShareStatus, SyncReport } from "../../src/api/contract.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** How long anything may take on a busy machine, ms. */
@@ -87,7 +87,7 @@ export async function liveHome(
       if (daemon === null) throw new Error("no daemon runs");
       return daemon;
     },
-    sync: async () => (await self.daemon()).sync(AbortSignal.timeout(5_000)),
+    sync: async () => (await self.daemon()).sync(AbortSignal.timeout(ANSWERS_MS)),
     async untilSync(holds) {
       let last: SyncReport | null = null;
       try {

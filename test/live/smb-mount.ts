@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { PlainRig } from "../../src/demo/plain-rig.ts";
 import { runCommand } from "../../src/runtime/child-process.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { mountIdAt } from "./live-home.ts";
 
 export interface SmbMount extends AsyncDisposable {
@@ -22,7 +22,7 @@ export async function mountSmb(folder: string, rig: PlainRig, share: string): Pr
   await mkdir(path);
   const obscured = await runCommand("rclone", ["obscure", "-"], {
     clock,
-    deadlineMs: 5_000,
+    deadlineMs: ANSWERS_MS,
     stdin: rig.password,
   });
   const config = join(folder, "rclone.conf");
@@ -52,7 +52,7 @@ export async function mountSmb(folder: string, rig: PlainRig, share: string): Pr
   const end = async (): Promise<void> => {
     child.kill("SIGKILL");
     await exited;
-    await runCommand("fusermount3", ["-uz", path], { clock, deadlineMs: 5_000 });
+    await runCommand("fusermount3", ["-uz", path], { clock, deadlineMs: ANSWERS_MS });
   };
   try {
     await eventually(async () => (await mountIdAt(path)) !== null, 10_000);

@@ -1,14 +1,14 @@
 // Owns the real program with a gateway: `mountaineer monitor` on a temporary home, its configuration edited as people do.
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client.ts";
 import type { BackendStatus, StatusReport } from "../../src/api/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 
 /** How long anything may take on a busy machine, ms. */
 export const SETTLES_MS = 20_000;
@@ -118,11 +118,11 @@ export async function openGatewayRig(
       const daemon = await self.daemon();
       try {
         await eventually(
-          async () => (await daemon.sync(AbortSignal.timeout(5_000))).sha256 === sha256,
+          async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).sha256 === sha256,
           SETTLES_MS,
         );
       } catch (error) {
-        const { events } = await daemon.sync(AbortSignal.timeout(5_000));
+        const { events } = await daemon.sync(AbortSignal.timeout(ANSWERS_MS));
         throw new Error(`the edit was not applied: ${JSON.stringify(events.at(-1))}`, { cause: error });
       }
     },
@@ -131,7 +131,7 @@ export async function openGatewayRig(
       if (daemon === null) throw new Error(`no daemon runs; it said:\n${await monitor.stderr()}`);
       return daemon;
     },
-    status: async () => (await self.daemon()).status(AbortSignal.timeout(5_000)),
+    status: async () => (await self.daemon()).status(AbortSignal.timeout(ANSWERS_MS)),
     async backend(name) {
       const { backends } = await self.status();
       const found = backends?.find((each) => each.name === name);
@@ -205,16 +205,6 @@ function toml(value: TomlValue): string {
   return `{ ${Object.entries(value)
     .map(([key, each]) => `${toml(key)} = ${toml(each)}`)
     .join(", ")} }`;
-}
-
-/** A port of loopback that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== "object" || address === null) throw new Error("no port");
-  return address.port;
 }
 
 /** Backends get HOME from the daemon, and so do their children: it marks them. */

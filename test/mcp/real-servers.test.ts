@@ -17,8 +17,9 @@ import {
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { freePort, type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
+import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
 
 const MODULES = path.resolve(import.meta.dirname, "../../node_modules/@modelcontextprotocol");
 const EVERYTHING = path.join(MODULES, "server-everything/dist/index.js");

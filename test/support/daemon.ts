@@ -1,15 +1,18 @@
 // Runs `bin/mountaineer monitor` as people do: a process with a home of its own, asked over the command line.
 import { type ChildProcess, spawn } from "node:child_process";
 import { openSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon } from "../../src/api/client.ts";
 import type { ShareStatus, StatusReport } from "../../src/api/contract.ts";
-import { eventually } from "./eventually.ts";
+import { ANSWERS_MS, eventually } from "./eventually.ts";
 
 const BETWEEN_GLANCES_MS = 20;
-const GLANCE_DEADLINE_MS = 5000;
+const STARTS_MS = 30_000;
+/** Beyond what a daemon on a slow machine needs to end by itself. */
+const ENDS_MS = 30_000;
+/** What a command has left running may hold its output open for good. */
+const OUTPUT_ENDS_MS = 500;
 
 const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
 
@@ -44,13 +47,15 @@ export interface TestHome {
   /** The daemon's status from its socket: as the command, without a process for each look. null: no daemon. */
   glance(): Promise<StatusReport | null>;
   /**
-   * Resolves with the share's status, as the daemon tells it, once `holds` says so; rejects with the last one seen.
+   * Resolves with the share's status, as the daemon tells it, once `holds` says so; rejects with the last one seen
+   * after `expectedMs`, and twenty seconds at least.
    */
-  untilShare(name: string, holds: (share: ShareStatus) => boolean, deadlineMs: number): Promise<ShareStatus>;
+  untilShare(name: string, holds: (share: ShareStatus) => boolean, expectedMs: number): Promise<ShareStatus>;
+  /** Puts a new file in the old one's place: nobody ever reads half of it. */
   writeConfig(text: string): Promise<void>;
   /** state.json, parsed. */
   state(): Promise<unknown>;
-  /** The log file's records, oldest first. */
+  /** The log file's whole records, oldest first. */
   log(): Promise<readonly LogLine[]>;
   /** `mountaineer monitor`, up when this resolves: it answers `status` itself. */
   startMonitor(args?: readonly string[]): Promise<Monitor>;
@@ -58,7 +63,7 @@ export interface TestHome {
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
-/** Disposal ends it by SIGTERM, and by SIGKILL when that takes longer than ten seconds. */
+/** Disposal ends it by SIGTERM, and by SIGKILL when that takes longer than half a minute. */
 export interface Monitor extends AsyncDisposable {
   /** The daemon itself: neither the launcher nor `enter` leaves a process. */
   readonly pid: number;
@@ -107,29 +112,33 @@ export async function createTestHome({
     },
     async glance() {
       const daemon = await connectToDaemon(home);
-      return daemon === null ? null : await daemon.status(AbortSignal.timeout(GLANCE_DEADLINE_MS));
+      return daemon === null ? null : await daemon.status(AbortSignal.timeout(ANSWERS_MS));
     },
-    async untilShare(name, holds, deadlineMs) {
-      const deadline = performance.now() + deadlineMs;
-      for (;;) {
+    async untilShare(name, holds, expectedMs) {
+      let last: unknown = null;
+      const look = async (): Promise<ShareStatus | null> => {
         const report = await self.glance();
         const share = report?.shares.find((each) => each.name === name);
-        if (share !== undefined && holds(share)) return share;
-        if (performance.now() > deadline) {
-          const last = JSON.stringify(share ?? report, null, 2);
-          throw new Error(`share ${name} did not come to that within ${deadlineMs} ms: ${last}`);
-        }
-        await pause(BETWEEN_GLANCES_MS);
+        last = share ?? report;
+        return share !== undefined && holds(share) ? share : null;
+      };
+      try {
+        return await eventually(look, expectedMs, BETWEEN_GLANCES_MS);
+      } catch (error) {
+        const seen = JSON.stringify(last, null, 2);
+        throw new Error(`share ${name} did not come to that: ${seen}`, { cause: error });
       }
     },
-    writeConfig: (text) => writeFile(configFile, text),
+    async writeConfig(text) {
+      await writeFile(`${configFile}.new`, text);
+      await rename(`${configFile}.new`, configFile);
+    },
     state: async () => JSON.parse(await readFile(path.join(home, "state.json"), "utf8")),
     async log() {
       const text = await readFile(path.join(home, "mountaineer.log"), "utf8");
-      return text
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line): LogLine => JSON.parse(line));
+      // What follows the last line's end is a record that is being written.
+      const lines = text.split("\n").slice(0, -1);
+      return lines.filter((line) => line !== "").map((line): LogLine => JSON.parse(line));
     },
     async startMonitor(args = []) {
       const errorFile = path.join(home, `monitor-${monitors++}.stderr`);
@@ -154,7 +163,7 @@ async function untilUp(home: TestHome, child: ChildProcess, monitor: Monitor): P
     await eventually(async () => {
       if (child.exitCode !== null) return true;
       return (await home.glance())?.global.pid === child.pid;
-    }, 15_000);
+    }, STARTS_MS);
   } catch (error) {
     throw new Error(`monitor did not come up; it said:\n${await monitor.stderr()}`, { cause: error });
   }
@@ -185,7 +194,7 @@ function monitorOf(child: ChildProcess, errorFile: string): Monitor {
     },
     stderr: () => readFile(errorFile, "utf8"),
     async [Symbol.asyncDispose]() {
-      const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
+      const late = setTimeout(() => child.kill("SIGKILL"), ENDS_MS);
       await stop();
       clearTimeout(late);
     },
@@ -218,8 +227,9 @@ function runCommand(
         child.stderr.destroy();
         resolve({ code, stdout, stderr, ms });
       };
-      // What the command leaves running (rclone) must not hold its answer back by an inherited stdout.
-      const inherited = setTimeout(resolveOnce, 500);
+      // What the command leaves running (rclone) must not hold its answer back by an inherited stdout. One turn more:
+      // on a busy machine all that it wrote itself may still wait to be read.
+      const inherited = setTimeout(() => setImmediate(resolveOnce), OUTPUT_ENDS_MS);
       child.once("close", () => {
         clearTimeout(inherited);
         resolveOnce();
