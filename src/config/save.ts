@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { systemClock } from "../runtime/clock.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { editConfig } from "./edit.ts";
@@ -28,6 +28,8 @@ export interface SaveTarget {
    * no edit makes a file that is empty or gone anew, which would take everything else from that service.
    */
   readonly known?: KnownContent | null;
+  /** What others' writing is waited for by. Default: the machine's. */
+  readonly clock?: Clock;
 }
 
 export type SavedConfig =
@@ -124,9 +126,10 @@ function changedMeanwhile(path: string): MountaineerError {
 }
 
 /** The file when nobody is writing it any more; rejects with `config_changed` when that does not end. */
-async function readSettled({ path, seenSha256, known }: SaveTarget): Promise<Uint8Array | null> {
+async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
+  const { path, seenSha256, known, clock = systemClock } = target;
   const expected = known?.sha256 ?? seenSha256?.toLowerCase();
-  const deadlineMs = systemClock.monotonicMs() + LONGEST_WAIT_MS;
+  const deadlineMs = clock.monotonicMs() + LONGEST_WAIT_MS;
   let before: { readonly bytes: Uint8Array; readonly changedMs: number } | null = null;
   for (;;) {
     const bytes = await readPresent(path);
@@ -136,19 +139,19 @@ async function readSettled({ path, seenSha256, known }: SaveTarget): Promise<Uin
     const isEmpty = bytes.length === 0;
     if (!isEmpty && sha256(bytes) === expected) return bytes;
     const changedMs = Math.max(status.mtimeMs, status.ctimeMs);
-    const isYoung = Math.abs(systemClock.wallMs() - changedMs) < YOUNG_MS;
+    const isYoung = Math.abs(clock.wallMs() - changedMs) < YOUNG_MS;
     const isStill =
       before !== null && before.changedMs === changedMs && Buffer.compare(before.bytes, bytes) === 0;
     // An emptied file is the first half of most saves.
     if (!isYoung || (isStill && !isEmpty)) return bytes;
-    if (systemClock.monotonicMs() >= deadlineMs) {
+    if (clock.monotonicMs() >= deadlineMs) {
       throw new MountaineerError("config_changed", `${path} is being written; nothing was written here`, {
         hint: "try again when what writes it has ended",
         retry: "later",
       });
     }
     before = { bytes, changedMs };
-    await systemClock.sleep(LOOK_AGAIN_MS);
+    await clock.sleep(LOOK_AGAIN_MS);
   }
 }
 

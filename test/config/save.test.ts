@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { statSync } from "node:fs";
 import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -10,6 +11,9 @@ import type { ConfigEdit } from "../../src/config/edit-meaning.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { saveContent, saveEdit } from "../../src/config/save.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../support/pass-time.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { mountTmpfs } from "../support/tiny-disk.ts";
 import { bytes, PLACE, SHARE } from "./support.ts";
@@ -177,13 +181,15 @@ test("a file that another is just writing in place is waited for, and its keys a
   for (const known of [null, { sha256: sha256(TEXT), runs: true }]) {
     for (const torn of ["", TEXT.slice(0, 20)]) {
       await writeFile(path, torn);
-      const target = { path, place: PLACE, seenSha256: null, known };
-      const saving = saveEdit({ ...target, edits: interval(5) });
+      const time = createManualClock();
+      // Whatever this machine is held up by: the file was written just now.
+      const clock = { ...time, wallMs: () => statSync(path).ctimeMs };
+      const saving = saveEdit({ path, place: PLACE, seenSha256: null, known, edits: interval(5), clock });
+      await eventually(() => time.pendingTimers === 1, 5_000);
       // The other one's second half, as of a slow disk.
-      await new Promise((resolve) => setTimeout(resolve, 120));
       const whole = TEXT.replace("# mine", "# theirs");
       await writeFile(path, whole);
-      assert.ok((await saving).ok);
+      assert.ok((await passTimeUntilSettled(time, saving, 250)).ok);
       assert.equal(await readFile(path, "utf8"), whole.replace("= 2", "= 5"));
     }
   }

@@ -130,7 +130,7 @@ const unmountable = await whyNot();
 
 async function whyNot(): Promise<string | false> {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return "it mounts, as root on Linux";
-  const version = await runCommand("lsof", ["-v"], { clock: systemClock, deadlineMs: 5_000 }).catch(
+  const version = await runCommand("lsof", ["-v"], { clock: systemClock, deadlineMs: 60_000 }).catch(
     () => null,
   );
   return version === null ? "lsof is not installed" : false;
@@ -138,7 +138,7 @@ async function whyNot(): Promise<string | false> {
 
 it("A7 the real lsof finds who holds a mount, and that nobody does", { skip: unmountable }, async (t) => {
   const run = (command: string, ...args: readonly string[]) =>
-    runCommand(command, args, { clock: systemClock, deadlineMs: 5_000 });
+    runCommand(command, args, { clock: systemClock, deadlineMs: 60_000 });
   let mount = "";
   t.after(() => run("umount", "-l", "--", mount));
   const folder = await temporaryFolder(t);

@@ -32,7 +32,8 @@ export interface DriverBench extends AsyncDisposable {
 export const PLAIN_NAME = "CORE";
 export const HOSTILE_NAMES = ["My Share", "Größe 日本", `it's "so", they say`];
 
-export function limits(deadlineMs = 10_000): StepLimits {
+/** The default is for what is expected to end well long before. */
+export function limits(deadlineMs = 60_000): StepLimits {
   return { deadlineMs, signal: new AbortController().signal };
 }
 
@@ -104,7 +105,7 @@ export function describeDriver(
         assert.deepEqual(await found(driver, share), [mount]);
         assert.deepEqual([mount.path, mount.route, mount.sameShare], [share.mountPath, "tb", true]);
         assert.deepEqual([mount.processGone, mount.madeByDriver], [false, true]);
-        const look = await prober.look(mount.id, mount.path, 5_000);
+        const look = await prober.look(mount.id, mount.path, 60_000);
         assert.ok(look.state === "answered" && look.errno === null);
         assert.equal(await readFile(join(share.mountPath, "theirs"), "utf8"), "from the server");
         await writeFile(join(share.mountPath, "ours"), "to the server");
@@ -171,7 +172,7 @@ export function describeDriver(
         assert.equal(refused.reason, "busy");
         assert.deepEqual(await found(driver, share), [mount], "nothing was changed");
         const own = [process.pid, ...prober.pids, ...(await driver.ownProcesses(share, mount))];
-        const [answer] = await prober.openFiles([driver.openFilesPath(mount)], own, 5_000);
+        const [answer] = await prober.openFiles([driver.openFilesPath(mount)], own, 60_000);
         assert.ok(answer?.ok);
         assert.deepEqual([...new Set(answer.files.map(({ pid }) => pid))], [child.pid]);
         await release(child);
@@ -272,7 +273,7 @@ export function describeDriver(
     it("a cancelled step mounts nothing", async (t) => {
       await using bench = await start(t);
       const share = bench.share(PLAIN_NAME);
-      failure(await bench.driver.mount(share, "tb", { deadlineMs: 10_000, signal: AbortSignal.abort() }));
+      failure(await bench.driver.mount(share, "tb", { ...limits(), signal: AbortSignal.abort() }));
       assert.deepEqual(await found(bench.driver, share), []);
     });
   });

@@ -32,7 +32,7 @@ async function inPlace(t: TestContext, script: string) {
   );
   await chmod(program, 0o755);
   return {
-    run: (mount: Partial<CommandMount>, deadlineMs = 5_000) =>
+    run: (mount: Partial<CommandMount>, deadlineMs = 60_000) =>
       mountByCommand(
         { ...MOUNT, ...mount },
         { clock: systemClock, deadlineMs, signal: new AbortController().signal },
@@ -94,7 +94,7 @@ test("mount_smbfs's failures and delays are told", async (t) => {
   );
   const outcome = await refused.run({ folder: "/x" });
   assert.ok(!outcome.ok && outcome.reason === "wrong_credentials", JSON.stringify(outcome));
-  const late = await inPlace(t, "exec sleep 60");
+  const late = await inPlace(t, "exec sleep 600");
   const timedOut = await late.run({ folder: "/x" }, 300);
   assert.ok(!timedOut.ok && timedOut.reason === "timed_out");
 });

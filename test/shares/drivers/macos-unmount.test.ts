@@ -4,15 +4,17 @@ import { existsSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { createMacosUnmount, isBusy } from "../../../src/shares/drivers/macos-unmount.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const MOUNT = { id: "1", path: "/Volumes/it's (x) -f" };
 const BUSY = "umount(/Volumes/core): Resource busy -- try 'diskutil unmount'";
 
 /** The mount stands while FOLDER/mounted does. */
-async function ladder(t: TestContext, umount: string, diskutil: string) {
+async function ladder(t: TestContext, umount: string, diskutil: string, clock: Clock = systemClock) {
   const folder = await temporaryFolder(t);
   const mark = join(folder, "mounted");
   await writeFile(mark, "");
@@ -24,7 +26,7 @@ async function ladder(t: TestContext, umount: string, diskutil: string) {
     return path;
   };
   const unmount = createMacosUnmount({
-    clock: systemClock,
+    clock,
     mountTable: {
       read: async () =>
         existsSync(mark) ? [{ ...MOUNT, type: "smbfs", source: "//h/s", options: [], deviceMinor: 0 }] : [],
@@ -32,7 +34,7 @@ async function ladder(t: TestContext, umount: string, diskutil: string) {
     commands: { umount: await program("umount", umount), diskutil: await program("diskutil", diskutil) },
   });
   return {
-    run: (mode: "plain" | "force", deadlineMs = 5_000, signal = new AbortController().signal) =>
+    run: (mode: "plain" | "force", deadlineMs = 60_000, signal = new AbortController().signal) =>
       unmount(MOUNT, mode, { deadlineMs, signal }),
     ran: async () => (await readFile(join(folder, "ran"), "utf8").catch(() => "")).trim().split("\n"),
     letGo: () => rm(mark),
@@ -65,10 +67,13 @@ test("by force: umount -f, and when that does not help, diskutil", async (t) => 
 });
 
 test("an umount that hangs leaves time for diskutil", async (t) => {
-  const { run } = await ladder(t, "exec sleep 60", "LET_GO");
-  const startedAt = performance.now();
-  assert.deepEqual(await run("force", 1_200), { ok: true });
-  assert.ok(performance.now() - startedAt < 3_000);
+  const clock = createManualClock();
+  const { run, ran } = await ladder(t, "exec sleep 600", "LET_GO", clock);
+  const unmounting = run("force", 1_200);
+  await eventually(async () => (await ran())[0] !== "", 5_000);
+  await clock.advance(600);
+  assert.deepEqual(await unmounting, { ok: true });
+  assert.equal((await ran()).length, 2);
 });
 
 test("done is what the table shows, not what a command says", async (t) => {
@@ -84,7 +89,7 @@ test("done is what the table shows, not what a command says", async (t) => {
 
 test("what is gone is done already; a cancelled one runs nothing", async (t) => {
   const { run, ran, letGo } = await ladder(t, "", "");
-  const cancelled = await run("force", 5_000, AbortSignal.abort());
+  const cancelled = await run("force", 60_000, AbortSignal.abort());
   assert.deepEqual(cancelled, { ok: false, reason: "failed", text: "cancelled" });
   await letGo();
   assert.deepEqual(await run("plain"), { ok: true });

@@ -30,7 +30,7 @@ async function whyNot(): Promise<string | null> {
     return "the double mounts by bind, as root on Linux";
   const folder = await mkdtemp(join(tmpdir(), "mountaineer-test-"));
   const run = (command: string, ...args: readonly string[]) =>
-    runCommand(command, args, { clock: systemClock, deadlineMs: 2_000 });
+    runCommand(command, args, { clock: systemClock, deadlineMs: 60_000 });
   try {
     const bound = await run("mount", "--bind", folder, folder);
     if (bound.exitCode !== 0) return "mounting is not permitted here";
