@@ -1,5 +1,7 @@
 // Two clients at once: what belongs to one never reaches the other.
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER, startHttpFixture } from "./fixture-programs.ts";
@@ -77,19 +79,16 @@ test("shared over stdio: asked while one client has a call in flight, that clien
 
 test("shared over stdio: asked while both have calls in flight, the server gets an error that names per-client", async (t) => {
   const { ann, ben, asked, rig } = await twoClients(t, nodeBackend(LIGHT_SERVER));
-  const stop = new AbortController();
-  const sleeping = ann.ask(
-    "tools/call",
-    { name: "sleep", arguments: { ms: 1_500 } },
-    { signal: stop.signal },
-  );
+  const until = path.join(rig.folder, "until");
+  const sleeping = ann.call("sleep", { until });
   await eventually(async () => (await rig.backend("light")).in_flight === 1, 5_000);
   for (const method of QUESTIONS) {
     const answer = await ben.call("ask", { method });
     assert.match(answer, /error.*per-client/u, method);
   }
   assert.deepEqual(asked, { ann: [], ben: [] });
-  await sleeping;
+  await writeFile(until, "");
+  assert.equal(await sleeping, "slept");
 });
 
 test("shared over HTTP: the stream tells whose question it is", async (t) => {
@@ -133,7 +132,8 @@ for (const [how, section] of [
 
   test(`${how}: cancelling ends one's own call only, though both have the same id`, async (t) => {
     const { rig, ann, ben } = await twoClients(t, section);
-    const sleep = { name: "sleep", arguments: { ms: 1_500, text: "slept on" } };
+    const until = path.join(rig.folder, "until");
+    const sleep = { name: "sleep", arguments: { until, text: "slept on" } };
     let id = 0;
     const onId = (given: number): void => {
       id = given;
@@ -144,6 +144,7 @@ for (const [how, section] of [
     await eventually(async () => (await rig.backend("light")).in_flight === 2, 1_000);
     await ann.notify("notifications/cancelled", { requestId: id, reason: "changed my mind" });
     await anns;
+    await writeFile(until, "");
     assert.equal(await bens, "slept on");
     assert.equal(JSON.parse(await ann.call("seen"))["cancelled"], 1);
   });

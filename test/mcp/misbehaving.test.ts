@@ -2,16 +2,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BackendStatus } from "../../src/api/contract.ts";
-import { eventually } from "../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
 import { connectLight, type LightClient } from "./light-client.ts";
 
-const QUICK: Section = { timeouts: { init: 1, cap_fetch: 1, call: 5 } };
+/** Longer than any start takes, so that only what is named beside it is hit. */
+const PATIENT: Section = { init: 60, cap_fetch: 60, call: 60 };
+/** Longer than any of these timeouts. */
+const TOO_LATE_MS = "600000";
+/** An end that waited for what never ends by itself would take ten minutes at least, or for ever. */
+const FAR_TOO_LONG_MS = 60_000;
 
 interface Story {
   readonly mode: string;
-  readonly section?: Section;
+  /** Of those, the ones that it is to hit, s. */
+  readonly timeouts?: Section;
   readonly env?: Readonly<Record<string, string>>;
   /** What status comes to say of it. */
   readonly comesTo: (backend: BackendStatus) => boolean;
@@ -28,7 +34,7 @@ const isNamed = ({ phase, reason, last_error, conditions }: BackendStatus): bool
   (reason !== null || last_error !== null || conditions.length > 0);
 
 const STORIES: readonly Story[] = [
-  { mode: "hang-init", comesTo: isFailed },
+  { mode: "hang-init", timeouts: { init: 1 }, comesTo: isFailed },
   { mode: "late-init", env: { LATE_MS: "600" }, comesTo: isReady },
   { mode: "crash-start", comesTo: isFailed },
   {
@@ -57,6 +63,7 @@ const STORIES: readonly Story[] = [
   },
   {
     mode: "never-reads",
+    timeouts: { call: 5 },
     comesTo: isReady,
     async afterwards(client, rig) {
       const filler = "x".repeat(1_000_000);
@@ -64,22 +71,22 @@ const STORIES: readonly Story[] = [
       assert.equal(await client.call("well_echo", { text: "meanwhile" }), "meanwhile");
       for (const reply of await Promise.all(calls)) assert.ok("error" in reply);
       assert.equal(await client.call("well_echo", { text: "after" }), "after");
-      assert.ok((await rig.backend("odd")).in_flight === 0);
+      await rig.untilBackend("odd", ({ in_flight }) => in_flight === 0);
     },
   },
   { mode: "ignores-term", comesTo: isReady },
   { mode: "list-fails", comesTo: isNamed },
   { mode: "endless-paging", comesTo: isNamed },
   { mode: "repeated-cursor", comesTo: isNamed },
-  { mode: "slow-lists", env: { LATE_MS: "3000" }, comesTo: isNamed },
+  { mode: "slow-lists", timeouts: { cap_fetch: 1 }, env: { LATE_MS: TOO_LATE_MS }, comesTo: isNamed },
 ];
 
-for (const { mode, section = {}, env = {}, comesTo, afterwards } of STORIES) {
+for (const { mode, timeouts = {}, env = {}, comesTo, afterwards } of STORIES) {
   test(`a server that does ${mode} is contained`, async (t) => {
     const rig = await startGatewayRig(t, {
       backends: {
         well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),
-        odd: nodeBackend(MISBEHAVING_SERVER, [mode], { ...QUICK, ...section, env }),
+        odd: nodeBackend(MISBEHAVING_SERVER, [mode], { timeouts: { ...PATIENT, ...timeouts }, env }),
       },
     });
     await rig.untilReady("well");
@@ -88,28 +95,26 @@ for (const { mode, section = {}, env = {}, comesTo, afterwards } of STORIES) {
     assert.equal(await client.call("well_echo", { text: "at once" }), "at once");
     await rig.untilBackend("odd", comesTo);
     await afterwards?.(client, rig);
-    const startedAt = performance.now();
     assert.equal(await client.call("well_echo", { text: "still" }), "still");
-    assert.ok(performance.now() - startedAt < 1_000, "another backend's call was held up");
     const { ms } = await rig.stop();
-    assert.ok(ms < 8_000, `the end took ${ms} ms`);
+    assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
   });
 }
 
 test("a server that crashes again and again is tried ever more seldom, and says so", async (t) => {
   const rig = await startGatewayRig(t, {
-    backends: { odd: nodeBackend(MISBEHAVING_SERVER, ["crash-start"], QUICK) },
+    backends: { odd: nodeBackend(MISBEHAVING_SERVER, ["crash-start"]) },
   });
   const failed = await rig.untilBackend(
     "odd",
     ({ phase, retry_at }) => phase === "Failed" && retry_at !== null,
   );
   assert.match(`${failed.reason} ${failed.last_error}`, /5|ended|cannot find/u);
-  const logs = await (await rig.daemon()).gateway.logs("odd", AbortSignal.timeout(5_000));
+  const logs = await (await rig.daemon()).gateway.logs("odd", AbortSignal.timeout(ANSWERS_MS));
   assert.ok(JSON.stringify(logs).includes("cannot find my data"));
 });
 
-test("an end takes 5 s at most, with a call in flight and processes that ignore everything, and leaves none", async (t) => {
+test("an end waits for no call in flight and no process that ignores everything, and leaves none", async (t) => {
   const rig = await startGatewayRig(t, {
     backends: {
       well: nodeBackend(LIGHT_SERVER),
@@ -122,14 +127,16 @@ test("an end takes 5 s at most, with a call in flight and processes that ignore 
   await rig.untilReady("well", "odd", "busy");
   await using client = await connectLight(rig.url);
   const calls = [
-    client.ask("tools/call", { name: "well_sleep", arguments: { ms: 20_000 } }),
+    client.ask("tools/call", { name: "well_sleep", arguments: { ms: 600_000 } }),
     client.ask("tools/call", { name: "busy_work" }),
   ];
   const ended = Promise.allSettled(calls);
   await rig.untilBackend("busy", ({ in_flight }) => in_flight === 1);
+  // Another's call is over while these hang.
+  assert.equal(await client.call("well_echo", { text: "meanwhile" }), "meanwhile");
   const { ms } = await rig.stop();
   await ended;
-  assert.ok(ms < 5_300, `the end took ${ms} ms`);
+  assert.ok(ms < FAR_TOO_LONG_MS, `the end took ${ms} ms`);
 });
 
 test("a process that ignores everything is gone with its grandchild, soon after the backend is removed", async (t) => {

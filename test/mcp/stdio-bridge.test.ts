@@ -22,7 +22,8 @@ function startBridge(t: TestContext, rig: GatewayRig): Bridge {
     env: { ...process.env, MOUNTAINEER_HOME: rig.home.home, HOME: rig.folder, NO_COLOR: "1" },
     stdio: ["pipe", "pipe", "pipe"],
   });
-  const ended = once(child, "exit").then(([code]) => code);
+  // Not its exit, after which its last words may still be on their way.
+  const ended = once(child, "close").then(([code]) => code);
   t.after(async () => {
     child.kill("SIGKILL");
     await ended;
