@@ -5,8 +5,8 @@ import type { GatewayTransition } from "../../src/gateway/gateway-transitions.ts
 import { createListenerKeeper, type ListenerKeeper } from "../../src/gateway/listener-keeper.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { silentLogger } from "../../src/runtime/log.ts";
-import { freePort } from "../mcp/gateway-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 
 const HOST = "127.0.0.1";
