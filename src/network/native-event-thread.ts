@@ -21,7 +21,7 @@ export interface NativeEventThread {
   readonly workerData: unknown;
   /** Asks the thread to end, by way of memory it shares: it hears no messages. */
   readonly stop: () => void;
-  /** A thread that has not ended by then is left behind, as nothing can end it. */
+  /** A thread that has not ended by then is no longer waited for. */
   readonly stopDeadlineMs: number;
   /** The thread is gone, whatever ended it. */
   readonly onGone?: () => void;
@@ -83,9 +83,9 @@ export function startNativeEventThread(
     async [Symbol.asyncDispose]() {
       stopping = true;
       stop();
-      // Real time, as it is a real thread that is waited for.
+      // Real time, as it is a real thread that is waited for. It is not terminated: while it is in the system, and is
+      // called back from there, that would take the process down. It ends by itself, whenever it gets to look.
       const late = setTimeout(() => {
-        void worker.terminate();
         worker.unref();
         exited.resolve();
       }, stopDeadlineMs);

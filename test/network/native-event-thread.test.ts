@@ -65,10 +65,14 @@ test("disposal asks the thread to end and waits for it; nothing is told from the
   assert.deepEqual(told, ["ready", "gone"]);
 });
 
-test("a thread that does not end is left behind at the deadline, and what it held is let go of when it is gone", async () => {
-  const { told, running } = start(UNTIL_STOPPED, { stop() {}, stopDeadlineMs: 50 });
+test("a thread that does not end in time is left behind, and what it held is let go of when it is gone", async () => {
+  const flag = new Int32Array(new SharedArrayBuffer(4));
+  const { told, running } = start(UNTIL_STOPPED, { workerData: flag.buffer, stop() {}, stopDeadlineMs: 50 });
   await eventually(() => told.length === 1, 5_000);
   await running[Symbol.asyncDispose]();
+  assert.deepEqual(told, ["ready"]);
+  Atomics.store(flag, 0, 1);
+  Atomics.notify(flag, 0);
   await eventually(() => told.includes("gone"), 5_000);
   assert.deepEqual(told, ["ready", "gone"]);
 });
