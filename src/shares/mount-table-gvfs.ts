@@ -20,6 +20,8 @@ const ID_PREFIX = "gvfs:";
 /** Other readings of the table within that time are given the same list, ms. */
 const LISTED_FOR_MS = 1_000;
 const LISTING_MS = 500;
+/** Without one from before, what is missed would be mounted a second time; at login the machine is busy. */
+const FIRST_LISTING_MS = 3_000;
 
 interface Listing {
   readonly mountId: string;
@@ -53,7 +55,8 @@ export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTa
       const joined = await pending;
       if (joined.mountId === id) return joined;
     }
-    pending = prober.folders(path, "", LISTING_MS).then((found): Listing => {
+    const waitMs = last === null ? FIRST_LISTING_MS : LISTING_MS;
+    pending = prober.folders(path, "", waitMs).then((found): Listing => {
       const names = found === null ? (last?.names ?? []) : found.state === "listed" ? found.folders : [];
       return { mountId: id, atMs, names };
     });
