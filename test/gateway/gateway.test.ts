@@ -270,6 +270,24 @@ describe("the gateway as a whole", () => {
     assert.deepEqual(b.script.alive, []);
   });
 
+  test("its end takes 5 s at most, with a call that is never answered and an instance that never ends", async (t) => {
+    const b = bench(t);
+    await ready(b, { a: ["one"], b: ["two"] });
+    b.script.closeGate = new Promise(() => {});
+    const hanging = b.ask("tools/call", { name: "one" });
+    await settle();
+    let ended = false;
+    const ending = b.gateway[Symbol.asyncDispose]().then(() => {
+      ended = true;
+    });
+    await b.clock.advance(4_000);
+    assert.equal(ended, false);
+    await b.clock.advance(1_000);
+    assert.equal(ended, true);
+    await ending;
+    assert.ok(isError(await hanging));
+  });
+
   test("it is settled when no backend is in its first attempt any more", async (t) => {
     const b = bench(t);
     await b.change({ backends: [backendConfig("a")] });
