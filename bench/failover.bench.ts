@@ -41,7 +41,7 @@ username = "${rig.username}"
 password = "\${BENCH_PASSWORD}"
 `,
   });
-  await using _monitor = await home.startMonitor();
+  await using monitor = await home.startMonitor();
   const share = await home.untilShare(SHARE, ({ active_interface }) => active_interface === "tb", WAIT_MS);
   const file = join(share.stable_path, "file.txt");
   const ours: number[] = [];
@@ -66,14 +66,22 @@ password = "\${BENCH_PASSWORD}"
     );
     await home.cli(["switch", "--share", SHARE, "--to", "auto"]);
   }
+  // The worst moment to stop: nothing answers, and the mount hangs.
+  await Promise.all([rig.cut.silence("tb"), rig.cut.silence("fallback")]);
+  const hung = await pidServing(share.mount_path);
+  process.kill(hung, "SIGSTOP");
+  const stopped = await monitor.stop();
+  process.kill(hung, "SIGKILL");
   const added = median(ours) - CONFIRMATION_MS;
   say(`  mountaineer      ${spread(ours)}, of which ${CONFIRMATION_MS} ms confirm the loss`);
   say(`  raw commands     ${spread(raws)}`);
   say(`  ratio without the confirmation: ${(added / median(raws)).toFixed(2)}`);
   say(`  end of the cutting command → cycle: ${spread(events)}`);
+  say(`  SIGTERM while the mount hangs → ended: ${round(stopped.ms)} ms`);
   const limit = 1.3 * median(raws) + CONFIRMATION_MS + 30;
   goal(`failover ≤ 1.3 × raw + 250 ms + 30 ms = ${round(limit)} ms`, median(ours) <= limit);
   goal("cut → cycle ≤ 50 ms", median(events) <= 50);
+  goal("stop ≤ 5 s", stopped.ms <= 5000);
 }
 
 /** Resolves when the mount table shows `path` mounted from `host`. */
@@ -139,9 +147,13 @@ async function prepareRaw(folder: string, managed: string, enter: readonly strin
   };
 }
 
-async function argumentsOf(path: string): Promise<string[]> {
+async function pidServing(path: string): Promise<number> {
   const { stdout } = await run("pgrep", ["-f", `rclone mount .*${path}( |$)`]);
-  const pid = Number(stdout.trim().split("\n")[0]);
+  return Number(stdout.trim().split("\n")[0]);
+}
+
+async function argumentsOf(path: string): Promise<string[]> {
+  const pid = await pidServing(path);
   return (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0").filter((word) => word !== "");
 }
 
@@ -150,6 +162,8 @@ async function triggeredAfter(home: string, atMs: number): Promise<number> {
   const log = await readFile(join(home, "mountaineer.log"), "utf8");
   const times = log
     .split("\n")
+    // What follows the last line's end is being written.
+    .slice(0, -1)
     .filter((line) => line.includes('"network.changed"'))
     .map((line) => Date.parse(JSON.parse(line).time))
     .filter((time) => time >= atMs);
