@@ -17,7 +17,7 @@ export interface HolderOptions {
   readonly onStart: (identity: ProcessIdentity) => void;
 }
 
-const OPENS_WITHIN_MS = 5_000;
+const OPENS_WITHIN_MS = 15_000;
 const CLOSES_WITHIN_MS = 2_000;
 
 /** Resolves once the file is open: its first bytes have come. Rejects with `timed_out`, `program_unavailable`. */

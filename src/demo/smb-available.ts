@@ -7,8 +7,10 @@ import { missingForPlainRig } from "./plain-rig.ts";
 
 /** The first rclone with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
-const VERSION_WITHIN_MS = 5_000;
-const TRIAL_WITHIN_MS = 8_000;
+/** A machine that is slow is not one that cannot. */
+const VERSION_WITHIN_MS = 15_000;
+const TRIAL_WAIT_SECS = 15;
+const TRIAL_WITHIN_MS = 20_000;
 
 /** What is lacking, for people; null when nothing is. `parent` is a folder for a trial mount. */
 export async function lackingForSmb(
@@ -46,7 +48,16 @@ async function refusedMount(
   const options = { clock: systemClock, deadlineMs: TRIAL_WITHIN_MS, env: environment };
   const { exitCode, stderr } = await runCommand(
     "rclone",
-    ["mount", from, to, "--config", join(folder, "none.conf"), "--daemon", "--daemon-wait", "5s"],
+    [
+      "mount",
+      from,
+      to,
+      "--config",
+      join(folder, "none.conf"),
+      "--daemon",
+      "--daemon-wait",
+      `${TRIAL_WAIT_SECS}s`,
+    ],
     { ...options, signal },
   );
   if (exitCode !== 0) {

@@ -17,10 +17,10 @@ export interface StageMarks {
   readonly started: readonly ProcessIdentity[];
 }
 
-const CLEAR_WITHIN_MS = 6_000;
+const CLEAR_WITHIN_MS = 20_000;
 const BETWEEN_ROUNDS_MS = 20;
 const PROCESS_ENDS_WITHIN_MS = 1_500;
-const UNMOUNT_WITHIN_MS = 2_000;
+const UNMOUNT_WITHIN_MS = 10_000;
 
 export interface Remains {
   readonly processes: readonly FoundProcess[];

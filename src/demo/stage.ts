@@ -147,6 +147,7 @@ function configText(layout: StageLayout, nas: Nas): string {
     `shares_root = ${JSON.stringify(layout.sharesRoot)}`,
     `mount_root = ${JSON.stringify(join(layout.mountPath, ".."))}`,
     "check_interval_secs = 0.5",
+    "connect_timeout_ms = 3000",
     "auto_failback = true",
     "auto_failback_stable_secs = 2",
     "",

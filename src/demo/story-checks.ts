@@ -22,7 +22,7 @@ export interface Checks {
   command(args: readonly string[]): Promise<void>;
 }
 
-const WITHIN_MS = 15_000;
+const WITHIN_MS = 30_000;
 const READ_WITHIN_MS = 3_000;
 const BETWEEN_READS_MS = 5;
 const BETWEEN_LOOKS_MS = 25;
