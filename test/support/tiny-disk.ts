@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { runCommand } from "../../src/runtime/child-process.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { ANSWERS_MS } from "./eventually.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 /**
@@ -36,7 +37,7 @@ export async function remountTmpfs(disk: string, options: string): Promise<void>
 /** null when it went well, else why not. */
 async function run(command: string, args: readonly string[]): Promise<string | null> {
   try {
-    const result = await runCommand(command, args, { clock: systemClock, deadlineMs: 5_000 });
+    const result = await runCommand(command, args, { clock: systemClock, deadlineMs: ANSWERS_MS });
     return result.exitCode === 0 ? null : `${command}: ${result.stderr.trim()}`;
   } catch (error) {
     return String(error);
