@@ -252,25 +252,23 @@ describe("writes", () => {
   });
 });
 
-/** Counts how often a file got its name in `folder`; ends the watching when asked. */
+/** Counts how often a file got its name in `folder`, until asked. */
 function countRenames(t: TestContext, folder: string): () => Promise<number> {
   const ending = new AbortController();
   t.after(() => ending.abort());
-  let count = 0;
-  const watching = (async () => {
-    try {
-      for await (const event of watch(folder, { signal: ending.signal })) {
-        if (event.eventType === "rename" && event.filename === "state.json") count++;
-      }
-    } catch (error) {
-      if (!ending.signal.aborted) throw error;
+  const last = "the last to be counted";
+  const counting = (async () => {
+    let count = 0;
+    for await (const event of watch(folder, { signal: ending.signal })) {
+      if (event.filename === last) break;
+      if (event.eventType === "rename" && event.filename === "state.json") count++;
     }
+    return count;
   })();
   return async () => {
-    await pause(20);
-    ending.abort();
-    await watching;
-    return count;
+    // Told in order: what comes after this came later.
+    await writeFile(join(folder, last), "");
+    return counting;
   };
 }
 

@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 import { programMissing } from "../sync/programs.ts";
 
 const PROGRAMS = join(import.meta.dirname, "programs");
-const LIMITS = { deadlineMs: 10_000 };
+const LIMITS = { deadlineMs: 60_000 };
 
 interface StandIn {
   readonly keyring: Keyring;

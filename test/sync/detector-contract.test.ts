@@ -325,7 +325,7 @@ for (const change of CHANGES) {
   for (const detection of ["mtime", "hash", "inotify"] as const) {
     const expected = change.seenBy[detection];
     const title = `B2 ${detection} ${expected ? "sees" : "does not see"}: ${change.what}`;
-    test(title, { timeout: 60_000 }, async (t) => {
+    test(title, { timeout: 300_000 }, async (t) => {
       const missing = await programMissing(...(change.needs ?? []));
       if (missing !== null) return t.skip(missing);
       const root = await temporaryFolder(t);

@@ -189,7 +189,7 @@ async function underLimits(limits: Readonly<Record<string, number>>, program: st
   const script = `${set.join(" && ")} && exec "$0" --input-type=module -e "$1"`;
   const child = spawn("unshare", ["-Ur", "sh", "-c", script, process.execPath, program], {
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 20_000,
+    timeout: 60_000,
     killSignal: "SIGKILL",
   });
   let output = "";

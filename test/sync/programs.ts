@@ -19,7 +19,7 @@ export async function programMissing(...names: string[]): Promise<string | null>
 }
 
 export async function runProgram(command: string, ...args: string[]): Promise<void> {
-  await execute(command, args, { timeout: 20_000, killSignal: "SIGKILL" });
+  await execute(command, args, { timeout: 60_000, killSignal: "SIGKILL" });
 }
 
 /** vim as people have it: a backup beside the file, the new one renamed over or written in place as it sees fit. */
