@@ -21,7 +21,7 @@ export async function findPortHolderLinux(port: number): Promise<PortHolder | nu
     // Ourselves last: at an overlapping address we may listen, too.
     pids.sort((a, b) => Number(Number(a) === process.pid) - Number(Number(b) === process.pid));
     for (const pid of pids) {
-      if (await holdsOne(pid, sockets)) {
+      if (await holdsOne(`/proc/${pid}/fd`, sockets)) {
         return { pid: Number(pid), command: (await textOf(`/proc/${pid}/comm`)).trim() };
       }
     }
@@ -46,16 +46,28 @@ export function listeningSockets(table: string, port: number): string[] {
   return sockets;
 }
 
-async function holdsOne(pid: string, sockets: ReadonlySet<string>): Promise<boolean> {
-  const folder = `/proc/${pid}/fd`;
+/** Whether one of a process' descriptors, the links in that folder, is one of the sockets. Never rejects. */
+export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
+  let names: readonly string[];
   try {
-    for (const name of await readdir(folder)) {
-      if (sockets.has(await readlink(`${folder}/${name}`))) return true;
-    }
+    names = await readdir(folder);
   } catch {
     // Another user's process, or one that has ended meanwhile.
+    return false;
+  }
+  for (const name of names) {
+    if (sockets.has(await linkOf(`${folder}/${name}`))) return true;
   }
   return false;
+}
+
+/** Empty for a descriptor that was closed meanwhile: a busy process closes some all the time. */
+async function linkOf(path: string): Promise<string> {
+  try {
+    return await readlink(path);
+  } catch {
+    return "";
+  }
 }
 
 async function textOf(path: string): Promise<string> {
