@@ -84,7 +84,7 @@ async function hold(
 
 function untilHeld(child: ChildProcess, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`${name} does not hold its file`)), 10_000);
+    const late = setTimeout(() => reject(new Error(`${name} does not hold its file`)), 30_000);
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`${name} ended with ${code} before it held its file`)));
     child.stdout?.once("data", () => {

@@ -189,7 +189,6 @@ describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
       const second = await scene.home.cli(["monitor"]);
       assert.equal(second.code, 4);
       assert.match(second.stderr, new RegExp(`monitor.*${first.pid}|${first.pid}.*monitor`));
-      assert.ok(second.ms < 5000, "it fails at once");
       assert.equal((await scene.home.status()).global.pid, first.pid);
       assert.equal((await scene.servers()).length, 1);
     }));

