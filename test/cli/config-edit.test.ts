@@ -245,7 +245,7 @@ describe("config edit", { concurrency: 3 }, () => {
   test("SIGTERM ends the editor, too, and keeps what was written", async (t) => {
     const { env, home, scratch, edit, copies } = await editing(t);
     await edit("true");
-    const script = `#!/bin/sh\nshift\necho '# kept' >> "$1"\ntouch ${scratch}/open\nexec sleep 30\n`;
+    const script = `#!/bin/sh\nshift\necho '# kept' >> "$1"\ntouch ${scratch}/open\nexec sleep 600\n`;
     await writeFile(join(scratch, "editor"), script);
     const { child, ended } = startCommand(["config", "edit"], { home, env });
     await eventually(async () => (await readdir(scratch)).includes("open"), 10_000);
@@ -285,7 +285,7 @@ async function onTerminal(
       terminal.stdin.write(next[1]);
     }
   });
-  const late = setTimeout(() => terminal.kill("SIGKILL"), 30_000);
+  const late = setTimeout(() => terminal.kill("SIGKILL"), 100_000);
   terminal.once("close", () => clearTimeout(late));
   return new Promise((resolve) => {
     terminal.once("error", () => resolve(null));

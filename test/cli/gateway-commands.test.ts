@@ -39,7 +39,7 @@ async function runWithInput(args: readonly string[], home: string, input: string
   const child = spawn(node, [...own, ...args], {
     env: environmentOf({ home }),
     stdio: "pipe",
-    timeout: 20_000,
+    timeout: 100_000,
     killSignal: "SIGKILL",
   });
   let stdout = "";

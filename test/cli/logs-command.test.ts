@@ -149,7 +149,7 @@ test("whoever may not read the home is told so by every command about places, an
       uid: 65_534,
       gid: 65_534,
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: 20_000,
+      timeout: 100_000,
     });
     let stderr = "";
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {

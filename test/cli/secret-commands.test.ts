@@ -12,7 +12,7 @@ import { COMMAND, environmentOf, type Ran, runCommand } from "./command-line.ts"
 /** The command with something on its standard input. */
 function piped(args: readonly string[], input: string | Buffer, home: string): Promise<Ran> {
   const [node = "", ...own] = COMMAND;
-  const child = spawn(node, [...own, ...args], { env: environmentOf({ home }), timeout: 20_000 });
+  const child = spawn(node, [...own, ...args], { env: environmentOf({ home }), timeout: 100_000 });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {

@@ -1,6 +1,6 @@
 // Owns a whole service inside the test's process: a home in a temporary folder, shares of driver `local`, the real prober.
 import assert from "node:assert/strict";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { ShareStatus } from "../../src/api/contract.ts";
@@ -95,6 +95,8 @@ export async function createServiceRig(
         ],
         global.some((line) => line.startsWith("check_interval_secs")) ? [] : ["check_interval_secs = 0.2"],
         global,
+        // Looks that come late on a busy machine are no gap in what a route answered.
+        ["connect_timeout_ms = 30000"],
         ["[sync]", ...(sync ?? ["poll_interval = 0.05", "debounce = 0.05"])],
       ].flat();
       for (const share of shares) {
@@ -107,7 +109,10 @@ export async function createServiceRig(
       }
       return `${sections.join("\n")}\n`;
     },
-    write: (text) => writeFile(configFile, text),
+    async write(text) {
+      await writeFile(`${configFile}.new`, text);
+      await rename(`${configFile}.new`, configFile);
+    },
     async start({ unmountOnExit = false, intervalMs = null as number | null } = {}) {
       const logger = createRecordingLogger();
       const opened = await openHome({
