@@ -10,6 +10,7 @@ import { completionRequest } from "../../src/cli/completion-request.ts";
 import { createProgram } from "../../src/cli/program.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { programMissing } from "../sync/programs.ts";
@@ -159,8 +160,7 @@ test("a daemon that is stopped holds up no press of Tab, and one that runs tells
   console.log(JSON.stringify({ jsonrpc: "2.0", id, result }));
 });`;
   await writeFile(join(folder, "server.cjs"), server);
-  const port = 20_000 + ((process.pid + 77) % 10_000);
-  const config = `[server]\nport = ${port}\n[backends.a]\ncommand = "${process.execPath}"\nargs = ["${join(folder, "server.cjs")}"]\n`;
+  const config = `[server]\nport = ${await freePort()}\n[backends.a]\ncommand = "${process.execPath}"\nargs = ["${join(folder, "server.cjs")}"]\n`;
   const home = await createTestHome({ home: join(folder, "with-daemon"), config });
   await using monitor = await home.startMonitor();
   await eventually(async () => (await home.glance())?.backends?.[0]?.phase === "Ready", 10_000);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { NO_TERMINAL, openTerminal } from "../tui/terminal.ts";
 import { COMMAND, environmentOf, type Ran, runCommand } from "./command-line.ts";
@@ -160,7 +161,7 @@ test("B6 a running daemon has a missing secret as the backend's condition, and t
   const { folder, config } = await freeHome(t);
   const home = await createTestHome({
     home: join(folder, "home"),
-    config: config.replace("port = 0", `port = ${20_000 + (process.pid % 10_000)}`),
+    config: config.replace("port = 0", `port = ${await freePort()}`),
     env: { DBUS_SESSION_BUS_ADDRESS: "", MOUNTAINEER_LOG: "debug" },
   });
   await using monitor = await home.startMonitor();

@@ -10,6 +10,8 @@ const run = promisify(execFile);
 /** Deadlines are no claims of speed: they end what hangs. */
 const COMMAND_DEADLINE_MS = 60_000;
 const SCREEN_DEADLINE_MS = 60_000;
+/** Each look is a process of its own, and takes from what is looked at. */
+const BETWEEN_LOOKS_MS = 30;
 
 /** Why there can be no terminal here; false when there can be one. */
 export const NO_TERMINAL: string | false =
@@ -80,11 +82,15 @@ export async function openTerminal({ columns, rows, command, env }: TerminalOpti
     async until(holds, deadlineMs = SCREEN_DEADLINE_MS) {
       let last: readonly string[] = [];
       try {
-        return await eventually(async () => {
-          last = await lines();
-          const isThere = typeof holds === "string" ? last.join("\n").includes(holds) : holds(last);
-          return isThere ? last : null;
-        }, deadlineMs);
+        return await eventually(
+          async () => {
+            last = await lines();
+            const isThere = typeof holds === "string" ? last.join("\n").includes(holds) : holds(last);
+            return isThere ? last : null;
+          },
+          deadlineMs,
+          BETWEEN_LOOKS_MS,
+        );
       } catch (cause) {
         const why = cause instanceof Error ? cause.message : String(cause);
         throw new Error(`the screen did not come to ${holds}: ${why}\n${last.join("\n")}`, { cause });
