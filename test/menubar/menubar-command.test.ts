@@ -141,12 +141,12 @@ test("what failed after a click is told by SwiftBar, since nobody sees the comma
 });
 
 test("without a daemon one is started, or not with --no-start; SIGTERM ends the menu and leaves the daemon", async (t) => {
-  const started: { pid: number; home: string }[] = [];
-  // Before the folder's removal.
+  const started: number[] = [];
+  // Before the folder's removal: it writes there until it has ended.
   t.after(async () => {
-    for (const daemon of started) {
-      process.kill(daemon.pid, "SIGTERM");
-      await eventually(async () => (await connectToDaemon(daemon.home)) === null, SOON_MS);
+    for (const pid of started) {
+      process.kill(pid, "SIGTERM");
+      await eventually(() => !isAlive(pid), SOON_MS);
     }
   });
   const home = await temporaryFolder(t);
@@ -161,11 +161,20 @@ test("without a daemon one is started, or not with --no-start; SIGTERM ends the 
   await eventually(() => titles(running.menu()).includes("Nothing is configured yet"), SOON_MS);
   const daemon = (await connectToDaemon(home)) ?? assert.fail();
   assert.ok(daemon.pid !== null);
-  started.push({ pid: daemon.pid, home });
+  started.push(daemon.pid);
   running.child.kill("SIGTERM");
   assert.equal((await running.ended).code, 143);
   assert.notEqual(await connectToDaemon(home), null);
 });
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 test("a plugin whose reader is gone ends by itself", async (t) => {
   const config = scriptedConfig();
