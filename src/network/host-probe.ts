@@ -117,11 +117,13 @@ export function startHostProbe(clock: Clock, endpoint: ProbeEndpoint, timeoutMs:
   const endSilent = (reason: ProbeReason, detail: string): void =>
     end({ verdict: "silent", reason, tcpAnswered: connected, detail });
 
-  const deadline = clock.setTimer(timeoutMs, () => {
+  const late = (): void => {
     if (connected)
       endSilent("smb_timeout", `it took the connection but did not speak SMB within ${timeoutMs} ms`);
     else endSilent("connect_timeout", `no answer to the connection within ${timeoutMs} ms`);
-  });
+  };
+  // In a process that was held up, an answer may wait to be read; timers come before it.
+  const deadline = clock.setTimer(timeoutMs, () => void setImmediate(late));
 
   const reader = createNegotiateReader();
   const socket = new Socket({

@@ -152,19 +152,19 @@ function serve(lateAfterMs: number, scan: OpenFilesScan): void {
     if (retired || lateTimer !== null) return;
     const [oldest] = begun.values();
     if (oldest === undefined) return;
-    lateTimer = setTimeout(
-      () => {
-        lateTimer = null;
-        // Those begun at nearly the same time hang with it: marked now, they take no thread of the next child.
-        const until = performance.now() + lateAfterMs * LATE_TOGETHER;
-        for (const [sequence, { dueMs }] of begun) {
-          if (dueMs <= until) reply.late.push(sequence);
-        }
-        if (reply.late.length > 0) send();
-        else watchForLate();
-      },
-      Math.max(1, oldest.dueMs - performance.now()),
-    );
+    // In a process that was held up, answers may wait to be read; timers come before them.
+    lateTimer = setTimeout(() => void setImmediate(markLate), Math.max(1, oldest.dueMs - performance.now()));
+  };
+  const markLate = (): void => {
+    lateTimer = null;
+    if (retired) return;
+    // Those begun at nearly the same time hang with it: marked now, they take no thread of the next child.
+    const until = performance.now() + lateAfterMs * LATE_TOGETHER;
+    for (const [sequence, { dueMs }] of begun) {
+      if (dueMs <= until) reply.late.push(sequence);
+    }
+    if (reply.late.length > 0) send();
+    else watchForLate();
   };
 
   const begin = <Kind extends QuestionKind>(kind: Kind, sequence: number, subject: string): void => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test, { type TestContext } from "node:test";
 import { type EndpointFinding, meaningOfError, startHostProbe } from "../../src/network/host-probe.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
@@ -240,6 +240,27 @@ test("A2 gone is said only where it is certain", () => {
     assert.equal(meaningOfError(systemError(code), true).verdict, "silent", `${code} after the connect`);
   }
   assert.equal(meaningOfError(systemError("EADDRNOTAVAIL", "bind"), false).reason, "link_down");
+});
+
+test("A2 an answer that waits to be read when the deadline comes is an answer", async (t) => {
+  let fire = (): void => assert.fail("no deadline was set");
+  const clock: Clock = {
+    ...systemClock,
+    setTimer(_delayMs, callback) {
+      fire = callback;
+      return { [Symbol.dispose]() {} };
+    },
+  };
+  const peer = await startPeer(t, (socket) =>
+    socket.once("data", () => {
+      socket.write(NEGOTIATE_ANSWER);
+      // A process that is held up: when it goes on, the timer is due, and timers come before what is to be read.
+      setTimeout(() => fire(), 1);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    }),
+  );
+  const endpoint = { address: "127.0.0.1", port: peer.port, localAddress: null };
+  assert.equal((await startHostProbe(clock, endpoint, 500).finding).verdict, "answers");
 });
 
 /** A listening socket whose accept queue can be filled: the event loop that would accept is not running it. */
