@@ -7,9 +7,9 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { silentLogger } from "../../src/runtime/log.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
-import { freePort } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { changeOf, configOf } from "./samples.ts";
 
 const NEVER = new AbortController().signal;
