@@ -1,6 +1,7 @@
 // Owns one question to a daemon over its socket: deadlines, and errors that say what to do.
 import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { parseExactly } from "../runtime/exact-json.ts";
 
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 
@@ -85,7 +86,7 @@ export function exchange(listener: Listener, question: Question): Promise<Reply>
         const answer = Buffer.concat(chunks).toString("utf8");
         const isText = response.headers["content-type"]?.startsWith("text/plain") === true;
         try {
-          settle({ status, value: isText ? answer : JSON.parse(answer) });
+          settle({ status, value: isText ? answer : parseExactly(answer) });
         } catch (cause) {
           settle(strange(`its answer to ${path} is not JSON`, cause));
         }

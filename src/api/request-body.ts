@@ -1,6 +1,7 @@
 // Owns the reading of request bodies on the server, by hand: the daemon then never loads zod for them. A test holds
 // this to the schemas of contract-schemas.ts.
 import { MountaineerError } from "../runtime/errors.ts";
+import { parseExactly } from "../runtime/exact-json.ts";
 import type { SwitchTarget } from "./contract.ts";
 import type { ShareSelection } from "./control.ts";
 
@@ -48,7 +49,7 @@ export function parseBodyObject(text: string): object {
   if (text.trim() === "") return {};
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseExactly(text);
   } catch {
     throw wrongBody("the body is not JSON");
   }

@@ -1,6 +1,7 @@
 // Owns the reading of a tool's arguments from the command line or stdin.
 import type { Readable } from "node:stream";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { parseExactly } from "../runtime/exact-json.ts";
 
 /** As much as the daemon takes. */
 const STDIN_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -18,7 +19,7 @@ export async function readToolArguments(
   const text = given === "-" ? await readStdin(stdin, signal) : given;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseExactly(text);
   } catch (error) {
     throw new MountaineerError("usage", `the arguments are not JSON: ${errorText(error)}`, {
       hint: HINT,

@@ -10,6 +10,7 @@ const program = (name: string): string => fileURLToPath(new URL(`fixtures/${name
 export const CONFORMANCE_SERVER = program("conformance-server");
 export const LIGHT_SERVER = program("light-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
+export const VERBATIM_SERVER = program("verbatim-server");
 
 export interface HttpFixture extends AsyncDisposable {
   readonly url: string;

@@ -3,6 +3,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { parseExactly } from "../../runtime/exact-json.ts";
 import { isJsonObject, type RpcId, type RpcMessage } from "../json-rpc.ts";
 import type { LinkEvents, LinkFailure } from "./backend-link.ts";
 import { type BodyEnd, mediaType, readEvents, readWhole } from "./http-link-body.ts";
@@ -105,7 +106,7 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
   const onJson = async (text: string): Promise<void> => {
     let body: unknown;
     try {
-      body = JSON.parse(text);
+      body = parseExactly(text);
     } catch {
       garbage(text);
       fail(unanswered());
@@ -131,7 +132,7 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
         tries = 0;
         let value: unknown;
         try {
-          value = JSON.parse(data);
+          value = parseExactly(data);
         } catch {
           garbage(data);
           return null;

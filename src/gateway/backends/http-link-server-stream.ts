@@ -2,6 +2,7 @@
 // when it ends.
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import { parseExactly } from "../../runtime/exact-json.ts";
 import { mediaType, readEvents } from "./http-link-body.ts";
 import type { HttpTarget } from "./http-link-target.ts";
 
@@ -48,7 +49,7 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
         delayMs = BACKOFF_MS.first;
         let message: unknown;
         try {
-          message = JSON.parse(data);
+          message = parseExactly(data);
         } catch {
           options.onGarbage(data);
           return null;

@@ -3,6 +3,7 @@
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
+import { parseExactly } from "../../runtime/exact-json.ts";
 import type { RpcMessage } from "../json-rpc.ts";
 import type { BackendLink, LinkEvents, LinkFailure, OpenLink } from "./backend-link.ts";
 import { closedLink } from "./closed-link.ts";
@@ -109,7 +110,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
       if (line === "") continue;
       let message: unknown;
       try {
-        message = JSON.parse(line);
+        message = parseExactly(line);
       } catch {
         onGarbage(line);
         continue;
@@ -197,7 +198,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   /** What it wrote last may lack the line's end. */
   const takeRest = (rest: string): void => {
     try {
-      events.onMessage(JSON.parse(rest), null)?.catch(() => {});
+      events.onMessage(parseExactly(rest), null)?.catch(() => {});
     } catch {
       onGarbage(rest);
     }

@@ -1,5 +1,6 @@
 // Owns reading JSON from bytes that anyone may have sent.
 import { isUtf8 } from "node:buffer";
+import { parseExactly } from "../../runtime/exact-json.ts";
 
 export type Parsed =
   | { readonly ok: true; readonly value: unknown }
@@ -8,7 +9,7 @@ export type Parsed =
 export function parseMessage(bytes: Buffer): Parsed {
   if (!isUtf8(bytes)) return { ok: false, reason: "the message is not UTF-8" };
   try {
-    return { ok: true, value: JSON.parse(bytes.toString("utf8")) };
+    return { ok: true, value: parseExactly(bytes.toString("utf8")) };
   } catch {
     // The parser's own words would repeat what was sent.
     return { ok: false, reason: "the message is not JSON" };

@@ -1,4 +1,5 @@
 // Owns arguments as the audit may write them: named values left out, secrets taken out, bounded in every direction.
+import { isRawNumber } from "../../runtime/exact-json.ts";
 
 const REDACTED = "[redacted]";
 const CUT = "[cut]";
@@ -32,7 +33,7 @@ export function auditedArguments(
   const copy = (part: unknown, path: string, depth: number): unknown => {
     values--;
     if (typeof part === "string") return text(part);
-    if (typeof part !== "object" || part === null) return part;
+    if (typeof part !== "object" || part === null || isRawNumber(part)) return part;
     if (depth >= MAX_DEPTH) return CUT;
     if (Array.isArray(part)) {
       const list: unknown[] = [];

@@ -1,6 +1,7 @@
 // Owns that every request gets a well-formed answer: what throws, or answers something else, is an internal error for
 // the client and a line in the log for us. Well-formed answers pass as they are, but for secrets of ours in an error.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { parseExactly } from "../../runtime/exact-json.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { errorReply, INTERNAL_ERROR, isError, isJsonObject, type Reply, type RpcError } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
@@ -64,7 +65,7 @@ function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: strin
 /** What replaces a secret within JSON stays inside its string; a secret that is a number does not. */
 function parsedOrText(json: string): unknown {
   try {
-    return JSON.parse(json);
+    return parseExactly(json);
   } catch {
     return json;
   }

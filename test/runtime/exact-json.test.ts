@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isRawNumber, parseExactly } from "../../src/runtime/exact-json.ts";
+
+const again = (text: string): string => JSON.stringify(parseExactly(text));
+
+test("numbers that a double cannot hold are written as they came", () => {
+  for (const number of [
+    "9007199254740993",
+    "-12345678901234567890",
+    "0.1234567890123456789012345",
+    "1e400",
+    "-2.5E-999",
+    "123456789012345678901234567890.5",
+  ]) {
+    const text = `{"result":{"content":[{"id":${number}}]}}`;
+    assert.equal(again(text), text);
+  }
+});
+
+test("all else is what the plain parser gives", () => {
+  for (const text of [
+    '{"a":1,"b":[1.5,-3,1e3,null,true],"c":"1234567890123456789 1e999"}',
+    '{"a":9007199254740991,"b":1234567890123456,"c":0.30000000000000004}',
+    '"12345678901234567890"',
+    "[]",
+    '{"__proto__":{"x":12345678901234567000},"constructor":1}',
+  ]) {
+    assert.deepEqual(parseExactly(text), JSON.parse(text));
+  }
+});
+
+test("ids and progress tokens are numbers in any case, in batches, too", () => {
+  const message = `{"jsonrpc":"2.0","id":12345678901234567890,"method":"m","params":{"id":12345678901234567890,
+    "requestId":12345678901234567890,"progressToken":12345678901234567890,
+    "_meta":{"progressToken":12345678901234567890}}}`;
+  for (const text of [message, `[1,${message}]`]) {
+    const parsed = parseExactly(text);
+    const found: Record<string, unknown> = Object(Array.isArray(parsed) ? parsed[1] : parsed);
+    const params: Record<string, unknown> = Object(found["params"]);
+    const meta: Record<string, unknown> = Object(params["_meta"]);
+    for (const value of [found["id"], params["requestId"], params["progressToken"], meta["progressToken"]])
+      assert.equal(value, Number("12345678901234567890"));
+    assert.ok(isRawNumber(params["id"]));
+  }
+  assert.ok(isRawNumber(parseExactly("12345678901234567890")));
+  assert.equal(again('{"id":12345678901234567890}'), '{"id":12345678901234567890}', "that is no message");
+  assert.equal(again('{"params":12345678901234567890}'), '{"params":12345678901234567890}');
+});
+
+test("what is no JSON is a SyntaxError, with long numbers, too", () => {
+  for (const text of ["", "{", "12345678901234567890x", '{"a":1234567890123456789012,}'])
+    assert.throws(() => parseExactly(text), SyntaxError);
+});
+
+test("a message of any depth is read, if not exactly", () => {
+  const depth = 200_000;
+  const text = `${"[".repeat(depth)}12345678901234567890${"]".repeat(depth)}`;
+  assert.ok(Array.isArray(parseExactly(text)));
+});
