@@ -1,0 +1,273 @@
+// The watcher's settings, its beginning and end, reloads by hand, and what it owes to those who listen.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { systemError } from "./memory-file.ts";
+import { DETECTIONS, service } from "./scripted-service.ts";
+import { APPLIED, sha256, watcherBench } from "./watcher-bench.ts";
+
+test("B1 one onChange at a time, and the last save is the one that runs", async (t) => {
+  const gates: (() => void)[] = [];
+  const bench = await watcherBench(t, {
+    settings: { pollIntervalMs: 100, debounceMs: 100 },
+    onChange: () => new Promise((resolve) => gates.push(() => resolve(APPLIED))),
+  });
+  const { clock, file, offered, watcher } = bench;
+  for (let save = 1; save <= 10; save += 1) {
+    file.save(`save ${save}`);
+    await clock.advance(1_000);
+  }
+  assert.deepEqual(offered, ["save 1"]);
+  gates.shift()?.();
+  await clock.advance(0);
+  assert.deepEqual(offered, ["save 1", "save 10"]);
+  gates.shift()?.();
+  await clock.advance(10_000);
+  assert.deepEqual(offered, ["save 1", "save 10"]);
+  assert.equal(bench.mostAtOnce, 1);
+  assert.equal(watcher.state.hash, sha256("save 10"));
+});
+
+test("B8 other bytes with the same meaning are no-change, and their hash becomes the running one", async (t) => {
+  const { clock, file, told, watcher } = await watcherBench(t, { onChange: service });
+  file.save("same, but reordered");
+  await clock.advance(4_000);
+  assert.deepEqual(told(), ["no-change no changes"]);
+  assert.equal(watcher.state.hash, sha256("same, but reordered"));
+});
+
+test("B5 changing the settings reconfigures the running watcher, and loses no edit made meanwhile", async (t) => {
+  const { clock, file, offered, watcher } = await watcherBench(t);
+  for (const detection of DETECTIONS) {
+    file.save(`for ${detection}`);
+    watcher.setSettings({
+      enabled: true,
+      detection,
+      pollIntervalMs: 100,
+      debounceMs: 200,
+      onFailure: "fixed",
+    });
+    await clock.advance(400);
+    assert.equal(offered.at(-1), `for ${detection}`);
+    assert.equal(watcher.state.detector.detection, detection);
+  }
+  assert.equal(offered.length, 3);
+});
+
+test("B5 settings that onChange itself brings take hold at once", async (t) => {
+  const bench = await watcherBench(t, {
+    onChange: async () => {
+      bench.watcher.setSettings({
+        enabled: true,
+        detection: "hash",
+        pollIntervalMs: 50,
+        debounceMs: 100,
+        onFailure: "backoff",
+      });
+      return APPLIED;
+    },
+  });
+  const { clock, file, offered } = bench;
+  file.save("b");
+  await clock.advance(3_000);
+  assert.deepEqual(offered, ["b"]);
+  file.save("c");
+  await clock.advance(151);
+  assert.deepEqual(offered, ["b", "c"]);
+});
+
+test("B10 enabled = false means no watching; a reload by hand applies all the same", async (t) => {
+  const { clock, file, offered, watcher } = await watcherBench(t, { settings: { enabled: false } });
+  assert.equal(watcher.state.watching, "off");
+  file.save("b");
+  await clock.advance(60_000);
+  assert.equal(file.looks, 0);
+  assert.equal(clock.pendingTimers, 0);
+  const result = await watcher.reloadNow();
+  assert.equal(result.kind, "applied");
+  assert.deepEqual(offered, ["b"]);
+  assert.equal(watcher.state.watching, "off");
+});
+
+test("B10 switching watching off drops a window that is open, and on again finds the edit", async (t) => {
+  const { clock, file, offered, watcher } = await watcherBench(t);
+  const settings = { enabled: true, detection: "mtime", pollIntervalMs: 2_000, debounceMs: 1_000 } as const;
+  file.save("b");
+  await clock.advance(2_500);
+  watcher.setSettings({ ...settings, enabled: false, onFailure: "backoff" });
+  await clock.advance(60_000);
+  assert.deepEqual(offered, []);
+  watcher.setSettings({ ...settings, onFailure: "backoff" });
+  await clock.advance(1_001);
+  assert.deepEqual(offered, ["b"]);
+});
+
+test("B10 nothing is looked at before start, nothing after the end, and no timer is left", async () => {
+  for (const detection of DETECTIONS) {
+    const bench = await watcherBench(null, {
+      settings: { detection, debounceMs: 60_000 },
+      start: false,
+    });
+    const { clock, file, offered, watcher } = bench;
+    await clock.advance(10_000);
+    assert.equal(file.looks, 0);
+    assert.equal(watcher.state.watching, "idle");
+    await watcher.start();
+    await clock.advance(0);
+    assert.equal(watcher.state.watching, "live");
+    file.save("b");
+    await clock.advance(2_500);
+    await watcher[Symbol.asyncDispose]();
+    await watcher[Symbol.asyncDispose]();
+    assert.equal(watcher.state.watching, "idle");
+    assert.equal(clock.pendingTimers, 0);
+    assert.equal(file.watches, 0);
+    await clock.advance(120_000);
+    assert.deepEqual(offered, []);
+    assert.deepEqual(await watcher.reloadNow(), {
+      kind: "failed",
+      reason: "watching ended before the file was read",
+    });
+  }
+});
+
+test("B10 ending aborts the running onChange, waits for it, and answers those who asked", async () => {
+  let aborted = false;
+  const { watcher, file } = await watcherBench(null, {
+    onChange: (_text, signal) =>
+      new Promise((resolve) => {
+        signal.addEventListener("abort", () => {
+          aborted = true;
+          resolve({ kind: "failed", reason: "ending" });
+        });
+      }),
+  });
+  file.save("b");
+  const first = watcher.reloadNow();
+  await new Promise(setImmediate);
+  const second = watcher.reloadNow();
+  await watcher[Symbol.asyncDispose]();
+  assert.equal(aborted, true);
+  assert.equal((await first).kind, "failed");
+  assert.equal((await second).kind, "failed");
+});
+
+test("B10 ending does not wait for a file that gives no answer", async () => {
+  const { watcher, file, clock } = await watcherBench(null);
+  file.answer(false);
+  const asked = watcher.reloadNow();
+  await clock.advance(10);
+  await watcher[Symbol.asyncDispose]();
+  assert.equal((await asked).kind, "failed");
+});
+
+test("a reload by hand needs no window, offers rejected bytes again, and leaves no second reload behind", async (t) => {
+  const { clock, file, offered, told, watcher } = await watcherBench(t, { onChange: service });
+  file.save("bad");
+  assert.deepEqual(await watcher.reloadNow(), {
+    kind: "rejected",
+    unparsable: false,
+    reason: "wrong: bad",
+  });
+  assert.equal((await watcher.reloadNow()).kind, "rejected");
+  assert.deepEqual(offered, ["bad", "bad"]);
+  file.save("good");
+  assert.equal((await watcher.reloadNow()).kind, "applied");
+  assert.deepEqual(await watcher.reloadNow(), { kind: "same" });
+  file.remove();
+  assert.deepEqual(await watcher.reloadNow(), { kind: "missing" });
+  await clock.advance(60_000);
+  assert.deepEqual(offered, ["bad", "bad", "good"]);
+  assert.deepEqual(told(), [
+    "error wrong: bad",
+    "error wrong: bad",
+    "changed 1 share reloaded",
+    "no-change no changes",
+  ]);
+});
+
+test("reloads asked for while one runs share the next look", async (t) => {
+  const gates: (() => void)[] = [];
+  const { file, offered, watcher, clock } = await watcherBench(t, {
+    onChange: () => new Promise((resolve) => gates.push(() => resolve(APPLIED))),
+  });
+  file.save("b");
+  const first = watcher.reloadNow();
+  await clock.advance(0);
+  file.save("c");
+  const others = [watcher.reloadNow(), watcher.reloadNow(), watcher.reloadNow()];
+  gates.shift()?.();
+  assert.equal((await first).kind, "applied");
+  await clock.advance(0);
+  gates.shift()?.();
+  assert.deepEqual(
+    (await Promise.all(others)).map(({ kind }) => kind),
+    ["applied", "applied", "applied"],
+  );
+  assert.deepEqual(offered, ["b", "c"]);
+});
+
+test("what the service runs of its own while a content is being offered: file and service agree in the end", async (t) => {
+  // The service serialises: of an offered content and its own edit the later one runs.
+  let runs = "a";
+  let gate: (() => void) | null = null;
+  const { clock, file, watcher } = await watcherBench(t, {
+    onChange: async (text) => {
+      if (text === "b") await new Promise<void>((resolve) => (gate = resolve));
+      runs = text;
+      return APPLIED;
+    },
+  });
+  file.save("b");
+  await clock.advance(3_000);
+  file.save("c");
+  watcher.noteLoaded(sha256("c"));
+  assert.ok(gate !== null);
+  (gate as () => void)();
+  await clock.advance(10_000);
+  assert.equal(runs, "c");
+  assert.equal(watcher.state.hash, sha256("c"));
+});
+
+test("folders that cannot be watched: it polls, says so, and hears from the OS again when it can", async (t) => {
+  for (const code of ["EMFILE", "ENOSPC"]) {
+    const { clock, file, offered, watcher, logged } = await watcherBench(t, {
+      settings: { detection: "inotify", pollIntervalMs: 300, debounceMs: 100 },
+      start: false,
+    });
+    file.refuseWatches(systemError(code));
+    await watcher.start();
+    await clock.advance(0);
+    assert.match(watcher.state.detector.degraded ?? "", /limit of file watche/);
+    assert.ok(logged.includes("warn config watch only polls"));
+    file.save("b");
+    await clock.advance(401);
+    assert.deepEqual(offered, ["b"]);
+    file.refuseWatches(null);
+    await clock.advance(301);
+    assert.equal(watcher.state.detector.degraded, null);
+    assert.equal(file.watches, 1);
+  }
+});
+
+test("listeners that throw do not keep reloads from happening", async (t) => {
+  const { clock, file, offered, events, logged } = await watcherBench(t);
+  events.push = () => {
+    throw new Error("listener");
+  };
+  file.save("b");
+  await clock.advance(4_000);
+  file.save("c");
+  await clock.advance(4_000);
+  assert.deepEqual(offered, ["b", "c"]);
+  assert.ok(logged.includes("error config sync listener failed"));
+});
+
+test("each state differs from the one before, and a problem keeps its beginning", async (t) => {
+  const { clock, file, states, watcher } = await watcherBench(t, { onChange: service });
+  file.save("later");
+  await clock.advance(3_000);
+  const since = watcher.state.lastError?.since;
+  await clock.advance(100_000);
+  assert.equal(watcher.state.lastError?.since, since);
+  for (const [index, state] of states.slice(1).entries()) assert.notDeepEqual(state, states[index]);
+});

@@ -1,0 +1,15 @@
+// A service whose answer a text names with its first word, and the detections that are tried with it.
+import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
+import type { Detection } from "../../src/sync/sync-settings.ts";
+import { APPLIED } from "./watcher-bench.ts";
+
+/** Rejects texts that begin with "bad", cannot parse those that begin with "torn", fails on "later". */
+export async function service(text: string): Promise<ReloadOutcome> {
+  if (text.startsWith("bad")) return { kind: "rejected", unparsable: false, reason: `wrong: ${text}` };
+  if (text.startsWith("torn")) return { kind: "rejected", unparsable: true, reason: `no TOML: ${text}` };
+  if (text.startsWith("later")) return { kind: "failed", reason: "the gateway is busy" };
+  if (text.startsWith("same")) return { kind: "applied", changed: false, details: "" };
+  return APPLIED;
+}
+
+export const DETECTIONS: readonly Detection[] = ["mtime", "hash", "inotify"];
