@@ -6,7 +6,6 @@ import type { ConfigEdit } from "../../src/config/edit-meaning.ts";
 import type { ConfigFormat } from "../../src/config/snapshot.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { edited, POLL, remove, set, unset } from "./edit-table.ts";
-import { bytes } from "./support.ts";
 
 async function refusal(
   format: ConfigFormat,
