@@ -1,0 +1,140 @@
+// Servers that refuse, speak no MCP, break off or answer too much: what a request is told.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isJsonObject } from "../../../src/gateway/json-rpc.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { connect, result, startRaw, type Take, withEcho } from "./http-link-bench.ts";
+
+test("refusals name the status and never a secret", async (t) => {
+  const answers: [status: number, body: string, headers: Record<string, string>, words: RegExp][] = [
+    [401, "no", {}, /answered HTTP 401$/],
+    [
+      503,
+      '{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"busy: s3cret"}}',
+      {},
+      /HTTP 503: busy: \[redacted\]$/,
+    ],
+    [
+      307,
+      "",
+      { Location: "https://user:pw@other.example/mcp/?key=1" },
+      /redirects to https:\/\/other\.example\/mcp\/ \(HTTP 307\)/,
+    ],
+    [502, "<html>".repeat(50_000), {}, /HTTP 502$/],
+  ];
+  for (const [status, body, headers, words] of answers) {
+    const take: Take = (_, response) => Boolean(response.writeHead(status, headers).end(body));
+    const { recorded } = await withEcho(t, { take }, { headers: { "X-Key": "s3cret" }, secrets: ["s3cret"] });
+    const failure = await recorded.askInVain("echo");
+    assert.equal(failure.kind, "refused");
+    assert.match(failure.message, words);
+    assert.doesNotMatch(failure.message, /s3cret|pw@/);
+  }
+});
+
+test("an error status whose body answers this very request is its answer", async (t) => {
+  const take: Take = (message, response) => {
+    response.writeHead(400, { "Content-Type": "application/json" });
+    response.end(
+      JSON.stringify({ jsonrpc: "2.0", id: message.id, error: { code: -32602, message: "wrong" } }),
+    );
+    return true;
+  };
+  const { recorded } = await withEcho(t, { take });
+  recorded.link.send({ jsonrpc: "2.0", id: 9, method: "echo" });
+  const { message, streamOf } = await eventually(() => recorded.received[0], 5_000);
+  assert.equal(streamOf, 9);
+  assert.ok(isJsonObject(message) && message["id"] === 9);
+  assert.equal(recorded.failed.size, 0);
+});
+
+test("what is no MCP is told as such", async (t) => {
+  const answers: [type: string, body: string, status: number][] = [
+    ["text/html", "<html>", 200],
+    ["application/json", "{", 200],
+    ["application/json", "{}", 200],
+    ["application/json", "[]", 200],
+    ["application/json", result("another"), 200],
+    ["", "", 202],
+    ["text/event-stream", "data: nonsense\n\n", 200],
+  ];
+  for (const [type, body, status] of answers) {
+    const take: Take = (_, response) =>
+      Boolean(response.writeHead(status, type === "" ? {} : { "Content-Type": type }).end(body));
+    const { recorded } = await withEcho(t, { take });
+    assert.equal((await recorded.askInVain("echo")).kind, "protocol", `${type} ${body}`);
+  }
+});
+
+test("a server that speaks no HTTP, ends connections, or breaks off within the answer", async (t) => {
+  const cases: [answer: string, kind: string][] = [
+    ["SSH-2.0-OpenSSH_9.2\r\n", "protocol"],
+    ["", "closed"],
+    ["HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", "closed"],
+    ["HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {", "closed"],
+  ];
+  for (const [answer, kind] of cases) {
+    const url = await startRaw(t, (socket) => socket.once("data", () => socket.end(answer)));
+    const failure = await connect(t, url).askInVain("tools/call");
+    assert.equal(failure.kind, kind, answer);
+    assert.doesNotMatch(failure.message, /s3cret/);
+  }
+});
+
+test("a connection that does not come about ends after its deadline", async (t) => {
+  const url = await startRaw(t, () => {});
+  // An address for documentation: no answer, or no route at once.
+  const blackhole = "http://192.0.2.1:9/mcp";
+  const manual = createManualClock();
+  const recorded = connect(t, blackhole, { clock: manual });
+  recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
+  await new Promise((resolve) => setImmediate(resolve));
+  await manual.advance(5_000);
+  const failure = await eventually(() => recorded.failed.get(1), 5_000);
+  assert.equal(failure.kind, "unreachable");
+  // An established connection has no deadline of ours.
+  const silent = connect(t, url, { clock: manual });
+  silent.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
+  await eventually(() => silent.link.backlogBytes === 0, 5_000);
+  await manual.advance(100_000);
+  assert.equal(silent.failed.size, 0);
+});
+
+test("an address or header that cannot be used closes the link", async (t) => {
+  for (const [url, headers] of [
+    ["nonsense", {}],
+    ["ftp://x/", {}],
+    ["http://127.0.0.1/", { "X-Key": "a\r\nb" }],
+    ["http://127.0.0.1/", { "no name": "x" }],
+  ] as const) {
+    const failure = await connect(t, url, { headers }).untilClosed();
+    assert.equal(failure.kind, "unreachable");
+    assert.doesNotMatch(failure.message, /a\r/);
+  }
+});
+
+test("an answer beyond the limit is overloaded: JSON, one event, and not many small events", async (t) => {
+  const large = `{"x":"${"x".repeat(5_000)}"}`;
+  for (const type of ["application/json", "text/event-stream"]) {
+    const take: Take = (_, response) =>
+      Boolean(response.writeHead(200, { "Content-Type": type }).end(`data: ${large}\n\n`));
+    const { recorded } = await withEcho(t, { take }, { responseLimitBytes: 1_000 });
+    assert.equal((await recorded.askInVain("echo")).kind, "overloaded");
+  }
+  const { recorded } = await withEcho(t, { answers: "events" }, { responseLimitBytes: 1_000 });
+  await recorded.ask("test/notices", { count: 100 });
+});
+
+test("a server that takes nothing is overloaded, request for request", async (t) => {
+  const url = await startRaw(t, (socket) => socket.pause());
+  const recorded = connect(t, url, { backlogLimitBytes: 8_000_000 });
+  const pad = "x".repeat(6_000_000);
+  for (let id = 1; id <= 4; id++) {
+    recorded.link.send({ jsonrpc: "2.0", id, method: "echo", params: { pad } });
+  }
+  assert.ok(recorded.link.backlogBytes > 8_000_000 && recorded.link.backlogBytes < 14_000_000);
+  const failure = await eventually(() => recorded.failed.get(4), 5_000);
+  assert.equal(failure.kind, "overloaded");
+  assert.equal(recorded.failed.has(1), false);
+});
