@@ -22,6 +22,34 @@ export interface McpSocketOptions {
   readonly serve: (stream: Duplex) => void;
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** Where connections are kept. Default: its own, ended with the socket. */
+  readonly connections?: McpConnections;
+}
+
+/** The connections of clients. Disposing ends each, and cuts what is left after a second. */
+export interface McpConnections extends AsyncDisposable {
+  add(socket: Socket): void;
+}
+
+export function createMcpConnections(clock: Clock): McpConnections {
+  const sockets = new Set<Socket>();
+  return {
+    add(socket) {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+    },
+    async [Symbol.asyncDispose]() {
+      const cut = clock.setTimer(END_DEADLINE_MS, () => {
+        for (const socket of sockets) socket.destroy();
+      });
+      const closed = [...sockets].map(
+        (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
+      );
+      for (const socket of sockets) socket.destroySoon();
+      await Promise.all(closed);
+      cut[Symbol.dispose]();
+    },
+  };
 }
 
 export interface McpSocket extends AsyncDisposable {
@@ -30,16 +58,18 @@ export interface McpSocket extends AsyncDisposable {
 
 /**
  * Listens at `<home>/mcp.sock`, by the rules of the management socket: 0600, a dead daemon's replaced, a short path
- * where the home's is too long. The home's lock must be held. Disposing removes it, ends every connection, and cuts
- * what is left after a second. Rejects with `path_taken` and `home_unwritable`.
+ * where the home's is too long. The home's lock must be held. Disposing removes it, and ends the connections that are
+ * its own. Rejects with `path_taken` and `home_unwritable`.
  */
 export async function startMcpSocket(options: McpSocketOptions): Promise<McpSocket> {
   const { home, serve, logger, clock = systemClock } = options;
-  const connections = new Set<Socket>();
+  const stack = createDisposalStack((error) => {
+    logger.warn("the MCP socket did not end cleanly", { error: errorText(error) });
+  });
+  const connections = options.connections ?? stack.use(createMcpConnections(clock));
   // Whoever pipes its requests in ends its side, and waits for the answers.
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     connections.add(socket);
-    socket.once("close", () => connections.delete(socket));
     // A client that goes away is no failure of the daemon.
     socket.on("error", () => socket.destroy());
     try {
@@ -51,22 +81,7 @@ export async function startMcpSocket(options: McpSocketOptions): Promise<McpSock
   });
   server.maxConnections = MCP_CONNECTION_LIMIT;
   server.on("drop", () => logger.warn("MCP connection dropped", { connections: MCP_CONNECTION_LIMIT }));
-  const stack = createDisposalStack((error) => {
-    logger.warn("the MCP socket did not end cleanly", { error: errorText(error) });
-  });
-  stack.defer(
-    () =>
-      new Promise<void>((resolve) => {
-        const cut = clock.setTimer(END_DEADLINE_MS, () => {
-          for (const socket of connections) socket.destroy();
-        });
-        server.close(() => {
-          cut[Symbol.dispose]();
-          resolve();
-        });
-        for (const socket of connections) socket.destroySoon();
-      }),
-  );
+  stack.defer(() => void server.close());
   try {
     const socket = stack.use(await listenPrivately(server, home, MCP_SOCKET));
     return { socketPath: socket.path, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };

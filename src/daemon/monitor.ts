@@ -2,12 +2,12 @@
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { MonitorOptions } from "../api/control.ts";
-import { startMcpSocket } from "../api/mcp-socket.ts";
+import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/mcp-socket.ts";
 import { requireSocketPlace } from "../api/private-socket.ts";
 import { startManagementServer } from "../api/server.ts";
 import { packageVersion } from "../api/version.ts";
 import { openMemory } from "../reconcile/state-file.ts";
-import { type Clock, systemClock } from "../runtime/clock.ts";
+import { systemClock } from "../runtime/clock.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { ensurePrivateFolder } from "../runtime/durable-file.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -55,6 +55,8 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     const memory = stack.use(
       await unlessAborted(signal, openMemory({ path: join(home, "state.json"), clock, logger })),
     );
+    // Ended after the service: until then it answers on them what is in flight.
+    const connections = stack.use(createMcpConnections(clock));
     const service = stack.use(
       await startSentinelService({
         home,
@@ -70,7 +72,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
       }),
     );
     forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
-    const mcpSocketPath = await openMcpSocket(home, service, { clock, logger, stack });
+    const mcpSocketPath = await openMcpSocket(home, service, { connections, logger, stack });
     stack.use(
       await startManagementServer({
         home,
@@ -108,11 +110,11 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
 async function openMcpSocket(
   home: string,
   service: SentinelService,
-  { clock, logger, stack }: { clock: Clock; logger: Logger; stack: DisposalStack },
+  { connections, logger, stack }: { connections: McpConnections; logger: Logger; stack: DisposalStack },
 ): Promise<string | null> {
   try {
     const serve = (stream: Duplex): void => service.serveLines(stream);
-    return stack.use(await startMcpSocket({ home, serve, logger, clock })).socketPath;
+    return stack.use(await startMcpSocket({ home, serve, logger, connections })).socketPath;
   } catch (error) {
     logger.warn("the socket for MCP clients could not be made", { reason: errorText(error) });
     return null;

@@ -2,11 +2,14 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
+import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { type GatewayRig, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import { type GatewayRig, nodeBackend, SETTLES_MS, startGatewayRig } from "./gateway-rig.ts";
 
 const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
 
@@ -75,4 +78,21 @@ test("the stdio bridge ends with 8, and a word on stderr, when the daemon ends f
   await rig.stop();
   assert.equal(await bridge.ended, 8);
   assert.match(bridge.stderr(), /the daemon ended the connection/u);
+});
+
+test("B7 a call through the stdio bridge is answered though the daemon is stopped meanwhile", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } });
+  await rig.untilReady("light");
+  const bridge = startBridge(t, rig);
+  await bridge.ask(1, "initialize", INITIALIZE);
+  const until = path.join(rig.folder, "go-on");
+  const called = bridge.ask(2, "tools/call", { name: "sleep", arguments: { until, text: "done" } });
+  await eventually(async () => (await rig.status()).gateway?.in_flight === 1, SETTLES_MS);
+  const stopped = rig.stop();
+  // From there on the daemon takes no more clients.
+  await eventually(() => !existsSync(path.join(rig.home.home, "mcp.sock")), SETTLES_MS);
+  await writeFile(until, "");
+  assert.deepEqual((await called).result?.["content"], [{ type: "text", text: "done" }]);
+  assert.equal(await bridge.ended, 8);
+  await stopped;
 });
