@@ -1,6 +1,6 @@
 // Owns the reading of a log file that is written and rotated meanwhile: its last lines, and those that come after.
 import { constants } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 
@@ -167,8 +167,13 @@ async function rotatedLines(
   count: number,
   matches: (line: string) => boolean,
 ): Promise<string[]> {
-  for (const suffix of ROTATED_SUFFIXES) {
-    const rotated = await openPresent(`${path}${suffix}`).catch(() => null);
+  // The daemon moves what a link leads to, others may move the link itself.
+  const real = await realpath(path).catch(() => path);
+  const places = [...new Set([real, path])].flatMap((place) =>
+    ROTATED_SUFFIXES.map((end) => `${place}${end}`),
+  );
+  for (const place of places) {
+    const rotated = await openPresent(place).catch(() => null);
     if (rotated === null) continue;
     try {
       return await lastLines(rotated, (await rotated.stat()).size, count, matches);

@@ -43,12 +43,14 @@ export async function examineDaemon(context: DoctorContext): Promise<DoctorFindi
     return [...(await withoutDaemon(home, holder)), ...(await otherMonitors(context, holder?.pid ?? null))];
   }
   let status: StatusReport;
+  const late = AbortSignal.timeout(STATUS_DEADLINE_MS);
   try {
-    status = await daemon.status(AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]));
+    status = await daemon.status(AbortSignal.any([signal, late]));
   } catch (error) {
     signal.throwIfAborted();
     const pid = daemon.pid ?? holder?.pid ?? null;
-    return [silent(pid, `it does not answer: ${errorText(error)}`)];
+    const why = late.aborted ? `it said nothing for ${STATUS_DEADLINE_MS / 1000} s` : errorText(error);
+    return [silent(pid, `it does not answer: ${why}`)];
   }
   const { pid, version, config_path } = status.global;
   const found = [finding("ok", "daemon", `it runs (pid ${pid}, version ${version})`)];

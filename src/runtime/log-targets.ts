@@ -1,6 +1,6 @@
 // Owns where log lines go: a file that may be rotated away at any time, and a stderr that may stop being read.
 import { constants, fstat, write } from "node:fs";
-import { type FileHandle, open, rename, stat } from "node:fs/promises";
+import { type FileHandle, open, realpath, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { Clock } from "./clock.ts";
@@ -24,7 +24,8 @@ export interface FileTarget extends LineTarget, AsyncDisposable {
 
 /**
  * Appends to the file (0600, its folder 0700), and follows its path: moved or removed, it is made anew. From
- * `maxBytes` on it is moved to `PATH.1`, in place of the one before; a pipe or a device never is. null: nor is a file.
+ * `maxBytes` on it is moved to `PATH.1`, in place of the one before (beside what a link at the path leads to); a pipe or a
+ * device never is. null: nor is a file.
  */
 export function createFileTarget(path: string, clock: Clock, maxBytes: number | null): FileTarget {
   let file: FileHandle | null = null;
@@ -77,7 +78,9 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
       // Somebody may have emptied it.
       sizeBytes = found.size;
       if (!isFull()) return false;
-      await rename(path, `${path}.1`);
+      // Where the path is a link, say to a larger disk, the link stays and the file makes way.
+      const moved = await realpath(path);
+      await rename(moved, `${moved}.1`);
       return true;
     } catch (error) {
       if (systemErrorCode(error) === "ENOENT") return true;

@@ -276,6 +276,7 @@ test("a daemon that runs, one that is stopped, and what one leaves that was kill
   monitor.signal("SIGSTOP");
   try {
     const silent = causeOf(await examined(home.home), "daemon_silent");
+    assert.match(silent.text, /it said nothing for 4 s$/);
     assert.match(silent.hint ?? "", new RegExp(`kill ${monitor.pid}`));
   } finally {
     monitor.signal("SIGCONT");

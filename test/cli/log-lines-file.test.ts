@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFile, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { appendFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { openLogFile } from "../../src/cli/log-lines-file.ts";
@@ -79,6 +79,16 @@ test("what the rotated file has comes first where this one has too few", async (
   assert.deepEqual(await last(1), ["4"]);
   await rm(path);
   assert.deepEqual(await last(2), ["2", "3"]);
+});
+
+test("what was rotated is found where a link at the path leads to, and beside the link", async (t) => {
+  const { path, last } = await scene(t);
+  await writeFile(`${path}-far`, "3\n");
+  await symlink(`${path}-far`, path);
+  await writeFile(`${path}.1`, "2\n");
+  assert.deepEqual(await last(2), ["2", "3"]);
+  await writeFile(`${path}-far.1`, "far\n");
+  assert.deepEqual(await last(2), ["far", "3"]);
 });
 
 test("following goes on over a rotation, and misses no line on either side of it", async (t) => {

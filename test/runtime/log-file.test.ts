@@ -2,7 +2,19 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { runCommand } from "../../src/runtime/child-process.ts";
@@ -119,6 +131,21 @@ describe("log file", () => {
     assert.deepEqual(await messages(path), ["five"]);
     assert.deepEqual(await messages(`${path}.1`), ["three", "four"]);
     assert.deepEqual((await readdir(join(path, ".."))).toSorted(), ["mountaineer.log", "mountaineer.log.1"]);
+  });
+
+  it("keeps a link at its path, and moves away what it leads to", async (t) => {
+    const folder = await temporaryFolder(t);
+    const far = join(folder, "far.log");
+    const path = join(folder, "mountaineer.log");
+    await symlink(far, path);
+    const { logger } = await start(t, { path, maxFileBytes: 500 });
+    const long = "x".repeat(600);
+    for (const message of ["one", "two"]) {
+      logger.info(message, { long });
+      await untilLogged(far, [message]);
+    }
+    assert.deepEqual(await messages(`${far}.1`), ["one"]);
+    assert.equal(await readlink(path), far);
   });
 
   it("rotates neither what was emptied meanwhile nor what cannot be moved", async (t) => {
