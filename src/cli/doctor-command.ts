@@ -1,5 +1,5 @@
 // Owns `doctor`: what is looked at, what is printed or written of it, and the exit code.
-import { open } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Doctor } from "../api/doctor-report.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -44,7 +44,13 @@ async function writeReport(
   try {
     // Never over a file that is there.
     await using file = await open(path, "wx", 0o600);
-    await file.writeFile(text);
+    try {
+      await file.writeFile(text);
+    } catch (error) {
+      // Half a report helps nobody, and would be in the way of the next one.
+      await rm(path, { force: true }).catch(() => {});
+      throw error;
+    }
   } catch (error) {
     if (systemErrorCode(error) === null) throw error;
     throw new MountaineerError("permission_denied", `${path} cannot be written: ${errorText(error)}`, {

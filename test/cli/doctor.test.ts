@@ -257,6 +257,10 @@ test("a full disk", async (t) => {
   const full = causeOf(await examined(disk), "disk_full");
   assert.equal(full.severity, "error");
   assert.match(full.text, /KB are free/);
+  await writeFile(join(disk, "all"), Buffer.alloc(1024 * 1024)).catch(() => {});
+  const { code, stderr } = await runCommand(["doctor", "--report", join(disk, "report.md")], { home: disk });
+  assert.deepEqual([code, /report\.md cannot be written: ENOSPC/.test(stderr)], [1, true], stderr);
+  assert.equal((await readdir(disk)).includes("report.md"), false);
 });
 
 async function homeWithDaemon(folder: string, name: string): Promise<TestHome> {

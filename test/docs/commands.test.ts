@@ -137,13 +137,10 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     alone(/is there already/, 9),
   "mountaineer init --add --backend documents --command 'npx -y @modelcontextprotocol/server-filesystem /tmp'":
     alone(/is changed: documents/),
-  "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer": {
-    elsewhere: "test/cli/completions.test.ts",
-  },
-  "mountaineer completions zsh > ~/.zfunc/_mountaineer": { elsewhere: "test/cli/completions.test.ts" },
-  "mountaineer completions fish > ~/.config/fish/completions/mountaineer.fish": {
-    elsewhere: "test/cli/completions.test.ts",
-  },
+  "mkdir -p ~/.local/share/bash-completion/completions ~/.zfunc ~/.config/fish/completions": alone(/^$/),
+  "mountaineer completions bash > ~/.local/share/bash-completion/completions/mountaineer": alone(/^$/),
+  "mountaineer completions zsh > ~/.zfunc/_mountaineer": alone(/^$/),
+  "mountaineer completions fish > ~/.config/fish/completions/mountaineer.fish": alone(/^$/),
   "mountaineer install --print": alone(/^KillMode=process$/m),
   "mountaineer install": { elsewhere: "test/cli/service.test.ts" },
   "mountaineer uninstall": { elsewhere: "test/cli/service.test.ts" },
