@@ -13,6 +13,9 @@ const ROTATE_AGAIN_MS = 60_000;
 const STDERR_FULL_PAUSE_MS = 20;
 const STDERR = 2;
 const NEWLINE = 0x0a;
+/** What "a+" means, and that a pipe which is full refuses: a thread blocked in a write keeps the process from exiting. */
+const APPENDING =
+  constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 const writeTo = promisify(write);
 const statOf = promisify(fstat);
@@ -120,7 +123,7 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
 }
 
 async function openAppending(path: string): Promise<FileHandle> {
-  const attempt = (): Promise<FileHandle> => open(path, "a+", 0o600);
+  const attempt = (): Promise<FileHandle> => open(path, APPENDING, 0o600);
   try {
     return await attempt();
   } catch (error) {

@@ -92,7 +92,7 @@ export function startAuditFile(
         }
         return next;
       } catch (error) {
-        fail(systemErrorCode(error) === "ENOSPC" ? "no space left on the disk" : errorText(error));
+        fail(reasonOf(error));
         throw error;
       }
     },
@@ -136,6 +136,17 @@ export function startAuditFile(
       return ending;
     },
   };
+}
+
+function reasonOf(error: unknown): string {
+  switch (systemErrorCode(error)) {
+    case "ENOSPC":
+      return "no space left on the disk";
+    case "EAGAIN":
+      return "the pipe is full, and nobody reads it";
+    default:
+      return errorText(error);
+  }
 }
 
 /** Writes whole lines as far as the file has room for them, and rotates it when it has none. */

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { constants } from "node:fs";
+import { mkdir, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
@@ -231,6 +233,28 @@ describe("a disk that does not take it", () => {
       return file.state.kind === "writing";
     }, 10_000);
     assert.deepEqual(await targets(), ["tool:1"]);
+  });
+
+  test("a pipe that nobody reads is a failure, and holds up nothing", async (t) => {
+    const clock = createManualClock();
+    const path = join(await temporaryFolder(t), "audit.jsonl");
+    execFileSync("mkfifo", ["-m", "600", path]);
+    const { file } = await started(t, { path, clock });
+    const reader = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    // More than a pipe keeps.
+    for (let index = 1_000; index < 1_000 + 100_000 / LINE_BYTES; index++)
+      file.write(record(`tool:${index}`));
+    try {
+      assert.match((await eventually(() => failing(file), 5_000)).reason, /nobody reads/);
+      await reader.read(Buffer.alloc(1_000_000));
+      await eventually(async () => {
+        await clock.advance(1_000);
+        return file.state.kind === "writing";
+      }, 10_000);
+    } finally {
+      // A write that is blocked ends with its reader.
+      await reader.close();
+    }
   });
 
   test("disposal tries once more, and does not wait for it", async (t) => {
