@@ -71,8 +71,8 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
     closed.resolve();
   };
   /** Ends the session, and the stream once everything is written. */
-  const end = (): void => {
-    session?.end("the stream ends");
+  const end = (reason: string): void => {
+    session?.end(reason);
     stream.once("finish", close);
     writer.end();
   };
@@ -135,7 +135,7 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
       onSettled: () => {
         if (begun.inFlight > 0) return;
         settled.resolve();
-        if (said) end();
+        if (said) end("the stream ends");
       },
       onEnded() {},
     });
@@ -230,7 +230,7 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
     decoder.end();
     said = true;
     session?.fallSilent();
-    if (session === null || session.inFlight === 0) end();
+    if (session === null || session.inFlight === 0) end("the stream ends");
   });
   stream.once("close", close);
   stream.on("error", close);
@@ -249,7 +249,7 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
         settled = Promise.withResolvers<void>();
         await settledWithin(clock, graceMs, settled.promise);
       }
-      end();
+      end("the gateway is stopping");
       await settledWithin(clock, LAST_WORDS_MS, closed.promise);
       close();
     },

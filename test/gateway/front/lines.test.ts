@@ -246,4 +246,13 @@ describe("a stream of lines", () => {
     assert.match(JSON.stringify(line.received[2]), /in time/);
     if (!line.stream.closed) await once(line.stream, "close");
   });
+
+  it("says that the gateway stops to what is in flight when its grace is over", async () => {
+    const held = createHeldTool();
+    const line = startLine(createScriptedGateway({ held: held.tool }));
+    line.send(initializeMessage(), callMessage(1, "held"));
+    await eventually(() => held.started.length === 1, 2_000);
+    await line.front.stop(0);
+    assert.match(JSON.stringify((await line.expect(2))[1]), /the gateway is stopping/);
+  });
 });
