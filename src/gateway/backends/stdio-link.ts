@@ -7,6 +7,7 @@ import { parseExactly } from "../../runtime/exact-json.ts";
 import type { RpcMessage } from "../json-rpc.ts";
 import type { BackendLink, LinkEvents, LinkFailure, OpenLink } from "./backend-link.ts";
 import { closedLink } from "./closed-link.ts";
+import { createLastWords } from "./last-words.ts";
 import { createLineCleaner } from "./line-cleaner.ts";
 import { createLineSplitter } from "./line-splitter.ts";
 import { linkText } from "./link-text.ts";
@@ -63,7 +64,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   /** Why we end it ourselves; the process' own end is only a consequence. */
   let verdict: LinkFailure | null = null;
   let closing: Promise<void> | null = null;
-  let lastLine: string | null = null;
+  const words = createLastWords();
   let exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | null = null;
   let held = false;
   let gathering = false;
@@ -76,7 +77,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   if (group !== null) warden.watch(group);
 
   const onLogLine = (line: string): void => {
-    lastLine = line;
+    words.hear(line);
     if (!silent && !isLauncherLine(line)) events.onLogLine(clean(line));
   };
   const log = readLogLines(stderr, clock, onLogLine);
@@ -170,17 +171,14 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   };
 
   const endFailure = (): LinkFailure => {
-    const notStarted = startFailure(options, exit?.code ?? null, lastLine);
+    const notStarted = startFailure(options, exit?.code ?? null, words.lastLine);
     if (notStarted !== null) return notStarted;
     const how =
       exit === null || exit.signal !== null
         ? `was ended by ${exit?.signal ?? "nobody"}`
         : `ended with exit code ${exit.code}`;
-    return {
-      kind: "closed",
-      message: lastLine === null ? how : `${how}: ${clean(lastLine)}`,
-      hint: null,
-    };
+    const { reason } = words;
+    return { kind: "closed", message: reason === null ? how : `${how}: ${clean(reason)}`, hint: null };
   };
 
   /** The process has ended and all it wrote is handed over, or will never be. */
@@ -228,7 +226,7 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   child.on("error", (error) => {
     // Without a process there is no exit; with one, this is about a signal that could not be sent.
     if (child.pid !== undefined) return;
-    lastLine = errorText(error);
+    words.hear(errorText(error));
     stdoutEnded = true;
     stderrEnded = true;
     verdict = {
