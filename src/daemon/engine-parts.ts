@@ -12,6 +12,7 @@ import { createLocalDriver } from "../shares/drivers/local.ts";
 import type { MountDriver } from "../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../shares/drivers/netfs.ts";
 import { createRcloneDriver } from "../shares/drivers/rclone.ts";
+import { tellingUnsentOfRclone } from "../shares/drivers/unsent-left-behind.ts";
 import type { MountTable } from "../shares/mount-entry.ts";
 import { createMountTable } from "../shares/mount-table.ts";
 import { withGvfsShares } from "../shares/mount-table-gvfs.ts";
@@ -60,10 +61,17 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     rclone: leavingGvfsAlone(
       createRcloneDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
     ),
-    local: createLocalDriver({ clock, prober }),
+    local: tellingUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), {
+      clock,
+      logger,
+      stateFolder: home,
+    }),
     netfs: createNetfsDriver({ clock, logger, prober, mountTable, addressesOf }),
-    cifs: leavingGvfsAlone(
-      createCifsDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
+    cifs: tellingUnsentOfRclone(
+      leavingGvfsAlone(
+        createCifsDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
+      ),
+      { clock, logger, stateFolder: home },
     ),
   };
   const engine = stack.use(
@@ -71,6 +79,8 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       clock,
       logger,
       memory,
+      // netfs takes whatever stands in a share's place for its own.
+      drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
       prober,
       forceStop,

@@ -6,6 +6,7 @@ import type { Trigger, TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { createDriverSuccession, type DriverSuccession } from "./drivers/driver-succession.ts";
+import type { MountDriver } from "./drivers/mount-driver.ts";
 import type { Subject } from "./observe.ts";
 import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { RequestOutcome, ShareRequest } from "./share-request.ts";
@@ -18,6 +19,8 @@ const SETTLE_ROUNDS = 8;
 export interface EngineTools extends CycleTools {
   readonly memory: Memory;
   readonly logger: Logger;
+  /** All that shares may have, or have had when they were mounted; those that know best what they made come first. */
+  readonly drivers: readonly MountDriver[];
 }
 
 export interface ShareEngine extends AsyncDisposable {
@@ -62,7 +65,9 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
 
   const add = (subject: Subject): void => {
     const { name } = subject.spec;
-    const cycle = createShareCycle(tools, subject, {
+    const succession = createDriverSuccession(tools.drivers);
+    const lasting = { ...subject, driver: succession.begin(subject) };
+    const cycle = createShareCycle(tools, lasting, {
       memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY,
       observedAt: memory.recollection.observedAt,
     });
@@ -79,8 +84,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       },
       onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
     });
-    const succession = createDriverSuccession();
-    keepers.set(name, { lane, cycle, succession, unregister: watchProcess(subject, lane), subject });
+    keepers.set(name, { lane, cycle, succession, unregister: watchProcess(lasting, lane), subject });
   };
 
   const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {

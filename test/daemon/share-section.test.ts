@@ -96,6 +96,7 @@ async function world(
     clock,
     logger: silentLogger,
     memory,
+    drivers: [],
     hostProber,
     prober: looksFine,
     forceStop: NEVER,

@@ -9,19 +9,34 @@ export interface DrivenShare {
 }
 
 export interface DriverSuccession {
+  /** The driver for a share that is new to this process, who also sees what drivers of the other kind made before. */
+  begin(first: DrivenShare): MountDriver;
   /** The driver for `next`, who also sees and unmounts what former drivers of the share have left standing. */
   take(before: DrivenShare, next: DrivenShare): MountDriver;
 }
 
-/** Of one share. A former driver is forgotten once nothing that it mounted stands. */
-export function createDriverSuccession(): DriverSuccession {
+/**
+ * Of one share. A former driver is forgotten once nothing that it mounted stands. Of `drivers`, all that a share may have
+ * had, the first who says that a mount is its own is who made it.
+ */
+export function createDriverSuccession(drivers: readonly MountDriver[]): DriverSuccession {
   const former = new Map<MountDriver, ShareSpec>();
+  const succeed = ({ driver }: DrivenShare): MountDriver => {
+    // Drivers of SMB know each other's mounts.
+    for (const each of former.keys()) if (isLocal(each) === isLocal(driver)) former.delete(each);
+    return former.size === 0 ? driver : withFormer(driver, former);
+  };
   return {
+    begin(first) {
+      for (const driver of drivers) former.set(driver, first.spec);
+      return succeed(first);
+    },
     take(before, next) {
-      if (before.driver !== next.driver) former.set(before.driver, before.spec);
-      // Drivers of SMB know each other's mounts.
-      for (const driver of former.keys()) if (isLocal(driver) === isLocal(next.driver)) former.delete(driver);
-      return former.size === 0 ? next.driver : withFormer(next.driver, former);
+      if (isLocal(before.driver) !== isLocal(next.driver)) {
+        // It may have changed more than once between drivers of SMB, with the mount of the first still there.
+        for (const driver of [before.driver, ...drivers]) former.set(driver, before.spec);
+      }
+      return succeed(next);
     },
   };
 }
@@ -34,6 +49,15 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
   /** By what was found last. */
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount): DrivenShare | null => makers.get(id) ?? null;
+  /** null: not known now, which holds up only those for whom something stood at the last look. */
+  const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
+    try {
+      return await each.find(spec, notBeforeMs);
+    } catch (error) {
+      if (makers.values().some((maker) => maker.driver === each)) throw error;
+      return null;
+    }
+  };
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
     const all = await Promise.all([
       driver.unsent(share),
@@ -46,14 +70,20 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
     async find(share, notBeforeMs) {
       const left: FoundMount[] = [];
       const found = new Map<string, DrivenShare>();
+      const own = isLocal(driver) ? null : await driver.find(share, notBeforeMs);
       for (const [each, spec] of [...former]) {
-        const made = (await each.find(spec, notBeforeMs)).filter((mount) => mount.madeByDriver);
+        // A path below which SMB is mounted is no link, and may hang.
+        const isMount = own?.some(({ path }) => path === spec.mountPath) ?? false;
+        const all = isMount ? [] : await look(each, spec, notBeforeMs);
+        if (all === null) continue;
+        const made = all.filter((mount) => mount.madeByDriver && !found.has(mount.id));
         if (made.length === 0) former.delete(each);
         for (const mount of made) found.set(mount.id, { driver: each, spec });
         // No route explains it: it is mounted anew as soon as nothing on it is open.
         left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null })));
       }
       makers = found;
+      if (own !== null) return [...own, ...left];
       // What stands in its place may hang, and is not looked at by who did not make it.
       const isTaken = left.some(({ path }) => path === share.mountPath);
       return isTaken ? left : [...(await driver.find(share, notBeforeMs)), ...left];

@@ -5,11 +5,14 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import type { LinkLook, OpenFile, Prober } from "../prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { createLink, removeLink } from "../stable-link.ts";
+import { readLocalNote, writeLocalNote } from "./local-note.ts";
 import type { FoundMount, MountDriver, MountOutcome, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
 
 export interface LocalDriverOptions {
   readonly clock: Clock;
   readonly prober: Prober;
+  /** Holds a folder per share, `mounts/<NAME>`, with the note of its link. */
+  readonly stateFolder: string;
 }
 
 /** For a look at a link on a local disk, ms. */
@@ -18,7 +21,7 @@ const OPEN_FILES_MS = 5_000;
 const HOLDERS_NAMED = 3;
 
 /** A mount is the link `mountPath`; its id is the link's identity, its source the folder behind it. */
-export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountDriver {
+export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOptions): MountDriver {
   /** Folders without symlinks inside, as processes show them. */
   const realFolders = new Map<string, string>();
   /** By share: folders that were configured for it while this process runs, so that a link to an old one is ours. */
@@ -27,6 +30,8 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
   const formerPaths = new Map<string, Set<string>>();
   const newestPath = new Map<string, string>();
   const noted = new WeakSet<ShareSpec>();
+  /** Shares whose notes of an earlier life were read. */
+  const recalled = new Set<string>();
 
   const learnReal = async (folder: string): Promise<void> => {
     if (realFolders.has(folder)) return;
@@ -55,6 +60,13 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
     former.add(before);
     former.delete(mountPath);
     formerPaths.set(name, former);
+  };
+  /** A link that nothing explains may have been made before this process ran. */
+  const recall = async (share: ShareSpec, target: string): Promise<void> => {
+    if (everConfigured(share).has(target) || recalled.has(share.name)) return;
+    const note = await readLocalNote(stateFolder, share.name);
+    recalled.add(share.name);
+    if (note?.path === share.mountPath) configured.get(share.name)?.add(note.folder);
   };
   /** Links of ours where the share was mounted before its path was changed. */
   const findFormer = async (share: ShareSpec): Promise<readonly FoundMount[]> => {
@@ -128,6 +140,7 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
       const former = await findFormer(share);
       for (const mount of former) await learnReal(mount.source);
       if (look.state !== "link") return former;
+      await recall(share, look.target);
       const mount = foundBy(share, look);
       if (mount.sameShare && !realFolders.has(mount.source)) await learnReal(mount.source);
       return former.length === 0 ? [mount] : [mount, ...former];
@@ -148,6 +161,7 @@ export function createLocalDriver({ clock, prober }: LocalDriverOptions): MountD
           if (mount.sameShare) return { ok: true, mount, adopted: true };
           return mountFailed("path_taken", `${share.mountPath} is a link to ${present.target}`);
         }
+        await writeLocalNote(stateFolder, share.name, { path: share.mountPath, folder });
         await createLink(share.mountPath, folder);
       } catch (error) {
         return mountFailed(reasonOf(error), errorText(error));

@@ -28,6 +28,7 @@ import { createRcloneUnmount } from "./rclone-unmount.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
 import { createRealMountPaths } from "./real-mount-paths.ts";
 import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "./smb-mounts.ts";
+import { createUnsentLeftBehind } from "./unsent-left-behind.ts";
 
 export interface RcloneDriverOptions {
   readonly clock: Clock;
@@ -53,12 +54,16 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const lacking = createRcloneCheck(clock);
   const obscure = createObscuredPasswords(clock);
   const unsent = createUnsentWrites();
+  const leftBehind = createUnsentLeftBehind({ clock, logger, stateFolder });
   const folders = createMountFolders({ clock, logger });
   const serving: ServingProcesses = createServingProcesses();
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent });
   const userId = process.getuid?.() ?? null;
   const realPaths = createRealMountPaths(prober);
   const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
+  /** By share: its name on the server where that is mounted, which an edit may have changed since. */
+  const servedNames = new Map<string, string>();
+  const servedName = ({ name, shareName }: ShareSpec): string => servedNames.get(name) ?? shareName;
 
   /** As the mount table spells it. */
   const pathOf = ({ mountPath }: ShareSpec): Promise<string> => realPaths.find(mountPath);
@@ -69,6 +74,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     const sameShare = readable && source !== null && isShareNamed(source, share.shareName);
     const isRclone = entry.type === "fuse.rclone";
     const server = isRclone ? await serving.of(share.name, filesOf(share), entry) : null;
+    const [served] = source?.shareNames ?? [];
+    if (server?.own === true && served !== undefined) servedNames.set(share.name, served);
     return {
       id: entry.id,
       // As the configuration spells it; mount_root may be reached through a link.
@@ -91,6 +98,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       .filter((mount) => mount !== atPath && routeOfSource(share, mount, addressesOf) !== null)
       // Another user's, which we can never look into.
       .filter(({ entry }) => isReadable(entry, userId));
+    if (atPath === null) servedNames.delete(share.name);
     const candidates = atPath === null ? named : [atPath, ...named];
     return Promise.all(candidates.map((mount) => found(share, mount)));
   };
@@ -219,8 +227,11 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       if (outcome.ok) await folders.clear(share.name, files, path, isShares);
       return outcome;
     },
-    setAside: (share) => folders.setAside(share.name, filesOf(share)),
-    unsent: (share) => unsent.of(filesOf(share).cache, share.shareName),
+    async setAside(share) {
+      const left = await leftBehind(share.name, [share.shareName, servedName(share)]);
+      return [...(await folders.setAside(share.name, filesOf(share))), ...left];
+    },
+    unsent: (share) => unsent.of(filesOf(share).cache, servedName(share)),
     async ownProcesses(share, mount) {
       const entries = await mountTable.read(0);
       const entry = entries.find(({ id }) => id === mount.id);

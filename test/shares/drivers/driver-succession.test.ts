@@ -44,7 +44,12 @@ async function scene(t: TestContext): Promise<Scene> {
         mountPath,
         stablePath: join(folder, "Shares", "CORE"),
       };
-      return { spec, driver: { ...createLocalDriver({ clock: systemClock, prober }), name } };
+      const driver = createLocalDriver({ clock: systemClock, prober, stateFolder: join(folder, name) });
+      if (name === "local") return { spec, driver };
+      // A link is nothing to drivers of SMB.
+      const find: MountDriver["find"] = async (share, notBeforeMs) =>
+        (await driver.find(share, notBeforeMs)).filter((mount) => mount.madeByDriver);
+      return { spec, driver: { ...driver, name, find } };
     },
   };
 }
@@ -54,7 +59,7 @@ test("A6 what the driver before has mounted is found, explained by no route, and
   const before = await driven("local");
   const next = await driven("rclone");
   await mounted(before.driver, before.spec, "tb");
-  const succession = createDriverSuccession();
+  const succession = createDriverSuccession([]);
   const driver = succession.take(before, next);
   const [left, ...others] = await found(driver, next.spec);
   assert.deepEqual([left?.sameShare, left?.route, left?.path, others], [true, null, mountPath, []]);
@@ -74,7 +79,7 @@ test("A6 back at the driver before, its mount is its own again", async (t) => {
   const { driven } = await scene(t);
   const [local, smb] = [await driven("local"), await driven("cifs")];
   await mounted(local.driver, local.spec, "fallback");
-  const succession = createDriverSuccession();
+  const succession = createDriverSuccession([]);
   succession.take(local, smb);
   const driver = succession.take(smb, local);
   const [own] = await found(driver, local.spec);
@@ -84,7 +89,7 @@ test("A6 back at the driver before, its mount is its own again", async (t) => {
 test("drivers of SMB find one another's mounts themselves", async (t) => {
   const { driven } = await scene(t);
   const [rclone, cifs, local] = [await driven("rclone"), await driven("cifs"), await driven("local")];
-  const succession = createDriverSuccession();
+  const succession = createDriverSuccession([]);
   assert.equal(succession.take(rclone, cifs), cifs.driver);
   assert.notEqual(succession.take(cifs, local), local.driver);
   assert.notEqual(succession.take(local, rclone), rclone.driver);
@@ -95,6 +100,55 @@ test("a mount that stands in the way is not looked at by who did not make it", a
   const [before, next] = [await driven("rclone"), await driven("local")];
   await mounted(before.driver, before.spec, "tb");
   const hangs: MountDriver = { ...next.driver, find: () => assert.fail("it was looked at") };
-  const driver = createDriverSuccession().take(before, { ...next, driver: hangs });
+  const driver = createDriverSuccession([]).take(before, { ...next, driver: hangs });
   assert.equal((await found(driver, next.spec)).length, 1);
+});
+
+test("A6 what was mounted before a restart, under the driver that the configuration had then, is found and unmounted", async (t) => {
+  const { driven, mountPath } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  await mounted(local.driver, local.spec, "tb");
+  const after = await driven("local");
+  const driver = createDriverSuccession([smb.driver, after.driver]).begin(smb);
+  const [left, ...others] = await found(driver, smb.spec);
+  assert.deepEqual([left?.sameShare, left?.route, left?.path, others], [true, null, mountPath, []]);
+  assert.ok(left);
+  assert.deepEqual(await driver.unmount(smb.spec, left, "plain", limits()), { ok: true });
+  assert.deepEqual(await found(driver, smb.spec), []);
+});
+
+test("A6 a mount that two drivers take for their own is there once, and its maker's is who was named first", async (t) => {
+  const { driven } = await scene(t);
+  const [rclone, netfs, local] = [await driven("rclone"), await driven("netfs"), await driven("local")];
+  await mounted(rclone.driver, rclone.spec, "tb");
+  const refuses: MountDriver = { ...rclone.driver, unmount: () => assert.fail("it did not make it") };
+  const greedy: MountDriver = { ...refuses, name: netfs.driver.name };
+  const knows: MountDriver = { ...rclone.driver, find: () => rclone.driver.find(rclone.spec, 0) };
+  const driver = createDriverSuccession([knows, greedy]).begin(local);
+  const [left, ...others] = await found(driver, local.spec);
+  assert.ok(left);
+  assert.deepEqual(others, []);
+  assert.deepEqual(await driver.unmount(local.spec, left, "plain", limits()), { ok: true });
+});
+
+test("A6 of three drivers edited one after the other, the first's mount is still its own", async (t) => {
+  const { driven } = await scene(t);
+  const [rclone, cifs, local] = [await driven("rclone"), await driven("cifs"), await driven("local")];
+  await mounted(rclone.driver, rclone.spec, "tb");
+  const blind: MountDriver = { ...cifs.driver, find: async () => [] };
+  const knows: MountDriver = { ...rclone.driver, find: () => rclone.driver.find(rclone.spec, 0) };
+  const succession = createDriverSuccession([knows, blind, local.driver]);
+  succession.begin({ ...rclone, driver: knows });
+  succession.take({ ...rclone, driver: knows }, { ...cifs, driver: blind });
+  const driver = succession.take({ ...cifs, driver: blind }, local);
+  assert.equal((await found(driver, local.spec)).length, 1);
+});
+
+test("who may have mounted it before, and gives no answer, holds up nobody", async (t) => {
+  const { driven } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const late: MountDriver = { ...local.driver, find: () => Promise.reject(new Error("no answer")) };
+  const driver = createDriverSuccession([late, smb.driver]).begin(smb);
+  assert.deepEqual(await found(driver, smb.spec), []);
+  await mounted(driver, smb.spec, "tb");
 });

@@ -31,7 +31,7 @@ async function startBench(t: TestContext): Promise<DriverBench> {
     await mkdir(routeFolder(name, "tb"), { recursive: true });
     await mkdir(routeFolder(name, "fallback"), { recursive: true });
   }
-  const fresh = () => createLocalDriver({ clock: systemClock, prober });
+  const fresh = () => createLocalDriver({ clock: systemClock, prober, stateFolder: folder });
   const route = (name: string, which: RouteName) => ({
     host: null,
     port: 445,
@@ -119,6 +119,22 @@ describe("the local driver", () => {
     await driver.unmount(moved, next, "plain", limits());
     await mkdir(share.mountPath);
     assert.deepEqual(await found(driver, moved), [], "what stands there now is not ours");
+  });
+
+  it("A6 a link made before a restart is ours, whatever the configuration says of its folder now", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mounted(bench.driver, share, "tb");
+    const { routes } = bench.share(HOSTILE_NAMES[0] ?? "");
+    const edited: ShareSpec = { ...share, routes };
+    const later = bench.freshDriver();
+    const [left] = await found(later, edited);
+    assert.ok(left);
+    assert.deepEqual([left.sameShare, left.route, left.madeByDriver], [false, null, true]);
+    assert.deepEqual(await later.unmount(edited, left, "plain", limits()), { ok: true });
+    await symlink("/usr", share.mountPath);
+    const [foreign] = await found(bench.freshDriver(), edited);
+    assert.equal(foreign?.madeByDriver, false, "a note of another link");
   });
 
   it("a link that somebody turned elsewhere is not removed", async (t) => {

@@ -10,7 +10,7 @@ import { runCommand } from "../../../src/runtime/child-process.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
 import { eventually } from "../../support/eventually.ts";
-import { holder, limits, mounted, PLAIN_NAME, release } from "./driver-contract.ts";
+import { found, holder, limits, mounted, PLAIN_NAME, release } from "./driver-contract.ts";
 import { noSkip, startBench } from "./rclone-bench.ts";
 
 describe("what is written", noSkip, () => {
@@ -75,6 +75,27 @@ describe("what is written", noSkip, () => {
     await mounted(bench.driver, share, "fallback");
     assert.equal(await readFile(join(files.setAside, "share", PLAIN_NAME, "torn"), "utf8"), "precious");
     assert.deepEqual(await bench.driver.unsent(share), []);
+  });
+
+  it("and not sent is known by the name under which it is mounted, and told once the share has another", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const edited = { ...share, shareName: "another" };
+    await mounted(bench.driver, share, "tb");
+    await bench.cut(share, "tb");
+    await writeFile(join(share.mountPath, "kept"), "precious");
+    const later = bench.freshDriver();
+    const [left] = await found(later, edited);
+    assert.ok(left);
+    assert.deepEqual(await later.unsent(edited), ["kept"]);
+    assert.deepEqual(await later.setAside?.(edited), [], "it may be sent yet");
+    assert.deepEqual(await later.unmount(edited, left, "force", limits()), { ok: true });
+    assert.deepEqual(await found(later, edited), []);
+    assert.deepEqual(await later.unsent(edited), []);
+    const folder = join(rcloneFiles(bench.stateFolder, share.name).cache, "vfs", "share", PLAIN_NAME);
+    assert.deepEqual(await later.setAside?.(edited), [folder]);
+    assert.equal(await readFile(join(folder, "kept"), "utf8"), "precious");
+    assert.deepEqual(await later.setAside?.(share), [], "by its old name it is sent");
   });
 
   it("by an open program counts as unsent until it closes", async (t) => {

@@ -1,0 +1,32 @@
+// Owns the note of the link that stands for a local share: that it is ours must be known after a restart, too, when the
+// configuration says nothing of its folder any more.
+import { join } from "node:path";
+import { ensureFolder, readIfPresent } from "../../runtime/durable-file.ts";
+import { jsonObject } from "../../runtime/json-object.ts";
+import { isDiskFull, rcloneFiles, writeIfChanged } from "./rclone-files.ts";
+
+export interface LocalNote {
+  readonly path: string;
+  readonly folder: string;
+}
+
+/** null: there is none, or none that can be read. */
+export async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
+  const { path, folder } = jsonObject((await readIfPresent(notePath(stateFolder, shareName))) ?? "") ?? {};
+  return typeof path === "string" && typeof folder === "string" ? { path, folder } : null;
+}
+
+export async function writeLocalNote(stateFolder: string, shareName: string, note: LocalNote): Promise<void> {
+  const { path, folder } = note;
+  try {
+    await ensureFolder(rcloneFiles(stateFolder, shareName).folder, 0o700);
+    await writeIfChanged(notePath(stateFolder, shareName), `${JSON.stringify({ path, folder })}\n`);
+  } catch (error) {
+    // While this process runs it is known anyway.
+    if (!isDiskFull(error)) throw error;
+  }
+}
+
+function notePath(stateFolder: string, shareName: string): string {
+  return join(rcloneFiles(stateFolder, shareName).folder, "local.json");
+}

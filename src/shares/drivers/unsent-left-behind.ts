@@ -1,0 +1,81 @@
+// Owns telling what rclone still had to send when a share went to another driver or another name on its server: nobody
+// sends it any more.
+import { join } from "node:path";
+import type { Clock } from "../../runtime/clock.ts";
+import { entryExists, readIfPresent } from "../../runtime/durable-file.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
+import { isRunning } from "../../runtime/process-identity.ts";
+import type { MountDriver } from "./mount-driver.ts";
+import { parseProcessNote, REMOTE_NAME, rcloneFiles } from "./rclone-files.ts";
+import { createUnsentWrites } from "./rclone-unsent.ts";
+
+export interface LeftBehindOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** As rclone's driver has it. */
+  readonly stateFolder: string;
+}
+
+/**
+ * Folders of rclone's write cache that hold what the share's rclone will not send, which is all but what is below
+ * `sentNames`, its names on the server. Cheap enough for every look; never rejects.
+ */
+export type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly string[]>;
+
+const LOOKED_FOR_MS = 10_000;
+
+export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehindOptions): UnsentLeftBehind {
+  const unsent = createUnsentWrites();
+  const looked = new Map<string, { readonly atMs: number; readonly byName: ReadonlyMap<string, string> }>();
+
+  /** By the name on the server. */
+  const look = async (name: string): Promise<ReadonlyMap<string, string>> => {
+    const { cache } = rcloneFiles(stateFolder, name);
+    const folder = join(cache, "vfs", REMOTE_NAME);
+    const byName = new Map<string, string>();
+    for (const path of await unsent.of(cache, "")) {
+      const [serverName = ""] = path.split("/");
+      // Somebody may have taken them away: what is left then is a note.
+      if (!byName.has(serverName) && (await entryExists(join(folder, path)))) {
+        byName.set(serverName, join(folder, serverName));
+      }
+    }
+    return byName;
+  };
+
+  return async (name, sentNames) => {
+    let known = looked.get(name);
+    const atMs = clock.monotonicMs();
+    // What was found is looked at anew each time: it may have been sent since.
+    if (known === undefined || known.byName.size > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
+      try {
+        known = { atMs, byName: await look(name) };
+        looked.set(name, known);
+      } catch (error) {
+        logger.debug("unsent files of rclone not looked up", { share: name, error: errorText(error) });
+      }
+    }
+    return [...(known?.byName ?? [])]
+      .filter(([serverName]) => !sentNames.includes(serverName))
+      .map(([, folder]) => folder);
+  };
+}
+
+/** The driver, which is another than rclone's, and tells of such files as set aside. */
+export function tellingUnsentOfRclone(driver: MountDriver, options: LeftBehindOptions): MountDriver {
+  const leftBehind = createUnsentLeftBehind(options);
+  /** While it runs, it sends them. */
+  const isServing = async (name: string): Promise<boolean> => {
+    const note = parseProcessNote(await readIfPresent(rcloneFiles(options.stateFolder, name).process));
+    return note !== null && (await isRunning(note.identity));
+  };
+  return {
+    ...driver,
+    async setAside(share) {
+      const own = (await driver.setAside?.(share)) ?? [];
+      const left = await leftBehind(share.name, []);
+      return left.length === 0 || (await isServing(share.name)) ? own : [...own, ...left];
+    },
+  };
+}
