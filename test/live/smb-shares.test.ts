@@ -205,7 +205,8 @@ test(
         SETTLES_MS,
       );
     const untilItReads = (what: string) =>
-      eventually(async () => (await readFile(seen, "utf8")) === what, SETTLES_MS);
+      // Whoever reads the file holds it open, and is waited for.
+      eventually(async () => (await readFile(seen, "utf8")) === what, SETTLES_MS, 500);
 
     const first = await home.hold(join(home.folder, "Shares", "CORE"));
     await home.writeConfig(overSmb);

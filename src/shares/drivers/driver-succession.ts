@@ -58,12 +58,12 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
       return null;
     }
   };
+  let ownStands = false;
+  /** Of what stands: what waits for the driver's own next mount must not hold that up. */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
-    const all = await Promise.all([
-      driver.unsent(share),
-      ...[...former].map(([each, spec]) => each.unsent(spec)),
-    ]);
-    return all.flat();
+    const standing = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
+    if (ownStands || standing.size === 0) standing.set(driver, share);
+    return (await Promise.all([...standing].map(([each, spec]) => each.unsent(spec)))).flat();
   };
   return {
     ...driver,
@@ -74,19 +74,20 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
       for (const [each, spec] of [...former]) {
         // A path below which SMB is mounted is no link, and may hang.
         const isMount = own?.some(({ path }) => path === spec.mountPath) ?? false;
-        const all = isMount ? [] : await look(each, spec, notBeforeMs);
-        if (all === null) continue;
-        const made = all.filter((mount) => mount.madeByDriver && !found.has(mount.id));
+        const seen = isMount ? [] : await look(each, spec, notBeforeMs);
+        if (seen === null) continue;
+        const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
         if (made.length === 0) former.delete(each);
         for (const mount of made) found.set(mount.id, { driver: each, spec });
         // No route explains it: it is mounted anew as soon as nothing on it is open.
         left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null })));
       }
       makers = found;
-      if (own !== null) return [...own, ...left];
       // What stands in its place may hang, and is not looked at by who did not make it.
-      const isTaken = left.some(({ path }) => path === share.mountPath);
-      return isTaken ? left : [...(await driver.find(share, notBeforeMs)), ...left];
+      const isTaken = own === null && left.some(({ path }) => path === share.mountPath);
+      const all = isTaken ? [] : (own ?? (await driver.find(share, notBeforeMs)));
+      ownStands = all.length > 0;
+      return [...all, ...left];
     },
     unmount(share, mount, mode, limits) {
       const maker = makerOf(mount);

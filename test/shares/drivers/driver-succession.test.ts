@@ -152,3 +152,31 @@ test("who may have mounted it before, and gives no answer, holds up nobody", asy
   assert.deepEqual(await found(driver, smb.spec), []);
   await mounted(driver, smb.spec, "tb");
 });
+
+test("A2 what the next driver will send once it has mounted does not hold up that mount", async (t) => {
+  const { driven } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  await mounted(local.driver, local.spec, "tb");
+  const keeps: MountDriver = { ...smb.driver, unsent: async () => ["kept from before"] };
+  const driver = createDriverSuccession([]).take(local, { ...smb, driver: keeps });
+  const [left] = await found(driver, smb.spec);
+  assert.ok(left);
+  assert.deepEqual(await driver.unsent(smb.spec), []);
+  assert.deepEqual(await driver.unmount(smb.spec, left, "plain", limits()), { ok: true });
+  assert.deepEqual(await found(driver, smb.spec), []);
+  assert.deepEqual(await driver.unsent(smb.spec), ["kept from before"]);
+});
+
+test("A2 what a former driver has still to send is waited for while its mount stands", async (t) => {
+  const { driven } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const sends: MountDriver = { ...smb.driver, unsent: async () => ["on its way"] };
+  await mounted(sends, smb.spec, "tb");
+  const driver = createDriverSuccession([]).take({ ...smb, driver: sends }, local);
+  const [left] = await found(driver, local.spec);
+  assert.ok(left);
+  assert.deepEqual(await driver.unsent(local.spec), ["on its way"]);
+  assert.deepEqual(await driver.unmount(local.spec, left, "plain", limits()), { ok: true });
+  assert.deepEqual(await found(driver, local.spec), []);
+  assert.deepEqual(await driver.unsent(local.spec), []);
+});
