@@ -10,7 +10,8 @@ export interface ClientCall extends PendingRequest {
 }
 
 export type Attribution =
-  | { readonly kind: "call"; readonly call: ClientCall }
+  /** `call` is the one it is told in; `calls` are all that it may belong to, every one of the same client. */
+  | { readonly kind: "call"; readonly call: ClientCall; readonly calls: readonly ClientCall[] }
   /** Outside of any call: whose instance it is. */
   | { readonly kind: "owner"; readonly client: ClientPort }
   /** `idle`: no call that it could belong to; `unclear`: several clients, or a call that ended. */
@@ -33,25 +34,29 @@ export function attribute(
 ): Attribution {
   if (streamOf !== null) {
     const carrier = inFlight.get(streamOf);
-    if (carrier !== undefined && isClientCall(carrier)) return { kind: "call", call: carrier };
+    if (carrier !== undefined && isClientCall(carrier)) {
+      return { kind: "call", call: carrier, calls: [carrier] };
+    }
     // The stream says that it is about that request, so it is about no other, whoever else has calls in flight.
     if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
   }
-  let newest: ClientCall | null = null;
+  const calls: ClientCall[] = [];
   let unclear = false;
   for (const request of inFlight) {
     if (request.own || request.sentIn === null) continue;
     if (!isClientCall(request)) unclear = true;
-    else if (newest !== null && newest.port.client !== request.port.client) unclear = true;
-    else newest = request;
+    else if (calls[0] !== undefined && calls[0].port.client !== request.port.client) unclear = true;
+    else calls.push(request);
     if (unclear && owner === null) return { kind: "nobody", why: "unclear" };
   }
-  if (owner !== null)
-    return newest === null ? { kind: "owner", client: owner } : { kind: "call", call: newest };
-  for (const client of lingering) {
-    if (newest === null || client !== newest.port.client) return { kind: "nobody", why: "unclear" };
+  const newest = calls.at(-1);
+  if (owner !== null) {
+    return newest === undefined ? { kind: "owner", client: owner } : { kind: "call", call: newest, calls };
   }
-  return newest === null ? { kind: "nobody", why: "idle" } : { kind: "call", call: newest };
+  for (const client of lingering) {
+    if (client !== newest?.port.client) return { kind: "nobody", why: "unclear" };
+  }
+  return newest === undefined ? { kind: "nobody", why: "idle" } : { kind: "call", call: newest, calls };
 }
 
 function isClientCall(request: PendingRequest): request is ClientCall {

@@ -16,9 +16,9 @@ export type Ask = (
   timeoutMs: number,
 ) => Promise<Asked>;
 
-/** Something that ends with the request. */
+/** Something that belongs to the request, or may. */
 export interface Attached {
-  withdraw(): void;
+  ended(request: PendingRequest): void;
 }
 
 export interface NewRequest {
@@ -55,7 +55,7 @@ export interface PendingRequests extends Iterable<PendingRequest>, Disposable {
   get(id: RpcId): PendingRequest | undefined;
   /** Starts its time anew. */
   restart(request: PendingRequest): void;
-  /** Forgets it, ends what is attached to it, and hands the reply over; once, later ones do nothing. */
+  /** Forgets it, tells what is attached to it, and hands the reply over; once, later ones do nothing. */
   settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void;
 }
 
@@ -145,7 +145,7 @@ export function createPendingRequests({ clock, onOverdue, onAborted }: PendingOp
       if (!requests.delete(request.id)) return;
       if (!request.own) calls--;
       if (request.onAbort !== null) request.signal?.removeEventListener("abort", request.onAbort);
-      if (request.attached !== null) for (const attached of [...request.attached]) attached.withdraw();
+      if (request.attached !== null) for (const attached of [...request.attached]) attached.ended(request);
       request.settled(reply, failure);
     },
     [Symbol.iterator]: () => requests.values(),

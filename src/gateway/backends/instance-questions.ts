@@ -43,10 +43,13 @@ export interface QuestionsOptions {
   readonly restart: (call: PendingRequest) => void;
 }
 
+type Asked = Exclude<Attribution, { readonly kind: "nobody" }>;
+
 interface Question extends Attached {
   readonly id: RpcId;
   readonly client: ClientPort;
-  readonly call: PendingRequest | null;
+  /** It belongs to one of them; empty: it is outside of any call. */
+  readonly calls: Set<PendingRequest>;
   readonly abort: AbortController;
 }
 
@@ -61,7 +64,7 @@ export function createQuestions(options: QuestionsOptions): Questions {
   const close = (question: Question): boolean => {
     if (open.get(question.id) !== question) return false;
     open.delete(question.id);
-    question.call?.attached?.delete(question);
+    for (const call of question.calls) call.attached?.delete(question);
     return true;
   };
   const withdraw = (question: Question, why: string, tellServer: boolean): void => {
@@ -71,21 +74,25 @@ export function createQuestions(options: QuestionsOptions): Questions {
   };
   const answered = (question: Question, reply: Reply): void => {
     if (!close(question)) return;
-    if (question.call !== null) restart(question.call);
+    for (const call of question.calls) restart(call);
     answer(question.id, reply);
   };
 
-  const put = (request: RpcRequest, client: ClientPort, call: PendingRequest | null): void => {
+  const put = (request: RpcRequest, client: ClientPort, whose: Asked): void => {
     const { id, method, params } = request;
     const question: Question = {
       id,
       client,
-      call,
+      calls: new Set(whose.kind === "call" ? whose.calls : []),
       abort: new AbortController(),
-      withdraw: () => withdraw(question, "the call that this belongs to has ended", true),
+      // While another call may have asked it, a person may still be at the answer.
+      ended(call) {
+        question.calls.delete(call);
+        if (question.calls.size === 0) withdraw(question, "the call that this belongs to has ended", true);
+      },
     };
     open.set(id, question);
-    if (call !== null) {
+    for (const call of question.calls) {
       call.attached ??= new Set();
       call.attached.add(question);
       restart(call);
@@ -99,7 +106,7 @@ export function createQuestions(options: QuestionsOptions): Questions {
         params: { ...progress, progressToken: theirToken },
       });
     };
-    const port = call?.port ?? client;
+    const port = whose.kind === "call" ? whose.call.port : client;
     const replied =
       params === undefined || theirToken === null
         ? port.request(method, params, question.abort.signal)
@@ -129,14 +136,14 @@ export function createQuestions(options: QuestionsOptions): Questions {
         const text = `cannot tell which client this belongs to; set instances = "per-client" for backend ${backend}`;
         return answer(id, errorReply(INVALID_REQUEST, text));
       }
-      const call = whose.kind === "call" ? whose.call : null;
       const client = whose.kind === "call" ? whose.call.port.client : whose.client;
       const refusal = refusalFor(method, params, client.capabilities);
       if (refusal !== null) return answer(id, refusal);
       if (method === "elicitation/create" && params?.["mode"] === "url") {
-        elicitations.remember(params["elicitationId"], { client, call: call?.id ?? null });
+        const call = whose.kind === "call" ? whose.call.id : null;
+        elicitations.remember(params["elicitationId"], { client, call });
       }
-      put(request, client, call);
+      put(request, client, whose);
     },
     cancelled(id) {
       if (typeof id !== "string" && typeof id !== "number") return;
@@ -150,7 +157,7 @@ export function createQuestions(options: QuestionsOptions): Questions {
     },
     sessionLost() {
       for (const question of [...open.values()]) {
-        if (question.call === null) withdraw(question, "the server lost its session", false);
+        if (question.calls.size === 0) withdraw(question, "the server lost its session", false);
       }
     },
     end() {

@@ -46,16 +46,19 @@ describe("attribution", () => {
           const clients = new Set([...live.map(({ port }) => port?.client ?? null), ...lingering]);
           if (carrier !== undefined) {
             assert.ok(found.kind === "call" && found.call === carrier);
+            assert.deepEqual(found.calls, [carrier]);
           } else if (owner !== null) {
             const newest = live.at(-1);
             if (newest === undefined) assert.ok(found.kind === "owner" && found.client === owner);
-            else assert.ok(found.kind === "call" && found.call === newest);
+            else
+              assert.ok(found.kind === "call" && found.call === newest && found.calls.length === live.length);
           } else if (streamOf !== null) {
             assert.equal(found.kind, "nobody");
           } else if (live.length === 0) {
             assert.deepEqual(found, { kind: "nobody", why: clients.size === 0 ? "idle" : "unclear" });
           } else if (clients.size === 1 && !clients.has(null)) {
             assert.ok(found.kind === "call" && found.call === live.at(-1));
+            assert.equal(found.calls.length, live.length);
           } else {
             assert.deepEqual(found, { kind: "nobody", why: "unclear" });
           }

@@ -59,7 +59,7 @@ describe("requests that wait", () => {
     const { pending, add } = setUp();
     const order: string[] = [];
     const request = add({ settled: () => void order.push("settled") });
-    request.attached = new Set([{ withdraw: () => void order.push("withdrawn") }]);
+    request.attached = new Set([{ ended: () => void order.push("withdrawn") }]);
     pending.settle(request, OK, null);
     pending.settle(request, OK, null);
     assert.deepEqual(order, ["withdrawn", "settled"]);
@@ -68,7 +68,7 @@ describe("requests that wait", () => {
   test("none is overdue while something is attached; then its time begins anew at the latest", async () => {
     const { add, clock, overdue } = setUp();
     const request = add({ timeoutMs: 1_000 });
-    const question = { withdraw() {} };
+    const question = { ended() {} };
     request.attached = new Set([question]);
     await clock.advance(3_600_000);
     assert.deepEqual(overdue, []);

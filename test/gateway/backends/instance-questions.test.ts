@@ -28,6 +28,25 @@ describe("whose question it is", () => {
     await settle();
     assert.deepEqual(link.replyTo("q"), { result });
   });
+  test("of several calls of one client, that one which ends leaves it open for the others", async () => {
+    const { call, link } = await startReady();
+    const client = createTestClient("a");
+    const [older, newer] = [client.call(1), client.call(2)];
+    const [first, second] = [call(older), call(newer)];
+    link.ask("q", "elicitation/create", { message: "who?" });
+    link.ask("r", "elicitation/create", { message: "when?" });
+    link.answer(second.id, OK);
+    const later = call(client.call(3));
+    assert.equal(link.replyTo("q"), null);
+    newer.asked[0]?.answer({ result: { action: "accept" } });
+    await settle();
+    assert.deepEqual(link.replyTo("q"), { result: { action: "accept" } });
+    assert.equal(newer.asked[1]?.signal.aborted, false);
+    link.answer(first.id, OK);
+    assert.match(JSON.stringify(link.replyTo("r")), /has ended/);
+    assert.equal(newer.asked[1]?.signal.aborted, true);
+    assert.ok(later.id > second.id);
+  });
   test("with several clients in flight, or none, it is refused and nobody is asked", async () => {
     const { call, link } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
