@@ -110,7 +110,8 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     }
     const path = pathOf(request.url);
     if (path === HEALTH_PATH) {
-      if (request.method !== "GET") refused(exchange, notAllowed("GET"));
+      // Some probes ask for no body.
+      if (request.method !== "GET" && request.method !== "HEAD") refused(exchange, notAllowed("GET, HEAD"));
       else
         answerJson(parts, response, 200, JSON.stringify(gateway.health()), { "Cache-Control": "no-store" });
       return;
@@ -165,6 +166,12 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     const { request } = visit;
     if (!isJsonType(request.headers["content-type"])) {
       refused(visit, { status: 415, message: "the Content-Type must be application/json" });
+      return;
+    }
+    const coding = request.headers["content-encoding"];
+    if (coding !== undefined && coding !== "identity") {
+      const message = "the body must not be compressed (Content-Encoding)";
+      refused(visit, { status: 415, message, headers: { "Accept-Encoding": "identity" } });
       return;
     }
     const accepts = accepted(request.headers.accept);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
+import { gzipSync } from "node:zlib";
 import { createBodyIntake } from "../../../src/gateway/front/body-intake.ts";
 import { createHostGuard } from "../../../src/gateway/front/host-guard.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -99,7 +100,9 @@ describe("the HTTP front's doors", () => {
     await using rig = await startRig(gateway);
     const health = await rig.send("GET", "/manage/v1/health?x=1", {});
     assert.deepEqual([health.status, health.json()], [200, { status: "ok", backends: {} }]);
-    assert.equal((await rig.send("POST", "/manage/v1/health", {}, "")).headers["allow"], "GET");
+    assert.equal((await rig.send("POST", "/manage/v1/health", {}, "")).headers["allow"], "GET, HEAD");
+    const probed = await rig.send("HEAD", "/manage/v1/health", {});
+    assert.deepEqual([probed.status, probed.body], [200, ""]);
     for (const path of ["/", "/mcp/", "/mcpx", "/manage/v1/status", "//mcp", "http://evil.example/mcp"]) {
       const answer = await rig.send("GET", path, {});
       assert.deepEqual([answer.status, answer.json()["jsonrpc"]], [404, "2.0"], path);
@@ -116,6 +119,9 @@ describe("the HTTP front's doors", () => {
     const headers = { ...HEADERS, "mcp-session-id": await rig.initialize() };
     const wrongType = await rig.send("POST", "/mcp", { ...headers, "content-type": "text/plain" }, "{}");
     assert.equal(wrongType.status, 415);
+    const zipped = await rig.send("POST", "/mcp", { ...headers, "content-encoding": "gzip" }, gzipSync("{}"));
+    assert.equal(zipped.status, 415);
+    assert.match(zipped.body, /compressed/);
     const charset = { ...headers, "content-type": "Application/JSON; charset=utf-8" };
     assert.equal((await rig.send("POST", "/mcp", charset, JSON.stringify(callMessage(1, "x")))).status, 200);
     const bodies: readonly (readonly [string | Buffer, number])[] = [
