@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 import type { Clock } from "../runtime/clock.ts";
-import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 /** Further back is not searched: it would take seconds. */
@@ -31,7 +31,7 @@ export interface LogFileOptions {
   readonly clock: Clock;
 }
 
-/** Reads the last lines. Rejects with the system's error for a file that may not be read. */
+/** Reads the last lines. Rejects with `permission_denied` for a file that may not be read. */
 export async function openLogFile({ path, count, matches, clock }: LogFileOptions): Promise<FollowedLog> {
   const first = await openPresent(path);
   const size = first === null ? 0 : (await first.stat()).size;
@@ -93,8 +93,13 @@ async function openPresent(path: string): Promise<FileHandle | null> {
     if ((await file.stat()).isFile()) return file;
     await file.close();
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
+    const code = systemErrorCode(error);
+    if (code === "ENOENT") return null;
+    if (code !== "EACCES") throw error;
+    throw new MountaineerError("permission_denied", `${path} may not be read: ${errorText(error)}`, {
+      cause: error,
+      hint: "run this as the user whose daemon it is",
+    });
   }
   throw new MountaineerError("path_taken", `${path} is not a file`, {
     hint: "the daemon's log belongs there; move away what is there now",

@@ -11,6 +11,7 @@ import {
   FIRST_WORLD,
   type FolderList,
   folderKey,
+  type MenuConnection,
   type MenuWorld,
 } from "./menu-world.ts";
 import { type ActionPorts, type RunnableAction, runAction } from "./run-action.ts";
@@ -78,9 +79,7 @@ export function startMenuSession(options: MenuSessionOptions): MenuSession {
         status,
         sync,
         busy: stillBusy(world.busy, status),
-        // Started after all, whoever did it.
-        failure:
-          connection.kind === "connected" && world.failure?.action.kind === "start" ? null : world.failure,
+        failure: failureUnder(connection, world),
       }),
   });
   const run = async (action: RunnableAction): Promise<void> => {
@@ -168,6 +167,15 @@ function withFolders(
 ): ReadonlyMap<string, FolderList> {
   const others = [...(folders ?? [])].filter(([each]) => each !== key);
   return new Map([...others.slice(1 - FOLDERS_KEPT), [key, list]]);
+}
+
+/** What is left of a failure once the daemon is heard again, or gone. */
+function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
+  // Started after all, whoever did it.
+  if (now.kind === "connected" && failure?.action.kind === "start") return null;
+  // While it was silent, the advice was to kill its process: that one may be well now, or another's number.
+  const isOver = before.kind === "silent" && now.kind !== "silent";
+  return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }
 
 /** A success takes back what was told of the same shares, or of the same wish; another wish's failure stays. */

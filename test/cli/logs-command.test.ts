@@ -173,5 +173,6 @@ test("whoever may not read the home is told so by every command about places, an
     const { code, stderr } = await asNobody(args);
     assert.ok(code !== 0 && code !== null && code !== 70, `${args.join(" ")}: ${code} ${stderr}`);
     assert.match(stderr, /permission|EACCES|may not|cannot (use|read|be read)/i, args.join(" "));
+    assert.match(stderr, /^ {2}hint: \S/m, args.join(" "));
   }
 });

@@ -11,6 +11,8 @@ export interface HangingApi {
   readonly home: string;
   /** What is asked from now on gets no answer, events apart. */
   hang(): void;
+  /** What is asked from now on is answered; what waits goes on waiting. */
+  goOn(): void;
   /** How many wait for an answer that does not come, now. */
   readonly waiting: number;
   /** The most that ever did at once. */
@@ -66,6 +68,9 @@ export async function startHangingApi(t: Scope, socketPath: string): Promise<Han
     home,
     hang() {
       hangs = true;
+    },
+    goOn() {
+      hangs = false;
     },
     get waiting() {
       return waiting;

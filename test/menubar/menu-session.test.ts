@@ -8,6 +8,7 @@ import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { startHangingApi } from "./hanging-api.ts";
 import { startPlaceRig } from "./place-rig.ts";
 import { scriptedConfig } from "./scripted-config.ts";
 import { everyItem, outline } from "./worlds.ts";
@@ -179,6 +180,25 @@ test("a failure stays until it is dismissed, or made good", async (t) => {
   await eventually(isTold, SOON_MS);
   session.click(itemOf(session, "Mount"));
   await eventually(() => !isTold(), SOON_MS);
+});
+
+test("the advice to stop a silent daemon goes once it is heard again; what failed stays told", async (t) => {
+  const { server } = await startRig(t, {
+    control: scriptedControl(sampleReport([sampleShare()])),
+    config: scriptedConfig(),
+  });
+  const api = await startHangingApi(t, server.socketPath);
+  const { session } = start(t, api.home);
+  const lines = () => outline(session.menu().items);
+  const isTold = (what: RegExp) => lines().some((line) => what.test(line));
+  await eventually(() => itemOf(session, "Unmount all"), SOON_MS);
+  api.hang();
+  session.click(itemOf(session, "Unmount all"));
+  await eventually(() => isTold(/it hangs or the machine is overloaded/), 3 * SOON_MS);
+  await eventually(() => isTold(/does not answer; this is what it told last/), 3 * SOON_MS);
+  api.goOn();
+  await eventually(() => !isTold(/it hangs or the machine is overloaded/), 3 * SOON_MS);
+  assert.ok(isTold(/Unmount all: the daemon.* has said nothing for/), lines().join("\n"));
 });
 
 test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {
