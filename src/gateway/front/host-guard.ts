@@ -29,7 +29,7 @@ export function createHostGuard(boundHost: () => string): HostGuard {
   return {
     refusal(host, origin) {
       if (host === undefined || !hostAllowed(host)) {
-        return "the Host header names another host than this server's";
+        return "the Host header names another host than this server's: its address, or the name in [server].host";
       }
       if (origin === undefined || originAllowed(origin, host)) return null;
       return "the Origin header names a foreign origin";
