@@ -1,7 +1,9 @@
 // Owns what a share's driver takes over from the one before it: a link where SMB is wanted now, or the other way round,
 // goes by the hand of the driver that made it, and only when nobody has files open.
+import { errorText } from "../../runtime/errors.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { FoundMount, MountDriver } from "./mount-driver.ts";
+import { unmountFailed } from "./unmount-command.ts";
 
 export interface DrivenShare {
   readonly spec: ShareSpec;
@@ -59,41 +61,48 @@ function withFormer(driver: MountDriver, former: Map<MountDriver, ShareSpec>): M
     }
   };
   let ownStands = false;
+  let hasLooked = false;
   /** Of what stands: what waits for the driver's own next mount must not hold that up. */
   const unsentOf = async (share: ShareSpec): Promise<readonly string[]> => {
     const standing = new Map([...makers.values()].map(({ driver: maker, spec }) => [maker, spec]));
     if (ownStands || standing.size === 0) standing.set(driver, share);
     return (await Promise.all([...standing].map(([each, spec]) => each.unsent(spec)))).flat();
   };
+  const find: MountDriver["find"] = async (share, notBeforeMs) => {
+    const left: FoundMount[] = [];
+    const found = new Map<string, DrivenShare>();
+    const own = isLocal(driver) ? null : await driver.find(share, notBeforeMs);
+    for (const [each, spec] of [...former]) {
+      // A path below which SMB is mounted is no link, and may hang.
+      const isMount = own?.some(({ path }) => path === spec.mountPath) ?? false;
+      const seen = isMount ? [] : await look(each, spec, notBeforeMs);
+      if (seen === null) continue;
+      const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
+      if (made.length === 0) former.delete(each);
+      for (const mount of made) found.set(mount.id, { driver: each, spec });
+      // No route explains it: it is mounted anew as soon as nothing on it is open.
+      left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null })));
+    }
+    makers = found;
+    hasLooked = true;
+    // What stands in its place may hang, and is not looked at by who did not make it.
+    const isTaken = own === null && left.some(({ path }) => path === share.mountPath);
+    const all = isTaken ? [] : (own ?? (await driver.find(share, notBeforeMs)));
+    ownStands = all.length > 0;
+    return [...all, ...left];
+  };
   return {
     ...driver,
-    async find(share, notBeforeMs) {
-      const left: FoundMount[] = [];
-      const found = new Map<string, DrivenShare>();
-      const own = isLocal(driver) ? null : await driver.find(share, notBeforeMs);
-      for (const [each, spec] of [...former]) {
-        // A path below which SMB is mounted is no link, and may hang.
-        const isMount = own?.some(({ path }) => path === spec.mountPath) ?? false;
-        const seen = isMount ? [] : await look(each, spec, notBeforeMs);
-        if (seen === null) continue;
-        const made = seen.filter((mount) => mount.madeByDriver && !found.has(mount.id));
-        if (made.length === 0) former.delete(each);
-        for (const mount of made) found.set(mount.id, { driver: each, spec });
-        // No route explains it: it is mounted anew as soon as nothing on it is open.
-        left.push(...made.map((mount) => ({ ...mount, sameShare: true, route: null })));
+    find,
+    async unmount(share, mount, mode, limits) {
+      // One that the driver before had found when this one took over in the midst of its steps.
+      try {
+        if (!hasLooked) await find(share, 0);
+      } catch (error) {
+        return unmountFailed(errorText(error));
       }
-      makers = found;
-      // What stands in its place may hang, and is not looked at by who did not make it.
-      const isTaken = own === null && left.some(({ path }) => path === share.mountPath);
-      const all = isTaken ? [] : (own ?? (await driver.find(share, notBeforeMs)));
-      ownStands = all.length > 0;
-      return [...all, ...left];
-    },
-    unmount(share, mount, mode, limits) {
-      const maker = makerOf(mount);
-      return maker === null
-        ? driver.unmount(share, mount, mode, limits)
-        : maker.driver.unmount(maker.spec, mount, mode, limits);
+      const { driver: maker, spec } = makerOf(mount) ?? { driver, spec: share };
+      return maker.unmount(spec, mount, mode, limits);
     },
     unsent: unsentOf,
     async setAside(share) {

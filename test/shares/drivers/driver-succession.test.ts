@@ -180,3 +180,13 @@ test("A2 what a former driver has still to send is waited for while its mount st
   assert.deepEqual(await found(driver, local.spec), []);
   assert.deepEqual(await driver.unsent(local.spec), []);
 });
+
+test("A6 a driver edited between a look and the unmount that follows from it: its maker unmounts", async (t) => {
+  const { driven } = await scene(t);
+  const [local, smb] = [await driven("local"), await driven("rclone")];
+  const mount = await mounted(local.driver, local.spec, "tb");
+  const refuses: MountDriver = { ...smb.driver, unmount: () => assert.fail("it did not make it") };
+  const driver = createDriverSuccession([]).take(local, { ...smb, driver: refuses });
+  assert.deepEqual(await driver.unmount(smb.spec, mount, "plain", limits()), { ok: true });
+  assert.deepEqual(await found(local.driver, local.spec), []);
+});
