@@ -2,8 +2,9 @@
 // configuration says nothing of its folder any more.
 import { join } from "node:path";
 import { ensureFolder, readIfPresent } from "../../runtime/durable-file.ts";
+import { systemErrorCode } from "../../runtime/errors.ts";
 import { jsonObject } from "../../runtime/json-object.ts";
-import { isDiskFull, rcloneFiles, writeIfChanged } from "./rclone-files.ts";
+import { rcloneFiles, writeIfChanged } from "./rclone-files.ts";
 
 export interface LocalNote {
   readonly path: string;
@@ -12,8 +13,13 @@ export interface LocalNote {
 
 /** null: there is none, or none that can be read. */
 export async function readLocalNote(stateFolder: string, shareName: string): Promise<LocalNote | null> {
-  const { path, folder } = jsonObject((await readIfPresent(notePath(stateFolder, shareName))) ?? "") ?? {};
-  return typeof path === "string" && typeof folder === "string" ? { path, folder } : null;
+  try {
+    const { path, folder } = jsonObject((await readIfPresent(notePath(stateFolder, shareName))) ?? "") ?? {};
+    return typeof path === "string" && typeof folder === "string" ? { path, folder } : null;
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return null;
+  }
 }
 
 export async function writeLocalNote(stateFolder: string, shareName: string, note: LocalNote): Promise<void> {
@@ -22,8 +28,8 @@ export async function writeLocalNote(stateFolder: string, shareName: string, not
     await ensureFolder(rcloneFiles(stateFolder, shareName).folder, 0o700);
     await writeIfChanged(notePath(stateFolder, shareName), `${JSON.stringify({ path, folder })}\n`);
   } catch (error) {
-    // While this process runs it is known anyway.
-    if (!isDiskFull(error)) throw error;
+    // While this process runs it is known anyway, and no share is to be down for it.
+    if (systemErrorCode(error) === null) throw error;
   }
 }
 

@@ -137,6 +137,18 @@ describe("the local driver", () => {
     assert.equal(foreign?.madeByDriver, false, "a note of another link");
   });
 
+  it("A2 a note that cannot be kept or read keeps no share down", async (t) => {
+    await using bench = await startBench(t);
+    const stateFolder = join(await temporaryFolder(t), "a file");
+    await writeFile(stateFolder, "");
+    const driver = createLocalDriver({ clock: systemClock, prober: bench.prober, stateFolder });
+    const share = bench.share(PLAIN_NAME);
+    assert.equal((await mounted(driver, share, "tb")).route, "tb");
+    const edited: ShareSpec = { ...share, routes: bench.share(HOSTILE_NAMES[0] ?? "").routes };
+    const again = createLocalDriver({ clock: systemClock, prober: bench.prober, stateFolder });
+    assert.equal((await found(again, edited))[0]?.madeByDriver, false);
+  });
+
   it("a link that somebody turned elsewhere is not removed", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
