@@ -1,8 +1,11 @@
-// Owns what the doctor says of the home: whether it can be used, who else can read it, and how much room there is.
+// Owns what the doctor says of the home: whether it and its secrets can be used, who else can read it, and how much
+// room there is.
 import { access, constants, lstat, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import { errorText, systemErrorCode } from "../runtime/errors.ts";
+import { readIfPresent } from "../runtime/durable-file.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { parseSecretFile } from "../secrets/secret-file.ts";
 import { findingsOf } from "./doctor-context.ts";
 
 /** Less than this and neither state nor log can be written. */
@@ -47,6 +50,7 @@ export async function examineHome(home: string): Promise<DoctorFinding[]> {
     ];
   }
   for (const name of PRIVATE) found.push(...(await examinePrivate(join(home, name))));
+  found.push(...(await examineSecrets(join(home, "secrets.json"))));
   found.push(await examineDisk(home));
   if (found.every(({ severity }) => severity === "ok")) {
     found.unshift(finding("ok", "home", `${home} is private and can be written`));
@@ -70,6 +74,22 @@ async function examinePrivate(path: string): Promise<DoctorFinding[]> {
     if (systemErrorCode(error) === "ENOENT") return [];
     if (systemErrorCode(error) === null) throw error;
     return [finding("error", "home_denied", `${path} cannot be looked at: ${errorText(error)}`)];
+  }
+}
+
+/** Whether it can be read at all; what is in it is for nobody to see. */
+async function examineSecrets(path: string): Promise<DoctorFinding[]> {
+  try {
+    const text = await readIfPresent(path);
+    if (text !== null) parseSecretFile(text, path);
+    return [];
+  } catch (error) {
+    if (error instanceof MountaineerError) {
+      return [finding("error", "secrets_unreadable", error.message, { hint: error.hint ?? "move it away" })];
+    }
+    if (systemErrorCode(error) === null) throw error;
+    const text = `${path} cannot be read: ${errorText(error)}`;
+    return [finding("error", "secrets_unreadable", text, { hint: `see who may read it: ls -l ${path}` })];
   }
 }
 

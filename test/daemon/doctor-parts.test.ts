@@ -187,7 +187,7 @@ test("a home that others can enter, and a file in it that they can read, are tol
   assert.deepEqual(codes(await examineHome(home)), ["home_absent"]);
   await mkdir(home, { mode: 0o700 });
   assert.deepEqual(codes(await examineHome(home)), []);
-  await writeFile(join(home, "secrets.json"), "{}", { mode: 0o644 });
+  await writeFile(join(home, "secrets.json"), '{"version": 1, "secrets": {}}', { mode: 0o644 });
   await chmod(home, 0o755);
   const found = await examineHome(home);
   assert.deepEqual(codes(found), ["home_open", "file_open"]);
@@ -199,6 +199,17 @@ test("a home that others can enter, and a file in it that they can read, are tol
   assert.deepEqual(codes(await examineHome(join(folder, "file", "home"))), ["home_denied"]);
   await symlink("loop", join(folder, "loop"));
   assert.deepEqual(codes(await examineHome(join(folder, "loop"))), ["home_denied"]);
+});
+
+test("secrets that cannot be understood are the cause to name, not secrets that are missing", async (t) => {
+  const home = await temporaryFolder(t);
+  await chmod(home, 0o700);
+  await writeFile(join(home, "secrets.json"), "{broken hidden word", { mode: 0o600 });
+  const [cause] = (await examineHome(home)).filter(({ code }) => code === "secrets_unreadable");
+  assert.equal(cause?.severity, "error");
+  assert.match(cause.text, /secrets\.json cannot be understood/);
+  assert.match(cause.hint ?? "", /move it away/);
+  assert.doesNotMatch(JSON.stringify(cause), /hidden word/);
 });
 
 test("a clock that went back is told by what was written before", async (t) => {
