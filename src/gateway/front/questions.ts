@@ -35,7 +35,8 @@ interface Question {
 
 const unanswered = (why: string): Reply => errorReply(BACKEND_UNAVAILABLE, why);
 
-export function createQuestions(): Questions {
+/** `tellElsewhere` sends to the client outside of calls: a question may outlive the stream that it was asked on. */
+export function createQuestions(tellElsewhere: (json: string) => void): Questions {
   const questions = new Map<string, Question>();
   let asked = 0;
   let ended: string | null = null;
@@ -57,7 +58,7 @@ export function createQuestions(): Questions {
         settle(unanswered("the question was withdrawn"));
         const told = { requestId: id, reason: errorText(signal.reason) };
         const notice = messageJson({ jsonrpc: "2.0", method: "notifications/cancelled", params: told });
-        if (notice !== null) outlet.send(notice);
+        if (notice !== null && !outlet.send(notice)) tellElsewhere(notice);
       };
       const settle = (reply: Reply): void => {
         questions.delete(id);

@@ -54,7 +54,9 @@ export class Session implements SessionPort {
   readonly #onEnded: () => void;
   readonly #ended = new AbortController();
   readonly #calls = new Map<RpcId, Call>();
-  readonly #questions = createQuestions();
+  readonly #questions = createQuestions((json) => {
+    if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
+  });
   readonly #owed = new Set<ListKind>();
   readonly #streams: ListeningOutlet[] = [];
   #principal: Principal;

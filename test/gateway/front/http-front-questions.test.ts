@@ -153,6 +153,28 @@ describe("the HTTP front's calls", () => {
     ]);
   });
 
+  it("a question that outlives its call's stream is withdrawn on the one the client listens on", async () => {
+    const abort = new AbortController();
+    const gateway = createScriptedGateway({
+      async ask({ port }) {
+        void port.request("elicitation/create", {}, abort.signal);
+        return text("asked");
+      },
+    });
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const { response } = await rig.open("GET", headers);
+    const listening = collect(response);
+    const call = collect((await rig.open("POST", headers, callMessage(5, "ask"))).response);
+    await eventually(call.ended, 2_000);
+    assert.equal(call.messages[0]?.["id"], "m1");
+    abort.abort(new Error("not needed"));
+    const { method, params } = await eventually(() => listening.messages[0], 2_000);
+    assert.equal(method, "notifications/cancelled");
+    assert.deepEqual(params, { requestId: "m1", reason: "not needed" });
+    response.destroy();
+  });
+
   it("a client that goes away cancels nothing, yet its questions get an error", async () => {
     const held = createHeldTool();
     let replied: unknown = null;
