@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   configMistakeSchema,
   configReportSchema,
@@ -32,6 +31,7 @@ import {
 } from "../../src/api/contract-schemas.ts";
 import { type RequestFields, readRequestBody } from "../../src/api/request-body.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { fc } from "../support/properties.ts";
 import { sampleReport, sampleResult, sampleShare, secondsAgo } from "./sample-report.ts";
 
 test("pin: the operations, their methods and their prefix", () => {

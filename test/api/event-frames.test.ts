@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { createEventFrameReader } from "../../src/api/event-frames.ts";
+import { fc } from "../support/properties.ts";
 
 const LIMIT = 1_000;
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   backendLogsReportSchema,
   backendLogsRequestSchema,
@@ -21,6 +20,7 @@ import {
   readCallRequest,
 } from "../../src/api/gateway-request-body.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { fc } from "../support/properties.ts";
 import { gatewayReport, sampleBackend } from "./sample-gateway.ts";
 
 test("pin: the fields of what is told about the gateway, in the order in which they are printed", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { answerText, callFailure } from "../../src/cli/call-view.ts";
+import { fc } from "../support/properties.ts";
 
 const piped = { isTerminal: false };
 const of = (result: Record<string, unknown> | null) => ({ result, error: null });

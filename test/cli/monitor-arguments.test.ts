@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import fc from "fast-check";
 import { monitorCommand } from "../../src/cli/commands/monitor.ts";
 import { intervalMs, readMonitorArguments } from "../../src/cli/monitor-arguments.ts";
 import { createProgram, parseAndRun } from "../../src/cli/program.ts";
+import { fc } from "../support/properties.ts";
 
 test("a plain monitor is read with its options in any order", () => {
   const plain = { config: null, intervalMs: null, unmountOnExit: false };

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { renderTools } from "../../src/cli/tools-view.ts";
 import { columns } from "../../src/runtime/plain-text.ts";
 import { sampleTool } from "../api/sample-gateway.ts";
+import { fc } from "../support/properties.ts";
 
 const look = { width: 60, color: false, unicode: true };
 

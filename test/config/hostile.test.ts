@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { editConfig } from "../../src/config/edit.ts";
 import { starterText } from "../../src/config/starter.ts";
+import { fc } from "../support/properties.ts";
 import { EDITS, edit, load } from "./hostile-text.ts";
 import { bytes, refused, SHARE } from "./support.ts";
 

@@ -1,8 +1,9 @@
 // Owns random configurations as people write them, in TOML and YAML, and random edits of them. Every comment carries a
 // mark of its own (`F…` stands alone, `T:section.key…` belongs to that key), so that a lost one can be named.
-import fc from "fast-check";
+
 import type { ConfigEdit } from "../../src/config/edit-meaning.ts";
 import type { ConfigValue } from "../../src/config/edit-value.ts";
+import { fc } from "../support/properties.ts";
 
 type Scalar = string | number | boolean;
 export type Section = Readonly<Record<string, Scalar>>;

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import fc from "fast-check";
 import { diffText } from "../../src/config/text-diff.ts";
+import { fc } from "../support/properties.ts";
 
 const NAMES = { before: "history/1", after: "running" };
 

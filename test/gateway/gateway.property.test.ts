@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { AuthorizationConfig, BackendConfig, ConflictConfig } from "../../src/config/snapshot.ts";
 import type { OpenLink } from "../../src/gateway/backends/backend-link.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
@@ -11,6 +10,7 @@ import { silentLogger } from "../../src/runtime/log.ts";
 import { connectLight, type LightClient, type LightReply } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock, type ManualClock, settle } from "../support/manual-clock.ts";
+import { fc } from "../support/properties.ts";
 import {
   backendConfig,
   createScript,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { actionText, type MenuAction, parseAction } from "../../src/menubar/menu-action.ts";
+import { fc } from "../support/properties.ts";
 
 const name = fc.string({ minLength: 1, unit: "grapheme" });
 const actions: fc.Arbitrary<MenuAction> = fc.oneof(

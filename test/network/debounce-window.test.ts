@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import { createTriggerWindow } from "../../src/network/debounce-window.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { fc } from "../support/properties.ts";
 
 test("A4 the first event runs at once, the rest collapse into one cycle at the window's end, which opens the next", async () => {
   const clock = createManualClock();

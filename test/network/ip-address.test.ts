@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { isIPv4, isIPv6 } from "node:net";
 import test from "node:test";
-import fc from "fast-check";
 import { canonicalIp, formatIp, inPrefix, isLinkLocalIpv6, parseIp } from "../../src/network/ip-address.ts";
+import { fc } from "../support/properties.ts";
 
 test("an address written and read again is the same bytes, and the system agrees that it is one", () => {
   const bytes = fc.oneof(

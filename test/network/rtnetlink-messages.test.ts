@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import { describeDelta } from "../../src/network/network-delta.ts";
 import {
   buildDumpRequest,
   createRtnetlinkReader,
   type RtnetlinkReader,
 } from "../../src/network/rtnetlink-messages.ts";
+import { fc } from "../support/properties.ts";
 
 // As a Linux 6.18 kernel sent them: 10.9.1.2/24 on tb0 (index 2), its routes, its end.
 const NEW_ADDRESS =

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import {
   buildNegotiateRequest,
   createNegotiateReader,
   type NegotiateAnswer,
 } from "../../src/network/smb-negotiate.ts";
+import { fc } from "../support/properties.ts";
 
 /** An answer as a server gives it: header, body, and some bytes of a security buffer. */
 function negotiateAnswer(

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import fc from "fast-check";
 import {
   BACKOFF_LIMIT_MS,
   backOff,
@@ -14,6 +13,7 @@ import {
   suspect,
   UNKNOWN_HEALTH,
 } from "../../src/reconcile/route-health.ts";
+import { fc } from "../support/properties.ts";
 
 const GAP_MS = 6000;
 const WALL = 1_700_000_000_000;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import fc from "fast-check";
 import { CONFIRM_AFTER_MS } from "../../src/reconcile/route-health.ts";
 import type { Decision } from "../../src/shares/decide.ts";
 import type { Errand } from "../../src/shares/episode.ts";
 import type { ShareSeen } from "../../src/shares/share-seen.ts";
 import { otherRoute, type RouteName } from "../../src/shares/share-spec.ts";
 import type { Step } from "../../src/shares/step.ts";
+import { fc } from "../support/properties.ts";
 import { type HostState, type SimMount, World } from "./world.ts";
 
 const ROUTE = fc.constantFrom<RouteName>("tb", "fallback");

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
 import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
+import { fc } from "../support/properties.ts";
 import { sha256, type WatcherBench, watcherBench } from "./watcher-bench.ts";
 
 /** What a saved text means to the service: its first word. */

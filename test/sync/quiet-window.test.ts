@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import fc from "fast-check";
 import { createQuietWindow } from "../../src/sync/quiet-window.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { fc } from "../support/properties.ts";
 
 function openable(beforeEnd: () => Promise<void> = async () => {}, quietMs = 100, maxWaitMs = 1_000) {
   const clock = createManualClock();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { SyncEvent } from "../../src/api/contract.ts";
 import { type EventRow, ROWS_KEPT, unseenEvents, withEvent } from "../../src/tui/event-rows.ts";
+import { fc } from "../support/properties.ts";
 
 function event(id: number, type: SyncEvent["type"], details = type as string): SyncEvent {
   const iso = new Date(Date.UTC(2026, 0, 1, 12, 0, id)).toISOString();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { gatewayLines } from "../../src/tui/gateway-lines.ts";
 import { lineColumns } from "../../src/tui/line.ts";
 import { sampleBackend, sampleGateway } from "../api/sample-gateway.ts";
+import { fc } from "../support/properties.ts";
 import { textOf, viewOf } from "./views.ts";
 
 const failed = sampleBackend({ name: "web", phase: "Failed", reason: "spawn uvx ENOENT", tools: 0 });

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { columns } from "../../src/runtime/plain-text.ts";
 import {
   cutLine,
@@ -12,6 +11,7 @@ import {
   span,
   spread,
 } from "../../src/tui/line.ts";
+import { fc } from "../support/properties.ts";
 
 test("what a terminal could obey is spelled out", () => {
   assert.equal(span("a\x1b[2Jb\u202ec\r\n").text, "a\\x1b[2Jb\\u{202e}c\\x0d ");

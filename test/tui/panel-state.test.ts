@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import type { SyncSettingsWire } from "../../src/api/contract.ts";
 import type { Key, KeyName } from "../../src/tui/key.ts";
 import { type PanelStep, pressKey } from "../../src/tui/panel-keys.ts";
@@ -18,6 +17,7 @@ import {
   withSaved,
 } from "../../src/tui/panel-state.ts";
 import { FIELDS } from "../../src/tui/sync-fields.ts";
+import { fc } from "../support/properties.ts";
 
 const SETTINGS: SyncSettingsWire = {
   enabled: true,

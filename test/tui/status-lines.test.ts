@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { Connection } from "../../src/tui/connection.ts";
 import type { EventRow } from "../../src/tui/event-rows.ts";
 import { lineColumns } from "../../src/tui/line.ts";
 import { problemLines, statusLines, tableLines } from "../../src/tui/status-lines.ts";
+import { fc } from "../support/properties.ts";
 import { localIso, sampleStatus, textOf, viewOf } from "./views.ts";
 
 const CONNECTED: Connection = { kind: "connected" };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { shareHeight } from "../../src/tui/sync-layout.ts";
+import { fc } from "../support/properties.ts";
 
 test("B8 on the smallest terminal there are the panel, the error's place and two rows of the table", () => {
   const heights = shareHeight(13, {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import fc from "fast-check";
 import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import type { InstanceOptions } from "../../../src/gateway/backends/backend-instance.ts";
 import type { OpenLink } from "../../../src/gateway/backends/backend-link.ts";
@@ -8,6 +7,7 @@ import { createBackendPool } from "../../../src/gateway/backends/backend-pool.ts
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../src/runtime/log.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { fc } from "../../support/properties.ts";
 import { backendConfig, callOf, createClient, createScript } from "./scripted-instance.ts";
 
 const NAMES = ["a", "b", "c"] as const;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import type { BackendSpec } from "../../../src/gateway/backends/decide-backend-draft.ts";
+import { fc } from "../../support/properties.ts";
 import { BackendWorld, type Fate } from "./backend-world.ts";
 
 type Event =

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { array, assert as check, constantFrom, integer, option, property, record } from "fast-check";
+import "../../support/properties.ts";
 import { attribute } from "../../../src/gateway/backends/instance-attribution.ts";
 import { createPendingRequests } from "../../../src/gateway/backends/instance-pending.ts";
 import { createManualClock } from "../../support/manual-clock.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { createLineSplitter } from "../../../src/gateway/backends/line-splitter.ts";
+import { fc } from "../../support/properties.ts";
 
 function linesOf(chunks: readonly Buffer[], limit = 1_000_000): (string | null)[] {
   const splitter = createLineSplitter(limit);

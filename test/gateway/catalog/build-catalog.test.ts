@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import type { ConflictConfig } from "../../../src/config/snapshot.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
+import { fc } from "../../support/properties.ts";
 import { ALL, FIRST_WINS, source } from "./sources.ts";
 
 const conflict = (parts: Partial<ConflictConfig>): ConflictConfig => ({ ...FIRST_WINS, ...parts });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
+import { fc } from "../../support/properties.ts";
 
 const CASES: readonly (readonly [glob: string, matching: readonly string[], others: readonly string[]])[] = [
   ["*", ["", "a", "a/b\n"], []],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { compileUriTemplate } from "../../../src/gateway/catalog/uri-template.ts";
+import { fc } from "../../support/properties.ts";
 
 const CASES: readonly (readonly [template: string, fitting: readonly string[], others: readonly string[]])[] =
   [

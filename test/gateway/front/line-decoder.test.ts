@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { createLineDecoder } from "../../../src/gateway/front/line-decoder.ts";
+import { fc } from "../../support/properties.ts";
 
 describe("a line decoder", () => {
   it("gives the same lines however the bytes are cut, and drops those over the limit alone", () => {

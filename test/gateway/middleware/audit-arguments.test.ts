@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { auditedArguments } from "../../../src/gateway/middleware/audit-arguments.ts";
+import { fc } from "../../support/properties.ts";
 
 const same = (text: string): string => text;
 const never = (): boolean => false;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { compilePolicies } from "../../../src/gateway/middleware/authorization.ts";
+import { fc } from "../../support/properties.ts";
 import { source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "./requests.ts";
 

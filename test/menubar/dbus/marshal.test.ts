@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { marshal, unmarshal, variant } from "../../../src/menubar/dbus/marshal.ts";
 import { parseSignature } from "../../../src/menubar/dbus/type-signature.ts";
+import { fc } from "../../support/properties.ts";
 
 function back(signature: string, values: readonly unknown[]): readonly unknown[] {
   return unmarshal(signature, { bytes: marshal(signature, values), littleEndian: true }).values;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { parseAction } from "../../../src/menubar/menu-action.ts";
 import { menuOf } from "../../../src/menubar/menu-model.ts";
 import { pluginFrame } from "../../../src/menubar/swiftbar/plugin-output.ts";
 import { sampleReport, sampleShare } from "../../api/sample-report.ts";
+import { fc } from "../../support/properties.ts";
 import { everyItem, sampleWorld } from "../worlds.ts";
 import { clickOf, everyLine, readStream } from "./plugin-format.ts";
 
