@@ -7,7 +7,7 @@ const EDITS = 25;
 const ENOUGH = { edits: 10, ms: 20_000 } as const;
 
 test("B7 edits under load lose no call and no session, and every list and notice is as it should be", async (t) => {
-  const seed = Number(process.env["MOUNTAINEER_SEED"] ?? Date.now() % 1_000_000);
+  const seed = Number(process.env["MOUNTAINEER_SEED"] ?? 261_120);
   t.diagnostic(`seed ${seed} (MOUNTAINEER_SEED)`);
   const played = await playStory({ edits: EDITS, seed, enough: ENOUGH });
   const { edits, calls, notices, seconds, ...end } = played;
