@@ -2,7 +2,7 @@
 import type { SecretKeeper } from "../api/secret-keeper.ts";
 import type { CommandContext } from "./command.ts";
 
-/** The names of those that are kept. Rejects with `secret_unavailable`. */
+/** Resolves once it is loaded, with what gives the names of those that are kept and rejects with `secret_unavailable`. */
 export async function loadSecretNames(): Promise<(home: string) => Promise<readonly string[]>> {
   const { keptSecretNames } = await import("../daemon/kept-secret-names.ts");
   return keptSecretNames;

@@ -57,22 +57,13 @@ export function startEngineParts(options: PartsOptions): EngineParts {
   );
   const mountTable = withGvfsShares(createMountTable({ clock }), { clock, prober });
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
+  const kept = { clock, logger, stateFolder: home };
+  const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
-    rclone: leavingGvfsAlone(
-      createRcloneDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
-    ),
-    local: tellingUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), {
-      clock,
-      logger,
-      stateFolder: home,
-    }),
-    netfs: createNetfsDriver({ clock, logger, prober, mountTable, addressesOf }),
-    cifs: tellingUnsentOfRclone(
-      leavingGvfsAlone(
-        createCifsDriver({ stateFolder: home, clock, logger, prober, mountTable, addressesOf }),
-      ),
-      { clock, logger, stateFolder: home },
-    ),
+    rclone: leavingGvfsAlone(createRcloneDriver({ ...smb, stateFolder: home })),
+    local: tellingUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
+    netfs: createNetfsDriver(smb),
+    cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
   const engine = stack.use(
     createShareEngine({
