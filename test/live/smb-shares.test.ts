@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import type { ShareStatus } from "../../src/api/contract.ts";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/plain-rig.ts";
 import { startTcpRelay, type TcpRelay } from "../../src/demo/tcp-relay.ts";
 import { eventually } from "../support/eventually.ts";
@@ -26,6 +27,15 @@ interface SmbHome {
 interface SmbShare {
   readonly name: string;
   readonly tb?: string;
+}
+
+/** Until it waits for what somebody has open. */
+function untilWaiting(home: LiveHome, share: string): Promise<ShareStatus> {
+  return home.untilShare(
+    share,
+    ({ conditions }) => conditions.some(({ code }) => code === "waiting_for_close"),
+    SETTLES_MS,
+  );
 }
 
 async function smbHome(t: TestContext): Promise<SmbHome> {
@@ -81,11 +91,7 @@ test(
     await home.writeConfig(
       text([{ name: "CORE", tb: `${otherTb.host}:${otherTb.port}` }, { name: "MEDIA" }]),
     );
-    const waiting = await home.untilShare(
-      "CORE",
-      ({ conditions }) => conditions.some(({ code }) => code === "waiting_for_close"),
-      SETTLES_MS,
-    );
+    const waiting = await untilWaiting(home, "CORE");
     const condition = waiting.conditions.find(({ code }) => code === "waiting_for_close");
     assert.deepEqual(
       condition?.holders?.map(({ pid }) => pid),
@@ -134,11 +140,7 @@ test("A6 changed roots wait until nothing is open, then mounts and links are the
     ({ mount_path, mount_alive }) => mount_alive && mount_path === elsewhere("MEDIA"),
     SETTLES_MS,
   );
-  const waiting = await home.untilShare(
-    "CORE",
-    ({ conditions }) => conditions.some(({ code }) => code === "waiting_for_close"),
-    SETTLES_MS,
-  );
+  const waiting = await untilWaiting(home, "CORE");
   assert.equal(waiting.mount_path, mountPath("CORE"));
   assert.equal(await mountIdAt(mountPath("CORE")), core);
   // The new link leads to where it is mounted meanwhile.
@@ -185,32 +187,31 @@ test(
   },
 );
 
+/** CORE by either driver, as texts of the configuration; the file that is `seen` tells which. */
+async function eitherDriver(t: TestContext) {
+  const { home, text, mountPath } = await smbHome(t);
+  const local = await home.text(["CORE"]);
+  await writeFile(join(home.folder, "CORE-tb", "file"), "of a folder");
+  const seen = join(home.folder, "Shares", "CORE", "file");
+  return { home, mountPath, overSmb: text([{ name: "CORE" }]), local, seen };
+}
+
 test(
   "A6 a share whose driver changes, either way, waits for open files, then stands by the new driver",
   needsSmb,
   async (t) => {
-    const { home, text, mountPath } = await smbHome(t);
-    const overSmb = text([{ name: "CORE" }]);
-    const local = await home.text(["CORE"]);
-    await writeFile(join(home.folder, "CORE-tb", "file"), "of a folder");
+    const { home, mountPath, overSmb, local, seen } = await eitherDriver(t);
     await home.writeConfig(local);
     await home.start(["--unmount-on-exit"]);
     await home.untilMounted("CORE");
-    const seen = join(home.folder, "Shares", "CORE", "file");
     assert.equal(await readFile(seen, "utf8"), "of a folder");
-    const isWaiting = () =>
-      home.untilShare(
-        "CORE",
-        ({ conditions }) => conditions.some(({ code }) => code === "waiting_for_close"),
-        SETTLES_MS,
-      );
     const untilItReads = (what: string) =>
       // Whoever reads the file holds it open, and is waited for.
       eventually(async () => (await readFile(seen, "utf8")) === what, SETTLES_MS, 500);
 
     const first = await home.hold(join(home.folder, "Shares", "CORE"));
     await home.writeConfig(overSmb);
-    await isWaiting();
+    await untilWaiting(home, "CORE");
     assert.equal(await readFile(seen, "utf8"), "of a folder");
     first.kill("SIGKILL");
     await home.untilMounted("CORE");
@@ -219,7 +220,7 @@ test(
 
     const second = await home.hold(join(home.folder, "Shares", "CORE"));
     await home.writeConfig(local);
-    await isWaiting();
+    await untilWaiting(home, "CORE");
     assert.equal(await readFile(seen, "utf8"), "of CORE");
     second.kill("SIGKILL");
     await untilItReads("of a folder");
@@ -233,11 +234,7 @@ test(
   "A6 a driver edited while no daemon runs takes effect with its next start, either way",
   needsSmb,
   async (t) => {
-    const { home, text, mountPath } = await smbHome(t);
-    const overSmb = text([{ name: "CORE" }]);
-    const local = await home.text(["CORE"]);
-    await writeFile(join(home.folder, "CORE-tb", "file"), "of a folder");
-    const seen = join(home.folder, "Shares", "CORE", "file");
+    const { home, mountPath, overSmb, local, seen } = await eitherDriver(t);
     await home.writeConfig(overSmb);
     const first = await home.start();
     await home.untilMounted("CORE");
