@@ -10,6 +10,21 @@ describe("one instance for each client", () => {
   const own = backendConfig("a", { instances: "per-client" });
   const owner = (b: Bench, client: unknown) =>
     b.script.started.filter(({ options }) => options.owner === client);
+  /** A client's first call, and its own instance, which is ready for it. */
+  const begin = async (b: Bench, client: ReturnType<typeof createClient>) => {
+    const call = b.pool.call("a", callOf(client));
+    const mine = b.script.last;
+    mine.becomeReady();
+    await settle();
+    return { call, mine };
+  };
+  /** Edits the connection; the shared instance of the new one is ready. */
+  const moveShared = async (b: Bench): Promise<void> => {
+    b.apply({ ...own, connection: { type: "stdio", command: "other", args: [], env: {}, cwd: "/" } });
+    await settle();
+    b.script.last.becomeReady("two");
+    await settle();
+  };
 
   it("B7 a client's calls go to its own, started at its first call; nothing of it reaches another's", async () => {
     const b = await ready(own);
@@ -46,10 +61,7 @@ describe("one instance for each client", () => {
   it("while the shared one is tried again after a crash, a client's own goes on", async () => {
     const b = await ready(own);
     const ann = createClient("ann");
-    const first = b.pool.call("a", callOf(ann));
-    const mine = b.script.last;
-    mine.becomeReady();
-    await settle();
+    const { call: first, mine } = await begin(b, ann);
     b.script.started[0]?.endWith("it crashed");
     await settle();
     const second = b.pool.call("a", callOf(ann));
@@ -70,10 +82,7 @@ describe("one instance for each client", () => {
   it("B7 disabled, it lets clients' own instances finish their calls, also those that wait for a start", async () => {
     const b = await ready(own);
     const [ann, bob] = [createClient("ann"), createClient("bob")];
-    const running = b.pool.call("a", callOf(ann));
-    const mine = b.script.last;
-    mine.becomeReady();
-    await settle();
+    const { call: running, mine } = await begin(b, ann);
     const waiting = b.pool.call("a", callOf(bob));
     const theirs = b.script.last;
     b.apply({ ...own, enabled: false });
@@ -106,14 +115,8 @@ describe("one instance for each client", () => {
   it("B7 a changed connection drains it; the next call starts anew, of the new configuration", async () => {
     const b = await ready(own);
     const ann = createClient("ann");
-    const running = b.pool.call("a", callOf(ann));
-    const mine = b.script.last;
-    mine.becomeReady();
-    await settle();
-    b.apply({ ...own, connection: { type: "stdio", command: "other", args: [], env: {}, cwd: "/" } });
-    await settle();
-    b.script.last.becomeReady("two");
-    await settle();
+    const { call: running, mine } = await begin(b, ann);
+    await moveShared(b);
     assert.equal(mine.isClosed, false);
     const next = b.pool.call("a", callOf(ann));
     assert.notEqual(b.script.last.options.key, mine.options.key);
@@ -132,10 +135,7 @@ describe("one instance for each client", () => {
     const ann = createClient("ann");
     const waiting = b.pool.call("a", callOf(ann));
     const half = b.script.last;
-    b.apply({ ...own, connection: { type: "stdio", command: "other", args: [], env: {}, cwd: "/" } });
-    await settle();
-    b.script.last.becomeReady("two");
-    await settle();
+    await moveShared(b);
     assert.equal(half.isClosed, true);
     b.script.last.becomeReady("two");
     await settle();
@@ -155,10 +155,7 @@ describe("one instance for each client", () => {
     const subscribed = b.pool.subscribe("a", "file:///x", ann);
     b.script.last.becomeReady();
     assert.ok(!isError(await subscribed));
-    b.apply({ ...own, connection: { type: "stdio", command: "other", args: [], env: {}, cwd: "/" } });
-    await settle();
-    b.script.last.becomeReady("two");
-    await settle();
+    await moveShared(b);
     assert.equal(b.script.last.options.owner, ann);
     b.script.last.becomeReady("two");
     assert.ok(b.script.last.subscribed.get("file:///x")?.has(ann));
@@ -167,10 +164,7 @@ describe("one instance for each client", () => {
   it("a client's own that cannot be reached once or twice is kept; what it does for others goes on", async () => {
     const b = await ready(own);
     const ann = createClient("ann");
-    const call = b.pool.call("a", callOf(ann));
-    const mine = b.script.last;
-    mine.becomeReady();
-    await settle();
+    const { call, mine } = await begin(b, ann);
     mine.see({ missedChecks: 2 });
     await settle();
     assert.equal(owner(b, ann).length, 1);
@@ -188,10 +182,7 @@ describe("one instance for each client", () => {
   it("calls in a row without an answer, and then a check without one, end it", async () => {
     const b = await ready(own);
     const ann = createClient("ann");
-    const first = b.pool.call("a", callOf(ann));
-    const mine = b.script.last;
-    mine.becomeReady();
-    await settle();
+    const { call: first, mine } = await begin(b, ann);
     mine.answer(errorReply(REQUEST_TIMEOUT, "too slow"));
     await first;
     for (let call = 0; call < 4; call++) {
