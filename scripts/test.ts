@@ -22,7 +22,7 @@ const ROOT = path.resolve(import.meta.dirname, "..");
 const REPORTER = path.join(import.meta.dirname, "test-reporter.ts");
 
 /**
- * A lab file plays whole stories with real daemons, and mostly waits: two at once, whatever the machine has. A file's
+ * A lab file plays whole stories with real daemons, one after the other: another's load is none of its story. A file's
  * limit ends what hangs, and must fail no file on a machine that is ten times as slow.
  */
 const SUITES = {
@@ -32,7 +32,7 @@ const SUITES = {
     timeoutSeconds: 600,
     concurrency: availableParallelism(),
   },
-  lab: { patterns: ["test/lab/**/*.test.ts"], except: null, timeoutSeconds: 1200, concurrency: 2 },
+  lab: { patterns: ["test/lab/**/*.test.ts"], except: null, timeoutSeconds: 1200, concurrency: 1 },
 } as const;
 
 /** How long what a test ended may take to be gone. */
