@@ -10,8 +10,10 @@ test("B7 edits under load lose no call and no session, and every list and notice
   const seed = Number(process.env["MOUNTAINEER_SEED"] ?? 261_120);
   t.diagnostic(`seed ${seed} (MOUNTAINEER_SEED)`);
   const played = await playStory({ edits: EDITS, seed, enough: ENOUGH });
-  const { edits, calls, notices, seconds, ...end } = played;
-  t.diagnostic(`${edits} edits, ${calls} calls, ${notices} notices, ${seconds.toFixed(1)} s`);
+  const { edits, calls, overtaken, notices, seconds, ...end } = played;
+  t.diagnostic(
+    `${edits} edits, ${calls} calls (${overtaken} overtaken), ${notices} notices, ${seconds.toFixed(1)} s`,
+  );
   assert.deepEqual(end, { wrong: [], lost: [], dropped: 0 }, `seed ${seed}`);
   assert.ok(edits >= 10 && calls >= 10 * edits, `${edits} edits and ${calls} calls are no load`);
 });

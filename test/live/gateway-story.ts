@@ -5,7 +5,8 @@ import { LIGHT_SERVER, openHttpFixture } from "../mcp/fixture-programs.ts";
 import { type GatewayRig, openGatewayRig, SETTLES_MS } from "../mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Change, changeConfig, firstConfig, pickOf, randomFrom } from "./gateway-edits.ts";
+import { startCalls } from "./gateway-calls.ts";
+import { type Change, changeConfig, firstConfig, randomFrom } from "./gateway-edits.ts";
 import {
   CLIENTS,
   type Client,
@@ -18,10 +19,8 @@ import {
   tokenVariable,
 } from "./gateway-model.ts";
 
-const IN_FLIGHT = 32;
 const STDIO_BACKENDS = 7;
 const HTTP_PREFIXES = ["", "a_", "h_"];
-const LONGEST_CALL_MS = 300;
 const CALLS_AN_EDIT = 10;
 
 export interface StoryEnd {
@@ -29,6 +28,8 @@ export interface StoryEnd {
   readonly calls: number;
   /** Calls that the configurations before and after allow, and that failed. */
   readonly lost: readonly string[];
+  /** Calls that an edit overtook on their way: refused, because their tool was gone when they arrived. */
+  readonly overtaken: number;
   readonly dropped: number;
   /** Lists, notices and instances that are not as the configuration says. */
   readonly wrong: readonly string[];
@@ -67,14 +68,7 @@ export async function playStory(options: {
 
   let allowed = seen(current);
   let doing = "before the first edit";
-  const load = stack.use(
-    startLoad(
-      clients,
-      () => allowed,
-      () => doing,
-      randomFrom(options.seed + 1),
-    ),
-  );
+  const load = stack.use(startCalls(clients, allowed, () => doing, randomFrom(options.seed + 1)));
   const none = () => ({ least: 0, most: 0 });
   const due: Due = new Map(
     CLIENTS.map((client) => [client, { tools: none(), resources: none(), prompts: none() }]),
@@ -92,6 +86,7 @@ export async function playStory(options: {
       const change = changeConfig(current, servers, random);
       after = seen(change.config);
       allowed = common(allowed, after, steps.length > 0);
+      load.allow(allowed);
       current = change.config;
       steps.push(change);
       doing = `at edit ${edits + 1} (${steps.map(({ label }) => label).join(", ")})`;
@@ -118,9 +113,10 @@ export async function playStory(options: {
       }
     }
     allowed = after;
+    load.allow(allowed);
     // No edit without load, however slow the machine is.
-    const callsBefore = load.calls;
-    await eventually(() => load.calls >= callsBefore + CALLS_AN_EDIT * steps.length, SETTLES_MS);
+    const callsBefore = load.begun;
+    await eventually(() => load.begun >= callsBefore + CALLS_AN_EDIT * steps.length, SETTLES_MS);
   }
   await load.finish();
   const { gateway } = await rig.status();
@@ -129,8 +125,9 @@ export async function playStory(options: {
   wrong.push(...CLIENTS.flatMap((client) => noticesWrong(client, clients, due) ?? []));
   return {
     edits,
-    calls: load.calls,
+    calls: load.begun,
     lost: load.lost,
+    overtaken: load.overtaken,
     dropped: CLIENTS.length - (gateway?.sessions ?? 0),
     wrong,
     notices: [...clients.values()].reduce((sum, { notices }) => sum + notices.length, 0),
@@ -233,66 +230,4 @@ function noticesWrong(name: Client, clients: ReadonlyMap<Client, LightClient>, d
     const range = least === most ? least : `${least} to ${most}`;
     return came >= least && came <= most ? [] : [`${name} heard of ${kind} ${came} times, ${range} were due`];
   });
-}
-
-interface Load extends AsyncDisposable {
-  readonly calls: number;
-  readonly lost: readonly string[];
-  /** Ends when all that is in flight is answered. */
-  finish(): Promise<void>;
-}
-
-/** Keeps 32 calls in flight, each answered after 0 to 300 ms, of what is allowed at that moment. */
-function startLoad(
-  clients: ReadonlyMap<Client, LightClient>,
-  allowed: () => ReadonlyMap<Client, Seen>,
-  /** Where the story is, for people. */
-  doing: () => string,
-  random: () => number,
-): Load {
-  let calls = 0;
-  let going = true;
-  const lost: string[] = [];
-  const work = async (name: Client, client: LightClient): Promise<void> => {
-    while (going) {
-      const usable = [...(allowed().get(name)?.usable ?? [])];
-      if (usable.length === 0) {
-        await pause(10);
-        continue;
-      }
-      const [called, { tool: bare }] = pickOf(usable, random);
-      const text = `call ${++calls}`;
-      const ms = bare === "sleep" ? Math.floor(random() * LONGEST_CALL_MS) : 0;
-      const startedAt = performance.now();
-      const during = doing();
-      try {
-        const answer = await client.call(called, { text, ms });
-        if (answer !== text) lost.push(`${name} ${called}: answered ${answer} for ${text}`);
-      } catch (error) {
-        const tookMs = Math.round(performance.now() - startedAt);
-        lost.push(
-          `${name} ${called} after ${tookMs} ms: ${String(error)}; begun ${during}, ended ${doing()}`,
-        );
-      }
-      // The tool `echo` answers at once: this is load, not a race of the test against itself.
-      if (bare === "echo") await pause(random() * LONGEST_CALL_MS);
-    }
-  };
-  const workers = Array.from({ length: IN_FLIGHT }, (_, index) => {
-    const name = CLIENTS[index % CLIENTS.length] ?? "ann";
-    const client = clients.get(name);
-    return client === undefined ? Promise.resolve() : work(name, client);
-  });
-  const finish = async (): Promise<void> => {
-    going = false;
-    await Promise.all(workers);
-  };
-  return {
-    get calls() {
-      return calls;
-    },
-    lost,
-    finish,
-    [Symbol.asyncDispose]: finish,
-  };
 }
