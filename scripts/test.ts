@@ -22,8 +22,8 @@ const ROOT = path.resolve(import.meta.dirname, "..");
 const REPORTER = path.join(import.meta.dirname, "test-reporter.ts");
 
 /**
- * A lab file plays whole stories with real daemons, one after the other: another's load is none of its story. A file's
- * limit ends what hangs, and must fail no file on a machine that is ten times as slow.
+ * A lab file plays whole stories with real daemons, and mostly waits; more than two would be load for each other. A
+ * file's limit ends what hangs, and must fail no file on a machine that is ten times as slow.
  */
 const SUITES = {
   unit: {
@@ -32,7 +32,7 @@ const SUITES = {
     timeoutSeconds: 600,
     concurrency: availableParallelism(),
   },
-  lab: { patterns: ["test/lab/**/*.test.ts"], except: null, timeoutSeconds: 1200, concurrency: 1 },
+  lab: { patterns: ["test/lab/**/*.test.ts"], except: null, timeoutSeconds: 1200, concurrency: 2 },
 } as const;
 
 /** How long what a test ended may take to be gone. */

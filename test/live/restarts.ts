@@ -1,7 +1,7 @@
 // Owns restarting a backend again and again, and what that leaves behind.
 import { rssMb } from "../../bench/processes.ts";
-import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
-import { nodeBackend, openGatewayRig, SETTLES_MS } from "../mcp/gateway-rig.ts";
+import { LIGHT_SERVER, SHELL_SERVER } from "../mcp/fixture-programs.ts";
+import { nodeBackend, openGatewayRig, SETTLES_MS, type Section } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 
@@ -11,7 +11,7 @@ const WARM_UP = 20;
 const AT_ONCE = 4;
 
 /**
- * What the daemon may keep at once; it needs some 12 to start. One that keeps 100 kB of each restart ends in the lab's
+ * What the daemon may keep at once; it needs some 12 to start. One that keeps 20 kB of each restart ends in the lab's
  * story, and its calls with it: resident memory says less, as it grows with what is not collected yet.
  */
 const HEAP_LIMIT = "--max-old-space-size=32";
@@ -26,12 +26,13 @@ export interface RestartsEnd {
   readonly calls: number;
 }
 
+/** What is restarted: the light server, or one that starts at next to no cost. */
+export type Program = "light" | "shell";
+
 /** Restarts so often by the API, calls going on meanwhile. */
-export async function restartAgainAndAgain(restarts: number): Promise<RestartsEnd> {
+export async function restartAgainAndAgain(program: Program, restarts: number): Promise<RestartsEnd> {
   const names = Array.from({ length: AT_ONCE }, (_, index) => `r${index}`);
-  const backends = Object.fromEntries(
-    names.map((name) => [name, nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: `${name}_` } })]),
-  );
+  const backends = Object.fromEntries(names.map((name) => [name, backendOf(program, name)]));
   await using rig = await openGatewayRig({ backends }, { env: { NODE_OPTIONS: HEAP_LIMIT } });
   await rig.untilReady(...names);
   const before = (await rig.processes()).length;
@@ -74,4 +75,11 @@ export async function restartAgainAndAgain(restarts: number): Promise<RestartsEn
   await calling;
   const grownMb = (await rssMb(rig.pid)) - halfMb;
   return { restarts: done, grownMb, processes: (await rig.processes()).length - before, lost, calls };
+}
+
+function backendOf(program: Program, name: string): Section {
+  const more = { env: { LIGHT_PREFIX: `${name}_` } };
+  return program === "light"
+    ? nodeBackend(LIGHT_SERVER, [], more)
+    : { command: "/bin/sh", args: [SHELL_SERVER], ...more };
 }

@@ -4,13 +4,17 @@ import { once } from "node:events";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const program = (name: string): string => fileURLToPath(new URL(`fixtures/${name}.ts`, import.meta.url));
+const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+const program = (name: string): string => fixture(`${name}.ts`);
 
 /** Absolute paths, to be run by `process.execPath`. */
 export const CONFORMANCE_SERVER = program("conformance-server");
 export const LIGHT_SERVER = program("light-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
 export const VERBATIM_SERVER = program("verbatim-server");
+
+/** Absolute path, to be run by `/bin/sh`: for thousands of starts. */
+export const SHELL_SERVER = fixture("shell-server.sh");
 
 export interface HttpFixture extends AsyncDisposable {
   readonly url: string;
