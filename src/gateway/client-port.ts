@@ -52,13 +52,13 @@ export interface CallPort {
   /** The client's own id. */
   readonly id: RpcId;
   notify(method: string, params: JsonObject | undefined): void;
-  /** As `ClientPort.request`, on this call's stream. */
+  /** As `ClientPort.request`, on this call's stream; null: that closed before there was an answer. */
   request(
     method: string,
     params: JsonObject | undefined,
     signal: AbortSignal,
     onProgress?: (params: JsonObject) => void,
-  ): Promise<Reply>;
+  ): Promise<Reply | null>;
   /** Null, or a promise that settles when the client has read what is buffered for it beyond a bound. */
   readonly congested: Promise<void> | null;
 }

@@ -9,7 +9,8 @@ test("a call without a session is the owner's own, and a server that asks back g
   assert.equal(call.client.principal, OWNER);
   assert.equal(call.client.ended.aborted, false);
   const { signal } = new AbortController();
-  assert.ok(isError(await call.request("sampling/createMessage", {}, signal)));
+  const reply = await call.request("sampling/createMessage", {}, signal);
+  assert.ok(reply !== null && isError(reply));
   assert.ok(isError(await call.client.request("roots/list", {}, signal)));
   assert.notEqual(ownerCall().client, call.client);
 });

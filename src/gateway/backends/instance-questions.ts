@@ -14,7 +14,7 @@ import {
   type RpcMessage,
   type RpcRequest,
 } from "../json-rpc.ts";
-import type { Attribution } from "./instance-attribution.ts";
+import type { Attribution, ClientCall } from "./instance-attribution.ts";
 import type { Elicitations } from "./instance-elicitations.ts";
 import type { Attached, PendingRequest } from "./instance-pending.ts";
 import { progressTokenOf, withProgressToken } from "./instance-progress.ts";
@@ -106,16 +106,20 @@ export function createQuestions(options: QuestionsOptions): Questions {
         params: { ...progress, progressToken: theirToken },
       });
     };
-    const port = whose.kind === "call" ? whose.call.port : client;
-    const replied =
+    const { signal } = question.abort;
+    const asking = (): Parameters<ClientPort["request"]> =>
       params === undefined || theirToken === null
-        ? port.request(method, params, question.abort.signal)
-        : port.request(
-            method,
-            withProgressToken(params, `${tokenPrefix}.${++lastToken}`),
-            question.abort.signal,
-            onProgress,
-          );
+        ? [method, params, signal]
+        : [method, withProgressToken(params, `${tokenPrefix}.${++lastToken}`), signal, onProgress];
+    /** In the newest call that it may belong to; where the client breaks that one's stream off, in the next. */
+    const askInCalls = async (calls: readonly ClientCall[]): Promise<Reply> => {
+      for (const call of calls.toReversed()) {
+        const reply = question.calls.has(call) ? await call.port.request(...asking()) : null;
+        if (reply !== null) return reply;
+      }
+      return errorReply(INTERNAL_ERROR, "the client has no open stream for the call that this belongs to");
+    };
+    const replied = whose.kind === "call" ? askInCalls(whose.calls) : client.request(...asking());
     void replied.then(
       (reply) => answered(question, reply),
       () => answered(question, errorReply(INTERNAL_ERROR, "the client could not be asked")),

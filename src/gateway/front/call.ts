@@ -1,13 +1,6 @@
 // Owns one request of a client in flight, as the gateway sees it.
 import type { CallPort } from "../client-port.ts";
-import {
-  BACKEND_UNAVAILABLE,
-  errorReply,
-  type JsonObject,
-  type Reply,
-  type RpcId,
-  type RpcRequest,
-} from "../json-rpc.ts";
+import type { JsonObject, Reply, RpcId, RpcRequest } from "../json-rpc.ts";
 import type { GatewayRequest, ServingSet } from "../middleware/middleware.ts";
 import type { SessionPort } from "./front-contract.ts";
 import type { CallOutlet } from "./outlet.ts";
@@ -53,10 +46,8 @@ export class Call implements CallPort {
     params: JsonObject | undefined,
     signal: AbortSignal,
     onProgress?: OnProgress,
-  ): Promise<Reply> {
-    if (this.#outlet === null) {
-      return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "the request it belongs to has ended"));
-    }
+  ): Promise<Reply | null> {
+    if (this.#outlet === null) return Promise.resolve(null);
     return this.#questions.ask(this.#outlet, method, params, signal, onProgress);
   }
 

@@ -8,20 +8,20 @@ const QUESTION_LIMIT = 512;
 export type OnProgress = (params: JsonObject) => void;
 
 export interface Questions {
-  /** Asks on `outlet`; resolves with the client's reply, or an error reply. Never rejects. */
+  /** Asks on `outlet`; resolves with the client's reply, or an error reply; null: the stream closed. Never rejects. */
   ask(
-    outlet: Outlet | null,
+    outlet: Outlet,
     method: string,
     params: JsonObject | undefined,
     signal: AbortSignal,
     onProgress: OnProgress | undefined,
-  ): Promise<Reply>;
+  ): Promise<Reply | null>;
   /** The client's answer; an unknown id means nothing. */
   settle(id: string, reply: Reply): void;
   /** The params of a notifications/progress of the client. */
   progress(params: JsonObject): void;
-  /** What was asked on `outlet` gets no answer any more, because of `reason`. */
-  drop(outlet: Outlet, reason: string): void;
+  /** `outlet` has closed: what was asked on it gets no answer any more. */
+  drop(outlet: Outlet): void;
   /** Nothing gets an answer any more, because of `reason`. */
   end(reason: string): void;
 }
@@ -30,7 +30,9 @@ interface Question {
   readonly outlet: Outlet;
   readonly onProgress: OnProgress | undefined;
   readonly progressToken: unknown;
-  settle(reply: Reply): void;
+  settle(reply: Reply | null): void;
+  /** Tells the client that nobody waits for its answer. */
+  takeBack(reason: string): void;
 }
 
 const unanswered = (why: string): Reply => errorReply(BACKEND_UNAVAILABLE, why);
@@ -45,7 +47,6 @@ export function createQuestions(tellElsewhere: (json: string) => void): Question
     ask(outlet, method, params, signal, onProgress) {
       if (ended !== null) return Promise.resolve(unanswered(ended));
       if (signal.aborted) return Promise.resolve(unanswered("the question was withdrawn"));
-      if (outlet === null) return Promise.resolve(unanswered("the client has no open stream"));
       if (questions.size >= QUESTION_LIMIT) {
         return Promise.resolve(unanswered("too many questions wait for the client"));
       }
@@ -53,23 +54,26 @@ export function createQuestions(tellElsewhere: (json: string) => void): Question
       const id = `m${asked}`;
       const json = messageJson({ jsonrpc: "2.0", id, method, params });
       if (json === null) return Promise.resolve(unanswered("the question cannot be written as JSON"));
-      const { promise, resolve } = Promise.withResolvers<Reply>();
-      const withdraw = (): void => {
-        settle(unanswered("the question was withdrawn"));
-        const told = { requestId: id, reason: errorText(signal.reason) };
+      const { promise, resolve } = Promise.withResolvers<Reply | null>();
+      const takeBack = (reason: string): void => {
+        const told = { requestId: id, reason };
         const notice = messageJson({ jsonrpc: "2.0", method: "notifications/cancelled", params: told });
         if (notice !== null && !outlet.send(notice)) tellElsewhere(notice);
       };
-      const settle = (reply: Reply): void => {
+      const withdraw = (): void => {
+        settle(unanswered("the question was withdrawn"));
+        takeBack(errorText(signal.reason));
+      };
+      const settle = (reply: Reply | null): void => {
         questions.delete(id);
         signal.removeEventListener("abort", withdraw);
         resolve(reply);
       };
       const meta = params?.["_meta"];
       const progressToken = isJsonObject(meta) ? meta["progressToken"] : undefined;
-      questions.set(id, { outlet, onProgress, progressToken, settle });
+      questions.set(id, { outlet, onProgress, progressToken, settle, takeBack });
       signal.addEventListener("abort", withdraw);
-      if (!outlet.send(json)) settle(unanswered("the client has no open stream"));
+      if (!outlet.send(json)) settle(null);
       return promise;
     },
     settle(id, reply) {
@@ -85,9 +89,12 @@ export function createQuestions(tellElsewhere: (json: string) => void): Question
         }
       }
     },
-    drop(outlet, reason) {
+    drop(outlet) {
       for (const question of [...questions.values()]) {
-        if (question.outlet === outlet) question.settle(unanswered(reason));
+        if (question.outlet !== outlet) continue;
+        // Before it is asked anew elsewhere, so that the client never has it open twice.
+        question.takeBack("the stream it was asked on has closed");
+        question.settle(null);
       }
     },
     end(reason) {

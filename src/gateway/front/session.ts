@@ -136,14 +136,16 @@ export class Session implements SessionPort {
     if (!this.#tell(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
   }
 
-  request(
+  async request(
     method: string,
     params: JsonObject | undefined,
     signal: AbortSignal,
     onProgress?: OnProgress,
   ): Promise<Reply> {
     const stream = this.#isAdmitted ? this.#streams.at(-1) : undefined;
-    return this.#questions.ask(stream ?? null, method, params, signal, onProgress);
+    if (stream === undefined) return errorReply(BACKEND_UNAVAILABLE, "the client has no open stream");
+    const reply = await this.#questions.ask(stream, method, params, signal, onProgress);
+    return reply ?? errorReply(BACKEND_UNAVAILABLE, "the client closed the stream it was asked on");
   }
 
   /** Hands a request on; `outlet` gets its answer, at the latest when the session ends. */
@@ -207,7 +209,7 @@ export class Session implements SessionPort {
     const streams: readonly Outlet[] = this.#streams;
     const at = streams.indexOf(outlet);
     if (at >= 0) this.#streams.splice(at, 1);
-    this.#questions.drop(outlet, "the client closed the stream it was asked on");
+    this.#questions.drop(outlet);
   }
 
   /** The client says no more, though it may still read: it answers nothing. */

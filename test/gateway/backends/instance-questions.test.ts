@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { progressTokenOf } from "../../../src/gateway/backends/instance-progress.ts";
 import { settle } from "../../support/manual-clock.ts";
 import { createTestClient } from "./programs/instance-test-client.ts";
 import { startReady } from "./programs/instance-under-test.ts";
@@ -46,6 +47,41 @@ describe("whose question it is", () => {
     assert.match(JSON.stringify(link.replyTo("r")), /has ended/);
     assert.equal(newer.asked[1]?.signal.aborted, true);
     assert.ok(later.id > second.id);
+  });
+  test("of several calls of one client, one whose stream is broken off hands it to the next that may own it", async () => {
+    const { call, link } = await startReady();
+    const client = createTestClient("a");
+    const [oldest, older, newer, later] = [client.call(1), client.call(2), client.call(3), client.call(4)];
+    const [, ended] = [call(oldest), call(older), call(newer)];
+    const params = { message: "who?", _meta: { progressToken: 7 } };
+    link.ask("q", "elicitation/create", params);
+    call(later);
+    link.answer(ended.id, OK);
+    newer.asked[0]?.breakOff();
+    await settle();
+    assert.equal(older.asked.length + later.asked.length + client.asked.length, 0);
+    assert.equal(oldest.asked[0]?.params?.["message"], "who?");
+    const progressToken = progressTokenOf(oldest.asked[0]?.params);
+    oldest.asked[0]?.onProgress?.({ progressToken, progress: 1 });
+    assert.deepEqual(link.told("notifications/progress"), [{ progressToken: 7, progress: 1 }]);
+    assert.equal(link.replyTo("q"), null);
+    oldest.asked[0]?.answer({ result: { action: "accept" } });
+    await settle();
+    assert.deepEqual(link.replyTo("q"), { result: { action: "accept" } });
+  });
+  test("a client that breaks off every call it may belong to is not asked anywhere else", async () => {
+    const client = createTestClient("a");
+    const { call, link } = await startReady({ owner: client });
+    const [older, newer] = [client.call(1), client.call(2)];
+    call(older);
+    call(newer);
+    link.ask("q", "elicitation/create", { message: "who?" });
+    newer.asked[0]?.breakOff();
+    await settle();
+    older.asked[0]?.breakOff();
+    await settle();
+    assert.match(JSON.stringify(link.replyTo("q")), /no open stream/);
+    assert.equal(client.asked.length, 0);
   });
   test("with several clients in flight, or none, it is refused and nobody is asked", async () => {
     const { call, link } = await startReady();

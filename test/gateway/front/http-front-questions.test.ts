@@ -135,7 +135,7 @@ describe("the HTTP front's calls", () => {
   it("cancelling a call withdraws its question on the same stream before that ends", async () => {
     const gateway = createScriptedGateway({
       async ask({ port, signal }) {
-        return await port.request("elicitation/create", {}, signal);
+        return (await port.request("elicitation/create", {}, signal)) ?? text("its stream closed");
       },
     });
     await using rig = await startRig(gateway);
@@ -175,9 +175,9 @@ describe("the HTTP front's calls", () => {
     response.destroy();
   });
 
-  it("a client that goes away cancels nothing, yet its questions get an error", async () => {
+  it("a client that goes away cancels nothing, yet its questions are over, and taken back where it listens", async () => {
     const held = createHeldTool();
-    let replied: unknown = null;
+    let replied: unknown;
     const gateway = createScriptedGateway({
       held: held.tool,
       async ask({ port, signal }) {
@@ -187,10 +187,16 @@ describe("the HTTP front's calls", () => {
     });
     await using rig = await startRig(gateway);
     const headers = { "mcp-session-id": await rig.initialize() };
+    const listening = await rig.open("GET", headers);
+    const stream = collect(listening.response);
     const { request } = await rig.open("POST", headers, callMessage(1, "ask"));
     request.destroy();
-    await eventually(() => replied, 2_000);
-    assert.match(JSON.stringify(replied), /closed the stream/);
+    await eventually(() => replied !== undefined, 2_000);
+    assert.equal(replied, null);
+    const { method, params } = await eventually(() => stream.messages[0], 2_000);
+    assert.equal(method, "notifications/cancelled");
+    assert.match(String(objectOf(params)["requestId"]), /^m1/);
+    listening.response.destroy();
     const socketGone = rig.post(callMessage(2, "held"), headers).catch(() => "gone");
     const call = await eventually(() => held.started[0], 2_000);
     assert.equal(call.signal.aborted, false);

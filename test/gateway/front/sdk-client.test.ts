@@ -49,7 +49,11 @@ function busyGateway(): { gateway: ScriptedGateway; held: ReturnType<typeof crea
           signal,
         ),
       ]);
-      return text(JSON.stringify(asked.map((reply) => (isError(reply) ? reply.error : reply.result))));
+      return text(
+        JSON.stringify(
+          asked.map((reply) => (reply !== null && isError(reply) ? reply.error : reply?.result)),
+        ),
+      );
     },
   });
   return { gateway, held };

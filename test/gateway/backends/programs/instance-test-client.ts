@@ -15,6 +15,11 @@ export interface Question extends Told {
   answer(reply: Reply): void;
 }
 
+export interface QuestionInCall extends Question {
+  /** The client breaks off the stream of the call. */
+  breakOff(): void;
+}
+
 export interface TestClient extends ClientPort {
   logLevel: McpLogLevel | null;
   /** Outside of any call. */
@@ -25,7 +30,7 @@ export interface TestClient extends ClientPort {
 
 export interface TestCall extends CallPort {
   readonly told: Told[];
-  readonly asked: Question[];
+  readonly asked: QuestionInCall[];
   congested: Promise<void> | null;
 }
 
@@ -34,6 +39,8 @@ export const EVERYTHING: JsonObject = {
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
 };
+
+const WITHDRAWN: Reply = { error: { code: -32603, message: "withdrawn" } };
 
 export function createTestClient(name: string, capabilities: JsonObject = EVERYTHING): TestClient {
   const told: Told[] = [];
@@ -49,10 +56,15 @@ export function createTestClient(name: string, capabilities: JsonObject = EVERYT
     told,
     asked,
     notify: (method, params) => void told.push({ method, params }),
-    request: asking(asked),
+    request: (method, params, signal, onProgress) => {
+      const { promise, resolve } = Promise.withResolvers<Reply>();
+      signal.addEventListener("abort", () => resolve(WITHDRAWN));
+      asked.push({ method, params, signal, onProgress, answer: resolve });
+      return promise;
+    },
     call(id) {
       const toldInCall: Told[] = [];
-      const askedInCall: Question[] = [];
+      const askedInCall: QuestionInCall[] = [];
       return {
         client,
         id,
@@ -60,18 +72,15 @@ export function createTestClient(name: string, capabilities: JsonObject = EVERYT
         asked: askedInCall,
         congested: null,
         notify: (method, params) => void toldInCall.push({ method, params }),
-        request: asking(askedInCall),
+        request: (method, params, signal, onProgress) => {
+          const { promise, resolve } = Promise.withResolvers<Reply | null>();
+          signal.addEventListener("abort", () => resolve(WITHDRAWN));
+          const breakOff = (): void => resolve(null);
+          askedInCall.push({ method, params, signal, onProgress, answer: resolve, breakOff });
+          return promise;
+        },
       };
     },
   };
   return client;
-}
-
-function asking(asked: Question[]): ClientPort["request"] {
-  return (method, params, signal, onProgress) => {
-    const { promise, resolve } = Promise.withResolvers<Reply>();
-    signal.addEventListener("abort", () => resolve({ error: { code: -32603, message: "withdrawn" } }));
-    asked.push({ method, params, signal, onProgress, answer: resolve });
-    return promise;
-  };
 }
