@@ -12,6 +12,7 @@ import { createLocalDriver } from "../shares/drivers/local.ts";
 import type { MountDriver } from "../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../shares/drivers/netfs.ts";
 import { createRcloneDriver } from "../shares/drivers/rclone.ts";
+import { createRcloneLogs, type RcloneLogs } from "../shares/drivers/rclone-logs.ts";
 import { tellingUnsentOfRclone } from "../shares/drivers/unsent-left-behind.ts";
 import type { MountTable } from "../shares/mount-entry.ts";
 import { createMountTable } from "../shares/mount-table.ts";
@@ -41,6 +42,7 @@ export interface EngineParts extends AsyncDisposable {
   readonly drivers: Readonly<Record<DriverName, MountDriver>>;
   readonly prober: Prober;
   readonly mountTable: MountTable;
+  readonly rcloneLogs: RcloneLogs;
 }
 
 export function startEngineParts(options: PartsOptions): EngineParts {
@@ -85,6 +87,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     drivers,
     prober,
     mountTable,
+    rcloneLogs: createRcloneLogs(kept),
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
 }

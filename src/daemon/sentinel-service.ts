@@ -117,7 +117,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       announce: publish,
     }),
   );
-  const { engine, hostProber, drivers } = parts;
+  const { engine, hostProber, drivers, rcloneLogs } = parts;
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
   const shareControl = createShareControl(engine, clock);
@@ -139,6 +139,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       logger,
       engine,
       aliases,
+      rcloneLogs,
       hostProber,
       checkIntervalMs: intervalMs ?? global.checkIntervalMs,
       networkDebounceMs: global.networkDebounceMs,

@@ -8,6 +8,7 @@ import { startTicker, type Ticker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
 import type { Logger } from "../runtime/log.ts";
+import type { RcloneLogs } from "../shares/drivers/rclone-logs.ts";
 import type { ShareEngine } from "../shares/share-engine.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import type { AliasLinks } from "./alias-links.ts";
@@ -23,6 +24,8 @@ export interface WakeOptions {
   readonly hostProber: AddressedHostProber;
   /** Looked after at the same beat. */
   readonly aliases: Pick<AliasLinks, "trigger">;
+  /** As well. */
+  readonly rcloneLogs: RcloneLogs;
   readonly checkIntervalMs: number;
   readonly networkDebounceMs: number;
   readonly publish: (transition: NetworkTransition) => void;
@@ -38,7 +41,7 @@ export interface WakeSources {
 
 /** All of them end with `stack`. */
 export function startWakeSources(options: WakeOptions, stack: DisposalStack): WakeSources {
-  const { clock, logger, engine, aliases, hostProber, publish } = options;
+  const { clock, logger, engine, aliases, rcloneLogs, hostProber, publish } = options;
   let checkIntervalMs = options.checkIntervalMs;
   let touching: readonly NetworkDelta[] = [];
   let woke = false;
@@ -95,6 +98,7 @@ export function startWakeSources(options: WakeOptions, stack: DisposalStack): Wa
       }
       engine.triggerAll("tick", dueMs);
       aliases.trigger("tick");
+      rcloneLogs.trigger();
     }),
   );
 

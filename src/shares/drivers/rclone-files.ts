@@ -29,13 +29,23 @@ const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,
 /** Bytes of a file name on any file system, less what suffixes need. */
 const NAME_AT_MOST = 180;
 
+/** Holds a folder for each share that was ever mounted. */
+export function rcloneMountsFolder(stateFolder: string): string {
+  return join(stateFolder, "mounts");
+}
+
+/** `folder`: of one share. */
+export function rcloneLogPath(folder: string): string {
+  return join(folder, "rclone.log");
+}
+
 export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles {
-  const folder = join(stateFolder, "mounts", folderName(shareName));
+  const folder = join(rcloneMountsFolder(stateFolder), folderName(shareName));
   return {
     folder,
     config: join(folder, "rclone.conf"),
     cache: join(folder, "cache"),
-    log: join(folder, "rclone.log"),
+    log: rcloneLogPath(folder),
     process: join(folder, "process.json"),
     mountFolder: join(folder, "mount-folder.json"),
     setAside: join(folder, "set-aside"),
