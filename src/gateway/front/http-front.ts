@@ -15,6 +15,7 @@ import {
   type RpcRequest,
 } from "../json-rpc.ts";
 import { isProtocolVersion } from "../protocol.ts";
+import { readBatch } from "./batch.ts";
 import { createBodyIntake } from "./body-intake.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { createHostGuard } from "./host-guard.ts";
@@ -30,7 +31,6 @@ import {
   tooLarge,
 } from "./http-request.ts";
 import { initializeReply, readIntroduction } from "./initialize.ts";
-import { BATCH_LIMIT } from "./limits.ts";
 import { parseMessage } from "./message-text.ts";
 import { responseJson } from "./outlet.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
@@ -199,7 +199,7 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
       return;
     }
     if (Array.isArray(parsed.value)) {
-      batch(visit, session, accepts, parsed.value);
+      takeBatch(visit, session, accepts, parsed.value);
       return;
     }
     const message = classifyMessage(parsed.value);
@@ -224,35 +224,32 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     else if (message.kind === "response") session.settle(message.id, message.reply);
   };
 
-  const batch = (
+  const takeBatch = (
     visit: Visit,
     session: Session | null,
     accepts: Accepts,
     values: readonly unknown[],
   ): void => {
-    const invalid = (message: string): void =>
-      refused(visit, { status: 400, code: INVALID_REQUEST, message });
-    if (session === null || session.protocolVersion !== "2025-03-26") {
-      invalid("batches are no part of this protocol version");
+    const { response } = visit;
+    const batch = readBatch(values, session);
+    if (batch.kind === "refused") {
+      refused(visit, { status: 400, code: INVALID_REQUEST, message: batch.reason });
       return;
     }
-    if (values.length === 0 || values.length > BATCH_LIMIT) {
-      invalid(`a batch has 1 to ${BATCH_LIMIT} messages`);
+    const { requests, errors } = batch;
+    if (requests === 0) {
+      for (const message of batch.messages) take(batch.session, message);
+      const told = errors.map(({ id, reply }) => responseJson(id, reply));
+      if (told.length === 0) answerEmpty(response, 202);
+      else answerJson(parts, response, 400, `[${told.join(",")}]`);
       return;
     }
-    const messages = values.map(classifyMessage);
-    const requests = messages.filter((message) => message.kind === "request");
-    const wrong = messages.find((message) => message.kind === "invalid");
-    if (wrong !== undefined || requests.some(({ message }) => message.method === "initialize")) {
-      invalid(wrong?.reason ?? "initialize must not be part of a batch");
-      return;
+    const exchange = new PostExchange(parts, response, batch.session, accepts, requests + errors.length);
+    for (const { id, reply } of errors) exchange.answer(id, reply);
+    for (const message of batch.messages) {
+      if (message.kind === "request") batch.session.serve(message.message, exchange);
+      else take(batch.session, message);
     }
-    const exchange = new PostExchange(parts, visit.response, session, accepts, requests.length);
-    for (const message of messages) {
-      if (message.kind === "request") session.serve(message.message, exchange);
-      else take(session, message);
-    }
-    if (requests.length === 0) answerEmpty(visit.response, 202);
   };
 
   const initialize = (visit: Visit, accepts: Accepts, request: RpcRequest): void => {

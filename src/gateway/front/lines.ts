@@ -16,9 +16,10 @@ import {
   type RpcId,
   type RpcRequest,
 } from "../json-rpc.ts";
+import { readBatch } from "./batch.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { initializeReply, readIntroduction } from "./initialize.ts";
-import { BACKLOG_LIMIT_BYTES, BATCH_LIMIT } from "./limits.ts";
+import { BACKLOG_LIMIT_BYTES } from "./limits.ts";
 import { createLineDecoder } from "./line-decoder.ts";
 import { parseMessage } from "./message-text.ts";
 import { type CallOutlet, responseJson } from "./outlet.ts";
@@ -162,36 +163,28 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
     else if (message.kind === "response") session?.settle(message.id, message.reply);
   };
 
-  const batch = (values: readonly unknown[]): void => {
-    if (session?.protocolVersion !== "2025-03-26") {
-      refuse(INVALID_REQUEST, "batches are no part of this protocol version");
+  const takeBatch = (values: readonly unknown[]): void => {
+    const batch = readBatch(values, session);
+    if (batch.kind === "refused") {
+      refuse(INVALID_REQUEST, batch.reason);
       return;
     }
-    if (values.length === 0 || values.length > BATCH_LIMIT) {
-      refuse(INVALID_REQUEST, `a batch has 1 to ${BATCH_LIMIT} messages`);
-      return;
-    }
-    const messages = values.map(classifyMessage);
     const answers: string[] = [];
-    let waiting = messages.filter(({ kind }) => kind === "request" || kind === "invalid").length;
-    const answered = (json: string | null): void => {
-      if (json !== null) answers.push(json);
-      waiting -= 1;
-      if (waiting === 0 && answers.length > 0) write(`[${answers.join(",")}]`);
-      rest();
-    };
+    let waiting = batch.requests + batch.errors.length;
     const target: CallOutlet = {
       get congested() {
         return outlet.congested;
       },
       send: outlet.send,
-      answer: (id, reply) => answered(reply === null ? null : responseJson(id, reply)),
+      answer(id, reply) {
+        if (reply !== null) answers.push(responseJson(id, reply));
+        waiting -= 1;
+        if (waiting === 0 && answers.length > 0) write(`[${answers.join(",")}]`);
+        rest();
+      },
     };
-    for (const message of messages) {
-      if (message.kind === "invalid") {
-        answered(responseJson(message.id, errorReply(INVALID_REQUEST, message.reason)));
-      } else take(message, target);
-    }
+    for (const { id, reply } of batch.errors) target.answer(id, reply);
+    for (const message of batch.messages) take(message, target);
   };
 
   const read = (line: Buffer): void => {
@@ -202,7 +195,7 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
       return;
     }
     if (Array.isArray(parsed.value)) {
-      batch(parsed.value);
+      takeBatch(parsed.value);
       return;
     }
     const message = classifyMessage(parsed.value);

@@ -14,8 +14,8 @@ export interface Outlet {
 
 /** The stream of one or more requests in flight. */
 export interface CallOutlet extends Outlet {
-  /** The last word on the request `id`, once; null: it was cancelled and gets no answer. */
-  answer(id: RpcId, reply: Reply | null): void;
+  /** The last word on the request `id`, once; `reply` null: it was cancelled and gets no answer. */
+  answer(id: RpcId | null, reply: Reply | null): void;
 }
 
 /** The response to the request `id`, as JSON. Never throws: what cannot be spelled becomes an error. */

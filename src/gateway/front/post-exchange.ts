@@ -23,7 +23,7 @@ export class PostExchange implements CallOutlet {
   #stream: SseStream | null = null;
   #gone = false;
 
-  /** `batch`: as many as its requests; null: one request, not in a batch. */
+  /** `batch`: as many as it gets answers; null: one request, not in a batch. */
   constructor(
     parts: AnswerParts,
     response: ServerResponse,
@@ -48,7 +48,7 @@ export class PostExchange implements CallOutlet {
     return this.#streaming().send(json);
   }
 
-  answer(id: RpcId, reply: Reply | null): void {
+  answer(id: RpcId | null, reply: Reply | null): void {
     this.#waiting -= 1;
     // Whoever went away gets nothing; the call went on to its end.
     if (this.#gone || this.#response.destroyed) return;

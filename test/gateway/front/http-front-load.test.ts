@@ -12,7 +12,7 @@ import {
   readAll,
   startRig,
 } from "./http-rig.ts";
-import { createHeldTool, createScriptedGateway, objectOf, text } from "./scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "./scripted-gateway.ts";
 
 describe("the HTTP front's batches", () => {
   const two = [callMessage(1, "x"), { jsonrpc: "2.0", method: "notifications/other" }, callMessage(2, "x")];
@@ -31,13 +31,59 @@ describe("the HTTP front's batches", () => {
     for (const [batch, headers] of [
       [two, fresh],
       [[], old],
-      [[initializeMessage()], old],
       [Array.from({ length: 101 }, (_, id) => callMessage(id, "x")), old],
-      [[1], old],
     ] as const) {
       const refused = await rig.post(batch, headers);
       assert.deepEqual([refused.status, objectOf(refused.json()["error"])["code"]], [400, -32600]);
     }
+  });
+
+  it("answer each member that is no message with an error of its own, and take the others", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize("2025-03-26") };
+    const answersTo = async (batch: readonly unknown[], status: number): Promise<unknown[]> => {
+      const answer = await rig.post(batch, headers);
+      assert.equal(answer.status, status);
+      const answers = JSON.parse(answer.body) as { id: unknown; error?: { code: number } }[];
+      return answers.map(({ id, error }) => [id, error?.code ?? "ok"]);
+    };
+    const wrong = [7, [], { jsonrpc: "2.0", id: 3, method: 5 }, { jsonrpc: "1.0", id: "x", method: "ping" }];
+    const errors = [
+      [null, -32600],
+      [null, -32600],
+      [3, -32600],
+      ["x", -32600],
+    ];
+    assert.deepEqual(await answersTo([...wrong.slice(0, 2), ...two, ...wrong.slice(2)], 200), [
+      ...errors,
+      [1, "ok"],
+      [2, "ok"],
+    ]);
+    assert.equal(gateway.heard.length, 1);
+    assert.deepEqual(
+      await answersTo([...wrong, { jsonrpc: "2.0", method: "notifications/other" }], 400),
+      errors,
+    );
+    assert.equal(gateway.heard.length, 2);
+    assert.deepEqual(await answersTo([initializeMessage(), callMessage(1, "x")], 200), [
+      [0, -32600],
+      [1, "ok"],
+    ]);
+    assert.equal(gateway.sessions.size, 1);
+  });
+
+  it("settle a question with an error by an answer in them that is none", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize("2025-03-26") };
+    const { response } = await rig.open("GET", headers);
+    const stream = collect(response);
+    const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
+    const { id } = await eventually(() => stream.messages[0], 2_000);
+    await rig.post([{ jsonrpc: "2.0", id, result: null }, callMessage(1, "x")], headers);
+    assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
+    response.destroy();
   });
 
   it("stream when one of them does, and end when all are answered or cancelled", async () => {

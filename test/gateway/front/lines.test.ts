@@ -158,6 +158,28 @@ describe("a stream of lines", () => {
       [null, 1, 2],
     );
     assert.equal(gateway.heard.length, 1);
+    line.send([7, { jsonrpc: "2.0", id: 3, method: 5 }], []);
+    await eventually(() => line.received.length === 4, 2_000);
+    const [, , errors, refused] = line.received;
+    assert.deepEqual(
+      (errors as { id: unknown; error: { code: number } }[]).map(({ id, error }) => [id, error.code]),
+      [
+        [null, -32600],
+        [3, -32600],
+      ],
+    );
+    assert.deepEqual(objectOf(objectOf(refused)["error"])["code"], -32600);
+  });
+
+  it("settles a question with an error by an answer in a batch that is none", async () => {
+    const gateway = createScriptedGateway();
+    await using line = startLine(gateway);
+    line.send(initializeMessage("2025-03-26"));
+    await line.expect(1);
+    const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
+    const [, question] = await line.expect(2);
+    line.send([{ jsonrpc: "2.0", id: question?.["id"], result: null }]);
+    assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
   });
 
   it("answers what is in flight to a client that says no more, then ends", async () => {
