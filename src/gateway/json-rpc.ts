@@ -1,8 +1,14 @@
 // Owns JSON-RPC 2.0 as it passes through: what kind a message is, and the errors we make. Nothing else of a message is
 // looked at, so that what the gateway does not know still passes.
+import { isRawNumber, type RawNumber } from "../runtime/exact-json.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
-export type RpcId = string | number;
+export type RpcId = string | number | RawNumber;
+
+/** What finds an id again: the same for the same digits. */
+export function idKey(id: RpcId): string | number {
+  return typeof id === "object" ? `number ${id.rawJSON}` : id;
+}
 
 export interface RpcError {
   readonly code: number;
@@ -65,8 +71,10 @@ export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolea
   return levels > 0 && Object.values(value).every((part) => isWritable(part, levels - 1));
 }
 
-function isRpcId(value: unknown): value is RpcId {
-  return typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
+export function isRpcId(value: unknown): value is RpcId {
+  return (
+    typeof value === "string" || (typeof value === "number" && Number.isFinite(value)) || isRawNumber(value)
+  );
 }
 
 function isRpcError(value: unknown): value is RpcError {

@@ -1,12 +1,12 @@
 // Owns progress tokens: who asks for progress names it as it likes, the gateway puts its own name in between.
-import { isJsonObject, type JsonObject, type RpcId } from "../json-rpc.ts";
+import { isJsonObject, isRpcId, type JsonObject, type RpcId } from "../json-rpc.ts";
 
 /** The token by which a request asks for progress; null: it asks for none. */
 export function progressTokenOf(params: JsonObject | undefined): RpcId | null {
   const meta = params?.["_meta"];
   if (!isJsonObject(meta)) return null;
   const token = meta["progressToken"];
-  return typeof token === "string" || typeof token === "number" ? token : null;
+  return isRpcId(token) ? token : null;
 }
 
 /** Another token in its place; everything else stays the same object. Only for params that have one. */

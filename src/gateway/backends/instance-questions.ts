@@ -6,7 +6,9 @@ import {
   INTERNAL_ERROR,
   INVALID_PARAMS,
   INVALID_REQUEST,
+  idKey,
   isJsonObject,
+  isRpcId,
   type JsonObject,
   METHOD_NOT_FOUND,
   type Reply,
@@ -55,15 +57,16 @@ interface Question extends Attached {
 
 export function createQuestions(options: QuestionsOptions): Questions {
   const { backend, send, attribute, elicitations, restart } = options;
-  const open = new Map<RpcId, Question>();
+  const open = new Map<ReturnType<typeof idKey>, Question>();
   const tokenPrefix = randomBytes(9).toString("base64url");
   let lastToken = 0;
 
   const answer = (id: RpcId, reply: Reply): void => send({ jsonrpc: "2.0", id, ...reply });
   /** False: it is closed already. */
   const close = (question: Question): boolean => {
-    if (open.get(question.id) !== question) return false;
-    open.delete(question.id);
+    const key = idKey(question.id);
+    if (open.get(key) !== question) return false;
+    open.delete(key);
     for (const call of question.calls) call.attached?.delete(question);
     return true;
   };
@@ -91,7 +94,7 @@ export function createQuestions(options: QuestionsOptions): Questions {
         if (question.calls.size === 0) withdraw(question, "the call that this belongs to has ended", true);
       },
     };
-    open.set(id, question);
+    open.set(idKey(id), question);
     for (const call of question.calls) {
       call.attached ??= new Set();
       call.attached.add(question);
@@ -99,7 +102,7 @@ export function createQuestions(options: QuestionsOptions): Questions {
     }
     const theirToken = progressTokenOf(params);
     const onProgress = (progress: JsonObject): void => {
-      if (open.get(id) !== question || theirToken === null) return;
+      if (open.get(idKey(id)) !== question || theirToken === null) return;
       send({
         jsonrpc: "2.0",
         method: "notifications/progress",
@@ -131,7 +134,7 @@ export function createQuestions(options: QuestionsOptions): Questions {
       const { id, method, params } = request;
       if (method === "ping") return answer(id, { result: {} });
       // Two open ones of one id could not be told apart; the first keeps it.
-      if (open.has(id)) return;
+      if (open.has(idKey(id))) return;
       if (open.size >= MOST_OPEN) {
         return answer(id, errorReply(INVALID_REQUEST, `more than ${MOST_OPEN} requests wait for an answer`));
       }
@@ -150,8 +153,7 @@ export function createQuestions(options: QuestionsOptions): Questions {
       put(request, client, whose);
     },
     cancelled(id) {
-      if (typeof id !== "string" && typeof id !== "number") return;
-      const question = open.get(id);
+      const question = isRpcId(id) ? open.get(idKey(id)) : undefined;
       if (question !== undefined) withdraw(question, "the server takes its request back", false);
     },
     forget(client) {

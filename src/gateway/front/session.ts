@@ -8,7 +8,9 @@ import {
   errorReply,
   INTERNAL_ERROR,
   INVALID_REQUEST,
+  idKey,
   isJsonObject,
+  isRpcId,
   type JsonObject,
   type Reply,
   type RpcId,
@@ -53,7 +55,7 @@ export class Session implements SessionPort {
   readonly #onSettled: () => void;
   readonly #onEnded: () => void;
   readonly #ended = new AbortController();
-  readonly #calls = new Map<RpcId, Call>();
+  readonly #calls = new Map<ReturnType<typeof idKey>, Call>();
   readonly #questions = createQuestions((json) => {
     if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
   });
@@ -157,7 +159,7 @@ export class Session implements SessionPort {
     }
     const { served } = this.#gateway;
     const call = new Call(this, this.#questions, message, outlet, served);
-    this.#calls.set(message.id, call);
+    this.#calls.set(idKey(message.id), call);
     this.#inFlight += 1;
     const settled = (reply: Reply): void => {
       this.#inFlight -= 1;
@@ -240,7 +242,7 @@ export class Session implements SessionPort {
     if (this.#ended.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the session has ended");
     if (method === "ping") return { result: {} };
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
-    if (this.#calls.has(id)) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
+    if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
     if (this.#inFlight < IN_FLIGHT_LIMIT) return null;
     return errorReply(BACKEND_UNAVAILABLE, `too many requests in flight (${IN_FLIGHT_LIMIT})`);
   }
@@ -249,7 +251,7 @@ export class Session implements SessionPort {
   #close(call: Call, reply: Reply | null, aborted?: MountaineerError): void {
     const outlet = call.close();
     if (outlet === null) return;
-    this.#calls.delete(call.id);
+    this.#calls.delete(idKey(call.id));
     // Before the last word, so that questions of this call are withdrawn on its stream.
     if (aborted !== undefined) call.abort(aborted);
     outlet.answer(call.id, reply);
@@ -257,7 +259,7 @@ export class Session implements SessionPort {
 
   #cancel(params: JsonObject | undefined): void {
     const id = params?.["requestId"];
-    const call = typeof id === "string" || typeof id === "number" ? this.#calls.get(id) : undefined;
+    const call = isRpcId(id) ? this.#calls.get(idKey(id)) : undefined;
     if (call === undefined) return;
     const reason = params?.["reason"];
     const text = typeof reason === "string" && reason !== "" ? reason : "the client cancelled the request";

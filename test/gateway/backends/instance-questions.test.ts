@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { progressTokenOf } from "../../../src/gateway/backends/instance-progress.ts";
+import { parseExactly } from "../../../src/runtime/exact-json.ts";
 import { settle } from "../../support/manual-clock.ts";
 import { createTestClient } from "./programs/instance-test-client.ts";
 import { startReady } from "./programs/instance-under-test.ts";
@@ -258,6 +259,33 @@ describe("a question's life", () => {
     await settle();
     first?.onProgress?.({ progressToken: token(first), progress: 4 });
     assert.equal(link.told("notifications/progress").length, 1);
+  });
+  test("ids and tokens that a double cannot hold keep their digits, and are told apart", async () => {
+    const { call, link } = await startReady();
+    const port = createTestClient("a").call(1);
+    call(port);
+    const [long, neighbour] = ["9007199254740993", "9007199254740992"];
+    const say = (message: string): void => void link.say(parseExactly(`{"jsonrpc":"2.0",${message}}`));
+    const ask = (id: string): void =>
+      say(`"id":${id},"method":"sampling/createMessage","params":{"_meta":{"progressToken":${long}}}`);
+    const sent = (): string => JSON.stringify(link.received.at(-1));
+    for (const id of [long, neighbour, long]) ask(id);
+    assert.equal(port.asked.length, 2);
+    const [first, second] = port.asked;
+    first?.onProgress?.({ progressToken: progressTokenOf(first.params), progress: 1 });
+    assert.match(sent(), new RegExp(`"progressToken":${long}\\b`));
+    first?.answer(OK);
+    await settle();
+    assert.match(sent(), new RegExp(`"id":${long}\\b.*"content"`));
+    ask(long);
+    say(`"method":"notifications/cancelled","params":{"requestId":${long}}`);
+    assert.deepEqual(
+      port.asked.map(({ signal }) => signal.aborted),
+      [false, false, true],
+    );
+    second?.answer(OK);
+    await settle();
+    assert.match(sent(), new RegExp(`"id":${neighbour}\\b.*"content"`));
   });
   test("an id that is in use is not asked twice, and floods are refused", async () => {
     const { call, link } = await startReady();
