@@ -1,5 +1,6 @@
 // Owns reading the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can hold.
 import type { IncomingMessage } from "node:http";
+import { withoutByteOrderMark } from "../../runtime/byte-order-mark.ts";
 import { createSseParser, type SseParser } from "./sse-parser.ts";
 
 /** How a body came to its end. */
@@ -23,7 +24,8 @@ export function readWhole(
   const end = (how: BodyEnd): void => {
     if (over) return;
     over = true;
-    onEnd(how === "complete" ? Buffer.concat(chunks, bytes).toString("utf8") : null, how);
+    const text = how === "complete" ? Buffer.concat(chunks, bytes).toString("utf8") : null;
+    onEnd(text === null ? null : withoutByteOrderMark(text), how);
     if (how === "overlong") response.destroy();
   };
   response.on("data", (chunk: Buffer) => {

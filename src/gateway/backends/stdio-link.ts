@@ -1,5 +1,6 @@
 // Owns MCP over a child process' stdin and stdout: newline-delimited JSON both ways, bounded, and the end of the whole
 // process group whichever way the program ends.
+import { withoutByteOrderMark } from "../../runtime/byte-order-mark.ts";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -106,8 +107,9 @@ function runLink(child: BackendProcess, options: StdioLinkOptions, events: LinkE
   /** Hands over what is whole, up to a message whose receiver wants no more for now. */
   const readOn = (): void => {
     while (!held && !silent) {
-      const line = splitter.next();
-      if (line === null) break;
+      const next = splitter.next();
+      if (next === null) break;
+      const line = withoutByteOrderMark(next);
       if (line === "") continue;
       let message: unknown;
       try {

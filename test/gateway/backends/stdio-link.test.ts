@@ -187,6 +187,16 @@ test("lines that are no JSON are log lines; line ends of Windows and empty lines
   assert.deepEqual(recorded.logLines, ["Starting…"]);
 });
 
+test("a byte order mark before the first message, as programs of .NET write it, is no part of it", async (t) => {
+  const recorded = script(t, `printf '\\357\\273\\277{"a":1}\\n{"b":2}\\n'; cat`);
+  await eventually(() => recorded.received.length === 2, 10_000);
+  assert.deepEqual(
+    recorded.received.map(({ message }) => message),
+    [{ a: 1 }, { b: 2 }],
+  );
+  assert.deepEqual(recorded.logLines, []);
+});
+
 test("a flood of lines that are no JSON ends the link, and the program with it", async (t) => {
   const { recorded } = runStill(t, "yes garbage");
   const failure = await recorded.untilClosed();

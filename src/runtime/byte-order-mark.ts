@@ -1,0 +1,6 @@
+// Owns the mark that some programs, those of .NET and of PowerShell above all, put before their UTF-8.
+
+/** Of a text's or a stream's beginning. JSON knows no such mark. */
+export function withoutByteOrderMark(text: string): string {
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
