@@ -30,6 +30,8 @@ export interface LinkEvents {
   onMessage(message: unknown, streamOf: RpcId | null): Promise<void> | null;
   /** A request that was sent will get no answer. On stdio only of one that the server's backlog has no room for. */
   onRequestFailed(id: RpcId, failure: LinkFailure): void;
+  /** HTTP: the server refuses what it granted before; it may have forgotten the session. A request tells. */
+  onDoubt(): void;
   /** Once; nothing comes after it. Not called after `close` was. */
   onClosed(failure: LinkFailure): void;
   /** What the server writes beside the protocol: lines of stderr, and lines of stdout that are no JSON. */

@@ -4,7 +4,7 @@ import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { parseExactly } from "../../runtime/exact-json.ts";
-import { isJsonObject, type RpcId, type RpcMessage } from "../json-rpc.ts";
+import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../json-rpc.ts";
 import type { LinkEvents, LinkFailure } from "./backend-link.ts";
 import { type BodyEnd, mediaType, readEvents, readWhole } from "./http-link-body.ts";
 import { refusal } from "./http-link-refusal.ts";
@@ -12,6 +12,7 @@ import type { Asked, HttpTarget } from "./http-link-target.ts";
 import type { CleanLine } from "./line-cleaner.ts";
 
 const ERROR_BODY_BYTES = 64 * 1024;
+const SAID_AT_MOST = 200;
 /** Looks for the rest of a broken stream, in a row without an event. */
 const RESUME_TRIES = 5;
 /** A server may wish for no wait at all, and end each stream after one event: as often as that it is asked. */
@@ -57,6 +58,8 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
   const id = method !== null && "id" in message ? message.id : null;
   let answered = false;
   let garbled = false;
+  /** An error that names no request. */
+  let complaint: string | null = null;
   let done = false;
   let taken = false;
   let current: Asked | null = null;
@@ -87,16 +90,24 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
   const deliver = (value: unknown): Promise<void> | null => {
     const isAnswer = id !== null && isJsonObject(value) && value["id"] === id && !("method" in value);
     if (isAnswer) answered = true;
+    else if (id !== null && isJsonObject(value) && value["id"] === null) {
+      const other = classifyMessage(value);
+      if (other.kind === "response" && other.id === null && isError(other.reply)) {
+        complaint = clean(other.reply.error.message).slice(0, SAID_AT_MOST);
+      }
+    }
     return events.onMessage(value, id);
   };
   const garbage = (text: string): void => {
     garbled = true;
     events.onLogLine(clean(text));
   };
-  const unanswered = (): LinkFailure =>
-    garbled
-      ? { kind: "protocol", message: `${target.origin} answered something that is no JSON`, hint: null }
-      : { kind: "closed", message: `${target.origin} ended the stream without an answer`, hint: null };
+  const notMcp = (message: string): LinkFailure => ({ kind: "protocol", message, hint: null });
+  const unanswered = (): LinkFailure => {
+    if (complaint !== null) return notMcp(`${target.origin} answered with an error: ${complaint}`);
+    if (garbled) return notMcp(`${target.origin} answered something that is no JSON`);
+    return { kind: "closed", message: `${target.origin} ended the stream without an answer`, hint: null };
+  };
   const tooLong = (): LinkFailure => ({
     kind: "overloaded",
     message: `it sent a message of more than ${responseLimitBytes} bytes`,
@@ -120,9 +131,8 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
       }
     }
     if (answered) finish();
-    else {
-      fail({ kind: "protocol", message: `${target.origin} answered something else than asked`, hint: null });
-    }
+    else if (complaint !== null) fail(unanswered());
+    else fail(notMcp(`${target.origin} answered something else than asked`));
   };
 
   const onEvents = (response: IncomingMessage): void => {
@@ -226,6 +236,16 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
     const given = response.headers["mcp-session-id"];
     if (method === "initialize" && typeof given === "string" && given !== "") context.onSession(given);
     const type = mediaType(response);
+    const packing = response.headers["content-encoding"] ?? "identity";
+    if (id !== null && packing !== "identity" && packing !== "") {
+      fail({
+        kind: "protocol",
+        message: `${target.origin} packs its answers (Content-Encoding: ${clean(packing)}), which it was not asked to`,
+        hint: "let the server, or what stands before it, send its answers as they are",
+      });
+      response.destroy();
+      return;
+    }
     if (id === null) {
       // Nothing is due, and a stream that does not end would hold a connection.
       if (type === "text/event-stream") response.destroy();

@@ -19,6 +19,8 @@ export interface ServerStreamOptions {
   readonly onMessage: (message: unknown) => Promise<void> | null;
   /** Data of an event that is no JSON. */
   readonly onGarbage: (text: string) => void;
+  /** It was open, and is not granted again. */
+  readonly onRefused: () => void;
 }
 
 /** Runs until it is disposed, or the server has no such stream. */
@@ -30,6 +32,7 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
   let retryMs: number | null = null;
   let delayMs = BACKOFF_MS.first;
   let disposed = false;
+  let wasOpen = false;
 
   const again = (how: "ended" | "failed"): void => {
     if (disposed || timer !== null) return;
@@ -43,6 +46,7 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
 
   const read = (response: IncomingMessage): void => {
     const startedAtMs = clock.monotonicMs();
+    wasOpen = true;
     const parser = readEvents(response, responseLimitBytes, {
       onData(data) {
         if (disposed) return null;
@@ -76,7 +80,10 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
         response.on("error", () => {});
         response.resume();
         if (status === 400 && lastEventId !== null) lastEventId = null;
-        else if (status < 500 && status !== 408 && status !== 429) return;
+        else if (status < 500 && status !== 408 && status !== 429) {
+          if (wasOpen) options.onRefused();
+          return;
+        }
         again("failed");
       }
     };

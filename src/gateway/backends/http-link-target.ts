@@ -64,6 +64,8 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
     }
     if (!RESERVED.has(name.toLowerCase())) base[name.toLowerCase()] = value;
   }
+  // Nothing here unpacks; without this header a server may pack as it likes.
+  base["accept-encoding"] = "identity";
   const protocol = secure ? process.getBuiltinModule("node:https") : http;
   const agent: Agent = new protocol.Agent({
     keepAlive: true,

@@ -94,6 +94,9 @@ function runLink(target: HttpTarget, options: HttpLinkOptions, events: LinkEvent
       onRequestFailed(id, failure) {
         if (closing === null) events.onRequestFailed(id, failure);
       },
+      onDoubt() {
+        if (closing === null) events.onDoubt();
+      },
       onClosed: () => {},
       onLogLine(line) {
         if (closing === null) events.onLogLine(line);
@@ -134,6 +137,7 @@ function runLink(target: HttpTarget, options: HttpLinkOptions, events: LinkEvent
       responseLimitBytes,
       onMessage: (message) => context.events.onMessage(message, null),
       onGarbage: (text) => context.events.onLogLine(context.clean(text)),
+      onRefused: () => context.events.onDoubt(),
     });
   };
 

@@ -220,6 +220,9 @@ export const startBackendInstance: StartInstance = (options) => {
     return null;
   };
 
+  const check = (): void => {
+    if (isOpen()) health.check();
+  };
   const link = options.open({
     onMessage(message, streamOf) {
       if (over !== null) return null;
@@ -240,6 +243,8 @@ export const startBackendInstance: StartInstance = (options) => {
       if (lost && isReady() && request.sentIn === session) renewal.begin();
       calls.settle(request, lost ? lostSession(backend) : unavailable(backend, failure), failure);
     },
+    // Found out now, a server that was deployed anew costs no client a call.
+    onDoubt: check,
     onClosed: fail,
     onLogLine: keepLine,
   });
@@ -309,9 +314,7 @@ export const startBackendInstance: StartInstance = (options) => {
       if (session === 0) return;
       send(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
     },
-    check() {
-      if (isOpen()) health.check();
-    },
+    check,
     refresh() {
       if (isOpen()) lists.refresh();
     },

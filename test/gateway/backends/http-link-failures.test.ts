@@ -1,6 +1,7 @@
 // Servers that refuse, speak no MCP, break off or answer too much: what a request is told.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { isJsonObject } from "../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -65,6 +66,34 @@ test("what is no MCP is told as such", async (t) => {
     const { recorded } = await withEcho(t, { take });
     assert.equal((await recorded.askInVain("echo")).kind, "protocol", `${type} ${body}`);
   }
+});
+
+test("an error that names no request is said in the words of the server", async (t) => {
+  const error = JSON.stringify({ jsonrpc: "2.0", id: null, error: { code: -32603, message: "no s3cret" } });
+  for (const [type, body] of [
+    ["application/json", error],
+    ["text/event-stream", `data: ${error}\n\n`],
+  ] as const) {
+    const take: Take = (_, response) => Boolean(response.writeHead(200, { "Content-Type": type }).end(body));
+    const { recorded } = await withEcho(t, { take }, { secrets: ["s3cret"] });
+    assert.match((await recorded.askInVain("echo")).message, /answered with an error: no \[redacted\]$/);
+  }
+});
+
+test("packed answers are not asked for, and told as such; a byte order mark is no part of one", async (t) => {
+  const { echo, recorded } = await withEcho(t, {
+    take(message, response) {
+      if (message.method === "packed") {
+        response.writeHead(200, { "Content-Type": "application/json", "Content-Encoding": "gzip" });
+        response.end(gzipSync(result(message.id)));
+      } else
+        response.writeHead(200, { "Content-Type": "application/json" }).end(`\ufeff${result(message.id)}`);
+      return true;
+    },
+  });
+  assert.match((await recorded.askInVain("packed")).message, /packs its answers \(Content-Encoding: gzip\)/);
+  assert.equal(echo.headers[0]?.["accept-encoding"], "identity");
+  assert.deepEqual(await recorded.ask("echo"), { late: true });
 });
 
 test("a server that speaks no HTTP, ends connections, or breaks off within the answer", async (t) => {

@@ -155,6 +155,29 @@ test("a server without a stream of its own is asked for it once", async (t) => {
   assert.equal(echo.seen.filter((each) => each === "GET").length, 1);
 });
 
+test("a stream that was open and is refused from then on raises a doubt; one that never was raises none", async (t) => {
+  for (const [status, granted, doubts] of [
+    [404, 1, 1],
+    [400, 1, 1],
+    [405, 1, 1],
+    [404, 0, 0],
+    [503, 1, 0],
+  ] as const) {
+    let gets = 0;
+    const { recorded } = await withEcho(t, {
+      onGet(_, response) {
+        gets += 1;
+        if (gets <= granted) openEvents(response).end("id: 7\nretry: 1\n\n");
+        else response.writeHead(status).end();
+      },
+    });
+    await recorded.initialize();
+    await eventually(() => gets > granted && recorded.doubts === doubts, 5_000);
+    await recorded.ask("echo");
+    assert.equal(recorded.doubts, doubts, String(status));
+  }
+});
+
 test("a server whose stream fails is asked ever less often", async (t) => {
   const manual = createManualClock();
   const { echo, recorded } = await withEcho(

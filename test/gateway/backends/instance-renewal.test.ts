@@ -130,6 +130,21 @@ describe("a session that is lost", () => {
     assert.equal(port.asked[0]?.signal.aborted, false);
     assert.equal(link.replyTo("outside"), null);
   });
+  test("a link in doubt is checked: before a call meets the lost session, there is another", async () => {
+    const { link, call, instance } = await startReady();
+    link.answers.set("ping", () => FAILURE("session_lost"));
+    link.answers.set("tools/call", () => ({ result: { content: [] } }));
+    link.doubt();
+    await settle();
+    assert.equal(link.requests("initialize").length, 2);
+    link.answers.delete("ping");
+    link.doubt();
+    await settle();
+    assert.equal(link.requests("initialize").length, 2, "an error of the server's is an answer");
+    assert.equal(instance.seen.state.kind, "ready");
+    call(null);
+    assert.equal(link.requests("tools/call").length, 1);
+  });
   test("a check that finds the session lost renews it", async () => {
     const { link, instance } = await startReady();
     link.answers.set("ping", () => FAILURE("session_lost"));

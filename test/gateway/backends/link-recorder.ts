@@ -18,6 +18,7 @@ export interface RecordedLink {
   readonly link: BackendLink;
   readonly received: readonly Received[];
   readonly failed: ReadonlyMap<RpcId, LinkFailure>;
+  readonly doubts: number;
   readonly closed: readonly LinkFailure[];
   readonly logLines: readonly string[];
   /** What `onMessage` returns, asked for each message. */
@@ -38,6 +39,7 @@ export function openRecorded(open: OpenLink): RecordedLink {
   const failed = new Map<RpcId, LinkFailure>();
   const closed: LinkFailure[] = [];
   const logLines: string[] = [];
+  let doubts = 0;
   let lastId = 0;
   let isOpened = false;
   const events: LinkEvents = {
@@ -49,6 +51,10 @@ export function openRecorded(open: OpenLink): RecordedLink {
     onRequestFailed(id, failure) {
       if (closed.length > 0) throw new Error("a call after onClosed");
       failed.set(id, failure);
+    },
+    onDoubt() {
+      if (closed.length > 0) throw new Error("a call after onClosed");
+      doubts += 1;
     },
     onClosed(failure) {
       if (!isOpened) throw new Error("called back synchronously");
@@ -78,6 +84,9 @@ export function openRecorded(open: OpenLink): RecordedLink {
     link,
     received,
     failed,
+    get doubts() {
+      return doubts;
+    },
     closed,
     logLines,
     hold: () => null,

@@ -19,6 +19,7 @@ export interface ScriptedLink {
   ask(id: RpcId, method: string, params?: JsonObject, streamOf?: RpcId | null): void;
   answer(id: RpcId, reply: Reply): void;
   failRequest(id: RpcId, failure: LinkFailure): void;
+  doubt(): void;
   die(failure: LinkFailure): void;
   log(line: string): void;
   requests(method: string): readonly RpcRequest[];
@@ -106,6 +107,7 @@ export function createScriptedLink(): ScriptedLink {
     },
     answer: (id, reply) => void live().onMessage({ jsonrpc: "2.0", id, ...reply }, null),
     failRequest: (id, failure) => live().onRequestFailed(id, failure),
+    doubt: () => live().onDoubt(),
     die: (failure) => live().onClosed(failure),
     log: (line) => live().onLogLine(line),
     requests: (method) =>

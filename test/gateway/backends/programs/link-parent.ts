@@ -14,6 +14,7 @@ const links = await Promise.all(
     const link = open({
       onMessage: () => null,
       onRequestFailed() {},
+      onDoubt() {},
       onClosed() {},
       onLogLine: () => ready.resolve(),
     });
