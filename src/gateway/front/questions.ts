@@ -1,4 +1,5 @@
 // Owns what is asked of one client and not answered yet.
+import { randomBytes } from "node:crypto";
 import { errorText } from "../../runtime/errors.ts";
 import { BACKEND_UNAVAILABLE, errorReply, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { Outlet } from "./outlet.ts";
@@ -40,6 +41,8 @@ const unanswered = (why: string): Reply => errorReply(BACKEND_UNAVAILABLE, why);
 /** `tellElsewhere` sends to the client outside of calls: a question may outlive the stream that it was asked on. */
 export function createQuestions(tellElsewhere: (json: string) => void): Questions {
   const questions = new Map<string, Question>();
+  // A client's session may outlive this process: an answer to one that is gone must not be taken for another's.
+  const prefix = `m${randomBytes(6).toString("base64url")}`;
   let asked = 0;
   let ended: string | null = null;
 
@@ -51,7 +54,7 @@ export function createQuestions(tellElsewhere: (json: string) => void): Question
         return Promise.resolve(unanswered("too many questions wait for the client"));
       }
       asked += 1;
-      const id = `m${asked}`;
+      const id = `${prefix}-${asked}`;
       const json = messageJson({ jsonrpc: "2.0", id, method, params });
       if (json === null) return Promise.resolve(unanswered("the question cannot be written as JSON"));
       const { promise, resolve } = Promise.withResolvers<Reply | null>();

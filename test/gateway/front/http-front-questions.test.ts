@@ -19,15 +19,17 @@ describe("the HTTP front's calls", () => {
     const { response } = await rig.open("POST", headers, callMessage(1, "ask"));
     const stream = collect(response);
     const question = await eventually(() => stream.messages[0], 2_000);
+    const { id } = question;
+    assert.match(String(id), /^m[\w-]{8}-1$/);
     assert.deepEqual(question, {
       jsonrpc: "2.0",
-      id: "m1",
+      id,
       method: "sampling/createMessage",
       params: { a: 1 },
     });
-    const unknown = await rig.post({ jsonrpc: "2.0", id: "m9", result: {} }, headers);
+    const unknown = await rig.post({ jsonrpc: "2.0", id: `${id}9`, result: {} }, headers);
     assert.deepEqual([unknown.status, unknown.body], [202, ""]);
-    const told = await rig.post({ jsonrpc: "2.0", id: "m1", result: { role: "user" } }, headers);
+    const told = await rig.post({ jsonrpc: "2.0", id, result: { role: "user" } }, headers);
     assert.equal(told.status, 202);
     await eventually(stream.ended, 2_000);
     assert.match(JSON.stringify(stream.messages[1]), /role.*user/);
@@ -44,7 +46,7 @@ describe("the HTTP front's calls", () => {
     const { response } = await rig.open("POST", headers, callMessage(1, "ask"));
     const stream = collect(response);
     await eventually(() => stream.messages.length === 1, 2_000);
-    const answer = await rig.post({ jsonrpc: "2.0", id: "m1", result: null }, headers);
+    const answer = await rig.post({ jsonrpc: "2.0", id: stream.messages[0]?.["id"], result: null }, headers);
     assert.equal(answer.status, 400);
     await eventually(stream.ended, 2_000);
     assert.match(JSON.stringify(stream.messages[1]), /-32600.*no JSON-RPC response/);
@@ -87,6 +89,24 @@ describe("the HTTP front's calls", () => {
     response.destroy();
   });
 
+  it("questions of two sessions never have the same id: a client may have outlived the daemon that asked", async () => {
+    const gateway = createScriptedGateway({
+      async ask({ port, signal }) {
+        return text(JSON.stringify(await port.request("roots/list", undefined, signal)));
+      },
+    });
+    await using rig = await startRig(gateway);
+    const ids = new Set<unknown>();
+    for (let session = 0; session < 3; session += 1) {
+      const headers = { "mcp-session-id": await rig.initialize() };
+      const { response, request } = await rig.open("POST", headers, callMessage(1, "ask"));
+      const stream = collect(response);
+      ids.add((await eventually(() => stream.messages[0], 2_000))["id"]);
+      request.destroy();
+    }
+    assert.equal(ids.size, 3);
+  });
+
   it("no answer of another session settles a question", async () => {
     const gateway = createScriptedGateway({
       async ask({ port, signal }) {
@@ -99,8 +119,9 @@ describe("the HTTP front's calls", () => {
     const { response } = await rig.open("POST", one, callMessage(1, "ask"));
     const stream = collect(response);
     await eventually(() => stream.messages.length === 1, 2_000);
-    await rig.post({ jsonrpc: "2.0", id: "m1", result: { from: "two" } }, two);
-    await rig.post({ jsonrpc: "2.0", id: "m1", result: { from: "one" } }, one);
+    const id = stream.messages[0]?.["id"];
+    await rig.post({ jsonrpc: "2.0", id, result: { from: "two" } }, two);
+    await rig.post({ jsonrpc: "2.0", id, result: { from: "one" } }, one);
     await eventually(stream.ended, 2_000);
     assert.match(JSON.stringify(stream.messages[1]), /from.*one/);
   });
@@ -126,7 +147,7 @@ describe("the HTTP front's calls", () => {
     });
     await rig.post(progress("t-1"), headers);
     await rig.post(progress("t-2"), headers);
-    await rig.post({ jsonrpc: "2.0", id: "m1", result: {} }, headers);
+    await rig.post({ jsonrpc: "2.0", id: stream.messages[0]?.["id"], result: {} }, headers);
     await rig.post(progress("t-1"), headers);
     assert.deepEqual(seen, [{ progressToken: "t-1", progress: 1 }]);
     assert.deepEqual(gateway.heard, []);
@@ -148,8 +169,9 @@ describe("the HTTP front's calls", () => {
       headers,
     );
     await eventually(stream.ended, 2_000);
+    const requestId = stream.messages[0]?.["id"];
     assert.deepEqual(stream.messages.slice(1), [
-      { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "m1", reason: "no" } },
+      { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId, reason: "no" } },
     ]);
   });
 
@@ -167,11 +189,12 @@ describe("the HTTP front's calls", () => {
     const listening = collect(response);
     const call = collect((await rig.open("POST", headers, callMessage(5, "ask"))).response);
     await eventually(call.ended, 2_000);
-    assert.equal(call.messages[0]?.["id"], "m1");
+    const requestId = call.messages[0]?.["id"];
+    assert.equal(typeof requestId, "string");
     abort.abort(new Error("not needed"));
     const { method, params } = await eventually(() => listening.messages[0], 2_000);
     assert.equal(method, "notifications/cancelled");
-    assert.deepEqual(params, { requestId: "m1", reason: "not needed" });
+    assert.deepEqual(params, { requestId, reason: "not needed" });
     response.destroy();
   });
 
