@@ -218,7 +218,7 @@ describe("the HTTP front's calls", () => {
     assert.equal(replied, null);
     const { method, params } = await eventually(() => stream.messages[0], 2_000);
     assert.equal(method, "notifications/cancelled");
-    assert.match(String(objectOf(params)["requestId"]), /^m1/);
+    assert.match(String(objectOf(params)["requestId"]), /^m[\w-]{8}-1$/);
     listening.response.destroy();
     const socketGone = rig.post(callMessage(2, "held"), headers).catch(() => "gone");
     const call = await eventually(() => held.started[0], 2_000);
