@@ -11,7 +11,6 @@ import {
 import { isDeadErrno } from "./decide-routes.ts";
 import { answers, type Draft, hostOf, setEpisode, setError } from "./draft.ts";
 import type { Errand, ErrandKind } from "./episode.ts";
-import { outcome } from "./share-request.ts";
 import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
 import type { RouteName } from "./share-spec.ts";
 import type { Step } from "./step.ts";
@@ -23,13 +22,12 @@ export type ErrandStart = Pick<Errand, "kind" | "reason" | "mode" | "plan" | "go
   readonly asked?: boolean;
 };
 
-/** Starts it with its first step; null when it cannot be started: the error or the request's end says why. */
+/** Starts it with its first step; null when it cannot be started: the error says why. */
 export function startErrand(draft: Draft, start: ErrandStart): Step | null {
   const { mount } = draft.seen;
-  const obstacle = start.kind === "unmount" ? null : whyNotMountable(draft);
+  const obstacle = whyNotBegun(draft, start);
   if (obstacle !== null) {
-    if (start.asked === true) draft.outcome = outcome("failed", obstacle);
-    else setError(draft, obstacle);
+    setError(draft, obstacle);
     return null;
   }
   const errand: Errand = {
@@ -46,11 +44,21 @@ export function startErrand(draft: Draft, start: ErrandStart): Step | null {
   return continueErrand(draft);
 }
 
-/** Why nothing of ours could be mounted at our path, so that nothing is unmounted for it either. */
-export function whyNotMountable({ spec, seen }: Draft): string | null {
+/** Why nothing of ours could be mounted at our path, so that nothing that serves is unmounted for it either. */
+export function whyNotMountable(draft: Draft): string | null {
+  return whyNotOurs(draft) ?? draft.seen.driverProblem?.text ?? null;
+}
+
+function whyNotOurs({ spec, seen }: Draft): string | null {
   if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
-  if (seen.taken !== null) return `${spec.mountPath} is taken by ${seen.taken.source}`;
-  return seen.driverProblem?.text ?? null;
+  return seen.taken === null ? null : `${spec.mountPath} is taken by ${seen.taken.source}`;
+}
+
+function whyNotBegun(draft: Draft, { kind, mode }: ErrandStart): string | null {
+  if (kind === "unmount") return null;
+  // What is dead serves nobody: who waits in it is freed, whatever the driver lacks for now.
+  const isDead = mode === "force" && kind !== "switch";
+  return isDead ? whyNotOurs(draft) : whyNotMountable(draft);
 }
 
 /** What the rules do for a person who asked for a mount, or for the rules, answers that person. */

@@ -1,6 +1,6 @@
 // Owns what a person asked: it is taken before the rules, held where the person said so, and always answered.
 import { NO_BACKOFF } from "../reconcile/route-health.ts";
-import { checkedOpenFiles, looksDead, startErrand } from "./decide-errand.ts";
+import { checkedOpenFiles, looksDead, startErrand, whyNotMountable } from "./decide-errand.ts";
 import { spokenRoute } from "./decide-errand-end.ts";
 import { whyUnmountable } from "./decide-unmounted.ts";
 import { answers, type Draft, hostOf, setEpisode, setHeld } from "./draft.ts";
@@ -60,6 +60,12 @@ function takeSwitch(draft: Draft, request: SwitchRequest, to: RouteName): Step |
   if (!answers(draft, to)) {
     const { text } = draft.seen.routes[to].probe;
     draft.outcome = outcome("failed", `${hostOf(draft, to)} does not answer: ${text}; nothing was changed`);
+    return null;
+  }
+  const obstacle = whyNotMountable(draft);
+  if (obstacle !== null) {
+    const hint = draft.seen.driverProblem?.hint ?? null;
+    draft.outcome = outcome("failed", `${obstacle}; nothing was changed`, { hint });
     return null;
   }
   const from = mount?.found.route ?? null;

@@ -1,9 +1,9 @@
 // Owns one look at a share: both hosts, the mount table, the mount and the stable link, all at once. Bounded:
 // nothing is waited for longer than its own deadline, and a mount not at all when its host is certainly gone.
 import type { HostProber } from "../network/probe-result.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { type Clock, settledWithin } from "../runtime/clock.ts";
 import { SILENT_LOOK_MS } from "./decide-routes.ts";
-import type { FoundMount, MountDriver } from "./drivers/mount-driver.ts";
+import type { FoundMount, Lacking, MountDriver } from "./drivers/mount-driver.ts";
 import type { Episode } from "./episode.ts";
 import type { Look, Prober } from "./prober.ts";
 import type { MountSeen, OpenFilesSeen, RouteProbe, RouteSeen, ShareSeen, StepSeen } from "./share-seen.ts";
@@ -13,6 +13,8 @@ import type { RouteName, SharePolicy, ShareSpec } from "./share-spec.ts";
 const LOCAL_LOOK_MS = 1000;
 /** How long a look-up of open files may take before it counts as open, ms. */
 const OPEN_FILES_MS = 2000;
+/** How long what serves waits to learn whether its driver could mount it anew, ms. */
+const ABLE_MS = 1000;
 
 export interface LookTools {
   readonly clock: Clock;
@@ -51,8 +53,8 @@ export async function observe(
     ours === null ? null : { found: ours, look: await chooseLook(tools, ours, lookUnderWay, routes) };
   const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
   const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
-  // It matters before a mount: there is none, or one that is to be made anew.
-  const driverProblem = (ours?.route ?? null) === null ? await driver.unavailable() : null;
+  const serves = ours !== null && ours.route !== null;
+  const driverProblem = await (serves ? findDriverProblem(tools, subject) : driver.unavailable(spec));
   const unsent = episode.unsentWatched ? await driver.unsent(spec) : null;
   const linkBlocked = link === null ? null : await link;
   return {
@@ -95,6 +97,15 @@ export async function observeAfterStep(
     taken,
     lastStep,
   };
+}
+
+/** What keeps the driver from mounting the share, in time for one that is mounted; null: nothing that is known in time. */
+export async function findDriverProblem(
+  { clock }: Pick<LookTools, "clock">,
+  { spec, driver }: Subject,
+): Promise<Lacking | null> {
+  const asked = driver.unavailable(spec);
+  return (await settledWithin(clock, ABLE_MS, asked)) ? asked : null;
 }
 
 /** Looks up who holds files on a mount, and what is unsent. A check that fails or is late says so. */

@@ -6,7 +6,14 @@ import { isOutsideEvent, type Trigger } from "../reconcile/trigger.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type Decision, decide, type StandingCondition } from "./decide.ts";
 import { type Episode, forgetChangedRoutes, NEW_EPISODE } from "./episode.ts";
-import { type LookTools, observe, observeAfterStep, observeOpenFiles, type Subject } from "./observe.ts";
+import {
+  findDriverProblem,
+  type LookTools,
+  observe,
+  observeAfterStep,
+  observeOpenFiles,
+  type Subject,
+} from "./observe.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
 import type { OpenFilesSeen, ShareSeen } from "./share-seen.ts";
 import type { ShareTransition } from "./share-transitions.ts";
@@ -112,8 +119,13 @@ export function createShareCycle(
     const limits = (deadlineMs: number) => ({ deadlineMs, signal: tools.forceStop });
     switch (step.kind) {
       case "check_open_files": {
-        const openFiles = await observeOpenFiles(tools, subject, step.mount);
-        return { ...seen, atMs: clock.monotonicMs(), wallMs: clock.wallMs(), openFiles, lastStep: null };
+        const [openFiles, driverProblem] = await Promise.all([
+          observeOpenFiles(tools, subject, step.mount),
+          // An unmount may follow, and then a mount must.
+          findDriverProblem(tools, subject),
+        ]);
+        const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
+        return { ...seen, atMs, wallMs, openFiles, driverProblem, lastStep: null };
       }
       case "mount": {
         const result = await driver.mount(spec, step.route, limits(MOUNT_DEADLINE_MS));

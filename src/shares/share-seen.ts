@@ -1,6 +1,6 @@
 // Owns what one observation of a share holds: plain data for the decision, with no way back to the world.
 import type { ProbeResult } from "../network/probe-result.ts";
-import type { FoundMount, MountOutcome, UnmountOutcome } from "./drivers/mount-driver.ts";
+import type { FoundMount, Lacking, MountOutcome, UnmountOutcome } from "./drivers/mount-driver.ts";
 import type { Look, OpenFile } from "./prober.ts";
 import type { RouteName } from "./share-spec.ts";
 import type { Step } from "./step.ts";
@@ -57,7 +57,8 @@ export interface ShareSeen {
   readonly twins: readonly FoundMount[];
   /** Something that is not this share, and not our doing, at our path. */
   readonly taken: FoundMount | null;
-  readonly driverProblem: { readonly text: string; readonly hint: string } | null;
+  /** What keeps the driver from mounting anything now, whether something is mounted or not. */
+  readonly driverProblem: Lacking | null;
   /** Both routes' hosts resolve to one address and port. */
   readonly oneAddress: string | null;
   readonly openFiles: OpenFilesSeen | null;

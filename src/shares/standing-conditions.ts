@@ -15,11 +15,12 @@ export function standingConditions(draft: Draft): void {
     });
   }
   if (seen.driverProblem !== null) {
+    const { hint } = seen.driverProblem;
     conditions.push({
       code: "driver_unavailable",
-      severity: "error",
+      severity: seen.mount === null ? "error" : "warning",
       title: seen.driverProblem.text,
-      hint: seen.driverProblem.hint,
+      hint: seen.mount === null ? hint : `${hint}; until then what is mounted stays while it serves`,
     });
   }
   if (seen.taken !== null) {

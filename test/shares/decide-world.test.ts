@@ -114,6 +114,14 @@ const STEPS = fc.constantFrom(
   happening("unmounts fail", (world) => {
     world.unmountFails = "not permitted";
   }),
+  happening("rclone is removed", (world) => {
+    world.driverProblem = { text: "rclone is not installed", hint: "install it" };
+  }),
+  happening("rclone is removed during the next step", (world) => {
+    world.duringStep = () => {
+      world.driverProblem = { text: "rclone is not installed", hint: "install it" };
+    };
+  }),
   happening("steps work", heal),
   happening("someone unmounts during the next step", (world) => {
     world.duringStep = () => {
@@ -187,6 +195,7 @@ function heal(world: World): void {
   world.mountTakesMs = 50;
   world.mountsDieAtOnce = false;
   world.unmountFails = null;
+  world.driverProblem = null;
 }
 
 /** What the looks and probes so far are worth as evidence against the mount. */
@@ -284,6 +293,12 @@ function checkUnmount(
   const { kind } = errand;
   const anyAnswers = errand.plan.some((route) => seen.routes[route].probe.verdict === "answers");
   if (kind !== "unmount") assert.ok(anyAnswers, `never unmounted for a ${kind} without a live target`);
+  if (seen.driverProblem !== null && kind !== "unmount") {
+    assert.ok(
+      mode === "force" && kind !== "switch",
+      "what serves is not unmounted for what cannot be mounted",
+    );
+  }
   if (kind === "recovery") {
     assert.equal(mode, "plain");
     assert.equal(world.memory.held, null, "a held share never recovers by itself");

@@ -326,7 +326,7 @@ export class World {
       mount: mount === null ? null : { found: this.#found(mount), look },
       twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
       taken: this.taken,
-      driverProblem: (mount?.route ?? null) === null ? this.driverProblem : null,
+      driverProblem: this.driverProblem,
       oneAddress: null,
       openFiles: null,
       unsent: this.episode.unsentWatched ? [...this.unsent] : null,
@@ -394,7 +394,7 @@ export class World {
         atMs: this.nowMs,
         wallMs: this.wallMs,
         ...(lastStep === null
-          ? { openFiles: this.#files }
+          ? { openFiles: this.#files, driverProblem: this.driverProblem }
           : {
               mount: mount === null ? null : { found: this.#found(mount), look: mount.look },
               twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
@@ -433,6 +433,8 @@ export class World {
     const there = this.mounts.find(({ path }) => path === this.spec.mountPath);
     if (there !== undefined) return { ok: true, mount: this.#found(there), adopted: true };
     if (this.taken !== null) return { ok: false, reason: "path_taken", text: "taken" };
+    if (this.driverProblem !== null)
+      return { ok: false, reason: "driver_unavailable", text: this.driverProblem.text };
     const failure = this.mountFails[route] ?? (this.hosts[route] === "answers" ? null : "host unreachable");
     if (failure !== null) return { ok: false, reason: "other", text: failure };
     const mount = this.addMount(route);

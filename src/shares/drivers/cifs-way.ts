@@ -3,9 +3,10 @@ import { access, readFile } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { findProgram } from "../../runtime/find-program.ts";
-import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { parseSmbSource } from "../smb-source.ts";
 import { asMountEntry, type FstabEntry, parseFstab } from "./fstab.ts";
+import type { Lacking } from "./mount-driver.ts";
 import { type AddressesOf, routeOfSource } from "./smb-mounts.ts";
 
 export interface CifsTools {
@@ -15,11 +16,6 @@ export interface CifsTools {
   readonly fstab: string;
   /** The kernel's list of what it can mount. Its modules come into it only when they are wanted. */
   readonly filesystems: string;
-}
-
-export interface Lacking {
-  readonly text: string;
-  readonly hint: string;
 }
 
 export type CifsWay =
@@ -58,6 +54,22 @@ export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> 
   return (await readFstab(tools.fstab)).some(({ forUsers }) => forUsers)
     ? null
     : needsRoot("no line of /etc/fstab lets a user mount an SMB share", null);
+}
+
+/** null: this share can be mounted over one of its routes at least. `path`: as the mount table spells it. */
+export async function lackingForShare(
+  tools: CifsTools,
+  share: ShareSpec,
+  path: string,
+  addressesOf: AddressesOf,
+): Promise<Lacking | null> {
+  let lacking: Lacking | null = null;
+  for (const route of ROUTE_NAMES) {
+    const way = await wayToMount(tools, share, route, path, addressesOf);
+    if (way.kind !== "none") return null;
+    lacking ??= way.lacking;
+  }
+  return lacking;
 }
 
 /** `path`: as the mount table spells it. */

@@ -16,7 +16,14 @@ import { meaningOfMountCifs, tellingLine } from "./cifs-codes.ts";
 import { type CifsNote, createCifsNotes, isNoted } from "./cifs-note.ts";
 import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./cifs-options.ts";
 import { createCifsUnmount } from "./cifs-unmount.ts";
-import { type CifsTools, type CifsWay, lackingForCifs, systemTools, wayToMount } from "./cifs-way.ts";
+import {
+  type CifsTools,
+  type CifsWay,
+  lackingForCifs,
+  lackingForShare,
+  systemTools,
+  wayToMount,
+} from "./cifs-way.ts";
 import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
 import { createMountFolders } from "./mount-folder.ts";
 import { rcloneFiles } from "./rclone-files.ts";
@@ -204,7 +211,10 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   return {
     name: "cifs",
     cacheMs: CACHE_MS,
-    unavailable: () => lackingForCifs(tools),
+    unavailable: async (share) =>
+      share === undefined
+        ? lackingForCifs(tools)
+        : lackingForShare(tools, share, await pathOf(share), addressesOf),
     find,
     async mount(share, route, limits) {
       if (limits.signal.aborted) return failed("other", "cancelled");

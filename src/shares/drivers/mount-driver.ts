@@ -18,6 +18,12 @@ export interface FoundMount {
   readonly madeByDriver: boolean;
 }
 
+/** What the machine lacks for mounting. */
+export interface Lacking {
+  readonly text: string;
+  readonly hint: string;
+}
+
 export type MountOutcome =
   | { readonly ok: true; readonly mount: FoundMount; readonly adopted: boolean }
   | { readonly ok: false; readonly reason: MountFailure; readonly text: string };
@@ -55,8 +61,11 @@ export interface MountDriver {
   readonly name: ShareSpec["driver"];
   /** A look sooner than this after the last one proves nothing (driver caches), ms. */
   readonly cacheMs: number;
-  /** null when all that the driver needs is here; else what is missing, and a hint. */
-  unavailable(): Promise<{ readonly text: string; readonly hint: string } | null>;
+  /**
+   * null when all that the driver needs is here now; else what is missing, and a hint. With a share: all that it takes to
+   * mount that, over one of its routes at least. Cheap enough for every look.
+   */
+  unavailable(share?: ShareSpec): Promise<Lacking | null>;
   /** All mounts of this share, wherever, and whatever is mounted at its path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
   /** Mounts over one route and proves it by a readdir; on failure leaves nothing mounted behind. */

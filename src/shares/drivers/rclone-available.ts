@@ -1,54 +1,88 @@
 // Owns telling what the machine lacks for mounting with rclone.
-import { access, constants } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { findProgram } from "../../runtime/find-program.ts";
-
-export interface Lacking {
-  readonly text: string;
-  readonly hint: string;
-}
+import type { Lacking } from "./mount-driver.ts";
 
 /** The first with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
 const VERSION_DEADLINE_MS = 5_000;
+const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
 
-/** Gives a check that asks again until nothing is lacking, and then no more. */
+/**
+ * Gives a check that looks anew each time, as programs come and go while the daemon runs; only a program that it has not
+ * seen before is run, for its version. Calls at the same time share one look.
+ */
 export function createRcloneCheck(clock: Clock): () => Promise<Lacking | null> {
-  let complete = false;
-  return async () => {
-    if (complete) return null;
-    const lacking = await check(clock);
-    complete = lacking === null;
-    return lacking;
+  /** The identity of the newest rclone that was found fit. */
+  let fit: string | null = null;
+  let underWay: Promise<Lacking | null> | null = null;
+
+  const check = async (): Promise<Lacking | null> => {
+    const rclone = await findOnPath("rclone");
+    if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
+    if ((await findOnPath("fusermount3")) === null) {
+      return { text: "fusermount3 is not installed", hint: "install FUSE 3 (apt install fuse3)" };
+    }
+    if (!(await canOpen("/dev/fuse"))) {
+      return {
+        text: "/dev/fuse cannot be opened",
+        hint: "load the fuse module, or give the container the device /dev/fuse and the right to mount",
+      };
+    }
+    const identity = await identityOf(rclone);
+    if (identity !== null && identity === fit) return null;
+    const unfit = await whyUnfit(clock);
+    if (unfit === null) fit = identity;
+    return unfit;
+  };
+
+  return () => {
+    underWay ??= check().finally(() => {
+      underWay = null;
+    });
+    return underWay;
   };
 }
 
-async function check(clock: Clock): Promise<Lacking | null> {
-  if (!(await isOnPath("rclone"))) {
-    return { text: "rclone is not installed", hint: "install rclone 1.60 or newer (apt install rclone)" };
+async function whyUnfit(clock: Clock): Promise<Lacking | null> {
+  try {
+    const result = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
+    const version = /^rclone v(\d+)\.(\d+)/.exec(result.stdout);
+    if (version === null && result.exitCode !== 0 && !result.timedOut) {
+      const said =
+        result.stderr.trim().split("\n").at(-1) || `it ends with ${result.exitCode ?? result.exitSignal}`;
+      return { text: `rclone does not run: ${said}`, hint: INSTALL };
+    }
+    const [major, minor] = [Number(version?.[1]), Number(version?.[2])];
+    const tooOld = major < OLDEST.major || (major === OLDEST.major && minor < OLDEST.minor);
+    // A version that cannot be read is given the benefit of the doubt.
+    return tooOld
+      ? { text: `rclone ${major}.${minor} cannot speak SMB`, hint: "install rclone 1.60 or newer" }
+      : null;
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    // As in the middle of an upgrade: it is gone again, or not whole yet.
+    return { text: error.message, hint: INSTALL };
   }
-  if (!(await isOnPath("fusermount3"))) {
-    return { text: "fusermount3 is not installed", hint: "install FUSE 3 (apt install fuse3)" };
-  }
-  if (!(await canOpen("/dev/fuse"))) {
-    return {
-      text: "/dev/fuse cannot be opened",
-      hint: "load the fuse module, or give the container the device /dev/fuse and the right to mount",
-    };
-  }
-  const { stdout } = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
-  const version = /^rclone v(\d+)\.(\d+)/.exec(stdout);
-  const [major, minor] = [Number(version?.[1]), Number(version?.[2])];
-  const tooOld = major < OLDEST.major || (major === OLDEST.major && minor < OLDEST.minor);
-  // A version that cannot be read is given the benefit of the doubt.
-  if (!tooOld) return null;
-  return { text: `rclone ${major}.${minor} cannot speak SMB`, hint: "install rclone 1.60 or newer" };
 }
 
-async function isOnPath(program: string): Promise<boolean> {
-  return (await findProgram(program, (process.env["PATH"] ?? "").split(delimiter))) !== null;
+function findOnPath(program: string): Promise<string | null> {
+  return findProgram(program, (process.env["PATH"] ?? "").split(delimiter));
+}
+
+/** Of what is behind the links on the way; null: it is gone. */
+async function identityOf(path: string): Promise<string | null> {
+  try {
+    const { dev, ino, size, mtimeMs } = await stat(path);
+    return [dev, ino, size, mtimeMs].join(" ");
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return null;
+  }
 }
 
 async function canOpen(path: string): Promise<boolean> {

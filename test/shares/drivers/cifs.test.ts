@@ -357,6 +357,9 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
     );
     const driver = bench.fresh(asUser);
     assert.equal(await driver.unavailable(), null);
+    assert.equal(await driver.unavailable(share), null, "over one route at least");
+    const moved = { ...share, mountPath: `${share.mountPath} elsewhere` };
+    assert.match((await driver.unavailable(moved))?.text ?? "", /no line of \/etc\/fstab/);
     await assert.rejects(mounted(driver, share, "fallback"), /no line of \/etc\/fstab .* over fallback/);
     const mount = await mounted(driver, share, "tb");
     assert.deepEqual([mount.route, mount.madeByDriver], ["tb", true]);
@@ -391,9 +394,12 @@ describe("driver cifs as a user", { skip: skip ?? false }, () => {
       const bench = await startBench(t);
       const share = bench.share("CORE");
       if (fstab !== null) await writeFile(bench.standIns.fstab, fstab.replace("PATH", share.mountPath));
-      const failed = failure(await bench.fresh(asUser).mount(share, "tb", limits()));
+      const driver = bench.fresh(asUser);
+      const failed = failure(await driver.mount(share, "tb", limits()));
       assert.equal(failed.reason, "driver_unavailable");
       assert.match(failed.text, says);
+      const lacking = await driver.unavailable(share);
+      assert.match(`${lacking?.text}; ${lacking?.hint}`, says);
       assert.match(failed.text, /rclone/);
       assert.deepEqual(await bench.standIns.calls(), []);
     });
