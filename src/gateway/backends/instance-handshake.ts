@@ -1,6 +1,7 @@
 // Owns initialize: what the gateway says it is, and what it makes of the server's answer.
 import type { ClientPort } from "../client-port.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../json-rpc.ts";
+import { ownMark } from "../own-mark.ts";
 import { isProtocolVersion, LATEST_VERSION, LEGACY_VERSIONS, type ProtocolVersion } from "../protocol.ts";
 import type { LinkFailure } from "./backend-link.ts";
 import { errorAnswer, oneLine } from "./instance-failures.ts";
@@ -28,6 +29,7 @@ export function initializeParams(
     protocolVersion: LATEST_VERSION,
     capabilities: owner === null ? SHARED_CAPABILITIES : owner.capabilities,
     clientInfo,
+    _meta: ownMark(),
   };
 }
 

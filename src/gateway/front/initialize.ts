@@ -1,5 +1,13 @@
 // Owns the beginning of a session: reading initialize, and agreeing on a version.
-import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import {
+  errorReply,
+  INVALID_PARAMS,
+  INVALID_REQUEST,
+  isJsonObject,
+  type JsonObject,
+  type Reply,
+} from "../json-rpc.ts";
+import { isOwnIntroduction } from "../own-mark.ts";
 import { isProtocolVersion, LATEST_VERSION, type ProtocolVersion } from "../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 
@@ -20,6 +28,10 @@ export function readIntroduction(params: JsonObject | undefined): Introduction {
       ok: false,
       reply: errorReply(INVALID_PARAMS, "`params.protocolVersion` of initialize must be a string"),
     };
+  }
+  if (isOwnIntroduction(params)) {
+    const why = "the gateway cannot be its own backend; remove this one from its configuration";
+    return { ok: false, reply: errorReply(INVALID_REQUEST, why) };
   }
   return {
     ok: true,

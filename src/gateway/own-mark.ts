@@ -1,0 +1,20 @@
+// Owns how a gateway knows itself: as its own backend it would list what it lists, again and again, and call itself.
+import { isJsonObject, type JsonObject } from "./json-rpc.ts";
+
+const KEY = "mountaineer/gateway";
+
+/** What the gateway says to a server at initialize, in `_meta`. */
+export function ownMark(): JsonObject {
+  return { [KEY]: mark() };
+}
+
+/** Whether who introduces itself so is this very gateway. */
+export function isOwnIntroduction(params: JsonObject | undefined): boolean {
+  const meta = params?.["_meta"];
+  return isJsonObject(meta) && meta[KEY] === mark();
+}
+
+/** Of this process alone: another one with its number began at another moment. */
+function mark(): string {
+  return `${process.pid}-${performance.timeOrigin}`;
+}
