@@ -2,9 +2,10 @@
 // that says what it is and then the bytes.
 import { createHash } from "node:crypto";
 import { readdir, readFile, rename, rm, unlink } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
 import { configFormat } from "./locate.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 
@@ -58,10 +59,9 @@ export interface ConfigHistory {
   corrupt(): Promise<CorruptEntry[]>;
 }
 
-interface Stored {
+interface Stored extends EntryPlace {
   readonly file: string;
   readonly order: number;
-  readonly path: string | null;
   readonly entry: Omit<HistoryEntry, "n">;
   readonly bytes: Uint8Array;
 }
@@ -69,13 +69,18 @@ interface Stored {
 const ENTRY_FILE = /^(\d{10})-([0-9a-f]{8})\.entry$/;
 
 /** `path`: of the configuration file; an entry without it is of the one in the home. */
-type Header = Omit<HistoryEntry, "n"> & { readonly length: number; readonly path?: string };
+type Header = Omit<HistoryEntry, "n"> & {
+  readonly length: number;
+  readonly path?: string;
+  readonly realPath?: string;
+};
 
 function isHeader(value: unknown): value is Header {
   if (typeof value !== "object" || value === null) return false;
-  const { time, sha256, source, summary, format, length, path = "" } = value as Record<string, unknown>;
+  const header = value as Record<string, unknown>;
+  const { time, sha256, source, summary, format, length, path = "", realPath = "" } = header;
   return (
-    [time, sha256, source, summary, path].every((text) => typeof text === "string") &&
+    [time, sha256, source, summary, path, realPath].every((text) => typeof text === "string") &&
     (format === "toml" || format === "yaml") &&
     typeof length === "number"
   );
@@ -102,8 +107,8 @@ function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
   const bytes = raw.subarray(end + 1);
   if (bytes.length !== header.length) return "it is cut off, or has more than it should";
   if (digest(bytes) !== header.sha256) return "its content is not what its hash says";
-  const { length: _, path = null, ...entry } = header;
-  return { path, entry, bytes };
+  const { length: _, path = null, realPath = null, ...entry } = header;
+  return { path, realPath, entry, bytes };
 }
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -173,18 +178,20 @@ export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null,
 
 /**
  * The history of the configuration file at `configPath` (absolute), kept in `home`. Looks at nothing yet, and makes
- * nothing: the folder comes with the first record.
+ * nothing: the folder comes with the first record. `realPath` must answer also when the file's disk does not.
  */
-export function openHistory(home: string, configPath: string): ConfigHistory {
+export function openHistory(
+  home: string,
+  configPath: string,
+  realPath: RealPath = ownRealPath,
+): ConfigHistory {
   const folder = join(home, "history");
   let last: Promise<unknown> = Promise.resolve();
 
-  function isOwn({ path }: Stored): boolean {
-    return path === null ? dirname(configPath) === home : path === configPath;
-  }
-
   async function newest(): Promise<Stored[]> {
-    return (await readAll(folder)).stored.filter(isOwn).slice(0, KEPT_ENTRIES);
+    const { stored } = await readAll(folder);
+    const { owns } = await findHistoryOwner(home, configPath, stored, realPath);
+    return stored.filter(owns).slice(0, KEPT_ENTRIES);
   }
 
   async function setAside(corrupt: readonly CorruptEntry[]): Promise<void> {
@@ -206,11 +213,13 @@ export function openHistory(home: string, configPath: string): ConfigHistory {
     if (digest(bytes) !== sha256) throw new TypeError("the hash is not that of the content");
     const { stored, corrupt } = await readAll(folder);
     if (corrupt.length > 0) await setAside(corrupt);
-    const own = stored.filter(isOwn);
+    const { place, owns } = await findHistoryOwner(home, configPath, stored, realPath);
+    const own = stored.filter(owns);
     if (own[0]?.entry.sha256 === sha256) return { added: false, setAside: corrupt };
     await ensurePrivateFolder(folder);
     const summary = content.summary.slice(0, LONGEST_SUMMARY);
-    const header: Header = { time, sha256, format, source, summary, length: bytes.length, path: configPath };
+    const where = { path: configPath, ...(place.realPath === null ? {} : { realPath: place.realPath }) };
+    const header: Header = { time, sha256, format, source, summary, length: bytes.length, ...where };
     const path = join(folder, await nextFile(sha256));
     await writeDurably(path, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), bytes]), {
       mode: 0o600,

@@ -1,5 +1,6 @@
 // Owns how the daemon looks at its configuration file: through the prober, because the file may lie on a network file
 // system, where a call may never return.
+import type { RealPath } from "../config/history-owner.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { MountEntry, MountTable } from "../shares/mount-entry.ts";
@@ -8,6 +9,8 @@ import type { WatchedFile } from "../sync/watched-file.ts";
 
 /** How long the prober may take, ms: less than the watcher's own deadline, so that a late look is told in one way. */
 const LOOK_MS = 4000;
+/** How long the history waits to learn which file this is; then it goes by the spelling alone, ms. */
+const REAL_PATH_MS = 1000;
 
 /** File systems whose calls depend on another machine or process, or that tell nothing of its writes. */
 const REMOTE_TYPE =
@@ -50,6 +53,11 @@ export async function openConfigFile(
     },
     isHere: (ancestor) => !isRemote(mounts, ancestor),
   };
+}
+
+/** As the history of the file wants it. */
+export function realPathThrough(prober: Prober): RealPath {
+  return (path) => prober.realPath(path, REAL_PATH_MS);
 }
 
 function isRemote(mounts: readonly MountEntry[], path: string): boolean {

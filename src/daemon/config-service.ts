@@ -3,6 +3,7 @@ import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../api/con
 import type { ConfigControl } from "../api/control.ts";
 import { createConfigReader } from "../config/config-reader.ts";
 import { type AcceptedContent, openHistory, refuseOtherEntry } from "../config/history.ts";
+import type { RealPath } from "../config/history-owner.ts";
 import { loadConfigApart, type SavedApart, saveConfigApart } from "../config/load-apart.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigMistake } from "../config/mistakes.ts";
@@ -27,6 +28,8 @@ export interface ConfigServiceOptions {
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;
   readonly file: WatchedFile;
+  /** As `openHistory` needs it. */
+  readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
   readonly bindSecrets?: NonNullable<ReloaderOptions["bindSecrets"]>;
   readonly clock: Clock;
@@ -52,7 +55,7 @@ type NumberedEvent = SyncEvent;
 
 export function createConfigService(options: ConfigServiceOptions): ConfigService {
   const { home, place, snapshot, clock, logger, stream, publish } = options;
-  const history = createUnkeptHistory(openHistory(home, snapshot.path));
+  const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
   const events = createSyncEventRing();
   let eventCount = 0;
   /** What became of each content that the watcher offered, by what it was told. */

@@ -13,7 +13,7 @@ import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts"
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { AliasLinks } from "./alias-links.ts";
-import { openConfigFile } from "./config-file.ts";
+import { openConfigFile, realPathThrough } from "./config-file.ts";
 import { createConfigService } from "./config-service.ts";
 import { startEngineParts } from "./engine-parts.ts";
 import { createEventStream } from "./event-stream.ts";
@@ -164,6 +164,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       place,
       snapshot,
       file: await openConfigFile(snapshot.path, { ...parts, clock }),
+      realPath: realPathThrough(parts.prober),
       appliers: [
         gateway.applier,
         shareSection({

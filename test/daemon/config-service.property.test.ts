@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { StreamEvent } from "../../src/api/contract.ts";
+import { ownRealPath } from "../../src/config/history-owner.ts";
 import { loadConfig, readConfigBytes } from "../../src/config/load.ts";
 import { findPlace } from "../../src/config/locate.ts";
 import { type ConfigService, createConfigService } from "../../src/daemon/config-service.ts";
@@ -99,6 +100,7 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
     place,
     snapshot: loaded.snapshot,
     file: createLocalFile(path, readConfigBytes),
+    realPath: ownRealPath,
     appliers: [
       {
         name: "engine",

@@ -3,6 +3,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { StreamEvent } from "../../src/api/contract.ts";
+import { ownRealPath } from "../../src/config/history-owner.ts";
 import { loadConfig, readConfigBytes } from "../../src/config/load.ts";
 import { findPlace } from "../../src/config/locate.ts";
 import type { ConfigApplier } from "../../src/daemon/config-applier.ts";
@@ -71,6 +72,7 @@ async function scene(
     place,
     snapshot: loaded.snapshot,
     file: wrap(createLocalFile(path, readConfigBytes)),
+    realPath: ownRealPath,
     appliers: [section],
     clock,
     logger: createRecordingLogger(),
