@@ -20,6 +20,7 @@ import { createRules, type GatewayRules, NO_GATEWAY } from "./gateway-rules.ts";
 import { gatewayGreeting, tasksListedBy } from "./greeting.ts";
 import { createListenerKeeper, type ListenAddress } from "./listener-keeper.ts";
 import type { ServingSet } from "./middleware/middleware.ts";
+import { createRefusalAudit } from "./middleware/refusal-audit.ts";
 import { createTaskMemory } from "./middleware/task-memory.ts";
 import { ownerCall } from "./owner-call.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -96,6 +97,12 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     taskBackends: () => tasksListedBy(pool.greetings()),
   };
 
+  const refusals = createRefusalAudit({
+    write: (record) => rules.auditFile?.write(record),
+    clock,
+    clean: redaction.clean,
+  });
+
   const build = (): ServingSet => {
     const { config, authentication, auditFile } = rules;
     return buildServingSet({
@@ -157,6 +164,9 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
       followLogLevel();
     },
     notified: (session, method, params) => pool.notifyOwn(session, method, params),
+    turnedAway(request) {
+      if (rules.auditFile !== null) refusals.record(request);
+    },
     health: () => ({
       status: "ok",
       version,
@@ -193,6 +203,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     ]);
     await keeper.close(STOP_CUT_MS);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(warden[Symbol.asyncDispose]()));
+    refusals[Symbol.dispose]();
     await rules.auditFile?.[Symbol.asyncDispose]();
   };
 

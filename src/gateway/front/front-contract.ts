@@ -2,6 +2,7 @@
 import type { ClientPort } from "../client-port.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
+import type { TurnedAway } from "../middleware/refusal-audit.ts";
 import type { ListKind, McpLogLevel, ProtocolVersion } from "../protocol.ts";
 
 /** What a front asks the gateway. */
@@ -18,6 +19,8 @@ export interface FrontGateway {
   closed(session: SessionPort): void;
   /** A notification of a client that the front does not handle itself. */
   notified(session: SessionPort, method: string, params: JsonObject | undefined): void;
+  /** A request was refused before anything was asked of the gateway. */
+  turnedAway(request: TurnedAway): void;
   /** `GET /manage/v1/health`. */
   health(): JsonObject;
 }

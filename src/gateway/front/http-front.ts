@@ -5,7 +5,6 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
-import type { Principal } from "../client-port.ts";
 import {
   type Classified,
   classifyMessage,
@@ -14,12 +13,11 @@ import {
   PARSE_ERROR,
   type RpcRequest,
 } from "../json-rpc.ts";
-import { isProtocolVersion } from "../protocol.ts";
 import { readBatch } from "./batch.ts";
 import { createBodyIntake } from "./body-intake.ts";
 import type { FrontGateway } from "./front-contract.ts";
-import { createHostGuard } from "./host-guard.ts";
 import { type AnswerParts, answerEmpty, answerJson, type Refusal, refuse } from "./http-answer.ts";
+import { createHttpDoor, type Exchange, type Visit } from "./http-door.ts";
 import {
   accepted,
   formFor,
@@ -64,16 +62,8 @@ export interface HttpFront extends AsyncDisposable {
   stop(graceMs: number): Promise<void>;
 }
 
-/** One request whose sender is known. */
-interface Visit {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly principal: Principal;
-}
-
 export function createHttpFront(options: HttpFrontOptions): HttpFront {
   const { gateway, clock, logger, bodyLimitBytes } = options;
-  const guard = createHostGuard(options.boundHost);
   const intake = createBodyIntake();
   const watch = createStreamWatch(clock);
   const store = createSessionStore(clock);
@@ -86,8 +76,10 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     for (const session of store.sessions) count += session.inFlight;
     return count;
   };
-  const refused = ({ request, response }: Pick<Visit, "request" | "response">, refusal: Refusal): void =>
+  const refused = ({ request, response }: Exchange, refusal: Refusal): void =>
     refuse(parts, request, response, refusal);
+  const { boundHost } = options;
+  const door = createHttpDoor({ gateway, sessions: store, boundHost, refuse: refused });
 
   /** A mistake of ours costs its request, and nothing else. */
   const guarded = (request: IncomingMessage, response: ServerResponse, work: () => void): void => {
@@ -102,12 +94,7 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
 
   const route = (request: IncomingMessage, response: ServerResponse): void => {
     const exchange = { request, response };
-    const { headers } = request;
-    const foreign = guard.refusal(headers.host, headers.origin);
-    if (foreign !== null) {
-      refused(exchange, { status: 403, message: foreign });
-      return;
-    }
+    if (!door.isOurs(exchange)) return;
     const path = pathOf(request.url);
     if (path === HEALTH_PATH) {
       // Some probes ask for no body.
@@ -129,37 +116,12 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
       refused(exchange, { status: 503, message: "the gateway is stopping", headers: { "Retry-After": "2" } });
       return;
     }
-    const authentication = gateway.served.authenticate(headers);
-    if (!authentication.ok) {
-      const message = authentication.reason;
-      refused(exchange, { status: 401, message, headers: { "WWW-Authenticate": "Bearer" } });
-      return;
-    }
-    const visit: Visit = { request, response, principal: authentication.principal };
+    const principal = door.identify(exchange);
+    if (principal === null) return;
+    const visit: Visit = { request, response, principal };
     if (method === "POST") post(visit);
     else if (method === "GET") listen(visit);
     else remove(visit);
-  };
-
-  /** The session that the headers name; null: there is none, and the request is answered. */
-  const sessionOf = (visit: Visit, id: string): Session | null => {
-    const session = store.find(id);
-    if (session === null || !session.identify(visit.principal)) {
-      refused(visit, { status: 404, message: "the session is not known, or has ended; initialize anew" });
-      return null;
-    }
-    const version = visit.request.headers["mcp-protocol-version"];
-    if (version !== undefined && !isProtocolVersion(version)) {
-      refused(visit, { status: 400, message: "the MCP-Protocol-Version is not supported" });
-      return null;
-    }
-    return session;
-  };
-  const namedSession = (visit: Visit): Session | null => {
-    const id = sessionId(visit.request);
-    if (id !== undefined) return sessionOf(visit, id);
-    refused(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
-    return null;
   };
 
   const post = (visit: Visit): void => {
@@ -181,7 +143,7 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
       return;
     }
     const id = sessionId(request);
-    const session = id === undefined ? null : sessionOf(visit, id);
+    const session = id === undefined ? null : door.session(visit, id);
     if (id !== undefined && session === null) return;
     const limitBytes = bodyLimitBytes();
     intake.receive(request, limitBytes, (body) => {
@@ -300,7 +262,7 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
       refused(visit, { status: 406, message: "the client must accept text/event-stream" });
       return;
     }
-    const session = namedSession(visit);
+    const session = door.namedSession(visit);
     if (session === null) return;
     const onClosed = (): void => session.outletClosed(stream);
     const stream = new SseStream({ response, clock, watch, onClosed });
@@ -308,7 +270,7 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
   };
 
   const remove = (visit: Visit): void => {
-    const session = namedSession(visit);
+    const session = door.namedSession(visit);
     if (session === null) return;
     session.end("the client ended the session");
     answerEmpty(visit.response, 200);

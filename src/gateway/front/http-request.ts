@@ -41,6 +41,11 @@ export function sessionId(request: IncomingMessage): string | undefined {
   return typeof id === "string" ? id : undefined;
 }
 
+/** The sender's address, IPv4 as such; null: it has gone. */
+export function remoteOf(request: IncomingMessage): string | null {
+  return request.socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, "") ?? null;
+}
+
 /** Whether a Content-Type is JSON's, with or without parameters. */
 export function isJsonType(type: string | undefined): boolean {
   if (type === "application/json") return true;

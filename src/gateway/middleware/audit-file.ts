@@ -9,6 +9,7 @@ import { createLineQueue } from "../../runtime/line-queue.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { createFileTarget, type FileTarget } from "../../runtime/log-targets.ts";
 import type { AuditRecord } from "./audit.ts";
+import type { RefusalRecord } from "./refusal-audit.ts";
 
 const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 const MAX_QUEUED_LINES = 10_000;
@@ -28,7 +29,7 @@ export type AuditFileState =
 
 export interface AuditFile extends AsyncDisposable {
   /** Never throws, never waits. */
-  write(record: AuditRecord): void;
+  write(record: AuditRecord | RefusalRecord): void;
   readonly state: AuditFileState;
 }
 

@@ -9,11 +9,13 @@ import type {
   Handle,
   ServingSet,
 } from "../../../src/gateway/middleware/middleware.ts";
+import type { TurnedAway } from "../../../src/gateway/middleware/refusal-audit.ts";
 
 export interface ScriptedGateway extends FrontGateway {
   readonly sessions: Set<SessionPort>;
   readonly heard: { readonly session: SessionPort; readonly method: string; readonly params: unknown }[];
   readonly requests: GatewayRequest[];
+  readonly turnedAwayRequests: TurnedAway[];
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
   handle: Handle;
   mayHearOf: ServingSet["mayHearOf"];
@@ -29,6 +31,7 @@ export function createScriptedGateway(
     sessions: new Set(),
     heard: [],
     requests: [],
+    turnedAwayRequests: [],
     authenticate: () => ({ ok: true, principal: ANONYMOUS }),
     handle: async (request) => {
       const tool = request.method === "tools/call" ? tools[String(request.params?.["name"])] : undefined;
@@ -68,6 +71,7 @@ export function createScriptedGateway(
     identified() {},
     closed: (session) => void gateway.sessions.delete(session),
     notified: (session, method, params) => void gateway.heard.push({ session, method, params }),
+    turnedAway: (request) => void gateway.turnedAwayRequests.push(request),
     health: () => ({ status: "ok", backends: {} }),
   };
   return gateway;
