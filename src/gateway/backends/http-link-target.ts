@@ -3,8 +3,9 @@
 import type { Agent, ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "../../runtime/clock.ts";
-import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { systemErrorCode } from "../../runtime/errors.ts";
 import type { LinkFailure } from "./backend-link.ts";
+import { type ConnectReason, connectReason } from "./connect-reason.ts";
 
 /** Calls and streams of one backend at once; more wait for a connection. */
 const CONNECTIONS = 256;
@@ -117,7 +118,8 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
           return responded;
         },
         failure(error) {
-          if (late) return unreachable(url.origin, [`no connection within ${connectTimeoutMs / 1000} s`]);
+          if (late)
+            return unreachable(url.origin, { text: `no connection within ${connectTimeoutMs / 1000} s` });
           if (!connected) return unreachable(url.origin, connectReason(error));
           if (systemErrorCode(error)?.startsWith("HPE_")) {
             return {
@@ -142,48 +144,10 @@ function unusable(message: string): LinkFailure {
   return { kind: "unreachable", message, hint: "correct it in the configuration" };
 }
 
-type Reason = readonly [text: string, hint?: string];
-
-function unreachable(origin: string, [text, hint]: Reason): LinkFailure {
+function unreachable(origin: string, { text, hint }: ConnectReason): LinkFailure {
   return {
     kind: "unreachable",
     message: `cannot reach ${origin}: ${text}`,
     hint: hint ?? "check that the server runs, and its `url`",
   };
-}
-
-function connectReason(error: unknown): Reason {
-  switch (systemErrorCode(error)) {
-    case "ECONNREFUSED":
-      return ["nothing listens there"];
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return ["its name cannot be resolved"];
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-      return ["there is no route to it"];
-    case "ETIMEDOUT":
-      return ["it does not answer"];
-    case "ECONNRESET":
-      return ["it ended the connection at once"];
-    case "EPROTO":
-      return ["what listens there does not speak TLS", "check `url`: http:// may be meant"];
-    case "DEPTH_ZERO_SELF_SIGNED_CERT":
-    case "SELF_SIGNED_CERT_IN_CHAIN":
-    case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-      return [
-        "its certificate is signed by nobody who is trusted here",
-        "if you trust it, name the file of its authority's certificate in NODE_EXTRA_CA_CERTS, in the daemon's environment",
-      ];
-    case "CERT_HAS_EXPIRED":
-      return ["its certificate has expired", "have it renewed, and check this machine's clock"];
-    case "CERT_NOT_YET_VALID":
-      return ["its certificate is not valid yet", "check this machine's clock"];
-    case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return ["its certificate is for another name", "check the host in `url`"];
-    default:
-      return [errorText(error)];
-  }
 }

@@ -111,6 +111,14 @@ test("a server that speaks no HTTP, ends connections, or breaks off within the a
   }
 });
 
+test("an https address where something else than TLS listens is told as that", async (t) => {
+  const url = await startRaw(t, (socket) => socket.once("data", () => socket.end("HTTP/1.1 400 no\r\n\r\n")));
+  const failure = await connect(t, url.replace("http:", "https:")).askInVain("initialize");
+  assert.equal(failure.kind, "unreachable");
+  assert.match(failure.message, /: what listens there speaks no TLS, or none that is spoken here$/);
+  assert.match(failure.hint ?? "", /http:\/\//);
+});
+
 test("a connection that does not come about ends after its deadline", async (t) => {
   const url = await startRaw(t, () => {});
   // An address for documentation: no answer, or no route at once.
