@@ -91,6 +91,30 @@ test("shared over stdio: asked while both have calls in flight, the server gets 
   assert.equal(await sleeping, "slept");
 });
 
+test("shared over stdio: a client that breaks the newest call off is asked anew in its other one", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } });
+  await rig.untilReady("light");
+  const broken = new AbortController();
+  let asked = 0;
+  const client = await connectLight(rig.url, {
+    capabilities: CAPABILITIES,
+    async onRequest() {
+      asked++;
+      if (asked > 1) return { roots: [] };
+      broken.abort();
+      return await new Promise<never>(() => {});
+    },
+  });
+  t.after(() => client[Symbol.asyncDispose]());
+  const until = path.join(rig.folder, "until");
+  const sleeping = client.call("sleep", { until });
+  await eventually(async () => (await rig.backend("light")).in_flight === 1, 5_000);
+  await assert.rejects(client.call("ask", { method: "roots/list" }, { signal: broken.signal }));
+  await eventually(async () => asked === 2 && (await rig.backend("light")).in_flight === 1, 5_000);
+  await writeFile(until, "");
+  assert.equal(await sleeping, "slept");
+});
+
 test("shared over HTTP: the stream tells whose question it is", async (t) => {
   const fixture = await startHttpFixture(t, LIGHT_SERVER);
   const { ann, ben, asked } = await twoClients(t, { type: "streamable-http", url: fixture.url });
