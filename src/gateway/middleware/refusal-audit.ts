@@ -20,7 +20,7 @@ export interface RefusalRecord {
   readonly time: string;
   /** Null: not known, or several. */
   readonly principal: string | null;
-  /** Null: several. */
+  /** Null: several, or gone before it was asked for. */
   readonly remote: string | null;
   /** `refused:STATUS` */
   readonly outcome: string;
