@@ -283,7 +283,7 @@ export const SECTIONS: readonly SectionDoc[] = (
     {
       at: "audit",
       meaning:
-        "Who called what, and how it ended: one JSON object per line. Without this section nothing is written.",
+        "Who called what, and how it ended, and who was refused: one JSON object per line. Without this section nothing is written.",
       keys: auditSchema.shape,
       isOptional: true,
     },
