@@ -47,11 +47,8 @@ export async function withDaemonOr<T>(
 ): Promise<T> {
   const deadline = clock.monotonicMs() + STARTING_DEADLINE_MS;
   for (;;) {
-    const daemon = await connectToDaemon(context.home, { clock });
-    if (daemon !== null) {
-      if (context.configPath !== null) await requireSameConfig(daemon, context.configPath, context.signal);
-      return withDaemon(daemon);
-    }
+    const daemon = await findDaemon(context, clock);
+    if (daemon !== null) return withDaemon(daemon);
     const monitor = intent === "change" ? await startingMonitor(context.home) : null;
     if (monitor === null) {
       const outcome = await alone();
@@ -66,6 +63,16 @@ export async function withDaemonOr<T>(
     }
     await clock.sleep(BETWEEN_LOOKS_MS, context.signal);
   }
+}
+
+/** The daemon of this home, or null. Rejects with `usage` when it runs with another configuration than `--config` names. */
+export async function findDaemon(
+  { home, configPath, signal }: CommandContext,
+  clock: Clock = systemClock,
+): Promise<DaemonClient | null> {
+  const daemon = await connectToDaemon(home, { clock });
+  if (daemon !== null && configPath !== null) await requireSameConfig(daemon, configPath, signal);
+  return daemon;
 }
 
 async function startingMonitor(home: string): Promise<{ pid: number } | null> {

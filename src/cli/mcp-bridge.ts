@@ -1,124 +1,184 @@
-// Owns the way between an MCP client on stdin and stdout and a gateway: bytes both ways, nothing added.
+// Owns the way between an MCP client on stdin and stdout and the daemon's gateway, whichever daemon that is: messages
+// byte for byte, and a session that outlives a restart.
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
-import { Duplex, type Readable, type Writable } from "node:stream";
-import { finished } from "node:stream/promises";
-import type { DaemonClient } from "../api/client.ts";
-import type { InProcessGateway } from "../api/control.ts";
 import { gatewayOff } from "../api/gateway-names.ts";
-import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { type Clock, settledWithin, systemClock } from "../runtime/clock.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import type { BridgeEnds } from "./bridge-ends.ts";
+import { createBridgeSession } from "./bridge-session.ts";
+import { openInbox } from "./client-inbox.ts";
+import { type GatewayLink, openGatewayLink } from "./gateway-link.ts";
+import { createPassage } from "./line-passage.ts";
+import { type BridgedDaemon, type FindDaemon, nextDaemon } from "./next-daemon.ts";
 
-export interface BridgeEnds {
-  readonly input: Readable;
-  readonly output: Writable;
-  /** Leaves at once. */
-  readonly signal: AbortSignal;
+/** How long a daemon may take to come back. */
+const PATIENCE_MS = 30_000;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 2_000;
+/** How long a gateway may take to take the session on. */
+const RESUME_MS = 10_000;
+/** A gateway that takes no client ends its connection at once. */
+const REFUSED_WITHIN_MS = 1_000;
+
+export interface BridgeMeans {
+  /** Looks for the daemon after one has ended. */
+  readonly find: FindDaemon;
+  /** Tells a person one line. */
+  readonly note: (line: string) => void;
+  readonly clock?: Clock;
 }
 
 /**
- * Carries bytes until the client has left and everything is answered. Rejects with `gateway_off` when the daemon has no
- * gateway, `daemon_unreachable` when it ends the connection first, and the signal's reason.
+ * Carries messages until the client has left and everything is answered. When the daemon ends the connection it is
+ * looked for again, for 30 s, and the session goes on with it. Rejects with `gateway_off` when the daemon has no
+ * gateway, `daemon_unreachable` when none comes back or it does not take the session on, and the signal's reason.
  */
-export async function bridge(
-  daemon: Pick<DaemonClient, "mcpSocketPath" | "status">,
-  { input, output, signal }: BridgeEnds,
-): Promise<void> {
-  const socket = await connected(daemon, signal);
-  let clientLeft = false;
-  let said = false;
-  // Whoever reads has gone: nothing more can be answered.
-  const onOutputGone = (): void => {
-    clientLeft = true;
-    socket.destroy();
-  };
-  const onAbort = (): void => void socket.destroy();
-  signal.addEventListener("abort", onAbort, { once: true });
-  output.once("error", onOutputGone).once("close", onOutputGone);
-  input.once("end", () => {
-    clientLeft = true;
-  });
-  // A client that breaks off, rather than ends, is gone, too.
-  input.once("error", onOutputGone);
-  socket.once("data", () => {
-    said = true;
-  });
-  // All that it said has been passed on; what the client says from here on nobody hears.
-  socket.once("end", () => socket.destroy());
+export async function bridge(daemon: BridgedDaemon, ends: BridgeEnds, means: BridgeMeans): Promise<void> {
+  const { input, output, signal } = ends;
+  const left = new AbortController();
+  const leave = (): void => left.abort(new MountaineerError("aborted", "the client has left"));
+  // Whoever reads has gone: nothing more can be answered. A client that breaks off, rather than ends, is gone, too.
+  output.once("error", leave).once("close", leave);
+  input.once("error", leave);
   try {
-    if (signal.aborted) onAbort();
-    input.pipe(socket);
-    socket.pipe(output, { end: false });
-    await once(socket, "close").catch((error: unknown) => {
-      // A connection that breaks is one that has ended; which side it was is told below.
-      if (systemErrorCode(error) === null) throw error;
-    });
-  } finally {
-    input.unpipe(socket);
-    signal.removeEventListener("abort", onAbort);
-    output.off("error", onOutputGone).off("close", onOutputGone);
-    input.off("error", onOutputGone);
-    socket.destroy();
-  }
-  signal.throwIfAborted();
-  if (!clientLeft) throw await whyEnded(daemon, said, signal);
-}
-
-async function connected(
-  daemon: Pick<DaemonClient, "mcpSocketPath" | "status">,
-  signal: AbortSignal,
-): Promise<Socket> {
-  const socket = connect({ path: daemon.mcpSocketPath, allowHalfOpen: true });
-  try {
-    await once(socket, "connect", { signal });
-    return socket;
-  } catch {
-    socket.destroy();
+    await carry(daemon, { ...ends, signal: AbortSignal.any([signal, left.signal]) }, means, leave);
+  } catch (error) {
     signal.throwIfAborted();
-    throw await whyEnded(daemon, false, signal);
+    if (!left.signal.aborted) throw error;
+  } finally {
+    output.off("error", leave).off("close", leave);
+    input.off("error", leave);
   }
 }
 
-async function whyEnded(
-  daemon: Pick<DaemonClient, "status">,
-  said: boolean,
-  signal: AbortSignal,
-): Promise<MountaineerError> {
-  if (said) return ended("the daemon ended the connection", "it was stopped, or has crashed");
-  const { gateway } = await daemon.status(signal);
-  if (gateway === undefined) return gatewayOff();
-  return ended(
+/** `leave` aborts the signal; rejects with its reason when it is. */
+async function carry(
+  first: BridgedDaemon,
+  { input, output, signal }: BridgeEnds,
+  { find, note, clock = systemClock }: BridgeMeans,
+  leave: () => void,
+): Promise<never> {
+  let link: GatewayLink | null = null;
+  const session = createBridgeSession({
+    tellClient: (json) => void output.write(`${json}\n`),
+    tellGateway: (json) => link?.write(`${json}\n`),
+  });
+  const passage = createPassage({
+    onLine(messages, line) {
+      session.fromClient(messages, line);
+      return true;
+    },
+    onCut: session.notTaken,
+    write: (bytes) => link?.write(bytes),
+  });
+  using inbox = openInbox(input, leave);
+
+  /** Null when the gateway did not take the session on; the client is heard otherwise. */
+  const connectTo = async (daemon: BridgedDaemon): Promise<GatewayLink | null> => {
+    const opened = await openGatewayLink(daemon.mcpSocketPath, signal, {
+      output,
+      onLine: session.fromGateway,
+      onRoom: inbox.more,
+      onEnd() {
+        inbox.keep();
+        passage.cut();
+        return inbox.ended && session.inFlight === 0;
+      },
+    });
+    if (opened === null) return null;
+    link = opened;
+    let isTaken = false;
+    try {
+      const resumed = session.resume().then(() => {
+        isTaken = true;
+      });
+      await settledWithin(clock, RESUME_MS, Promise.race([resumed, opened.closed]));
+      if (isTaken) {
+        inbox.handTo({
+          push: (chunk) => opened.together(() => passage.push(chunk)),
+          end() {
+            opened.together(() => passage.end());
+            opened.end();
+          },
+        });
+        return opened;
+      }
+    } finally {
+      if (!isTaken) opened[Symbol.dispose]();
+    }
+    await opened.closed;
+    session.lost();
+    return null;
+  };
+  /** Until the connection is gone. False when this gateway has taken no client. */
+  const serveWith = async (daemon: BridgedDaemon, onTaken: () => void): Promise<boolean> => {
+    const opened = await connectTo(daemon);
+    signal.throwIfAborted();
+    if (opened === null) return false;
+    onTaken();
+    const sinceMs = clock.monotonicMs();
+    await opened.closed;
+    signal.throwIfAborted();
+    session.lost();
+    if (inbox.ended) leave();
+    signal.throwIfAborted();
+    return opened.said || clock.monotonicMs() - sinceMs >= REFUSED_WITHIN_MS;
+  };
+  const serveAgain = async (): Promise<void> => {
+    const sinceMs = clock.monotonicMs();
+    let isTold = false;
+    const onTaken = (): void => {
+      if (!isTold) note("the daemon is back");
+      isTold = true;
+    };
+    for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(2 * retryMs, LAST_RETRY_MS)) {
+      const leftMs = sinceMs + PATIENCE_MS - clock.monotonicMs();
+      if (leftMs <= 0) throw noneCame();
+      await clock.sleep(Math.min(retryMs, leftMs), signal);
+      const daemon = await nextDaemon(find, clock, signal);
+      if (daemon !== null && (await serveWith(daemon, onTaken))) return;
+    }
+  };
+
+  const cut = (): void => link?.[Symbol.dispose]();
+  signal.addEventListener("abort", cut, { once: true });
+  try {
+    if (!(await serveWith(first, () => {}))) await requireNoGateway(first, signal);
+    for (;;) {
+      note(`the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`);
+      // A client that reads nothing was cut off for that; it would be again.
+      if (output.writableNeedDrain) await once(output, "drain", { signal });
+      await serveAgain();
+    }
+  } finally {
+    signal.removeEventListener("abort", cut);
+    cut();
+  }
+}
+
+/** Rejects with why the daemon has taken no client; resolves when it is gone. */
+async function requireNoGateway(daemon: BridgedDaemon, signal: AbortSignal): Promise<void> {
+  let isOff: boolean;
+  try {
+    isOff = (await daemon.status(signal)).gateway === undefined;
+  } catch (error) {
+    if (error instanceof MountaineerError && error.code === "daemon_unreachable") return;
+    throw error;
+  }
+  if (isOff) throw gatewayOff();
+  throw unreachable(
     "the daemon's gateway takes no MCP client here",
     "too many may be connected; its log has more, and a restart of the daemon may help",
   );
 }
 
-function ended(message: string, hint: string): MountaineerError {
-  return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
+function noneCame(): MountaineerError {
+  return unreachable(
+    `the daemon ended the connection, and none came back within ${PATIENCE_MS / 1_000} s`,
+    "start it, say by mountaineer monitor, and then the MCP client again",
+  );
 }
 
-/** Many clients ask for the lists once, right after the handshake; what starts slower than this is told of later. */
-const FIRST_LISTS_MS = 5_000;
-
-/**
- * Serves the client with a gateway of this process, until the client has left; begins when its backends are ready or
- * have failed, or after 5 s. Rejects with the signal's reason.
- */
-export async function serveHere(
-  gateway: Pick<InProcessGateway, "status" | "serveLines">,
-  { input, output, signal }: BridgeEnds,
-): Promise<void> {
-  // Node takes a pair of streams; its types do not say so.
-  const pair = { readable: input, writable: output } as unknown as NodeJS.ReadWriteStream;
-  const stream = Duplex.from(pair);
-  const served = finished(stream, { signal });
-  const ready = gateway.status(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
-  try {
-    await Promise.race([ready, served]);
-    if (!signal.aborted) gateway.serveLines(stream);
-    await served;
-  } catch {
-    // The client broke off, or we do: either way nobody is left to be served.
-    stream.destroy();
-    signal.throwIfAborted();
-  }
+function unreachable(message: string, hint: string): MountaineerError {
+  return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
 }

@@ -55,6 +55,10 @@ export interface GatewayRig extends AsyncDisposable {
   untilReady(...names: readonly string[]): Promise<void>;
   /** Pids of whatever was started for a backend of this home, and lives. */
   processes(): Promise<readonly number[]>;
+  /** Ends the daemon alone, by SIGTERM or by SIGKILL; `comeBack` starts the next one. */
+  goDown(by: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /** Resolves when the gateway listens again. */
+  comeBack(): Promise<void>;
   /** Before it is stopped. */
   beforeStop(end: () => Promise<unknown>): void;
   /** SIGTERM; rejects when a process outlives it. Idempotent. */
@@ -106,7 +110,9 @@ export async function openGatewayRig(
     url: `http://127.0.0.1:${port}/mcp`,
     home,
     folder,
-    pid: monitor.pid,
+    get pid() {
+      return monitor.pid;
+    },
     text,
     async save(next) {
       await writeFile(`${home.configFile}.new`, text(next));
@@ -154,6 +160,14 @@ export async function openGatewayRig(
       for (const name of names) await self.untilBackend(name, ({ phase }) => phase === "Ready");
     },
     processes: () => processesOf(folder, monitor.pid),
+    async goDown(by) {
+      if (by === "SIGKILL") await monitor.kill9();
+      else await monitor.stop();
+    },
+    async comeBack() {
+      monitor = await home.startMonitor();
+      await untilListening();
+    },
     beforeStop: (end) => void ends.push(end),
     stop() {
       stopped ??= (async () => {
@@ -179,8 +193,10 @@ export async function openGatewayRig(
       }
     },
   };
+  const untilListening = (): Promise<unknown> =>
+    eventually(async () => (await self.status()).gateway?.url === self.url, SETTLES_MS);
   try {
-    await eventually(async () => (await self.status()).gateway?.url === self.url, SETTLES_MS);
+    await untilListening();
     return self;
   } catch (error) {
     const report = JSON.stringify((await self.status()).gateway ?? null);

@@ -6,7 +6,9 @@ export const mcpCommand: CommandDefinition = {
   summary: "speak MCP on stdin and stdout, for clients that start their servers",
   description:
     "Carries what an MCP client says to the running daemon's gateway and back, as the home's owner; several may run " +
-    "at once. Without a daemon it runs a gateway of its own, with backends of its own, until the client leaves. Only " +
+    "at once. It outlives a restart of the daemon: it looks for the next one for 30 s, takes the session up there, and " +
+    "tells the client that its lists have changed; calls that the daemon left unanswered fail, and none is repeated. " +
+    "Without a daemon at first it runs a gateway of its own, with backends of its own, until the client leaves. Only " +
     "MCP is on stdout. Ends when the client ends its side and everything is answered.",
   examples: [
     {
@@ -21,20 +23,26 @@ export const mcpCommand: CommandDefinition = {
   exits: {
     0: "the client has left",
     1: "no gateway is configured",
-    8: "the daemon ended the connection",
+    8: "the daemon ended the connection and none came back within 30 s, or the next one did not take the session on",
   },
   addOptions() {},
   async run(context) {
-    const { withDaemonOr } = await import("../control-session.ts");
+    const { findDaemon, withDaemonOr } = await import("../control-session.ts");
     const { withOwnGateway } = await import("../gateway-session.ts");
-    const { bridge, serveHere } = await import("../mcp-bridge.ts");
+    const { bridge } = await import("../mcp-bridge.ts");
+    const { serveHere } = await import("../serve-here.ts");
     const { stdin, stdout } = process;
     if (stdin.isTTY) context.note("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };
+    const means = { find: () => findDaemon(context), note: context.note };
     await withDaemonOr(
       context,
       "look",
-      (daemon) => bridge(daemon, ends),
+      async (daemon) => {
+        // An upgrade replaces the files that this process is made of: what reads a status must be there before.
+        const loaded = import("../../api/contract-schemas.ts");
+        await Promise.all([bridge(daemon, ends, means), loaded]);
+      },
       () => withOwnGateway(context, "mcp", (gateway) => serveHere(gateway, ends)),
     );
     return 0;

@@ -1,0 +1,12 @@
+// Owns what an MCP client that has started its server holds of it.
+import type { Readable, Writable } from "node:stream";
+
+export interface BridgeEnds {
+  readonly input: Readable;
+  readonly output: Writable;
+  /** Leaves at once. */
+  readonly signal: AbortSignal;
+}
+
+/** Many clients ask for the lists once, right after the handshake; what starts slower than this is told of later. */
+export const FIRST_LISTS_MS = 5_000;

@@ -1,0 +1,75 @@
+// Owns what the client says: handed on while somebody takes it; else kept, so that its end is noticed, up to a bound
+// beyond which it waits in the pipe.
+import type { Readable } from "node:stream";
+
+const KEPT_BYTES = 64 * 1024;
+
+export interface InboxTaker {
+  /** Whether there is room for more; when not, `more` says that there is again. */
+  push(chunk: Buffer): boolean;
+  /** The client has said all. */
+  end(): void;
+}
+
+/** Reads nothing before it is first handed to somebody, and nothing more once it is disposed. */
+export interface ClientInbox extends Disposable {
+  /** The client has said all, though some of it may still be kept. */
+  readonly ended: boolean;
+  /** What is kept goes first. */
+  handTo(taker: InboxTaker): void;
+  /** Nobody takes anything for now. */
+  keep(): void;
+  more(): void;
+}
+
+/** `onEnd` is called when the client has said all while nobody takes it. */
+export function openInbox(input: Readable, onEnd: () => void): ClientInbox {
+  let taker: InboxTaker | null = null;
+  let kept: Buffer[] = [];
+  let keptBytes = 0;
+  let ended = false;
+  let begun = false;
+
+  const onData = (chunk: Buffer): void => {
+    if (taker !== null) {
+      if (!taker.push(chunk)) input.pause();
+      return;
+    }
+    kept.push(chunk);
+    keptBytes += chunk.length;
+    if (keptBytes >= KEPT_BYTES) input.pause();
+  };
+  const onInputEnd = (): void => {
+    ended = true;
+    if (taker === null) onEnd();
+    else taker.end();
+  };
+  return {
+    get ended() {
+      return ended;
+    },
+    handTo(next) {
+      taker = next;
+      const chunks = kept;
+      kept = [];
+      keptBytes = 0;
+      let hasRoom = true;
+      for (const chunk of chunks) hasRoom = next.push(chunk);
+      if (ended) next.end();
+      else if (!begun) input.on("data", onData).once("end", onInputEnd);
+      else if (hasRoom) input.resume();
+      begun = true;
+    },
+    keep() {
+      taker = null;
+      if (begun && keptBytes < KEPT_BYTES) input.resume();
+    },
+    more() {
+      if (taker !== null) input.resume();
+    },
+    [Symbol.dispose]() {
+      taker = null;
+      input.off("data", onData).off("end", onInputEnd).pause();
+    },
+  };
+}

@@ -1,0 +1,80 @@
+// Owns the way of a stream of lines to its other end, byte for byte: a line goes on when it is whole, so that a
+// connection that breaks leaves no half of one, and only what is longer than is held goes on as it comes.
+import { createMessageScan, type SeenMessage } from "./message-scan.ts";
+
+const NEWLINE = 0x0a;
+/** Of one line. Few messages are longer, and a bridge per agent must cost little. */
+const HELD_BYTES = 1024 * 1024;
+
+export interface PassageOptions {
+  /**
+   * Each line, before it goes on: what it is, and its bytes with the newline, or null when it was too long to be held
+   * and has gone on already. False keeps it back.
+   */
+  readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
+  /** What a line was whose beginning was cut off, once its end has come. */
+  readonly onCut?: (messages: readonly SeenMessage[]) => void;
+  readonly write: (bytes: Buffer) => void;
+}
+
+export interface Passage {
+  push(chunk: Buffer): void;
+  /** Nothing more comes: what is left lacks its newline, and goes on without. */
+  end(): void;
+  /**
+   * The other end is gone: of a line that has gone on in part, the rest does not. Whether there is one. A line that is
+   * held is untouched.
+   */
+  cut(): boolean;
+}
+
+export function createPassage({ onLine, onCut, write }: PassageOptions): Passage {
+  const scan = createMessageScan();
+  let held: Buffer[] = [];
+  let size = 0;
+  let way: "held" | "passing" | "cut" = "held";
+
+  const take = (piece: Buffer): void => {
+    scan.push(piece);
+    size += piece.length;
+    if (way === "passing") write(piece);
+    if (way !== "held") return;
+    held.push(piece);
+    if (size <= HELD_BYTES) return;
+    way = "passing";
+    for (const each of held) write(each);
+    held = [];
+  };
+  const complete = (): void => {
+    const messages = scan.end();
+    const [only] = held;
+    const line = held.length === 1 && only !== undefined ? only : Buffer.concat(held);
+    const went = way;
+    held = [];
+    size = 0;
+    way = "held";
+    if (went === "cut") onCut?.(messages);
+    else if (went === "passing") onLine(messages, null);
+    else if (onLine(messages, line)) write(line);
+  };
+
+  return {
+    push(chunk) {
+      let start = 0;
+      for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+        take(chunk.subarray(start, end + 1));
+        complete();
+        start = end + 1;
+      }
+      if (start < chunk.length) take(chunk.subarray(start));
+    },
+    end() {
+      if (size > 0) complete();
+    },
+    cut() {
+      if (way !== "passing") return false;
+      way = "cut";
+      return true;
+    },
+  };
+}
