@@ -1,8 +1,9 @@
 // The rclone driver on a real SMB server: the contract of all drivers, every way a mount fails, others' mounts.
 import assert from "node:assert/strict";
-import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { systemClock } from "../../../src/runtime/clock.ts";
 import { rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import {
@@ -99,6 +100,31 @@ describe("secrets", noSkip, () => {
     assert.equal((await stat(files.config)).mode & 0o777, 0o600);
     assert.equal((await stat(files.log)).mode & 0o777, 0o600);
     assert.equal((await stat(files.folder)).mode & 0o777, 0o700);
+  });
+});
+
+/** More than a server may be silent for in the eyes of a person who waits: as long a deadline ends idle connections. */
+const IDLE_MS = 5_000;
+
+describe("connections that nobody uses for a while", noSkip, () => {
+  it("A2: serve on, however many were in use at once: what programs open next gets no error", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const names = Array.from({ length: 8 }, (_, index) => `f${index}`);
+    for (const name of names) {
+      await mkdir(join(bench.behind(share, "tb"), name));
+      await writeFile(join(bench.behind(share, "tb"), name, "data"), name);
+    }
+    await mounted(bench.driver, share, "tb");
+    const readAll = () =>
+      Promise.all(names.map((name) => readFile(join(share.mountPath, name, "data"), "utf8")));
+    // rclone keeps a connection for each, and lets them wait their turn.
+    for (let turn = 0; turn < 3; turn++) assert.deepEqual(await readAll(), names);
+    await using film = await open(join(share.mountPath, "f0", "data"));
+    await systemClock.sleep(IDLE_MS);
+    for (const name of names) assert.deepEqual(await readdir(join(share.mountPath, name)), ["data"]);
+    assert.equal((await film.read(Buffer.alloc(2), 0, 2, 0)).bytesRead, 2);
+    assert.deepEqual(await readAll(), names);
   });
 });
 
