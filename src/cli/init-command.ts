@@ -1,6 +1,9 @@
 // Owns `init`: a first configuration, from what is asked, given or found; never over one that is there.
+import type { FoundShare } from "../api/found-share.ts";
+import { editConfig } from "../config/edit.ts";
 import { parseConfig } from "../config/load.ts";
 import { mistakesError } from "../config/mistakes.ts";
+import type { ConfigFormat } from "../config/snapshot.ts";
 import { starterText, writeStarter } from "../config/starter.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { harmless } from "../runtime/plain-text.ts";
@@ -10,7 +13,7 @@ import { decodedText, sha256Of } from "./config-text.ts";
 import { findMountedShares } from "./in-process-init.ts";
 import { openSecrets } from "./in-process-secrets.ts";
 import { askWishes, type Wishes } from "./init-questions.ts";
-import { backendBlock, foundBlock, shareBlock, withBlocks } from "./init-text.ts";
+import { backendBlock, backendTable, foundBlock, shareBlock, shareTable, withBlocks } from "./init-text.ts";
 import { paintFor } from "./look.ts";
 import { readSecretValue } from "./secret-question.ts";
 
@@ -25,6 +28,7 @@ export interface InitArguments {
 interface Standing {
   readonly path: string;
   readonly place: ConfigView["place"];
+  readonly format: ConfigFormat;
   readonly bytes: Uint8Array | null;
   /** What is there says nothing, so that adding to it takes nobody by surprise. */
   readonly isBlank: boolean;
@@ -40,15 +44,12 @@ export async function initConfig(context: CommandContext, options: InitArguments
   const found = await findMountedShares();
   const wishes =
     options.given ?? (ask === null ? NOTHING : await askWishes(ask, found, standing.place.userName));
-  const blocks = [...wishes.shares.map(shareBlock), ...wishes.backends.map(backendBlock)];
-  // What nobody took stays in a new file as a suggestion.
-  const taken = new Set(wishes.shares.map(({ fallbackHost, name }) => `${fallbackHost} ${name}`));
-  const suggestions = standing.isBlank
-    ? found.filter(({ host, share }) => !taken.has(`${host} ${share}`)).map(foundBlock)
-    : [];
   const before = standing.bytes === null ? starterText() : decodedText(standing.bytes);
-  const text = withBlocks(before, [...blocks, ...suggestions]);
   if (standing.bytes !== null) await refuseRepeats(standing, wishes);
+  const text =
+    standing.format === "toml"
+      ? tomlWith(before, wishes, standing.isBlank ? found : [])
+      : await yamlWith(standing, wishes);
   const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
   if (!checked.ok) throw mistakesError(checked.mistakes);
   // Before the file names them: a daemon that runs takes it at once.
@@ -56,6 +57,30 @@ export async function initConfig(context: CommandContext, options: InitArguments
   const created = standing.bytes === null && !(await writeStarter(standing.path)).existed;
   const changed = text === before ? created : await land(context, standing, text);
   return tell(context, options.json, { path: standing.path, created, changed, wishes, found: found.length });
+}
+
+/** What was found and nobody took is a suggestion at its end. */
+function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[]): string {
+  const taken = new Set(wishes.shares.map(({ fallbackHost, name }) => `${fallbackHost} ${name}`));
+  return withBlocks(before, [
+    ...wishes.shares.map(shareBlock),
+    ...wishes.backends.map(backendBlock),
+    ...found.filter(({ host, share }) => !taken.has(`${host} ${share}`)).map(foundBlock),
+  ]);
+}
+
+async function yamlWith({ bytes }: Standing, { shares, backends }: Wishes): Promise<string> {
+  const edited = await editConfig({
+    bytes: bytes ?? new Uint8Array(),
+    format: "yaml",
+    edits: [
+      ...shares.map((share) => ({ kind: "add-share", share: shareTable(share) }) as const),
+      ...backends.map(
+        (one) => ({ kind: "add-backend", name: one.name, backend: backendTable(one) }) as const,
+      ),
+    ],
+  });
+  return decodedText(edited.bytes);
 }
 
 /** In words of its own: two blocks of one name are a mistake of syntax to who reads the file. */
@@ -76,13 +101,13 @@ async function refuseRepeats({ bytes, path, place }: Standing, { shares, backend
 const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };
 
 async function lookAt({ path, place, format, read }: ConfigView): Promise<Standing> {
-  if (format !== "toml") {
-    throw new MountaineerError("usage", `init writes TOML, and ${path} is YAML`, {
-      hint: "mountaineer config edit edits it",
+  const bytes = await read();
+  if (bytes === null && format !== "toml") {
+    throw new MountaineerError("usage", `init begins a file in TOML, and ${path} would be YAML`, {
+      hint: "give it a name that ends in .toml; or begin it with: mountaineer config edit",
     });
   }
-  const bytes = await read();
-  return { path, place, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
+  return { path, place, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
 }
 
 /** Comments alone. */

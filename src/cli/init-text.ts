@@ -22,8 +22,8 @@ export interface WantedBackend {
     | { readonly url: string };
 }
 
-export function shareBlock(share: WantedShare): string {
-  const table: ConfigTable = {
+export function shareTable(share: WantedShare): ConfigTable {
+  return {
     name: share.name,
     thunderbolt_host: share.tbHost,
     fallback_host: share.fallbackHost,
@@ -31,18 +31,20 @@ export function shareBlock(share: WantedShare): string {
     ...(share.shareName === null ? {} : { share_name: share.shareName }),
     ...(share.password === null ? {} : { password: share.password }),
   };
-  return ["[[shares]]", ...tomlLines(table)].join("\n");
 }
 
-export function backendBlock({ name, connection }: WantedBackend): string {
-  const table: ConfigTable =
-    "url" in connection
-      ? { url: connection.url }
-      : {
-          command: connection.command,
-          ...(connection.args.length === 0 ? {} : { args: connection.args }),
-        };
-  return [`[backends.${tomlKey(name)}]`, ...tomlLines(table)].join("\n");
+export function backendTable({ connection }: WantedBackend): ConfigTable {
+  if ("url" in connection) return { url: connection.url };
+  const { command, args } = connection;
+  return { command, ...(args.length === 0 ? {} : { args }) };
+}
+
+export function shareBlock(share: WantedShare): string {
+  return ["[[shares]]", ...tomlLines(shareTable(share))].join("\n");
+}
+
+export function backendBlock(backend: WantedBackend): string {
+  return [`[backends.${tomlKey(backend.name)}]`, ...tomlLines(backendTable(backend))].join("\n");
 }
 
 /** A share that was found, commented out: one of its hosts nobody knows. */

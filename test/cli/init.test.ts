@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { connectionOf } from "../../src/cli/init-questions.ts";
@@ -134,7 +134,42 @@ test("what makes no valid configuration, or is not whole, writes nothing", async
   }
   await assert.rejects(stat(join(home, "config.toml")));
   const yaml = await runCommand(["--config", join(home, "c.yaml"), "init"], { home });
-  assert.deepEqual([yaml.code, /writes TOML/.test(yaml.stderr)], [2, true]);
+  assert.deepEqual([yaml.code, /in TOML[\s\S]*ends in \.toml/.test(yaml.stderr)], [2, true]);
+});
+
+test("C3 to a configuration in YAML it adds as to one in TOML, and every byte of it stays", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home, { mode: 0o700 });
+  const path = join(home, "config.yaml");
+  const before = `# mine
+global:
+  check_interval_secs: 3   # calm
+shares:
+  - name: ARCHIVE
+    thunderbolt_host: 10.0.0.1
+    fallback_host: nas   # cellar
+
+# the end
+`;
+  await writeFile(path, before, { mode: 0o600 });
+  const refused = await runCommand(["init", ...SHARE], { home });
+  assert.deepEqual([refused.code, await readFile(path, "utf8")], [9, before], refused.stderr);
+  const backend = ["--backend", "files", "--command", "sh -c 'a b'"];
+  const added = await runCommand(["init", "--add", ...SHARE, ...backend], { home });
+  assert.equal(added.code, 0, added.stderr);
+  assert.match(added.stdout, /config\.yaml is changed: CORE, files/);
+  const share = "  - name: CORE\n    thunderbolt_host: 10.10.10.1\n    fallback_host: nas.local\n";
+  const [head, tail] = before.split("\n\n");
+  assert.equal(
+    await readFile(path, "utf8"),
+    `${head}\n${share}\n${tail}\nbackends:\n  files:\n    command: sh\n    args: ["-c", a b]\n`,
+  );
+  const twice = await runCommand(["init", "--add", ...SHARE], { home });
+  assert.deepEqual([twice.code, /share CORE is configured already/.test(twice.stderr)], [2, true]);
+  await writeFile(path, "# nothing yet\n");
+  const begun = await runCommand(["init", ...SHARE], { home });
+  assert.equal(begun.code, 0, begun.stderr);
+  assert.equal(await readFile(path, "utf8"), `# nothing yet\n\nshares:\n${share}`);
 });
 
 test("with a daemon what is added runs at once", async (t) => {
