@@ -32,6 +32,8 @@ export interface LinkEvents {
   onRequestFailed(id: RpcId, failure: LinkFailure): void;
   /** HTTP: the server refuses what it granted before; it may have forgotten the session. A request tells. */
   onDoubt(): void;
+  /** HTTP: the server's own stream was interrupted, and what it said meanwhile is lost. */
+  onGap(): void;
   /** Once; nothing comes after it. Not called after `close` was. */
   onClosed(failure: LinkFailure): void;
   /** What the server writes beside the protocol: lines of stderr, and lines of stdout that are no JSON. */

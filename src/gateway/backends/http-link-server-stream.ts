@@ -21,6 +21,8 @@ export interface ServerStreamOptions {
   readonly onGarbage: (text: string) => void;
   /** It was open, and is not granted again. */
   readonly onRefused: () => void;
+  /** It is open again, and what the server said meanwhile is lost. */
+  readonly onGap: () => void;
 }
 
 /** Runs until it is disposed, or the server has no such stream. */
@@ -36,7 +38,9 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
 
   const again = (how: "ended" | "failed"): void => {
     if (disposed || timer !== null) return;
-    const wishedMs = how === "failed" || retryMs === null ? delayMs : Math.max(BACKOFF_MS.least, retryMs);
+    // What cannot be taken up costs more than a connection each time: the lists are read again.
+    const leastMs = lastEventId === null ? BACKOFF_MS.first : BACKOFF_MS.least;
+    const wishedMs = how === "failed" || retryMs === null ? delayMs : Math.max(leastMs, retryMs);
     timer = clock.setTimer(Math.min(BACKOFF_MS.atMost, wishedMs), () => {
       timer = null;
       open();
@@ -44,8 +48,9 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
     delayMs = Math.min(BACKOFF_MS.atMost, delayMs * 2);
   };
 
-  const read = (response: IncomingMessage): void => {
+  const read = (response: IncomingMessage, isResumed: boolean): void => {
     const startedAtMs = clock.monotonicMs();
+    if (wasOpen && !isResumed) options.onGap();
     wasOpen = true;
     const parser = readEvents(response, responseLimitBytes, {
       onData(data) {
@@ -71,11 +76,12 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
   };
 
   const open = (): void => {
+    const isResumed = lastEventId !== null;
     const resumed = lastEventId === null ? {} : { "last-event-id": lastEventId };
     const onResponse = (response: IncomingMessage): void => {
       const status = response.statusCode ?? 0;
       if (disposed) response.destroy();
-      else if (status === 200 && mediaType(response) === "text/event-stream") read(response);
+      else if (status === 200 && mediaType(response) === "text/event-stream") read(response, isResumed);
       else {
         response.on("error", () => {});
         response.resume();

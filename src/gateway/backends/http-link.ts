@@ -97,6 +97,9 @@ function runLink(target: HttpTarget, options: HttpLinkOptions, events: LinkEvent
       onDoubt() {
         if (closing === null) events.onDoubt();
       },
+      onGap() {
+        if (closing === null) events.onGap();
+      },
       onClosed: () => {},
       onLogLine(line) {
         if (closing === null) events.onLogLine(line);
@@ -138,6 +141,7 @@ function runLink(target: HttpTarget, options: HttpLinkOptions, events: LinkEvent
       onMessage: (message) => context.events.onMessage(message, null),
       onGarbage: (text) => context.events.onLogLine(context.clean(text)),
       onRefused: () => context.events.onDoubt(),
+      onGap: () => context.events.onGap(),
     });
   };
 

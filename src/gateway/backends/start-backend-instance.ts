@@ -13,6 +13,7 @@ import {
   type RpcId,
   type RpcMessage,
 } from "../json-rpc.ts";
+import { LIST_KINDS } from "../protocol.ts";
 import type { BackendInstance, InstanceSeen, InstanceState, StartInstance } from "./backend-instance.ts";
 import type { LinkFailure } from "./backend-link.ts";
 import { createBackPressure } from "./instance-back-pressure.ts";
@@ -245,6 +246,13 @@ export const startBackendInstance: StartInstance = (options) => {
     },
     // Found out now, a server that was deployed anew costs no client a call.
     onDoubt: check,
+    onGap() {
+      if (over !== null) return;
+      for (const kind of LIST_KINDS) {
+        const declared = greeting?.capabilities[kind];
+        if (isJsonObject(declared) && declared["listChanged"] === true) lists.changed(kind);
+      }
+    },
     onClosed: fail,
     onLogLine: keepLine,
   });

@@ -178,6 +178,26 @@ test("a stream that was open and is refused from then on raises a doubt; one tha
   }
 });
 
+test("a stream that is open again tells of the gap, unless it is taken up from its last event", async (t) => {
+  for (const [id, gaps] of [
+    ["", 2],
+    ["id: 7\n", 0],
+  ] as const) {
+    let gets = 0;
+    const { recorded } = await withEcho(t, {
+      onGet(_, response) {
+        gets += 1;
+        openEvents(response).write(`${id}retry: 1\n\n`);
+        if (gets < 3) response.end();
+      },
+    });
+    await recorded.initialize();
+    await eventually(() => gets === 3 && recorded.gaps === gaps, 5_000);
+    await recorded.ask("echo");
+    assert.equal(recorded.gaps, gaps);
+  }
+});
+
 test("a server whose stream fails is asked ever less often", async (t) => {
   const manual = createManualClock();
   const { echo, recorded } = await withEcho(

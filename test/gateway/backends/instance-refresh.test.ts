@@ -18,6 +18,24 @@ describe("lists that change", () => {
     await settle();
     assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
   });
+  test("B7 after a gap in what the server says, the lists that it tells of are read again", async () => {
+    const { link, instance, counts, clock } = await startReady({}, (link) =>
+      link.answers.set("initialize", () => ({
+        result: {
+          protocolVersion: "2025-11-25",
+          capabilities: { tools: { listChanged: true }, prompts: {} },
+          serverInfo: { name: "scripted", version: "1.2.3" },
+        },
+      })),
+    );
+    await clock.advance(1_000);
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "two" }] } }));
+    link.gap();
+    await settle();
+    assert.deepEqual(instance.listings?.tools, [{ name: "two" }]);
+    assert.equal(counts.listings, 1);
+    assert.equal(link.requests("prompts/list").length, 1, "of this one it tells nothing anyway");
+  });
   test("B7 of many notices one reading follows the one under way", async () => {
     const { link, instance, counts, clock } = await startReady();
     await clock.advance(1_000);

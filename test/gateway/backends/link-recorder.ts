@@ -19,6 +19,7 @@ export interface RecordedLink {
   readonly received: readonly Received[];
   readonly failed: ReadonlyMap<RpcId, LinkFailure>;
   readonly doubts: number;
+  readonly gaps: number;
   readonly closed: readonly LinkFailure[];
   readonly logLines: readonly string[];
   /** What `onMessage` returns, asked for each message. */
@@ -40,6 +41,7 @@ export function openRecorded(open: OpenLink): RecordedLink {
   const closed: LinkFailure[] = [];
   const logLines: string[] = [];
   let doubts = 0;
+  let gaps = 0;
   let lastId = 0;
   let isOpened = false;
   const events: LinkEvents = {
@@ -55,6 +57,10 @@ export function openRecorded(open: OpenLink): RecordedLink {
     onDoubt() {
       if (closed.length > 0) throw new Error("a call after onClosed");
       doubts += 1;
+    },
+    onGap() {
+      if (closed.length > 0) throw new Error("a call after onClosed");
+      gaps += 1;
     },
     onClosed(failure) {
       if (!isOpened) throw new Error("called back synchronously");
@@ -86,6 +92,9 @@ export function openRecorded(open: OpenLink): RecordedLink {
     failed,
     get doubts() {
       return doubts;
+    },
+    get gaps() {
+      return gaps;
     },
     closed,
     logLines,

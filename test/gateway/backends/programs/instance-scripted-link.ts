@@ -20,6 +20,7 @@ export interface ScriptedLink {
   answer(id: RpcId, reply: Reply): void;
   failRequest(id: RpcId, failure: LinkFailure): void;
   doubt(): void;
+  gap(): void;
   die(failure: LinkFailure): void;
   log(line: string): void;
   requests(method: string): readonly RpcRequest[];
@@ -108,6 +109,7 @@ export function createScriptedLink(): ScriptedLink {
     answer: (id, reply) => void live().onMessage({ jsonrpc: "2.0", id, ...reply }, null),
     failRequest: (id, failure) => live().onRequestFailed(id, failure),
     doubt: () => live().onDoubt(),
+    gap: () => live().onGap(),
     die: (failure) => live().onClosed(failure),
     log: (line) => live().onLogLine(line),
     requests: (method) =>

@@ -15,6 +15,7 @@ const links = await Promise.all(
       onMessage: () => null,
       onRequestFailed() {},
       onDoubt() {},
+      onGap() {},
       onClosed() {},
       onLogLine: () => ready.resolve(),
     });
