@@ -11,6 +11,8 @@ import { type ConnectReason, connectReason } from "./connect-reason.ts";
 const CONNECTIONS = 256;
 /** Many servers end an idle connection after 5 s, some without saying so: a request must not meet that end. */
 const IDLE_MS = 4_000;
+/** Of a stream on which nothing is said: a peer that is gone is found, and Node's own 1 s would wake both ends for it. */
+const PROBE_MS = 30_000;
 
 export interface TargetOptions {
   readonly url: string;
@@ -70,6 +72,7 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
   const protocol = secure ? process.getBuiltinModule("node:https") : http;
   const agent: Agent = new protocol.Agent({
     keepAlive: true,
+    keepAliveMsecs: PROBE_MS,
     maxSockets: CONNECTIONS,
     maxFreeSockets: CONNECTIONS,
     scheduling: "lifo",
