@@ -1,4 +1,5 @@
 // Owns what tests of the bridge have on either side of it: a daemon's socket served by the test, and a client's output.
+import { createInterface } from "node:readline";
 import { type Duplex, Writable } from "node:stream";
 import type { TestContext } from "node:test";
 import { type McpSocket, startMcpSocket } from "../../src/api/mcp-socket.ts";
@@ -43,3 +44,30 @@ export function collector(): { output: Writable; text: () => string; bytes: () =
   });
   return { output, text: () => Buffer.concat(chunks).toString(), bytes: () => Buffer.concat(chunks) };
 }
+
+export interface Heard {
+  readonly id?: unknown;
+  readonly method?: string;
+  readonly params?: unknown;
+}
+
+/** Serves as a gateway does, as far as a bridge can tell: it answers initialize, and what `answers` has a result for. */
+export function gatewayOf(
+  heard: Heard[],
+  answers: (method: string) => object | null = () => null,
+): (stream: Duplex) => void {
+  return (stream) => {
+    stream.on("error", () => {});
+    stream.once("end", () => stream.end());
+    createInterface({ input: stream }).on("line", (line) => {
+      const message: Heard = JSON.parse(line);
+      heard.push(message);
+      const { id, method = "" } = message;
+      const result = method === "initialize" ? GREETING : answers(method);
+      if (result !== null && id !== undefined)
+        stream.write(`${JSON.stringify({ jsonrpc: "2.0", id, result })}\n`);
+    });
+  };
+}
+
+const GREETING = { protocolVersion: "2025-11-25", capabilities: { tools: { listChanged: true } } };

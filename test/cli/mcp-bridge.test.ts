@@ -34,6 +34,29 @@ test("bytes pass both ways unchanged, and the last answers come after the client
   assert.equal(output.writableEnded, false, "stdout is not ours to end");
 });
 
+test("a message of 64 MiB passes both ways, and is never held whole", async (t) => {
+  const { daemon } = await startScene(t, echo);
+  const body = Buffer.alloc(64 * 1024, '{"a":"b\\"",');
+  const pieces = 1_024;
+  function* message(): Iterable<Buffer> {
+    for (let piece = 0; piece < pieces; piece += 1) yield body;
+    yield Buffer.from("\n");
+  }
+  const [sent, came] = [createHash("sha256"), createHash("sha256")];
+  for (const piece of message()) sent.update(piece);
+  let largest = 0;
+  const output = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      largest = Math.max(largest, output.writableLength);
+      came.update(chunk);
+      done();
+    },
+  });
+  await carry(daemon, { input: Readable.from(message()), output, signal: never });
+  assert.equal(came.digest("hex"), sent.digest("hex"));
+  assert.ok(largest < 4 * 1024 * 1024, String(largest));
+});
+
 test("a client that reads nothing holds back the gateway, rather than filling memory", async (t) => {
   let written = 0;
   const { daemon } = await startScene(t, (stream) => {
