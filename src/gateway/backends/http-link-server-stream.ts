@@ -7,6 +7,8 @@ import { mediaType, readEvents } from "./http-link-body.ts";
 import type { HttpTarget } from "./http-link-target.ts";
 
 const BACKOFF_MS = { least: 100, first: 1_000, atMost: 30_000 };
+/** 409: the server has not noticed yet that the last stream is gone, and grants one alone. */
+const LATER: ReadonlySet<number> = new Set([408, 409, 429]);
 /** A stream that lived so long was a good one: the next is opened without more delay than the first. */
 const CALM_MS = 10_000;
 
@@ -86,7 +88,7 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
         response.on("error", () => {});
         response.resume();
         if (status === 400 && lastEventId !== null) lastEventId = null;
-        else if (status < 500 && status !== 408 && status !== 429) {
+        else if (status < 500 && !LATER.has(status)) {
           if (wasOpen) options.onRefused();
           return;
         }

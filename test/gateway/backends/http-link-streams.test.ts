@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
+import { isJsonObject } from "../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { isEcho, openEvents, result, withEcho } from "./http-link-bench.ts";
@@ -162,6 +163,7 @@ test("a stream that was open and is refused from then on raises a doubt; one tha
     [405, 1, 1],
     [404, 0, 0],
     [503, 1, 0],
+    [409, 1, 0],
   ] as const) {
     let gets = 0;
     const { recorded } = await withEcho(t, {
@@ -178,21 +180,51 @@ test("a stream that was open and is refused from then on raises a doubt; one tha
   }
 });
 
+test("a server that has not noticed the end of the last stream, and grants one alone, is asked again", async (t) => {
+  let gets = 0;
+  const manual = createManualClock();
+  const { recorded } = await withEcho(
+    t,
+    {
+      onGet(_, response) {
+        gets += 1;
+        if (gets === 1) openEvents(response).end();
+        else if (gets === 2) response.writeHead(409).end();
+        else openEvents(response).write('data: {"n":1}\n\n');
+      },
+    },
+    { clock: manual },
+  );
+  await recorded.initialize();
+  await eventually(async () => {
+    await manual.advance(500);
+    return recorded.received.some(({ message }) => isJsonObject(message) && message["n"] === 1);
+  }, 10_000);
+});
+
 test("a stream that is open again tells of the gap, unless it is taken up from its last event", async (t) => {
   for (const [id, gaps] of [
     ["", 2],
     ["id: 7\n", 0],
   ] as const) {
+    const manual = createManualClock();
     let gets = 0;
-    const { recorded } = await withEcho(t, {
-      onGet(_, response) {
-        gets += 1;
-        openEvents(response).write(`${id}retry: 1\n\n`);
-        if (gets < 3) response.end();
+    const { recorded } = await withEcho(
+      t,
+      {
+        onGet(_, response) {
+          gets += 1;
+          openEvents(response).write(`${id}retry: 1\n\n`);
+          if (gets < 3) response.end();
+        },
       },
-    });
+      { clock: manual },
+    );
     await recorded.initialize();
-    await eventually(() => gets === 3 && recorded.gaps === gaps, 5_000);
+    await eventually(async () => {
+      await manual.advance(500);
+      return gets === 3 && recorded.gaps === gaps;
+    }, 5_000);
     await recorded.ask("echo");
     assert.equal(recorded.gaps, gaps);
   }
