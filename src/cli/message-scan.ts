@@ -111,11 +111,19 @@ export function createMessageScan(): MessageScan {
   return {
     push(bytes) {
       for (let index = 0; index < bytes.length; index += 1) {
-        const byte = bytes[index] ?? 0;
+        let byte = bytes[index];
         if (!inString) {
-          take(byte);
+          take(byte ?? 0);
           continue;
         }
+        if (spelled === null && !escaped) {
+          // Most of a long message is text that says nothing here.
+          while (byte !== QUOTE && byte !== BACKSLASH && byte !== undefined) {
+            index += 1;
+            byte = bytes[index];
+          }
+        }
+        if (byte === undefined) return;
         if (spelled !== null) spell(byte);
         if (escaped) escaped = false;
         else if (byte === BACKSLASH) escaped = true;
