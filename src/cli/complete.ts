@@ -1,7 +1,12 @@
 // Owns `mountaineer __complete`: what the shells' scripts ask on each press of Tab. It answers soon, with
 // whatever it has by then, and never says a word on stderr.
 import type { Clock } from "../runtime/clock.ts";
-import { type Candidate, type CompletionRequest, completionRequest } from "./completion-request.ts";
+import {
+  type Candidate,
+  type CompletionRequest,
+  completionRequest,
+  type LiveKind,
+} from "./completion-request.ts";
 import { createProgram } from "./program.ts";
 
 export interface CompleteOptions {
@@ -13,8 +18,11 @@ export interface CompleteOptions {
 
 /** A daemon that has not answered by then may hang, and a press of Tab must not. */
 const ASKING_MS = 150;
+/** The daemon asks the server, over whatever route there is. */
+const LISTING_MS = 700;
 /** For files of the home: only a disk that hangs takes long. */
 const READING_MS = 1_000;
+const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: ASKING_MS, folders: LISTING_MS };
 const AT_MOST = 500;
 const LONGEST_DESCRIPTION = 80;
 /** Tells the script to complete files by its own means. */
@@ -37,7 +45,7 @@ export async function complete(args: readonly string[], options: CompleteOptions
     options.print(`${FILES}\n`);
     return 0;
   }
-  const fitting = (await candidatesOf(request, configOf(words), options))
+  const fitting = (await candidatesOf(request, words, options))
     .filter(({ value }) => value.startsWith(typed) && !/\p{Cc}/u.test(value))
     .slice(0, AT_MOST);
   const lines = isBash
@@ -49,23 +57,25 @@ export async function complete(args: readonly string[], options: CompleteOptions
 
 async function candidatesOf(
   request: CompletionRequest,
-  configPath: string | null,
+  words: readonly string[],
   { home, clock, signal }: CompleteOptions,
 ): Promise<readonly Candidate[]> {
   if (request.kind === "words") return request.candidates;
   if (request.kind !== "live") return [];
-  const { live, without, prefix = "" } = request;
+  const { live, without, share, prefix = "" } = request;
+  const typed = (words.at(-1) ?? "").slice(prefix.length);
   const { loadLiveNames } = await import("./completion-names.ts");
   // A busy machine takes its time to load it; that is not what may hang.
   const liveNames = await loadLiveNames(live);
   const late = new AbortController();
   const nothing = Promise.withResolvers<readonly Candidate[]>();
-  using _limit = clock.setTimer(live === "tools" ? ASKING_MS : READING_MS, () => {
+  using _limit = clock.setTimer(WAITING_MS[live] ?? READING_MS, () => {
     late.abort();
     nothing.resolve([]);
   });
   const limit = AbortSignal.any([signal, late.signal]);
-  const found = liveNames({ home, configPath, clock, signal: limit }).catch(() => []);
+  const place = { home, configPath: configOf(words), share, typed, clock, signal: limit };
+  const found = liveNames(place).catch(() => []);
   return (await Promise.race([found, nothing.promise])).flatMap((one) =>
     without.includes(one.value) ? [] : [{ ...one, value: `${prefix}${one.value}` }],
   );

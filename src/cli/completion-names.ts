@@ -9,6 +9,9 @@ import type { Candidate, LiveKind } from "./completion-request.ts";
 export interface NamePlace {
   readonly home: string;
   readonly configPath: string | null;
+  /** What the line says besides: the share it names, and what is typed of the name. */
+  readonly share: string | null;
+  readonly typed: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -31,6 +34,9 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
     case "tools":
       await import("../api/contract-schemas.ts");
       return toolNames;
+    case "folders":
+      await import("../api/contract-schemas.ts");
+      return folderNames;
     case "secrets": {
       const { loadSecretNames } = await import("./in-process-secrets.ts");
       const keptNames = await loadSecretNames();
@@ -84,6 +90,16 @@ async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly C
     value: name,
     description: description?.split("\n")[0] ?? "",
   }));
+}
+
+/** Those in the folder that is typed already. Only of a daemon: without one, looking would begin with the hosts. */
+async function folderNames({ home, share, typed, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+  // A path on the share has no slash in front.
+  if (share === null || typed.startsWith("/")) return [];
+  const above = typed.slice(0, typed.lastIndexOf("/") + 1);
+  const daemon = await connectToDaemon(home, { clock });
+  const report = await daemon?.places.folders({ share, subpath: above.replace(/\/$/, "") }, signal);
+  return (report?.folders ?? []).map((name) => ({ value: `${above}${name}/`, description: "" }));
 }
 
 async function secretNames(

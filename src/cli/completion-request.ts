@@ -3,7 +3,7 @@
 import type { Argument, Command, Option } from "commander";
 
 /** Names that are looked up when they are asked for. */
-export type LiveKind = "shares" | "aliases" | "backends" | "tools" | "secrets" | "keys";
+export type LiveKind = "shares" | "aliases" | "backends" | "tools" | "secrets" | "keys" | "folders";
 
 export interface Candidate {
   readonly value: string;
@@ -16,6 +16,8 @@ export type CompletionRequest =
       readonly kind: "live";
       readonly live: LiveKind;
       readonly without: readonly string[];
+      /** The share that the line names; null: none yet. */
+      readonly share: string | null;
       /** What of the word stands before the name: `--share=`. */
       readonly prefix?: string;
     }
@@ -30,6 +32,8 @@ const LIVE_OPTIONS: Readonly<Record<string, LiveKind | null>> = {
   "init --share": null,
   "init --backend": null,
   "alias remove --name": "aliases",
+  "--subpath": "folders",
+  "--target-subpath": "folders",
 };
 const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
   "backends restart": "backends",
@@ -41,6 +45,7 @@ const LIVE_ARGUMENTS: Readonly<Record<string, LiveKind>> = {
   "config set": "keys",
   "config unset": "keys",
 };
+const SHARE = "--share";
 const FILES = /^(file|path|folder|dir|plugin)$/;
 
 /** `words` are those after the program's name; the last one is being typed, "" where none has begun. */
@@ -51,15 +56,19 @@ export function completionRequest(program: Command, words: readonly string[]): C
   const names: string[] = [];
   const given: string[] = [];
   const used = new Set<string>();
+  let share: string | null = null;
   let awaited: Option | null = null;
   let onlyArguments = false;
   for (const word of before) {
-    if (awaited !== null) awaited = null;
-    else if (!onlyArguments && word === "--") onlyArguments = true;
+    if (awaited !== null) {
+      if (awaited.long === SHARE) share = word;
+      awaited = null;
+    } else if (!onlyArguments && word === "--") onlyArguments = true;
     else if (!onlyArguments && word.startsWith("-") && word !== "-") {
       const [name = ""] = word.split("=");
       const option = optionNamed(program, command, name);
       if (option?.long != null) used.add(option.long);
+      if (option?.long === SHARE && word.includes("=")) share = word.slice(name.length + 1);
       if (option !== null && takesValue(option) && !word.includes("=")) awaited = option;
     } else {
       const inner: Command | undefined =
@@ -72,11 +81,11 @@ export function completionRequest(program: Command, words: readonly string[]): C
     }
   }
   const where = names.join(" ");
-  if (awaited !== null) return ofOption(awaited, where);
+  if (awaited !== null) return ofOption(awaited, where, share);
   const assigned = /^(--[a-z-]+)=/.exec(current)?.[1];
   if (!onlyArguments && assigned !== undefined) {
     const option = optionNamed(program, command, assigned);
-    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, where), `${assigned}=`);
+    return option === null ? { kind: "nothing" } : withPrefix(ofOption(option, where, share), `${assigned}=`);
   }
   if (!onlyArguments && current.startsWith("-")) return optionsOf(program, command, used);
   if (command.commands.length > 0 && given.length === 0) {
@@ -93,11 +102,11 @@ export function completionRequest(program: Command, words: readonly string[]): C
   return ofArgument(command, given, where);
 }
 
-function ofOption(option: Option, where: string): CompletionRequest {
+function ofOption(option: Option, where: string, share: string | null): CompletionRequest {
   if (option.argChoices !== undefined) return { kind: "words", candidates: choices(option.argChoices) };
   const ofCommand = LIVE_OPTIONS[`${where} ${option.long}`];
   const live = ofCommand === undefined ? LIVE_OPTIONS[option.long ?? ""] : ofCommand;
-  if (live != null) return { kind: "live", live, without: [] };
+  if (live != null) return { kind: "live", live, without: [], share };
   const name = /[<[]([a-z-]+)/.exec(option.flags)?.[1] ?? "";
   return FILES.test(name) ? { kind: "files" } : { kind: "nothing" };
 }
@@ -111,7 +120,7 @@ function ofArgument(command: Command, given: readonly string[], where: string): 
   if (argument.argChoices !== undefined) return { kind: "words", candidates: choices(argument.argChoices) };
   const live = LIVE_ARGUMENTS[where];
   if (live !== undefined && (given.length === 0 || argument.variadic)) {
-    return { kind: "live", live, without: given };
+    return { kind: "live", live, without: given, share: null };
   }
   return FILES.test(argument.name()) ? { kind: "files" } : { kind: "nothing" };
 }
@@ -129,7 +138,7 @@ function optionsOf(program: Command, command: Command, used: ReadonlySet<string>
   const all = [...command.options, ...(command === program ? [] : program.options)];
   const candidates = all.flatMap(({ long, description, hidden }) => {
     // --share may be given again, and what is repeated by mistake is refused anyway.
-    const isDone = long == null || (used.has(long) && long !== "--share");
+    const isDone = long == null || (used.has(long) && long !== SHARE);
     return hidden || isDone ? [] : [{ value: long, description }];
   });
   return { kind: "words", candidates: [...candidates, { value: "--help", description: "show help" }] };

@@ -20,6 +20,8 @@ _mountaineer() {
     fi
     COMPREPLY+=("$line")
   done < <("\${COMP_WORDS[0]}" __complete bash "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
+  # Of a folder's path, more may follow.
+  [[ \${COMPREPLY[0]} == */ ]] && compopt -o nospace 2>/dev/null
 }
 complete -F _mountaineer mountaineer
 `;
@@ -27,9 +29,10 @@ complete -F _mountaineer mountaineer
 const ZSH = `#compdef mountaineer
 # Completion of mountaineer for zsh. Written by: mountaineer completions zsh
 _mountaineer() {
-  local line
+  # Without a quote that is still open.
+  local line typed="\${IPREFIX}\${(Q)PREFIX}"
   local -a values shown
-  for line in "\${(@f)$("\${words[1]}" __complete zsh "\${(@Q)words[2,CURRENT]}" 2>/dev/null)}"; do
+  for line in "\${(@f)$("\${words[1]}" __complete zsh "\${(@Q)words[2,CURRENT - 1]}" "\${typed}" 2>/dev/null)}"; do
     [[ -z $line ]] && continue
     if [[ $line == ":files" ]]; then
       _files
@@ -42,7 +45,11 @@ _mountaineer() {
       shown+=("\${line%%$'\\t'*}  -- \${line#*$'\\t'}")
     fi
   done
-  (( \${#values} )) && compadd -l -d shown -a values
+  (( \${#values} )) || return
+  # Of a folder's path, more may follow.
+  local -a apart
+  [[ \${values[1]} == */ ]] && apart=(-S '')
+  compadd "\${apart[@]}" -l -d shown -a values
 }
 if [[ \${funcstack[1]} == "_mountaineer" ]]; then
   _mountaineer "$@"

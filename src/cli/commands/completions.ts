@@ -7,7 +7,7 @@ export const completionsCommand: CommandDefinition = {
   name: "completions",
   summary: "print the script that makes a shell complete commands, options and names",
   description:
-    "Names of shares, aliases, backends, tools, secrets and keys are looked up on each press of Tab; the script stays " +
+    "Names of shares, their folders, aliases, backends, tools, secrets and keys are looked up on each press of Tab; the script stays " +
     "good when the configuration, or Mountaineer, changes.",
   examples: [
     {
