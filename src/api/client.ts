@@ -3,6 +3,7 @@ import { lstat } from "node:fs/promises";
 import { connect } from "node:net";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { type BackendPhases, backendPhases } from "./backend-phases.ts";
 import {
   type AliasReport,
   type BackendLogsReport,
@@ -70,6 +71,8 @@ export interface DaemonClient extends RemoteControl, RemoteConfig {
   readonly pid: number | null;
   /** Likewise, ISO 8601 UTC; with the pid it tells one daemon from the next. */
   readonly startedAt: string | null;
+  /** Of the backends that are enabled; null while no gateway is configured. Understands a daemon of any version. */
+  backendPhases(signal: AbortSignal): Promise<BackendPhases | null>;
   /**
    * What happens from now on, until the daemon ends the stream: when it stops, or after a `gap` because this reader
    * is too slow. Survives nothing by itself; `followDaemon` does.
@@ -173,6 +176,7 @@ function createClient(
     gateway: gatewayCalls(ask),
     places: placeCalls(ask),
     startedAt: note?.started_at ?? null,
+    backendPhases: async (signal) => backendPhases(await ask("status", OPERATIONS.status, null, signal)),
     ...shareCalls(ask),
     ...configCalls(ask),
     async *events(signal, { afterId = null } = {}) {

@@ -160,7 +160,7 @@ async function carry(
 async function requireNoGateway(daemon: BridgedDaemon, signal: AbortSignal): Promise<void> {
   let isOff: boolean;
   try {
-    isOff = (await daemon.status(signal)).gateway === undefined;
+    isOff = (await daemon.backendPhases(signal)) === null;
   } catch (error) {
     if (error instanceof MountaineerError && error.code === "daemon_unreachable") return;
     throw error;

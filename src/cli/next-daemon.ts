@@ -1,6 +1,6 @@
 // Owns finding the daemon that follows one that has ended, and waiting until its backends are there.
+import type { BackendPhases } from "../api/backend-phases.ts";
 import type { DaemonClient } from "../api/client.ts";
-import type { StatusReport } from "../api/contract.ts";
 import { gatewayOff } from "../api/gateway-names.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
@@ -9,7 +9,7 @@ import { FIRST_LISTS_MS } from "./bridge-ends.ts";
 const BETWEEN_LOOKS_MS = 100;
 
 /** A daemon as far as a bridge needs it. */
-export type BridgedDaemon = Pick<DaemonClient, "mcpSocketPath" | "status">;
+export type BridgedDaemon = Pick<DaemonClient, "mcpSocketPath" | "backendPhases">;
 /** The daemon that runs now, or null. */
 export type FindDaemon = () => Promise<BridgedDaemon | null>;
 
@@ -26,9 +26,9 @@ export async function nextDaemon(
   if (daemon === null) return null;
   const deadline = clock.monotonicMs() + FIRST_LISTS_MS;
   for (;;) {
-    const report = await statusOf(daemon, signal);
+    const phases = await phasesOf(daemon, signal);
     signal.throwIfAborted();
-    if (report === null || isSettled(report) || clock.monotonicMs() >= deadline) return daemon;
+    if (!phases.some(isFirstAttempt) || clock.monotonicMs() >= deadline) return daemon;
     await clock.sleep(BETWEEN_LOOKS_MS, signal);
   }
 }
@@ -43,21 +43,18 @@ async function unlessGone(found: Promise<BridgedDaemon | null>): Promise<Bridged
   }
 }
 
-/** Null when it is not to be had: a daemon of another version may serve MCP all the same. Rejects with `gateway_off`. */
-async function statusOf(daemon: BridgedDaemon, signal: AbortSignal): Promise<StatusReport | null> {
-  let report: StatusReport;
+/** None when they are not to be had: whether it takes a client it tells itself. Rejects with `gateway_off`. */
+async function phasesOf(daemon: BridgedDaemon, signal: AbortSignal): Promise<BackendPhases> {
+  let phases: BackendPhases | null;
   try {
-    report = await daemon.status(signal);
+    phases = await daemon.backendPhases(signal);
   } catch {
-    return null;
+    return [];
   }
-  if (report.gateway === undefined) throw gatewayOff();
-  return report;
+  if (phases === null) throw gatewayOff();
+  return phases;
 }
 
-/** No backend is in its first attempt. */
-function isSettled({ backends = [] }: StatusReport): boolean {
-  return backends.every(
-    ({ enabled, phase }) => !enabled || (phase !== "Pending" && phase !== "Initializing"),
-  );
+function isFirstAttempt(phase: string): boolean {
+  return phase === "Pending" || phase === "Initializing";
 }

@@ -73,6 +73,7 @@ test("each call crosses the socket and comes back as it was", async (t) => {
   const client = await clientOf(t, control);
   assert.equal(client.pid, process.pid);
   assert.deepEqual(await client.status(never), report);
+  assert.equal(await client.backendPhases(never), null, "it has no gateway");
   assert.deepEqual(await client.verify(["Füße 日本 🎬"], never), { ok: true, findings: [] });
   assert.deepEqual(
     await client.reconcile(null, never),

@@ -3,15 +3,14 @@ import { createInterface } from "node:readline";
 import { type Duplex, Writable } from "node:stream";
 import type { TestContext } from "node:test";
 import { type McpSocket, startMcpSocket } from "../../src/api/mcp-socket.ts";
+import type { BridgedDaemon } from "../../src/cli/next-daemon.ts";
 import { silentLogger } from "../../src/runtime/log.ts";
-import { gatewayReport } from "../api/sample-gateway.ts";
-import type { sampleReport } from "../api/sample-report.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 export const never = new AbortController().signal;
 
 export interface Scene {
-  readonly daemon: { mcpSocketPath: string; status: () => Promise<ReturnType<typeof sampleReport>> };
+  readonly daemon: BridgedDaemon;
   readonly socket: McpSocket;
   readonly streams: Duplex[];
 }
@@ -28,7 +27,7 @@ export async function startScene(t: TestContext, serve: (stream: Duplex) => void
   });
   t.after(() => socket[Symbol.asyncDispose]());
   return {
-    daemon: { mcpSocketPath: socket.socketPath, status: async () => gatewayReport() },
+    daemon: { mcpSocketPath: socket.socketPath, backendPhases: async () => ["Ready"] },
     socket,
     streams,
   };

@@ -2,12 +2,9 @@
 import assert from "node:assert/strict";
 import { PassThrough, Writable } from "node:stream";
 import { type TestContext, test } from "node:test";
-import type { StatusReport } from "../../src/api/contract.ts";
 import { type BridgeMeans, bridge } from "../../src/cli/mcp-bridge.ts";
 import type { BridgedDaemon } from "../../src/cli/next-daemon.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { gatewayReport, sampleBackend } from "../api/sample-gateway.ts";
-import { sampleReport } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../support/pass-time.ts";
@@ -146,7 +143,7 @@ test("a next daemon without a gateway is gateway_off; one of another version doe
   const off = await startBridging(t);
   await off.begins();
   await off.ends();
-  await off.comes({ status: async () => sampleReport() });
+  await off.comes({ backendPhases: async () => null });
   await assert.rejects(passTimeUntilSettled(off.clock, off.bridging), { code: "gateway_off" });
 
   const other = await startBridging(t);
@@ -182,21 +179,19 @@ test("a next gateway that takes no client, or says nothing, is tried again until
 });
 
 test("it waits for the backends of the next daemon, for 5 s at most, and not for one that cannot say", async (t) => {
-  const starting = sampleBackend({ phase: "Initializing" });
-  const ready = sampleBackend();
-  const disabled = sampleBackend({ phase: "Pending", enabled: false });
-  const reports: readonly (readonly [() => Promise<StatusReport>, number])[] = [
-    [async () => ({ ...gatewayReport(), backends: [ready, disabled] }), 100],
-    [async () => ({ ...gatewayReport(), backends: [ready, starting] }), 5_100],
-    [async () => Promise.reject(new Error("a status of another age")), 100],
+  const answers: readonly (readonly [BridgedDaemon["backendPhases"], number])[] = [
+    [async () => ["Ready", "Failed"], 100],
+    [async () => ["Ready", "Initializing"], 5_100],
+    [async () => ["Pending"], 5_100],
+    [async () => Promise.reject(new Error("of another age")), 100],
   ];
-  for (const [status, expectedMs] of reports) {
+  for (const [phases, expectedMs] of answers) {
     const scene = await startBridging(t);
     await scene.begins();
     await scene.ends();
     const sinceMs = scene.clock.monotonicMs();
     let takenMs = 0;
-    await scene.comes({ status }, () => {
+    await scene.comes({ backendPhases: phases }, () => {
       takenMs = scene.clock.monotonicMs();
     });
     await scene.until(() => takenMs > 0);
@@ -254,7 +249,7 @@ test("a daemon that is gone before the first word is looked for again", async (t
   const scene = await startScene(t, (stream) => stream.destroy());
   const clock = createManualClock();
   const ends = { input: new PassThrough(), output: collector().output, signal: never };
-  const gone = { ...scene.daemon, status: () => Promise.reject(UNREACHABLE) };
+  const gone = { ...scene.daemon, backendPhases: () => Promise.reject(UNREACHABLE) };
   const bridging = bridge(gone, ends, { clock, find: () => Promise.reject(UNREACHABLE), note() {} });
   await assert.rejects(passTimeUntilSettled(clock, bridging, 500), {
     message: /none came back within 30 s/u,

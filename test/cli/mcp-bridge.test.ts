@@ -9,7 +9,6 @@ import type { BridgeEnds } from "../../src/cli/bridge-ends.ts";
 import { bridge } from "../../src/cli/mcp-bridge.ts";
 import type { BridgedDaemon } from "../../src/cli/next-daemon.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
-import { sampleReport } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { collector, never, startScene } from "./bridge-scene.ts";
@@ -85,7 +84,7 @@ test("a client that reads nothing holds back the gateway, rather than filling me
 
 test("a daemon without a gateway is gateway_off, whether its socket is there or not", async (t) => {
   const { daemon } = await startScene(t, (stream) => stream.destroy());
-  const without = { ...daemon, status: async () => sampleReport() };
+  const without = { ...daemon, backendPhases: async () => null };
   const ends = () => ({ input: new PassThrough(), output: collector().output, signal: never });
   await assert.rejects(carry(without, ends()), { code: "gateway_off" });
   const absent = { ...without, mcpSocketPath: join(await temporaryFolder(t), "mcp.sock") };

@@ -38,11 +38,7 @@ export const mcpCommand: CommandDefinition = {
     await withDaemonOr(
       context,
       "look",
-      async (daemon) => {
-        // An upgrade replaces the files that this process is made of: what reads a status must be there before.
-        const loaded = import("../../api/contract-schemas.ts");
-        await Promise.all([bridge(daemon, ends, means), loaded]);
-      },
+      (daemon) => bridge(daemon, ends, means),
       () => withOwnGateway(context, "mcp", (gateway) => serveHere(gateway, ends)),
     );
     return 0;
