@@ -47,6 +47,8 @@ export interface BridgeSession {
   fromClient(messages: readonly SeenMessage[], line: Buffer | null): void;
   /** What the gateway says; false: it answers the bridge, and is not for the client. */
   fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean;
+  /** The client says no more: it answers nothing, and no other daemon will hear of it. */
+  fallSilent(): void;
   /** The client's message that was cut off with its connection: no daemon can make sense of it. */
   notTaken(messages: readonly SeenMessage[]): void;
   /** The connection is gone: tells the client what will not be answered any more, and what needs no answer. */
@@ -86,6 +88,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   let refused: string[] = [];
   let introduction: Introduction | null = null;
   let initialized = false;
+  let silent = false;
   let level: string | null = null;
 
   const tellFailure = (id: MessageId, message: string): void =>
@@ -167,12 +170,17 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
           waiting.delete(id);
           if (effect !== null) settle(effect, read(index));
         } else if (id !== null) {
+          if (silent) continue;
           makeRoom(questions);
           questions.add(id);
         } else if (method === "notifications/cancelled") forget(questions, objectOf(read(index)["params"]));
         else if (method === RESOURCES_CHANGED) subscribeRefused();
       }
       return true;
+    },
+    fallSilent() {
+      silent = true;
+      questions.clear();
     },
     notTaken(messages) {
       for (const { id, method } of messages) if (id !== null && method !== null) tellFailure(id, NOT_TAKEN);
@@ -181,7 +189,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
       own.forget();
       refused = [];
       for (const [id, { again }] of [...waiting]) {
-        if (again !== null) continue;
+        if (again !== null && !silent) continue;
         waiting.delete(id);
         tellFailure(id, LOST);
       }

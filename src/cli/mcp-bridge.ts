@@ -98,6 +98,7 @@ async function carry(
           push: (chunk) => opened.together(() => passage.push(chunk)),
           end() {
             opened.together(() => passage.end());
+            session.fallSilent();
             opened.end();
           },
         });

@@ -173,6 +173,19 @@ test("questions that were not answered are withdrawn, and only those", () => {
   ]);
 });
 
+test("a client that says no more is asked for no answer, and nothing is asked for again for it", () => {
+  const { says, answers, session, client } = startScene();
+  answers({ id: "m-1", method: "roots/list" });
+  says({ id: 1, method: "tools/list" });
+  session.fallSilent();
+  answers({ id: "m-2", method: "roots/list" });
+  session.lost();
+  assert.deepEqual(
+    client.map(({ id, error }) => [id, error?.message]),
+    [[1, LOST]],
+  );
+});
+
 test("a gateway that refuses the session, or speaks another version, does not get it", async () => {
   const scene = startScene();
   scene.begins();

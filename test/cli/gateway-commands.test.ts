@@ -198,7 +198,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     t.after(() => socket[Symbol.asyncDispose]());
     const control = scriptedControl(gatewayReport());
     await startRig(t, { home, control, gateway: scriptedGateway(), mcpSocket: socket.socketPath });
-    const sent = `${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" })}\n`;
+    const sent = `${JSON.stringify({ jsonrpc: "2.0", method: "notifications/x" })}\n`;
     const { code, stdout, stderr } = await runWithInput(["mcp"], home, sent);
     assert.deepEqual([code, stdout, stderr], [0, sent, ""]);
   });
