@@ -2,7 +2,7 @@
 import type { EditReport } from "../api/contract.ts";
 import { nameUnknown } from "../api/name-selection.ts";
 import { parseConfig } from "../config/load.ts";
-import { mistakesError } from "../config/mistakes.ts";
+import { mistakesError, refusalError } from "../config/mistakes.ts";
 import { nameKey } from "../config/names.ts";
 import type { AliasConfig, MountaineerConfig, ShareConfig } from "../config/snapshot.ts";
 import type { CommandContext } from "./command.ts";
@@ -42,7 +42,7 @@ export function findAlias({ aliases }: MountaineerConfig, name: string): AliasCo
  * a configuration; nothing was written then.
  */
 export function tellSaved({ note }: CommandContext, { errors, reload }: EditReport): boolean {
-  if (errors.length > 0) throw mistakesError(errors);
+  if (errors.length > 0) throw refusalError(errors);
   if (reload === null) return true;
   if (reload.errors.length > 0) throw mistakesError(reload.errors);
   if (reload.failure === null) return true;

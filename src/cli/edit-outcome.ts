@@ -1,6 +1,6 @@
 // Owns what a command says and ends with after it changed the configuration, or could not.
 import type { EditReport } from "../api/contract.ts";
-import { mistakesError } from "../config/mistakes.ts";
+import { mistakesError, refusalError } from "../config/mistakes.ts";
 import { harmless } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
 import { paintFor } from "./look.ts";
@@ -21,7 +21,7 @@ export function tellEdit(context: CommandContext, report: EditReport, telling: E
     context.print(`${JSON.stringify(report, null, 2)}\n`);
     return editExit(report);
   }
-  if (errors.length > 0) throw mistakesError(errors);
+  if (errors.length > 0) throw refusalError(errors);
   const paint = paintFor(context.stdoutLook);
   if (changed) context.print(`${paint.green(paint.symbols.good)} ${telling.done}\n`);
   else context.print(`${paint.dim(paint.symbols.skip)} ${telling.same}\n`);

@@ -1,8 +1,8 @@
 // Owns `init`: a first configuration, from what is asked, given or found; never over one that is there.
 import type { FoundShare } from "../api/found-share.ts";
 import { editConfig } from "../config/edit.ts";
-import { parseConfig } from "../config/load.ts";
-import { mistakesError } from "../config/mistakes.ts";
+import { parseConfig, readConfigBytes } from "../config/load.ts";
+import { mistakesError, refusalError } from "../config/mistakes.ts";
 import type { ConfigFormat } from "../config/snapshot.ts";
 import { starterText, writeStarter } from "../config/starter.ts";
 import { MountaineerError } from "../runtime/errors.ts";
@@ -51,10 +51,15 @@ export async function initConfig(context: CommandContext, options: InitArguments
       ? tomlWith(before, wishes, standing.isBlank ? found : [])
       : await yamlWith(standing, wishes);
   const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
-  if (!checked.ok) throw mistakesError(checked.mistakes);
+  if (!checked.ok) throw refusalError(checked.mistakes);
   // Before the file names them: a daemon that runs takes it at once.
   await keepSecrets(context, wishes.secrets);
   const created = standing.bytes === null && !(await writeStarter(standing.path)).existed;
+  if (standing.bytes === null && !created) {
+    // A link that leads nowhere says so when it is read.
+    await readConfigBytes(standing.path);
+    throw exists(standing.path);
+  }
   const changed = text === before ? created : await land(context, standing, text);
   return tell(context, options.json, { path: standing.path, created, changed, wishes, found: found.length });
 }
@@ -133,7 +138,7 @@ async function land(context: CommandContext, standing: Standing, text: string): 
       throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${standing.path}`);
     }
     const report = await editor.replace(text, sha256Of(begun));
-    if (report.errors.length > 0) throw mistakesError(report.errors);
+    if (report.errors.length > 0) throw refusalError(report.errors);
     if (report.reload?.failure != null) {
       context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
     }

@@ -1,7 +1,7 @@
 // Owns the way from a file's bytes to a checked snapshot, or to the list of everything wrong with it.
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, readlink } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { configWarnings, engineConfig } from "./engine-spelling.ts";
 import { type ConfigPlace, configFormat } from "./locate.ts";
@@ -167,6 +167,14 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
     return await readAtMost(file, LARGEST_FILE_BYTES + 1);
   } catch (error) {
     if (error instanceof MountaineerError) throw error;
+    const target = systemErrorCode(error) === "ENOENT" ? await linkTarget(path) : null;
+    if (target !== null) {
+      throw new MountaineerError("config_unreadable", `${path} is a link to ${target}, which is not there`, {
+        cause: error,
+        retry: "later",
+        hint: "put the file there, or remove the link",
+      });
+    }
     const hint =
       systemErrorCode(error) === "ENOENT" ? "`mountaineer monitor` writes one to begin with" : undefined;
     throw new MountaineerError("config_unreadable", `${path} cannot be read: ${errorText(error)}`, {
@@ -174,6 +182,16 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
       retry: "later",
       ...(hint === undefined ? {} : { hint }),
     });
+  }
+}
+
+/** null where there is no link. */
+async function linkTarget(path: string): Promise<string | null> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    if (error instanceof Error) return null;
+    throw error;
   }
 }
 

@@ -102,9 +102,18 @@ export function describeMistakes(mistakes: readonly ConfigMistake[]): string {
 
 /** The error a command ends with when its configuration has mistakes. */
 export function mistakesError(mistakes: readonly ConfigMistake[]): MountaineerError {
-  const count = mistakes.length === 1 ? "a mistake" : `${mistakes.length} mistakes`;
-  return new MountaineerError(
-    "config_invalid",
-    `the configuration has ${count}\n${describeMistakes(mistakes)}`,
-  );
+  return invalid(`the configuration has ${counted(mistakes)}`, mistakes);
+}
+
+/** The same for one that was to be written: what is there has no such line. */
+export function refusalError(mistakes: readonly ConfigMistake[]): MountaineerError {
+  return invalid(`the configuration would have ${counted(mistakes)}; nothing was written`, mistakes);
+}
+
+function counted({ length }: readonly ConfigMistake[]): string {
+  return length === 1 ? "a mistake" : `${length} mistakes`;
+}
+
+function invalid(text: string, mistakes: readonly ConfigMistake[]): MountaineerError {
+  return new MountaineerError("config_invalid", `${text}\n${describeMistakes(mistakes)}`);
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { connectionOf } from "../../src/cli/init-questions.ts";
@@ -130,6 +130,7 @@ test("what makes no valid configuration, or is not whole, writes nothing", async
     const ended = await runCommand(["init", ...args], { home });
     assert.equal(ended.code, code, `${args.join(" ")}: ${ended.stderr}`);
     assert.match(ended.stderr, why);
+    if (code === 3) assert.match(ended.stderr, /would have a mistake; nothing was written/);
     assert.doesNotMatch(ended.stderr, /hidden word/);
   }
   await assert.rejects(stat(join(home, "config.toml")));
@@ -170,6 +171,18 @@ shares:
   const begun = await runCommand(["init", ...SHARE], { home });
   assert.equal(begun.code, 0, begun.stderr);
   assert.equal(await readFile(path, "utf8"), `# nothing yet\n\nshares:\n${share}`);
+});
+
+test("where the configuration is a link that leads nowhere, everybody says so", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home, { mode: 0o700 });
+  await symlink(join(home, "moved.toml"), join(home, "config.toml"));
+  for (const args of [["init"], ["init", ...SHARE], ["monitor"], ["status"]]) {
+    const ended = await runCommand(args, { home });
+    assert.equal(ended.code, 3, `${args.join(" ")}: ${ended.stderr}`);
+    assert.match(ended.stderr, /is a link to \S+moved\.toml, which is not there[\s\S]*remove the link/);
+  }
+  await assert.rejects(stat(join(home, "moved.toml")));
 });
 
 test("with a daemon what is added runs at once", async (t) => {
