@@ -71,11 +71,17 @@ export interface GivenUpCalls {
   clients(): Iterable<ClientPort | null>;
 }
 
-/** For that long a call that was given up keeps its messages from going to another client. */
-export const LINGERS_MS = 5_000;
+/** Within these a server does work; many do not mind that it was cancelled, and ask or tell at its end. */
+const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
+const LINGERS_MS = 5_000;
+
+/** For that long a call that was given up keeps its messages from going to another client: as long as it may take. */
+function lingersMs({ method, timeoutMs }: PendingRequest): number {
+  return WORKING.has(method) ? Math.max(LINGERS_MS, timeoutMs) : LINGERS_MS;
+}
 
 export function createGivenUpCalls(clock: Clock): GivenUpCalls {
-  // By client, so that one who cancels a lot makes no other wait; ids in the order of their ends.
+  // By client, so that one who cancels a lot makes no other wait; only what is before the first that lingers is dropped.
   const ends = new Map<ClientPort | null, Map<RpcId, number>>();
   const dropOld = (client: ClientPort | null, calls: Map<RpcId, number>): void => {
     const nowMs = clock.monotonicMs();
@@ -90,7 +96,7 @@ export function createGivenUpCalls(clock: Clock): GivenUpCalls {
       const client = request.port?.client ?? null;
       const calls = ends.get(client) ?? new Map<RpcId, number>();
       dropOld(client, calls);
-      calls.set(request.id, clock.monotonicMs() + LINGERS_MS);
+      calls.set(request.id, clock.monotonicMs() + lingersMs(request));
       ends.set(client, calls);
     },
     answered(id) {
