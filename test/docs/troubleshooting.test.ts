@@ -1,0 +1,23 @@
+// What the doctor may find is explained: each code of an error or warning stands in the table of docs/troubleshooting.md.
+import assert from "node:assert/strict";
+import { glob, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import test from "node:test";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const FINDING = /(?:finding|add)\(\s*"(?:error|warning)",\s*"([a-z_]+)"/g;
+
+test("every code that the doctor finds something wrong with is in its table", async () => {
+  const text = await readFile(join(ROOT, "docs/troubleshooting.md"), "utf8");
+  const [table = ""] = text.split("## Conditions");
+  const codes = new Set<string>();
+  for await (const file of glob("src/daemon/{doctor*,verify}.ts", { cwd: ROOT })) {
+    const source = await readFile(join(ROOT, file), "utf8");
+    for (const [, code = ""] of source.matchAll(FINDING)) codes.add(code);
+  }
+  assert.ok(codes.size > 20, `only ${codes.size} codes were recognized`);
+  assert.deepEqual(
+    [...codes].filter((code) => !table.includes(`\`${code}\``)),
+    [],
+  );
+});
