@@ -73,11 +73,11 @@ export interface GivenUpCalls {
 
 /** Within these a server does work; many do not mind that it was cancelled, and ask or tell at its end. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
-const LINGERS_MS = 5_000;
+const LINGERS_MS = { working: 60_000, other: 5_000 };
 
-/** For that long a call that was given up keeps its messages from going to another client: as long as it may take. */
+/** For that long a call that was given up keeps its messages from going to another client. */
 function lingersMs({ method, timeoutMs }: PendingRequest): number {
-  return WORKING.has(method) ? Math.max(LINGERS_MS, timeoutMs) : LINGERS_MS;
+  return WORKING.has(method) ? Math.max(LINGERS_MS.working, timeoutMs) : LINGERS_MS.other;
 }
 
 export function createGivenUpCalls(clock: Clock): GivenUpCalls {

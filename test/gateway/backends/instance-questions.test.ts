@@ -119,7 +119,7 @@ describe("whose question it is", () => {
     abort.abort();
     link.ask(1, "roots/list");
     assert.deepEqual(link.replyTo(1), UNCLEAR);
-    // As long as the call might have taken: the server may not have minded.
+    // The server may not have minded, and go on for long.
     await clock.advance(59_000);
     call(b);
     link.ask("late", "roots/list");
