@@ -144,7 +144,7 @@ async function carry(
   const cut = (): void => link?.[Symbol.dispose]();
   signal.addEventListener("abort", cut, { once: true });
   try {
-    if (!(await serveWith(first, () => {}))) await requireNoGateway(first, signal);
+    if (!(await serveWith(first, () => {}))) await requireGone(first, signal);
     for (;;) {
       note(`the daemon ended the connection; waiting ${PATIENCE_MS / 1_000} s for it to come back`);
       // A client that reads nothing was cut off for that; it would be again.
@@ -158,7 +158,7 @@ async function carry(
 }
 
 /** Rejects with why the daemon has taken no client; resolves when it is gone. */
-async function requireNoGateway(daemon: BridgedDaemon, signal: AbortSignal): Promise<void> {
+async function requireGone(daemon: BridgedDaemon, signal: AbortSignal): Promise<void> {
   let isOff: boolean;
   try {
     isOff = (await daemon.backendPhases(signal)) === null;
