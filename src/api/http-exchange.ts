@@ -99,8 +99,10 @@ export function exchange(listener: Listener, question: Question): Promise<Reply>
 /** For a daemon that is silent longer than it may be. */
 export function hung(pid: number | null, silenceMs: number): MountaineerError {
   const who = pid === null ? "the daemon" : `the daemon (pid ${pid})`;
+  // One that hangs hears no SIGTERM; what is mounted outlives a SIGKILL.
+  const how = pid === null ? "" : ` (kill ${pid}, at last kill -9 ${pid})`;
   return new MountaineerError("daemon_unreachable", `${who} has said nothing for ${silenceMs / 1000} s`, {
-    hint: `it hangs or the machine is overloaded; stop it${pid === null ? "" : ` (kill ${pid})`} and start mountaineer monitor again`,
+    hint: `it hangs or the machine is overloaded; stop it${how} and start mountaineer monitor again`,
     retry: "later",
   });
 }

@@ -213,7 +213,7 @@ describe("the command line", { concurrency: 3 }, () => {
       assert.deepEqual([code, stdout], [8, ""]);
       assert.match(
         stderr,
-        /^mountaineer: the daemon \(pid 4711\) has said nothing for 6 s\n {2}hint: .*kill 4711/,
+        /^mountaineer: the daemon \(pid 4711\) has said nothing for 6 s\n {2}hint: .*\(kill 4711, at last kill -9 4711\)/,
       );
     }
   });
