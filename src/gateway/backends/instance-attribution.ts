@@ -73,11 +73,12 @@ export interface GivenUpCalls {
 
 /** Within these a server does work; many do not mind that it was cancelled, and ask or tell at its end. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
-const LINGERS_MS = { working: 60_000, other: 5_000 };
+const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 
 /** For that long a call that was given up keeps its messages from going to another client. */
 function lingersMs({ method, timeoutMs }: PendingRequest): number {
-  return WORKING.has(method) ? Math.max(LINGERS_MS.working, timeoutMs) : LINGERS_MS.other;
+  if (!WORKING.has(method)) return LINGERS_MS.other;
+  return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
 }
 
 export function createGivenUpCalls(clock: Clock): GivenUpCalls {

@@ -136,6 +136,26 @@ describe("whose question it is", () => {
     assert.equal(a.asked.length, 0);
     assert.ok(ofA.id > 0);
   });
+  test("how long it may be asked in is bounded, whatever its deadline", async () => {
+    for (const [timeoutMs, lingersMs] of [
+      [100, 60_000],
+      [300_000, 300_000],
+      [86_400_000, 600_000],
+    ] as const) {
+      const { call, link, clock } = await startReady();
+      const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
+      const abort = new AbortController();
+      call(a, {}, { timeoutMs, signal: abort.signal });
+      call(b, {}, { timeoutMs: 86_400_000 });
+      abort.abort();
+      await clock.advance(lingersMs - 1);
+      link.ask(1, "roots/list");
+      assert.deepEqual(link.replyTo(1), UNCLEAR);
+      await clock.advance(1);
+      link.ask(2, "roots/list");
+      assert.equal(b.asked.length, 1);
+    }
+  });
   test("a call that no work hides behind keeps no question for long", async () => {
     const { call, link, clock } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
