@@ -9,7 +9,8 @@ export const monitorCommand: CommandDefinition = {
   summary: "keep the shares mounted over the best route, until stopped",
   description:
     "Runs the daemon in the foreground, one for each home. Ctrl-C or SIGTERM stop it in order and leave the mounts " +
-    "as they are; a second one stops it at once. Creates a commented starter configuration when there is none.",
+    "as they are; a second one stops it at once. Closing its terminal does not: it goes on without one, as SIGHUP has it " +
+    "read its configuration again. Creates a commented starter configuration when there is none.",
   examples: [
     { command: "mountaineer monitor", does: "run with the configuration in ~/.mountaineer" },
     { command: "mountaineer monitor --interval 0.5", does: "look twice a second, whatever the file says" },
