@@ -93,7 +93,10 @@ export function startFailure(
       return cannotStart(
         options,
         "it is not installed, or not on PATH",
-        "install it, or give its absolute path as `command`",
+        // A whole command line, as some clients take it.
+        /\s/.test(options.command)
+          ? "`command` is the program alone; give its arguments in `args`"
+          : "install it, or give its absolute path as `command`",
       );
     case "program-closed":
       return cannotStart(

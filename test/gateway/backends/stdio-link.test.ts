@@ -80,6 +80,15 @@ test("each reason for which a program does not start has its own words", async (
   }
 });
 
+test("a command line in the program's place is told where its arguments belong", async (t) => {
+  for (const [command, hint] of [
+    ["no-such-program -y files", /`args`/],
+    ["no-such-program", /absolute path/],
+  ] as const) {
+    assert.match((await run(t, command, []).untilClosed()).hint ?? "", hint);
+  }
+});
+
 test("without a descriptor to spare a program does not start, is told so, and nothing else ends", async () => {
   const of = (file: string): string => new URL(`../../../src/${file}`, import.meta.url).href;
   const told = await runOutOfFiles(
