@@ -244,3 +244,26 @@ test("at a terminal it asks, keeps the password, and adds only when told so", {
   }
   assert.equal(await readFile(join(home, "config.toml"), "utf8"), text);
 });
+
+test("the end of what is typed is no answer: nothing is written, and it says so", {
+  skip: NO_TERMINAL,
+}, async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const init = [...COMMAND, "init"].map((word) => `'${word}'`).join(" ");
+  const command = `${init}; echo "ended with $?"; sleep 60`;
+  await using terminal = await openTerminal({
+    columns: 110,
+    rows: 30,
+    command,
+    env: environmentOf({ home }),
+  });
+  await terminal.until("on the server (empty: none):");
+  await terminal.press("CORE", "Enter");
+  await terminal.until("over Thunderbolt");
+  await terminal.press("C-d");
+  await terminal.until("ended with 130");
+  const said = (await terminal.lines()).join("\n");
+  assert.match(said, /^mountaineer: the input ended before an answer$/m);
+  assert.doesNotMatch(said, /await|Warning/);
+  await assert.rejects(stat(join(home, "config.toml")));
+});
