@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { parseConfig } from "../config/load.ts";
-import { mistakesError } from "../config/mistakes.ts";
+import { refusalError } from "../config/mistakes.ts";
 import { starterText } from "../config/starter.ts";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { harmless } from "../runtime/plain-text.ts";
@@ -78,7 +78,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
     if (Buffer.compare(bytes, begun) === 0) return null;
     const loaded = await parseConfig(bytes, view.path, view.place);
     if (loaded.ok) return bytes;
-    const error = mistakesError(loaded.mistakes);
+    const error = refusalError(loaded.mistakes);
     if (context.ask === null) throw error;
     for (const line of error.message.split("\n")) context.note(harmless(line));
     if (/^n/i.test(await context.ask("Edit again? [Y/n] "))) throw error;
