@@ -7,7 +7,7 @@ import { isProtocolVersion } from "../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { createHostGuard } from "./host-guard.ts";
 import type { Refusal } from "./http-answer.ts";
-import { remoteOf, sessionId } from "./http-request.ts";
+import { hostOf, remoteOf, sessionId } from "./http-request.ts";
 import type { Session } from "./session.ts";
 import type { SessionStore } from "./session-store.ts";
 
@@ -71,8 +71,8 @@ export function createHttpDoor({ gateway, sessions, boundHost, refuse }: HttpDoo
 
   return {
     isOurs(exchange) {
-      const { host, origin } = exchange.request.headers;
-      const foreign = guard.refusal(host, origin);
+      const { request } = exchange;
+      const foreign = guard.refusal(hostOf(request), request.headers.origin);
       if (foreign === null) return true;
       turnAway(exchange, { status: 403, reason: foreign, principal: null }, { message: foreign });
       return false;

@@ -28,11 +28,22 @@ export function notAllowed(methods: string): Refusal {
   return { status: 405, message: `allowed here: ${methods}`, headers: { Allow: methods } };
 }
 
+/** A request target that names its host, too, as one to a proxy does (RFC 9112 §3.2.2). */
+const ABSOLUTE_TARGET = /^https?:\/\/([^/?#]*)([^?#]*)/i;
+
 /** Without the query. */
-export function pathOf(url: string | undefined): string {
-  if (url === undefined) return "";
-  const query = url.indexOf("?");
-  return query < 0 ? url : url.slice(0, query);
+export function pathOf(target: string | undefined): string {
+  if (target === undefined) return "";
+  const absolute = target.startsWith("/") ? null : ABSOLUTE_TARGET.exec(target);
+  if (absolute !== null) return absolute[2] || "/";
+  const query = target.indexOf("?");
+  return query < 0 ? target : target.slice(0, query);
+}
+
+/** Whom a request is meant for: a host in its target overrules the Host header. */
+export function hostOf({ url = "", headers }: IncomingMessage): string | undefined {
+  const absolute = url.startsWith("/") ? null : ABSOLUTE_TARGET.exec(url);
+  return absolute === null ? headers.host : absolute[1];
 }
 
 /** The session that a request names. */

@@ -94,6 +94,29 @@ describe("the HTTP front's doors", () => {
     assert.ok(!Object.keys(fine.headers).some((name) => name.startsWith("access-control")));
   });
 
+  it("a target that names its host is served like another, and its host counts, whatever the Host header says", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const asked = (target: string, headers: Record<string, string> = {}) =>
+      rig.send("POST", target, { ...HEADERS, ...headers }, JSON.stringify(initializeMessage()));
+    const { port } = rig.listener;
+    for (const target of [rig.url, `HTTP://localhost:${port}/mcp?x=1`, `https://[::1]:${port}/mcp#x`]) {
+      assert.equal((await asked(target)).status, 200, target);
+    }
+    const host = "evil.example";
+    assert.equal((await asked(rig.url, { host })).status, 200);
+    assert.equal((await asked(rig.url, { origin: `http://${host}` })).status, 403);
+    for (const target of [
+      "http://evil.example/mcp",
+      `http://evil.example:${port}/mcp`,
+      "http://localhost@evil.example/mcp",
+      "http:///mcp",
+    ]) {
+      assert.equal((await asked(target)).status, 403, target);
+    }
+    assert.equal((await asked("ftp://localhost/mcp")).status, 404);
+  });
+
   it("health needs no token, other paths are 404, other methods 405 with Allow", async () => {
     const gateway = createScriptedGateway();
     gateway.authenticate = () => ({ ok: false, reason: "no" });
@@ -103,7 +126,7 @@ describe("the HTTP front's doors", () => {
     assert.equal((await rig.send("POST", "/manage/v1/health", {}, "")).headers["allow"], "GET, HEAD");
     const probed = await rig.send("HEAD", "/manage/v1/health", {});
     assert.deepEqual([probed.status, probed.body], [200, ""]);
-    for (const path of ["/", "/mcp/", "/mcpx", "/manage/v1/status", "//mcp", "http://evil.example/mcp"]) {
+    for (const path of ["/", "/mcp/", "/mcpx", "/manage/v1/status", "//mcp", "http://localhost"]) {
       const answer = await rig.send("GET", path, {});
       assert.deepEqual([answer.status, answer.json()["jsonrpc"]], [404, "2.0"], path);
     }
