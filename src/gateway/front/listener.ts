@@ -6,11 +6,12 @@ import { type Clock, settledWithin, type Timer } from "../../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { errorReply, INVALID_REQUEST } from "../json-rpc.ts";
+import { createDropNotice } from "./drop-notice.ts";
 import { responseJson } from "./outlet.ts";
 import { findPortHolder } from "./port-holder.ts";
 import { STALL_LIMIT_MS } from "./stream-watch.ts";
 
-export const CONNECTION_LIMIT = 2_048;
+const CONNECTION_LIMIT = 2_048;
 const HEADERS_TIMEOUT_MS = 15_000;
 /** For the whole request: 64 MiB at 4 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
@@ -29,6 +30,8 @@ export interface ListenerOptions {
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** At once; more are refused. Default 2,048. */
+  readonly connectionLimit?: number;
 }
 
 export interface Listener {
@@ -64,7 +67,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
 /** Rejects with the system's error. */
 async function bind(options: ListenerOptions): Promise<Listener> {
-  const { host, handler, clock, logger } = options;
+  const { host, handler, clock, logger, connectionLimit = CONNECTION_LIMIT } = options;
   // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
   const { createServer } = process.getBuiltinModule("node:http");
   const sockets = new Map<Socket, SeenSocket>();
@@ -82,13 +85,12 @@ async function bind(options: ListenerOptions): Promise<Listener> {
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
   });
-  server.maxConnections = CONNECTION_LIMIT;
+  server.maxConnections = connectionLimit;
   server.on("request", (request, response) => {
     if (stopped) response.setHeader("Connection", "close");
     handler(request, response);
   });
   server.on("clientError", answerClientError);
-  server.on("drop", () => logger.debug("a connection was refused: too many", { limit: CONNECTION_LIMIT }));
   server.on("connection", (socket) => {
     sockets.set(socket, { written: 0, unread: 0, sinceMs: 0 });
     timer ??= clock.setTimer(LOOK_MS, look);
@@ -140,6 +142,7 @@ async function bind(options: ListenerOptions): Promise<Listener> {
       await closing;
     }
     emptied.delete(empty.resolve);
+    drops[Symbol.dispose]();
     for (const socket of sockets.keys()) socket.destroy();
     // It does not listen any more; this ends its look at late requests.
     server.close(() => {});
@@ -153,6 +156,8 @@ async function bind(options: ListenerOptions): Promise<Listener> {
   server.on("error", (error) => logger.warn("the listener had an error", { error: errorText(error) }));
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : options.port;
+  const drops = createDropNotice({ clock, logger, port, limit: connectionLimit });
+  server.on("drop", drops.dropped);
   return {
     url: `http://${reachable(host)}:${port}/mcp`,
     host,

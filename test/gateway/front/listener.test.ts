@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { type Listener, openListener, rebind } from "../../../src/gateway/front/listener.ts";
 import { listeningSockets } from "../../../src/gateway/front/port-holder-linux.ts";
@@ -11,6 +12,7 @@ import { silentLogger } from "../../../src/runtime/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { readAll } from "./http-rig.ts";
 
 const options = (host: string, port: number, word = "here") => ({
@@ -182,6 +184,33 @@ describe("a listener", () => {
     next.commit();
     await assert.rejects(ask(old.port, new Agent()), /ECONNREFUSED/);
     await closeAll(old, other, third, next.listener);
+  });
+
+  it("says that it refuses connections, once a minute at most, how many and what to do", async () => {
+    const clock = createManualClock();
+    const logger = createRecordingLogger();
+    const listener = await openListener({ ...options("127.0.0.1", 0), clock, logger, connectionLimit: 1 });
+    const { port } = listener;
+    const refused = async (): Promise<void> => {
+      const socket = connect(port, "127.0.0.1").resume();
+      socket.on("error", () => {});
+      await once(socket, "close");
+    };
+    const held = connect(port, "127.0.0.1");
+    await eventually(() => listener.connections === 1, 5_000);
+    for (let count = 0; count < 3; count++) await refused();
+    const told = () => logger.lines.map(({ level, fields }) => [level, fields["count"], fields["limit"]]);
+    assert.deepEqual(told(), [["warn", 1, 1]]);
+    assert.match(String(logger.lines[0]?.fields["hint"]), new RegExp(`lsof -i :${port}`));
+    await clock.advance(60_000);
+    assert.deepEqual(told().slice(1), [["warn", 2, 1]]);
+    await clock.advance(120_000);
+    assert.equal(logger.lines.length, 2, "nothing more was refused");
+    await refused();
+    assert.deepEqual(told().slice(2), [["warn", 1, 1]]);
+    held.destroy();
+    await listener.close(0);
+    assert.equal(clock.pendingTimers, 0);
   });
 
   it("reads the kernel's table of sockets", () => {

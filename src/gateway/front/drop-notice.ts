@@ -1,0 +1,44 @@
+// Owns telling that connections were refused because there are too many: at once, and then once a minute at most.
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
+
+const BETWEEN_WARNINGS_MS = 60_000;
+
+export interface DropNotice extends Disposable {
+  /** One more was refused. */
+  dropped(): void;
+}
+
+export interface DropNoticeOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly port: number;
+  /** Connections at once. */
+  readonly limit: number;
+}
+
+export function createDropNotice({ clock, logger, port, limit }: DropNoticeOptions): DropNotice {
+  let count = 0;
+  let timer: Timer | null = null;
+  const tell = (): void => {
+    timer = null;
+    if (count === 0) return;
+    logger.warn("connections were refused: too many are open", {
+      count,
+      limit,
+      hint: `see who keeps them open (\`lsof -i :${port}\`), and end or mend that client`,
+    });
+    count = 0;
+    timer = clock.setTimer(BETWEEN_WARNINGS_MS, tell);
+  };
+  return {
+    dropped() {
+      count++;
+      if (timer === null) tell();
+    },
+    [Symbol.dispose]() {
+      timer?.[Symbol.dispose]();
+      timer = null;
+    },
+  };
+}
