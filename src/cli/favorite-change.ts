@@ -10,6 +10,7 @@ import { refuseToBeginAfresh } from "./config-key-change.ts";
 import { findShare, readMembers, tellSaved } from "./config-members.ts";
 import { changeConfig, viewConfig } from "./config-session.ts";
 import { onceOpened, withControl, withDaemonOr } from "./control-session.ts";
+import { leaveFolder } from "./step-command.ts";
 
 /** A last cycle of the share, begun before it was removed, may have made its link once more. */
 const LOOK_AGAIN_MS = 300;
@@ -94,6 +95,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
   const targets = new Set([planned.mountPath]);
   let unmount: StepResult | null = null;
   if (cleanup) {
+    leaveFolder();
     unmount = await withControl(
       context,
       { intent: "change", command: "favorites remove" },

@@ -27,6 +27,7 @@ export async function runSteps(
 ): Promise<number> {
   const { withControl } = await import("./control-session.ts");
   const { exitCodeOf, renderResults } = await import("./results-view.ts");
+  leaveFolder();
   const results = await withControl(context, { intent: "change", command: asked }, (control) =>
     call(control, readSelection(options), context.signal),
   );
@@ -34,4 +35,9 @@ export async function runSteps(
   else context.print(renderResults(results, context.stdoutLook));
   if (results.length === 0) context.note("no shares are configured; mountaineer status says how to add one");
   return exitCodeOf(results, asked);
+}
+
+/** Who stands in a share and asks to unmount it would find this very process among those that hold it. */
+export function leaveFolder(): void {
+  process.chdir("/");
 }

@@ -7,6 +7,7 @@ import { missingForFuse, mountLocalFuse } from "../rig/local-fuse-mount.ts";
 import { type CommandEnd, createTestHome, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { runCommand } from "./command-line.ts";
 
 const SETTLES_MS = 15_000;
 
@@ -320,6 +321,17 @@ describe("favorites", { concurrency: 2 }, () => {
       assert.match(end.stdout, /busy/);
       assert.equal(await config(), before);
       assert.notEqual(await target(shares("CORE")), null);
+    });
+  });
+
+  test("A7 a command that is given inside of the share does not hold it", async (t) => {
+    await inBothStates(t, async ({ folder, home, ok }) => {
+      await ok("mount");
+      const inside = { home: home.home, cwd: join(folder, "tb") };
+      for (const args of [["unmount"], ["mount"], ["favorites", "remove", "--cleanup"]]) {
+        const end = await runCommand([...args, "--share", "CORE"], inside);
+        assert.deepEqual([end.code, end.stderr], [0, ""], end.stdout);
+      }
     });
   });
 
