@@ -1,12 +1,11 @@
 // Owns the standing problems of one backend, in words: what is wrong, and what a person can do about it. Pure.
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
-import { type Draft, isCurrent, seenOf } from "./decide-backend-draft.ts";
+import { type BackendSpec, type Draft, isCurrent, seenOf } from "./decide-backend-draft.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
 
 /** Checks without an answer after which it is told. */
 const TELL_CHECKS = 2;
-const LOOK_AT_LOG = "`mountaineer backends logs NAME` shows what it wrote.";
 
 type ConditionDraft = Omit<BackendCondition, "sinceMs">;
 
@@ -32,7 +31,7 @@ function withoutServing({ spec, memory }: Draft): readonly ConditionDraft[] {
   }
   if (tries.failure === null || tries.failures === 0) return [];
   const { message, hint } = tries.failure;
-  const advice = hint ?? LOOK_AT_LOG.replace("NAME", name);
+  const advice = hint ?? lookFurther(spec);
   if (tries.failures < CIRCUIT_FAILURES) {
     return [{ code: "not_running", severity: "error", title: `backend ${name}: ${message}`, hint: advice }];
   }
@@ -68,9 +67,7 @@ function whileServing(draft: Draft): readonly ConditionDraft[] {
       code: "change_failed",
       severity: "warning",
       title: `${goesOn}: ${what} does not come up: ${tries.failure?.message ?? "no reason given"}`,
-      hint:
-        tries.failure?.hint ??
-        `Mend its configuration or take the change back; ${LOOK_AT_LOG.replace("NAME", name)}`,
+      hint: tries.failure?.hint ?? `Mend its configuration or take the change back. ${lookFurther(spec)}`,
     });
   }
   if (seen !== null && seen.missedChecks >= TELL_CHECKS) {
@@ -94,4 +91,11 @@ function whileServing(draft: Draft): readonly ConditionDraft[] {
     });
   }
   return found;
+}
+
+/** Of a server that is elsewhere nothing is known but what it answered, and that is in the title. */
+function lookFurther({ name, origin }: BackendSpec): string {
+  return origin === null
+    ? `\`mountaineer backends logs ${name}\` shows what it wrote.`
+    : `Check that \`url\` is its MCP endpoint, and see what the server at ${origin} logs.`;
 }

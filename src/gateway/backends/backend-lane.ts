@@ -92,6 +92,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
 
   const spec = (): BackendSpec => ({
     name,
+    origin: "url" in config.connection ? (URL.parse(config.connection.url)?.origin ?? null) : null,
     wanted: !configured
       ? { kind: "nothing", because: "removed" }
       : !config.enabled

@@ -9,6 +9,8 @@ import type { Draining, DrainReason } from "./draining.ts";
 /** What the configuration wants of one backend. */
 export interface BackendSpec {
   readonly name: string;
+  /** Where its HTTP server is, without the path; null: it is a program. */
+  readonly origin: string | null;
   readonly wanted:
     | { readonly kind: "connection"; readonly key: string }
     | { readonly kind: "secret_missing"; readonly variables: readonly string[] }

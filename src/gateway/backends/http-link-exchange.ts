@@ -7,7 +7,8 @@ import { parseExactly } from "../../runtime/exact-json.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../json-rpc.ts";
 import type { LinkEvents, LinkFailure } from "./backend-link.ts";
 import { type BodyEnd, mediaType, readEvents, readWhole } from "./http-link-body.ts";
-import { refusal } from "./http-link-refusal.ts";
+import { lookForOlderTransport } from "./http-link-older-transport.ts";
+import { OLDER_TRANSPORT_HINT, refusal, TAKES_NO_MESSAGES } from "./http-link-refusal.ts";
 import type { Asked, HttpTarget } from "./http-link-target.ts";
 import type { CleanLine } from "./line-cleaner.ts";
 
@@ -214,11 +215,17 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
         id,
         hadSession: sessionId !== null,
         origin: target.origin,
+        path: target.path,
         clean,
       });
       if (judged.kind === "answer") {
         deliver(judged.value)?.catch(() => {});
         finish();
+      } else if (method === "initialize" && TAKES_NO_MESSAGES.has(status)) {
+        const { failure } = judged;
+        current = lookForOlderTransport(target, clock, (isOlder) =>
+          fail(isOlder ? { ...failure, hint: OLDER_TRANSPORT_HINT } : failure),
+        );
       } else fail(judged.failure);
     });
   };

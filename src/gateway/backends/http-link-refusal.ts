@@ -1,5 +1,5 @@
 // Owns what an HTTP error status means for the message that got it. Pure.
-import { classifyMessage, isError, type RpcId } from "../json-rpc.ts";
+import { classifyMessage, isError, isJsonObject, type RpcId } from "../json-rpc.ts";
 import type { LinkFailure } from "./backend-link.ts";
 
 export interface RefusedResponse {
@@ -12,6 +12,8 @@ export interface RefusedResponse {
   readonly id: RpcId | null;
   readonly hadSession: boolean;
   readonly origin: string;
+  /** With the query. */
+  readonly path: string;
   readonly clean: (text: string) => string;
 }
 
@@ -20,7 +22,18 @@ export type Refusal =
   | { readonly kind: "answer"; readonly value: unknown }
   | { readonly kind: "failure"; readonly failure: LinkFailure };
 
+/** Statuses of a server that takes no messages at the address: it may speak the older transport. */
+export const TAKES_NO_MESSAGES: ReadonlySet<number> = new Set([400, 404, 405]);
+export const OLDER_TRANSPORT_HINT =
+  "this looks like a server of the older transport HTTP+SSE, which Mountaineer does not speak yet: give its streamable HTTP endpoint as `url`, often `/mcp`";
+
+/** Where servers of the older transport are by custom. */
+const OLDER_PATH = /\/sse\/?(?:\?|$)/;
 const SAID_AT_MOST = 200;
+/** Where servers that answer in JSON, and not as MCP, say what is wrong. */
+const SAID_IN = ["message", "error_description", "detail", "error"];
+/** Pieces of the address that are shorter are no secret. */
+const SECRET_LENGTH = 6;
 
 /** Judges one refused response. No header and no address beyond the origin gets into the message. */
 export function refusal(response: RefusedResponse): Refusal {
@@ -43,18 +56,27 @@ export function refusal(response: RefusedResponse): Refusal {
       hint: "give the address that it redirects to as `url`, if you trust it",
     });
   }
-  const said = error === null ? "" : `: ${clean(error.message).slice(0, SAID_AT_MOST)}`;
+  const said = error?.message ?? wordsOf(body, response);
   return failed({
     kind: "refused",
-    message: `${origin} answered HTTP ${status}${said}`,
-    hint: hintFor(status),
+    message: `${origin} answered HTTP ${status}${said === "" ? "" : `: ${clean(said).slice(0, SAID_AT_MOST)}`}`,
+    hint: hintFor(response),
   });
 }
 
-function hintFor(status: number): string | null {
+/** What a body that is no JSON-RPC says; "": nothing for people, or it repeats what may be a secret. */
+function wordsOf(body: unknown, { text, path }: RefusedResponse): string {
+  const words = isJsonObject(body) ? SAID_IN.map((key) => body[key]) : body === null ? [text] : [];
+  const said = words.find((one) => typeof one === "string")?.trim() ?? "";
+  const isPage = said.startsWith("<");
+  const pieces = path.split(/[/?&=]/).filter((piece) => piece.length >= SECRET_LENGTH);
+  return isPage || pieces.some((piece) => said.includes(piece)) ? "" : said;
+}
+
+function hintFor({ status, path }: RefusedResponse): string | null {
   if (status === 401 || status === 403) return "check the credentials in `headers`";
-  if (status === 404 || status === 405) return "check `url`: it must be the server's MCP endpoint";
-  return null;
+  if (status !== 404 && status !== 405) return null;
+  return OLDER_PATH.test(path) ? OLDER_TRANSPORT_HINT : "check `url`: it must be the server's MCP endpoint";
 }
 
 function failed(failure: LinkFailure): Refusal {

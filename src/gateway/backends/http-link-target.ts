@@ -33,6 +33,8 @@ export interface Asked {
 export interface HttpTarget {
   /** Scheme, host and port: fit for people, where a path or query may hold a secret. */
   readonly origin: string;
+  /** With the query. */
+  readonly path: string;
   /** `headers` win over the configured ones. Throws when one of their values cannot be sent. */
   ask(
     method: "POST" | "GET" | "DELETE",
@@ -92,6 +94,7 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
 
   return {
     origin: url.origin,
+    path: url.pathname + url.search,
     ask(method, headers, onResponse) {
       const request = protocol.request({ ...fixed, method, headers: { ...base, ...headers } }, (response) => {
         responded = true;

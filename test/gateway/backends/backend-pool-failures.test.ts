@@ -1,9 +1,10 @@
 // Instances that crash, do not come up or do not answer: retries, pauses, conditions.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { BackendConfig } from "../../../src/config/snapshot.ts";
 import { errorReply, REQUEST_TIMEOUT } from "../../../src/gateway/json-rpc.ts";
 import { settle } from "../../support/manual-clock.ts";
-import { bench, ready } from "./backend-pool-bench.ts";
+import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
 import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("crashes and failures", () => {
@@ -110,6 +111,36 @@ describe("crashes and failures", () => {
     await settle();
     assert.deepEqual(b.codes(), []);
     assert.equal(b.pool.restart("nobody"), false);
+  });
+
+  it("a program's log is pointed at, and of a server elsewhere its address and its own log", async () => {
+    const far = { type: "streamable-http", url: "https://far.example:1/mcp?key=k3y", headers: {} } as const;
+    const remote = backendConfig("a", { connection: far });
+    const hintsOf = async (first: BackendConfig, second: BackendConfig | null): Promise<string> => {
+      const b = bench();
+      b.apply(first);
+      await settle();
+      if (second !== null) {
+        b.script.last.becomeReady("one");
+        await settle();
+        b.apply(second);
+        await settle();
+      }
+      b.script.last.endWith("no answer");
+      await settle();
+      return b
+        .view()
+        .conditions.map(({ hint }) => hint)
+        .join();
+    };
+    const elsewhere =
+      "Check that `url` is its MCP endpoint, and see what the server at https://far.example:1 logs.";
+    const here = "`mountaineer backends logs a` shows what it wrote.";
+    const change = "Mend its configuration or take the change back. ";
+    assert.equal(await hintsOf(remote, null), elsewhere);
+    assert.equal(await hintsOf(CHANGED, null), here);
+    assert.equal(await hintsOf(CHANGED, remote), change + elsewhere);
+    assert.equal(await hintsOf(remote, CHANGED), change + here);
   });
 
   it("B6 an unset variable is a condition that names it; there is no try until the config changes", async () => {

@@ -36,6 +36,7 @@ const DRAIN_MS = 30_000;
 
 export const SPEC: BackendSpec = {
   name: "a",
+  origin: null,
   wanted: { kind: "connection", key: "k1" },
   revision: 0,
   epoch: 0,
