@@ -6,6 +6,7 @@ import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { startLog } from "../runtime/log-file.ts";
 import { wantsGateway } from "./gateway-config.ts";
+import { lineageBelow, requireNoOwnBackend } from "./gateway-lineage.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { openHome } from "./home.ts";
 import { logLevel } from "./log-level.ts";
@@ -14,7 +15,7 @@ import { logTransition } from "./transition-log.ts";
 
 /**
  * Takes no lock, as it changes nothing of the home, and writes no log file. Rejects with what keeps a start from
- * happening, and with `gateway_off` when none is configured.
+ * happening, and with `gateway_off` when none is configured, or when one of its own backends asks for it.
  */
 export async function openGatewayInProcess({
   home,
@@ -39,6 +40,7 @@ export async function openGatewayInProcess({
         hint: `add a [backends.NAME] section to ${loaded.path}`,
       });
     }
+    requireNoOwnBackend(loaded.path, environment);
     const log = stack.use(
       startLog({
         filePath: null,
@@ -54,6 +56,7 @@ export async function openGatewayInProcess({
         clock,
         logger: log.logger,
         environment: secrets.values,
+        programEnvironment: lineageBelow(loaded.path, environment),
         redact: (secret) => log.redact(secret),
         announce: (transition) => logTransition(log.logger, transition),
         version: packageVersion(),

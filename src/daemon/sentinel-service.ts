@@ -17,6 +17,7 @@ import { openConfigFile, realPathThrough } from "./config-file.ts";
 import { createConfigService } from "./config-service.ts";
 import { startEngineParts } from "./engine-parts.ts";
 import { createEventStream } from "./event-stream.ts";
+import { lineageBelow } from "./gateway-lineage.ts";
 import { createGatewayPart } from "./gateway-part.ts";
 import { createGlobalConditions } from "./global-conditions.ts";
 import { desktopNotifier } from "./notification-command.ts";
@@ -152,6 +153,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       clock,
       logger,
       environment,
+      programEnvironment: lineageBelow(snapshot.path, options.environment),
       redact,
       announce: publish,
       version: packageVersion(),

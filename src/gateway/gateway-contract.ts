@@ -32,6 +32,8 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Added to what every backend's program gets of our environment. */
+  readonly programEnvironment?: Readonly<Record<string, string>>;
   /** A secret's value, so that no log line ever shows it. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;

@@ -44,7 +44,7 @@ export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink
 
 /** Nothing runs before `start`, or the commit of a prepared configuration. */
 export function createGateway(options: GatewayOptions, means: GatewayMeans = {}): Gateway {
-  const { clock, logger, environment, announce, version, listens } = options;
+  const { clock, logger, environment, programEnvironment, announce, version, listens } = options;
   const redaction = createRedaction();
   const redact = (secret: string): void => {
     redaction.redact(secret);
@@ -64,7 +64,13 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     startInstance: startBackendInstance,
     openLink: (connection, _backend, secrets) =>
       connection.type === "stdio"
-        ? openStdioLink({ ...connection, warden, clock, secrets })
+        ? openStdioLink({
+            ...connection,
+            env: { ...programEnvironment, ...connection.env },
+            warden,
+            clock,
+            secrets,
+          })
         : openHttpLink({ ...connection, clock, secrets }),
     random: Math.random,
     onLog: (params, backend) => roster.tellLog(params, backend, served),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
@@ -248,6 +248,23 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     assert.equal(unknown.code, 2);
     assert.match(unknown.stderr, /did you mean "?echo"?\?/);
     assert.deepEqual(await readdir(home), ["config.toml"]);
+  });
+
+  test("a backend that is this very gateway does not start it again and again", async (t) => {
+    const home = await gatewayHome(t);
+    const [node, ...own] = COMMAND;
+    const itself = [
+      "[backends.itself]",
+      `command = ${JSON.stringify(node)}`,
+      `args = ${JSON.stringify([...own, "mcp"])}`,
+      `env = { MOUNTAINEER_HOME = ${JSON.stringify(home)} }`,
+      "",
+    ];
+    await appendFile(join(home, "config.toml"), itself.join("\n"));
+    const { code, stdout } = await runCommand(["backends", "list"], { home });
+    assert.equal(code, 0);
+    assert.match(stdout, /● fixture {2}Ready/);
+    assert.match(stdout, /✗ itself {3}Failed[\s\S]*would start\s+itself\s+again\s+and\s+again/);
   });
 
   test("Ctrl-C ends a call, and the backend with it", async (t) => {
