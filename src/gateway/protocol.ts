@@ -37,3 +37,5 @@ export const LIST_CHANGED: Readonly<Record<ListKind, string>> = {
   resources: "notifications/resources/list_changed",
   prompts: "notifications/prompts/list_changed",
 };
+
+export const RESOURCE_UPDATED = "notifications/resources/updated";

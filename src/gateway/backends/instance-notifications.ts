@@ -1,7 +1,7 @@
 // Owns the server's notifications: each goes to whom it belongs, and to nobody else.
 import type { ClientPort } from "../client-port.ts";
 import type { JsonObject, RpcId, RpcNotification } from "../json-rpc.ts";
-import { LIST_CHANGED, LIST_KINDS, type ListKind, type McpLogLevel } from "../protocol.ts";
+import { LIST_CHANGED, LIST_KINDS, type ListKind, type McpLogLevel, RESOURCE_UPDATED } from "../protocol.ts";
 import type { Attribution, ClientCall } from "./instance-attribution.ts";
 import type { Elicitations } from "./instance-elicitations.ts";
 import { oneLine } from "./instance-failures.ts";
@@ -136,7 +136,7 @@ export function createNotifications(options: NotificationOptions): TakeNotificat
         return takeTaskStatus(message, streamOf);
       case "notifications/message":
         return takeLog(message, streamOf);
-      case "notifications/resources/updated":
+      case RESOURCE_UPDATED:
         return takeUpdated(message, streamOf);
       case "notifications/elicitation/complete":
         return takeElicitationComplete(message, streamOf);

@@ -2,6 +2,7 @@
 import type { Logger } from "../../runtime/log.ts";
 import type { ClientPort } from "../client-port.ts";
 import { errorReply, INTERNAL_ERROR, isError, type Reply } from "../json-rpc.ts";
+import { RESOURCE_UPDATED } from "../protocol.ts";
 import { unavailable } from "./instance-failures.ts";
 import type { Ask } from "./instance-pending.ts";
 
@@ -15,6 +16,8 @@ export interface Subscriptions {
   unsubscribe(uri: string, client: ClientPort): Promise<Reply>;
   adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void;
   forget(client: ClientPort): void;
+  /** Any of the resources may have changed: whoever is subscribed to it is told. */
+  tellAll(): void;
   /** The server knows of no subscription any more. */
   forgotten(): void;
   /** Tells the server what it does not know yet. */
@@ -152,6 +155,12 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
           if (open()) void work(topic);
           else dropIfUnused(topic);
         }
+      }
+    },
+    tellAll() {
+      for (const { uri, told, clients: subscribed } of topics.values()) {
+        if (!told) continue;
+        for (const client of subscribed) client.notify(RESOURCE_UPDATED, { uri });
       }
     },
     forgotten() {

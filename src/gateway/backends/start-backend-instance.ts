@@ -23,7 +23,6 @@ import { isFailure, unavailable } from "./instance-failures.ts";
 import { createGarbageLog } from "./instance-garbage.ts";
 import { type Greeting, initializeParams, readGreeting } from "./instance-handshake.ts";
 import { createHealth } from "./instance-health.ts";
-import { createIdleNotice } from "./instance-idle.ts";
 import { createServerLogLevel } from "./instance-log-level.ts";
 import { createNotifications } from "./instance-notifications.ts";
 import type { Ask } from "./instance-pending.ts";
@@ -32,8 +31,13 @@ import { createInstanceLists } from "./instance-refresh.ts";
 import { createRenewal } from "./instance-renewal.ts";
 import { createSubscriptions } from "./instance-subscriptions.ts";
 import { createInstanceTasks } from "./instance-tasks.ts";
+import { createSpacedNotice } from "./spaced-notice.ts";
 
 const PING_MS = 5_000;
+/** One call after the other must not become one notice after the other. */
+const BETWEEN_IDLE_MS = 100;
+/** Some proxies cut each idle stream, and subscribers read again what they are told of. */
+const BETWEEN_GAPS_MS = 30_000;
 const MOST_LINES = 200;
 
 /** Starts one; nothing is called back before it returns. Whatever goes wrong is in `seen`. */
@@ -73,7 +77,7 @@ export const startBackendInstance: StartInstance = (options) => {
     logger.debug("a backend writes", { backend, line });
   };
 
-  const idle = createIdleNotice(clock, () => {
+  const idle = createSpacedNotice(clock, BETWEEN_IDLE_MS, () => {
     if (over === null && calls.inFlight === 0) changed();
   });
   const calls = createInstanceCalls({
@@ -83,7 +87,7 @@ export const startBackendInstance: StartInstance = (options) => {
     send,
     session: () => session,
     isOpen,
-    onIdle: () => idle.begins(),
+    onIdle: () => idle.due(),
     onWaiting: () => backPressure.release(),
   });
   /** Waits for a renewal that is under way. */
@@ -111,6 +115,7 @@ export const startBackendInstance: StartInstance = (options) => {
   const supported = (): boolean => declares("logging");
   const level = createServerLogLevel(options.logLevel, { ask, timeoutMs: listMs, supported });
   const subscriptions = createSubscriptions({ backend, ask, logger, timeoutMs: listMs, open: isReady });
+  const updates = createSpacedNotice(clock, BETWEEN_GAPS_MS, () => subscriptions.tellAll());
   const questions = createQuestions({
     backend,
     send,
@@ -143,6 +148,7 @@ export const startBackendInstance: StartInstance = (options) => {
     over = error;
     lists[Symbol.dispose]();
     idle[Symbol.dispose]();
+    updates[Symbol.dispose]();
     questions.end();
     calls.end(error, failure);
     snapshot = null;
@@ -252,6 +258,7 @@ export const startBackendInstance: StartInstance = (options) => {
         const declared = greeting?.capabilities[kind];
         if (isJsonObject(declared) && declared["listChanged"] === true) lists.changed(kind);
       }
+      updates.due();
     },
     onClosed: fail,
     onLogLine: keepLine,

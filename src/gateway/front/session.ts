@@ -17,14 +17,18 @@ import {
   type RpcNotification,
   type RpcRequest,
 } from "../json-rpc.ts";
-import { LIST_CHANGED, type ListKind, type McpLogLevel, type ProtocolVersion } from "../protocol.ts";
+import {
+  LIST_CHANGED,
+  type ListKind,
+  type McpLogLevel,
+  type ProtocolVersion,
+  RESOURCE_UPDATED,
+} from "../protocol.ts";
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import { IN_FLIGHT_LIMIT, LISTENING_LIMIT } from "./limits.ts";
 import type { CallOutlet, Outlet } from "./outlet.ts";
 import { createQuestions, messageJson, type OnProgress } from "./questions.ts";
-
-const RESOURCE_UPDATED = "notifications/resources/updated";
 
 export interface SessionOptions {
   readonly id: string;

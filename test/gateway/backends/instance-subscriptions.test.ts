@@ -65,6 +65,42 @@ describe("subscriptions", () => {
     );
     assert.equal(asked.at(-1), "resources/unsubscribe");
   });
+  test("after a gap in what the server says, subscribers are told that all of it may have changed, every 30 s at most", async () => {
+    const { instance, link, clock } = await startReady({}, (link) =>
+      link.answers.set("resources/subscribe", ({ params }) => (params?.["uri"] === "f://late" ? null : OK)),
+    );
+    const [a, b] = [createTestClient("a"), createTestClient("b")];
+    await instance.subscribe("f://1", a);
+    await instance.subscribe("f://2", a);
+    await instance.subscribe("f://2", b);
+    void instance.subscribe("f://late", b);
+    const told = () =>
+      [a, b].map((one) => one.told.splice(0).map(({ method, params }) => [method, params?.["uri"]]));
+    const all = [
+      [
+        [UPDATED, "f://1"],
+        [UPDATED, "f://2"],
+      ],
+      [[UPDATED, "f://2"]],
+    ];
+    link.gap();
+    assert.deepEqual(told(), all);
+    for (let count = 0; count < 5; count++) {
+      link.gap();
+      await clock.advance(5_000);
+    }
+    assert.deepEqual(told(), [[], []]);
+    await clock.advance(5_000);
+    assert.deepEqual(told(), all, "the later gaps are told, all of them at once");
+    await clock.advance(60_000);
+    assert.deepEqual(told(), [[], []]);
+    link.gap();
+    link.gap();
+    assert.deepEqual(told(), all, "after a quiet time at once");
+    await instance.close({ code: -32000, message: "over" });
+    await clock.advance(30_000);
+    assert.deepEqual(told(), [[], []]);
+  });
   test("an update reaches those who subscribed, of the whole or of a part, in their call's stream or outside", async () => {
     const { instance, link, call } = await startReady();
     const [a, b, c] = [createTestClient("a"), createTestClient("b"), createTestClient("c")];

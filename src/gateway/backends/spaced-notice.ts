@@ -1,0 +1,29 @@
+// Owns telling something that happens often: at once after a quiet time, else now and then.
+import type { Clock, Timer } from "../../runtime/clock.ts";
+
+export interface SpacedNotice extends Disposable {
+  /** It has happened (again): it is told now, or `betweenMs` after the last time. */
+  due(): void;
+}
+
+export function createSpacedNotice(clock: Clock, betweenMs: number, tell: () => void): SpacedNotice {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  let timer: Timer | null = null;
+  const now = (): void => {
+    timer = null;
+    toldAtMs = clock.monotonicMs();
+    tell();
+  };
+  return {
+    due() {
+      if (timer !== null) return;
+      const waitMs = toldAtMs + betweenMs - clock.monotonicMs();
+      if (waitMs > 0) timer = clock.setTimer(waitMs, now);
+      else now();
+    },
+    [Symbol.dispose]() {
+      timer?.[Symbol.dispose]();
+      timer = null;
+    },
+  };
+}
