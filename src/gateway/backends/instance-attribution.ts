@@ -95,8 +95,9 @@ export function createGivenUpCalls(clock: Clock): GivenUpCalls {
   return {
     add(request) {
       const client = request.port?.client ?? null;
+      // Of every client: nobody else may ever look, and one that has left would be kept for good.
+      for (const [each, old] of ends) dropOld(each, old);
       const calls = ends.get(client) ?? new Map<RpcId, number>();
-      dropOld(client, calls);
       calls.set(request.id, clock.monotonicMs() + lingersMs(request));
       ends.set(client, calls);
     },
