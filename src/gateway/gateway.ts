@@ -227,6 +227,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
         auditFile === other.auditFile ? null : auditFile;
       return {
         commit() {
+          if (fileOf(before, next) !== null) refusals.tellCounted();
           apply(next);
           listener.commit();
         },

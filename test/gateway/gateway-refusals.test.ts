@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { AuditConfig } from "../../src/config/snapshot.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
-import type { Gateway } from "../../src/gateway/gateway-contract.ts";
+import type { Gateway, GatewayConfig } from "../../src/gateway/gateway-contract.ts";
 import { NO_GATEWAY } from "../../src/gateway/gateway-rules.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/log.ts";
@@ -18,7 +18,7 @@ const PING = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
 async function startGuarded(
   t: TestContext,
   audit: AuditConfig | null,
-): Promise<{ gateway: Gateway; url: string }> {
+): Promise<{ gateway: Gateway; url: string; changeAudit: (next: AuditConfig | null) => Promise<void> }> {
   const gateway = createGateway({
     clock: systemClock,
     logger: silentLogger,
@@ -30,16 +30,25 @@ async function startGuarded(
   });
   t.after(() => gateway[Symbol.asyncDispose]());
   const port = await freePort();
-  await gateway.start({
+  const configWith = (next: AuditConfig | null): GatewayConfig => ({
     ...NO_GATEWAY,
     server: { host: "127.0.0.1", port, bodyLimitBytes: 1_024, drainTimeoutMs: 1_000 },
     incomingAuth: {
       type: "local",
       users: [{ name: "anna", token: { kind: "environment", variable: "ANNA_TOKEN" }, roles: [] }],
     },
-    audit,
+    audit: next,
   });
-  return { gateway, url: `http://127.0.0.1:${port}/mcp` };
+  await gateway.start(configWith(audit));
+  return {
+    gateway,
+    url: `http://127.0.0.1:${port}/mcp`,
+    async changeAudit(next) {
+      const prepared = await gateway.prepare(configWith(next), new AbortController().signal);
+      prepared.commit();
+      await prepared.retire();
+    },
+  };
 }
 
 async function auditIn(t: TestContext): Promise<AuditConfig> {
@@ -79,6 +88,21 @@ test("who tries tokens and sessions is in the audit, each kind in a line and a c
     ],
   );
   assert.doesNotMatch(text, /wrong-|right-one|guessed/);
+});
+
+test("what is counted is in the file that was the audit's when it was counted, which is then turned off", async (t) => {
+  const [first, second] = [await auditIn(t), await auditIn(t)];
+  const { url, changeAudit } = await startGuarded(t, first);
+  for (let count = 0; count < 5; count++) assert.equal(await post(url, "wrong"), 401);
+  await changeAudit(second);
+  for (let count = 0; count < 3; count++) assert.equal(await post(url, "wrong"), 401);
+  await changeAudit(null);
+  const counts = async ({ path }: AuditConfig): Promise<unknown[]> =>
+    (await readFile(path, "utf8"))
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).count);
+  assert.deepEqual([await counts(first), await counts(second)], [[1, 4], [3]]);
 });
 
 test("without an audit nothing is counted", async (t) => {

@@ -33,6 +33,8 @@ export interface RefusalRecord {
 /** Disposing writes what is counted. */
 export interface RefusalAudit extends Disposable {
   record(request: TurnedAway): void;
+  /** Writes what is counted now, as from here on it is written elsewhere or not at all. */
+  tellCounted(): void;
 }
 
 export interface RefusalAuditOptions {
@@ -81,13 +83,15 @@ export function createRefusalAudit({ write, clock, clean }: RefusalAuditOptions)
       ...counts,
     });
   };
-  /** Tells what is counted. */
-  const tellCounted = (kind: Kind): void => {
+  const tellCountedOf = (kind: Kind): void => {
     if (kind.counted === null) return;
     const { timer, like, count, sinceMs } = kind.counted;
     timer[Symbol.dispose]();
     kind.counted = null;
     tell(like, { count, since: isoTime(sinceMs) });
+  };
+  const tellCounted = (): void => {
+    for (const kind of kinds.values()) tellCountedOf(kind);
   };
   /** Whether it is a sender's first for a while, and there is room to tell of it. */
   const isNamed = (kind: Kind, { remote, principal }: TurnedAway): boolean => {
@@ -116,16 +120,15 @@ export function createRefusalAudit({ write, clock, clean }: RefusalAuditOptions)
       const { counted } = kind;
       if (counted === null) {
         const own = kind;
-        const timer = clock.setTimer(COUNT_MS, () => tellCounted(own));
+        const timer = clock.setTimer(COUNT_MS, () => tellCountedOf(own));
         kind.counted = { timer, sinceMs: clock.wallMs(), like: request, count: 1 };
         return;
       }
       counted.count += 1;
       counted.like = alike(counted.like, request);
     },
-    [Symbol.dispose]() {
-      for (const kind of kinds.values()) tellCounted(kind);
-    },
+    tellCounted,
+    [Symbol.dispose]: tellCounted,
   };
 }
 
