@@ -9,7 +9,6 @@ import { examineClock } from "../../src/daemon/doctor-clock.ts";
 import { examineHome } from "../../src/daemon/doctor-home.ts";
 import { examineHosts, type HostLook } from "../../src/daemon/doctor-hosts.ts";
 import { literalsHidden, withoutNames } from "../../src/daemon/doctor-report-text.ts";
-import { fuseDenied } from "../../src/daemon/doctor-tools.ts";
 import { parsePs } from "../../src/daemon/monitor-processes-darwin.ts";
 import { isMonitor } from "../../src/daemon/process-arguments.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/daemon/route-output.ts";
@@ -220,11 +219,6 @@ test("a clock that went back is told by what was written before", async (t) => {
   await utimes(join(home, "state.json"), new Date("2026-11-02"), new Date("2026-11-02"));
   assert.deepEqual(codes([await examineClock(home, clock)]), ["clock_behind"]);
   assert.deepEqual(codes([await examineClock(home, createManualClock(0))]), ["clock_wrong"]);
-});
-
-test("a device that is not there is not one that is closed", async (t) => {
-  const folder = await temporaryFolder(t);
-  assert.equal(await fuseDenied(join(folder, "none")), null);
 });
 
 const REPORTED = `[[shares]]

@@ -22,6 +22,8 @@ export interface FoundMount {
 export interface Lacking {
   readonly text: string;
   readonly hint: string;
+  /** FUSE is not there, or this user may not open it; absent: something else. */
+  readonly fuse?: "missing" | "denied";
 }
 
 export type MountOutcome =

@@ -3,7 +3,7 @@ import { access, constants, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { findProgram } from "../../runtime/find-program.ts";
 import type { Lacking } from "./mount-driver.ts";
 
@@ -25,14 +25,11 @@ export function createRcloneCheck(clock: Clock): () => Promise<Lacking | null> {
     const rclone = await findOnPath("rclone");
     if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
     if ((await findOnPath("fusermount3")) === null) {
-      return { text: "fusermount3 is not installed", hint: "install FUSE 3 (apt install fuse3)" };
+      const hint = "install FUSE 3 (apt install fuse3)";
+      return { text: "fusermount3 is not installed", hint, fuse: "missing" };
     }
-    if (!(await canOpen("/dev/fuse"))) {
-      return {
-        text: "/dev/fuse cannot be opened",
-        hint: "load the fuse module, or give the container the device /dev/fuse and the right to mount",
-      };
-    }
+    const closed = await whyClosed("/dev/fuse");
+    if (closed !== null) return closed;
     const identity = await identityOf(rclone);
     if (identity !== null && identity === fit) return null;
     const unfit = await whyUnfit(clock);
@@ -85,11 +82,19 @@ async function identityOf(path: string): Promise<string | null> {
   }
 }
 
-async function canOpen(path: string): Promise<boolean> {
+/** Null: it is there, and open to this user. */
+export async function whyClosed(device: string): Promise<Lacking | null> {
   try {
-    await access(path, constants.R_OK | constants.W_OK);
-    return true;
-  } catch {
-    return false;
+    await access(device, constants.R_OK | constants.W_OK);
+    return null;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "EACCES" || code === "EPERM") {
+      const text = `${device} is there, but this user may not open it (${code})`;
+      const hint = `allow it: it is usually open to all (chmod 666), or to a group: ls -l ${device}`;
+      return { text, hint, fuse: "denied" };
+    }
+    const hint = `load the fuse module, or give the container the device ${device} and the right to mount`;
+    return { text: `${device} cannot be opened (${code ?? errorText(error)})`, hint, fuse: "missing" };
   }
 }

@@ -3,7 +3,7 @@ import { chmod, readFile, rename, rm, symlink, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { createRcloneCheck } from "../../../src/shares/drivers/rclone-available.ts";
+import { createRcloneCheck, whyClosed } from "../../../src/shares/drivers/rclone-available.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { noSkip } from "./rclone-bench.ts";
 
@@ -92,4 +92,12 @@ describe("what mounting with rclone lacks", noSkip, () => {
     assert.deepEqual(await Promise.all([check(), check(), check()]), [null, null, null]);
     assert.equal(await programs.asked(), 1);
   });
+});
+
+it("a device that is not there is not one that is closed", async (t) => {
+  const folder = await temporaryFolder(t);
+  assert.equal(await whyClosed(folder), null);
+  const lacking = await whyClosed(join(folder, "none"));
+  assert.equal(lacking?.fuse, "missing");
+  assert.match(lacking.text, /none cannot be opened \(ENOENT\)/);
 });
