@@ -18,6 +18,22 @@ test("numbers that a double cannot hold are written as they came", () => {
   }
 });
 
+test("every number is written as it came, whatever numbers are before it", () => {
+  const exact = ["0.30000000000000004", "-1.2345678901234567e+300", "1234567890123456", "5e-324", "7"];
+  const inexact = [
+    "-0.1234567890123456789",
+    "1.2345678901234567890e19",
+    "12e400",
+    "1e0000000000000001",
+    "0.00000000000000000000000000001",
+    "1234567890123456.0",
+  ];
+  for (const number of inexact) {
+    const text = `[${exact.join()},${number},"1234567890123456789",${exact.join()}]`;
+    assert.equal(again(text), text);
+  }
+});
+
 test("all else is what the plain parser gives", () => {
   for (const text of [
     '{"a":1,"b":[1.5,-3,1e3,null,true],"c":"1234567890123456789 1e999"}',
