@@ -58,8 +58,9 @@ export const REQUEST_TIMEOUT = -32001;
 /** Ours: the policies do not allow it. */
 export const FORBIDDEN = -32003;
 
+/** A number that is kept with its digits is none. */
 export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawNumber(value);
 }
 
 /** Of what we keep and write again. No honest definition comes near it; writing overflows the stack some 3,000 deep. */
