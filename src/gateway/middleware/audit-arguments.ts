@@ -33,7 +33,13 @@ export function auditedArguments(
   const copy = (part: unknown, path: string, depth: number): unknown => {
     values--;
     if (typeof part === "string") return text(part);
-    if (typeof part !== "object" || part === null || isRawNumber(part)) return part;
+    if (typeof part !== "object" || part === null) return part;
+    if (isRawNumber(part)) {
+      const { length } = part.rawJSON;
+      characters -= length;
+      // Half a number is another number.
+      return length <= MAX_TEXT && characters >= 0 ? part : CUT;
+    }
     if (depth >= MAX_DEPTH) return CUT;
     if (Array.isArray(part)) {
       const list: unknown[] = [];

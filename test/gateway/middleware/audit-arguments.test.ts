@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { auditedArguments } from "../../../src/gateway/middleware/audit-arguments.ts";
+import { parseExactly } from "../../../src/runtime/exact-json.ts";
 import { fc } from "../../support/properties.ts";
 
 const same = (text: string): string => text;
@@ -35,6 +36,11 @@ describe("arguments for the file", () => {
     );
   });
 
+  test("a long number keeps its digits", () => {
+    const given = parseExactly('{"n":12345678901234567890}');
+    assert.equal(JSON.stringify(auditedArguments(given, never, same)), '{"n":12345678901234567890}');
+  });
+
   test("a key that every object inherits is written like others", () => {
     const given: unknown = JSON.parse('{"__proto__": {"a": 1}, "constructor": 2}');
     assert.equal(
@@ -53,6 +59,8 @@ describe("arguments for the file", () => {
       "x".repeat(10_000_000),
       Array(100_000).fill("abc"),
       Array(9).fill("y".repeat(9_000)),
+      parseExactly("7".repeat(1_000_000)),
+      Array.from({ length: 50 }, (_, index) => parseExactly(`${index + 1}${"7".repeat(1_000)}`)),
     ]) {
       const text = JSON.stringify(auditedArguments(value, never, same));
       assert.ok(text.length < 64 * 1024, String(text.length));
