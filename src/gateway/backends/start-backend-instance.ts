@@ -36,7 +36,7 @@ import { createSpacedNotice } from "./spaced-notice.ts";
 const PING_MS = 5_000;
 /** One call after the other must not become one notice after the other. */
 const BETWEEN_IDLE_MS = 100;
-/** Some proxies cut each idle stream, and subscribers read again what they are told of. */
+/** Some proxies cut each idle stream, and some servers end it with each event: lists and resources are read again. */
 const BETWEEN_GAPS_MS = 30_000;
 const MOST_LINES = 200;
 
@@ -115,7 +115,13 @@ export const startBackendInstance: StartInstance = (options) => {
   const supported = (): boolean => declares("logging");
   const level = createServerLogLevel(options.logLevel, { ask, timeoutMs: listMs, supported });
   const subscriptions = createSubscriptions({ backend, ask, logger, timeoutMs: listMs, open: isReady });
-  const updates = createSpacedNotice(clock, BETWEEN_GAPS_MS, () => subscriptions.tellAll());
+  const gaps = createSpacedNotice(clock, BETWEEN_GAPS_MS, () => {
+    for (const kind of LIST_KINDS) {
+      const declared = greeting?.capabilities[kind];
+      if (isJsonObject(declared) && declared["listChanged"] === true) lists.changed(kind);
+    }
+    subscriptions.tellAll();
+  });
   const questions = createQuestions({
     backend,
     send,
@@ -148,7 +154,7 @@ export const startBackendInstance: StartInstance = (options) => {
     over = error;
     lists[Symbol.dispose]();
     idle[Symbol.dispose]();
-    updates[Symbol.dispose]();
+    gaps[Symbol.dispose]();
     questions.end();
     calls.end(error, failure);
     snapshot = null;
@@ -253,12 +259,7 @@ export const startBackendInstance: StartInstance = (options) => {
     // Found out now, a server that was deployed anew costs no client a call.
     onDoubt: check,
     onGap() {
-      if (over !== null) return;
-      for (const kind of LIST_KINDS) {
-        const declared = greeting?.capabilities[kind];
-        if (isJsonObject(declared) && declared["listChanged"] === true) lists.changed(kind);
-      }
-      updates.due();
+      if (over === null) gaps.due();
     },
     onClosed: fail,
     onLogLine: keepLine,

@@ -35,6 +35,20 @@ describe("lists that change", () => {
     assert.deepEqual(instance.listings?.tools, [{ name: "two" }]);
     assert.equal(counts.listings, 1);
     assert.equal(link.requests("prompts/list").length, 1, "of this one it tells nothing anyway");
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "three" }] } }));
+    const before = link.requests("tools/list").length;
+    for (let count = 0; count < 29; count++) {
+      link.gap();
+      await clock.advance(1_000);
+    }
+    assert.equal(
+      link.requests("tools/list").length,
+      before,
+      "a stream that never stays open costs no list each time",
+    );
+    await clock.advance(1_000);
+    assert.deepEqual(instance.listings?.tools, [{ name: "three" }]);
+    assert.equal(link.requests("tools/list").length, before + 1);
   });
   test("B7 of many notices one reading follows the one under way", async () => {
     const { link, instance, counts, clock } = await startReady();
