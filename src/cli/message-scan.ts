@@ -55,11 +55,14 @@ export function createMessageScan(): MessageScan {
     if (length < MOST_BYTES) text[length] = byte;
     length += 1;
   };
+  const takeValue = (value: unknown): void => {
+    if (key === "id") id = value;
+    else method = value;
+  };
   const spelledOut = (): void => {
     const value = length > MOST_BYTES ? null : parsed(text.toString("utf8", 0, length));
     if (spelled === "key") key = value;
-    else if (key === "id") id = value;
-    else method = value;
+    else takeValue(value);
     spelled = null;
     length = 0;
   };
@@ -96,8 +99,11 @@ export function createMessageScan(): MessageScan {
       if (expects === "key") spelled = "key";
       else if (isWanted()) spelled = "value";
       if (spelled !== null) spell(byte);
-    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) open(byte);
-    else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) close();
+    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+      // Neither is an id or a method, whatever the same key said before.
+      if (atMember() && isWanted()) takeValue(null);
+      open(byte);
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) close();
     else if (byte === COMMA) {
       if (atMember()) expects = "key";
     } else if (byte === COLON) {

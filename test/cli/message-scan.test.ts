@@ -20,6 +20,7 @@ const CASES: readonly (readonly [string, readonly SeenMessage[]])[] = [
   ['{"\\u0069d":3,"method":"x"}\r\n', [{ id: "3", method: "x" }]],
   [' { "id" : 4 , "method" : "x" } \n', [{ id: "4", method: "x" }]],
   ['{"id":1,"method":"x","id":2}', [{ id: "2", method: "x" }]],
+  ['{"id":1,"method":"x","id":[2],"method":{}}', [{ id: null, method: null }]],
   ['{"method":"notifications/initialized"}', [{ id: null, method: "notifications/initialized" }]],
   ['{"id":null,"error":{}}', [{ id: null, method: null }]],
   ['{"id":{"id":1},"method":["x"]}', [{ id: null, method: null }]],
