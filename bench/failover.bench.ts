@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { missingForRootRig, startRootRig } from "../test/rig/root-rig.ts";
 import { createTestHome } from "../test/support/daemon.ts";
 import { eventually } from "../test/support/eventually.ts";
+import { stopProcess } from "../test/support/stop-process.ts";
 import { goal, median, round, say, spread } from "./figures.ts";
 
 const run = promisify(execFile);
@@ -69,7 +70,7 @@ password = "\${BENCH_PASSWORD}"
   // The worst moment to stop: nothing answers, and the mount hangs.
   await Promise.all([rig.cut.silence("tb"), rig.cut.silence("fallback")]);
   const hung = await pidServing(share.mount_path);
-  process.kill(hung, "SIGSTOP");
+  await stopProcess(hung);
   const stopped = await monitor.stop();
   process.kill(hung, "SIGKILL");
   const added = median(ours) - CONFIRMATION_MS;

@@ -435,7 +435,7 @@ target_subpath = "Docs"
       await using _monitor = await home.startMonitor();
       await home.untilShare("CORE", ({ mount_alive }) => mount_alive, SETTLES_MS);
       assert.equal((await home.cli(["folders", "--share", "CORE"])).stdout, "Docs\n");
-      fuse.hang();
+      await fuse.hang();
       // Every command below ends while the share still hangs.
       try {
         for (let round = 0; round < 3; round += 1) {
@@ -453,7 +453,7 @@ target_subpath = "Docs"
         fuse.goOn();
       }
     }
-    fuse.hang();
+    await fuse.hang();
     try {
       const end = await home.cli(["folders", "--share", "CORE"]);
       assert.equal(end.code, 1, end.stdout);

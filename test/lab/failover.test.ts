@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { missingForRootRig, type RootRig } from "../rig/root-rig.ts";
 import { LINKS } from "../rig/root-rig-network.ts";
 import { eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
 import { holdOpen } from "./holders.ts";
 import { playScene, runs, type SceneOptions, serverName, useRig } from "./scene.ts";
 
@@ -156,7 +157,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");
       const hung = await scene.server("CORE");
-      process.kill(hung, "SIGSTOP");
+      await stopProcess(hung);
       await eventually(async () => !runs(hung), 15_000);
       await scene.untilOver("CORE", "tb");
       assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
@@ -171,7 +172,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
     play({ settings: { mount_hang_secs: 2 } }, async (scene) => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");
-      process.kill(await scene.server("CORE"), "SIGSTOP");
+      await stopProcess(await scene.server("CORE"));
       await scene.rig.cut.silence();
       await scene.untilOver("CORE", "fallback");
       assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
@@ -182,7 +183,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");
       const hung = await scene.server("CORE");
-      process.kill(hung, "SIGSTOP");
+      await stopProcess(hung);
       scene.defer(() => runs(hung) && process.kill(hung, "SIGCONT"));
       const stuck = scene.shell("CORE", "ls").catch(() => "freed");
       await scene.home.untilShare("CORE", (share) => !share.mount_alive, 10_000);
@@ -272,7 +273,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await writeFile(scene.exported("MEDIA", "kept.txt"), "kept");
       await scene.start("tb");
       const hung = await scene.server("CORE");
-      process.kill(hung, "SIGSTOP");
+      await stopProcess(hung);
       scene.defer(() => runs(hung) && process.kill(hung, "SIGCONT"));
       await scene.home.untilShare("CORE", (share) => !share.mount_alive, 10_000);
       const stillHangs = async (): Promise<void> => {

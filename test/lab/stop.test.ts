@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
 import { playScene, probersOf, runs, type Scene, untilGone, useRig } from "./scene.ts";
 
 describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
@@ -109,7 +110,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
     playScene(lab.rig, { settings: { mount_hang_secs: 600 } }, async (scene) => {
       const monitor = await scene.start("tb");
       const hung = await scene.server("CORE");
-      process.kill(hung, "SIGSTOP");
+      await stopProcess(hung);
       scene.defer(() => runs(hung) && process.kill(hung, "SIGCONT"));
       await scene.home.untilShare("CORE", (share) => !share.mount_alive, 10_000);
       const probers = await probersOf(monitor.pid);

@@ -39,7 +39,7 @@ test("B2 B4 a configuration on an SMB share: `hash` sees what the server's side 
   await home.untilSync((report) => report.last_error === null);
   const before = (await home.sync()).events.length;
 
-  mount.hang();
+  await mount.hang();
   const condition = await eventually(() => home.condition("config_unreadable"), SETTLES_MS);
   assert.match(condition.title, /no answer within/);
   // Several looks later it is the same error still, and everything else goes on: the mount hangs throughout.

@@ -7,12 +7,13 @@ import type { PlainRig } from "../../src/demo/plain-rig.ts";
 import { runCommand } from "../../src/runtime/child-process.ts";
 import { systemClock as clock } from "../../src/runtime/clock.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
 import { mountIdAt } from "./live-home.ts";
 
 export interface SmbMount extends AsyncDisposable {
   readonly path: string;
-  /** Every request to the mount waits from now on. */
-  hang(): void;
+  /** Every request to the mount waits from its resolving on. */
+  hang(): Promise<void>;
   goOn(): void;
 }
 
@@ -62,7 +63,7 @@ export async function mountSmb(folder: string, rig: PlainRig, share: string): Pr
   }
   return {
     path,
-    hang: () => void child.kill("SIGSTOP"),
+    hang: () => stopProcess(child.pid ?? 0),
     goOn: () => void child.kill("SIGCONT"),
     [Symbol.asyncDispose]: end,
   };

@@ -7,12 +7,13 @@ import { delimiter, join } from "node:path";
 import { runCommand } from "../../src/runtime/child-process.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
 
 export interface LocalFuseMount extends AsyncDisposable {
   readonly path: string;
   readonly pid: number;
-  /** Every request to the mount waits from now on. */
-  hang(): void;
+  /** Every request to the mount waits from its resolving on. */
+  hang(): Promise<void>;
   goOn(): void;
 }
 
@@ -66,7 +67,7 @@ export async function mountLocalFuse(folder: string, name = "mount"): Promise<Lo
   return {
     path,
     pid,
-    hang: () => child.kill("SIGSTOP"),
+    hang: () => stopProcess(pid),
     goOn: () => child.kill("SIGCONT"),
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");

@@ -227,7 +227,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     // Where the machine is so slow that a sound look was late, a fresh child has come.
     await eventually(() => asked.pids.length === 1, 2_000);
     const first = soleChild(asked);
-    hung.hang();
+    await hung.hang();
     const late = asked.look("hung", hung.path, 50);
     const other = await asked.look("other", folder, PATIENT_MS);
     assert.equal(other.state, "answered");
@@ -250,7 +250,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     const folder = await temporaryFolder(t);
     await using hung = await mountLocalFuse(folder);
     const asked = prober(t, SOON_LATE_MS);
-    hung.hang();
+    await hung.hang();
     const ids = Array.from({ length: 20 }, (_, index) => `hung${index}`);
     const looks = ids.map((id) => asked.look(id, hung.path, 10));
     const other = asked.look("other", folder, PATIENT_MS);
@@ -270,7 +270,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     {
       await using hung = await mountLocalFuse(folder);
       await asked.look("old", hung.path, PATIENT_MS);
-      hung.hang();
+      await hung.hang();
       await asked.look("old", hung.path, 10);
       await eventually(() => asked.pids.length === 2, 2_000);
       const waiting = asked.look("old", hung.path, 60_000);
@@ -295,7 +295,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
       const [answer] = await asked.openFiles([hung.path], [], PATIENT_MS);
       return answer?.ok && answer.files.some(({ how }) => how === "fd");
     }, 3_000);
-    hung.hang();
+    await hung.hang();
     const answer = await eventually(async () => {
       const [found] = await asked.openFiles([hung.path], [], PATIENT_MS);
       return found?.ok && found;
@@ -320,7 +320,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
   }, async (t) => {
     const folder = await temporaryFolder(t);
     await using hung = await mountLocalFuse(folder);
-    hung.hang();
+    await hung.hang();
     const asked = startProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: SOON_LATE_MS });
     await asked.look("hung", hung.path, 10);
     await eventually(() => asked.pids.length === 2, 2_000);

@@ -138,7 +138,7 @@ test("B2 hash: a file on a mount that hangs is an error event, and applies when 
   const { until, watcher, events } = await watchReally(t, path, "a", { detection: "hash" }, 5_000);
   await writeFile(join(root, "behind", "config.toml"), "b");
   await until(() => watcher.state.hash === sha256("b"));
-  mount.hang();
+  await mount.hang();
   await until(() => watcher.state.lastError?.kind === "unreadable");
   assert.match(events.at(-1)?.details ?? "", /gave no answer within 5 s/);
   await writeFile(join(root, "behind", "config.toml"), "c");

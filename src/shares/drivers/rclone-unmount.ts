@@ -4,6 +4,7 @@ import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { endProcess, isRunning, type ProcessIdentity } from "../../runtime/process-identity.ts";
+import { isAtRest } from "../../runtime/stopped-process.ts";
 import type { MountEntry, MountTable } from "../mount-entry.ts";
 import type { Prober } from "../prober.ts";
 import type { FoundMount, StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
@@ -88,7 +89,8 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
   const stopBetweenNotes = async (identity: ProcessIdentity, files: RcloneFiles): Promise<void> => {
     const untilMs = clock.monotonicMs() + SETTLE_MS;
     while (sendTo(identity, "SIGSTOP")) {
-      await clock.sleep(SETTLE_POLL_MS);
+      do await clock.sleep(SETTLE_POLL_MS);
+      while (!(await isAtRest(identity.pid)) && clock.monotonicMs() < untilMs);
       if (!(await unsent.unsettled(files.cache)) || clock.monotonicMs() >= untilMs) return;
       sendTo(identity, "SIGCONT");
       await clock.sleep(SETTLE_POLL_MS);

@@ -10,6 +10,7 @@ import { systemClock } from "../../../src/runtime/clock.ts";
 import { rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
 import { listRcloneMounts } from "../../../src/shares/drivers/rclone-processes.ts";
 import { eventually } from "../../support/eventually.ts";
+import { stopProcess } from "../../support/stop-process.ts";
 import { found, limits, mounted, PLAIN_NAME, release } from "./driver-contract.ts";
 import { isGone, mountByHand, noSkip, server, startBench } from "./rclone-bench.ts";
 
@@ -51,7 +52,7 @@ describe("a mount that dies", noSkip, () => {
     await writeFile(join(bench.behind(share, "tb"), "file"), "content");
     const mount = await mounted(bench.driver, share, "tb");
     const pid = await server(bench, share);
-    process.kill(pid, "SIGSTOP");
+    await stopProcess(pid);
     const caller = spawn("ls", [share.mountPath], { stdio: "ignore" });
     t.after(() => release(caller));
     const ended = once(caller, "exit");
@@ -100,7 +101,7 @@ describe("a mount that dies", noSkip, () => {
     assert.ok(mount);
     assert.deepEqual([mount.sameShare, mount.route, mount.processGone], [true, "tb", false]);
     assert.deepEqual(await bench.driver.ownProcesses(share, mount), [foreign]);
-    process.kill(foreign, "SIGSTOP");
+    await stopProcess(foreign);
     assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
     await eventually(() => isGone(foreign), 1_000);
     const next = await mounted(bench.driver, share, "fallback");
@@ -116,7 +117,7 @@ describe("processes", noSkip, () => {
     const first = await server(bench, share);
     const files = rcloneFiles(bench.stateFolder, share.name);
     // Killed between the start and the note, and the mount taken away: only arguments tell whose it is.
-    process.kill(first, "SIGSTOP");
+    await stopProcess(first);
     await rm(files.process);
     await runCommand("fusermount3", ["-uz", mount.path], { clock: systemClock, deadlineMs: 60_000 });
     assert.ok(!isGone(first));
