@@ -10,6 +10,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { createTestHome, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { programMissing } from "../sync/programs.ts";
 import { NO_TERMINAL, openTerminal } from "../tui/terminal.ts";
@@ -80,7 +81,7 @@ test("folders of a share are told by the daemon, one level at a time; without on
   for (const outside of ["../", "/", "Docs/../../", "None/"]) assert.deepEqual(await listed(outside), []);
   assert.deepEqual(await found(home.home, ["folders", "--share", "COER", "--subpath", ""]), []);
   assert.deepEqual(await found(home.home, ["folders", "--subpath", ""]), []);
-  monitor.signal("SIGSTOP");
+  await stopProcess(monitor.pid);
   try {
     const clock = createManualClock();
     const asking = found(home.home, ["folders", "--share", "CORE", "--subpath", ""], clock);

@@ -12,6 +12,7 @@ import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { programMissing } from "../sync/programs.ts";
 import { NO_TERMINAL, openTerminal } from "../tui/terminal.ts";
@@ -165,7 +166,7 @@ test("a daemon that is stopped holds up no press of Tab, and one that runs tells
   await using monitor = await home.startMonitor();
   await eventually(async () => (await home.glance())?.backends?.[0]?.phase === "Ready", 10_000);
   assert.deepEqual(await found(home.home, ["call", ""]), ["echo\tsays it again"]);
-  monitor.signal("SIGSTOP");
+  await stopProcess(monitor.pid);
   try {
     const clock = createManualClock();
     const asking = found(home.home, ["call", ""], clock);

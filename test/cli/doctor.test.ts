@@ -12,6 +12,7 @@ import { missingForPlainRig, startPlainRig } from "../../src/demo/plain-rig.ts";
 import { createTestHome, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { createNetworkNamespace, namespacesUnavailable } from "../support/network-namespace.ts";
+import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { mountTmpfs } from "../support/tiny-disk.ts";
 import { programMissing } from "../sync/programs.ts";
@@ -277,7 +278,7 @@ test("a daemon that runs, one that is stopped, and what one leaves that was kill
   const running = await examined(home.home);
   assert.equal(running.ok, true, JSON.stringify(running.findings, null, 2));
   assert.match(causeOf(running, "daemon").text, new RegExp(`pid ${monitor.pid}`));
-  monitor.signal("SIGSTOP");
+  await stopProcess(monitor.pid);
   try {
     const silent = causeOf(await examined(home.home), "daemon_silent");
     assert.match(silent.text, /it said nothing for 4 s$/);

@@ -9,6 +9,7 @@ import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";
 import { eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { end, openMenu, startIconScene } from "./icon-scene.ts";
 import { scriptedConfig } from "./scripted-config.ts";
@@ -256,7 +257,7 @@ test("A8 the icon answers while the daemon stands still, and follows it on", {
   await eventually(() => watcher.registered.length === 1, SOON_MS);
   const panel = panelClient(watcher.bus, watcher.registered[0] ?? "");
   await eventually(() => panel.find("Nothing is configured yet"), SOON_MS);
-  daemon.child.kill("SIGSTOP");
+  await stopProcess(daemon.child.pid ?? 0);
   for (let turn = 0; turn < 20; turn += 1) await openMenu(panel);
   await eventually(() => panel.find(/^Mountaineer does not answer/), SOON_MS);
   daemon.child.kill("SIGCONT");
