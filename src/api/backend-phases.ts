@@ -1,19 +1,16 @@
 // Owns reading, of a status, no more than how its backends are: without a schema, which costs a process 15 MB, and of a
 // daemon of any version.
+import { objectOf } from "../runtime/json-object.ts";
 
 /** A backend's phase, as the daemon calls it; those that are not enabled have none here. */
 export type BackendPhases = readonly string[];
 
 /** Null: it has no gateway. What it does not say in a way that is understood has no phase. */
 export function backendPhases(report: unknown): BackendPhases | null {
-  const { gateway, backends } = membersOf(report);
+  const { gateway, backends } = objectOf(report);
   if (gateway === undefined) return null;
   return (Array.isArray(backends) ? backends : []).flatMap((backend) => {
-    const { enabled, phase } = membersOf(backend);
+    const { enabled, phase } = objectOf(backend);
     return enabled === true && typeof phase === "string" ? [phase] : [];
   });
-}
-
-function membersOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? { ...value } : {};
 }

@@ -1,7 +1,8 @@
 // Owns what a bridge remembers of the session that passes through it, so that the next daemon can take it on: how it
 // began, what the client asked for that lasts, and what waits for an answer. Pure: bytes and time are its caller's.
 import { MountaineerError } from "../runtime/errors.ts";
-import { type JsonObject, messagesOf, objectOf } from "./bridge-messages.ts";
+import { type JsonMembers, objectOf } from "../runtime/json-object.ts";
+import { messagesOf } from "./bridge-messages.ts";
 import { idOf, type MessageId, type SeenMessage } from "./message-scan.ts";
 import { createOwnRequests } from "./own-requests.ts";
 
@@ -62,7 +63,7 @@ export interface BridgeSession {
 
 /** What an answer makes true. */
 type Effect =
-  | { readonly kind: "initialize"; readonly params: JsonObject }
+  | { readonly kind: "initialize"; readonly params: JsonMembers }
   | { readonly kind: "level"; readonly level: string }
   | { readonly kind: "subscribe" | "unsubscribe"; readonly uri: string };
 
@@ -73,7 +74,7 @@ interface Waiting {
 }
 
 interface Introduction {
-  readonly params: JsonObject;
+  readonly params: JsonMembers;
   readonly protocolVersion: unknown;
   /** Notices of changed lists that the client was promised. */
   readonly notices: readonly string[];
@@ -95,10 +96,10 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     tellClient(
       `{"jsonrpc":"2.0","id":${id},"error":{"code":${UNAVAILABLE},"message":${JSON.stringify(message)}}}`,
     );
-  const ask = (method: string, params: JsonObject, onAnswer: (answer: JsonObject) => void): void =>
+  const ask = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): void =>
     tellGateway(own.ask(method, params, onAnswer));
 
-  const settle = (effect: Effect, answer: JsonObject): void => {
+  const settle = (effect: Effect, answer: JsonMembers): void => {
     // What the client wants no more it wants no more, whatever came of it.
     if (effect.kind === "unsubscribe") subscriptions.delete(effect.uri);
     if (answer["result"] === undefined) return;
@@ -124,7 +125,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
 
   /** Rejects unless this gateway takes the session on as it was. */
   const introduce = async ({ params, protocolVersion }: Introduction): Promise<void> => {
-    const answered = Promise.withResolvers<JsonObject>();
+    const answered = Promise.withResolvers<JsonMembers>();
     ask("initialize", params, answered.resolve);
     const { result, error } = await answered.promise;
     if (result === undefined) throw notTakenOn(`it answers initialize with ${JSON.stringify(error)}`);
@@ -133,7 +134,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     throw notTakenOn(`it speaks MCP ${String(spoken)}, and the client began with ${String(protocolVersion)}`);
   };
 
-  const request = (id: MessageId, method: string, line: Buffer | null, params: () => JsonObject): void => {
+  const request = (id: MessageId, method: string, line: Buffer | null, params: () => JsonMembers): void => {
     const effect = EFFECTS.has(method) ? effectOf(method, params()) : null;
     if (effect?.kind === "unsubscribe") subscriptions.delete(effect.uri);
     const isAgain =
@@ -151,7 +152,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     fromClient(messages, line) {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
-        const params = (): JsonObject => objectOf(read(index)["params"]);
+        const params = (): JsonMembers => objectOf(read(index)["params"]);
         if (method !== null && id !== null) request(id, method, line, params);
         else if (id !== null) questions.delete(id);
         else if (method === "notifications/initialized") initialized = true;
@@ -218,7 +219,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   };
 }
 
-function effectOf(method: string, params: JsonObject): Effect | null {
+function effectOf(method: string, params: JsonMembers): Effect | null {
   if (method === "initialize") return { kind: "initialize", params };
   const { level, uri } = params;
   if (method === "logging/setLevel") return isKept(level) ? { kind: "level", level } : null;
@@ -239,7 +240,7 @@ function makeRoom<Key>(kept: { size: number; keys(): Iterable<Key>; delete(key: 
 }
 
 /** What is cancelled gets no answer. */
-function forget(kept: { delete(id: MessageId): boolean }, { requestId }: JsonObject): void {
+function forget(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
   const id = idOf(requestId);
   if (id !== null) kept.delete(id);
 }

@@ -1,5 +1,6 @@
 // Owns how a tool's answer is printed: its text as it is, what is no text described. Pure.
 import type { CallReport } from "../api/contract.ts";
+import { isObject } from "../runtime/json-object.ts";
 import { forTerminal } from "./diff-view.ts";
 
 export interface AnswerLook {
@@ -32,7 +33,7 @@ function partsOf(result: CallReport["result"]): string[] {
 }
 
 function blockText(block: unknown): string {
-  if (!isTable(block)) return "[something that is no content]";
+  if (!isObject(block)) return "[something that is no content]";
   const type = textOf(block, "type") ?? "content";
   switch (type) {
     case "text":
@@ -44,7 +45,7 @@ function blockText(block: unknown): string {
       return described(["link", textOf(block, "uri"), textOf(block, "title") ?? textOf(block, "name")]);
     case "resource": {
       const { resource } = block;
-      if (!isTable(resource)) return described([type]);
+      if (!isObject(resource)) return described([type]);
       const text = textOf(resource, "text");
       const blob = textOf(resource, "blob");
       return text ?? described([type, textOf(resource, "uri"), textOf(resource, "mimeType"), sizeText(blob)]);
@@ -65,10 +66,6 @@ function sizeText(data: string | null): string | null {
   if (bytes < 1_000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1_000).toFixed(1)} kB`;
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function textOf(table: Record<string, unknown>, key: string): string | null {

@@ -4,6 +4,7 @@ import { readConfigBytes } from "../config/load.ts";
 import { findPlace, locateConfig } from "../config/locate.ts";
 import { parseToml } from "../config/toml-text.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { type JsonMembers, objectOf } from "../runtime/json-object.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";
 
 export interface NamePlace {
@@ -27,7 +28,7 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
       return async (place) => named((await configTable(place))["aliases"], "alias");
     case "backends":
       return async (place) =>
-        Object.keys(tableOf((await configTable(place))["backends"])).map((value) => ({
+        Object.keys(objectOf((await configTable(place))["backends"])).map((value) => ({
           value,
           description: "backend",
         }));
@@ -52,31 +53,25 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
   }
 }
 
-type Table = Readonly<Record<string, unknown>>;
-
-function tableOf(value: unknown): Table {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
-}
-
 function named(list: unknown, description: string): Candidate[] {
   if (!Array.isArray(list)) return [];
   return list.flatMap((entry) => {
-    const { name } = tableOf(entry) as { name?: unknown };
+    const { name } = objectOf(entry) as { name?: unknown };
     return typeof name === "string" ? [{ value: name, description }] : [];
   });
 }
 
 /** As far as it can be read, mistakes and all. */
-async function configTable({ home, configPath }: NamePlace): Promise<Table> {
+async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers> {
   try {
     const { path, format } = await locateConfig(
       findPlace({ ...process.env, MOUNTAINEER_HOME: home }),
       configPath,
     );
     const text = Buffer.from(await readConfigBytes(path)).toString("utf8");
-    if (format === "toml") return tableOf(parseToml(text).value);
+    if (format === "toml") return objectOf(parseToml(text).value);
     const { parseYaml } = await import("../config/yaml-text.ts");
-    return tableOf((await parseYaml(text)).value);
+    return objectOf((await parseYaml(text)).value);
   } catch (error) {
     if (error instanceof Error) return {};
     throw error;
@@ -126,7 +121,7 @@ async function configKeys(
 ): Promise<readonly Candidate[]> {
   const table = await configTable(place);
   const shares = named(table["shares"], "").map(({ value }) => value);
-  const backends = Object.keys(tableOf(table["backends"]));
+  const backends = Object.keys(objectOf(table["backends"]));
   return SECTIONS.flatMap(({ pattern, keys, keyDoc }) => {
     const [top = "", member, ...deeper] = pattern;
     if (deeper.includes(ANY_NAME) || deeper.includes(ANY_PLACE)) return [];

@@ -1,20 +1,20 @@
 // Owns what a bridge asks the gateway itself, between the requests of its client: under ids that no client has.
 import { randomBytes } from "node:crypto";
-import type { JsonObject } from "./bridge-messages.ts";
+import type { JsonMembers } from "../runtime/json-object.ts";
 import type { MessageId } from "./message-scan.ts";
 
 export interface OwnRequests {
   /** The request as JSON; its answer, a JSON-RPC response, goes to `onAnswer`. */
-  ask(method: string, params: JsonObject, onAnswer: (answer: JsonObject) => void): string;
+  ask(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string;
   isOwn(id: MessageId | null): id is MessageId;
-  settle(id: MessageId, answer: JsonObject): void;
+  settle(id: MessageId, answer: JsonMembers): void;
   /** Whoever was asked is gone. */
   forget(): void;
 }
 
 export function createOwnRequests(): OwnRequests {
   const prefix = `"mountaineer-bridge-${randomBytes(12).toString("base64url")}-`;
-  const waiting = new Map<MessageId, (answer: JsonObject) => void>();
+  const waiting = new Map<MessageId, (answer: JsonMembers) => void>();
   let asked = 0;
   return {
     ask(method, params, onAnswer) {

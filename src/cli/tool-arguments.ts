@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { parseExactly } from "../runtime/exact-json.ts";
+import { isObject } from "../runtime/json-object.ts";
 
 /** As much as the daemon takes. */
 const STDIN_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -28,10 +29,6 @@ export async function readToolArguments(
   }
   if (isObject(value)) return value;
   throw new MountaineerError("usage", "the arguments are JSON, but no object", { hint: HINT });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 async function readStdin(stdin: Readable, signal: AbortSignal): Promise<string> {

@@ -18,14 +18,24 @@ export async function processStartLinux(pid: number): Promise<string | null> {
 
 /** The start time in a line of `/proc/PID/stat`; null for a zombie or a dead process. */
 export function parseStat(stat: string): string | null {
-  // A command's name may hold spaces and parentheses; only the last ")" ends it.
-  const fields = stat
-    .slice(stat.lastIndexOf(")") + 1)
-    .trim()
-    .split(" ");
+  const fields = statFields(stat);
   const state = fields[STATE_INDEX];
   if (state === undefined || state === "Z" || state === "X" || state === "x") return null;
   return fields[START_TIME_INDEX] ?? null;
+}
+
+/** Its state, as proc(5) has it; null when it is gone. `stat`: the file of a process, or of one of its threads. */
+export async function stateLinux(stat: string): Promise<string | null> {
+  const text = await readProc(stat);
+  return text === null ? null : (statFields(text)[STATE_INDEX] ?? null);
+}
+
+/** What comes after the command's name, which may hold spaces and parentheses; only the last ")" ends it. */
+function statFields(stat: string): readonly string[] {
+  return stat
+    .slice(stat.lastIndexOf(")") + 1)
+    .trim()
+    .split(" ");
 }
 
 async function readProc(path: string): Promise<string | null> {

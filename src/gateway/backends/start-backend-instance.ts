@@ -1,6 +1,7 @@
 // Owns one instance of a backend: connects, initializes, reads the lists, and then carries calls and what belongs to
 // them, until it ends or is closed.
 import { createRedaction } from "../../runtime/log-redaction.ts";
+import { createSpacedNotice } from "../../runtime/spaced-notice.ts";
 import type { ClientPort } from "../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -31,7 +32,6 @@ import { createInstanceLists } from "./instance-refresh.ts";
 import { createRenewal } from "./instance-renewal.ts";
 import { createSubscriptions } from "./instance-subscriptions.ts";
 import { createInstanceTasks } from "./instance-tasks.ts";
-import { createSpacedNotice } from "./spaced-notice.ts";
 
 const PING_MS = 5_000;
 /** One call after the other must not become one notice after the other. */

@@ -1,6 +1,7 @@
 // Owns telling that connections were refused because there are too many: at once, and then once a minute at most.
-import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
+import { createSpacedNotice } from "../../runtime/spaced-notice.ts";
 
 const BETWEEN_WARNINGS_MS = 60_000;
 
@@ -19,26 +20,19 @@ export interface DropNoticeOptions {
 
 export function createDropNotice({ clock, logger, port, limit }: DropNoticeOptions): DropNotice {
   let count = 0;
-  let timer: Timer | null = null;
-  const tell = (): void => {
-    timer = null;
-    if (count === 0) return;
+  const notice = createSpacedNotice(clock, BETWEEN_WARNINGS_MS, () => {
     logger.warn("connections were refused: too many are open", {
       count,
       limit,
       hint: `see who keeps them open (\`lsof -i :${port}\`), and end or mend that client`,
     });
     count = 0;
-    timer = clock.setTimer(BETWEEN_WARNINGS_MS, tell);
-  };
+  });
   return {
     dropped() {
       count++;
-      if (timer === null) tell();
+      notice.due();
     },
-    [Symbol.dispose]() {
-      timer?.[Symbol.dispose]();
-      timer = null;
-    },
+    [Symbol.dispose]: () => notice[Symbol.dispose](),
   };
 }

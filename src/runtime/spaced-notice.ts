@@ -1,5 +1,5 @@
 // Owns telling something that happens often: at once after a quiet time, else now and then.
-import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Clock, Timer } from "./clock.ts";
 
 export interface SpacedNotice extends Disposable {
   /** It has happened (again): it is told now, or `betweenMs` after the last time. */
