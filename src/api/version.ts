@@ -3,8 +3,9 @@ import { readFileSync } from "node:fs";
 
 /** Reads package.json, synchronously: at a start, not on a hot path. */
 export function packageVersion(): string {
-  // The same two steps up from src/api and from dist/api.
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  // A build has its own beside it: the checkout's, or an upgraded package's, may be a newer one by now.
+  const manifestPath = import.meta.url.endsWith(".ts") ? "../../package.json" : "./package.json";
+  const text = readFileSync(new URL(manifestPath, import.meta.url), "utf8");
   const manifest: unknown = JSON.parse(text);
   if (typeof manifest === "object" && manifest !== null && "version" in manifest)
     return String(manifest.version);

@@ -1,9 +1,9 @@
 // Owns what a service manager is to run for a home: the program, its arguments and the little environment it needs.
 import { createHash } from "node:crypto";
-import { delimiter, isAbsolute, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { delimiter, isAbsolute } from "node:path";
 import { findPlace } from "../config/locate.ts";
 import type { CommandContext } from "./command.ts";
+import { launcherPath } from "./launcher-path.ts";
 
 export interface ServiceDefinition {
   /** "mountaineer"; of a home that is not the default one with a tail of its own, so that both can be installed. */
@@ -52,9 +52,4 @@ export function servicePath(path: string): string {
 
 function shortDigest(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 8);
-}
-
-/** This file is two folders deep in the package, bundled or not. */
-function launcherPath(): string {
-  return join(fileURLToPath(new URL("../..", import.meta.url)), "bin", "mountaineer");
 }

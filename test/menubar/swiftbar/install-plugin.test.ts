@@ -17,7 +17,7 @@ async function placesOf(t: TestContext, setting: string | null) {
       : `[ "$*" = "read com.ameba.SwiftBar PluginDirectory" ] && echo '${setting}'`;
   await writeFile(defaultsProgram, `#!/bin/sh\n${knows}\n`);
   await chmod(defaultsProgram, 0o755);
-  return { userHome, defaultsProgram, clock: systemClock };
+  return { userHome, defaultsProgram, clock: systemClock, nodeFolder: "/opt/a node/bin" };
 }
 
 const PROGRAM = ["/usr/bin/env", "MOUNTAINEER_HOME=/Users/ada/a home", "/opt/it's/node", "/opt/main.js"];
@@ -43,6 +43,16 @@ test("the script passes on its own path and what a click says, word by word", as
   const { path } = await installPlugin([echo, "a b"], folder, await placesOf(t, null));
   const { stdout } = spawnSync(path, ["--act", "mount/A%20B"], { encoding: "utf8" });
   assert.deepEqual(stdout.split("\n"), ["a b", "menubar", "--swiftbar", path, "--act", "mount/A%20B", ""]);
+});
+
+test("the script finds the Node that wrote it, first of all", async (t) => {
+  const folder = await temporaryFolder(t);
+  const tell = join(folder, "tell");
+  await writeFile(tell, '#!/bin/sh\nprintf "%s" "$PATH"\n');
+  await chmod(tell, 0o755);
+  const { path } = await installPlugin([tell], folder, await placesOf(t, null));
+  const { stdout } = spawnSync(path, [], { encoding: "utf8", env: { PATH: "/usr/bin:/bin" } });
+  assert.equal(stdout, "/opt/a node/bin:/usr/bin:/bin");
 });
 
 test("a newer program renews the plugin; a file of somebody else is left alone", async (t) => {

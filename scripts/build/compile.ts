@@ -1,0 +1,129 @@
+// What a build consists of: the bundled programs, the shell programs they start, and the package's name and version.
+// Everything the programs import is inside, save what LEFT_OUTSIDE names, so that no running process needs node_modules.
+import { readFile } from "node:fs/promises";
+import { isBuiltin } from "node:module";
+import path from "node:path";
+import { type BuildOptions, build, type Metafile } from "esbuild";
+
+/** Programs that share their code in chunks, which are loaded when they are needed. */
+const PROGRAMS = [
+  "src/cli/main.ts",
+  "src/shares/prober-child.ts",
+  "src/network/rtnetlink-worker.ts",
+  "src/network/scdynamicstore-worker.ts",
+  "src/shares/drivers/netfs-child.ts",
+  "src/daemon/doctor-carry-child.ts",
+  "src/demo/warden.ts",
+  "src/demo/tcp-relay-silence.ts",
+];
+
+/** Programs that are one file each and load no other: they start often, or live on without the build's folder. */
+const SINGLE_FILE_PROGRAMS = ["src/config/load-child.ts", "src/carrier/carrier-process.ts"];
+
+/** Shell programs that lie beside the bundled ones. */
+const SHELL_PROGRAMS = ["bin/backend-launch.sh", "bin/backend-warden.sh"];
+
+/**
+ * koffi is native and optional: place-build.ts keeps a copy. The others are the TUI's, which loads them all when it
+ * starts, and nobody else's.
+ */
+export const LEFT_OUTSIDE = ["koffi", "ink", "react"];
+
+/**
+ * The same library as ES modules, which it offers to browsers alone. Of its CommonJS files a lazy `import()` would give
+ * the default export and no other, and they ask for Node's modules by a `require` that a bundled ES module lacks.
+ */
+const ES_MODULES_OF = { yaml: "node_modules/yaml/browser/index.js" };
+
+export interface BuiltFile {
+  /** Beside all others: a build has one folder. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly executable: boolean;
+}
+
+export interface Compiled {
+  readonly files: readonly BuiltFile[];
+  /** The npm packages whose code is inside, sorted. */
+  readonly bundledPackages: readonly string[];
+  /** The npm packages that are still imported at run time, sorted. */
+  readonly outsidePackages: readonly string[];
+}
+
+/** Writes nothing. The same sources and packages give the same bytes. */
+export async function compile(root: string): Promise<Compiled> {
+  const shared: BuildOptions = {
+    absWorkingDir: root,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node22.18",
+    external: LEFT_OUTSIDE,
+    alias: Object.fromEntries(
+      Object.entries(ES_MODULES_OF).map(([name, file]) => [name, path.join(root, file)]),
+    ),
+    // Two folders deep, as dist/<digest> is: the maps' paths are relative.
+    outdir: path.join(root, "dist/build"),
+    entryNames: "[name]",
+    sourcemap: true,
+    sourcesContent: false,
+    logLevel: "warning",
+  };
+  const [chunked, single, texts, manifest] = await Promise.all([
+    build({ ...shared, entryPoints: PROGRAMS, splitting: true, write: false, metafile: true }),
+    build({
+      ...shared,
+      entryPoints: SINGLE_FILE_PROGRAMS,
+      minifyWhitespace: true,
+      minifySyntax: true,
+      write: false,
+      metafile: true,
+    }),
+    Promise.all(SHELL_PROGRAMS.map((file) => readFile(path.join(root, file)))),
+    readManifest(root),
+  ]);
+  const metafiles = [chunked.metafile, single.metafile];
+  const bundled = [...chunked.outputFiles, ...single.outputFiles].map(
+    (file): BuiltFile => ({ name: path.basename(file.path), bytes: file.contents, executable: false }),
+  );
+  const shell = SHELL_PROGRAMS.map(
+    (file, index): BuiltFile => ({
+      name: path.basename(file),
+      bytes: texts[index] ?? new Uint8Array(),
+      executable: true,
+    }),
+  );
+  const files = [...bundled, ...shell, manifest].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return {
+    files,
+    bundledPackages: sortedOnce(metafiles.flatMap(packagesInside)),
+    outsidePackages: sortedOnce(metafiles.flatMap(packagesOutside)),
+  };
+}
+
+/** A running process tells the version it was built as, whatever the checkout has become. */
+async function readManifest(root: string): Promise<BuiltFile> {
+  const manifest: unknown = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
+  const version =
+    typeof manifest === "object" && manifest !== null && "version" in manifest && manifest.version;
+  const text = `${JSON.stringify({ type: "module", version }, null, 2)}\n`;
+  return { name: "package.json", bytes: new TextEncoder().encode(text), executable: false };
+}
+
+function packagesInside({ inputs }: Metafile): string[] {
+  return Object.keys(inputs).flatMap((file) => {
+    const name = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1];
+    return name === undefined ? [] : [name];
+  });
+}
+
+function packagesOutside({ outputs }: Metafile): string[] {
+  return Object.values(outputs)
+    .flatMap(({ imports }) => imports)
+    .filter(({ external, path: name }) => external === true && !isBuiltin(name))
+    .map(({ path: name }) => name);
+}
+
+function sortedOnce(names: readonly string[]): string[] {
+  return [...new Set(names)].sort();
+}

@@ -1,0 +1,64 @@
+// A copy of this checkout that can be rebuilt, and whose node_modules can be taken away, under a running daemon.
+import { execFile } from "node:child_process";
+import { appendFile, cp, mkdir, readdir, readFile, realpath, rename } from "node:fs/promises";
+import path from "node:path";
+import { promisify } from "node:util";
+
+const execute = promisify(execFile);
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+/** What a build and a daemon need of node_modules; the TUI's packages are not among it. */
+const PACKAGES =
+  /^(?:esbuild|@esbuild|koffi|@koromix|commander|zod|smol-toml|yaml|toml-eslint-parser|eslint-visitor-keys|node-(?:linux|darwin|bin)-.+)$/;
+const BUILD_DEADLINE_MS = 120_000;
+
+export interface PackageCopy {
+  readonly root: string;
+  readonly launcher: string;
+  /** Resolves with the folder of the build that the launcher runs from now on, absolute. */
+  build(): Promise<string>;
+  /** Makes every later build another one, down to the chunk that nearly all programs load. */
+  changeSources(): Promise<void>;
+  builds(): Promise<readonly string[]>;
+  takeNodeModulesAway(): Promise<void>;
+}
+
+export async function packageCopy(root: string): Promise<PackageCopy> {
+  const modules = path.join(root, "node_modules");
+  await mkdir(modules, { recursive: true });
+  for (const part of ["bin", "src", "scripts", "package.json"])
+    await cp(path.join(ROOT, part), path.join(root, part), { recursive: true });
+  const from = await realpath(path.join(ROOT, "node_modules"));
+  for (const name of await readdir(from)) {
+    if (!PACKAGES.test(name)) continue;
+    // Links to the same files where that can be: Node alone is 150 MB.
+    const [source, target] = [path.join(from, name), path.join(modules, name)];
+    await execute("cp", ["-R", "-l", source, target]).catch(async () => {
+      await execute("rm", ["-rf", target]);
+      await execute("cp", ["-R", source, target]);
+    });
+  }
+  let changes = 0;
+  return {
+    root,
+    launcher: path.join(root, "bin/mountaineer"),
+    async build() {
+      await execute(path.join(root, "bin/with-node"), [path.join(root, "scripts/build.ts")], {
+        cwd: root,
+        timeout: BUILD_DEADLINE_MS,
+      });
+      return path.join(root, "dist", (await readFile(path.join(root, "dist/current"), "utf8")).trim());
+    },
+    async changeSources() {
+      await appendFile(
+        path.join(root, "src/runtime/errors.ts"),
+        `\nReflect.set(globalThis, "changes", ${++changes});\n`,
+      );
+    },
+    async builds() {
+      const names = await readdir(path.join(root, "dist"));
+      return names.filter((name) => /^[0-9a-f]{16}$/.test(name)).map((name) => path.join(root, "dist", name));
+    },
+    takeNodeModulesAway: () => rename(modules, path.join(root, "node_modules.away")),
+  };
+}

@@ -1,0 +1,51 @@
+// What a build carries with it is said and licensed; what it leaves outside is known.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { compile, LEFT_OUTSIDE } from "../../../scripts/build/compile.ts";
+
+const ROOT = path.resolve(import.meta.dirname, "../../..");
+
+const compiled = compile(ROOT);
+
+test("B11 programs import nothing from node_modules but what is kept beside them, and what the TUI loads", async () => {
+  const { outsidePackages } = await compiled;
+  assert.deepEqual(outsidePackages, [...LEFT_OUTSIDE].sort());
+});
+
+test("THIRD-PARTY-NOTICES.md has the licence of each package whose code is published, and of no other", async () => {
+  const { bundledPackages } = await compiled;
+  const notices = await readFile(path.join(ROOT, "THIRD-PARTY-NOTICES.md"), "utf8");
+  const sections = [...notices.matchAll(/^## (.+)$/gm)].map(([, name]) => name);
+  assert.deepEqual(sections, bundledPackages);
+  const words = (text: string): string => text.replace(/\s+/g, " ").trim();
+  for (const name of bundledPackages) {
+    const licence = await readFile(path.join(ROOT, "node_modules", name, "LICENSE"), "utf8");
+    assert.ok(words(notices).includes(words(licence)), `the licence of ${name} is another one by now`);
+  }
+});
+
+test("programs ask for nothing by require, which an ES module does not have", async () => {
+  const { files } = await compiled;
+  const asking = files.filter(({ bytes }) => new TextDecoder().decode(bytes).includes('__require("'));
+  assert.deepEqual(
+    asking.map(({ name }) => name),
+    [],
+  );
+});
+
+test("a program of a single file needs no other file of the build", async () => {
+  const { files } = await compiled;
+  const program = files.find(({ name }) => name === "load-child.js");
+  assert.ok(program);
+  assert.doesNotMatch(new TextDecoder().decode(program.bytes), /(?:from|import\()\s*"\.\//);
+});
+
+test("the same sources give the same bytes", async () => {
+  const [one, other] = [await compiled, await compile(ROOT)];
+  assert.deepEqual(
+    one.files.map(({ name, bytes }) => [name, Buffer.from(bytes).toString("base64")]),
+    other.files.map(({ name, bytes }) => [name, Buffer.from(bytes).toString("base64")]),
+  );
+});
