@@ -1,0 +1,411 @@
+// One connection of a mount: held until a route is there, then joined to the server, and reset when it is abandoned.
+import { Socket } from "node:net";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { errorText } from "../runtime/errors.ts";
+import type { RouteEndpoint } from "./carrier.ts";
+import { createRequestLedger, type RequestLedger } from "./request-ledger.ts";
+import { connectOptions } from "./server-proof.ts";
+import { commandOfFrame, isHarmlessToLose, SMB2_COMMAND } from "./smb-frames.ts";
+
+/** What the server sends is read into one buffer for each connection, larger while much comes. */
+const SMALL_BUFFER_BYTES = 8 * 1024;
+const LARGE_BUFFER_BYTES = 64 * 1024;
+const SMALL_READS_BEFORE_SHRINKING = 64;
+/** The system then asks ten times, a second apart. An outage that a TCP connection can outlive should not end it. */
+const KEEP_ALIVE_AFTER_MS = 60_000;
+const CONNECT_WITHIN_MS = 2_000;
+/** How long one side may stay open after the other has closed. */
+const HALF_CLOSED_AT_MOST_MS = 10_000;
+/** A connection that retires and has no answer for so long is cut off: its route is gone. */
+const RETIRING_SILENCE_MS = 2_000;
+/** Without a byte for this long, nobody is in the middle of something. */
+const SILENCE_MS = 20;
+
+/** Of one share, over all its connections. */
+export interface Traffic {
+  bytesUp: number;
+  bytesDown: number;
+  longestWaitMs: number;
+}
+
+export interface ConnectionEvents {
+  /** Held again: the route did not take it. */
+  connectFailed(connection: CarriedConnection, text: string): void;
+  connected(connection: CarriedConnection): void;
+  /** The server ended it, and not because the client had. */
+  serverClosed(connection: CarriedConnection, text: string): void;
+  asked(): void;
+  answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
+  /** Both sides are gone. */
+  closed(connection: CarriedConnection): void;
+}
+
+export type ConnectionStage = "held" | "connecting" | "joined" | "closed";
+
+export interface CarriedConnection {
+  readonly stage: ConnectionStage;
+  readonly heldSinceMs: number;
+  readonly ledger: RequestLedger;
+  /** When the server last sent a byte, monotonic ms; null: never. */
+  readonly lastServerByteMs: number | null;
+  /** Only when held. */
+  join(endpoint: RouteEndpoint): void;
+  /** Gives up a connect that is under way: held again. Nothing of the client has been read. */
+  unjoin(): void;
+  /**
+   * From now on new frames of the client are held back where losing them costs least: reads and writes, or, with `all`,
+   * any. Ends with the connection only. `onRest`: an operation has just ended, and the client has asked nothing more;
+   * one that works without a pause asks again within a millisecond.
+   */
+  holdBack(all: boolean, onRest: () => void): void;
+  /**
+   * It stays where it is and ends where rclone does not notice: before a read, or before the check that follows each of
+   * its operations. Cannot be told of one that is encrypted.
+   */
+  retire(): void;
+  /** Its route is in use again. */
+  unretire(): void;
+  readonly retiring: boolean;
+  /** No request is at the server, no frame is half sent, and the client is not in the middle of something. */
+  isQuiet(nowMs: number): boolean;
+  /** A frame is held back whose loss its sender may notice. */
+  readonly holdsBackMore: boolean;
+  /** Resets the server's side, dropping what it has not sent, then the client's. Resolves once the server's is gone. */
+  reset(): Promise<void>;
+}
+
+/** `client` is paused, and nothing of it has been read. */
+export function createConnection(
+  client: Socket,
+  clock: Clock,
+  traffic: Traffic,
+  events: ConnectionEvents,
+): CarriedConnection {
+  const ledger = createRequestLedger(clock.monotonicMs, {
+    asked: events.asked,
+    answered: (nowMs, waitedMs) => events.answered(connection, nowMs, waitedMs),
+  });
+  let stage: ConnectionStage = "held";
+  let heldSinceMs = clock.monotonicMs();
+  let server: Socket | null = null;
+  let serverGone: Promise<void> = Promise.resolve();
+  let timer: Timer | null = null;
+  let clientEnded = false;
+  let lastServerByteMs: number | null = null;
+  let lastByteMs = heldSinceMs;
+  let holding: "nothing" | "some" | "all" | "retire" = "nothing";
+  let retireTimer: Timer | null = null;
+  let heldBack: Buffer = Buffer.alloc(0);
+  let isHeldBack = false;
+  let holdsBackMore = false;
+  let onRest: (() => void) | null = null;
+
+  const setTimer = (delayMs: number, callback: () => void): void => {
+    timer?.[Symbol.dispose]();
+    timer = clock.setTimer(delayMs, callback);
+  };
+  const clearTimer = (): void => {
+    timer?.[Symbol.dispose]();
+    timer = null;
+  };
+
+  const close = (): void => {
+    if (stage === "closed") return;
+    stage = "closed";
+    clearTimer();
+    retireTimer?.[Symbol.dispose]();
+    resetServer();
+    resetClient(client);
+    heldBack = Buffer.alloc(0);
+    events.closed(connection);
+  };
+  const resetServer = (): void => {
+    const ending = server;
+    server = null;
+    if (ending !== null) resetServerSide(ending);
+  };
+
+  const send = (bytes: Buffer): void => {
+    if (server === null || bytes.length === 0) return;
+    traffic.bytesUp += bytes.length;
+    server.write(bytes);
+    // Not all of it was taken at once: the next read waits for the rest.
+    if (server.writableLength > 0) client.pause();
+  };
+  const onClientData = (chunk: Buffer): void => {
+    lastByteMs = clock.monotonicMs();
+    if (holding === "nothing") {
+      ledger.fromClient.push(chunk, 0, false);
+      send(chunk);
+      return;
+    }
+    heldBack = heldBack.length === 0 ? chunk : Buffer.concat([heldBack, chunk]);
+    sendWhatMayPass();
+  };
+  const sendWhatMayPass = (): void => {
+    const { fromClient } = ledger;
+    while (heldBack.length > 0) {
+      if (holding === "retire" && fromClient.atBoundary && !fromClient.broken) {
+        const isHarmless = isHarmlessToLose(heldBack);
+        if (isHarmless === undefined) return;
+        if (isHarmless) {
+          isHeldBack = true;
+          client.pause();
+          retireIfQuiet();
+          return;
+        }
+      } else if (holding !== "nothing" && fromClient.atBoundary && !fromClient.broken) {
+        const command = commandOfFrame(heldBack);
+        if (command === undefined) return;
+        const isCheap = command === SMB2_COMMAND.read || command === SMB2_COMMAND.write;
+        if (holding === "all" || isCheap) {
+          isHeldBack = true;
+          holdsBackMore = !isCheap;
+          client.pause();
+          return;
+        }
+      }
+      const passed = fromClient.push(heldBack, 0, true);
+      send(heldBack.subarray(0, passed));
+      heldBack = heldBack.subarray(passed);
+    }
+  };
+  /** What is held back may be lost once the client has all answers. */
+  const retireIfQuiet = (): void => {
+    if (holding !== "retire" || !isHeldBack || ledger.outstanding > 0) return;
+    if (ledger.fromServer.atBoundary && client.writableLength === 0) close();
+  };
+  const watchRetiring = (): void => {
+    retireTimer = clock.setTimer(RETIRING_SILENCE_MS, () => {
+      const { oldestMs } = ledger;
+      if (oldestMs !== null && clock.monotonicMs() - oldestMs >= RETIRING_SILENCE_MS) close();
+      else watchRetiring();
+    });
+  };
+  const endServerSide = (): void => {
+    // A socket that still has to send cannot be reset once its end is queued behind that.
+    if (server !== null && server.writableLength === 0 && !server.writableEnded) server.end();
+  };
+  const onServerDrain = (): void => {
+    if (clientEnded) endServerSide();
+    else if (!isHeldBack) client.resume();
+  };
+  const onClientEnd = (): void => {
+    clientEnded = true;
+    if (stage !== "joined") {
+      close();
+      return;
+    }
+    endServerSide();
+    setTimer(HALF_CLOSED_AT_MOST_MS, close);
+  };
+
+  const onServerBytes = (length: number, buffer: Uint8Array): boolean => {
+    if (stage !== "joined") return false;
+    const bytes = Buffer.from(buffer.buffer, buffer.byteOffset, length);
+    lastServerByteMs = clock.monotonicMs();
+    lastByteMs = lastServerByteMs;
+    traffic.bytesDown += length;
+    ledger.fromServer.push(bytes, 0, false);
+    client.write(bytes);
+    retireIfQuiet();
+    if (onRest !== null && isBetweenOperations()) queueMicrotask(onRest);
+    // The buffer is free again only when all of it was taken.
+    return client.writableLength === 0;
+  };
+  const isBetweenOperations = (): boolean =>
+    ledger.endedOperation &&
+    !ledger.isOpaque &&
+    heldBack.length === 0 &&
+    client.writableLength === 0 &&
+    ledger.fromClient.atBoundary &&
+    ledger.fromServer.atBoundary;
+  const serverEnded = (text: string): void => {
+    if (stage !== "joined") return;
+    const isServersDoing = !clientEnded && !ledger.loggedOff;
+    resetServer();
+    client.end();
+    setTimer(HALF_CLOSED_AT_MOST_MS, close);
+    // Whatever the client still sends has nowhere to go.
+    client.off("data", onClientData);
+    client.on("data", close);
+    client.resume();
+    if (isServersDoing) events.serverClosed(connection, text);
+  };
+  const serverFailed = (error: unknown): void => {
+    if (stage === "connecting") {
+      unjoin();
+      events.connectFailed(connection, errorText(error));
+      return;
+    }
+    if (stage !== "joined") return;
+    const isServersDoing = !clientEnded && !ledger.loggedOff;
+    close();
+    if (isServersDoing) events.serverClosed(connection, errorText(error));
+  };
+
+  const onConnect = (): void => {
+    if (stage !== "connecting") return;
+    clearTimer();
+    stage = "joined";
+    traffic.longestWaitMs = Math.max(traffic.longestWaitMs, clock.monotonicMs() - heldSinceMs);
+    client.on("data", onClientData);
+    client.on("drain", () => {
+      server?.resume();
+      retireIfQuiet();
+    });
+    client.resume();
+    events.connected(connection);
+  };
+  const unjoin = (): void => {
+    if (stage !== "connecting") return;
+    clearTimer();
+    stage = "held";
+    const ending = server;
+    server = null;
+    // Nothing was written to it: there is nothing to drop.
+    ending?.destroy();
+  };
+
+  const connection: CarriedConnection = {
+    get stage() {
+      return stage;
+    },
+    get heldSinceMs() {
+      return heldSinceMs;
+    },
+    ledger,
+    get lastServerByteMs() {
+      return lastServerByteMs;
+    },
+    get holdsBackMore() {
+      return holdsBackMore;
+    },
+    join(endpoint) {
+      if (stage !== "held") return;
+      stage = "connecting";
+      const socket = openServerSide(onServerBytes);
+      server = socket;
+      const gone = Promise.withResolvers<void>();
+      serverGone = gone.promise;
+      socket.once("close", () => {
+        gone.resolve();
+        if (server === socket) serverFailed(new Error("the server's side is closed"));
+      });
+      socket.on("error", (error) => {
+        if (server === socket) serverFailed(error);
+      });
+      socket.once("connect", () => {
+        if (server === socket) onConnect();
+      });
+      socket.on("end", () => {
+        if (server === socket) serverEnded("the server closed the connection");
+      });
+      socket.on("drain", onServerDrain);
+      setTimer(CONNECT_WITHIN_MS, () => {
+        if (server === socket) serverFailed(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`));
+      });
+      try {
+        socket.connect(connectOptions(endpoint));
+      } catch (error) {
+        serverFailed(error);
+      }
+    },
+    unjoin() {
+      unjoin();
+      heldSinceMs = Math.min(heldSinceMs, clock.monotonicMs());
+    },
+    holdBack(all, callback) {
+      onRest = callback;
+      holding = all ? "all" : "some";
+      if (isHeldBack || stage !== "joined") return;
+      sendWhatMayPass();
+    },
+    get retiring() {
+      return holding === "retire";
+    },
+    retire() {
+      if (stage !== "joined" || holding !== "nothing") return;
+      holding = "retire";
+      watchRetiring();
+    },
+    unretire() {
+      if (stage !== "joined" || holding !== "retire") return;
+      retireTimer?.[Symbol.dispose]();
+      holding = "nothing";
+      isHeldBack = false;
+      sendWhatMayPass();
+      client.resume();
+    },
+    isQuiet(nowMs) {
+      if (stage !== "joined" || server === null) return true;
+      if (client.writableLength > 0 || server.writableLength > 0) return false;
+      const isSilent = nowMs - lastByteMs >= SILENCE_MS;
+      if (ledger.isOpaque) return isSilent;
+      if (ledger.outstanding > 0) return false;
+      if (!ledger.fromClient.atBoundary || !ledger.fromServer.atBoundary) return false;
+      return isHeldBack || (isSilent && heldBack.length === 0);
+    },
+    reset() {
+      close();
+      return serverGone;
+    },
+  };
+  client.setNoDelay(true);
+  client.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
+  client.on("end", onClientEnd);
+  client.on("error", close);
+  client.on("close", close);
+  return connection;
+}
+
+/** A socket that reads into a buffer of its own, which is small at rest, and is told of every write that was taken. */
+function openServerSide(onBytes: (length: number, buffer: Uint8Array) => boolean): Socket {
+  let buffer = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+  let smallReads = 0;
+  let isFree = true;
+  const options = {
+    allowHalfOpen: true,
+    // Every write then ends with a "drain".
+    writableHighWaterMark: 1,
+    onread: {
+      buffer: (): Buffer => {
+        if (!isFree) return buffer;
+        if (smallReads < 0 && buffer.length === SMALL_BUFFER_BYTES)
+          buffer = Buffer.allocUnsafeSlow(LARGE_BUFFER_BYTES);
+        else if (smallReads >= SMALL_READS_BEFORE_SHRINKING && buffer.length === LARGE_BUFFER_BYTES)
+          buffer = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+        return buffer;
+      },
+      callback: (length: number, bytes: Uint8Array): boolean => {
+        if (length === buffer.length) smallReads = -1;
+        else if (length < SMALL_BUFFER_BYTES) smallReads = Math.max(0, smallReads) + 1;
+        else smallReads = 0;
+        isFree = onBytes(length, bytes);
+        return isFree;
+      },
+    },
+  };
+  const socket = new Socket(options);
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
+  return socket;
+}
+
+function resetClient(client: Socket): void {
+  if (client.destroyed) return;
+  // An end that is on its way forbids a reset.
+  if (client.writableEnded && !client.writableFinished) client.destroy();
+  else client.resetAndDestroy();
+}
+
+/** With a reset the system drops what it has not sent yet; an ordinary end would send it, however late. */
+function resetServerSide(server: Socket): void {
+  if (server.destroyed) return;
+  // Nothing was written to it.
+  if (server.connecting) server.destroy();
+  // An end that is on its way forbids a reset. It follows no bytes that wait here, so one turn of the loop is enough.
+  else if (server.writableEnded && !server.writableFinished)
+    server.once("finish", () => server.resetAndDestroy());
+  else server.resetAndDestroy();
+}

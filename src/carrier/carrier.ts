@@ -1,0 +1,145 @@
+// What the daemon asks of the carrier: the one process per home that forwards the bytes of carried mounts and moves
+// them between routes. The process is `carrier-process.ts`; `connectCarrier` gives this interface over its socket.
+import type { ProcessIdentity } from "../runtime/process-identity.ts";
+
+export type CarriedRoute = "tb" | "fallback";
+export type CarriedKind = "rclone" | "cifs" | "netfs";
+
+/** Where a route leads to, resolved: the carrier looks up no names. */
+export interface RouteEndpoint {
+  /** An IP address without brackets; an IPv6 link-local one with its zone. */
+  readonly address: string;
+  readonly port: number;
+  /** The address to leave from; null: the kernel picks. */
+  readonly localAddress: string | null;
+}
+
+/** The mount that talks through a share's port, as the mount table and the process list know it. */
+export interface CarriedMount {
+  /** The mount table's id. */
+  readonly id: string;
+  readonly path: string;
+  /** The process that serves it; null: the kernel does. */
+  readonly process: ProcessIdentity | null;
+}
+
+/**
+ * - `carrying`: the route takes connections, or nothing has asked for one yet.
+ * - `waiting`: there is no route; connections are held.
+ * - `unconfirmed`: the server has closed or refused connections since it was last proved; new ones are held until
+ *   `confirm` (or, while no daemon is connected, until the server's GUID is the one known).
+ * - `refusing`: the patience is over; connections are reset until a route is back.
+ */
+export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
+
+export interface CarriedShare {
+  readonly share: string;
+  readonly kind: CarriedKind;
+  /** On 127.0.0.1. The same for as long as the share is open, also when the carrier was killed and came back. */
+  readonly port: number;
+  readonly route: CarriedRoute;
+  /** Where the route in use leads to. */
+  readonly endpoint: RouteEndpoint;
+  readonly phase: CarriedPhase;
+  readonly mount: CarriedMount | null;
+  /** Now open on the mount's side. */
+  readonly connections: number;
+  readonly connectionsInAll: number;
+  /** To and from the server, since the share was opened. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** The longest that a request has waited for its answer, ms, and the longest hold of a connection. */
+  readonly longestWaitMs: number;
+  readonly moves: number;
+  /** The newest SMB answer from the server, on the caller's monotonic clock, ms; null: none yet. */
+  readonly lastAnswerAtMs: number | null;
+  /** The oldest request without an answer (notifications and blocking locks aside), likewise; null: none. */
+  readonly unansweredSinceMs: number | null;
+  /** Since when there is no route, likewise; null: there is one. */
+  readonly routeLostAtMs: number | null;
+}
+
+export interface OpenRequest {
+  readonly share: string;
+  readonly kind: CarriedKind;
+  readonly route: CarriedRoute;
+  readonly endpoints: Readonly<Partial<Record<CarriedRoute, RouteEndpoint>>>;
+  /** How long connections are held without a route before they are reset, ms. */
+  readonly patienceMs: number;
+  /** A port that the mount's own instructions name (a line of fstab); null: any. */
+  readonly wantedPort: number | null;
+}
+
+export interface MoveRequest {
+  readonly share: string;
+  readonly to: CarriedRoute;
+  readonly endpoint: RouteEndpoint;
+  /** Waits for a quiet instant, 2 s at most. An unplanned move does not wait. */
+  readonly planned: boolean;
+}
+
+export type MoveOutcome =
+  | {
+      readonly ok: true;
+      /** Planned: no request was cut off. Always false for an unplanned one. */
+      readonly quiet: boolean;
+      /** Connections that were reset. */
+      readonly connections: number;
+      readonly tookMs: number;
+    }
+  /** Nothing was changed: the new route does not answer SMB2 NEGOTIATE, or the share is not open. */
+  | { readonly ok: false; readonly reason: "silent" | "refused" | "unknown_share"; readonly text: string };
+
+/** Something of a share changed that is worth a look. */
+export interface CarrierNotice {
+  readonly share: string;
+  /**
+   * - `stalled`: a request has waited 300 ms for its answer. `answered`: it has come.
+   * - `unconfirmed`: the server must be proved again. `confirmed`: connections go through again.
+   * - `moved`: by the carrier itself, while no daemon was connected, or by `move`.
+   * - `phase`: any other change of phase. `gone`: the carrier ended or no longer has the share.
+   */
+  readonly what: "stalled" | "answered" | "unconfirmed" | "confirmed" | "moved" | "phase" | "gone";
+}
+
+/** What the carrier did while no daemon was connected. */
+export interface JournalEntry {
+  readonly share: string;
+  /** Wall ms. */
+  readonly at: number;
+  readonly from: CarriedRoute;
+  readonly to: CarriedRoute;
+  readonly reason: string;
+}
+
+/** Deadlines hold whatever the carrier does; every method rejects with a `MountaineerError` when it cannot be asked. */
+export interface Carrier extends AsyncDisposable {
+  /** What is carried, from the carrier's last word; no question is asked. Empty while there is no carrier. */
+  readonly shares: ReadonlyMap<string, CarriedShare>;
+  /** Since when a carrier that had shares cannot be asked, on the caller's monotonic clock, ms; null: it can. */
+  readonly absentSinceMs: number | null;
+  /** Asks for everything anew; the map above is then no older than this call. Starts no carrier. */
+  refresh(signal: AbortSignal): Promise<ReadonlyMap<string, CarriedShare>>;
+  /** Starts the carrier if there is none. Opens a port for the share; whoever asks has nothing mounted, so
+   * what an earlier mount has left of it ends. */
+  open(request: OpenRequest, signal: AbortSignal): Promise<CarriedShare>;
+  /** Says which mount talks through the port; the share is closed by the carrier itself once that is gone. */
+  bind(share: string, mount: CarriedMount, signal: AbortSignal): Promise<void>;
+  /** Newest endpoints and patience of a share that is open; changes nothing of the route in use. */
+  configure(
+    share: string,
+    change: Pick<OpenRequest, "endpoints" | "patienceMs">,
+    signal: AbortSignal,
+  ): Promise<void>;
+  move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
+  /** There is no route: connections are held from now on. `confirm` or `move` end it. */
+  hold(share: string, signal: AbortSignal): Promise<void>;
+  /** The server behind the route in use is the one it was: held connections go through. */
+  confirm(share: string, signal: AbortSignal): Promise<void>;
+  /** Resets what is left and frees the port. The carrier ends with its last share. */
+  close(share: string, signal: AbortSignal): Promise<void>;
+  /** Since the last call of any daemon; each entry is given once. */
+  takeJournal(signal: AbortSignal): Promise<readonly JournalEntry[]>;
+  /** Returns its own unregister. */
+  onNotice(listener: (notice: CarrierNotice) => void): () => void;
+}

@@ -1,0 +1,7 @@
+// Whose the TCP connections of this machine are, as the system told it once.
+
+/** One reading of the system's table of established TCP connections. */
+export interface OwnerTable {
+  /** The user that holds the end at `address` and `port`, of a connection to `localPort` of 127.0.0.1; null: no such row. */
+  ownerOf(address: string, port: number, localPort: number): number | null;
+}

@@ -1,0 +1,126 @@
+// Which requests of one connection have no answer yet, told by the headers that pass.
+import {
+  createFrameReader,
+  type FrameReader,
+  SMB2_COMMAND,
+  SMB2_FLAG,
+  STATUS_PENDING,
+} from "./smb-frames.ts";
+
+/** Servers grant 8,192 credits at most; what has more is not followed any more. */
+const MAX_REQUESTS = 16_384;
+
+interface Request {
+  readonly command: number;
+  readonly sinceMs: number;
+}
+
+export interface RequestLedger {
+  /** Reads what the client sends, and what the server does. */
+  readonly fromClient: FrameReader;
+  readonly fromServer: FrameReader;
+  /** Requests without an answer; notifications and locks that wait do not count. */
+  readonly outstanding: number;
+  /** Since when the oldest of them waits, monotonic ms, from its last byte on; null: none. */
+  readonly oldestMs: number | null;
+  /** The newest answer ended an operation: what was open is closed, and nothing else was asked. */
+  readonly endedOperation: boolean;
+  /** Not all that passes can be read: it is encrypted, compressed, or not SMB 2. */
+  readonly isOpaque: boolean;
+  /** The client has said that it leaves. */
+  readonly loggedOff: boolean;
+}
+
+export interface LedgerListener {
+  /** The client's first request since none was outstanding. */
+  asked(): void;
+  /** An answer, or any frame that cannot be read, has come; `waitedMs` after its request. */
+  answered(nowMs: number, waitedMs: number): void;
+}
+
+export function createRequestLedger(now: () => number, listener: LedgerListener): RequestLedger {
+  const requests = new Map<number, Request>();
+  /** Of the frame that passes: they count once all of it has been sent. */
+  const begun: { command: number; messageId: number }[] = [];
+  let opaqueSent = false;
+  let opaqueSinceMs: number | null = null;
+  let isOpaque = false;
+  let loggedOff = false;
+  let endedOperation = false;
+
+  const fromClient = createFrameReader({
+    message(command, flags, messageId) {
+      if ((flags & SMB2_FLAG.answer) !== 0) return;
+      if (command === SMB2_COMMAND.cancel || command === SMB2_COMMAND.changeNotify) return;
+      if (command === SMB2_COMMAND.logoff) loggedOff = true;
+      begun.push({ command, messageId });
+    },
+    opaque() {
+      isOpaque = true;
+      opaqueSent = true;
+    },
+    frameEnd() {
+      if (begun.length === 0 && !opaqueSent) return;
+      const nowMs = now();
+      endedOperation = false;
+      const wasIdle = requests.size === 0 && opaqueSinceMs === null;
+      for (const { command, messageId } of begun) requests.set(messageId, { command, sinceMs: nowMs });
+      begun.length = 0;
+      if (opaqueSent) opaqueSinceMs ??= nowMs;
+      opaqueSent = false;
+      if (requests.size > MAX_REQUESTS) {
+        requests.clear();
+        isOpaque = true;
+      }
+      if (wasIdle) listener.asked();
+    },
+  });
+  const fromServer = createFrameReader({
+    message(command, flags, messageId, status) {
+      const nowMs = now();
+      const request = requests.get(messageId);
+      if (request === undefined) {
+        listener.answered(nowMs, 0);
+        return;
+      }
+      const isInterim = status === STATUS_PENDING && (flags & SMB2_FLAG.async) !== 0;
+      endedOperation = command === SMB2_COMMAND.close && !isInterim;
+      // A lock may wait for hours; what else is pending has its answer still to come.
+      if (!isInterim || command === SMB2_COMMAND.lock) requests.delete(messageId);
+      listener.answered(nowMs, nowMs - request.sinceMs);
+    },
+    opaque() {
+      const nowMs = now();
+      isOpaque = true;
+      const waitedMs = opaqueSinceMs === null ? 0 : nowMs - opaqueSinceMs;
+      opaqueSinceMs = null;
+      listener.answered(nowMs, waitedMs);
+    },
+    frameEnd() {},
+  });
+  return {
+    fromClient,
+    fromServer,
+    get outstanding() {
+      return requests.size + (opaqueSinceMs === null ? 0 : 1);
+    },
+    get oldestMs() {
+      let oldest = opaqueSinceMs;
+      for (const { sinceMs } of requests.values()) {
+        // Kept in the order in which they were sent.
+        if (oldest === null || sinceMs < oldest) oldest = sinceMs;
+        break;
+      }
+      return oldest;
+    },
+    get endedOperation() {
+      return endedOperation && requests.size === 0;
+    },
+    get isOpaque() {
+      return isOpaque || fromClient.broken || fromServer.broken;
+    },
+    get loggedOff() {
+      return loggedOff;
+    },
+  };
+}

@@ -1,0 +1,219 @@
+// A streaming reader of SMB2 frames: it sees every message header that passes and copies nothing but headers.
+
+const PREFIX_BYTES = 4;
+const HEADER_BYTES = 64;
+/** RFC 1002's keep-alive: no message, no answer. */
+const NETBIOS_KEEP_ALIVE = 0x85;
+
+const SMB2_PROTOCOL = 0xfe;
+/** A transform: encrypted. */
+const ENCRYPTED_PROTOCOL = 0xfd;
+/** A transform: compressed. */
+const COMPRESSED_PROTOCOL = 0xfc;
+/** SMB 1: only ever the first question of a client that offers both. */
+const SMB1_PROTOCOL = 0xff;
+
+export const SMB2_COMMAND = {
+  logoff: 0x02,
+  treeDisconnect: 0x04,
+  create: 0x05,
+  close: 0x06,
+  read: 0x08,
+  write: 0x09,
+  lock: 0x0a,
+  cancel: 0x0c,
+  changeNotify: 0x0f,
+  oplockBreak: 0x12,
+} as const;
+
+/** The flags of a header: it is an answer, it has an async id. */
+export const SMB2_FLAG = { answer: 0x1, async: 0x2 } as const;
+
+export const STATUS_PENDING = 0x00000103;
+
+export interface FrameListener {
+  /** One header; a compound frame has several. `messageId` is exact up to 2^53, which no connection reaches. */
+  message(command: number, flags: number, messageId: number, status: number): void;
+  /** A frame that says nothing of what is in it: encrypted, compressed. */
+  opaque(): void;
+  /** The last byte of a frame has passed. */
+  frameEnd(): void;
+}
+
+export interface FrameReader {
+  /** Between two frames. */
+  readonly atBoundary: boolean;
+  /** The stream is not one of SMB frames; nothing more is read of it. */
+  readonly broken: boolean;
+  /**
+   * Reads on from `from`, to the end of the bytes or, with `oneFrame`, to the end of the frame that is begun (or of the
+   * next one). Returns how far it came.
+   */
+  push(bytes: Uint8Array, from: number, oneFrame: boolean): number;
+}
+
+type Part = "prefix" | "header" | "rest";
+
+export function createFrameReader(listener: FrameListener): FrameReader {
+  const prefix = new Uint8Array(PREFIX_BYTES);
+  const header = new Uint8Array(HEADER_BYTES);
+  let part: Part = "prefix";
+  let prefixBytes = 0;
+  let headerBytes = 0;
+  /** Of the frame, what has not passed yet. */
+  let frameLeft = 0;
+  /** Until the next header of a compound, or the frame's end. */
+  let restLeft = 0;
+  let broken = false;
+
+  const isBetweenFrames = (): boolean => part === "prefix" && prefixBytes === 0;
+  /** After a header that was the last of its part: what follows has no bytes. */
+  const leaveEmptyRest = (): void => {
+    if (part !== "rest" || restLeft > 0) return;
+    if (frameLeft > 0) part = "header";
+    else endFrame();
+  };
+  const beginFrame = (): void => {
+    prefixBytes = 0;
+    const [type = 0, high = 0, middle = 0, low = 0] = prefix;
+    if (type !== 0 && type !== NETBIOS_KEEP_ALIVE) {
+      broken = true;
+      return;
+    }
+    frameLeft = (high << 16) | (middle << 8) | low;
+    headerBytes = 0;
+    part = type === 0 ? "header" : "rest";
+    if (type !== 0) restLeft = frameLeft;
+    if (frameLeft === 0) endFrame();
+  };
+  const endFrame = (): void => {
+    part = "prefix";
+    listener.frameEnd();
+  };
+  const skipRest = (): void => {
+    part = "rest";
+    restLeft = frameLeft;
+  };
+  /** `at` is where the header begins in `bytes`; all of it has passed. */
+  const readHeader = (bytes: Uint8Array, at: number, length: number): void => {
+    headerBytes = 0;
+    const protocol = bytes[at];
+    const isNamed = bytes[at + 1] === 0x53 && bytes[at + 2] === 0x4d && bytes[at + 3] === 0x42;
+    if (!isNamed || protocol === SMB1_PROTOCOL) {
+      if (!isNamed) listener.opaque();
+      skipRest();
+      return;
+    }
+    if (protocol === ENCRYPTED_PROTOCOL || protocol === COMPRESSED_PROTOCOL) {
+      listener.opaque();
+      skipRest();
+      return;
+    }
+    if (protocol !== SMB2_PROTOCOL || length < HEADER_BYTES) {
+      listener.opaque();
+      skipRest();
+      return;
+    }
+    const next = read32(bytes, at + 20);
+    listener.message(
+      (bytes[at + 12] ?? 0) | ((bytes[at + 13] ?? 0) << 8),
+      read32(bytes, at + 16),
+      read32(bytes, at + 24) + read32(bytes, at + 28) * 0x1_0000_0000,
+      read32(bytes, at + 8),
+    );
+    // `next` counts from the header's start, which has passed.
+    const gap = next - HEADER_BYTES;
+    if (next === 0 || gap < 0 || gap >= frameLeft) {
+      skipRest();
+      return;
+    }
+    restLeft = gap;
+    part = gap === 0 ? "header" : "rest";
+  };
+
+  return {
+    get atBoundary() {
+      return isBetweenFrames();
+    },
+    get broken() {
+      return broken;
+    },
+    push(bytes, from, oneFrame) {
+      const end = bytes.length;
+      let at = from;
+      while (at < end) {
+        if (broken) return end;
+        if (part === "rest") {
+          const taken = Math.min(restLeft, end - at);
+          at += taken;
+          restLeft -= taken;
+          frameLeft -= taken;
+          leaveEmptyRest();
+        } else if (part === "prefix") {
+          prefix[prefixBytes] = bytes[at] ?? 0;
+          prefixBytes += 1;
+          at += 1;
+          if (prefixBytes === PREFIX_BYTES) beginFrame();
+          else continue;
+        } else {
+          const wanted = Math.min(HEADER_BYTES, headerBytes + frameLeft);
+          const taken = Math.min(wanted - headerBytes, end - at);
+          const isWhole = headerBytes === 0 && taken === wanted;
+          if (!isWhole) header.set(bytes.subarray(at, at + taken), headerBytes);
+          headerBytes += taken;
+          frameLeft -= taken;
+          at += taken;
+          if (headerBytes < wanted) continue;
+          if (isWhole) readHeader(bytes, at - taken, wanted);
+          else readHeader(header, 0, wanted);
+          leaveEmptyRest();
+        }
+        if (oneFrame && isBetweenFrames()) return at;
+      }
+      return at;
+    },
+  };
+}
+
+/** The command of the frame that `bytes` begins with; null: it cannot be told (encrypted, say), undefined: too few bytes. */
+export function commandOfFrame(bytes: Uint8Array): number | null | undefined {
+  if (bytes.length < PREFIX_BYTES) return undefined;
+  if (bytes[0] !== 0) return null;
+  if (bytes.length < PREFIX_BYTES + HEADER_BYTES) return undefined;
+  if (bytes[PREFIX_BYTES] !== SMB2_PROTOCOL) return null;
+  return (bytes[PREFIX_BYTES + 12] ?? 0) | ((bytes[PREFIX_BYTES + 13] ?? 0) << 8);
+}
+
+/** Offsets in a CREATE request, from its header's start ([MS-SMB2] 2.2.13). */
+const CREATE_ACCESS_AT = HEADER_BYTES + 24;
+const CREATE_NAME_LENGTH_AT = HEADER_BYTES + 46;
+const CREATE_FIXED_BYTES = HEADER_BYTES + 48;
+const FILE_READ_ATTRIBUTES = 0x80;
+
+/**
+ * Whether rclone can lose its connection at the frame that `bytes` begins with, and nobody notices: a read, which it asks
+ * again; the look at the share's root by which it checks a connection before it keeps it for later; and letting go of the
+ * share before it asks for it anew. undefined: too few bytes to tell.
+ */
+export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
+  const command = commandOfFrame(bytes);
+  if (command === undefined) return undefined;
+  if (command === SMB2_COMMAND.read || command === SMB2_COMMAND.treeDisconnect) return true;
+  if (command !== SMB2_COMMAND.create) return false;
+  const frameBytes = ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
+  if (frameBytes < CREATE_FIXED_BYTES) return false;
+  if (bytes.length < PREFIX_BYTES + CREATE_FIXED_BYTES) return undefined;
+  const nameAt = PREFIX_BYTES + CREATE_NAME_LENGTH_AT;
+  const isRoot = bytes[nameAt] === 0 && bytes[nameAt + 1] === 0;
+  return isRoot && read32(bytes, PREFIX_BYTES + CREATE_ACCESS_AT) === FILE_READ_ATTRIBUTES;
+}
+
+function read32(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] ?? 0) |
+      ((bytes[at + 1] ?? 0) << 8) |
+      ((bytes[at + 2] ?? 0) << 16) |
+      ((bytes[at + 3] ?? 0) << 24)) >>>
+    0
+  );
+}

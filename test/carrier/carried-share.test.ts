@@ -1,0 +1,251 @@
+// One share's connections: relayed, held, counted, and turned away.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { startFakeNas } from "./fake-nas.ts";
+import { joined, OWN_UID, startShare } from "./share-bench.ts";
+import { answerTo, COMMAND, request } from "./smb-messages.ts";
+
+describe("the connections of a carried share", () => {
+  test("A10 bytes pass both ways as they are, and are counted", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const asked = Buffer.concat([
+      request(COMMAND.create, 1),
+      request(COMMAND.write, 2, Buffer.alloc(300_000, 5)),
+    ]);
+    client.send(asked);
+    const [server] = await joined(nas);
+    await eventually(() => client.received.length === 2 * answerTo(0, 0).length, ANSWERS_MS);
+    assert.deepEqual(server?.bytes, asked);
+    assert.deepEqual(
+      client.received,
+      Buffer.concat([
+        answerTo(COMMAND.create, 1, Buffer.alloc(16, 1)),
+        answerTo(COMMAND.write, 2, Buffer.alloc(16, 2)),
+      ]),
+    );
+    const state = bench.share.state();
+    assert.equal(state.bytesUp, asked.length);
+    assert.equal(state.bytesDown, client.received.length);
+    assert.equal(state.connections, 1);
+    assert.equal(state.connectionsInAll, 1);
+    assert.equal(state.unansweredSinceMs, null);
+    assert.notEqual(state.lastAnswerAtMs, null);
+    assert.equal(state.phase, "carrying");
+  });
+
+  test("A10 a FIN of the server passes at once, after what it sent; new connections then wait for a proof", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    const [server] = await joined(nas);
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    server?.socket.end(Buffer.alloc(100_000, 9));
+    await eventually(() => client.ending === "end", ANSWERS_MS);
+    assert.equal(client.received.length, answerTo(0, 0).length + 100_000);
+    await eventually(() => bench.notices.includes("unconfirmed"), ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "unconfirmed");
+    assert.deepEqual(bench.unconfirmed, [nas.guid.toString("hex")]);
+
+    const later = await bench.client();
+    later.send(request(COMMAND.read, 1));
+    await eventually(() => bench.share.state().connections === 1, ANSWERS_MS);
+    assert.equal(nas.joined().length, 1, "it is held");
+    bench.share.confirm();
+    await eventually(() => later.received.length > 0, ANSWERS_MS);
+    assert.ok(bench.notices.includes("confirmed"));
+  });
+
+  test("A10 a FIN of the client reaches the server after what it sent, and casts no doubt on it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    client.socket.end(request(COMMAND.write, 1, Buffer.alloc(200_000, 3)));
+    const [server] = await joined(nas);
+    await eventually(() => server?.ending === "end", ANSWERS_MS);
+    assert.equal(server?.bytes.length, request(COMMAND.write, 1, Buffer.alloc(200_000)).length);
+    await eventually(() => client.ending === "end", ANSWERS_MS);
+    assert.equal(client.received.length, answerTo(0, 0).length, "the answer still came");
+    await eventually(() => bench.share.state().connections === 0, ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "carrying");
+  });
+
+  test("A10 resets pass both ways", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const one = await bench.client();
+    const two = await bench.client();
+    one.send(request(COMMAND.read, 1));
+    two.send(request(COMMAND.read, 1));
+    const servers = await joined(nas, 2);
+    await eventually(() => one.received.length > 0 && two.received.length > 0, ANSWERS_MS);
+    one.socket.resetAndDestroy();
+    await eventually(() => servers.some(({ ending }) => ending === "reset"), ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "carrying", "it was the client's doing");
+    servers.find(({ ending }) => ending === "open")?.socket.resetAndDestroy();
+    await eventually(() => two.ending === "reset", ANSWERS_MS);
+    await eventually(() => bench.notices.includes("unconfirmed"), ANSWERS_MS);
+  });
+
+  test("A10 while the server refuses, connections are held and not read; they go through when it is confirmed", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    await nas.stop();
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => bench.share.state().phase === "waiting", ANSWERS_MS);
+    assert.notEqual(bench.share.state().routeLostAtMs, null);
+    await nas.start();
+    await eventually(() => bench.notices.includes("unconfirmed"), ANSWERS_MS);
+    assert.equal(client.ending, "open");
+    assert.equal(client.received.length, 0);
+    bench.share.confirm();
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    assert.ok(bench.share.state().longestWaitMs > 0);
+  });
+
+  test("A10 when the patience is over, what is held is reset, and so is what comes", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, patienceMs: 400 });
+    await nas.stop();
+    const client = await bench.client();
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "refusing");
+    const later = await bench.client();
+    await eventually(() => later.ending === "reset", ANSWERS_MS);
+    await nas.start();
+    await eventually(() => bench.share.state().phase === "unconfirmed", ANSWERS_MS);
+    bench.share.confirm();
+    const last = await bench.client();
+    last.send(request(COMMAND.read, 1));
+    await eventually(() => last.received.length > 0, ANSWERS_MS);
+  });
+
+  test("A10 the end of the patience resets what has heard nothing since the loss, and leaves what still answers", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, patienceMs: 700 });
+    const [dead, alive] = [await bench.client(), await bench.client()];
+    dead.send(request(COMMAND.read, 1));
+    alive.send(request(COMMAND.read, 1));
+    await joined(nas, 2);
+    await eventually(() => dead.received.length > 0 && alive.received.length > 0, ANSWERS_MS);
+    nas.mode = "unproved";
+    bench.share.hold();
+    alive.send(request(COMMAND.read, 2));
+    await eventually(() => dead.ending === "reset", ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "refusing");
+    assert.equal(alive.ending, "open");
+    alive.send(request(COMMAND.read, 3));
+    await eventually(() => alive.received.length === 3 * answerTo(0, 0).length, ANSWERS_MS);
+  });
+
+  test("A10 a request that waits 300 ms is told of, and so is its answer", async (t) => {
+    const nas = await startFakeNas();
+    nas.mode = "withhold";
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const startedAtMs = systemClock.monotonicMs();
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => bench.notices.includes("stalled"), ANSWERS_MS);
+    assert.ok(systemClock.monotonicMs() - startedAtMs >= 295);
+    assert.notEqual(bench.share.state().unansweredSinceMs, null);
+    nas.joined()[0]?.socket.write(answerTo(COMMAND.read, 1));
+    await eventually(() => bench.notices.includes("answered"), ANSWERS_MS);
+    assert.equal(bench.share.state().unansweredSinceMs, null);
+    assert.ok(bench.share.state().longestWaitMs >= 295);
+  });
+
+  test("A10 a notification that waits stalls nothing", async (t) => {
+    const nas = await startFakeNas();
+    nas.mode = "withhold";
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    client.send(request(COMMAND.changeNotify, 1));
+    await joined(nas);
+    await systemClock.sleep(400);
+    assert.deepEqual(bench.notices, []);
+    assert.equal(bench.share.state().unansweredSinceMs, null);
+  });
+
+  test("A10 a client of another user, or of nobody, is reset before a byte of it is read", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    for (const owner of [OWN_UID + 1, 0, null]) {
+      bench.owner = owner;
+      const client = await bench.client();
+      client.send(request(COMMAND.read, 1));
+      await eventually(() => client.ending === "reset", ANSWERS_MS);
+    }
+    assert.equal(nas.joined().length, 0);
+    assert.equal(bench.share.state().bytesUp, 0);
+    assert.equal(bench.share.state().connectionsInAll, 3);
+  });
+
+  test("A10 uid 0 passes on the port of a cifs share", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, kind: "cifs" });
+    bench.owner = 0;
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+  });
+
+  test("A10 a slow reader holds the server back, and the carrier keeps next to nothing", async (t) => {
+    const nas = await startFakeNas({ answerBytes: 1024 * 1024 });
+    const bench = await startShare(t, { nas, reads: false });
+    const client = await bench.client();
+    for (let id = 1; id <= 200; id += 1) client.send(request(COMMAND.read, id));
+    await joined(nas);
+    // What the system's own buffers take, and not more, until somebody reads.
+    let passed = -1;
+    await eventually(async () => {
+      const last = passed;
+      passed = bench.share.state().bytesDown;
+      await systemClock.sleep(100);
+      return passed > 0 && passed === last && bench.share.state().bytesDown === passed;
+    }, ANSWERS_MS);
+    assert.ok(passed < 40 * 1024 * 1024, `${passed} bytes passed to somebody who reads nothing`);
+    const wanted = 200 * answerTo(COMMAND.read, 1, Buffer.alloc(1024 * 1024)).length;
+    let read = 0;
+    client.socket.on("data", (chunk: Buffer) => {
+      read += chunk.length;
+    });
+    await eventually(() => read === wanted, 60_000);
+    assert.equal(bench.share.state().bytesDown, wanted);
+  });
+
+  test("A10 a server that reads nothing holds the client back", async (t) => {
+    const nas = await startFakeNas();
+    nas.mode = "deaf";
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const block = request(COMMAND.write, 1, Buffer.alloc(1024 * 1024));
+    for (let count = 0; count < 100; count += 1) client.send(block);
+    await joined(nas);
+    let passed = -1;
+    await eventually(async () => {
+      const last = passed;
+      passed = bench.share.state().bytesUp;
+      await systemClock.sleep(100);
+      return passed > 0 && passed === last;
+    }, ANSWERS_MS);
+    assert.ok(passed < 40 * 1024 * 1024, `${passed} bytes were taken for a server that reads nothing`);
+    nas.joined()[0]?.socket.resume();
+    await eventually(() => bench.share.state().bytesUp === 100 * block.length, 60_000);
+  });
+
+  test("A10 a thousand clients that come at once are all served", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const clients = await Promise.all(Array.from({ length: 1_000 }, () => bench.client()));
+    for (const client of clients) client.send(request(COMMAND.read, 1));
+    await eventually(() => clients.every(({ received }) => received.length > 0), 60_000);
+    assert.equal(bench.share.state().connections, 1_000);
+    for (const client of clients) client.socket.destroy();
+    await eventually(() => bench.share.state().connections === 0, 60_000);
+  });
+});

@@ -1,0 +1,125 @@
+// A real carrier for a home of the test, its processes, and what ends all of it.
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import type { CarriedShare, Carrier, CarrierNotice, OpenRequest } from "../../src/carrier/carrier.ts";
+import { connectCarrier } from "../../src/carrier/carrier-client.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { systemErrorCode } from "../../src/runtime/errors.ts";
+import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { createRecordingLogger, type RecordingLogger } from "../support/recording-logger.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import type { FakeNas } from "./fake-nas.ts";
+
+export const signal = new AbortController().signal;
+
+export interface CarrierBench {
+  readonly home: string;
+  readonly logger: RecordingLogger;
+  /** A daemon's; disposed after the test at the latest. */
+  connect(programPath?: string): Carrier;
+  /** A daemon's that confirms whatever is unconfirmed, and writes down what it is told. */
+  connectConfirming(): { readonly carrier: Carrier; readonly notices: CarrierNotice[] };
+  carriers(): Promise<readonly number[]>;
+  keepers(): Promise<readonly number[]>;
+  /** The one that runs now. */
+  carrierPid(): Promise<number>;
+  keeperPid(): Promise<number>;
+}
+
+export async function startBench(t: TestContext, home?: string): Promise<CarrierBench> {
+  const place = home ?? join(await temporaryFolder(t), "home");
+  const connected: Carrier[] = [];
+  const logger = createRecordingLogger();
+  const running = (script: string) => processesWith([script, place]);
+  const carriers = () => running("carrier.mjs");
+  const keepers = () => running("keep.sh");
+  const connect = (programPath?: string): Carrier => {
+    const carrier = connectCarrier({
+      home: place,
+      clock: systemClock,
+      logger,
+      ...(programPath === undefined ? {} : { programPath }),
+    });
+    connected.push(carrier);
+    return carrier;
+  };
+  t.after(async () => {
+    for (const carrier of connected) await carrier[Symbol.asyncDispose]();
+    // Both at once, again and again: each starts the other.
+    await eventually(async () => {
+      const left = [...(await keepers()), ...(await carriers())];
+      for (const pid of left) kill(pid);
+      return left.length === 0;
+    }, ANSWERS_MS);
+  });
+  const only = async (list: () => Promise<readonly number[]>): Promise<number> =>
+    eventually(async () => {
+      const [pid, ...others] = await list();
+      return others.length === 0 ? pid : null;
+    }, ANSWERS_MS);
+  return {
+    home: place,
+    logger,
+    connect,
+    connectConfirming() {
+      const carrier = connect();
+      const notices: CarrierNotice[] = [];
+      carrier.onNotice((notice) => {
+        notices.push(notice);
+        if (notice.what === "unconfirmed") carrier.confirm(notice.share, signal).catch(() => {});
+      });
+      return { carrier, notices };
+    },
+    carriers,
+    keepers,
+    carrierPid: () => only(carriers),
+    keeperPid: () => only(keepers),
+  };
+}
+
+export function openRequest(share: string, nas: FakeNas, other?: FakeNas): OpenRequest {
+  return {
+    share,
+    kind: "rclone",
+    route: "tb",
+    endpoints: { tb: nas.endpoint, ...(other === undefined ? {} : { fallback: other.endpoint }) },
+    patienceMs: 30_000,
+    wantedPort: null,
+  };
+}
+
+export async function untilShare(
+  carrier: Carrier,
+  share: string,
+  wanted: (state: CarriedShare) => boolean,
+): Promise<CarriedShare> {
+  return eventually(async () => {
+    const state = (await carrier.refresh(signal)).get(share);
+    return state !== undefined && wanted(state) ? state : null;
+  }, ANSWERS_MS);
+}
+
+export function kill(pid: number, name: NodeJS.Signals = "SIGKILL"): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ESRCH") throw error;
+  }
+}
+
+/** Those whose arguments hold all of these, and that are no zombies. */
+async function processesWith(parts: readonly string[]): Promise<readonly number[]> {
+  const found: number[] = [];
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const line = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
+    const [interpreter = "", ...rest] = line.split("\0");
+    // A launcher is one of these for an instant only.
+    if (interpreter === "" || rest.some((argument) => argument.endsWith("/run.sh") && rest[0] === argument))
+      continue;
+    if (parts.every((part) => rest.some((argument) => argument === part || argument.endsWith(`/${part}`))))
+      found.push(Number(name));
+  }
+  return found;
+}
