@@ -20,6 +20,8 @@ export interface EndpointFinding {
   readonly tcpAnswered: boolean;
   /** What happened, without the address: "connection refused". */
   readonly detail: string;
+  /** As 32 hex digits; null unless it answers and says it. */
+  readonly serverGuid: string | null;
 }
 
 export interface RunningProbe extends Disposable {
@@ -81,7 +83,7 @@ export function meaningOfError(error: unknown, connected: boolean): EndpointFind
   if (connected) {
     // Whatever broke an established connection, the host was there a moment ago: no proof that it is gone.
     const detail = code === "ETIMEDOUT" ? "the connection went silent" : "it closed the connection unasked";
-    return { verdict: "silent", reason: "closed", tcpAnswered: true, detail };
+    return { verdict: "silent", reason: "closed", tcpAnswered: true, detail, serverGuid: null };
   }
   const atBind = error instanceof Error && "syscall" in error && error.syscall === "bind";
   const meaning =
@@ -92,7 +94,7 @@ export function meaningOfError(error: unknown, connected: boolean): EndpointFind
           reason: "local_error",
           detail: `the connection failed with ${code === "" ? String(error) : code}`,
         });
-  return { ...meaning, tcpAnswered: false };
+  return { ...meaning, tcpAnswered: false, serverGuid: null };
 }
 
 /** An answer comes whole in one read: what is left unread makes the close a reset. */
@@ -115,7 +117,7 @@ export function startHostProbe(clock: Clock, endpoint: ProbeEndpoint, timeoutMs:
     resolve(finding);
   };
   const endSilent = (reason: ProbeReason, detail: string): void =>
-    end({ verdict: "silent", reason, tcpAnswered: connected, detail });
+    end({ verdict: "silent", reason, tcpAnswered: connected, detail, serverGuid: null });
 
   const late = (): void => {
     if (connected)
@@ -132,7 +134,14 @@ export function startHostProbe(clock: Clock, endpoint: ProbeEndpoint, timeoutMs:
       callback(length, buffer) {
         const answer = reader.push(buffer.subarray(0, length));
         if (answer.kind === "negotiated") {
-          end({ verdict: "answers", reason: "negotiated", tcpAnswered: true, detail: "answered" });
+          const { serverGuid } = answer;
+          end({
+            verdict: "answers",
+            reason: "negotiated",
+            tcpAnswered: true,
+            detail: "answered",
+            serverGuid,
+          });
         } else if (answer.kind === "not_smb") {
           endSilent("not_smb", `it does not speak SMB 2: ${answer.detail}`);
         }

@@ -80,21 +80,21 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   /** What is asked of one address: a packet, or an answer that needs none. */
   const planAddress = (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
     const ip = parse(address);
-    if (ip === null) return { address, interfaceName: null, finding: UNRESOLVED };
+    if (ip === null) return unasked(address, null, UNRESOLVED);
     const way = findWayOut(snapshot, ip, target.interfaceName);
     if (way.kind === "absent") {
-      return { address, interfaceName: way.interfaceName, finding: absent(way.interfaceName) };
+      return unasked(address, way.interfaceName, absent(way.interfaceName));
     }
     const memoryKey = `${address}|${target.interfaceName ?? ""}`;
     if (way.kind === "on_link") {
       lastOnLink.set(memoryKey, way.interfaceName);
     } else if (lastOnLink.has(memoryKey)) {
       const interfaceName = lastOnLink.get(memoryKey) ?? null;
-      return { address, interfaceName, finding: leftBehind(interfaceName) };
+      return unasked(address, interfaceName, leftBehind(interfaceName));
     }
     const localAddress = way.kind === "routed" ? null : way.localAddress;
     if (way.kind === "configured" && localAddress === null) {
-      return { address, interfaceName: way.interfaceName, finding: noAddressOn(way.interfaceName) };
+      return unasked(address, way.interfaceName, noAddressOn(way.interfaceName));
     }
     return {
       address,
@@ -121,7 +121,8 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
     goesOut();
     const ask = async (plan: EndpointPlan, withinMs: number): Promise<Outcome> => {
       const finding = await askEndpoint(plan.endpoint, notBeforeMs, withinMs);
-      return { address: plan.address, interfaceName: plan.interfaceName, finding };
+      const { localAddress } = plan.endpoint;
+      return { address: plan.address, interfaceName: plan.interfaceName, localAddress, finding };
     };
     const first = rest[0];
     if (first !== undefined && rest.length === 1) outcomes.push(await ask(first, timeoutMs));
@@ -145,6 +146,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       ...best.finding,
       address: best.address,
       interfaceName: best.interfaceName,
+      localAddress: best.localAddress,
       text: textOf(target, best),
       tookMs,
     };
@@ -180,6 +182,8 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
 interface Outcome {
   readonly address: string;
   readonly interfaceName: string | null;
+  /** Where the probe left from; null when the system chose, or nothing was sent. */
+  readonly localAddress: string | null;
   readonly finding: EndpointFinding;
 }
 
@@ -191,11 +195,16 @@ interface EndpointPlan {
 
 type AddressPlan = Outcome | EndpointPlan;
 
+function unasked(address: string, interfaceName: string | null, finding: EndpointFinding): Outcome {
+  return { address, interfaceName, localAddress: null, finding };
+}
+
 const UNRESOLVED: EndpointFinding = {
   verdict: "silent",
   reason: "unresolved",
   tcpAnswered: false,
   detail: "no address is known",
+  serverGuid: null,
 };
 
 const DISPOSED: EndpointFinding = {
@@ -203,6 +212,7 @@ const DISPOSED: EndpointFinding = {
   reason: "local_error",
   tcpAnswered: false,
   detail: "probing has ended",
+  serverGuid: null,
 };
 
 function absent(interfaceName: string): EndpointFinding {
@@ -211,17 +221,18 @@ function absent(interfaceName: string): EndpointFinding {
     reason: "link_down",
     tcpAnswered: false,
     detail: `${interfaceName} is down or not there`,
+    serverGuid: null,
   };
 }
 
 function leftBehind(interfaceName: string | null): EndpointFinding {
   const detail = `${interfaceName ?? "the interface"} that held its network is down or lost its address`;
-  return { verdict: "gone", reason: "link_down", tcpAnswered: false, detail };
+  return { verdict: "gone", reason: "link_down", tcpAnswered: false, detail, serverGuid: null };
 }
 
 function noAddressOn(interfaceName: string): EndpointFinding {
   const detail = `${interfaceName} has no address to reach it from`;
-  return { verdict: "gone", reason: "no_route", tcpAnswered: false, detail };
+  return { verdict: "gone", reason: "no_route", tcpAnswered: false, detail, serverGuid: null };
 }
 
 function interfaceOf(way: WayOut): string | null {
@@ -247,6 +258,8 @@ function unresolved(target: ProbeTarget, tookMs: number): ProbeResult {
     tcpAnswered: false,
     address: null,
     interfaceName: target.interfaceName,
+    localAddress: null,
+    serverGuid: null,
     text: `${target.host} has no address`,
     tookMs,
   };

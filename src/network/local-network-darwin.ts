@@ -1,49 +1,62 @@
-// Owns telling macOS's Local Network privacy from an outage. Without the permission a LaunchAgent's own connection to
-// a host on its link fails with EHOSTUNREACH, exactly as if the host were off; Apple's `nc` is not held back.
-import { type CommandResult, runCommand } from "../runtime/child-process.ts";
+// Tells macOS's Local Network privacy from an outage. Without the permission a launch agent's own connection to a host
+// on its link fails with EHOSTUNREACH, exactly as if the host were off, while Apple's `nc`, NetAuth and the kernel get
+// through. So where our own probe has no route, `nc` speaks for us, and its word counts.
 import type { Clock } from "../runtime/clock.ts";
 import type { AddressedHostProber } from "./host-prober.ts";
-import type { ProbeResult } from "./probe-result.ts";
-
-/**
- * - `denied`: another program connects where we may not.
- * - `unreachable`: nobody does; the host is off.
- * - `unknown`: the other program gave no answer.
- */
-export type LocalNetworkVerdict = "denied" | "unreachable" | "unknown";
+import type { ProbeRequest, ProbeResult } from "./probe-result.ts";
+import { createSharedAsks } from "./shared-asks.ts";
+import { createSlots } from "./slots.ts";
+import { type NcFinding, negotiateThroughNc } from "./smb-through-nc.ts";
 
 export const LOCAL_NETWORK_HINT =
-  "System Settings → Privacy & Security → Local Network: allow mountaineer (or node), then restart it.";
+  "System Settings → Privacy & Security → Local Network: allow node or mountaineer, then restart it; where no such row is, start it from Terminal.";
 
 const NC = "/usr/bin/nc";
-const CONNECT_SECONDS = 2;
-const DEADLINE_MS = 3_000;
-/** The permission changes by a person's hand, a host by itself. */
-const KEPT_MS: Readonly<Record<LocalNetworkVerdict, number>> = {
-  denied: 60_000,
-  unreachable: 10_000,
-  unknown: 60_000,
-};
+/** For asking beside a probe, when nobody waits. */
+const UNHURRIED_MS = 3_000;
+/** How often `nc` is asked about a host that it did not reach either, while we do not know to be held back. */
+const ASK_AGAIN_MS = 10_000;
+/** Processes at once; a machine's shares are on few hosts. */
+const AT_ONCE = 8;
 
 /** Only what failed for want of a route, on a network that is ours: through a router nothing is held back. */
 export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "interfaceName">): boolean {
   return result.reason === "no_route" && result.address !== null && result.interfaceName !== null;
 }
 
-/** What `nc -z` found where our own connection had no route. */
-export function verdictOfNc(result: Pick<CommandResult, "exitCode" | "timedOut">): LocalNetworkVerdict {
-  if (result.timedOut || result.exitCode === null) return "unknown";
-  return result.exitCode === 0 ? "denied" : "unreachable";
-}
-
-/** The same result, as what it is: the host may well be there, so it is not `gone`. */
-export function asDenied(result: ProbeResult): ProbeResult {
-  return {
-    ...result,
-    verdict: "silent",
-    reason: "denied",
-    text: `${result.address}: other programs reach it, this one may not (Local Network permission). ${LOCAL_NETWORK_HINT}`,
-  };
+/** Our own result, as what it means once `nc` has spoken and we are known to be held back. */
+export function asToldByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
+  const why = `other programs reach it, this one may not (Local Network permission). ${LOCAL_NETWORK_HINT}`;
+  switch (finding.kind) {
+    case "negotiated":
+      return {
+        ...own,
+        verdict: "answers",
+        reason: "negotiated",
+        tcpAnswered: true,
+        serverGuid: finding.serverGuid,
+        text: `${own.address}: answered; ${why}`,
+      };
+    case "connected":
+      return {
+        ...own,
+        verdict: "silent",
+        reason: "not_smb",
+        tcpAnswered: true,
+        text: `${own.address}: ${finding.detail}; ${why}`,
+      };
+    // Nobody reaches it: it is what our own probe says.
+    case "unreachable":
+      return own;
+    // No proof either way, so it is not `gone`.
+    case "unknown":
+      return {
+        ...own,
+        verdict: "silent",
+        reason: "denied",
+        text: `${own.address}: ${finding.detail} through nc; this program may not ask itself (Local Network permission). ${LOCAL_NETWORK_HINT}`,
+      };
+  }
 }
 
 export interface LocalNetworkOptions {
@@ -53,48 +66,55 @@ export interface LocalNetworkOptions {
 }
 
 /**
- * Asks `nc` whenever a host on our link has no route, beside the probe and not before its answer: a failover does not
- * wait for it. What it finds counts from the next probe on, which is the confirming one.
+ * At first `nc` is asked beside the probe, and not before its answer: a failover does not wait for it. Once it got
+ * through where we did not, this process is known to be held back, and each such probe waits for what `nc` finds, within
+ * its own time-out. A probe of ours that gets through to a host on our link ends that.
  */
 export function withLocalNetworkCheck(
   prober: AddressedHostProber,
   { clock, nc = NC }: LocalNetworkOptions,
 ): AddressedHostProber {
-  const known = new Map<string, { readonly verdict: LocalNetworkVerdict; readonly atMs: number }>();
-  const asking = new Set<string>();
+  let isHeldBack = false;
+  /** When a host was last asked about in vain. */
+  const askedAtMs = new Map<string, number>();
+  const asks = createSharedAsks<NcFinding>(clock);
+  const slots = createSlots(AT_ONCE);
   const ending = new AbortController();
-  let generation = 0;
 
-  const ask = async (key: string, address: string, port: number): Promise<void> => {
-    const asked = generation;
-    asking.add(key);
-    let verdict: LocalNetworkVerdict = "unknown";
-    try {
-      const args = ["-z", "-G", String(CONNECT_SECONDS), address, String(port)];
-      const options = { clock, deadlineMs: DEADLINE_MS, killGraceMs: 0, signal: ending.signal };
-      verdict = verdictOfNc(await runCommand(nc, args, options));
-    } catch {
-      // No nc, or the end of all: nothing is known.
-    }
-    asking.delete(key);
-    if (asked === generation) known.set(key, { verdict, atMs: clock.monotonicMs() });
+  const ask = (address: string, port: number, { notBeforeMs, timeoutMs }: ProbeRequest): Promise<NcFinding> =>
+    asks.ask(`${address}|${port}`, notBeforeMs, (goesOut) =>
+      slots.use(async () => {
+        goesOut();
+        const { signal } = ending;
+        const finding = await negotiateThroughNc({ clock, nc, address, port, timeoutMs, signal });
+        if (finding.kind === "negotiated" || finding.kind === "connected") isHeldBack = true;
+        return finding;
+      }),
+    );
+  const askBeside = (address: string, port: number): void => {
+    const key = `${address}|${port}`;
+    const nowMs = clock.monotonicMs();
+    const lastMs = askedAtMs.get(key);
+    if (lastMs !== undefined && nowMs - lastMs < ASK_AGAIN_MS) return;
+    askedAtMs.set(key, nowMs);
+    void ask(address, port, { notBeforeMs: nowMs, timeoutMs: UNHURRIED_MS });
   };
 
   return {
     async probe(target, request) {
-      const result = await prober.probe(target, request);
-      const { address } = result;
-      const key = `${address}|${target.port}`;
-      if (result.verdict === "answers") known.delete(key);
-      if (address === null || !mayBeDenied(result)) return result;
-      const last = known.get(key);
-      const isFresh = last !== undefined && clock.monotonicMs() - last.atMs < KEPT_MS[last.verdict];
-      if (!isFresh && !asking.has(key) && !ending.signal.aborted) void ask(key, address, target.port);
-      return last?.verdict === "denied" ? asDenied(result) : result;
+      const own = await prober.probe(target, request);
+      const { address } = own;
+      if (own.verdict === "answers" && own.interfaceName !== null) isHeldBack = false;
+      if (address === null || !mayBeDenied(own) || ending.signal.aborted) return own;
+      if (!isHeldBack) {
+        askBeside(address, target.port);
+        return own;
+      }
+      return asToldByNc(own, await ask(address, target.port, request));
     },
     networkChanged() {
-      generation++;
-      known.clear();
+      // Whether we are held back is a person's word, and no network's.
+      askedAtMs.clear();
       prober.networkChanged();
     },
     addressesOf: (host) => prober.addressesOf(host),

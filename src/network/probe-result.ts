@@ -36,6 +36,10 @@ export interface ProbeResult {
   readonly address: string | null;
   /** The interface the probe left by (its subnet holds the host, or it is configured); null when routed. */
   readonly interfaceName: string | null;
+  /** The address the probe left from, when it was bound to one; null when the system chose, or nothing was sent. */
+  readonly localAddress: string | null;
+  /** What the server calls itself in its NEGOTIATE answer (32 hex digits); null unless it answers and says it. */
+  readonly serverGuid: string | null;
   /** One line for people: "connection refused by 10.0.0.2:445". */
   readonly text: string;
   readonly tookMs: number;

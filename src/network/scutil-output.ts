@@ -10,14 +10,18 @@ export const SCUTIL_COMMANDS = [
   "",
 ].join("\n");
 
+/** Since configd-1351 a time stands before it, from the second on with what has passed: `11:05:09.123 (+0.250) `. */
+const CHANGED_KEY = /^(?:\d{1,2}:\d\d:\d\d\.\d+ +(?:\(\+\d+\.\d+\) +)?)?changedKey \[\d+\] = (.*)$/;
+
 /**
- * Reads one line: `notification callback (store address = 0x…)`, then `  changedKey [0] = KEY` for each key. The
- * head alone is a change too: without any key, all may have changed. null for all other lines.
+ * Reads one line: `notification callback (store address = 0x…)`, then `  changedKey [0] = KEY` for each key, with or
+ * without a time before it. The head alone is a change too: without any key, all may have changed. null for all other
+ * lines.
  */
 export function deltaOfScutilLine(line: string): NetworkDelta | null {
   const text = line.trim();
   if (text.startsWith("notification callback")) return { kind: "unknown", detail: "scutil notified" };
-  const key = /^changedKey \[\d+\] = (.*)$/.exec(text)?.[1];
+  const key = CHANGED_KEY.exec(text)?.[1];
   const meaning = key === undefined ? null : meaningOfKey(key);
   if (meaning === null) return null;
   if (meaning.about === "global") return { kind: "unknown", detail: `the default route, ${meaning.family}` };

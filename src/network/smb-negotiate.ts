@@ -4,6 +4,10 @@ const TRANSPORT_HEADER_BYTES = 4;
 const SMB2_HEADER_BYTES = 64;
 /** All that the verdict needs: transport header, SMB2 header, StructureSize, SecurityMode, DialectRevision. */
 const VERDICT_BYTES = TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES + 6;
+const SERVER_GUID_OFFSET = SMB2_HEADER_BYTES + 8;
+const SERVER_GUID_BYTES = 16;
+/** The verdict's bytes, NegotiateContextCount and ServerGuid. */
+const READ_AT_MOST_BYTES = TRANSPORT_HEADER_BYTES + SERVER_GUID_OFFSET + SERVER_GUID_BYTES;
 /** An answer is some hundred bytes; what announces more than this is something else. */
 const MAX_MESSAGE_BYTES = 128 * 1024;
 
@@ -68,7 +72,8 @@ function alignTo8(offset: number): number {
 
 export type NegotiateAnswer =
   | { readonly kind: "need_more" }
-  | { readonly kind: "negotiated"; readonly dialect: number }
+  /** `serverGuid` as 32 hex digits; null when the message ends before it. */
+  | { readonly kind: "negotiated"; readonly dialect: number; readonly serverGuid: string | null }
   /** `detail` says what came instead, for people. */
   | { readonly kind: "not_smb"; readonly detail: string };
 
@@ -79,15 +84,15 @@ export interface NegotiateReader {
 
 const NEED_MORE: NegotiateAnswer = { kind: "need_more" };
 
-/** Reads at most 74 bytes of an answer and decides as soon as they allow, at the first wrong byte if one is. */
+/** Reads at most 92 bytes of an answer and decides as soon as they allow, at the first wrong byte if one is. */
 export function createNegotiateReader(): NegotiateReader {
-  const seen = Buffer.alloc(VERDICT_BYTES);
+  const seen = Buffer.alloc(READ_AT_MOST_BYTES);
   let length = 0;
   let answer: NegotiateAnswer = NEED_MORE;
   return {
     push(chunk) {
       if (answer.kind !== "need_more") return answer;
-      const taken = chunk.subarray(0, VERDICT_BYTES - length);
+      const taken = chunk.subarray(0, READ_AT_MOST_BYTES - length);
       seen.set(taken, length);
       length += taken.length;
       answer = judge(seen.subarray(0, length));
@@ -124,7 +129,11 @@ function judge(bytes: Buffer): NegotiateAnswer {
   if (header.readUInt16LE(SMB2_HEADER_BYTES) !== 65 || !known) {
     return notSmb(`it chose a dialect that was not offered (0x${dialect.toString(16).padStart(4, "0")})`);
   }
-  return { kind: "negotiated", dialect };
+  const messageEnd = Math.min(READ_AT_MOST_BYTES, TRANSPORT_HEADER_BYTES + bytes.readUInt32BE(0));
+  if (messageEnd < READ_AT_MOST_BYTES) return { kind: "negotiated", dialect, serverGuid: null };
+  if (bytes.length < READ_AT_MOST_BYTES) return NEED_MORE;
+  const guid = header.subarray(SERVER_GUID_OFFSET, SERVER_GUID_OFFSET + SERVER_GUID_BYTES);
+  return { kind: "negotiated", dialect, serverGuid: guid.toString("hex") };
 }
 
 function notSmb(detail: string): NegotiateAnswer {

@@ -42,6 +42,8 @@ test("A2 an answer says over which interface, from which address, and in words",
   assert.equal(result.address, "127.0.0.2");
   assert.equal(result.text, `127.0.0.2:${peer.port}: answered over lo`);
   assert.deepEqual(peer.from, ["127.0.0.1"]);
+  assert.equal(result.localAddress, "127.0.0.1");
+  assert.match(result.serverGuid ?? "", /^[0-9a-f]{32}$/);
   assert.ok(result.tookMs >= 0);
 });
 

@@ -37,6 +37,16 @@ test("A3 its notifications are changes, the head alone too", () => {
   );
 });
 
+test("A3 a time before the key, as newer systems print it, changes nothing", () => {
+  for (const [line, meaning] of [
+    ["  11:05:09.123 changedKey [0] = State:/Network/Interface/bridge0/Link", "the link of bridge0"],
+    ["   9:05:09.007 changedKey [0] = State:/Network/Interface/en0/IPv4", "the addresses of en0"],
+    ["  23:59:59.999 (+0.000) changedKey [1] = State:/Network/Global/IPv6", "the default route, IPv6"],
+    [" 0:00:00.001 (+3600.250) changedKey [12] = State:/Network/Interface/en0/Link", "the link of en0"],
+  ] as const)
+    assert.equal(said(line), `something changed (${meaning})`, line);
+});
+
 test("what is no notification changes nothing", () => {
   for (const line of [
     "",
@@ -44,6 +54,10 @@ test("what is no notification changes nothing", () => {
     "> n.watch",
     "  changedKey [0] = Setup:/x",
     "changedKey",
+    "  11:05:09.123",
+    "  11:05:09.123 (+0.1) changedKey [0] = Setup:/x",
+    "  yesterday changedKey [0] = State:/Network/Interface/en0/Link",
+    "  no changed key's.",
     "\u0007",
     "a".repeat(9_999),
   ])

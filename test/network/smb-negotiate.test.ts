@@ -19,11 +19,14 @@ function negotiateAnswer(
   message.writeUInt32LE(overrides.flags ?? 1, 16);
   message.writeUInt16LE(65, 64);
   message.writeUInt16LE(overrides.dialect ?? 0x0311, 68);
+  message.write("behind CORE, 16", 72, "latin1");
   const packet = Buffer.alloc(4 + message.length);
   packet.writeUInt32BE(message.length, 0);
   message.copy(packet, 4);
   return packet;
 }
+
+const GUID = Buffer.from("behind CORE, 16\0", "latin1").toString("hex");
 
 function readAll(bytes: Uint8Array, cuts: readonly number[] = []): NegotiateAnswer {
   const reader = createNegotiateReader();
@@ -63,19 +66,19 @@ test("an answer is read however it is cut, and only once it is whole enough", ()
   const packet = negotiateAnswer();
   fc.assert(
     fc.property(fc.array(fc.nat(400), { maxLength: 12 }), (cuts) => {
-      assert.deepEqual(readAll(packet, cuts), { kind: "negotiated", dialect: 0x0311 });
+      assert.deepEqual(readAll(packet, cuts), { kind: "negotiated", dialect: 0x0311, serverGuid: GUID });
     }),
   );
-  for (let length = 0; length < 74; length += 1) {
+  for (let length = 0; length < 92; length += 1) {
     assert.equal(readAll(packet.subarray(0, length)).kind, "need_more", `${length} bytes`);
   }
-  assert.equal(readAll(packet.subarray(0, 74)).kind, "negotiated");
+  assert.equal(readAll(packet.subarray(0, 92)).kind, "negotiated");
 });
 
-test("garbage is never SMB, wherever it is cut, and never more than 74 bytes are waited for", () => {
+test("garbage is never SMB, wherever it is cut, and never more than 92 bytes are waited for", () => {
   fc.assert(
     fc.property(
-      fc.uint8Array({ minLength: 74, maxLength: 300 }),
+      fc.uint8Array({ minLength: 92, maxLength: 300 }),
       fc.array(fc.nat(300), { maxLength: 5 }),
       (bytes, cuts) => {
         assert.equal(readAll(bytes, cuts).kind, "not_smb");
@@ -124,6 +127,18 @@ test("what is not an answer to NEGOTIATE says what it was", () => {
 
 test("each dialect offered, and the wildcard of old servers, is an answer", () => {
   for (const dialect of [0x0202, 0x0210, 0x0300, 0x0302, 0x0311, 0x02ff]) {
-    assert.deepEqual(readAll(negotiateAnswer({ dialect })), { kind: "negotiated", dialect });
+    assert.deepEqual(readAll(negotiateAnswer({ dialect })), {
+      kind: "negotiated",
+      dialect,
+      serverGuid: GUID,
+    });
+  }
+});
+
+test("A10 an answer that ends before the ServerGuid is one of a live server without it, and waits for no more", () => {
+  for (const bodyBytes of [8, 23]) {
+    const packet = negotiateAnswer().subarray(0, 4 + 64 + bodyBytes);
+    packet.writeUInt32BE(packet.length - 4, 0);
+    assert.deepEqual(readAll(packet), { kind: "negotiated", dialect: 0x0311, serverGuid: null });
   }
 });

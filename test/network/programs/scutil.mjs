@@ -7,7 +7,9 @@ if (pidFile !== undefined) writeFileSync(pidFile, String(process.pid));
 const say = (text) => process.stdout.write(text);
 const notify = (...keys) => {
   say("notification callback (store address = 0x600003a1c0a0).\n");
-  for (const [index, key] of keys.entries()) say(`  changedKey [${index}] = ${key}\n`);
+  // The first as older systems print it, the others with the time of newer ones.
+  for (const [index, key] of keys.entries())
+    say(`  ${index === 0 ? "" : "11:05:09.123 (+0.001) "}changedKey [${index}] = ${key}\n`);
 };
 
 if (mode === "stubborn") process.on("SIGTERM", () => {});

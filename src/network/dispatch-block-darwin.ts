@@ -1,0 +1,64 @@
+// Blocks: what macOS libraries are given to call back with, on a queue of libdispatch. Laid out by hand, as the
+// compiler lays out one that captures nothing. Nothing of it is loaded on another system.
+import { loadKoffi } from "./core-foundation-darwin.ts";
+
+export const SYSTEM_LIBRARY_PATH = "/usr/lib/libSystem.B.dylib";
+
+/** An address; 0 for NULL. */
+export type ForeignAddress = bigint;
+
+export interface ForeignBlock {
+  readonly address: ForeignAddress;
+  /** Only when it can no longer be called. */
+  free(): void;
+}
+
+export interface Dispatch {
+  /** A queue with threads of the system's own. */
+  readonly queue: ForeignAddress;
+  /**
+   * A block without a result. It is called on this thread, while its event loop runs; the thread that calls it waits
+   * meanwhile. What `call` throws is lost.
+   */
+  block(
+    parameters: readonly string[],
+    call: (...args: readonly (number | bigint | null)[]) => void,
+  ): ForeignBlock;
+}
+
+/** Copying such a block gives the block itself, so that it lives as long as we say. */
+const BLOCK_IS_GLOBAL = 1n << 28n;
+/** isa, flags, invoke, descriptor; the descriptor is a reserved word and the size of these. */
+const BLOCK_BYTES = 32n;
+const WORDS = 6;
+
+/** Rejects when koffi or the library cannot be had. */
+export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH): Promise<Dispatch> {
+  const koffi = await loadKoffi();
+  const library = koffi.load(path);
+  const isa: ForeignAddress = library.symbol("_NSConcreteGlobalBlock");
+  const globalQueue: (priority: number, flags: number) => ForeignAddress = library.func(
+    "void *dispatch_get_global_queue(long, unsigned long)",
+  );
+  return {
+    queue: globalQueue(0, 0),
+    block(parameters, call) {
+      // The first argument is the block itself.
+      const prototype = koffi.pointer(koffi.proto("void", ["void *", ...parameters]));
+      const invoke = koffi.register((_block: ForeignAddress, ...args: (number | bigint | null)[]) => {
+        call(...args);
+      }, prototype);
+      const memory = koffi.alloc("uint64_t", WORDS);
+      const address = koffi.address(memory);
+      const words = [isa, BLOCK_IS_GLOBAL, invoke, address + BLOCK_BYTES, 0n, BLOCK_BYTES];
+      koffi.encode(memory, koffi.array("uint64_t", WORDS), words);
+      return {
+        address,
+        free() {
+          koffi.unregister(invoke);
+          koffi.free(memory);
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,158 @@
+// Judges what both routes to a share showed of its root, asked once or a few times. Pure.
+import { harmless } from "../../runtime/plain-text.ts";
+import type { Birth } from "./program-output.ts";
+import { alignedListings, type ListedEntry, type RootListing } from "./root-listing.ts";
+
+export interface SideReading {
+  readonly listing: RootListing;
+  /** null: nobody could tell. "" is the root itself. */
+  readonly births: ReadonlyMap<string, Birth> | null;
+}
+
+/** What both routes showed at nearly the same time, the Thunderbolt route first. */
+export type Reading = readonly [SideReading, SideReading];
+
+/**
+ * - `same`: what is listed agrees; entries that changed on both sides between the readings do not count.
+ * - `empty`: both roots are empty, which proves nothing.
+ * - `ask_again`: what differs may just be changing.
+ * - `different`: `text` says what differs, for "X and Y …".
+ * - `changing`: all there is to compare goes on changing.
+ */
+export type Comparison =
+  | { readonly kind: "same" }
+  | { readonly kind: "empty" }
+  | { readonly kind: "ask_again" }
+  | { readonly kind: "changing" }
+  | { readonly kind: "different"; readonly text: string };
+
+/** A reading can fall between two writes of a file, so one does not count; after three, one server cannot differ. */
+export const READINGS_AT_MOST = 3;
+
+/** Judges all readings so far, at least one, oldest first. */
+export function compareReadings(readings: readonly Reading[]): Comparison {
+  const views = readings.map(viewOf);
+  const newest = views.at(-1);
+  if (newest === undefined) return { kind: "ask_again" };
+  if (newest.every(({ facts }) => facts.size === 0)) return { kind: "empty" };
+  let stubborn = differingKeys(newest);
+  if (stubborn.length === 0) return { kind: "same" };
+  if (views.length === 1) return { kind: "ask_again" };
+  for (const view of views) {
+    const differing = new Set(differingKeys(view));
+    stubborn = stubborn.filter((key) => differing.has(key));
+  }
+  // What differed before and agrees now, and the other way round, was changing.
+  const still = stubborn.filter((key) => !(changes(views, 0, key) && changes(views, 1, key)));
+  const undecided = still.filter((key) => changes(views, 0, key) || changes(views, 1, key));
+  if (undecided.length > 0 && undecided.length === still.length && views.length < READINGS_AT_MOST) {
+    return { kind: "ask_again" };
+  }
+  if (still.length > 0) return { kind: "different", text: differenceText(newest, still) };
+  if (agreeingEntries(newest) > 0) return { kind: "same" };
+  return views.length < READINGS_AT_MOST ? { kind: "ask_again" } : { kind: "changing" };
+}
+
+interface SideView {
+  /** Everything that must agree, by what it is of. */
+  readonly facts: ReadonlyMap<string, string>;
+  readonly entries: ReadonlyMap<string, ListedEntry>;
+  readonly count: number;
+}
+
+type View = readonly [SideView, SideView];
+
+const ENTRY = "entry ";
+const CREATED = "created ";
+const REST = "rest";
+
+function viewOf([one, other]: Reading): View {
+  const [first, second] = alignedListings(one.listing, other.listing);
+  const asked = [...(one.births ?? new Map<string, Birth>()).keys()].filter((name) =>
+    other.births?.has(name),
+  );
+  return [sideView(first, one.births, asked), sideView(second, other.births, asked)];
+}
+
+function sideView(
+  listing: RootListing,
+  births: ReadonlyMap<string, Birth> | null,
+  asked: readonly string[],
+): SideView {
+  const entries = new Map(listing.entries.map((entry) => [entry.name, entry]));
+  const facts = new Map<string, string>();
+  for (const { name, isFolder, size, modifiedMs } of listing.entries) {
+    facts.set(ENTRY + name, JSON.stringify([isFolder, size, modifiedMs]));
+  }
+  const { rest } = listing;
+  if (rest !== null) facts.set(REST, `${rest.count} ${rest.digest}`);
+  // When both are empty, the root's own creation time does not make them one.
+  if (facts.size > 0) {
+    for (const name of asked) facts.set(CREATED + name, String(births?.get(name)?.createdMs));
+  }
+  return { facts, entries, count: listing.count };
+}
+
+function differingKeys([one, other]: View): string[] {
+  const differs = (key: string): boolean => one.facts.get(key) !== other.facts.get(key);
+  const keys = [...new Set([...one.facts.keys(), ...other.facts.keys()])].filter(differs);
+  // Of an entry that is on one side only, the creation time is no second difference.
+  return keys.filter((key) => !key.startsWith(CREATED) || (one.facts.has(key) && other.facts.has(key)));
+}
+
+function changes(views: readonly View[], side: 0 | 1, key: string): boolean {
+  return new Set(views.map((view) => view[side].facts.get(key))).size > 1;
+}
+
+function agreeingEntries([one, other]: View): number {
+  let count = 0;
+  for (const [key, fact] of one.facts) {
+    if (key.startsWith(ENTRY) && other.facts.get(key) === fact) count += 1;
+  }
+  return count;
+}
+
+/** "list different files: only the first has report.txt" */
+function differenceText(view: View, keys: readonly string[]): string {
+  const [one, other] = view;
+  const names = keys.flatMap((key) => (key.startsWith(ENTRY) ? key.slice(ENTRY.length) : [])).toSorted();
+  const onlyFirst = names.filter((name) => !other.entries.has(name));
+  const onlySecond = names.filter((name) => !one.entries.has(name));
+  const reasons = [
+    ...(onlyFirst.length > 0 ? [`only the first has ${listed(onlyFirst)}`] : []),
+    ...(onlySecond.length > 0 ? [`only the second has ${listed(onlySecond)}`] : []),
+  ];
+  if (reasons.length > 0) return `list different files: ${reasons.join(", ")}`;
+  const [name] = names;
+  if (name !== undefined) {
+    const more = names.length > 1 ? ` (and ${names.length - 1} more differ)` : "";
+    return `list different files: ${entryDifference(name, one.entries.get(name), other.entries.get(name))}${more}`;
+  }
+  const created = keys.find((key) => key.startsWith(CREATED))?.slice(CREATED.length);
+  if (created === "") return "are two folders: they were created at different times";
+  if (created !== undefined)
+    return `hold copies: their ${shownName(created)} were created at different times`;
+  return `list different files among their ${one.count} and ${other.count} entries`;
+}
+
+function entryDifference(name: string, one?: ListedEntry, other?: ListedEntry): string {
+  const shown = shownName(name);
+  if (one?.isFolder !== other?.isFolder) return `${shown} is a folder on one side, a file on the other`;
+  if (one?.size !== other?.size)
+    return `${shown} has ${one?.size} bytes on the first, ${other?.size} on the second`;
+  return `${shown} was changed at different times`;
+}
+
+const NAMES_AT_MOST = 3;
+const NAME_AT_MOST = 60;
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, NAMES_AT_MOST).map(shownName).join(", ");
+  return names.length > NAMES_AT_MOST ? `${shown} and ${names.length - NAMES_AT_MOST} more` : shown;
+}
+
+/** A name from a server, harmless and short enough for one line. */
+export function shownName(name: string): string {
+  const shown = harmless(name);
+  return shown.length > NAME_AT_MOST ? `${shown.slice(0, NAME_AT_MOST)}…` : shown;
+}

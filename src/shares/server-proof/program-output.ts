@@ -1,0 +1,133 @@
+// Reads what `rclone lsjson` and `smbclient` print about a share's root. Pure; foreign text never throws.
+import { jsonObject } from "../../runtime/json-object.ts";
+import type { ListedEntry } from "./root-listing.ts";
+
+/** SMB names have at most 255 characters; a line that is longer than this is none of an entry. */
+const LINE_AT_MOST = 16_384;
+
+/** Gives each line whole, without its end; call `end` for the last one. Lines that are too long are dropped. */
+export function createLineSplitter(onLine: (line: string) => void): {
+  push(piece: string): void;
+  end(): void;
+} {
+  let started = "";
+  let tooLong = false;
+  return {
+    push(piece) {
+      const lines = piece.split("\n");
+      for (const [index, part] of lines.entries()) {
+        if (started.length + part.length > LINE_AT_MOST) {
+          tooLong = true;
+          started = "";
+        } else if (!tooLong) started += part;
+        if (index === lines.length - 1) break;
+        if (!tooLong) onLine(started.replace(/\r$/, ""));
+        started = "";
+        tooLong = false;
+      }
+    },
+    end() {
+      if (started !== "" && !tooLong) onLine(started);
+      started = "";
+    },
+  };
+}
+
+/** One line of `rclone lsjson`, which prints one entry a line; null for any other line. */
+export function parseRcloneLine(line: string): ListedEntry | null {
+  const start = line.indexOf("{");
+  if (start === -1) return null;
+  const members = jsonObject(line.slice(start).replace(/,\s*$/, ""));
+  const { Name: name, Size: size, ModTime: modTime, IsDir: isFolder } = members ?? {};
+  if (typeof name !== "string" || typeof size !== "number" || typeof isFolder !== "boolean") return null;
+  // Finer than a millisecond is cut off by Date.
+  const modifiedMs = typeof modTime === "string" ? Date.parse(modTime) : Number.NaN;
+  if (Number.isNaN(modifiedMs)) return null;
+  return { name, isFolder, size: isFolder ? null : size, modifiedMs };
+}
+
+/** When something was created, as SMB tells it. */
+export interface Birth {
+  readonly createdMs: number;
+  /**
+   * Whether it is older than every other time of the file. Else it may be none: for what was not made over SMB,
+   * Samba on Linux gives the oldest of the other times, which changes when they do.
+   */
+  readonly isOwn: boolean;
+}
+
+export interface SmbclientReader {
+  onLine(line: string): void;
+  /** By the position of their question; null where there was no answer. */
+  births(): readonly (Birth | null)[];
+  /** Whether smbclient got so far as to ask anything: its exit code tells of the last question only. */
+  isConnected(): boolean;
+  /** What the server said instead of a listing; null when it listed. */
+  listingError(): string | null;
+}
+
+/** A command that smbclient does not know: it says so, which tells what the next answer is about. */
+const MARK = "mountaineer-mark";
+
+/** The commands for smbclient's standard input: list the root when `list`, then tell of each path. */
+export function smbclientScript(list: boolean, paths: readonly string[]): string {
+  const asked = paths.map((path, index) => `${MARK}-${index}\nallinfo "${path}"\n`);
+  return `${list ? "ls\n" : ""}${asked.join("")}`;
+}
+
+/** Reads the output of `smbclientScript`. */
+export function createSmbclientReader(count: number, onEntry: (entry: ListedEntry) => void): SmbclientReader {
+  const times = Array.from({ length: count }, () => new Map<string, number>());
+  let at = -1;
+  let error: string | null = null;
+  const mark = new RegExp(`^${MARK}-(\\d+): `);
+  return {
+    onLine(line) {
+      const marked = mark.exec(line)?.[1];
+      if (marked !== undefined) at = Number(marked);
+      if (at !== -1) {
+        const [, key, text] = /^(create|access|write|change)_time: +(.+)$/.exec(line) ?? [];
+        const timeMs = Date.parse(text ?? "");
+        if (key !== undefined && !Number.isNaN(timeMs)) times[at]?.set(key, timeMs);
+        return;
+      }
+      // A root without entries, not even its own, is said to have no such file.
+      if (/^NT_STATUS_\w+ listing /.test(line) && !line.startsWith("NT_STATUS_NO_SUCH_FILE ")) error ??= line;
+      const entry = parseSmbclientLine(line);
+      if (entry !== null) onEntry(entry);
+    },
+    births: () => times.map(birthOf),
+    isConnected: () => at !== -1,
+    listingError: () => error,
+  };
+}
+
+/** smbclient rounds some times to seconds, and cuts off others. */
+export const SMBCLIENT_ROUNDING_MS = 1_000;
+
+function birthOf(times: ReadonlyMap<string, number>): Birth | null {
+  const createdMs = times.get("create");
+  if (createdMs === undefined) return null;
+  const others = ["access", "write", "change"].flatMap((key) => times.get(key) ?? []);
+  const isOwn = others.length === 3 && Math.min(...others) - createdMs > 2 * SMBCLIENT_ROUNDING_MS;
+  return { createdMs, isOwn };
+}
+
+/** The name filled up to 30 bytes, seven places for its attributes, its size, and its time in UTC. */
+export function parseSmbclientLine(line: string): ListedEntry | null {
+  const match = /^ {2}(.+) +(\d+) {2}(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})$/s.exec(line);
+  const [, head, size, time] = match ?? [];
+  if (head === undefined || size === undefined || time === undefined) return null;
+  const columns = /^(.*)([ A-Za-z]{7})$/s.exec(nameAndAttributes(line, size, time));
+  const name = (columns?.[1] ?? "").replace(/ +$/, "");
+  const modifiedMs = Date.parse(`${time} UTC`);
+  if (name === "" || name === "." || name === ".." || Number.isNaN(modifiedMs)) return null;
+  const isFolder = (columns?.[2] ?? "").includes("D");
+  return { name, isFolder, size: isFolder ? null : Number(size), modifiedMs };
+}
+
+/** The line up to where the size's eight or more places begin. */
+function nameAndAttributes(line: string, size: string, time: string): string {
+  const tail = 1 + Math.max(8, size.length) + 2 + time.length;
+  return line.slice(2, line.length - tail);
+}

@@ -1,0 +1,95 @@
+// Tells whether a root is the one known from before, and what to know of it from now on. Pure.
+import { shownName } from "./comparison.ts";
+import { type Birth, SMBCLIENT_ROUNDING_MS } from "./program-output.ts";
+import type { ListedEntry, RootListing } from "./root-listing.ts";
+import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerWitness } from "./server-witness.ts";
+
+export type Births = ReadonlyMap<string, Birth>;
+
+/** `text` continues "X ". */
+export type Recognition =
+  | { readonly kind: "same" }
+  | { readonly kind: "different"; readonly text: string }
+  | { readonly kind: "unproved"; readonly text: string };
+
+/**
+ * Entries may have come, gone or changed; one that is known must be as it was, with its creation time where that is
+ * known and told. `births` is null when no creation time could be asked for.
+ */
+export function recogniseRoot(
+  witness: ServerWitness,
+  listing: RootListing,
+  births: Births | null,
+): Recognition {
+  if (listing.count === 0) return { kind: "unproved", text: "is empty: nothing in it can be recognised" };
+  const root = agreement(witness.rootCreatedMs, births?.get(""));
+  if (root === "differs") {
+    return { kind: "different", text: "is another folder than before: it was created at another time" };
+  }
+  const now = new Map(listing.entries.map((entry) => [entry.name, entry]));
+  const unchanged = witness.entries.filter((known) => isUnchanged(known, now.get(known.name), listing));
+  const created = unchanged.map((known) => agreement(known.createdMs, births?.get(known.name)));
+  if (created.includes("agrees")) return { kind: "same" };
+  const copy = unchanged[created.indexOf("differs")];
+  if (root !== "agrees" && copy !== undefined) {
+    const text = `holds a copy: its ${shownName(copy.name)} was created at another time than the one known`;
+    return { kind: "different", text };
+  }
+  if (created.includes("unknown")) return { kind: "same" };
+  const count = witness.entries.length;
+  // What was cut off may still be there.
+  const isGone = listing.rest === null && !witness.entries.some(({ name }) => now.has(name));
+  if (isGone && root !== "agrees" && count > 0) {
+    const what =
+      count === 1 ? `not ${shownName(witness.entries[0]?.name ?? "")}` : `none of the ${count} entries`;
+    return { kind: "different", text: `lists ${what} that it had before` };
+  }
+  return { kind: "unproved", text: "has nothing left in it that is as it was before" };
+}
+
+/** What is known of the server after a proof; what was known and still holds is kept, with its finer times. */
+export function witnessOf(
+  serverGuid: string,
+  listing: RootListing,
+  births: Births | null,
+  before: ServerWitness | null,
+): ServerWitness {
+  const known = new Map((before?.entries ?? []).map((entry) => [entry.name, entry]));
+  const entries = steadiest(listing.entries).map((entry): KnownEntry => {
+    const old = known.get(entry.name);
+    const isOld = old !== undefined && isUnchanged(old, entry, listing);
+    const createdMs = ownBirth(births?.get(entry.name));
+    if (isOld && old.precisionMs <= listing.precisionMs) {
+      return { ...old, createdMs: createdMs ?? old.createdMs };
+    }
+    return {
+      ...entry,
+      precisionMs: listing.precisionMs,
+      createdMs: createdMs ?? (isOld ? old.createdMs : null),
+    };
+  });
+  const rootCreatedMs = ownBirth(births?.get("")) ?? before?.rootCreatedMs ?? null;
+  return { serverGuid, rootCreatedMs, entries };
+}
+
+/** Those that were not changed for longest: the likeliest to be there, unchanged, the next time. */
+export function steadiest(entries: readonly ListedEntry[]): readonly ListedEntry[] {
+  return entries.toSorted((one, other) => one.modifiedMs - other.modifiedMs).slice(0, KNOWN_ENTRIES_AT_MOST);
+}
+
+function isUnchanged(known: KnownEntry, now: ListedEntry | undefined, { precisionMs }: RootListing): boolean {
+  if (now === undefined || now.isFolder !== known.isFolder || now.size !== known.size) return false;
+  const coarser = Math.max(precisionMs, known.precisionMs);
+  return Math.floor(now.modifiedMs / coarser) === Math.floor(known.modifiedMs / coarser);
+}
+
+type Agreement = "agrees" | "differs" | "unknown";
+
+function agreement(knownMs: number | null, birth: Birth | undefined): Agreement {
+  if (knownMs === null || birth === undefined) return "unknown";
+  return Math.abs(birth.createdMs - knownMs) <= SMBCLIENT_ROUNDING_MS ? "agrees" : "differs";
+}
+
+function ownBirth(birth: Birth | undefined): number | null {
+  return birth?.isOwn === true ? birth.createdMs : null;
+}

@@ -1,0 +1,103 @@
+// What a program lists in a share's root, kept in bounded memory: the first entries by name, a digest of the rest.
+import { createHash } from "node:crypto";
+
+export interface ListedEntry {
+  readonly name: string;
+  readonly isFolder: boolean;
+  /** Bytes; null for a folder. */
+  readonly size: number | null;
+  /** Unix ms; cut off to the listing's precision. */
+  readonly modifiedMs: number;
+}
+
+export interface RootListing {
+  /** 1 (rclone) or 1000 (smbclient): what `modifiedMs` is a multiple of. */
+  readonly precisionMs: number;
+  /** Of all entries. */
+  readonly count: number;
+  /** The first by name, in that order. */
+  readonly entries: readonly ListedEntry[];
+  /** Of the entries that are not kept; they come after the last kept one. null: all are kept. */
+  readonly rest: RestOfListing | null;
+}
+
+export interface RestOfListing {
+  readonly count: number;
+  /** Equal for equal entries, in whatever order they came. */
+  readonly digest: string;
+}
+
+export interface ListingCollector {
+  add(entry: ListedEntry): void;
+  end(precisionMs: number): RootListing;
+}
+
+const KEPT_AT_MOST = 4_096;
+const DIGEST_BYTES = 16;
+
+/** Takes any number of entries, in any order. */
+export function createListingCollector(keptAtMost = KEPT_AT_MOST): ListingCollector {
+  let kept: ListedEntry[] = [];
+  let count = 0;
+  let isCut = false;
+  const rest = Buffer.alloc(DIGEST_BYTES);
+  const cut = (): void => {
+    kept.sort(byName);
+    for (const entry of kept.slice(keptAtMost)) {
+      isCut = true;
+      addTo(rest, entry);
+    }
+    kept = kept.slice(0, keptAtMost);
+  };
+  return {
+    add(entry) {
+      count += 1;
+      kept.push(entry);
+      if (kept.length >= keptAtMost * 2) cut();
+    },
+    end(precisionMs) {
+      cut();
+      const left = { count: count - kept.length, digest: rest.toString("hex") };
+      return { precisionMs, count, entries: kept, rest: isCut ? left : null };
+    },
+  };
+}
+
+/** Both listings such that they keep the same span of names: where one was cut off, the other is cut off, too. */
+export function alignedListings(one: RootListing, other: RootListing): readonly [RootListing, RootListing] {
+  const ends = [one, other].flatMap(({ rest, entries }) =>
+    rest === null ? [] : [entries.at(-1)?.name ?? ""],
+  );
+  const end = ends.toSorted(compareNames)[0];
+  if (end === undefined) return [one, other];
+  return [cutAfter(one, end), cutAfter(other, end)];
+}
+
+function cutAfter(listing: RootListing, end: string): RootListing {
+  const beyond = listing.entries.filter(({ name }) => compareNames(name, end) > 0);
+  const digest = Buffer.from(listing.rest?.digest ?? "00".repeat(DIGEST_BYTES), "hex");
+  for (const entry of beyond) addTo(digest, entry);
+  return {
+    ...listing,
+    entries: listing.entries.slice(0, listing.entries.length - beyond.length),
+    rest: { count: (listing.rest?.count ?? 0) + beyond.length, digest: digest.toString("hex") },
+  };
+}
+
+/** Exclusive or: the order of the entries does not count. */
+function addTo(digest: Buffer, { name, isFolder, size, modifiedMs }: ListedEntry): void {
+  const text = JSON.stringify([name, isFolder, size, modifiedMs]);
+  const hash = createHash("sha256").update(text).digest();
+  for (let index = 0; index < DIGEST_BYTES; index += 1) {
+    digest[index] = (digest[index] ?? 0) ^ (hash[index] ?? 0);
+  }
+}
+
+function byName(one: ListedEntry, other: ListedEntry): number {
+  return compareNames(one.name, other.name);
+}
+
+/** The same on every machine, whatever its language. */
+function compareNames(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

@@ -1,0 +1,284 @@
+// Reads the root of a share over one route by `rclone lsjson` or `smbclient`, with the share's own login.
+import { rm } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { ensureFolder } from "../../runtime/durable-file.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { findProgram } from "../../runtime/find-program.ts";
+import { account, configText, REMOTE_NAME, rcloneFiles, writeIfChanged } from "../drivers/rclone-files.ts";
+import { readLoggedFailure } from "../drivers/rclone-log.ts";
+import { createObscuredPasswords } from "../drivers/rclone-password.ts";
+import type { RouteName, ShareSpec } from "../share-spec.ts";
+import {
+  type Birth,
+  createLineSplitter,
+  createSmbclientReader,
+  parseRcloneLine,
+  SMBCLIENT_ROUNDING_MS,
+  smbclientScript,
+} from "./program-output.ts";
+import { createListingCollector, type RootListing } from "./root-listing.ts";
+
+export type ProofProgram = "rclone" | "smbclient";
+
+/** Where a probe found the server; the programs go to the same address. */
+export interface ReaderEndpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly localAddress: string | null;
+}
+
+export interface ReadRequest {
+  readonly share: ShareSpec;
+  readonly route: RouteName;
+  readonly endpoint: ReaderEndpoint;
+  /** Monotonic ms: the program is ended then. */
+  readonly deadlineAtMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface ReadFailure {
+  readonly kind: "failed";
+  /** One line for people, without the share's name. */
+  readonly text: string;
+  /** The login was refused: another try, with another program too, may lock the account. */
+  readonly isRefusedLogin: boolean;
+}
+
+export interface RootRead {
+  readonly kind: "read";
+  readonly listing: RootListing;
+}
+
+export interface BirthsRead {
+  readonly kind: "read";
+  /** Only what was asked for with `listsRoot`. */
+  readonly listing: RootListing;
+  /** By name, "" for the root itself; only what the server told. */
+  readonly births: ReadonlyMap<string, Birth>;
+}
+
+/** Every method resolves soon after the deadline, and rejects only when the signal aborts. One read at a time of a route. */
+export interface RootReader {
+  /** Those that are installed, the best for a listing first. */
+  programs(): Promise<readonly ProofProgram[]>;
+  list(program: ProofProgram, request: ReadRequest): Promise<RootRead | ReadFailure>;
+  /** By smbclient: when the root and these entries were created. Names that it cannot be asked about are left out. */
+  births(
+    request: ReadRequest,
+    names: readonly string[],
+    listsRoot: boolean,
+  ): Promise<BirthsRead | ReadFailure>;
+  /** Removes what a crash may have left for the share. */
+  forget(share: ShareSpec): Promise<void>;
+}
+
+export interface RootReaderOptions {
+  readonly clock: Clock;
+  readonly stateFolder: string;
+  /** Where programs are looked for. */
+  readonly folders?: () => readonly string[];
+}
+
+const COMPLAINT_AT_MOST_BYTES = 64 * 1024;
+
+/**
+ * What can be asked about by name: no more than a plain name has. smbclient would take some characters as its own,
+ * and a name comes from the server.
+ */
+const PLAIN_NAME = /^[\p{L}\p{N}_.@+=,()&~$-][\p{L}\p{M}\p{N} _.@+=,()&~$'-]{0,200}$/u;
+
+export function isPlainName(name: string): boolean {
+  return PLAIN_NAME.test(name);
+}
+
+export function createRootReader({
+  clock,
+  stateFolder,
+  folders = pathFolders,
+}: RootReaderOptions): RootReader {
+  const obscured = createObscuredPasswords(clock);
+  const find = (program: ProofProgram) => findProgram(program, folders());
+
+  const fileFor = (share: ShareSpec, name: string): string =>
+    join(rcloneFiles(stateFolder, share.name).folder, name);
+
+  /** Writes a file that only we may read, for as long as `use` takes. */
+  const withFile = async <T>(share: ShareSpec, name: string, content: string, use: (path: string) => T) => {
+    const path = fileFor(share, name);
+    await ensureFolder(rcloneFiles(stateFolder, share.name).folder, 0o700);
+    try {
+      await writeIfChanged(path, content);
+      return await use(path);
+    } finally {
+      await rm(path, { force: true });
+    }
+  };
+
+  const run = async (
+    program: ProofProgram,
+    args: readonly string[],
+    { deadlineAtMs, signal }: ReadRequest,
+    onStdout: (piece: string) => void,
+    stdin?: string,
+  ): Promise<CommandResult> => {
+    const path = await find(program);
+    const leftMs = deadlineAtMs - clock.monotonicMs();
+    if (leftMs <= 0) throw new MountaineerError("timed_out", `there was no time left for ${program}`);
+    if (path === null) throw new MountaineerError("program_unavailable", `${program} is not installed`);
+    return runCommand(path, args, {
+      clock,
+      signal,
+      deadlineMs: leftMs,
+      killGraceMs: 0,
+      maxOutputBytes: COMPLAINT_AT_MOST_BYTES,
+      onStdout,
+      ...(stdin === undefined ? {} : { stdin }),
+      env: { TZ: "UTC0", LC_ALL: "C" },
+    });
+  };
+
+  const listByRclone = async (request: ReadRequest): Promise<RootRead | ReadFailure> => {
+    const { share, route, endpoint } = request;
+    const secret = share.password === null ? null : await obscured(share.password);
+    const spec = { ...share.routes[route], host: endpoint.address, port: endpoint.port };
+    const collector = createListingCollector();
+    const lines = createLineSplitter((line) => {
+      const entry = parseRcloneLine(line);
+      if (entry !== null) collector.add(entry);
+    });
+    const config = configText(share, spec, secret);
+    const result = await withFile(share, `proof-${route}.conf`, config, (path) =>
+      run("rclone", rcloneArguments(share, endpoint, path), request, (piece) => lines.push(piece)),
+    );
+    lines.end();
+    if (result.exitCode === 0) return { kind: "read", listing: collector.end(1) };
+    if (result.timedOut) return late("rclone");
+    const told = readLoggedFailure(result.stderr);
+    return {
+      kind: "failed",
+      text: told?.text ?? lastLine(result.stderr, "rclone"),
+      isRefusedLogin: told?.reason === "wrong_credentials",
+    };
+  };
+
+  const askSmbclient = async (
+    request: ReadRequest,
+    names: readonly string[],
+    listsRoot: boolean,
+  ): Promise<BirthsRead | ReadFailure> => {
+    const { share, route } = request;
+    const login = authenticationFile(share);
+    if (login === null) return failed("smbclient cannot take this username or password from a file");
+    const asked = ["", ...names.filter(isPlainName)];
+    const collector = createListingCollector();
+    const reader = createSmbclientReader(asked.length, (entry) => collector.add(entry));
+    const lines = createLineSplitter((line) => reader.onLine(line));
+    const script = smbclientScript(
+      listsRoot,
+      asked.map((name) => (name === "" ? "\\" : name)),
+    );
+    let start = "";
+    const result = await withFile(share, `proof-${route}.auth`, login, (path) =>
+      run(
+        "smbclient",
+        smbclientArguments(request, path),
+        request,
+        (piece) => {
+          if (start.length < COMPLAINT_AT_MOST_BYTES) start += piece;
+          lines.push(piece);
+        },
+        script,
+      ),
+    );
+    lines.end();
+    if (result.timedOut) return late("smbclient");
+    if (!reader.isConnected()) {
+      // Some versions complain on standard output.
+      const text = lastLine(`${start}\n${result.stderr}`, "smbclient");
+      return { ...failed(text), isRefusedLogin: /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text) };
+    }
+    const error = reader.listingError();
+    if (error !== null) return failed(error);
+    const births = new Map<string, Birth>();
+    for (const [index, birth] of reader.births().entries()) {
+      if (birth !== null) births.set(asked[index] ?? "", birth);
+    }
+    return { kind: "read", listing: collector.end(SMBCLIENT_ROUNDING_MS), births };
+  };
+
+  return {
+    async programs() {
+      const order: readonly ProofProgram[] = ["rclone", "smbclient"];
+      const there = await Promise.all(order.map(async (name) => ((await find(name)) === null ? [] : [name])));
+      return there.flat();
+    },
+    list(program, request) {
+      return orFailure(program === "rclone" ? listByRclone(request) : askSmbclient(request, [], true));
+    },
+    births: (request, names, listsRoot) => orFailure(askSmbclient(request, names, listsRoot)),
+    async forget(share) {
+      const names = ["proof-tb.conf", "proof-tb.auth", "proof-fallback.conf", "proof-fallback.auth"];
+      await Promise.all(names.map((name) => rm(fileFor(share, name), { force: true })));
+    },
+  };
+}
+
+function pathFolders(): readonly string[] {
+  return (process.env["PATH"] ?? "").split(delimiter);
+}
+
+function rcloneArguments(share: ShareSpec, { localAddress }: ReaderEndpoint, config: string): string[] {
+  return [
+    ...["lsjson", `${REMOTE_NAME}:${share.shareName}`, "--config", config, "--no-mimetype"],
+    ...["--contimeout", "3s", "--timeout", "10s", "--low-level-retries", "1", "--retries", "1"],
+    // It takes no zone; a link-local address says by its own zone where it leads.
+    ...(localAddress === null || localAddress.includes("%") ? [] : ["--bind", localAddress]),
+  ];
+}
+
+/** smbclient cannot be told which address to leave from. */
+function smbclientArguments({ share, endpoint }: ReadRequest, login: string): string[] {
+  const { address, port } = endpoint;
+  return [
+    `//${address.replace(/%.*$/, "")}/${share.shareName}`,
+    ...["-I", address, "-p", String(port), "-A", login],
+    // What a person set for smbclient must change nothing here.
+    ...["-s", "/dev/null"],
+  ];
+}
+
+/** null for what the file cannot hold: it has one line for each, and takes spaces off their start. */
+function authenticationFile({ username, password }: ShareSpec): string | null {
+  const { user, domain } = account(username);
+  const members = [
+    ["username", password === null ? "guest" : user],
+    ...(domain === null ? [] : [["domain", domain]]),
+    ["password", password ?? ""],
+  ];
+  const isHeld = members.every(([, value]) => value !== undefined && !/^\s|[\r\n\0]/.test(value));
+  return isHeld ? members.map(([key, value]) => `${key} = ${value}\n`).join("") : null;
+}
+
+async function orFailure<T>(reading: Promise<T | ReadFailure>): Promise<T | ReadFailure> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof MountaineerError && error.code === "aborted") throw error;
+    return failed(errorText(error));
+  }
+}
+
+function failed(text: string): ReadFailure {
+  return { kind: "failed", text, isRefusedLogin: false };
+}
+
+function late(program: ProofProgram): ReadFailure {
+  return failed(`${program} took too long`);
+}
+
+function lastLine(text: string, program: ProofProgram): string {
+  const line = text.trim().split("\n").at(-1)?.trim() ?? "";
+  return line === "" ? `${program} failed` : line.slice(0, 300);
+}

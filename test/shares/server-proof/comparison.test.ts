@@ -1,0 +1,196 @@
+// What readings of two roots prove: agreement, difference, and what was only changing meanwhile.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  type Comparison,
+  compareReadings,
+  type Reading,
+  type SideReading,
+} from "../../../src/shares/server-proof/comparison.ts";
+import { createListingCollector, type ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
+import { fc } from "../../support/properties.ts";
+
+type Files = Readonly<Record<string, number>>;
+
+/** `{ "a.txt": 7 }`: its size and time. */
+function side(files: Files, created: Files | null = null, keptAtMost = 100): SideReading {
+  const collector = createListingCollector(keptAtMost);
+  for (const [name, value] of Object.entries(files)) {
+    collector.add({ name, isFolder: false, size: value, modifiedMs: value * 1_000 });
+  }
+  const births =
+    created === null
+      ? null
+      : new Map(Object.entries(created).map(([name, createdMs]) => [name, { createdMs, isOwn: true }]));
+  return { listing: collector.end(1), births };
+}
+
+function read(one: Files, other: Files): Reading {
+  return [side(one), side(other)];
+}
+
+const cases: readonly (readonly [what: string, readings: readonly Reading[], expected: Comparison])[] = [
+  ["equal roots are the same at once", [read({ a: 1, b: 2 }, { b: 2, a: 1 })], { kind: "same" }],
+  ["two empty roots prove nothing", [read({}, {})], { kind: "empty" }],
+  ["a difference is asked about once more", [read({ a: 1 }, { a: 2 })], { kind: "ask_again" }],
+  [
+    "a file that was being written is none",
+    [read({ a: 1, b: 1 }, { a: 1, b: 2 }), read({ a: 1, b: 2 }, { a: 1, b: 2 })],
+    { kind: "same" },
+  ],
+  [
+    "nor are two that were, one at a time",
+    [read({ a: 1, b: 1 }, { a: 1 }), read({ a: 1, b: 1 }, { a: 1, b: 1, c: 1 })],
+    { kind: "same" },
+  ],
+  [
+    "a file that stays missing is a difference",
+    [read({ a: 1, b: 1 }, { a: 1 }), read({ a: 1, b: 1 }, { a: 1 })],
+    { kind: "different", text: "list different files: only the first has b" },
+  ],
+  [
+    "an empty root beside one that is not is a difference",
+    [read({}, { a: 1 }), read({}, { a: 1 })],
+    { kind: "different", text: "list different files: only the second has a" },
+  ],
+  [
+    "a file that changes on both sides is no evidence",
+    [read({ a: 1, log: 1 }, { a: 1, log: 2 }), read({ a: 1, log: 3 }, { a: 1, log: 4 })],
+    { kind: "same" },
+  ],
+  [
+    "a file that changes on one side is asked about a third time",
+    [read({ a: 1, log: 1 }, { a: 1, log: 2 }), read({ a: 1, log: 3 }, { a: 1, log: 2 })],
+    { kind: "ask_again" },
+  ],
+  [
+    "and is a difference when the other side stands still",
+    [3, 4, 5].map((value) => read({ a: 1, log: value }, { a: 1, log: 2 })),
+    { kind: "different", text: "list different files: log has 5 bytes on the first, 2 on the second" },
+  ],
+  [
+    "a difference that stands is not asked about again, whatever changes beside it",
+    [read({ a: 1, log: 1 }, { a: 2, log: 2 }), read({ a: 1, log: 3 }, { a: 2, log: 2 })],
+    {
+      kind: "different",
+      text: "list different files: a has 1 bytes on the first, 2 on the second (and 1 more differ)",
+    },
+  ],
+  [
+    "a root where everything changes proves nothing",
+    [1, 3, 5].map((value) => read({ log: value }, { log: value + 1 })),
+    { kind: "changing" },
+  ],
+  [
+    "names are cut and made harmless",
+    [1, 2].map(() => read({ a: 1, "b\u001b[31m": 1, c: 1, d: 1, e: 1 }, { a: 1 })),
+    { kind: "different", text: "list different files: only the first has b\\x1b[31m, c, d and 1 more" },
+  ],
+  [
+    "roots that were created at different times are two",
+    [1, 2].map(() => [side({ a: 1 }, { "": 1 }), side({ a: 1 }, { "": 2 })] as const),
+    { kind: "different", text: "are two folders: they were created at different times" },
+  ],
+  [
+    "so are files",
+    [1, 2].map(() => [side({ a: 1 }, { "": 1, a: 1 }), side({ a: 1 }, { "": 1, a: 2 })] as const),
+    { kind: "different", text: "hold copies: their a were created at different times" },
+  ],
+  [
+    "what only one side tells of its creation is no difference",
+    [[side({ a: 1 }, { "": 1, a: 1 }), side({ a: 1 }, { "": 1 })]],
+    { kind: "same" },
+  ],
+  ["nor is it when one tells nothing", [[side({ a: 1 }, { "": 1 }), side({ a: 1 })]], { kind: "same" }],
+  ["empty roots of one age are empty roots", [[side({}, { "": 1 }), side({}, { "": 1 })]], { kind: "empty" }],
+];
+
+describe("comparing readings", () => {
+  for (const [what, readings, expected] of cases) {
+    test(`A10 ${what}`, () => assert.deepEqual(compareReadings(readings), expected));
+  }
+
+  test("A10 the same whichever side comes first", () => {
+    for (const [what, readings, expected] of cases) {
+      const turned = readings.map(([one, other]): Reading => [other, one]);
+      assert.equal(compareReadings(turned).kind, expected.kind, what);
+    }
+  });
+
+  test("A10 one server is never called two, whenever its files change", () => {
+    // A server's files over time; the readings look at it six times, in pairs.
+    const file = fc.record({
+      name: fc.constantFrom("a", "b", "c", "d"),
+      at: fc.nat(12),
+      isGone: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(file, { maxLength: 12 }),
+        fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
+        (changes, order) => {
+          const lookAt = (moment: number): Files => {
+            const files = new Map<string, number>([["e", 0]]);
+            for (const { name, at, isGone } of changes.toSorted((one, other) => one.at - other.at)) {
+              if (at > moment) continue;
+              // A time never comes again.
+              if (isGone) files.delete(name);
+              else files.set(name, at);
+            }
+            return Object.fromEntries(files);
+          };
+          const readings = order.map((isTurned, index): Reading => {
+            const early = lookAt(index * 4 + 1);
+            const late = lookAt(index * 4 + 3);
+            return isTurned ? read(late, early) : read(early, late);
+          });
+          assert.equal(compareReadings(readings).kind, "same");
+        },
+      ),
+    );
+  });
+
+  test("A10 two roots that differ in anything that stands still are never the same", () => {
+    const files = fc.dictionary(fc.string({ minLength: 1, maxLength: 4 }), fc.nat(5), { maxKeys: 12 });
+    fc.assert(
+      fc.property(files, files, fc.integer({ min: 1, max: 6 }), (one, other, keptAtMost) => {
+        const reading = (): Reading => [side(one, null, keptAtMost), side(other, null, keptAtMost)];
+        const { kind } = compareReadings([reading(), reading(), reading()]);
+        const entries = (all: Files) =>
+          JSON.stringify(Object.entries(all).toSorted(([left], [right]) => (left < right ? -1 : 1)));
+        const isEmpty = Object.keys(one).length === 0 && Object.keys(other).length === 0;
+        assert.equal(kind, isEmpty ? "empty" : entries(one) === entries(other) ? "same" : "different");
+      }),
+    );
+  });
+});
+
+describe("a bounded listing", () => {
+  const entry = (index: number): ListedEntry => ({
+    name: `f${index}`,
+    isFolder: false,
+    size: index,
+    modifiedMs: 0,
+  });
+
+  test("A10 keeps the first by name and a digest of the rest, in whatever order they come", () => {
+    const numbers = Array.from({ length: 50 }, (_, index) => index);
+    fc.assert(
+      fc.property(
+        fc.shuffledSubarray(numbers, { minLength: 50 }),
+        fc.integer({ min: 1, max: 60 }),
+        (order, keptAtMost) => {
+          const [straight, shuffled] = [numbers, order].map((all) => {
+            const collector = createListingCollector(keptAtMost);
+            for (const index of all) collector.add(entry(index));
+            return collector.end(1);
+          });
+          assert.deepEqual(shuffled, straight);
+          assert.equal(shuffled?.count, 50);
+          assert.equal(shuffled?.entries.length, Math.min(50, keptAtMost));
+          assert.equal(shuffled?.rest === null, keptAtMost >= 50);
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,166 @@
+// Reading what rclone and smbclient print, in the very form that they printed it.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  createLineSplitter,
+  createSmbclientReader,
+  parseRcloneLine,
+  parseSmbclientLine,
+  smbclientScript,
+} from "../../../src/shares/server-proof/program-output.ts";
+import type { ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
+import { fc } from "../../support/properties.ts";
+
+describe("rclone lsjson", () => {
+  test("A10 gives name, size and time of each line", () => {
+    const file = `{"Path":"x.txt","Name":"x.txt","Size":3,"ModTime":"2026-11-21T08:12:00.771504900+09:00","IsDir":false},`;
+    const expected = {
+      name: "x.txt",
+      isFolder: false,
+      size: 3,
+      modifiedMs: Date.UTC(2026, 10, 20, 23, 12, 0, 771),
+    };
+    assert.deepEqual(parseRcloneLine(file), expected);
+    const folder = `{"Path":"d","Name":"d","Size":-1,"ModTime":"2026-11-20T23:12:00.775Z","IsDir":true}`;
+    assert.deepEqual(parseRcloneLine(`[${folder}`), {
+      name: "d",
+      isFolder: true,
+      size: null,
+      modifiedMs: Date.UTC(2026, 10, 20, 23, 12, 0, 775),
+    });
+  });
+
+  test("A10 anything else is no entry", () => {
+    for (const line of [
+      "[",
+      "]",
+      "",
+      "{",
+      '{"Name":"x"}',
+      '{"Name":1,"Size":1,"ModTime":"","IsDir":false}',
+      "{}",
+    ]) {
+      assert.equal(parseRcloneLine(line), null, line);
+    }
+    fc.assert(fc.property(fc.string(), (line) => void parseRcloneLine(line)));
+  });
+});
+
+describe("smbclient", () => {
+  const at = Date.UTC(2026, 10, 20, 23, 18, 12);
+  const time = "Fri Nov 20 23:18:12 2026";
+  const lines: readonly (readonly [line: string, expected: ListedEntry | null])[] = [
+    [`  .                                   D        0  ${time}`, null],
+    [`  ..                                  D        0  ${time}`, null],
+    [
+      `  dir                                 D        0  ${time}`,
+      { name: "dir", isFolder: true, size: null, modifiedMs: at },
+    ],
+    [
+      `  x.txt                             AHR        3  ${time}`,
+      { name: "x.txt", isFolder: false, size: 3, modifiedMs: at },
+    ],
+    [
+      `  D  D                                D        0  ${time}`,
+      { name: "D  D", isFolder: true, size: null, modifiedMs: at },
+    ],
+    [
+      `  foo  ADHR                           N        0  ${time}`,
+      { name: "foo  ADHR", isFolder: false, size: 0, modifiedMs: at },
+    ],
+    [
+      `   lead                               N        0  ${time}`,
+      { name: " lead", isFolder: false, size: 0, modifiedMs: at },
+    ],
+    [
+      `  日本語                           N        0  ${time}`,
+      { name: "日本語", isFolder: false, size: 0, modifiedMs: at },
+    ],
+    [
+      `  big                                 N 123456789012  ${time}`,
+      { name: "big", isFolder: false, size: 123_456_789_012, modifiedMs: at },
+    ],
+    [
+      `  this is a name longer than thirty characters.dat      N        0  ${time}`,
+      { name: "this is a name longer than thirty characters.dat", isFolder: false, size: 0, modifiedMs: at },
+    ],
+    ["\t\t264212084 blocks of size 1024. 78621536 blocks available", null],
+    ['Try "help" to get a list of possible commands.', null],
+  ];
+  for (const [line, expected] of lines) {
+    test(`A10 lists ${JSON.stringify(line.trim().slice(0, 20))}`, () =>
+      assert.deepEqual(parseSmbclientLine(line), expected));
+  }
+
+  const allinfo = (created: string, others: string) =>
+    [
+      "altname: x.txt",
+      `create_time:    ${created}`,
+      `access_time:    ${others}`,
+      `write_time:     ${others}`,
+      `change_time:    ${others}`,
+      "attributes:  (80)",
+      "stream: [::$DATA], 3 bytes",
+    ] as const;
+
+  test("A10 tells when something was created, and whether that is a time of its own", () => {
+    assert.equal(smbclientScript(true, ["\\"]), 'ls\nmountaineer-mark-0\nallinfo "\\"\n');
+    const entries: ListedEntry[] = [];
+    const reader = createSmbclientReader(4, (entry) => entries.push(entry));
+    assert.equal(reader.isConnected(), false);
+    const output = [
+      lines[2]?.[0] ?? "",
+      "mountaineer-mark-0: command not found",
+      ...allinfo("Wed Jan  2 03:04:05 2019 UTC", "Fri Nov 20 23:12:01 2026 UTC"),
+      "mountaineer-mark-1: command not found",
+      "NT_STATUS_OBJECT_NAME_NOT_FOUND getting alt name for \\gone",
+      "mountaineer-mark-2: command not found",
+      ...allinfo("Fri Nov 20 23:12:00 2026 UTC", "Fri Nov 20 23:12:01 2026 UTC"),
+      "mountaineer-mark-3: command not found",
+      ...allinfo("NTTIME(0)", "NTTIME(0)"),
+    ];
+    for (const line of output) reader.onLine(line);
+    assert.deepEqual(reader.births(), [
+      { createdMs: Date.UTC(2019, 0, 2, 3, 4, 5), isOwn: true },
+      null,
+      { createdMs: Date.UTC(2026, 10, 20, 23, 12, 0), isOwn: false },
+      null,
+    ]);
+    assert.deepEqual([reader.isConnected(), reader.listingError(), entries.length], [true, null, 1]);
+  });
+
+  test("A10 a listing that is refused is told, and an empty root is none of these", () => {
+    for (const [line, error] of [
+      ["NT_STATUS_ACCESS_DENIED listing \\*", "NT_STATUS_ACCESS_DENIED listing \\*"],
+      ["NT_STATUS_NO_SUCH_FILE listing \\*", null],
+    ] as const) {
+      const reader = createSmbclientReader(1, () => assert.fail("no entry"));
+      reader.onLine(line);
+      assert.equal(reader.listingError(), error);
+    }
+  });
+});
+
+test("A10 lines come whole however they are cut, and one without an end takes no memory", () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom("a", "bc", "\n", "\r\n", "é"), { maxLength: 30 }), (pieces) => {
+      const seen: string[] = [];
+      const splitter = createLineSplitter((line) => seen.push(line));
+      for (const piece of pieces) splitter.push(piece);
+      splitter.end();
+      const expected = pieces
+        .join("")
+        .split("\n")
+        .map((line) => line.replace(/\r$/, ""));
+      if (expected.at(-1) === "") expected.pop();
+      assert.deepEqual(seen, expected);
+    }),
+  );
+  const seen: string[] = [];
+  const splitter = createLineSplitter((line) => seen.push(line));
+  splitter.push("one\n");
+  for (let count = 0; count < 1_000; count += 1) splitter.push("x".repeat(1_000));
+  splitter.push("\ntwo\nthree");
+  splitter.end();
+  assert.deepEqual(seen, ["one", "two", "three"]);
+});
