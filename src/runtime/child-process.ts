@@ -34,6 +34,8 @@ export interface CommandOptions {
   readonly signal?: AbortSignal;
   /** Kept of stdout and of stderr each; the rest is read and dropped. Default 1 MiB. */
   readonly maxOutputBytes?: number;
+  /** Default UTF-8; `latin1` keeps each byte of stdout as one character. */
+  readonly stdoutEncoding?: "utf8" | "latin1";
   /** Gives the child a session of its own and ends all that is in its process group. */
   readonly killGroup?: boolean;
   /** From SIGTERM to SIGKILL, ms. Default 500; 0 kills at once. */
@@ -70,9 +72,9 @@ export async function runCommand(
     detached: killGroup,
     stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
-  const { onStdout } = options;
-  if (onStdout !== undefined) child.stdout?.setEncoding("utf8").on("data", onStdout);
-  const stdout = collect(onStdout === undefined ? child.stdout : null, maxOutputBytes);
+  const { onStdout, stdoutEncoding = "utf8" } = options;
+  if (onStdout !== undefined) child.stdout?.setEncoding(stdoutEncoding).on("data", onStdout);
+  const stdout = collect(onStdout === undefined ? child.stdout : null, maxOutputBytes, stdoutEncoding);
   const stderr = collect(child.stderr, maxOutputBytes);
   if (child.stdin !== null) {
     // A child that ends without reading its input is no failure of ours (EPIPE).
@@ -285,7 +287,11 @@ function send(child: ChildProcess, signal: NodeJS.Signals, toGroup: boolean): vo
   }
 }
 
-function collect(stream: Readable | null, maxBytes: number): { text(): string; truncated(): boolean } {
+function collect(
+  stream: Readable | null,
+  maxBytes: number,
+  encoding: BufferEncoding = "utf8",
+): { text(): string; truncated(): boolean } {
   const chunks: Buffer[] = [];
   let bytes = 0;
   let truncated = false;
@@ -299,5 +305,5 @@ function collect(stream: Readable | null, maxBytes: number): { text(): string; t
   });
   // A pipe that breaks ends the output; the exit tells what happened.
   stream?.on("error", () => {});
-  return { text: () => Buffer.concat(chunks).toString("utf8"), truncated: () => truncated };
+  return { text: () => Buffer.concat(chunks).toString(encoding), truncated: () => truncated };
 }

@@ -1,6 +1,6 @@
 // Owns finding open files on Linux: one walk over /proc/*/{fd,cwd,root,maps}, which shows paths as the kernel
 // knows them and never asks the file system behind them.
-import { readdirSync, readFile, readFileSync, readlinkSync } from "node:fs";
+import { readdir, readdirSync, readFile, readFileSync, readlinkSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OpenFilesRequest } from "./open-files-request.ts";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
@@ -64,8 +64,9 @@ async function scanProcess(folder: string, pid: number, wanted: readonly Wanted[
     }
   };
   try {
-    // Reading these links and lists formats what the kernel holds; unlike maps they wait for no lock.
-    for (const fd of readdirSync(`${folder}/fd`)) noteLink(`${folder}/fd/${fd}`, (path) => note(path, "fd"));
+    // Reading links formats what the kernel holds. The list waits for a process that is being started, as maps do.
+    for (const fd of await listDescriptors(`${folder}/fd`))
+      noteLink(`${folder}/fd/${fd}`, (path) => note(path, "fd"));
     noteLink(`${folder}/cwd`, (path) => note(path, "cwd"));
     noteLink(`${folder}/root`, (path) => note(path, "root"));
     const maps = await readMaps(`${folder}/maps`);
@@ -90,6 +91,13 @@ function noteLink(link: string, note: (path: string) => void): void {
     return;
   }
   if (path.startsWith("/")) note(path);
+}
+
+/** Asynchronous: a program that takes seconds to start, on a machine short of time, must not hold up all looks. */
+function listDescriptors(path: string): Promise<readonly string[]> {
+  return new Promise((resolve, reject) => {
+    readdir(path, (error, names) => (error === null ? resolve(names) : reject(error)));
+  });
 }
 
 /** Asynchronous, because it waits for the process's memory lock, which a process stuck in the kernel may hold. */

@@ -19,7 +19,8 @@ typedef enum {
   KIND_URL,
   KIND_STORE,
   KIND_SOURCE,
-  KIND_RUN_LOOP
+  KIND_RUN_LOOP,
+  KIND_QUEUE
 } Kind;
 
 typedef struct Object {

@@ -1,5 +1,6 @@
-// A double of NetFSMountURLSync: it checks what it is given, notes it, and, where DOUBLE_EXPORTS names a folder, binds
-// EXPORTS/HOST/SHARE to the mount point, so that drivers can be tried on mounts that are real.
+// A double of NetFSMountURLAsync and NetFSMountURLCancel, with the blocks and queues that they are given: it checks
+// what it is given, notes it, and, where DOUBLE_EXPORTS names a folder, binds EXPORTS/HOST/SHARE to the mount point, so
+// that drivers can be tried on mounts that are real. DOUBLE_JOURNAL names a file that tells when calls begin and end.
 #define _GNU_SOURCE
 #include "core-foundation.h"
 #include <errno.h>
@@ -92,31 +93,111 @@ static int bind_export(const char *url, const char *folder, char *mount_point, s
   return 0;
 }
 
-int NetFSMountURLSync(CFTypeRef url, CFTypeRef folder, CFTypeRef user, CFTypeRef password, CFTypeRef open_options,
-                      CFTypeRef mount_options, CFTypeRef *mount_points) {
+// What a compiler makes of a block, by the published ABI.
+void *_NSConcreteGlobalBlock[32];
+typedef struct Block {
+  void *isa;
+  int flags;
+  int reserved;
+  void (*invoke)(struct Block *block, int status, void *request, CFTypeRef mount_points);
+  struct {
+    unsigned long reserved;
+    unsigned long size;
+  } *descriptor;
+} Block;
+
+static Object global_queue = {.kind = KIND_QUEUE, .references = 1};
+void *dispatch_get_global_queue(long priority, unsigned long flags) {
+  if (priority != 0 || flags != 0) fault("not the queue of default priority");
+  return &global_queue;
+}
+
+typedef struct Request {
+  char url[1024];
+  char folder[4096];
+  Block *block;
+  int cancelled;
+} Request;
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+
+static void journal(const char *what, const char *url) {
+  const char *path = getenv("DOUBLE_JOURNAL");
+  if (path == NULL) return;
+  FILE *file = fopen(path, "a");
+  fprintf(file, "%s %s\n", what, url);
+  fclose(file);
+}
+
+static void *serve_request(void *argument) {
+  Request *request = argument;
+  const char *wanted = getenv("DOUBLE_STATUS");
+  const char *delay = getenv("DOUBLE_DELAY_MS");
+  char path[4096] = "/Volumes/core";
+  int status = wanted == NULL ? 0 : atoi(wanted);
+  if (getenv("DOUBLE_CRASH") != NULL) abort();
+  if (delay != NULL) usleep(atoi(delay) * 1000);
+  pthread_mutex_lock(&mutex);
+  while (getenv("DOUBLE_HANG") != NULL && !request->cancelled) pthread_cond_wait(&changed, &mutex);
+  int cancelled = request->cancelled;
+  pthread_mutex_unlock(&mutex);
+  // Apple's header: the block is not submitted if the request is cancelled.
+  if (cancelled) return NULL;
+  const char *at = request->folder[0] == 0 ? NULL : request->folder;
+  if (status == 0 && getenv("DOUBLE_EXPORTS") != NULL) status = bind_export(request->url, at, path, sizeof path);
+  CFTypeRef mount_points = NULL;
+  if (status == 0 || status == EEXIST) {
+    CFTypeRef text = CFStringCreateWithCString(NULL, path, UTF8);
+    mount_points = CFArrayCreate(NULL, &text, 1, kCFTypeArrayCallBacks);
+    CFRelease(text);
+  }
+  journal("end", request->url);
+  request->block->invoke(request->block, status, request, mount_points);
+  if (mount_points != NULL) CFRelease(mount_points);
+  free(request);
+  return NULL;
+}
+
+int NetFSMountURLAsync(CFTypeRef url, CFTypeRef folder, CFTypeRef user, CFTypeRef password, CFTypeRef open_options,
+                       CFTypeRef mount_options, void **request_id, void *queue, Block *block) {
   noted[0] = 0;
-  if (!is_kind(url, KIND_URL) || mount_points == NULL) return EINVAL;
-  const char *address = ((const Object *)url)->text;
-  const char *at = folder == NULL ? NULL : ((const Object *)folder)->text;
-  note("url", address);
-  note("folder", at == NULL ? "NULL" : at);
+  if (!is_kind(url, KIND_URL) || !is_kind(queue, KIND_QUEUE) || request_id == NULL || block == NULL) return EINVAL;
+  if (block->isa != &_NSConcreteGlobalBlock || block->flags != 1 << 28 || block->reserved != 0 ||
+      block->descriptor->reserved != 0 || block->descriptor->size != sizeof *block) {
+    fault("not a global block");
+    return EINVAL;
+  }
+  Request *request = calloc(1, sizeof *request);
+  snprintf(request->url, sizeof request->url, "%s", ((const Object *)url)->text);
+  if (folder != NULL) snprintf(request->folder, sizeof request->folder, "%s", ((const Object *)folder)->text);
+  note("url", request->url);
+  note("folder", folder == NULL ? "NULL" : request->folder);
   note("user", text_or(user, "NULL"));
   note("password", text_or(password, "NULL"));
   note_dictionary("open", open_options);
   note_dictionary("mount", mount_options);
-  char path[4096] = "/Volumes/core";
-  int status = 0;
-  const char *wanted = getenv("DOUBLE_STATUS");
-  if (wanted != NULL) status = atoi(wanted);
-  if (getenv("DOUBLE_HANG") != NULL) {
-    for (;;) pause();
+  const char *refused = getenv("DOUBLE_REFUSES");
+  if (refused != NULL) {
+    free(request);
+    return atoi(refused);
   }
-  if (getenv("DOUBLE_CRASH") != NULL) abort();
-  if (status == 0 && getenv("DOUBLE_EXPORTS") != NULL) status = bind_export(address, at, path, sizeof path);
-  if (status == 0 || status == EEXIST) {
-    CFTypeRef text = CFStringCreateWithCString(NULL, path, UTF8);
-    *mount_points = CFArrayCreate(NULL, &text, 1, kCFTypeArrayCallBacks);
-    CFRelease(text);
-  }
-  return status;
+  request->block = block;
+  *request_id = request;
+  journal("begin", request->url);
+  pthread_t thread;
+  pthread_create(&thread, NULL, serve_request, request);
+  pthread_detach(thread);
+  return 0;
+}
+
+int NetFSMountURLCancel(void *request_id) {
+  Request *request = request_id;
+  while (getenv("DOUBLE_DEAF") != NULL) pause();
+  journal("cancel", request->url);
+  pthread_mutex_lock(&mutex);
+  request->cancelled = 1;
+  pthread_cond_broadcast(&changed);
+  pthread_mutex_unlock(&mutex);
+  return 0;
 }

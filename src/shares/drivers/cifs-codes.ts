@@ -70,7 +70,7 @@ const BY_WORDS: readonly { readonly words: RegExp; readonly row: Row }[] = [
     row: [
       "driver_unavailable",
       "/etc/fstab lets no user mount this",
-      "give its line the option `user`, or run the service as root",
+      "it takes the first line for a path alone: keep one, with the option `users`, or run the service as root",
     ],
   },
   {

@@ -1,7 +1,7 @@
 // Owns the note of what was mounted for a share: who made a mount, and its port, are not in the kernel's table.
 import { join } from "node:path";
 import { readIfPresent } from "../../runtime/durable-file.ts";
-import { jsonObject } from "../../runtime/json-object.ts";
+import { jsonObject, objectOf } from "../../runtime/json-object.ts";
 import type { MountEntry } from "../mount-entry.ts";
 import { writeIfChanged } from "./rclone-files.ts";
 
@@ -9,7 +9,17 @@ export interface CifsNote {
   /** As the mount table spells it. */
   readonly path: string;
   readonly source: string;
+  /** The server's. */
   readonly port: number;
+  /** null: the mount talks to its server itself, which `source` names. */
+  readonly carried: CarriedNote | null;
+}
+
+export interface CarriedNote {
+  /** On this machine. */
+  readonly port: number;
+  /** The preferred host when it was mounted: `source` names this machine. */
+  readonly host: string;
 }
 
 export interface CifsNotes {
@@ -34,8 +44,9 @@ export function createCifsNotes(): CifsNotes {
     },
     async write(folder, note) {
       known.set(folder, note);
-      const { path, source, port } = note;
-      await writeIfChanged(join(folder, FILE_NAME), `${JSON.stringify({ path, source, port })}\n`);
+      const { path, source, port, carried } = note;
+      const text = JSON.stringify({ path, source, port, ...(carried === null ? {} : { carried }) });
+      await writeIfChanged(join(folder, FILE_NAME), `${text}\n`);
     },
   };
 }
@@ -48,7 +59,10 @@ export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsN
 
 /** null for what is no note of ours, whole and of this form. */
 export function parseCifsNote(text: string | null): CifsNote | null {
-  const { path, source, port } = jsonObject(text ?? "") ?? {};
+  const { path, source, port, carried: told } = jsonObject(text ?? "") ?? {};
   if (typeof path !== "string" || typeof source !== "string" || typeof port !== "number") return null;
-  return { path, source, port };
+  if (told === undefined) return { path, source, port, carried: null };
+  const carried = objectOf(told);
+  if (typeof carried["port"] !== "number" || typeof carried["host"] !== "string") return null;
+  return { path, source, port, carried: { port: carried["port"], host: carried["host"] } };
 }

@@ -11,25 +11,37 @@ import type { Logger } from "../../runtime/log.ts";
 import type { MountTable } from "../mount-entry.ts";
 import type { Prober } from "../prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
-import { isShareNamed, sourceOf } from "../smb-source.ts";
+import { sourceOf } from "../smb-source.ts";
 import { meaningOfMountCifs, tellingLine } from "./cifs-codes.ts";
-import { type CifsNote, createCifsNotes, isNoted } from "./cifs-note.ts";
-import { cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./cifs-options.ts";
+import { foundCifs, namesThisMachine } from "./cifs-found.ts";
+import { type CifsNote, createCifsNotes } from "./cifs-note.ts";
+import { CARRIED_ADDRESS, cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./cifs-options.ts";
 import { createCifsUnmount } from "./cifs-unmount.ts";
 import {
   type CifsTools,
   type CifsWay,
+  fixedPortOf,
   lackingForCifs,
   lackingForShare,
+  readFstab,
+  refusalToCarry,
   systemTools,
+  type WayTo,
   wayToMount,
 } from "./cifs-way.ts";
-import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
+import type {
+  FoundMount,
+  MountDriver,
+  MountFailure,
+  MountOutcome,
+  StepLimits,
+  Through,
+} from "./mount-driver.ts";
 import { createMountFolders } from "./mount-folder.ts";
 import { rcloneFiles } from "./rclone-files.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
 import { createRealMountPaths } from "./real-mount-paths.ts";
-import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "./smb-mounts.ts";
+import { type AddressesOf, indexMounts } from "./smb-mounts.ts";
 import { runUnmount } from "./unmount-command.ts";
 
 export interface CifsDriverOptions {
@@ -67,30 +79,12 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   /** As the mount table spells it. */
   const pathOf = ({ mountPath }: ShareSpec): Promise<string> => realPaths.find(mountPath);
 
-  const foundBy = (share: ShareSpec, path: string, note: CifsNote | null, mount: SmbMount): FoundMount => {
-    const { entry, source } = mount;
-    const readable = isReadable(entry, tools.userId);
-    const sameShare = readable && source !== null && isShareNamed(source, share.shareName);
-    const ours = isNoted(entry, note) ? note : null;
-    // The kernel's table does not tell the port.
-    const told =
-      ours === null
-        ? mount
-        : { source, entry: { ...entry, options: [...entry.options, `port=${ours.port}`] } };
-    return {
-      id: entry.id,
-      // As the configuration spells it; mount_root may be reached through a link.
-      path: entry.path === path ? share.mountPath : entry.path,
-      source:
-        ours === null || source === null
-          ? entry.source
-          : sourceOf({ host: source.host, port: ours.port }, share.shareName),
-      sameShare,
-      route: routeOfSource(share, told, addressesOf),
-      processGone: false,
-      madeByDriver: ours !== null,
-    };
-  };
+  const wayTo = async (share: ShareSpec): Promise<WayTo> => ({
+    tools,
+    share,
+    path: await pathOf(share),
+    addressesOf,
+  });
 
   const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
     const [path, note, entries] = await Promise.all([
@@ -100,14 +94,17 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     ]);
     const index = indexMounts(entries);
     const atPath = index.at(path);
+    const mounts = [...(atPath === null ? [] : [atPath]), ...index.named(share.shareName)];
+    const fstab = mounts.some(namesThisMachine) ? await readFstab(tools.fstab) : [];
+    const known = { path, note, fstab, addressesOf, userId: tools.userId };
     const others = index
       .named(share.shareName)
       .filter((mount) => mount !== atPath)
-      .map((mount) => foundBy(share, path, note, mount))
+      .map((mount) => foundCifs(share, mount, known))
       // A share of that name on a server that is not ours is another share, unless it stands in our place; and another
       // user's is one that we can never look into.
       .filter(({ route, sameShare }) => route !== null && sameShare);
-    return atPath === null ? others : [foundBy(share, path, note, atPath), ...others];
+    return atPath === null ? others : [foundCifs(share, atPath, known), ...others];
   };
 
   const standingAt = async (share: ShareSpec): Promise<FoundMount | null> =>
@@ -120,14 +117,15 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     path: string,
     way: Exclude<CifsWay, { kind: "none" }>,
     { deadlineMs, signal }: StepLimits,
+    through: Through | null,
   ): Promise<Failed | null> => {
     const spec = share.routes[route];
     let args: readonly string[] = ["--", way.kind === "fstab" ? way.operand : ""];
     if (way.kind === "root") {
       const { uid, gid } = await stat(dirname(path));
       const [address = null] = spec.host === null ? [] : addressesOf(spec.host);
-      const words = cifsOptions({ share, route: spec, address, owner: { uid, gid } });
-      args = [cifsSource(spec, share.shareName), path, "-o", words];
+      const words = cifsOptions({ share, route: spec, address, owner: { uid, gid }, carried: through });
+      args = [sourceToMount(share, route, through), path, "-o", words];
     }
     // Where fstab says who to be, it says so alone.
     const env = way.kind === "fstab" && way.entry.hasCredentials ? {} : cifsEnvironment(share);
@@ -175,21 +173,23 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     path: string,
     way: Exclude<CifsWay, { kind: "none" }>,
     limits: StepLimits,
+    through: Through | null,
   ): Promise<MountOutcome> => {
     const untilMs = clock.monotonicMs() + limits.deadlineMs;
     const files = filesOf(share);
     let failure: Failed;
     try {
       const spec = share.routes[route];
-      const source = way.kind === "root" ? cifsSource(spec, share.shareName) : way.entry.source;
+      const source = way.kind === "root" ? sourceToMount(share, route, through) : way.entry.source;
       await ensureFolder(files.folder, 0o700);
       // Before the mount: a crash in between leaves a note of what is not there, which does no harm.
-      await notes.write(files.folder, { path, source, port: spec.port });
+      const carried = through === null ? null : { port: through.port, host: spec.host ?? "" };
+      await notes.write(files.folder, { path, source, port: spec.port, carried });
       // As late as can be: until it is mounted, programs write into it.
       const folder = await folders.ensure(share.name, files, path);
       if (!folder.ok) return folder;
       await using bare = folder.bare;
-      const refused = await ask(share, route, path, way, limits);
+      const refused = await ask(share, route, path, way, limits, through);
       const mount = await standingAt(share);
       if (mount?.sameShare) {
         // Whatever the command says: what stands there is the share.
@@ -212,12 +212,17 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     name: "cifs",
     cacheMs: CACHE_MS,
     unavailable: async (share) =>
-      share === undefined
-        ? lackingForCifs(tools)
-        : lackingForShare(tools, share, await pathOf(share), addressesOf),
+      share === undefined ? lackingForCifs(tools) : lackingForShare(await wayTo(share)),
+    carries: {
+      can: true,
+      fixedPort: async (share) => fixedPortOf(await wayTo(share)),
+      refusal: async (share) => refusalToCarry(await wayTo(share)),
+    },
     find,
-    async mount(share, route, limits) {
+    async mount(share, asked, limits, through = null) {
       if (limits.signal.aborted) return failed("other", "cancelled");
+      // A carried mount is shown as the preferred host's, wherever its bytes go.
+      const route = through === null ? asked : "tb";
       const source = sourceOf(share.routes[route], share.shareName);
       try {
         const present = await standingAt(share);
@@ -227,12 +232,12 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
         }
         const unfit = unspeakable(share);
         if (unfit !== null) return failed("other", `${source}: ${unfit}; set driver = "rclone"`);
-        const way = await wayToMount(tools, share, route, await pathOf(share), addressesOf);
+        const way = await wayToMount(await wayTo(share), route, through);
         if (way.kind === "none") {
           return failed("driver_unavailable", `${way.lacking.text}; ${way.lacking.hint}`);
         }
         await ensureFolder(dirname(share.mountPath), 0o755);
-        const outcome = await attempt(share, route, await pathOf(share), way, limits);
+        const outcome = await attempt(share, route, await pathOf(share), way, limits, through);
         return outcome.ok
           ? outcome
           : { ...outcome, text: withoutSecret(`${source}: ${outcome.text}`, share) };
@@ -260,7 +265,10 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       await folders.clear(share.name, filesOf(share), path, isShares);
       return outcome;
     },
-    setAside: (share) => folders.setAside(share.name, filesOf(share)),
+    async setAside(share) {
+      const kept = await folders.setAside(share.name, filesOf(share));
+      return kept.map((folder) => ({ folder, files: [] }));
+    },
     async unsent(share) {
       // The kernel writes back by itself, and a plain unmount waits for it; rclone's mount of before keeps a cache.
       const atPath = indexMounts(await mountTable.read(0)).at(await pathOf(share));
@@ -270,6 +278,11 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: ({ path }) => realPaths.known(path),
   };
+}
+
+function sourceToMount(share: ShareSpec, route: RouteName, through: Through | null): string {
+  const host = through === null ? share.routes[route].host : CARRIED_ADDRESS;
+  return cifsSource({ host }, share.shareName);
 }
 
 function failed(reason: MountFailure, text: string): Failed {

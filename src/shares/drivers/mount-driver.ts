@@ -1,6 +1,14 @@
 // Owns what every way to mount must offer; one file beside this one per way.
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 
+/** A file that is written and that the server does not take. */
+export interface RefusedUpload {
+  /** In the share. */
+  readonly path: string;
+  /** In the server's words. */
+  readonly reason: string;
+}
+
 /** A mount as the system's own table shows it; nothing here came from touching the mount. */
 export interface FoundMount {
   /** Changes whenever something else is mounted there: mountinfo's id, or the link's identity. */
@@ -16,7 +24,28 @@ export interface FoundMount {
   readonly processGone: boolean;
   /** This home's driver made it for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
+  /** The port of 127.0.0.1 that it talks to, whose route can be moved; null or absent: it talks to its host. */
+  readonly carriedPort?: number | null;
 }
+
+/** Where a mount talks to instead of its host. */
+export interface Through {
+  /** Of 127.0.0.1. */
+  readonly port: number;
+  /** How long it may be without an answer. */
+  readonly patienceMs: number;
+}
+
+/** Whether mounts of a driver go on while their connections are reset and made anew over another route. */
+export type CarryAbility =
+  | {
+      readonly can: true;
+      /** The port that the system's own instructions for this share name; null: any will do. */
+      readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
+      /** Why this share, as this machine is set up, cannot be carried, and what to do; null: it can. Never rejects. */
+      readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
+    }
+  | { readonly can: false; readonly reason: string };
 
 /** What the machine lacks for mounting. */
 export interface Lacking {
@@ -58,11 +87,23 @@ export interface StepLimits {
   readonly signal: AbortSignal;
 }
 
+/** A folder of this machine with what programs wrote to a share, and what never gets to the server by itself. */
+export interface SetAsideFolder {
+  readonly folder: string;
+  /** Paths in the share, each with what people have to know about it; some of many. Empty: they are not known apart. */
+  readonly files: readonly string[];
+}
+
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
   /** A look sooner than this after the last one proves nothing (driver caches), ms. */
   readonly cacheMs: number;
+  /**
+   * The system may hold back looks at a new mount until a person answers its dialog, which looks like a mount that hangs.
+   * Absent: it never does.
+   */
+  readonly mayWaitForPermission?: true;
   /**
    * null when all that the driver needs is here now; else what is missing, and a hint. With a share: all that it takes to
    * mount that, over one of its routes at least. Cheap enough for every look.
@@ -70,8 +111,18 @@ export interface MountDriver {
   unavailable(share?: ShareSpec): Promise<Lacking | null>;
   /** All mounts of this share, wherever, and whatever is mounted at its path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
-  /** Mounts over one route and proves it by a readdir; on failure leaves nothing mounted behind. */
-  mount(share: ShareSpec, route: RouteName, limits: StepLimits): Promise<MountOutcome>;
+  /** Absent: it cannot be carried. */
+  readonly carries?: CarryAbility;
+  /**
+   * Mounts over one route and proves it by a readdir; on failure leaves nothing mounted behind. `through`: over that
+   * port, for good; the mount table shows the preferred host all the same.
+   */
+  mount(
+    share: ShareSpec,
+    route: RouteName,
+    limits: StepLimits,
+    through?: Through | null,
+  ): Promise<MountOutcome>;
   /** `ok` means gone from the mount table and its process ended. */
   unmount(
     share: ShareSpec,
@@ -85,7 +136,12 @@ export interface MountDriver {
    * Folders of this machine that hold what programs wrote to this share and what never gets to the server by itself.
    * Cheap enough for every look; absent where there can be none. Never rejects.
    */
-  setAside?(share: ShareSpec): Promise<readonly string[]>;
+  setAside?(share: ShareSpec): Promise<readonly SetAsideFolder[]>;
+  /**
+   * Uploads that the server refused and that are tried again. Cheap enough for every look; absent where a program that
+   * writes is told itself. Never rejects.
+   */
+  refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /** Processes that serve this mount: never "open files". */
   ownProcesses(share: ShareSpec, mount: FoundMount): Promise<readonly number[]>;
   /** The path under which processes that hold files of this mount show them. */

@@ -56,6 +56,7 @@ const NETFS: Readonly<Record<number, NetfsMeaning>> = {
   50: unreachable("the network is down"),
   51: unreachable("the network cannot be reached", LOCAL_NETWORK_HINT),
   60: TIMED_OUT,
+  62: other("macOS does not mount from this machine itself"),
   61: { reason: "refused", text: "the server refused the connection", hint: null },
   64: unreachable("the server is down"),
   65: unreachable("there is no route to the server", LOCAL_NETWORK_HINT),
@@ -95,7 +96,7 @@ const OSASCRIPT: Readonly<Record<number, NetfsMeaning>> = {
   [-5023]: WRONG_CREDENTIALS,
 };
 
-/** What NetFSMountURLSync's status means; it is not 0. */
+/** What NetFS's status means; it is not 0. */
 export function meaningOfNetfs(status: number): NetfsMeaning {
   return NETFS[status] ?? other("macOS could not mount it");
 }

@@ -27,6 +27,8 @@ export interface NetfsMounts {
   openFilesPath(mount: FoundMount): string;
 }
 
+const LOOPBACK = "127.0.0.1";
+
 /** How the name of a Bonjour service ends, where a host's name stands otherwise. */
 const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
@@ -45,6 +47,7 @@ export function createNetfsMounts(options: NetfsMountsOptions): NetfsMounts {
     const { entry, source } = mount;
     const ours = isOurUsers(entry);
     const sameShare = ours && source !== null && isShareNamed(source, share.shareName);
+    const route = routeOfSource(share, mount, addressesOf) ?? routeOfBonjour(share, mount, addressesOf);
     const atPath = isSamePath(entry.path, path);
     const isConfigured = atPath && (!isSystemNamed(share) || isSamePath(path, share.mountPath));
     return {
@@ -53,10 +56,12 @@ export function createNetfsMounts(options: NetfsMountsOptions): NetfsMounts {
       path: isConfigured ? share.mountPath : entry.path,
       source: entry.source,
       sameShare,
-      route: routeOfSource(share, mount, addressesOf) ?? routeOfBonjour(share, mount, addressesOf),
+      route,
       processGone: false,
       // Nobody else mounts on a folder of ours; under /Volumes the share's name is all there is.
       madeByDriver: ours && atPath && (sameShare || !isSystemNamed(share)),
+      // macOS shows what it talks to: a carried mount's source is the port.
+      carriedPort: sameShare && route === null && source.host === LOOPBACK ? source.port : null,
     };
   };
   const standsAt = (share: ShareSpec, path: string, mount: FoundMount): boolean =>

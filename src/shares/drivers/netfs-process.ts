@@ -1,4 +1,4 @@
-// Owns asking the NetFS process: one process for each mount, ended when its deadline passes.
+// Asks the NetFS process: one process for each mount, which is told to cancel when its deadline passes, and killed last.
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runCommand } from "../../runtime/child-process.ts";
@@ -19,9 +19,13 @@ export type NetfsChildAnswer =
   | ({ readonly kind: "called" } & NetfsAnswer)
   /** koffi or NetFS cannot be had: another way must do it. */
   | { readonly kind: "unavailable"; readonly text: string }
-  | { readonly kind: "failed"; readonly text: string };
+  | { readonly kind: "failed"; readonly text: string }
+  /** It was told to end, and macOS gave the mount up. */
+  | { readonly kind: "cancelled" };
 
-export type NetfsOutcome = NetfsChildAnswer | { readonly kind: "timed_out"; readonly text: string };
+export type NetfsOutcome =
+  | Exclude<NetfsChildAnswer, { readonly kind: "cancelled" }>
+  | { readonly kind: "timed_out"; readonly text: string };
 
 export interface NetfsProcessOptions {
   readonly clock: Clock;
@@ -33,6 +37,9 @@ export interface NetfsProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** For macOS to give a mount up; the deadline holds it. After that the process is killed. */
+const CANCEL_MS = 1_500;
+
 const NODE_FLAGS = ["--max-semi-space-size=1", "--max-old-space-size=64", "--no-warnings"];
 
 /** Rejects with `aborted` when the signal ends it, and with `program_unavailable`. */
@@ -41,27 +48,33 @@ export async function mountByNetfs(
   { clock, deadlineMs, signal, libraries = NETFS_LIBRARIES, env = {} }: NetfsProcessOptions,
 ): Promise<NetfsOutcome> {
   const question: NetfsChildRequest = { libraries, request };
+  const killGraceMs = Math.min(CANCEL_MS, deadlineMs / 2);
   const result = await runCommand(process.execPath, [...NODE_FLAGS, programPath()], {
     clock,
-    deadlineMs,
+    deadlineMs: deadlineMs - killGraceMs,
     signal,
     env,
     stdin: JSON.stringify(question),
-    // What it waits for does not listen to a request to end.
-    killGraceMs: 0,
+    killGraceMs,
   });
-  if (result.timedOut) {
+  const answer = parsedAnswer(result.stdout);
+  if (answer !== null && answer.kind !== "cancelled") return answer;
+  if (result.timedOut || answer !== null) {
     return {
       kind: "timed_out",
       text: `macOS did not mount it within ${Math.round(deadlineMs / 100) / 10} s`,
     };
   }
+  const how = result.exitSignal ?? result.exitCode;
+  return { kind: "failed", text: `the process that mounts ended with ${how}` };
+}
+
+function parsedAnswer(printed: string): NetfsChildAnswer | null {
   try {
     // Our own program, the same version, printed it.
-    return JSON.parse(result.stdout) as NetfsChildAnswer;
+    return JSON.parse(printed) as NetfsChildAnswer;
   } catch {
-    const how = result.exitSignal ?? result.exitCode;
-    return { kind: "failed", text: `the process that mounts ended with ${how}` };
+    return null;
   }
 }
 

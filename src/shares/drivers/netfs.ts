@@ -13,12 +13,22 @@ import { sourceOf } from "../smb-source.ts";
 import { isUnderLaunchd, meaningOfDenied } from "../volume-permission-darwin.ts";
 import { type CommandMount, mountByCommand } from "./macos-mount-commands.ts";
 import { createMacosUnmount, type MacosUnmountOptions } from "./macos-unmount.ts";
-import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
+import type {
+  FoundMount,
+  Lacking,
+  MountDriver,
+  MountFailure,
+  MountOutcome,
+  StepLimits,
+  Through,
+} from "./mount-driver.ts";
+import { createMountTurns } from "./mount-turns.ts";
 import { NETFS_LIBRARIES } from "./netfs-binding.ts";
+import type { CarryProof } from "./netfs-carry-proof.ts";
 import { ALREADY_MOUNTED, meaningOfNetfs } from "./netfs-codes.ts";
 import { createNetfsMounts, isSamePath } from "./netfs-find.ts";
 import { mountByNetfs } from "./netfs-process.ts";
-import { netfsUrl } from "./netfs-url.ts";
+import { type NetfsTarget, netfsUrl } from "./netfs-url.ts";
 import type { AddressesOf } from "./smb-mounts.ts";
 
 export interface NetfsDriverOptions {
@@ -27,6 +37,8 @@ export interface NetfsDriverOptions {
   readonly prober: Prober;
   readonly mountTable: MountTable;
   readonly addressesOf: AddressesOf;
+  /** Whether mounts may be carried on this Mac; absent: they may not. */
+  readonly carryProof?: () => Promise<CarryProof>;
   /** Default: macOS's own. */
   readonly tools?: NetfsTools;
 }
@@ -55,11 +67,13 @@ const MACOS: NetfsTools = {
   byCommand: mountByCommand,
 };
 
-/** A readdir sooner after the last may be answered from the client's memory. */
-const CACHE_MS = 5_000;
+/** Each look asks for a name that nobody has asked for, so no memory can answer it. */
+const CACHE_MS = 0;
 const TABLE_POLL_MS = 20;
 /** NetFS answers when the mount stands; the table shows it at once, or something is wrong. */
 const IN_TABLE_MS = 2_000;
+/** How long a new mount may take to answer before it counts as made all the same. */
+const PROVE_MS = 5_000;
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
@@ -83,6 +97,8 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   });
   const mounts = createNetfsMounts({ prober, mountTable, addressesOf, volumes });
   const { isSystemNamed, pathOf, standsAt, find } = mounts;
+  // Several mounts of one server at once are reported to bring macOS down.
+  const turns = createMountTurns(clock);
 
   const makeWay = async (share: ShareSpec, path: string): Promise<Failed | null> => {
     let stats: Awaited<ReturnType<typeof lstat>>;
@@ -110,15 +126,28 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     }
   };
 
-  /** Asks macOS to mount; the path it gave, or null where it is to be looked up. */
+  /** Asks macOS to mount, when no other mount of that host is under way. */
   const ask = async (
     share: ShareSpec,
     route: RouteName,
     folder: string | null,
-    limits: StepLimits,
+    { deadlineMs, signal }: StepLimits,
   ): Promise<Asked | Failed> => {
     const { host, port } = share.routes[route];
     if (host === null) return failed("other", `route ${route} has no host`);
+    const untilMs = clock.monotonicMs() + deadlineMs;
+    const asked = await turns.take(host.toLowerCase(), { waitMs: deadlineMs, signal }, () =>
+      askNow(share, { host, port }, folder, { deadlineMs: untilMs - clock.monotonicMs(), signal }),
+    );
+    return asked ?? failed("other", `other mounts of ${host} took all the time there was`);
+  };
+  /** The path that macOS gave, or null where it is to be looked up. */
+  const askNow = async (
+    share: ShareSpec,
+    { host, port }: Pick<NetfsTarget, "host" | "port">,
+    folder: string | null,
+    limits: StepLimits,
+  ): Promise<Asked | Failed> => {
     const guest = share.password === null && /^(guest)?$/i.test(share.username);
     const target = { host, port, shareName: share.shareName, username: guest ? null : share.username };
     const step = { clock, deadlineMs: limits.deadlineMs, signal: limits.signal };
@@ -162,10 +191,14 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   };
 
   const prove = async (mount: FoundMount, untilMs: number, signal: AbortSignal): Promise<Failed | null> => {
-    const looked = prober.look(mount.id, mount.path, Math.max(0, untilMs - clock.monotonicMs()));
-    const look = await Promise.race([looked, aborted(signal)]);
+    const waitMs = Math.min(PROVE_MS, Math.max(0, untilMs - clock.monotonicMs()));
+    const look = await Promise.race([prober.look(mount.id, mount.path, waitMs), aborted(signal)]);
     if (look === null) return failed("other", "cancelled");
-    if (look.state !== "answered") return failed("timed_out", "the share did not list in time");
+    if (look.state !== "answered") {
+      // macOS made the mount, so the server let us in. What waits may be a dialog, which undoing would only ask anew.
+      logger.warn("the new mount does not answer yet", { path: mount.path });
+      return null;
+    }
     // It stands: what is missing is a permission, which the condition of its looks tells.
     if (look.errno === null) return null;
     const denied = meaningOfDenied(look.errno, mount.path, isUnderLaunchd(process.env, process.ppid));
@@ -243,13 +276,16 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   return {
     name: "netfs",
     cacheMs: CACHE_MS,
+    mayWaitForPermission: true,
     unavailable: tools.unavailable,
     find,
-    async mount(share, route, limits) {
+    carries: { can: true, refusal: carryRefusal(options.carryProof) },
+    async mount(wanted, route, limits, through = null) {
+      const share = through === null ? wanted : throughPort(wanted, route, through);
       const problem = await tools.unavailable();
       if (problem !== null) return failed("driver_unavailable", problem.text);
       if (limits.signal.aborted) return failed("other", "cancelled");
-      const source = sourceOf(share.routes[route], share.shareName);
+      const source = sourceOf(wanted.routes[route], wanted.shareName);
       try {
         if (!isSystemNamed(share)) await ensureFolder(dirname(share.mountPath), 0o755);
         const path = await pathOf(share);
@@ -281,6 +317,19 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     unsent: () => Promise.resolve([]),
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: mounts.openFilesPath,
+  };
+}
+
+/** Reached by the port of this machine, over which the carrier answers. */
+function throughPort(share: ShareSpec, route: RouteName, { port }: Through): ShareSpec {
+  const carried = { ...share.routes[route], host: "127.0.0.1", port };
+  return { ...share, routes: { ...share.routes, [route]: carried } };
+}
+
+function carryRefusal(proof: NetfsDriverOptions["carryProof"]): () => Promise<Lacking | null> {
+  return async () => {
+    const { proved, reason } = (await proof?.()) ?? { proved: false, reason: "nothing proves it" };
+    return proved ? null : { text: reason, hint: "until then it is mounted anew for each route" };
   };
 }
 

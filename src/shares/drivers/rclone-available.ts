@@ -45,20 +45,46 @@ export function createRcloneCheck(clock: Clock): () => Promise<Lacking | null> {
   };
 }
 
+export interface RcloneVersion {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** null: there is none, or it does not say. */
+export async function askRcloneVersion(clock: Clock): Promise<RcloneVersion | null> {
+  try {
+    const { stdout } = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
+    return parseVersion(stdout);
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    return null;
+  }
+}
+
+export function isOlder(version: RcloneVersion, than: RcloneVersion): boolean {
+  return version.major < than.major || (version.major === than.major && version.minor < than.minor);
+}
+
+function parseVersion(text: string): RcloneVersion | null {
+  const match = /^rclone v(\d+)\.(\d+)/.exec(text);
+  return match === null ? null : { major: Number(match[1]), minor: Number(match[2]) };
+}
+
 async function whyUnfit(clock: Clock): Promise<Lacking | null> {
   try {
     const result = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
-    const version = /^rclone v(\d+)\.(\d+)/.exec(result.stdout);
+    const version = parseVersion(result.stdout);
     if (version === null && result.exitCode !== 0 && !result.timedOut) {
       const said =
         result.stderr.trim().split("\n").at(-1) || `it ends with ${result.exitCode ?? result.exitSignal}`;
       return { text: `rclone does not run: ${said}`, hint: INSTALL };
     }
-    const [major, minor] = [Number(version?.[1]), Number(version?.[2])];
-    const tooOld = major < OLDEST.major || (major === OLDEST.major && minor < OLDEST.minor);
     // A version that cannot be read is given the benefit of the doubt.
-    return tooOld
-      ? { text: `rclone ${major}.${minor} cannot speak SMB`, hint: "install rclone 1.60 or newer" }
+    return version !== null && isOlder(version, OLDEST)
+      ? {
+          text: `rclone ${version.major}.${version.minor} cannot speak SMB`,
+          hint: "install rclone 1.60 or newer",
+        }
       : null;
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;

@@ -9,6 +9,7 @@ import { jsonObject } from "../../runtime/json-object.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
 import type { RouteSpec, ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
+import type { Through } from "./mount-driver.ts";
 
 export interface RcloneFiles {
   readonly folder: string;
@@ -18,8 +19,10 @@ export interface RcloneFiles {
   readonly process: string;
   /** Which folder is mounted on, and where its content was set aside. */
   readonly mountFolder: string;
-  /** Written files whose notes a crash tore: not sent, and not lost. */
+  /** Written files that rclone could not go on with after a crash: not sent, and not lost. */
   readonly setAside: string;
+  /** What is known of them: at the same paths, each with `.json` added. */
+  readonly setAsideNotes: string;
 }
 
 /** Never another: rclone keeps unsent writes under it, and finds them again only by the same name. */
@@ -28,6 +31,17 @@ export const REMOTE_NAME = "share";
 const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
 /** Bytes of a file name on any file system, less what suffixes need. */
 const NAME_AT_MOST = 180;
+
+/**
+ * What the process is given beside its arguments. rclone makes a buffer for each answer of the server, and Go collects
+ * them often: at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of five runs. It costs
+ * 10 to 35 MB. Whether reading is faster too, the runs do not agree (docs/performance.md).
+ *
+ * No option of rclone's is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought less than the
+ * spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set: with 1.75.1, a program that
+ * reads hangs when a connection breaks, and reads at random places in a large file take many times as long.
+ */
+export const MOUNT_ENVIRONMENT: Readonly<Record<string, string>> = { GOGC: "200" };
 
 /** Holds a folder for each share that was ever mounted. */
 export function rcloneMountsFolder(stateFolder: string): string {
@@ -40,7 +54,11 @@ export function rcloneLogPath(folder: string): string {
 }
 
 export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles {
-  const folder = join(rcloneMountsFolder(stateFolder), folderName(shareName));
+  return rcloneFilesIn(join(rcloneMountsFolder(stateFolder), folderName(shareName)));
+}
+
+/** `folder`: of one share. */
+export function rcloneFilesIn(folder: string): RcloneFiles {
   return {
     folder,
     config: join(folder, "rclone.conf"),
@@ -49,6 +67,7 @@ export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles
     process: join(folder, "process.json"),
     mountFolder: join(folder, "mount-folder.json"),
     setAside: join(folder, "set-aside"),
+    setAsideNotes: join(folder, "set-aside-notes"),
   };
 }
 
@@ -91,21 +110,52 @@ export function mountArguments(
   route: RouteSpec,
   path: string,
   files: RcloneFiles,
+  through: Through | null = null,
 ): string[] {
   return [
     ...["mount", `${REMOTE_NAME}:${share.shareName}`, path],
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
-    ...["--devname", sourceOf(route, share.shareName)],
+    // Carried, it is the preferred host whatever the route: what programs see as the source never changes.
+    ...["--devname", sourceOf(through === null ? route : share.routes.tb, share.shareName)],
+    ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`]),
     // `--timeout` ends idle connections, too, and what uses one next gets EIO. rclone keeps as many as were in use at
     // once and uses them in turn: where only looks come, every two seconds, each of 100 waits more than three minutes.
     // What a silent server holds up, the engine ends.
-    ...["--contimeout", "2s", "--timeout", "5m", "--low-level-retries", "1"],
+    // Carried, connections are reset whenever the route moves: what was asked of one is asked again.
+    ...[
+      "--contimeout",
+      "2s",
+      "--timeout",
+      "5m",
+      "--low-level-retries",
+      through === null ? "1" : CARRIED_RETRIES,
+    ],
     ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
     // Append and read-write opens need a cache for writes; what is written leaves after a second.
     ...["--vfs-cache-mode", "writes", "--vfs-write-back", "1s", "--vfs-cache-max-age", "5m"],
     ...["--log-file", files.log],
   ];
+}
+
+/**
+ * After a cut each connection that rclone has kept costs a read one try. The price: it multiplies the tries of a read by
+ * those of a connect, so an outage that outlasts the patience is told to programs only minutes later.
+ */
+const CARRIED_RETRIES = "10";
+
+/** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */
+export const CARRIED_FLAG = ["--user-agent"] as const;
+
+/** The port that a process with these arguments talks to; null: it is not carried. */
+export function carriedPortOf(args: readonly string[]): number | null {
+  const port = Number(args[args.indexOf(CARRIED_FLAG[0]) + 1] ?? "");
+  return args.includes(CARRIED_FLAG[0]) && Number.isInteger(port) && port > 0 ? port : null;
+}
+
+/** Where rclone connects to: the carrier's port, or the route's own host. */
+export function connectsTo(route: RouteSpec, through: Through | null): RouteSpec {
+  return through === null ? route : { ...route, host: "127.0.0.1", port: through.port };
 }
 
 export async function makeFolders(files: RcloneFiles): Promise<void> {
@@ -115,16 +165,17 @@ export async function makeFolders(files: RcloneFiles): Promise<void> {
 
 /**
  * Writes a file (0600) whole or not at all, and only if that changes it. On a full disk what is there is written
- * over, which takes no room: a share must not wait for some to change its host.
+ * over, which takes no room: a share must not wait for some to change its host. `hidden`, on the same disk, is where it
+ * is written first.
  */
-export async function writeIfChanged(path: string, content: string): Promise<void> {
+export async function writeIfChanged(path: string, content: string, hidden = `${path}.new`): Promise<void> {
   const before = await readIfPresent(path);
   if (before === content) return;
   try {
-    await writeFile(`${path}.new`, content, { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    await writeFile(hidden, content, { mode: 0o600 });
+    await rename(hidden, path);
   } catch (error) {
-    await rm(`${path}.new`, { force: true });
+    await rm(hidden, { force: true });
     if (before === null || !isDiskFull(error)) throw error;
     await using file = await open(path, "r+");
     await file.write(content, 0);
@@ -142,17 +193,23 @@ export function isDiskFull(error: unknown): boolean {
 export interface ProcessNote {
   readonly identity: ProcessIdentity;
   readonly mountPath: string;
+  /** The port of 127.0.0.1 that it talks to; null: to the host itself. */
+  readonly carriedPort: number | null;
 }
 
 /** null for what is not a note of ours, whole and of this form. */
 export function parseProcessNote(text: string | null): ProcessNote | null {
-  const { pid, startTime, mountPath } = jsonObject(text ?? "") ?? {};
+  const { pid, startTime, mountPath, carriedPort = null } = jsonObject(text ?? "") ?? {};
   if (typeof pid !== "number" || typeof startTime !== "string" || typeof mountPath !== "string") return null;
-  return { identity: { pid, startTime }, mountPath };
+  return {
+    identity: { pid, startTime },
+    mountPath,
+    carriedPort: typeof carriedPort === "number" ? carriedPort : null,
+  };
 }
 
-export function processNoteText({ identity, mountPath }: ProcessNote): string {
-  return `${JSON.stringify({ ...identity, mountPath })}\n`;
+export function processNoteText({ identity, mountPath, carriedPort }: ProcessNote): string {
+  return `${JSON.stringify({ ...identity, mountPath, ...(carriedPort === null ? {} : { carriedPort }) })}\n`;
 }
 
 /** The bare folder that a share's mount stands on. */
@@ -179,7 +236,7 @@ export function folderNoteText(note: FolderNote): string {
 }
 
 /** `DOMAIN\user` and `DOMAIN;user`, as people write them. */
-function account(username: string): { user: string; domain: string | null } {
+export function account(username: string): { user: string; domain: string | null } {
   const match = /^([^\\;]+)[\\;](.+)$/s.exec(username);
   return { user: match?.[2] ?? username, domain: match?.[1] ?? null };
 }

@@ -5,13 +5,14 @@ import { readIfPresent } from "../../runtime/durable-file.ts";
 import { isRunning, type ProcessIdentity, processIdentity } from "../../runtime/process-identity.ts";
 import type { MountEntry } from "../mount-entry.ts";
 import {
+  carriedPortOf,
   isDiskFull,
   parseProcessNote,
   processNoteText,
   type RcloneFiles,
   writeIfChanged,
 } from "./rclone-files.ts";
-import { listRcloneMounts } from "./rclone-processes.ts";
+import { listRcloneMounts, type RcloneProcess } from "./rclone-processes.ts";
 
 export interface Server {
   /** null when it is not known, or runs no more. */
@@ -20,6 +21,8 @@ export interface Server {
   readonly gone: boolean;
   /** This home started it for this share, in this life of the daemon or an earlier one. */
   readonly own: boolean;
+  /** The port of 127.0.0.1 that it talks to; null: it talks to its host. */
+  readonly carriedPort: number | null;
 }
 
 export interface ServingProcesses {
@@ -33,6 +36,7 @@ export interface ServingProcesses {
     files: RcloneFiles,
     path: string,
     child: DetachedProcess,
+    carriedPort: number | null,
   ): Promise<ProcessIdentity | null>;
   /** While it is being ended, its end is our doing, and news to nobody. */
   ending(shareName: string, ending: boolean): void;
@@ -44,6 +48,7 @@ export interface ServingProcesses {
 interface Known {
   readonly identity: ProcessIdentity;
   readonly mountPath: string;
+  readonly carriedPort: number | null;
   /** The mount it was first seen to serve; one that came later is somebody else's. */
   mountId: string | null;
   exited: boolean;
@@ -54,7 +59,7 @@ export function createServingProcesses(): ServingProcesses {
   /** null: looked for, and none. */
   const started = new Map<string, Known | null>();
   /** By the mount's id: processes found by their arguments. */
-  const foreign = new Map<string, ProcessIdentity | null>();
+  const foreign = new Map<string, RcloneProcess | null>();
   /** Shares whose processes of an earlier life were searched for. */
   const searched = new Set<string>();
   const listeners = new Set<(shareName: string) => void>();
@@ -74,11 +79,11 @@ export function createServingProcesses(): ServingProcesses {
     if (!one.exited && !(await isRunning(one.identity))) one.exited = true;
     return !one.exited;
   };
-  const findForeign = async (entry: MountEntry): Promise<ProcessIdentity | null> => {
+  const findForeign = async (entry: MountEntry): Promise<RcloneProcess | null> => {
     const cached = foreign.get(entry.id);
     if (cached !== undefined) return cached;
     const serving = (await listRcloneMounts()).filter((one) => one.arguments.includes(entry.path));
-    const found = serving.at(-1)?.identity ?? null;
+    const found = serving.at(-1) ?? null;
     foreign.set(entry.id, found);
     return found;
   };
@@ -89,10 +94,12 @@ export function createServingProcesses(): ServingProcesses {
       if (own !== null && own.mountPath === entry.path && (own.mountId ?? entry.id) === entry.id) {
         if (await runs(own)) {
           own.mountId = entry.id;
-          return { identity: own.identity, gone: false, own: true };
+          return { identity: own.identity, gone: false, own: true, carriedPort: own.carriedPort };
         }
         // One that was gone before we ever saw it serve this mount may not be the one that did.
-        if (own.mountId !== null) return { identity: null, gone: true, own: true };
+        if (own.mountId !== null) {
+          return { identity: null, gone: true, own: true, carriedPort: own.carriedPort };
+        }
       }
       const other = await findForeign(entry);
       if (other === null)
@@ -100,9 +107,13 @@ export function createServingProcesses(): ServingProcesses {
           identity: null,
           gone: own?.mountPath === entry.path && own.mountId === null,
           own: own?.mountPath === entry.path,
+          carriedPort: null,
         };
-      const alive = await isRunning(other);
-      return { identity: alive ? other : null, gone: !alive, own: false };
+      const alive = await isRunning(other.identity);
+      // One that was killed with the daemon before its note was written is known by its configuration file.
+      const isOurs = other.arguments.includes(files.config);
+      const carriedPort = isOurs ? carriedPortOf(other.arguments) : null;
+      return { identity: alive ? other.identity : null, gone: !alive, own: isOurs, carriedPort };
     },
     async running(shareName, files) {
       const own = await known(shareName, files);
@@ -115,10 +126,17 @@ export function createServingProcesses(): ServingProcesses {
       searched.add(shareName);
       return [...found, ...unnoted.map(({ identity }) => identity)];
     },
-    async started(shareName, files, path, child) {
+    async started(shareName, files, path, child, carriedPort) {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
-      const own: Known = { identity, mountPath: path, mountId: null, exited: false, ending: false };
+      const own: Known = {
+        identity,
+        mountPath: path,
+        carriedPort,
+        mountId: null,
+        exited: false,
+        ending: false,
+      };
       started.set(shareName, own);
       child.onExit(() => {
         own.exited = true;
@@ -126,7 +144,7 @@ export function createServingProcesses(): ServingProcesses {
         for (const listener of [...listeners]) listener(shareName);
       });
       try {
-        await writeIfChanged(files.process, processNoteText({ identity, mountPath: path }));
+        await writeIfChanged(files.process, processNoteText({ identity, mountPath: path, carriedPort }));
       } catch (error) {
         // Without a note it is found by its arguments.
         if (!isDiskFull(error)) throw error;

@@ -9,6 +9,7 @@ import type { MountEntry, MountTable } from "../mount-entry.ts";
 import type { Prober } from "../prober.ts";
 import type { FoundMount, StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
 import type { RcloneFiles } from "./rclone-files.ts";
+import type { NoteWriter } from "./rclone-note-writer.ts";
 import type { ServingProcesses } from "./rclone-serving.ts";
 import type { UnsentWrites } from "./rclone-unsent.ts";
 import { abortFuseConnection, runUnmount, unmountFailed } from "./unmount-command.ts";
@@ -20,6 +21,7 @@ export interface RcloneUnmountOptions {
   readonly mountTable: MountTable;
   readonly serving: ServingProcesses;
   readonly unsent: UnsentWrites;
+  readonly notes: NoteWriter;
 }
 
 export interface RcloneUnmount {
@@ -30,22 +32,29 @@ export interface RcloneUnmount {
     mode: UnmountMode,
     limits: StepLimits,
   ): Promise<UnmountOutcome>;
-  /** After a mount that failed: no process, no mount. Never rejects. */
-  undo(shareName: string, files: RcloneFiles, path: string, deadlineMs: number): Promise<void>;
+  /** After a mount that failed: no process, no mount. True: nothing had come to be mounted. Never rejects. */
+  undo(shareName: string, files: RcloneFiles, path: string, deadlineMs: number): Promise<boolean>;
   /** Ends processes of this share that serve nothing; false when one does not end. */
-  endLeftovers(shareName: string, files: RcloneFiles, deadlineMs: number): Promise<boolean>;
+  endLeftovers(
+    shareName: string,
+    files: RcloneFiles,
+    mountPath: string,
+    deadlineMs: number,
+  ): Promise<boolean>;
 }
 
 /** How long rclone may take to end by itself once it is unmounted. */
 const OWN_END_MS = 2_000;
 const OWN_END_POLL_MS = 2;
 const KILL_MS = 2_000;
+/** A mount that hangs must not hold up the way to another route. */
+const NOTES_MS = 150;
 /** A note is written in well under a millisecond. */
 const SETTLE_MS = 200;
 const SETTLE_POLL_MS = 2;
 
 export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmount {
-  const { clock, logger, prober, mountTable, serving, unsent } = options;
+  const { clock, logger, prober, mountTable, serving, unsent, notes } = options;
 
   const kill = (identity: ProcessIdentity, deadlineMs: number): Promise<boolean> =>
     endProcess(identity, { clock, graceMs: 0, deadlineMs: Math.min(deadlineMs, KILL_MS) });
@@ -97,13 +106,27 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
     }
   };
 
+  const writeNotes = async (
+    shareName: string,
+    files: RcloneFiles,
+    mountPath: string,
+    { pid }: ProcessIdentity,
+  ): Promise<void> => {
+    const { due, written } = await notes.writeNotes({ shareName, files, mountPath, pid }, "all", NOTES_MS);
+    if (written < due) logger.info("notes of rclone not all written", { share: shareName, due, written });
+  };
+
   const force = async (
+    shareName: string,
     entry: MountEntry,
     identity: ProcessIdentity | null,
     deadlineMs: number,
     files: RcloneFiles,
   ): Promise<UnmountOutcome> => {
-    if (identity !== null) await stopBetweenNotes(identity, files);
+    if (identity !== null) {
+      await writeNotes(shareName, files, entry.path, identity);
+      await stopBetweenNotes(identity, files);
+    }
     if (identity !== null && !(await kill(identity, deadlineMs))) {
       return unmountFailed(`process ${identity.pid} does not end`);
     }
@@ -128,7 +151,10 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
         }
         const { identity } = await serving.of(shareName, files, entry);
         serving.ending(shareName, true);
-        const outcome = await (mode === "plain" ? plain : force)(entry, identity, deadlineMs, files);
+        const outcome =
+          mode === "plain"
+            ? await plain(entry, identity, deadlineMs)
+            : await force(shareName, entry, identity, deadlineMs, files);
         if (!outcome.ok) {
           serving.ending(shareName, false);
           return outcome;
@@ -143,26 +169,35 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
     async undo(shareName, files, path, deadlineMs) {
       try {
         serving.ending(shareName, true);
+        const entryAt = async (): Promise<MountEntry | undefined> =>
+          (await mountTable.read(clock.monotonicMs())).find((one) => one.path === path);
+        const mounted = (await entryAt()) !== undefined;
         for (const identity of await serving.running(shareName, files)) {
+          // Once it is mounted, programs write.
+          if (mounted) await writeNotes(shareName, files, path, identity);
           if (await kill(identity, deadlineMs)) continue;
           logger.warn("rclone does not end", { share: shareName, pid: identity.pid });
-          return;
+          return false;
         }
-        const entry = (await mountTable.read(clock.monotonicMs())).find((one) => one.path === path);
+        // Killed, it leaves its mount standing.
+        const entry = await entryAt();
         if (entry !== undefined) {
           await runUnmount(entry, { clock, deadlineMs, lazy: true });
           prober.forget(entry.id);
         }
         await serving.ended(shareName, files);
+        return entry === undefined;
       } catch (error) {
         logger.warn("failed mount not undone", { share: shareName, error: errorText(error) });
+        return false;
       }
     },
-    async endLeftovers(shareName, files, deadlineMs) {
+    async endLeftovers(shareName, files, mountPath, deadlineMs) {
       const leftovers = await serving.running(shareName, files);
       for (const identity of leftovers) {
         logger.info("ending a leftover rclone", { share: shareName, pid: identity.pid });
         serving.ending(shareName, true);
+        await writeNotes(shareName, files, mountPath, identity);
         if (!(await kill(identity, deadlineMs))) return false;
       }
       if (leftovers.length > 0) await serving.ended(shareName, files);

@@ -1,7 +1,6 @@
 // Owns finding what was written to a share and is not yet on its server: rclone notes it on the local disk.
-import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { ensureFolder, entryExists } from "../../runtime/durable-file.ts";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { REMOTE_NAME } from "./rclone-files.ts";
 
@@ -19,13 +18,10 @@ interface Note {
 export interface UnsentWrites {
   /** Paths inside the share, sorted. A missing cache has none. */
   of(cacheFolder: string, shareName: string): Promise<readonly string[]>;
+  /** The same for all that is in the cache, by paths in it: the remote's name, the share's name, the path inside. */
+  all(cacheFolder: string): Promise<readonly string[]>;
   /** Whether rclone, killed now, would leave a note that it cannot read again, and so lose what it is about. */
   unsettled(cacheFolder: string): Promise<boolean>;
-  /**
-   * Moves what rclone would throw away, files whose notes it cannot read (it crashed while it wrote them), to
-   * `toFolder`. Call while no rclone uses the cache. Gives the paths they have there.
-   */
-  setAsideTorn(cacheFolder: string, toFolder: string): Promise<readonly string[]>;
 }
 
 /** Notes are read again only when they changed. */
@@ -46,51 +42,23 @@ export function createUnsentWrites(): UnsentWrites {
     byFolder.set(root, next);
     return next;
   };
+  const unsentIn = async (root: string): Promise<readonly string[]> =>
+    [...(await notesIn(root))]
+      .filter(([, { state }]) => state !== "sent")
+      .map(([path]) => path)
+      .sort();
   return {
-    async of(cacheFolder, shareName) {
-      const notes = await notesIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName));
-      return [...notes]
-        .filter(([, { state }]) => state !== "sent")
-        .map(([path]) => path)
-        .sort();
-    },
+    of: (cacheFolder, shareName) => unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
+    all: (cacheFolder) => unsentIn(join(cacheFolder, "vfsMeta")),
     async unsettled(cacheFolder) {
       const notes = await notesIn(join(cacheFolder, "vfsMeta"));
       return notes.values().some(({ state }) => state === "torn");
     },
-    async setAsideTorn(cacheFolder, toFolder) {
-      const aside: string[] = [];
-      for (const [path, { state }] of await notesIn(join(cacheFolder, "vfsMeta"))) {
-        if (state !== "torn") continue;
-        const to = join(toFolder, path);
-        await ensureFolder(dirname(to), 0o700);
-        const kept = await unusedName(to);
-        if (await moved(join(cacheFolder, "vfs", path), kept)) aside.push(kept);
-        await rm(join(cacheFolder, "vfsMeta", path), { force: true });
-      }
-      return aside;
-    },
   };
 }
 
-async function unusedName(path: string): Promise<string> {
-  for (let count = 0; ; count++) {
-    const name = count === 0 ? path : `${path} ${count}`;
-    if (!(await entryExists(name))) return name;
-  }
-}
-
-async function moved(from: string, to: string): Promise<boolean> {
-  try {
-    await rename(from, to);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return false;
-    throw error;
-  }
-}
-
-async function listFiles(root: string): Promise<readonly string[]> {
+/** Paths of files below a folder; no more than 20,000. */
+export async function listFiles(root: string): Promise<readonly string[]> {
   const files: string[] = [];
   const folders = [""];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {

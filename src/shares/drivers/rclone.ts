@@ -10,11 +10,21 @@ import type { MountEntry, MountTable } from "../mount-entry.ts";
 import type { Prober } from "../prober.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { isShareNamed, sourceOf } from "../smb-source.ts";
-import type { FoundMount, MountDriver, MountFailure, MountOutcome, StepLimits } from "./mount-driver.ts";
+import type {
+  FoundMount,
+  MountDriver,
+  MountFailure,
+  MountOutcome,
+  StepLimits,
+  Through,
+} from "./mount-driver.ts";
 import { createMountFolders } from "./mount-folder.ts";
 import { createRcloneCheck } from "./rclone-available.ts";
+import { createCacheCare } from "./rclone-cache-care.ts";
 import {
   configText,
+  connectsTo,
+  MOUNT_ENVIRONMENT,
   makeFolders,
   mountArguments,
   type RcloneFiles,
@@ -22,7 +32,9 @@ import {
   writeIfChanged,
 } from "./rclone-files.ts";
 import { readLoggedFailure } from "./rclone-log.ts";
+import { createNoteWriter, type NoteWriter } from "./rclone-note-writer.ts";
 import { createObscuredPasswords } from "./rclone-password.ts";
+import { createRefusedUploads } from "./rclone-refused.ts";
 import { createServingProcesses, type ServingProcesses } from "./rclone-serving.ts";
 import { createRcloneUnmount } from "./rclone-unmount.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
@@ -39,15 +51,35 @@ export interface RcloneDriverOptions {
   readonly stateFolder: string;
   /** Addresses of a host that are known now; asks nobody. */
   readonly addressesOf: AddressesOf;
+  /** The one that keeps notes whole meanwhile: it knows where files are held open. Default: one of its own. */
+  readonly notes?: NoteWriter;
 }
 
 /** rclone's --dir-cache-time and --attr-timeout. */
 const CACHE_MS = 1_000;
 const MOUNT_POLL_MS = 5;
+/** Between two looks at what a mount that does not come up is stuck with. */
+const STUCK_POLL_MS = 250;
+/** Of a mount's time: when it is over, a file that is still being fetched from the server is in the way. */
+const LATE_SHARE = 0.6;
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
 
 type Failed = Extract<MountOutcome, { ok: false }>;
+
+/** Files of the cache, by their paths in it, for which rclone does not mount. */
+interface Stuck {
+  readonly stuck: readonly string[];
+}
+
+interface Starting {
+  readonly path: string;
+  readonly files: RcloneFiles;
+  readonly servedName: string;
+  readonly child: DetachedProcess;
+  readonly untilMs: number;
+  readonly signal: AbortSignal;
+}
 
 export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const { clock, logger, prober, mountTable, stateFolder, addressesOf } = options;
@@ -57,7 +89,15 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const leftBehind = createUnsentLeftBehind({ clock, logger, stateFolder });
   const folders = createMountFolders({ clock, logger });
   const serving: ServingProcesses = createServingProcesses();
-  const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent });
+  const { notes = createNoteWriter({ clock, logger }) } = options;
+  const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent, notes });
+  const refused = createRefusedUploads();
+  const care = createCacheCare({
+    clock,
+    logger,
+    unsent,
+    onChange: (shareName) => folders.changed(shareName),
+  });
   const userId = process.getuid?.() ?? null;
   const realPaths = createRealMountPaths(prober);
   const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
@@ -85,6 +125,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       route: routeOfSource(share, mount, addressesOf),
       processGone: server?.gone ?? false,
       madeByDriver: readable && (server?.own ?? false),
+      carriedPort: server?.carriedPort ?? null,
     };
   };
 
@@ -104,15 +145,17 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   };
 
   /** All that rclone needs but the folder it mounts on. */
-  const prepare = async (share: ShareSpec, route: RouteName, files: RcloneFiles): Promise<void> => {
+  const prepare = async (
+    share: ShareSpec,
+    route: RouteName,
+    files: RcloneFiles,
+    through: Through | null,
+  ): Promise<void> => {
     await makeFolders(files);
     const password = share.password === null ? null : await obscure(share.password);
-    await writeIfChanged(files.config, configText(share, share.routes[route], password));
+    await writeIfChanged(files.config, configText(share, connectsTo(share.routes[route], through), password));
     await emptyLog(files.log);
-    const aside = await unsent.setAsideTorn(files.cache, files.setAside);
-    if (aside.length === 0) return;
-    logger.warn("unsent files set aside", { share: share.name, files: aside });
-    folders.changed(share.name);
+    await care.review(share.name, files);
   };
 
   const whyFailed = async (share: ShareSpec, route: RouteName, otherwise: Failed): Promise<Failed> => {
@@ -129,13 +172,18 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const mountEntry = async (path: string): Promise<MountEntry | null> =>
     indexMounts(await mountTable.read(clock.monotonicMs())).at(path)?.entry ?? null;
 
-  /** Resolves with the entry when it stands in the table, or with why it does not come. */
-  const untilMounted = async (
-    path: string,
-    child: DetachedProcess,
-    untilMs: number,
-    signal: AbortSignal,
-  ): Promise<MountEntry | Failed> => {
+  /** Resolves with the entry when it stands in the table, with files that rclone is stuck with, or with why it fails. */
+  const untilMounted = async ({
+    path,
+    files,
+    servedName: name,
+    child,
+    untilMs,
+    signal,
+  }: Starting): Promise<MountEntry | Stuck | Failed> => {
+    const startedAtMs = clock.monotonicMs();
+    const lateAtMs = startedAtMs + (untilMs - startedAtMs) * LATE_SHARE;
+    let askedAtMs = startedAtMs;
     let ended = false;
     const release = child.onExit(() => {
       ended = true;
@@ -146,7 +194,13 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
         if (entry !== null) return entry;
         if (ended) return failed("other", "rclone ended before it had mounted");
         if (signal.aborted) return failed("other", "cancelled");
-        if (clock.monotonicMs() >= untilMs) return failed("timed_out", "rclone did not mount in time");
+        const atMs = clock.monotonicMs();
+        if (atMs >= untilMs) return failed("timed_out", "rclone did not mount in time");
+        if (atMs - askedAtMs >= STUCK_POLL_MS) {
+          askedAtMs = atMs;
+          const stuck = await care.stuck(files, name, child.pid, atMs >= lateAtMs);
+          if (stuck.length > 0) return { stuck };
+        }
         await clock.sleep(MOUNT_POLL_MS, signal).catch(() => {});
       }
     } finally {
@@ -163,34 +217,60 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     return look.errno === null ? null : failed("other", `the share does not list (${look.errno})`);
   };
 
+  /** Starts rclone until it mounts: what it is stuck with is set aside, and it is started again. */
+  const startUntilMounted = async (
+    share: ShareSpec,
+    route: RouteName,
+    path: string,
+    untilMs: number,
+    signal: AbortSignal,
+    through: Through | null,
+  ): Promise<MountEntry | Failed> => {
+    const files = filesOf(share);
+    const args = mountArguments(share, share.routes[route], path, files, through);
+    for (;;) {
+      const child = await startDetached("rclone", args, { env: MOUNT_ENVIRONMENT, logPath: files.log });
+      await serving.started(share.name, files, path, child, through?.port ?? null);
+      const starting = { path, files, servedName: share.shareName, child, untilMs, signal };
+      const outcome = await untilMounted(starting);
+      if (!("stuck" in outcome)) return outcome;
+      if (!(await unmounts.undo(share.name, files, path, UNDO_MS))) {
+        return failed("other", "rclone is stuck with a file and does not end");
+      }
+      await care.setStuckAside(share.name, files, outcome.stuck);
+      await emptyLog(files.log);
+    }
+  };
+
   const attempt = async (
     share: ShareSpec,
     route: RouteName,
     path: string,
     { deadlineMs, signal }: StepLimits,
+    through: Through | null,
   ): Promise<MountOutcome> => {
     const untilMs = clock.monotonicMs() + deadlineMs;
     const files = filesOf(share);
     let failure: Failed;
     try {
-      await prepare(share, route, files);
+      await prepare(share, route, files, through);
       // As late as can be: until rclone has mounted, programs write into it.
       const folder = await folders.ensure(share.name, files, path);
       if (!folder.ok) return folder;
       await using bare = folder.bare;
-      const args = mountArguments(share, share.routes[route], path, files);
-      const child = await startDetached("rclone", args, { logPath: files.log });
-      await serving.started(share.name, files, path, child);
-      const entry = await untilMounted(path, child, untilMs, signal);
+      const entry = await startUntilMounted(share, route, path, untilMs, signal, through);
       if (!("ok" in entry)) await folders.uncover(share.name, files, path, bare);
       const outcome = "ok" in entry ? entry : await prove(entry, untilMs, signal);
       const mount = outcome === null ? indexMounts(await mountTable.read(0)).at(path) : null;
-      if (mount !== null) return { ok: true, mount: await found(share, mount), adopted: false };
+      if (mount !== null) {
+        care.mounted(share.name, files);
+        return { ok: true, mount: await found(share, mount), adopted: false };
+      }
       failure = await whyFailed(share, route, outcome ?? failed("other", "the mount vanished at once"));
     } catch (error) {
       failure = failedBy(error, share.password);
     }
-    await unmounts.undo(share.name, files, path, UNDO_MS);
+    if (await unmounts.undo(share.name, files, path, UNDO_MS)) care.neverMounted(share.name);
     await folders.clear(share.name, files, path, true);
     return failure;
   };
@@ -200,7 +280,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     cacheMs: CACHE_MS,
     unavailable: lacking,
     find,
-    async mount(share, route, limits) {
+    carries: { can: true },
+    async mount(share, route, limits, through = null) {
       const problem = await lacking();
       if (problem !== null) return failed("driver_unavailable", problem.text);
       try {
@@ -210,18 +291,21 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
         );
         if (present?.sameShare) return { ok: true, mount: present, adopted: true };
         if (present !== undefined) return failed("path_taken", `${path} is a mount of ${present.source}`);
-        if (!(await unmounts.endLeftovers(share.name, filesOf(share), limits.deadlineMs))) {
+        if (!(await unmounts.endLeftovers(share.name, filesOf(share), path, limits.deadlineMs))) {
           return failed("other", "an earlier rclone of this share does not end");
         }
         await ensureFolder(dirname(share.mountPath), 0o755);
-        return await attempt(share, route, await pathOf(share), limits);
+        return await attempt(share, route, await pathOf(share), limits, through);
       } catch (error) {
         return failedBy(error, share.password);
       }
     },
     async unmount(share, mount, mode, limits) {
       const files = filesOf(share);
-      const outcome = await unmounts.unmount(share.name, files, mount, mode, limits);
+      const [outcome] = await Promise.all([
+        unmounts.unmount(share.name, files, mount, mode, limits),
+        care.unmounting(share.name),
+      ]);
       const isShares = mount.path === share.mountPath;
       const path = isShares ? await pathOf(share) : mount.path;
       if (outcome.ok) await folders.clear(share.name, files, path, isShares);
@@ -229,7 +313,19 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     },
     async setAside(share) {
       const left = await leftBehind(share.name, [share.shareName, servedName(share)]);
-      return [...(await folders.setAside(share.name, filesOf(share))), ...left];
+      const files = filesOf(share);
+      const own = await folders.setAside(share.name, files);
+      return [...(await Promise.all(own.map((folder) => care.named(folder, files)))), ...left];
+    },
+    async refusedUploads(share) {
+      const files = filesOf(share);
+      const name = servedName(share);
+      try {
+        return await refused.of(share.name, files, () => unsent.of(files.cache, name));
+      } catch (error) {
+        logger.debug("refused uploads not looked up", { share: share.name, error: errorText(error) });
+        return [];
+      }
     },
     unsent: (share) => unsent.of(filesOf(share).cache, servedName(share)),
     async ownProcesses(share, mount) {

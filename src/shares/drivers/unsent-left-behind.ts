@@ -6,7 +6,7 @@ import { entryExists, readIfPresent } from "../../runtime/durable-file.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { isRunning } from "../../runtime/process-identity.ts";
-import type { MountDriver } from "./mount-driver.ts";
+import type { MountDriver, SetAsideFolder } from "./mount-driver.ts";
 import { parseProcessNote, REMOTE_NAME, rcloneFiles } from "./rclone-files.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
 
@@ -21,25 +21,32 @@ export interface LeftBehindOptions {
  * Folders of rclone's write cache that hold what the share's rclone will not send, which is all but what is below
  * `sentNames`, its names on the server. Cheap enough for every look; never rejects.
  */
-export type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly string[]>;
+export type UnsentLeftBehind = (
+  name: string,
+  sentNames: readonly string[],
+) => Promise<readonly SetAsideFolder[]>;
+
+/** By the name on the server. */
+type LeftBehind = ReadonlyMap<string, SetAsideFolder>;
 
 const LOOKED_FOR_MS = 10_000;
+const NAMED_AT_MOST = 100;
 
 export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehindOptions): UnsentLeftBehind {
   const unsent = createUnsentWrites();
-  const looked = new Map<string, { readonly atMs: number; readonly byName: ReadonlyMap<string, string> }>();
+  const looked = new Map<string, { readonly atMs: number; readonly byName: LeftBehind }>();
 
-  /** By the name on the server. */
-  const look = async (name: string): Promise<ReadonlyMap<string, string>> => {
+  const look = async (name: string): Promise<LeftBehind> => {
     const { cache } = rcloneFiles(stateFolder, name);
     const folder = join(cache, "vfs", REMOTE_NAME);
-    const byName = new Map<string, string>();
+    const byName = new Map<string, { folder: string; files: string[] }>();
     for (const path of await unsent.of(cache, "")) {
-      const [serverName = ""] = path.split("/");
+      const [serverName = "", ...inShare] = path.split("/");
+      const left = byName.get(serverName);
       // Somebody may have taken them away: what is left then is a note.
-      if (!byName.has(serverName) && (await entryExists(join(folder, path)))) {
-        byName.set(serverName, join(folder, serverName));
-      }
+      if ((left?.files.length ?? 0) >= NAMED_AT_MOST || !(await entryExists(join(folder, path)))) continue;
+      if (left !== undefined) left.files.push(inShare.join("/"));
+      else byName.set(serverName, { folder: join(folder, serverName), files: [inShare.join("/")] });
     }
     return byName;
   };
@@ -58,7 +65,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehin
     }
     return [...(known?.byName ?? [])]
       .filter(([serverName]) => !sentNames.includes(serverName))
-      .map(([, folder]) => folder);
+      .map(([, left]) => left);
   };
 }
 

@@ -31,7 +31,7 @@ here=$(dirname "$0")/..
 { printf 'CALL\\0mount.cifs\\0%s\\0' "\${PASSWD-NONE}"; for a in "$@"; do printf '%s\\0' "$a"; done; env -0; } >>"$here/calls"
 [ -f "$here/before" ] && . "$here/before"
 if [ -f "$here/says" ]; then cat "$here/says" >&2; exit "$(cat "$here/exit")"; fi
-source=$1; path=$2
+source=$1; path=$2; options=$4
 . "$here/do-mount"
 `;
 
@@ -45,11 +45,19 @@ line=$(OPERAND=$(printf %s "$2" | sed 's/ /\\\\040/g') awk '$1 == ENVIRON["OPERA
 field() { printf '%s\\n' "$line" | awk -v n="$1" '{ gsub(/\\\\040/, " ", $n); print $n }'; }
 source=$(field 1)
 path=$(field 2)
+options=$(field 4)
+# mount.cifs takes the first line of a path, whatever it is asked for.
+first=$(PATH_OF=$(printf %s "$path" | sed 's/ /\\\\040/g') awk '$2 == ENVIRON["PATH_OF"] { print $1; exit }' "$here/fstab")
+[ "$first" = "$(printf '%s\\n' "$line" | awk '{ print $1 }')" ] || {
+  echo "mount.cifs: no match for $source found in $here/fstab" >&2; exit 1
+}
 . "$here/do-mount"
 `;
 
 const DO_MOUNT = `rest=\${source#//}; host=\${rest%%/*}; share=\${rest#*/}
 advice='Refer to the mount.cifs(8) manual page (e.g. man mount.cifs) and kernel log messages (dmesg)'
+# Behind this machine's own address stands the carrier, on the route that the test says.
+[ "$host" = 127.0.0.1 ] && host=carried
 if [ ! -d "$here/exports/$host" ]; then
   printf 'mount error(113): could not connect to %sUnable to find suitable address.\\n' "$host" >&2; exit 32
 fi
@@ -57,7 +65,8 @@ if [ ! -d "$here/exports/$host/$share" ]; then
   printf 'mount error(2): No such file or directory\\n%s\\n' "$advice" >&2; exit 32
 fi
 /usr/bin/mount --bind -- "$here/exports/$host/$share" "$path" || exit 32
-printf '%s\\0%s\\0' "$path" "$source" >>"$here/mounted"
+address=$(printf ',%s' "$options" | sed -n 's/.*,\\(ip\\|addr\\)=\\([^,]*\\).*/\\2/p')
+printf '%s\\0%s\\0%s\\0' "$path" "$source" "$address" >>"$here/mounted"
 `;
 
 export async function makeStandIns(folder: string): Promise<StandIns> {
@@ -80,16 +89,19 @@ export async function makeStandIns(folder: string): Promise<StandIns> {
     exports,
     fstab,
     async readTable() {
-      const mounted = new Map<string, string>();
-      const pairs = (await readFile(join(folder, "mounted"), "utf8")).split("\0");
-      for (let at = 0; at + 1 < pairs.length; at += 2) {
-        mounted.set(escaped(pairs[at] ?? ""), escaped(pairs[at + 1] ?? ""));
+      const mounted = new Map<string, { readonly source: string; readonly address: string }>();
+      const words = (await readFile(join(folder, "mounted"), "utf8")).split("\0");
+      for (let at = 0; at + 2 < words.length; at += 3) {
+        const [path = "", source = "", address = ""] = words.slice(at, at + 3);
+        mounted.set(escaped(path), { source: escaped(source), address });
       }
       const lines = (await readFile("/proc/self/mountinfo", "utf8")).split("\n").map((line) => {
         const fields = line.split(" ");
-        const source = mounted.get(fields[4] ?? "");
-        if (source === undefined) return line;
-        const options = "rw,vers=3.1.1,cache=strict,username=ann,uid=0,soft,actimeo=1";
+        const made = mounted.get(fields[4] ?? "");
+        if (made === undefined) return line;
+        const { source, address } = made;
+        const addr = address === "" ? "" : `,addr=${address}`;
+        const options = `rw,vers=3.1.1,cache=strict,username=ann,uid=0${addr},soft,actimeo=1`;
         // What stands in for a share's root is a bound folder.
         fields[3] = "/";
         return [...fields.slice(0, fields.indexOf("-", 6)), "-", "cifs", source, options].join(" ");

@@ -1,139 +1,16 @@
-// Driver `cifs` with real processes standing in for mount.cifs and mount, real mounts (bound folders) where the kernel's
-// client would mount, and this system's own umount.
+// Driver `cifs` as root, with programs that stand in for the kernel's.
 import assert from "node:assert/strict";
-import {
-  chmod,
-  chown,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  realpath,
-  rename,
-  rmdir,
-  writeFile,
-} from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, chown, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { runCommand } from "../../../src/runtime/child-process.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { createCifsDriver } from "../../../src/shares/drivers/cifs.ts";
-import type { CifsTools } from "../../../src/shares/drivers/cifs-way.ts";
 import { leavingGvfsAlone } from "../../../src/shares/drivers/gvfs-left-alone.ts";
 import { withGvfsShares } from "../../../src/shares/mount-table-gvfs.ts";
 import { createMountTableLinux } from "../../../src/shares/mount-table-linux.ts";
-import { startProber } from "../../../src/shares/prober-process.ts";
-import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { makeStandIns, type StandIns } from "./cifs-stand-in.ts";
-import {
-  type DriverBench,
-  describeDriver,
-  failure,
-  found,
-  holder,
-  limits,
-  mounted,
-} from "./driver-contract.ts";
-
-const skip = await whyNot();
-const HOSTS = { tb: "tb.test", fallback: "fallback.test" } as const;
-
-async function whyNot(): Promise<string | null> {
-  if (process.platform !== "linux") return "the kernel's client is Linux's";
-  if (process.getuid?.() !== 0) return "mounts are bound here, which needs root";
-  const folder = await mkdtemp(join(tmpdir(), "mountaineer-test-"));
-  const run = (command: string, ...args: readonly string[]) =>
-    runCommand(command, args, { clock: systemClock, deadlineMs: 60_000 });
-  try {
-    const bound = await run("mount", "--bind", folder, folder);
-    if (bound.exitCode !== 0) return "mounting is not permitted here";
-    await run("umount", "--", folder);
-    return null;
-  } finally {
-    await rmdir(folder);
-  }
-}
-
-interface CifsBench extends DriverBench {
-  readonly folder: string;
-  readonly standIns: StandIns;
-  readonly logged: () => string;
-  fresh(tools?: Partial<CifsTools>, addresses?: Readonly<Record<string, string>>): DriverBench["driver"];
-}
-
-async function startBench(t: TestContext): Promise<CifsBench> {
-  let unmountAll = async (): Promise<void> => {};
-  t.after(() => unmountAll());
-  const folder = await realpath(await temporaryFolder(t));
-  const standIns = await makeStandIns(folder);
-  const logger = createRecordingLogger();
-  const prober = startProber({ clock: systemClock, logger });
-  const own: CifsTools = {
-    userId: 0,
-    programFolders: [standIns.programs, "/usr/bin", "/bin"],
-    fstab: standIns.fstab,
-    filesystems: "/proc/filesystems",
-  };
-  const fresh: CifsBench["fresh"] = (tools = {}, addresses = {}) =>
-    createCifsDriver({
-      clock: systemClock,
-      logger,
-      prober,
-      stateFolder: join(folder, "home"),
-      mountTable: createMountTableLinux({ clock: systemClock, readTable: standIns.readTable }),
-      addressesOf: (host) => (addresses[host] === undefined ? [] : [addresses[host]]),
-      tools: { ...own, ...tools },
-    });
-  const shares = new Map<string, ShareSpec>();
-  const share = (name: string): ShareSpec => {
-    const known = shares.get(name);
-    if (known !== undefined) return known;
-    const route = (host: string) => ({ host, port: 445, interfaceName: null, folder: null });
-    const spec: ShareSpec = {
-      name,
-      shareName: name,
-      username: "ann",
-      password: "s3cret, too",
-      missingVariable: null,
-      driver: "cifs",
-      routes: { tb: route(HOSTS.tb), fallback: route(HOSTS.fallback) },
-      mountPath: join(folder, "volumes", name),
-      stablePath: join(folder, "links", name),
-    };
-    shares.set(name, spec);
-    return spec;
-  };
-  const behind = (spec: ShareSpec, route: RouteName): string =>
-    join(standIns.exports, HOSTS[route], spec.shareName);
-  for (const name of ["CORE", "My Share", "Größe 日本", `it's "so", they say`]) {
-    for (const route of ["tb", "fallback"] as const)
-      await mkdir(behind(share(name), route), { recursive: true });
-  }
-  const driver = fresh();
-  unmountAll = async () => {
-    for (const spec of shares.values()) {
-      for (const mount of await found(driver, spec)) await driver.unmount(spec, mount, "force", limits());
-    }
-    await prober[Symbol.asyncDispose]();
-  };
-  return {
-    driver,
-    prober,
-    folder,
-    standIns,
-    logged: () => JSON.stringify(logger.lines),
-    fresh,
-    freshDriver: () => fresh(),
-    share,
-    behind,
-    cut: (_, route) =>
-      rename(join(standIns.exports, HOSTS[route]), join(standIns.exports, `${HOSTS[route]}-cut`)),
-    async [Symbol.asyncDispose]() {},
-  };
-}
+import { HOSTS, skip, startBench } from "./cifs-bench.ts";
+import { describeDriver, failure, found, holder, limits, mounted } from "./driver-contract.ts";
 
 describeDriver("cifs", skip, startBench);
 
@@ -290,7 +167,7 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     await bench.standIns.before('echo early >"$2/early"\n');
     await mounted(bench.driver, share, "tb");
     const [aside] = (await bench.driver.setAside?.(share)) ?? [];
-    assert.equal(await readFile(join(aside ?? "", "early"), "utf8"), "early\n");
+    assert.equal(await readFile(join(aside?.folder ?? "", "early"), "utf8"), "early\n");
     assert.deepEqual(await readdir(bench.behind(share, "tb")), []);
   });
 
@@ -341,81 +218,6 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
       failure(await driver.mount(bench.share("CORE"), "tb", limits())).reason,
       "driver_unavailable",
     );
-  });
-});
-
-describe("driver cifs as a user", { skip: skip ?? false }, () => {
-  const asUser = { userId: 1000 };
-
-  it("mounts what a line of fstab lets users mount, by its path alone", async (t) => {
-    const bench = await startBench(t);
-    const share = bench.share("My Share");
-    const path = share.mountPath.replaceAll(" ", "\\040");
-    await writeFile(
-      bench.standIns.fstab,
-      `# shares\n//tb.test/My\\040Share ${path} cifs user,noauto,credentials=/etc/nas 0 0\n`,
-    );
-    const driver = bench.fresh(asUser);
-    assert.equal(await driver.unavailable(), null);
-    assert.equal(await driver.unavailable(share), null, "over one route at least");
-    const moved = { ...share, mountPath: `${share.mountPath} elsewhere` };
-    assert.match((await driver.unavailable(moved))?.text ?? "", /no line of \/etc\/fstab/);
-    await assert.rejects(mounted(driver, share, "fallback"), /no line of \/etc\/fstab .* over fallback/);
-    const mount = await mounted(driver, share, "tb");
-    assert.deepEqual([mount.route, mount.madeByDriver], ["tb", true]);
-    const [call] = await bench.standIns.calls();
-    assert.deepEqual([call?.program, call?.args, call?.password], ["mount", ["--", share.mountPath], null]);
-    assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), { ok: true });
-  });
-
-  it("with a line for each route mounts by the source, and tells the password where fstab has none", async (t) => {
-    const bench = await startBench(t);
-    const share = bench.share("CORE");
-    const line = (host: string, options: string) => `//${host}/core\t${share.mountPath}\tcifs\t${options}\n`;
-    await mkdir(join(bench.standIns.exports, "fallback.test/core"));
-    await writeFile(bench.standIns.fstab, line("tb.test", "users") + line("10.0.0.9", "users,username=ann"));
-    const driver = bench.fresh(asUser, { "fallback.test": "10.0.0.9" });
-    await mkdir(join(bench.standIns.exports, "10.0.0.9/core"), { recursive: true });
-    const mount = await mounted(driver, share, "fallback");
-    assert.equal(mount.route, "fallback");
-    const [call] = await bench.standIns.calls();
-    assert.deepEqual([call?.args, call?.password], [["--", "//10.0.0.9/core"], "s3cret, too"]);
-  });
-
-  for (const [what, fstab, says] of [
-    ["no fstab", null, /run the service as root/],
-    ["a line that is root's", "//tb.test/CORE PATH cifs user,nouser 0 0\n", /run the service as root/],
-    ["a line for another path", "//tb.test/CORE /mnt/core cifs user 0 0\n", /no line .* at /],
-    ["a line for another share", "//tb.test/OTHER PATH cifs user 0 0\n", /no line/],
-    ["a line for a folder of the share", "//tb.test/CORE/sub PATH cifs user 0 0\n", /no line/],
-    ["a line for another port", "//tb.test/CORE PATH cifs user,port=4450 0 0\n", /no line/],
-  ] as const) {
-    it(`with ${what} it is unavailable, and says what to do`, async (t) => {
-      const bench = await startBench(t);
-      const share = bench.share("CORE");
-      if (fstab !== null) await writeFile(bench.standIns.fstab, fstab.replace("PATH", share.mountPath));
-      const driver = bench.fresh(asUser);
-      const failed = failure(await driver.mount(share, "tb", limits()));
-      assert.equal(failed.reason, "driver_unavailable");
-      assert.match(failed.text, says);
-      const lacking = await driver.unavailable(share);
-      assert.match(`${lacking?.text}; ${lacking?.hint}`, says);
-      assert.match(failed.text, /rclone/);
-      assert.deepEqual(await bench.standIns.calls(), []);
-    });
-  }
-
-  it("a mount.cifs without its setuid bit says so", async (t) => {
-    const bench = await startBench(t);
-    const share = bench.share("CORE");
-    await writeFile(bench.standIns.fstab, `//tb.test/CORE ${share.mountPath} cifs user 0 0\n`);
-    await bench.standIns.answer({
-      exitCode: 1,
-      says: 'This program is not installed setuid root -  "user" CIFS mounts not supported.\n',
-    });
-    const failed = failure(await bench.fresh(asUser).mount(share, "tb", limits()));
-    assert.equal(failed.reason, "driver_unavailable");
-    assert.match(failed.text, /setuid bit/);
   });
 });
 

@@ -18,6 +18,7 @@ const STATUSES: readonly (readonly [status: number, reason: string])[] = [
   [51, "unreachable"],
   [60, "timed_out"],
   [61, "refused"],
+  [62, "other"],
   [64, "unreachable"],
   [65, "unreachable"],
   [80, "wrong_credentials"],

@@ -1,12 +1,17 @@
 // The call into NetFS and the process that makes it, over the double: what is handed over, and how it ends.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { loadKoffi } from "../../../src/network/core-foundation-darwin.ts";
 import { systemClock } from "../../../src/runtime/clock.ts";
-import { loadNetfs, type NetfsRequest } from "../../../src/shares/drivers/netfs-binding.ts";
+import { loadNetfs, type NetfsAnswer, type NetfsRequest } from "../../../src/shares/drivers/netfs-binding.ts";
 import { mountByNetfs } from "../../../src/shares/drivers/netfs-process.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const skip = (await doublesUnavailable()) ?? false;
 const REQUEST: NetfsRequest = {
@@ -20,14 +25,23 @@ const REQUEST: NetfsRequest = {
 describe("NetFS over the double", { skip }, async () => {
   if (skip !== false) return;
   const path = await buildDouble("core-foundation.c", "netfs.c");
-  const libraries = { coreFoundation: path, netfs: path };
+  const libraries = { coreFoundation: path, netfs: path, system: path };
   const library = (await loadKoffi()).load(path);
   const noted: () => string = library.func("const char *double_noted()");
   const counts = (): number[] => [
     library.func("int double_alive()")(),
     library.func("int double_faults()")(),
   ];
-  const mount = await loadNetfs(libraries);
+  const call = await loadNetfs(libraries);
+  const mount = async (request: NetfsRequest): Promise<NetfsAnswer> => {
+    // What is awaited from another thread keeps no process alive.
+    const alive = setInterval(() => {}, 60_000);
+    try {
+      return await call(request).answer;
+    } finally {
+      clearInterval(alive);
+    }
+  };
 
   const inProcess = (env: Record<string, string>, request: Partial<NetfsRequest> = {}, deadlineMs = 60_000) =>
     mountByNetfs(
@@ -35,8 +49,8 @@ describe("NetFS over the double", { skip }, async () => {
       { clock: systemClock, deadlineMs, signal: new AbortController().signal, libraries, env },
     );
 
-  it("hands over the URL, user and password, and never lets a dialog open or a mount be hard", () => {
-    assert.deepEqual(mount(REQUEST), { status: 0, mountPoints: ["/Volumes/core"] });
+  it("hands over the URL, user and password, and never lets a dialog open or a mount be hard", async () => {
+    assert.deepEqual(await mount(REQUEST), { status: 0, mountPoints: ["/Volumes/core"] });
     assert.deepEqual(noted().trim().split("\n"), [
       "url=smb://ann@nas.local/core",
       "folder=NULL",
@@ -47,21 +61,42 @@ describe("NetFS over the double", { skip }, async () => {
     ]);
   });
 
-  it("without a password hands over neither, so that the Keychain is asked", () => {
-    mount({ ...REQUEST, password: null });
+  it("without a password hands over neither, so that the Keychain is asked", async () => {
+    await mount({ ...REQUEST, password: null });
     assert.match(noted(), /^user=NULL\npassword=NULL$/m);
   });
 
-  it("a guest says so, and a folder of ours is mounted on itself", () => {
-    mount({ ...REQUEST, username: null, password: null, guest: true, folder: "/home/ann/Größe x" });
+  it("a guest says so, and a folder of ours is mounted on itself", async () => {
+    await mount({ ...REQUEST, username: null, password: null, guest: true, folder: "/home/ann/Größe x" });
     assert.match(noted(), /^folder=\/home\/ann\/Größe x$/m);
     assert.match(noted(), /^open\.Guest=true$/m);
     assert.match(noted(), /^mount\.MountAtMountDir=true$/m);
   });
 
-  it("what is no URL is told, and nothing is left of any call", () => {
-    assert.throws(() => mount({ ...REQUEST, url: "smb://nas/a b" }), /no URL/);
-    for (let count = 0; count < 1_000; count++) mount(REQUEST);
+  it("A10 a server on this machine's own address is allowed, as a carried mount is one", async () => {
+    for (const url of [
+      "smb://ann@127.0.0.1:50445/core",
+      "smb://localhost/core",
+      "smb://ann@[::1]:50445/core",
+    ]) {
+      await mount({ ...REQUEST, url });
+      assert.match(noted(), /^open\.AllowLoopback=true$/m, url);
+    }
+    for (const url of [
+      "smb://ann@nas.local/127.0.0.1",
+      "smb://localhost@nas/core",
+      "smb://localhost.lan/core",
+    ]) {
+      await mount({ ...REQUEST, url });
+      assert.doesNotMatch(noted(), /AllowLoopback/, url);
+    }
+  });
+
+  it("what is no URL is told, and nothing is left of any call", async () => {
+    assert.throws(() => call({ ...REQUEST, url: "smb://nas/a b" }), /no URL/);
+    for (let count = 0; count < 1_000; count++) await mount(REQUEST);
+    // The last call-back's list is released by the thread that called.
+    await eventually(() => counts()[0] === 0, 30_000);
     assert.deepEqual(counts(), [0, 0]);
   });
 
@@ -78,9 +113,46 @@ describe("NetFS over the double", { skip }, async () => {
     assert.equal(negative.kind === "called" ? negative.status : null, -1_073_741_275);
   });
 
-  it("a call that hangs is ended at its deadline", { timeout: 60_000 }, async () => {
-    const outcome = await inProcess({ DOUBLE_HANG: "1" }, {}, 600);
-    assert.equal(outcome.kind, "timed_out");
+  it("what macOS refuses at once is its status", async () => {
+    assert.deepEqual(await inProcess({ DOUBLE_REFUSES: "22" }), {
+      kind: "called",
+      status: 22,
+      mountPoints: [],
+    });
+  });
+
+  it("a call that hangs is cancelled at its deadline, not killed", { timeout: 60_000 }, async (t) => {
+    const journal = join(await temporaryFolder(t), "journal");
+    const clock = createManualClock();
+    const asked = mountByNetfs(REQUEST, {
+      clock,
+      deadlineMs: 20_000,
+      signal: new AbortController().signal,
+      libraries,
+      env: { DOUBLE_HANG: "1", DOUBLE_JOURNAL: journal },
+    });
+    const told = async (): Promise<string> => readFile(journal, "utf8").catch(() => "");
+    await eventually(async () => (await told()) === `begin ${REQUEST.url}\n`, 30_000);
+    // Only the deadline passes; the time after which it would be killed does not.
+    await clock.advance(18_500);
+    assert.deepEqual(await asked, { kind: "timed_out", text: "macOS did not mount it within 20 s" });
+    assert.equal(await told(), `begin ${REQUEST.url}\ncancel ${REQUEST.url}\n`);
+  });
+
+  it("a call that cannot even be cancelled is killed in the end", { timeout: 60_000 }, async (t) => {
+    const journal = join(await temporaryFolder(t), "journal");
+    const clock = createManualClock();
+    const asked = mountByNetfs(REQUEST, {
+      clock,
+      deadlineMs: 20_000,
+      signal: new AbortController().signal,
+      libraries,
+      env: { DOUBLE_HANG: "1", DOUBLE_DEAF: "1", DOUBLE_JOURNAL: journal },
+    });
+    await eventually(async () => (await readFile(journal, "utf8").catch(() => "")) !== "", 30_000);
+    await clock.advance(18_500);
+    await clock.advance(1_500);
+    assert.equal((await asked).kind, "timed_out");
   });
 
   it("a call that is cancelled rejects, one that crashes is a failure", async () => {

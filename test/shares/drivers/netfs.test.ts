@@ -13,6 +13,7 @@ import type { NetfsOutcome } from "../../../src/shares/drivers/netfs-process.ts"
 import { mountByNetfs } from "../../../src/shares/drivers/netfs-process.ts";
 import { loadGetfsstat } from "../../../src/shares/getfsstat-darwin.ts";
 import { createMountTableDarwin } from "../../../src/shares/mount-table-darwin.ts";
+import type { Prober } from "../../../src/shares/prober.ts";
 import { startProber } from "../../../src/shares/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
@@ -45,7 +46,7 @@ interface NetfsBench extends DriverBench {
   readonly folder: string;
   readonly logged: () => string;
   readonly toolsOf: NetfsTools;
-  fresh(tools: Partial<NetfsTools>): DriverBench["driver"];
+  fresh(tools: Partial<NetfsTools>, prober?: Prober): DriverBench["driver"];
 }
 
 /** `mode`: shares at places that the system names, or on folders of ours. */
@@ -73,15 +74,19 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
     volumes,
     unavailable: () => Promise.resolve(null),
     netfs: (request, options) =>
-      mountByNetfs(request, { ...options, libraries: { coreFoundation: library, netfs: library }, env }),
+      mountByNetfs(request, {
+        ...options,
+        libraries: { coreFoundation: library, netfs: library, system: library },
+        env,
+      }),
     byCommand: () => Promise.reject(new Error("no command is wanted")),
     unmountCommands: { umount: "umount", diskutil },
   };
-  const fresh = (changes: Partial<NetfsTools> = {}): DriverBench["driver"] =>
+  const fresh = (changes: Partial<NetfsTools> = {}, asked: Prober = prober): DriverBench["driver"] =>
     createNetfsDriver({
       clock: systemClock,
       logger,
-      prober,
+      prober: asked,
       mountTable: createMountTableDarwin({ clock: systemClock, load: () => loadGetfsstat(table) }),
       addressesOf: () => [],
       tools: { ...tools, ...changes },
@@ -241,6 +246,40 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     });
     assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "timed_out");
     assert.deepEqual(await found(driver, share), []);
+  });
+
+  it("A2 mounts of one server come one after another", async (t) => {
+    const bench = await startBench(t, "own");
+    let underWay = 0;
+    let most = 0;
+    const driver = bench.fresh({
+      netfs: async (request, options) => {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        const outcome = await bench.toolsOf.netfs(request, options);
+        underWay -= 1;
+        return outcome;
+      },
+    });
+    const shares = [bench.share("CORE"), bench.share("My Share"), bench.share("Größe 日本")];
+    const outcomes = await Promise.all(shares.map((share) => driver.mount(share, "tb", limits())));
+    assert.ok(outcomes.every(({ ok }) => ok));
+    assert.equal(most, 1);
+  });
+
+  it("A2 a mount that does not answer yet is made all the same: a dialog may wait for its person", async (t) => {
+    const bench = await startBench(t, "own");
+    const silent: Prober = {
+      ...bench.prober,
+      look: async () => ({ state: "pending", startedAtMs: 0 }),
+    };
+    const driver = bench.fresh({}, silent);
+    const share = bench.share("CORE");
+    const outcome = await driver.mount(share, "tb", limits());
+    assert.ok(outcome.ok && !outcome.adopted);
+    assert.equal(driver.mayWaitForPermission, true);
+    assert.equal((await found(bench.driver, share)).length, 1);
+    assert.match(bench.logged(), /does not answer yet/);
   });
 
   it("on a system without NetFS it is not there, and says what to do", async (t) => {

@@ -73,9 +73,11 @@ export async function startBench(t: TestContext): Promise<RcloneBench> {
         }
       }
       await prober[Symbol.asyncDispose]();
-      const left = (await listRcloneMounts()).filter((one) =>
-        one.arguments.some((arg) => arg.startsWith(folder)),
-      );
+      const ofBench = async () =>
+        (await listRcloneMounts()).filter((one) => one.arguments.some((arg) => arg.startsWith(folder)));
+      // What still asks the server for a file that was set aside ends by itself.
+      await eventually(async () => (await ofBench()).every((one) => one.arguments[1] === "mount"), 10_000);
+      const left = await ofBench();
       for (const { identity } of left) process.kill(identity.pid, "SIGKILL");
       await rig[Symbol.asyncDispose]();
       assert.deepEqual(

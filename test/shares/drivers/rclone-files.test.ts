@@ -90,7 +90,7 @@ describe("the config", () => {
 
 describe("the note of who serves a mount", () => {
   it("is read back, and nothing else is taken for one", () => {
-    const note = { identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE" };
+    const note = { identity: { pid: 5, startTime: "77" }, mountPath: "/v/CORE", carriedPort: null };
     assert.deepEqual(parseProcessNote(processNoteText(note)), note);
     for (const text of [
       null,

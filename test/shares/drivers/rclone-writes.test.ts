@@ -75,6 +75,9 @@ describe("what is written", noSkip, () => {
     await mounted(bench.driver, share, "fallback");
     assert.equal(await readFile(join(files.setAside, "share", PLAIN_NAME, "torn"), "utf8"), "precious");
     assert.deepEqual(await bench.driver.unsent(share), []);
+    const [aside] = (await bench.driver.setAside?.(share)) ?? [];
+    assert.equal(aside?.folder, files.setAside);
+    assert.match(aside.files.join(), /^torn/);
   });
 
   it("and not sent is known by the name under which it is mounted, and told once the share has another", async (t) => {
@@ -93,7 +96,7 @@ describe("what is written", noSkip, () => {
     assert.deepEqual(await found(later, edited), []);
     assert.deepEqual(await later.unsent(edited), []);
     const folder = join(rcloneFiles(bench.stateFolder, share.name).cache, "vfs", "share", PLAIN_NAME);
-    assert.deepEqual(await later.setAside?.(edited), [folder]);
+    assert.deepEqual(await later.setAside?.(edited), [{ folder, files: ["kept"] }]);
     assert.equal(await readFile(join(folder, "kept"), "utf8"), "precious");
     assert.deepEqual(await later.setAside?.(share), [], "by its old name it is sent");
   });
@@ -169,7 +172,7 @@ describe("a program that writes all the time through the stable path", noSkip, (
     t.diagnostic(`unmount and mount, ms: ${times.join(" ")}; ${toldCount()} files`);
     await eventually(async () => (await bench.driver.unsent(share)).length === 0, 20_000);
     const aside = (await bench.driver.setAside?.(share)) ?? [];
-    const kept = (await Promise.all(aside.map((folder) => readdir(folder)))).flat();
+    const kept = (await Promise.all(aside.map(({ folder }) => readdir(folder)))).flat();
     t.diagnostic(`${kept.length} files in ${aside.length} folders set aside`);
     const sent = new Set(await readdir(bench.behind(share, "tb")));
     const lost = told.split("\n").filter((name) => name !== "" && !sent.has(name) && !kept.includes(name));
@@ -193,7 +196,7 @@ describe("a program that writes all the time through the stable path", noSkip, (
     assert.deepEqual(await bench.driver.unmount(share, again, "plain", limits()), { ok: true });
     const [aside] = (await bench.driver.setAside?.(share)) ?? [];
     assert.ok(aside);
-    assert.equal(await readFile(join(aside, "written while nothing was mounted"), "utf8"), "precious");
+    assert.equal(await readFile(join(aside.folder, "written while nothing was mounted"), "utf8"), "precious");
     assert.equal((await mounted(bench.driver, share, "tb")).route, "tb");
   });
 });

@@ -19,6 +19,19 @@ import { mountByHand, noSkip, server, skip, startBench } from "./rclone-bench.ts
 
 describeDriver("rclone", skip, startBench);
 
+describe("how fast a mount is", noSkip, () => {
+  it("A12 rclone collects its buffers half as often, and never reads over several streams", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mounted(bench.driver, share, "tb");
+    const pid = await server(bench, share);
+    const environment = await readFile(`/proc/${pid}/environ`, "utf8");
+    const argv = await readFile(`/proc/${pid}/cmdline`, "utf8");
+    assert.ok(environment.split("\0").includes("GOGC=200"), environment);
+    assert.ok(!argv.includes("--vfs-read-chunk-streams"), "a reader would wait for ever after a cut");
+  });
+});
+
 describe("why a mount fails", noSkip, () => {
   const table: readonly (readonly [
     what: string,

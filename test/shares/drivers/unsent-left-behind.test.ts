@@ -34,11 +34,12 @@ const DRIVER: MountDriver = {
   mount: () => assert.fail(),
   unmount: () => assert.fail(),
   unsent: async () => [],
-  setAside: async () => ["/its own"],
+  setAside: async () => [OWN],
   ownProcesses: async () => [],
   openFilesPath: ({ path }) => path,
 };
 
+const OWN = { folder: "/its own", files: [] };
 const SERVER_NAME = "the server's name";
 
 async function scene(t: TestContext) {
@@ -58,7 +59,7 @@ async function scene(t: TestContext) {
       await inCache("vfs", "x");
       await inCache("vfsMeta", JSON.stringify({ Dirty: dirty }));
     },
-    kept: join(files.cache, "vfs", REMOTE_NAME, SERVER_NAME),
+    kept: { folder: join(files.cache, "vfs", REMOTE_NAME, SERVER_NAME), files: ["a folder/file"] },
     driver: tellingUnsentOfRclone(DRIVER, { clock, logger: silentLogger, stateFolder }),
     leftBehind: createUnsentLeftBehind({ clock, logger: silentLogger, stateFolder }),
   };
@@ -66,29 +67,36 @@ async function scene(t: TestContext) {
 
 test("A2 what rclone had not sent when another driver took over is told, until it is taken away", async (t) => {
   const { clock, written, kept, driver } = await scene(t);
-  assert.deepEqual(await driver.setAside?.(SHARE), ["/its own"]);
+  assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
   await written(true);
   await clock.advance(10_000);
-  assert.deepEqual(await driver.setAside?.(SHARE), ["/its own", kept]);
-  await rm(kept, { recursive: true });
+  assert.deepEqual(await driver.setAside?.(SHARE), [OWN, kept]);
+  await rm(kept.folder, { recursive: true });
   await clock.advance(10_000);
-  assert.deepEqual(await driver.setAside?.(SHARE), ["/its own"]);
+  assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
 });
 
 test("A2 what was sent, and what an rclone that runs will send, is not told", async (t) => {
   const { files, clock, written, kept, driver } = await scene(t);
   await written(false);
-  assert.deepEqual(await driver.setAside?.(SHARE), ["/its own"]);
+  assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
   await written(true);
   const identity = await processIdentity(process.pid);
   assert.ok(identity !== null);
-  await writeFile(files.process, processNoteText({ identity, mountPath: SHARE.mountPath }));
+  await writeFile(
+    files.process,
+    processNoteText({ identity, mountPath: SHARE.mountPath, carriedPort: null }),
+  );
   await clock.advance(10_000);
-  assert.deepEqual(await driver.setAside?.(SHARE), ["/its own"]);
-  const gone = { identity: { ...identity, startTime: "another" }, mountPath: SHARE.mountPath };
+  assert.deepEqual(await driver.setAside?.(SHARE), [OWN]);
+  const gone = {
+    identity: { ...identity, startTime: "another" },
+    mountPath: SHARE.mountPath,
+    carriedPort: null,
+  };
   await writeFile(files.process, processNoteText(gone));
   await clock.advance(10_000);
-  assert.deepEqual(await driver.setAside?.(SHARE), ["/its own", kept]);
+  assert.deepEqual(await driver.setAside?.(SHARE), [OWN, kept]);
 });
 
 test("A2 what rclone sends under the share's present name is not told, what it kept under another is", async (t) => {
