@@ -49,6 +49,17 @@ export const conditionSchema = z.object({
   holders: z.exactOptional(z.array(openFileHolderSchema)),
 });
 
+const carriedStatusSchema = z.object({
+  port: z.number(),
+  phase: z.enum(["carrying", "waiting", "unconfirmed", "refusing"]),
+  connections: z.number(),
+  connections_in_all: z.number(),
+  bytes_to_server: z.number(),
+  bytes_from_server: z.number(),
+  longest_wait_ms: z.number(),
+  moves: z.number(),
+});
+
 export const shareStatusSchema = z.object({
   name: text,
   active_interface: routeOrNone,
@@ -66,6 +77,7 @@ export const shareStatusSchema = z.object({
   last_switch_at: textOrNull,
   tb_reachable_since: textOrNull,
   tb_healthy_since: textOrNull,
+  carried: z.exactOptional(carriedStatusSchema),
   conditions: z.array(conditionSchema),
 });
 

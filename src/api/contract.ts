@@ -84,7 +84,28 @@ export interface ShareStatus {
   last_switch_at: string | null;
   tb_reachable_since: string | null;
   tb_healthy_since: string | null;
+  /** How the share is carried; absent while it is mounted over its route, or not at all. */
+  carried?: CarriedStatus;
   conditions: Condition[];
+}
+
+/** A mount that stays while its route moves beneath it. */
+export interface CarriedStatus {
+  /** Of 127.0.0.1. */
+  port: number;
+  /**
+   * `carrying`: the route is in use; `waiting`: no route answers, programs wait; `unconfirmed`: the server was away and
+   * is being proved; `refusing`: no route for longer than `outage_patience_secs`, programs get errors.
+   */
+  phase: "carrying" | "waiting" | "unconfirmed" | "refusing";
+  /** Open now, and since the share was mounted. */
+  connections: number;
+  connections_in_all: number;
+  bytes_to_server: number;
+  bytes_from_server: number;
+  /** The longest that a request or a connection has waited, ms. */
+  longest_wait_ms: number;
+  moves: number;
 }
 
 /** A link to a folder inside a share. */

@@ -54,6 +54,8 @@ const GLOBAL_KEYS = [
   "networkDebounceMs",
   "connectTimeoutMs",
   "mountHangMs",
+  "carry",
+  "outagePatienceMs",
   "autoFailback",
   "autoFailbackStableMs",
   "lsofRecheck",
@@ -77,7 +79,7 @@ const SERVER_KEYS = [
   "bodyLimitBytes",
   "drainTimeoutMs",
 ] as const satisfies readonly (keyof ServerConfig)[];
-const SHARE_KEYS = ["shareName", "username", "password", "driver"] as const;
+const SHARE_KEYS = ["shareName", "username", "password", "driver", "carry"] as const;
 const ROUTE_KEYS = [
   "host",
   "port",

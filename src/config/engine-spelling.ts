@@ -37,13 +37,14 @@ function route(
   };
 }
 
-function engineShare(share: ShareFile, place: ConfigPlace): ShareConfig {
+function engineShare(share: ShareFile, global: ConfigFile["global"], place: ConfigPlace): ShareConfig {
   return {
     name: share.name,
     shareName: share.share_name ?? share.name,
     username: share.username ?? place.userName,
     password: share.password ?? null,
     driver: driverOf(share, place),
+    carry: share.carry ?? global.carry,
     routes: {
       tb: route(share.thunderbolt_host, share.thunderbolt_interface, share.thunderbolt_path, place),
       fallback: route(share.fallback_host, share.fallback_interface, share.fallback_path, place),
@@ -75,6 +76,8 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
       networkDebounceMs: global.network_debounce_ms,
       connectTimeoutMs: global.connect_timeout_ms,
       mountHangMs: milliseconds(global.mount_hang_secs),
+      carry: global.carry,
+      outagePatienceMs: milliseconds(global.outage_patience_secs),
       autoFailback: global.auto_failback,
       autoFailbackStableMs: milliseconds(global.auto_failback_stable_secs),
       lsofRecheck: global.lsof_recheck,
@@ -93,7 +96,7 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
       configRejected: notify.config_rejected,
     },
     ...gatewayConfig(file, place),
-    shares: shares.map((share) => engineShare(share, place)),
+    shares: shares.map((share) => engineShare(share, global, place)),
     aliases: aliases.map((alias) => engineAlias(alias, sharesRoot, place)),
   };
 }

@@ -5,6 +5,7 @@ import { describeServerShare } from "./mistakes.ts";
 import { parseServerShareName, parseShareName, parseUserName, SHARE_NAME_EXPECTED } from "./names.ts";
 import { PATH_EXPECTED, parsePath } from "./paths.ts";
 import {
+  choiceDoc,
   choiceKey,
   document,
   hostKey,
@@ -20,6 +21,9 @@ import {
 
 /** The ways to mount that a configuration may name. */
 export const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
+
+/** Whether a mount stays while its route moves beneath it. */
+export const CARRY_CHOICES = ["auto", "on", "off"] as const;
 
 export const globalSchema = z.strictObject({
   shares_root: document(
@@ -69,6 +73,18 @@ export const globalSchema = z.strictObject({
     absent: 10,
     unit: "seconds",
     meaning: "How long a mount may give no answer before it counts as dead.",
+  }),
+  carry: choiceKey(CARRY_CHOICES, "auto", {
+    meaning:
+      "Whether shares are carried: mounted once, while their route moves beneath the mount, so that open files stay open. `auto` carries where the driver can and both routes are proved to lead to one server; `off` mounts anew for each change of route. A share's own `carry` comes first.",
+  }),
+  outage_patience_secs: numberKey({
+    min: 1,
+    max: 3600,
+    absent: 60,
+    unit: "seconds",
+    meaning:
+      "How long programs that use a carried share wait while neither route answers, before they get an error.",
   }),
   auto_failback: toggleKey(
     false,
@@ -133,8 +149,18 @@ export const shareSchema = z.strictObject({
   }),
   driver: choiceKey(DRIVER_CHOICES, "auto", {
     meaning:
-      "How the share is mounted: `rclone` is SMB through FUSE; `netfs` is macOS's own SMB; `cifs` is the Linux kernel's own, for root or with lines in /etc/fstab; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
+      "How the share is mounted: `rclone` is SMB through FUSE; `netfs` is macOS's own SMB; `cifs` is the Linux kernel's own, for root or with a line in /etc/fstab; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
   }),
+  carry: document(
+    z.enum(CARRY_CHOICES).optional(),
+    choiceDoc({
+      choices: CARRY_CHOICES,
+      absent: "`carry` of `[global]`",
+      meaning:
+        "Whether this share is carried, as in `[global]`. `on` says so in `status` when it cannot be; `off` mounts it anew for each change of route.",
+      example: '"auto"',
+    }),
+  ),
   thunderbolt_path: pathKey({
     absent: "none; only for driver `local`",
     meaning:

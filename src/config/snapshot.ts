@@ -12,6 +12,10 @@ export interface GlobalConfig {
   readonly networkDebounceMs: number;
   readonly connectTimeoutMs: number;
   readonly mountHangMs: number;
+  /** For shares that say nothing of their own. */
+  readonly carry: "auto" | "on" | "off";
+  /** How long programs on a carried share wait without a route. */
+  readonly outagePatienceMs: number;
   readonly autoFailback: boolean;
   readonly autoFailbackStableMs: number;
   readonly lsofRecheck: boolean;
@@ -36,6 +40,8 @@ export interface ShareConfig {
   readonly password: SecretReference | null;
   /** `auto` is settled. */
   readonly driver: "rclone" | "netfs" | "cifs" | "local";
+  /** The share's own, else that of `[global]`. */
+  readonly carry: "auto" | "on" | "off";
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };
 }
 

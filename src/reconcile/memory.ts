@@ -11,6 +11,8 @@ export interface ShareMemory {
   /** Wall ms. */
   readonly lastSwitchAt: number | null;
   readonly lastError: string | null;
+  /** The port of 127.0.0.1 that its mount talks to; null: it is not carried. */
+  readonly carriedPort: number | null;
 }
 
 export const EMPTY_SHARE_MEMORY: ShareMemory = {
@@ -21,6 +23,7 @@ export const EMPTY_SHARE_MEMORY: ShareMemory = {
   held: null,
   lastSwitchAt: null,
   lastError: null,
+  carriedPort: null,
 };
 
 /** What a start finds in the state file. */

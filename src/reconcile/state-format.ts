@@ -34,6 +34,8 @@ interface ShareRecord {
   held: ShareMemory["held"];
   last_switch_at: string | null;
   last_error: string | null;
+  /** Absent in what versions before carried mounts wrote. */
+  carried_port?: number | null;
 }
 
 export function encodeState(shares: ReadonlyMap<string, ShareMemory>, observedAtMs: number): string {
@@ -56,6 +58,7 @@ function encodeShare(memory: ShareMemory): ShareRecord {
     held: memory.held,
     last_switch_at: isoOrNull(memory.lastSwitchAt),
     last_error: memory.lastError,
+    carried_port: memory.carriedPort,
   };
 }
 
@@ -120,6 +123,7 @@ function decodeShare(value: unknown): ShareMemory | string {
     held: read("held", orNull(oneOf("fallback", "unmounted")), null),
     lastSwitchAt: read("last_switch_at", orNull(instant), null),
     lastError: read("last_error", orNull(string), null),
+    carriedPort: record.has("carried_port") ? read("carried_port", orNull(port), null) : null,
   };
   return wrong.length === 0 ? memory : `${wrong.join(", ")} not as expected`;
 }
@@ -128,6 +132,9 @@ function decodeShare(value: unknown): ShareMemory | string {
 type Reader<T> = (value: unknown) => T | undefined;
 
 const string: Reader<string> = (value) => (typeof value === "string" ? value : undefined);
+
+const port: Reader<number> = (value) =>
+  typeof value === "number" && Number.isInteger(value) && value > 0 && value < 65_536 ? value : undefined;
 
 const boolean: Reader<boolean> = (value) => (typeof value === "boolean" ? value : undefined);
 

@@ -12,6 +12,12 @@ export type TriggerReason =
   | "retry"
   | "look_answered"
   | "mount_process_exit"
+  /** A request of a carried mount has waited too long for its answer. */
+  | "stalled"
+  /** The carrier has something to tell. */
+  | "carrier"
+  /** A proof of which server is behind the routes has ended. */
+  | "proof"
   /** A backend's instance became ready, ended, or has answered what it was asked. */
   | "instance"
   /** A backend's instance is due to be asked whether it lives. */

@@ -50,7 +50,7 @@ export function finishArrived(draft: Draft, errand: Errand, route: RouteName): v
   const missed = errand.goal !== null && errand.goal !== route;
   const failed = errand.failures.join("; ");
   announceArrival(draft, errand, route, missed);
-  clearPending(draft, "mounted anew");
+  clearPending(draft, errand.moves ? "moved" : "mounted anew");
   const moved = errand.from !== route && (errand.from === "tb" || errand.from === "fallback");
   if (moved) setMemory(draft, { lastSwitchAt: draft.seen.wallMs });
   setEpisode(draft, { errand: null, ...recoveryPause(draft, errand, route) });
@@ -95,6 +95,7 @@ function announceArrival(draft: Draft, errand: Errand, route: RouteName, missed:
     host: hostOf(draft, route),
     reason: errand.reason,
     duration_ms,
+    ...movedBy(draft, errand),
   };
   const failed = errand.failures.join("; ");
   switch (errand.kind) {
@@ -124,7 +125,14 @@ function announceArrival(draft: Draft, errand: Errand, route: RouteName, missed:
   }
 }
 
-function pauseRecovery(draft: Draft): Backoff {
+function movedBy({ seen }: Draft, { moves }: Errand) {
+  const { lastStep } = seen;
+  if (!moves || lastStep?.kind !== "move" || !lastStep.outcome.ok) return {};
+  const { quiet, connections } = lastStep.outcome;
+  return { carried: true, quiet, connections } as const;
+}
+
+export function pauseRecovery(draft: Draft): Backoff {
   const backoff = backOff(draft.episode.recoveryBackoff, draft.seen.atMs);
   return { ...backoff, notBeforeMs: Math.max(backoff.notBeforeMs, draft.seen.atMs + draft.policy.stableMs) };
 }

@@ -1,6 +1,7 @@
 // Owns goals of several steps: unmount where needed, then the plan's routes in order until one mounts.
 import { backOff } from "../reconcile/route-health.ts";
 import { oneMissingText } from "../secrets/reference.ts";
+import { awaitsProof, carriesAt } from "./decide-carry.ts";
 import {
   finishArrived,
   finishExhausted,
@@ -8,6 +9,7 @@ import {
   finishUnmounted,
   stopErrand,
 } from "./decide-errand-end.ts";
+import { continueMove, foldMoved } from "./decide-move.ts";
 import { isDeadErrno } from "./decide-routes.ts";
 import { answers, type Draft, hostOf, setEpisode, setError } from "./draft.ts";
 import type { Errand, ErrandKind } from "./episode.ts";
@@ -18,7 +20,7 @@ import type { Step } from "./step.ts";
 /** How old a check may be that only counts what an unmount will cost, ms; its own deadline is shorter. */
 const COUNT_FRESH_MS = 3000;
 
-export type ErrandStart = Pick<Errand, "kind" | "reason" | "mode" | "plan" | "goal"> & {
+export type ErrandStart = Pick<Errand, "kind" | "reason" | "mode" | "plan" | "goal" | "moves"> & {
   readonly asked?: boolean;
 };
 
@@ -54,8 +56,8 @@ function whyNotOurs({ spec, seen }: Draft): string | null {
   return seen.taken === null ? null : `${spec.mountPath} is taken by ${seen.taken.source}`;
 }
 
-function whyNotBegun(draft: Draft, { kind, mode }: ErrandStart): string | null {
-  if (kind === "unmount") return null;
+function whyNotBegun(draft: Draft, { kind, mode, moves }: ErrandStart): string | null {
+  if (kind === "unmount" || moves) return null;
   // What is dead serves nobody: who waits in it is freed, whatever the driver lacks for now.
   const isDead = mode === "force" && kind !== "switch";
   return isDead ? whyNotOurs(draft) : whyNotMountable(draft);
@@ -71,6 +73,7 @@ function isAnswering({ request, outcome }: Draft, kind: ErrandKind): boolean {
 export function continueErrand(draft: Draft): Step | null {
   const { errand } = draft.episode;
   if (errand === null) return null;
+  if (errand.moves) return continueMove(draft, errand);
   const { mount } = draft.seen;
   if (mount !== null && isForErrand(draft, errand, mount)) return unmountFor(draft, errand, mount);
   if (errand.kind === "unmount") return finishUnmounted(draft, errand);
@@ -101,7 +104,7 @@ function unmountFor(draft: Draft, errand: Errand, mount: MountSeen): Step | null
 function whyStop(
   draft: Draft,
   { kind, from, mode, plan }: Errand,
-  { found, look }: MountSeen,
+  { found, look, carried = null }: MountSeen,
 ): string | null {
   if (kind !== "failover" && kind !== "remount") return null;
   if (!plan.some((route) => answers(draft, route))) return "no other host answers any more";
@@ -109,7 +112,9 @@ function whyStop(
     const isBack = (from === "tb" || from === "fallback") && answers(draft, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  const isAlive = !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
+  // What its look found before its server was replaced says nothing.
+  const isHeld = carried !== null && carried.phase !== "carrying";
+  const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
   return mode === "force" && isAlive ? "the mount answers again" : null;
 }
 
@@ -118,13 +123,16 @@ function nextRoute(draft: Draft, errand: Errand): Step | null {
   for (const [index, route] of errand.plan.entries()) {
     if (answers(draft, route)) {
       setEpisode(draft, { errand: { ...errand, plan: errand.plan.slice(index), failures } });
+      const isCarried = carriesAt(draft, route);
+      // Mounted now it would stay without a carrier until it is mounted anew.
+      if (!isCarried && awaitsProof(draft)) return null;
       draft.transitions.push({
         name: "share.mount_attempt",
         route,
         host: hostOf(draft, route),
         reason: errand.reason,
       });
-      return { kind: "mount", route };
+      return isCarried ? { kind: "mount", route, carried: true } : { kind: "mount", route };
     }
     failures.push(`${hostOf(draft, route)}: ${draft.seen.routes[route].probe.text}`);
   }
@@ -138,7 +146,8 @@ function nextRoute(draft: Draft, errand: Errand): Step | null {
 export function checkedOpenFiles({ seen }: Draft): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;
   if (openFiles === null || openFiles.atMs < Math.max(routes.tb.atMs, routes.fallback.atMs)) return null;
-  return lastStep === null || !lastStep.outcome.ok ? openFiles : null;
+  const changed = lastStep?.kind === "mount" || lastStep?.kind === "unmount";
+  return !changed || !lastStep.outcome.ok ? openFiles : null;
 }
 
 /** A check good enough to count what an unmount costs: it may have been made while a loss was confirmed. */
@@ -152,7 +161,8 @@ export function foldLastStep(draft: Draft): void {
   const { lastStep } = draft.seen;
   if (lastStep === null) return;
   if (lastStep.kind === "mount") foldMounted(draft, lastStep);
-  else foldUnmounted(draft, lastStep);
+  else if (lastStep.kind === "unmount") foldUnmounted(draft, lastStep);
+  else if (lastStep.kind === "move") foldMoved(draft, lastStep);
 }
 
 function foldMounted(draft: Draft, last: MountStepSeen): void {

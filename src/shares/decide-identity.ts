@@ -9,6 +9,7 @@ export function foldMountIdentity(draft: Draft): void {
   const before = draft.episode.mountId;
   if (id !== before) {
     setEpisode(draft, { mountId: id, deadLook: null, pendingLook: null, suspicion: null });
+    setEpisode(draft, { madeMount: isOurDoing(lastStep, id) ? id : null });
     if (mount === null) foldVanished(draft, before);
     else if (!isOurDoing(lastStep, id)) {
       draft.transitions.push({
@@ -21,7 +22,10 @@ export function foldMountIdentity(draft: Draft): void {
     }
   }
   const activeInterface = mount?.found.route ?? "none";
-  if (draft.memory.activeInterface !== activeInterface) setMemory(draft, { activeInterface });
+  const carriedPort = mount?.carried?.port ?? null;
+  if (draft.memory.activeInterface !== activeInterface || draft.memory.carriedPort !== carriedPort) {
+    setMemory(draft, { activeInterface, carriedPort });
+  }
   if (activeInterface !== "fallback" && draft.episode.errand === null)
     clearPending(draft, mount === null ? "unmounted" : "not mounted over fallback any more");
 }

@@ -1,7 +1,8 @@
 // Owns whether a mount lives, from what looks at it found. No verdict that costs open files rests on one look.
 import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../reconcile/route-health.ts";
 import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
-import { type Draft, setEpisode } from "./draft.ts";
+import { type ConditionDraft, type Draft, setEpisode } from "./draft.ts";
+import type { FoundMount } from "./drivers/mount-driver.ts";
 import type { MountSeen } from "./share-seen.ts";
 
 /** A mount that lives this long does not count towards the backoff of those before it, ms. */
@@ -21,12 +22,13 @@ export function judgeMount(draft: Draft, { found, look }: MountSeen): MountVerdi
     case "never":
       return UNPROVEN;
     case "pending":
-      return judgePending(draft, look.startedAtMs);
+      return judgePending(draft, found, look.startedAtMs);
     case "answered": {
       if (look.errno === "ENOTCONN") return { state: "dead", reason: "ENOTCONN" };
       if (isDeadErrno(look.errno)) return judgeFailed(draft, found.id, look.errno ?? "", look.startedAtMs);
       if (isLocalErrno(look.errno)) return UNPROVEN;
       if (draft.episode.deadLook !== null) setEpisode(draft, { deadLook: null });
+      if (draft.episode.answeredMount !== found.id) setEpisode(draft, { answeredMount: found.id });
       if (look.errno !== null) {
         draft.conditions.push({
           code: "mount_denied",
@@ -40,13 +42,17 @@ export function judgeMount(draft: Draft, { found, look }: MountSeen): MountVerdi
   }
 }
 
-function judgePending(draft: Draft, startedAtMs: number): MountVerdict {
+function judgePending(draft: Draft, found: FoundMount, startedAtMs: number): MountVerdict {
   const { atMs } = draft.seen;
   const { mountHangMs } = draft.policy;
   const before = draft.episode.pendingLook;
   const seenAtMs = before?.startedAtMs === startedAtMs ? before.seenAtMs : atMs;
   if (seenAtMs === atMs) setEpisode(draft, { pendingLook: { startedAtMs, seenAtMs } });
   const waited = atMs - startedAtMs;
+  if (mayWaitForPermission(draft, found.id)) {
+    if (waited >= SILENT_LOOK_MS) draft.conditions.push(waitingForPermission(found.path));
+    return UNPROVEN;
+  }
   const deadAtMs = Math.max(startedAtMs + mountHangMs, seenAtMs + CONFIRM_AFTER_MS);
   if (atMs >= deadAtMs) return { state: "dead", reason: `no answer for ${mountHangMs / 1000} s` };
   draft.wakes.push({ atMs: deadAtMs, reason: "confirm" });
@@ -59,6 +65,20 @@ function judgePending(draft: Draft, startedAtMs: number): MountVerdict {
     });
   }
   return UNPROVEN;
+}
+
+/** One of ours that has answered once waits for nobody; a server that is gone makes the others fail in time. */
+function mayWaitForPermission({ mayWaitForPermission = false, episode }: Draft, mountId: string): boolean {
+  return mayWaitForPermission && !(episode.madeMount === mountId && episode.answeredMount === mountId);
+}
+
+function waitingForPermission(path: string): ConditionDraft {
+  return {
+    code: "waiting_for_permission",
+    severity: "warning",
+    title: `The mount at ${path} does not answer: macOS may be waiting for your permission`,
+    hint: "Answer the dialog that asks for access to network volumes. If there is none: `mountaineer unmount --force`, then `mountaineer mount`.",
+  };
 }
 
 function judgeFailed(draft: Draft, mountId: string, errno: string, startedAtMs: number): MountVerdict {

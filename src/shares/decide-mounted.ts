@@ -17,19 +17,21 @@ export function decideMounted(draft: Draft, mount: MountSeen, route: RouteName):
   if (own === "waiting" || draft.memory.held === "unmounted") return null;
   if (own === "gone") return decideHostGone(draft, route);
   if (verdict.state === "dead") return decideDead(draft, mount, route, verdict.reason);
-  if (own === "slow") {
-    const { probe } = draft.seen.routes[route];
-    draft.conditions.push({
-      code: "route_slow",
-      severity: "warning",
-      title: `${hostOf(draft, route)} does not answer probes (${probe.text}), but the mount does`,
-      hint: "The mount stays while it answers.",
-    });
-  }
+  if (own === "slow") pushSlowRoute(draft, route);
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(draft, "host and mount answer");
   settleBackoff(draft);
   return route === "fallback" ? decideRecovery(draft, mount) : null;
+}
+
+export function pushSlowRoute(draft: Draft, route: RouteName): void {
+  const { probe } = draft.seen.routes[route];
+  draft.conditions.push({
+    code: "route_slow",
+    severity: "warning",
+    title: `${hostOf(draft, route)} does not answer probes (${probe.text}), but the mount does`,
+    hint: "The mount stays while it answers.",
+  });
 }
 
 function decideHostGone(draft: Draft, route: RouteName): Step | null {
@@ -50,7 +52,7 @@ function decideHostGone(draft: Draft, route: RouteName): Step | null {
   });
 }
 
-function decideDead(draft: Draft, { found }: MountSeen, route: RouteName, why: string): Step | null {
+export function decideDead(draft: Draft, { found }: MountSeen, route: RouteName, why: string): Step | null {
   const reason = `the mount is dead: ${why}`;
   foldYoungDeath(draft, found.id);
   if (isBackingOff(draft)) return null;
@@ -59,7 +61,7 @@ function decideDead(draft: Draft, { found }: MountSeen, route: RouteName, why: s
 }
 
 /** An unmount that failed is not hammered. */
-function isBackingOff(draft: Draft): boolean {
+export function isBackingOff(draft: Draft): boolean {
   const { notBeforeMs } = draft.episode.mountBackoff;
   if (notBeforeMs <= draft.seen.atMs) return false;
   draft.wakes.push({ atMs: notBeforeMs, reason: "retry" });

@@ -1,5 +1,6 @@
 // Owns the way back to Thunderbolt: the stability window, and the table of the two toggles and open files.
 import { stableFrom } from "../reconcile/route-health.ts";
+import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, startErrand, whyNotMountable } from "./decide-errand.ts";
 import { deferRecovery } from "./decide-errand-end.ts";
 import { answers, type Draft, setEpisode } from "./draft.ts";
@@ -8,7 +9,8 @@ import type { Step } from "./step.ts";
 
 /** Called for a share mounted over fallback, whose mount answers. Never recovers over open files. */
 export function decideRecovery(draft: Draft, mount: MountSeen): Step | null {
-  if (draft.memory.held !== null || !answers(draft, "tb") || whyNotMountable(draft) !== null) return null;
+  if (draft.memory.held !== null || !answers(draft, "tb") || mayMoveSoon(draft, "tb")) return null;
+  if (!canMove(draft, "tb") && whyNotMountable(draft) !== null) return null;
   const stableAtMs = stableFrom(draft.episode.health.tb, draft.policy.stableMs);
   if (stableAtMs === null) return null;
   const dueAtMs = Math.max(stableAtMs, draft.episode.recoveryBackoff.notBeforeMs);
@@ -35,6 +37,8 @@ function isTableDue(draft: Draft): boolean {
  * | on | off | switch | pending, a person switches |
  * | off | on | pending; the next re-check switches | pending, re-checked each cycle |
  * | off | off | pending, a person switches | pending, a person switches |
+ *
+ * What is carried moves beneath open files, so for it they count as closed.
  */
 function readTable(draft: Draft, mount: MountSeen): Step | null {
   const { autoFailback, lsofRecheck } = draft.policy;
@@ -43,6 +47,17 @@ function readTable(draft: Draft, mount: MountSeen): Step | null {
     setEpisode(draft, { tableReadWith: toggles(draft) });
     deferRecovery(draft, lsofRecheck ? "waiting for the next check of open files" : "a person switches");
     return null;
+  }
+  if (canMove(draft, "tb")) {
+    setEpisode(draft, { tableReadWith: toggles(draft) });
+    return startErrand(draft, {
+      kind: "recovery",
+      reason: `Thunderbolt has answered for ${Math.round(draft.policy.stableMs / 1000)} s`,
+      mode: "plain",
+      plan: ["tb"],
+      goal: "tb",
+      moves: true,
+    });
   }
   const { lastStep } = draft.seen;
   if (lastStep?.kind === "unmount" && !lastStep.outcome.ok) {

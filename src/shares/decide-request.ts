@@ -1,5 +1,6 @@
 // Owns what a person asked: it is taken before the rules, held where the person said so, and always answered.
 import { NO_BACKOFF } from "../reconcile/route-health.ts";
+import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, looksDead, startErrand, whyNotMountable } from "./decide-errand.ts";
 import { spokenRoute } from "./decide-errand-end.ts";
 import { whyUnmountable } from "./decide-unmounted.ts";
@@ -62,6 +63,11 @@ function takeSwitch(draft: Draft, request: SwitchRequest, to: RouteName): Step |
     draft.outcome = outcome("failed", `${hostOf(draft, to)} does not answer: ${text}; nothing was changed`);
     return null;
   }
+  const asked = { kind: "switch", reason: "asked", goal: to, asked: true } as const;
+  if (canMove(draft, to)) {
+    return startErrand(draft, { ...asked, mode: "plain", plan: [to], moves: true });
+  }
+  if (mayMoveSoon(draft, to) && draft.seen.atMs < request.waitUntilMs) return null;
   const obstacle = whyNotMountable(draft);
   if (obstacle !== null) {
     const hint = draft.seen.driverProblem?.hint ?? null;
@@ -70,7 +76,7 @@ function takeSwitch(draft: Draft, request: SwitchRequest, to: RouteName): Step |
   }
   const from = mount?.found.route ?? null;
   const rollback = from !== null && from !== to ? [from] : [];
-  const start = { kind: "switch", reason: "asked", plan: [to, ...rollback], goal: to, asked: true } as const;
+  const start = { ...asked, plan: [to, ...rollback] } as const;
   if (mount === null) return startErrand(draft, { ...start, mode: "plain" });
   const mode = chooseMode(draft, mount, request, request.wait);
   if (mode === null || typeof mode === "object") return mode;

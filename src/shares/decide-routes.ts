@@ -72,6 +72,8 @@ export function judgeOwnRoute(draft: Draft, route: RouteName, mount: MountSeen):
     if (draft.episode.suspicion !== null) setEpisode(draft, { suspicion: null });
     return "answers";
   }
+  // This machine's own link says so itself.
+  if (probe.reason === "link_down") return "gone";
   const verdict = suspect(
     draft.episode.suspicion,
     `${route} ${mount.found.id}`,

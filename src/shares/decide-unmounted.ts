@@ -1,9 +1,13 @@
 // Owns what to do with a share that is not mounted: over Thunderbolt if it answers, else fallback, else wait.
 import { oneMissingText } from "../secrets/reference.ts";
+import { awaitsProof } from "./decide-carry.ts";
 import { startErrand } from "./decide-errand.ts";
 import { answers, clearError, type Draft, hostOf, setError } from "./draft.ts";
 import type { RouteName } from "./share-spec.ts";
 import type { Step } from "./step.ts";
+
+/** The end of a proof wakes the lane; this is for one whose end was missed. */
+const PROOF_LOOK_MS = 1000;
 
 export function decideUnmounted(draft: Draft): Step | null {
   const { memory, seen, spec, episode } = draft;
@@ -23,6 +27,10 @@ export function decideUnmounted(draft: Draft): Step | null {
   }
   if (episode.mountBackoff.notBeforeMs > seen.atMs) {
     draft.wakes.push({ atMs: episode.mountBackoff.notBeforeMs, reason: "retry" });
+    return null;
+  }
+  if (awaitsProof(draft)) {
+    draft.wakes.push({ atMs: seen.atMs + PROOF_LOOK_MS, reason: "confirm" });
     return null;
   }
   const plan = bestRoutes(draft);

@@ -1,6 +1,8 @@
 // Owns the decision for one share: from what is wanted, seen and remembered to one step, or rest. Pure.
 import type { Wake } from "../reconcile/lane.ts";
 import type { ShareMemory } from "../reconcile/memory.ts";
+import { decideCarried } from "./decide-carried.ts";
+import { carryConditions } from "./decide-carry.ts";
 import { continueErrand, foldLastStep } from "./decide-errand.ts";
 import { foldMountIdentity } from "./decide-identity.ts";
 import { decideMounted, decideUnexplained } from "./decide-mounted.ts";
@@ -41,6 +43,7 @@ export function decide(input: DecideInput): Decision {
   const step = chooseStep(draft);
   if (step === null) answerRequest(draft);
   standingConditions(draft);
+  carryConditions(draft);
   const conditions = since(draft);
   return {
     memory: draft.memory,
@@ -66,7 +69,9 @@ function chooseStep(draft: Draft): Step | null {
   if (mount === null) return decideUnmounted(draft);
   const { route, path, madeByDriver } = mount.found;
   const isMisplaced = madeByDriver && path !== draft.spec.mountPath;
-  return route === null || isMisplaced ? decideUnexplained(draft, mount) : decideMounted(draft, mount, route);
+  if (route === null || isMisplaced) return decideUnexplained(draft, mount);
+  const { carried = null } = mount;
+  return carried === null ? decideMounted(draft, mount, route) : decideCarried(draft, mount, route, carried);
 }
 
 function earliest(wakes: readonly Wake[]): Wake | null {

@@ -13,6 +13,8 @@ export interface DecideInput {
   readonly policy: SharePolicy;
   /** A readdir sooner than this after the last one proves nothing, ms. */
   readonly cacheMs: number;
+  /** Silence may be a dialog of the system that waits for a person; absent: no. */
+  readonly mayWaitForPermission?: boolean;
   readonly seen: ShareSeen;
   readonly memory: ShareMemory;
   readonly episode: Episode;

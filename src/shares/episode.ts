@@ -33,6 +33,8 @@ export interface Errand {
   readonly cost: OpenFilesSeen | null;
   /** A person's errand: its end answers the request. */
   readonly asked: boolean;
+  /** Reached by moving what is carried; nothing is unmounted for it. */
+  readonly moves?: true;
 }
 
 export interface Episode {
@@ -50,6 +52,10 @@ export interface Episode {
   /** A look seen to be without an answer: a late one alone could be this process's own standing still. */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly errand: Errand | null;
+  /** When what is carried was last moved, monotonic ms. */
+  readonly movedAtMs: number | null;
+  /** Since when the server behind the route in use answers without being proved, monotonic ms. */
+  readonly doubtAtMs: number | null;
   /** When the newest mount was made, monotonic ms, and the mount last counted for dying soon after. */
   readonly mountedAtMs: number | null;
   readonly diedYoung: string | null;
@@ -63,6 +69,9 @@ export interface Episode {
   readonly tableReadWith: string | null;
   /** The mount last seen, to tell a new one and a vanished one. */
   readonly mountId: string | null;
+  /** The mount that this process made, and the one that has answered a look of it; null: none. */
+  readonly madeMount: string | null;
+  readonly answeredMount: string | null;
   /** Unsent writes may be waiting for a mount to send them. */
   readonly unsentWatched: boolean;
   /** Result of the open-file check last announced. */
@@ -80,6 +89,8 @@ export const NEW_EPISODE: Episode = {
   deadLook: null,
   pendingLook: null,
   errand: null,
+  movedAtMs: null,
+  doubtAtMs: null,
   mountedAtMs: null,
   diedYoung: null,
   mountBackoff: NO_BACKOFF,
@@ -87,6 +98,8 @@ export const NEW_EPISODE: Episode = {
   recoveryFailure: null,
   tableReadWith: null,
   mountId: null,
+  madeMount: null,
+  answeredMount: null,
   unsentWatched: true,
   announcedOpenFiles: null,
   announcedBusy: false,

@@ -1,37 +1,23 @@
 // Owns one look at a share: both hosts, the mount table, the mount and the stable link, all at once. Bounded:
 // nothing is waited for longer than its own deadline, and a mount not at all when its host is certainly gone.
-import type { HostProber } from "../network/probe-result.ts";
-import { type Clock, settledWithin } from "../runtime/clock.ts";
+import { settledWithin } from "../runtime/clock.ts";
 import { SILENT_LOOK_MS } from "./decide-routes.ts";
-import type { FoundMount, Lacking, MountDriver } from "./drivers/mount-driver.ts";
+import type { FoundMount, Lacking, RefusedUpload, SetAsideFolder } from "./drivers/mount-driver.ts";
 import type { Episode } from "./episode.ts";
-import type { Look, Prober } from "./prober.ts";
+import { isCarriedPort, observeCarry, withCarried } from "./observe-carried.ts";
+import type { Look } from "./prober.ts";
 import type { MountSeen, OpenFilesSeen, RouteProbe, RouteSeen, ShareSeen, StepSeen } from "./share-seen.ts";
-import type { RouteName, SharePolicy, ShareSpec } from "./share-spec.ts";
+import type { RouteName, ShareSpec } from "./share-spec.ts";
+import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
 /** How long looks at local disks (links, route folders) may take, ms. */
 const LOCAL_LOOK_MS = 1000;
 /** How long a look-up of open files may take before it counts as open, ms. */
 const OPEN_FILES_MS = 2000;
+/** How long a host may take to answer while programs wait for the verdict, ms. */
+const HURRIED_PROBE_MS = 300;
 /** How long what serves waits to learn whether its driver could mount it anew, ms. */
 const ABLE_MS = 1000;
-
-export interface LookTools {
-  readonly clock: Clock;
-  readonly hostProber: HostProber;
-  readonly prober: Prober;
-}
-
-export interface ObserveTools extends LookTools {
-  /** Makes sure of the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
-  readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
-}
-
-export interface Subject {
-  readonly spec: ShareSpec;
-  readonly policy: SharePolicy;
-  readonly driver: MountDriver;
-}
 
 /** `asOfMs` (monotonic): nothing older will do, and what others learn for the same moment is shared. */
 export async function observe(
@@ -41,18 +27,26 @@ export async function observe(
   episode: Episode,
   openFiles: OpenFilesSeen | null,
 ): Promise<ShareSeen> {
-  const { clock } = tools;
+  const { clock, hurried = null } = tools;
   const { spec, driver } = subject;
+  await tools.carriage?.ready();
   const [tb, fallback, { ours, lookUnderWay, twins, taken }] = await Promise.all([
-    probeRoute(tools, subject, "tb", asOfMs),
-    probeRoute(tools, subject, "fallback", asOfMs),
+    probeRoute(tools, subject, "tb", asOfMs, hurried === "tb"),
+    probeRoute(tools, subject, "fallback", asOfMs, hurried === "fallback"),
     findMounts(tools, subject, asOfMs),
   ]);
   const routes = { tb, fallback };
   const mount =
-    ours === null ? null : { found: ours, look: await chooseLook(tools, ours, lookUnderWay, routes) };
+    ours === null
+      ? null
+      : withCarried(tools, subject, routes, {
+          found: ours,
+          look: await chooseLook(tools, ours, lookUnderWay, routes, hurried !== null),
+        });
+  const carry = await observeCarry(tools, subject, routes, mount);
   const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
   const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
+  const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
   const driverProblem = await (serves ? findDriverProblem(tools, subject) : driver.unavailable(spec));
   const unsent = episode.unsentWatched ? await driver.unsent(spec) : null;
@@ -67,8 +61,10 @@ export async function observe(
     driverProblem,
     oneAddress: oneAddress(spec, routes),
     openFiles,
+    carry,
     unsent,
     setAside: await setAside,
+    refusedUploads: await refusedUploads,
     linkBlocked,
     lastStep: null,
   };
@@ -87,7 +83,9 @@ export async function observeAfterStep(
     await subject.driver.find(subject.spec, tools.clock.monotonicMs()),
   );
   const mount: MountSeen | null =
-    ours === null ? null : { found: ours, look: tools.prober.lastLook(ours.id) };
+    ours === null
+      ? null
+      : withCarried(tools, subject, before.routes, { found: ours, look: tools.prober.lastLook(ours.id) });
   return {
     ...before,
     atMs: tools.clock.monotonicMs(),
@@ -144,7 +142,8 @@ async function findMounts(
 }
 
 const NONE: readonly FoundMount[] = [];
-const NO_FOLDERS: readonly string[] = [];
+const NO_FOLDERS: readonly SetAsideFolder[] = [];
+const NO_UPLOADS: readonly RefusedUpload[] = [];
 
 /** Of two mounts of one share the one at our path is ours, else a live one; the others are left alone. */
 function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
@@ -165,25 +164,37 @@ function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundM
 }
 
 function startLook(
-  { clock, prober }: LookTools,
-  { driver }: Subject,
+  { clock, prober, carriage }: LookTools,
+  { spec, driver }: Subject,
   mount: FoundMount,
 ): Promise<Look> | null {
+  // One that waits for a route, or for an answer that is outstanding already, tells nothing by a look.
+  if (isCarriedPort(mount)) {
+    const state = carriage?.of(spec.name) ?? null;
+    if (state === null || state.phase !== "carrying" || state.unansweredSinceMs !== null) return null;
+  }
   const last = prober.lastLook(mount.id);
   const proved = last.state === "answered" && last.errno === null;
-  if (proved && clock.monotonicMs() - last.finishedAtMs < driver.cacheMs) return null;
-  return prober.look(mount.id, mount.path, SILENT_LOOK_MS);
+  const nowMs = clock.monotonicMs();
+  if (proved && nowMs - last.finishedAtMs < driver.cacheMs) return null;
+  const waitedMs = last.state === "pending" ? nowMs - last.startedAtMs : 0;
+  return prober.look(mount.id, mount.path, Math.max(0, SILENT_LOOK_MS - waitedMs));
 }
 
-/** A look over a host that is certainly gone may take seconds and changes nothing. */
+/**
+ * A look over a host that is certainly gone may take seconds and changes nothing; at the first silence it goes on while
+ * the host is asked again.
+ */
 async function chooseLook(
   { prober }: LookTools,
   mount: FoundMount,
   underWay: Promise<Look> | null,
   routes: ShareSeen["routes"],
+  isAskedAgain: boolean,
 ): Promise<Look> {
-  const hostGone = mount.route !== null && routes[mount.route].probe.verdict === "gone";
-  return underWay === null || hostGone ? prober.lastLook(mount.id) : await underWay;
+  const verdict = mount.route === null ? null : routes[mount.route].probe.verdict;
+  const goesOn = verdict === "gone" || (verdict === "silent" && (isCarriedPort(mount) || !isAskedAgain));
+  return underWay === null || goesOn ? prober.lastLook(mount.id) : await underWay;
 }
 
 function probeRoute(
@@ -191,10 +202,14 @@ function probeRoute(
   { spec, policy }: Subject,
   route: RouteName,
   asOfMs: number,
+  hurried: boolean,
 ): Promise<RouteSeen> {
   const { host, port, interfaceName, folder } = spec.routes[route];
   if (host !== null) {
-    const request = { notBeforeMs: asOfMs, timeoutMs: policy.connectTimeoutMs };
+    const request = {
+      notBeforeMs: asOfMs,
+      timeoutMs: hurried ? Math.min(policy.connectTimeoutMs, HURRIED_PROBE_MS) : policy.connectTimeoutMs,
+    };
     return hostProber
       .probe({ host, port, interfaceName }, request)
       .then((probe) => ({ atMs: asOfMs, probe }));

@@ -1,8 +1,9 @@
 // Owns the inside of the prober process: all that may hang is asked for here, asynchronously, and never more
 // at once than libuv's pool (UV_THREADPOOL_SIZE=17) has threads for, so that "begun" means begun.
 import { lookup } from "node:dns";
-import { lstat, opendir, readFile, readlink, realpath, stat } from "node:fs";
+import { lstat, readFile, readlink, realpath, stat } from "node:fs";
 import { listFolders } from "./folder-listing.ts";
+import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
 import type { OpenFilesScan } from "./open-files-request.ts";
 import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
@@ -37,14 +38,7 @@ type Done<Kind extends QuestionKind> = (answer: AnswerOf[Kind]) => void;
 type Ask = { readonly [Kind in QuestionKind]: (subject: string, done: Done<Kind>) => void };
 
 const ask: Ask = {
-  // One entry is enough: a folder of 100,000 is not read through.
-  look(path, done) {
-    opendir(path, { bufferSize: 1 }, (openError, folder) => {
-      if (openError !== null) done(codeOf(openError));
-      else
-        folder.read((readError) => folder.close(() => done(readError === null ? null : codeOf(readError))));
-    });
-  },
+  look: lookAtMount,
   link(path, done) {
     lstat(path, { bigint: true }, (error, stats) => {
       if (error !== null) {

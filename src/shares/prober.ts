@@ -1,6 +1,6 @@
 // Owns what is asked of the prober, the one child process that touches mounts so that the daemon never does.
 
-/** One uncached look at a mount. A pending look goes on in the background and is not asked again. */
+/** One look at a mount that no cache can answer. A pending look goes on in the background and is not asked again. */
 export type Look =
   | { readonly state: "never" }
   | { readonly state: "pending"; readonly startedAtMs: number }
@@ -66,7 +66,7 @@ export type FolderListing =
 /** Monotonic ms throughout. Batches what is asked in one turn of the event loop into one message. */
 export interface Prober extends AsyncDisposable {
   /**
-   * Looks at a mount by an uncached readdir of its root. `mountId` names the mount: a look that is still
+   * Looks at a mount by what only a live server can answer. `mountId` names the mount: a look that is still
    * pending is joined, never doubled; once one is late the mount is marked and not looked at again until its
    * id changes or the late look answers. Resolves with the state after at most `waitMs`.
    */

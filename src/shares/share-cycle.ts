@@ -4,18 +4,17 @@ import type { Memory, ShareMemory } from "../reconcile/memory.ts";
 import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../reconcile/route-health.ts";
 import { isOutsideEvent, type Trigger } from "../reconcile/trigger.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import type { CarriedState } from "./carriage.ts";
 import { type Decision, decide, type StandingCondition } from "./decide.ts";
 import { type Episode, forgetChangedRoutes, NEW_EPISODE } from "./episode.ts";
-import {
-  findDriverProblem,
-  type LookTools,
-  observe,
-  observeAfterStep,
-  observeOpenFiles,
-  type Subject,
-} from "./observe.ts";
+import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
+import { isCarriedPort } from "./observe-carried.ts";
+import { mountWatched, moveCarried } from "./perform-carried.ts";
+import type { ServerProof } from "./server-proof/server-proof.ts";
+import { createServerTrust } from "./server-trust.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
 import type { OpenFilesSeen, ShareSeen } from "./share-seen.ts";
+import type { LookTools, Subject } from "./share-subject.ts";
 import type { ShareTransition } from "./share-transitions.ts";
 import type { StableLinks } from "./stable-links.ts";
 import type { Step } from "./step.ts";
@@ -26,6 +25,8 @@ const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
 export interface CycleTools extends LookTools {
+  /** Proves which server is behind a route; absent where nothing can be carried. */
+  readonly serverProof?: Pick<ServerProof, "compare" | "recognise">;
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
   /** Aborts steps under way: the daemon has no more time. */
@@ -40,6 +41,8 @@ export interface ShareView {
   readonly memory: ShareMemory;
   readonly seen: ShareSeen | null;
   readonly conditions: readonly StandingCondition[];
+  /** What carries it, as last heard; null or absent: nothing. */
+  readonly carried?: CarriedState | null;
 }
 
 export interface ShareCycle {
@@ -56,6 +59,10 @@ export interface ShareCycle {
   reconfigure(subject: Subject): void;
   /** A fresh look without a step, for those who only look. */
   look(asOfMs: number): Promise<ShareView>;
+  /** The server behind the route in use has ended connections. */
+  doubt(): void;
+  /** Ends what is under way beside the cycles. */
+  end(): void;
 }
 
 interface Asked {
@@ -63,26 +70,42 @@ interface Asked {
   readonly answer: (outcome: RequestOutcome) => void;
 }
 
-/** `recalled` is what the state file says, `observedAt` (wall ms) when it was last true. */
+/**
+ * `recalled` is what the state file says, `observedAt` (wall ms) when it was last true. `onProof` is called when a proof
+ * of the server behind the routes has ended.
+ */
 export function createShareCycle(
-  tools: CycleTools,
+  given: CycleTools,
   first: Subject,
   recalled: { memory: ShareMemory; observedAt: number | null },
+  onProof: () => void = () => {},
 ): ShareCycle {
-  const { clock } = tools;
   let subject = first;
   let memory = recalled.memory;
+  const tools: CycleTools = { ...given, rememberedPort: () => memory.carriedPort };
+  const { clock } = tools;
   let episode = recalledEpisode(tools, recalled);
   let view: ShareView = { subject, memory, seen: null, conditions: [] };
   let asked: Asked | null = null;
   let prepared: { readonly suspicionAtMs: number; files: OpenFilesSeen | null } | null = null;
   let announcing: Promise<unknown> = Promise.resolve();
+  const trust =
+    tools.serverProof === undefined
+      ? undefined
+      : createServerTrust({ clock, proof: tools.serverProof }, onProof);
+
+  const withCarriage = (shown: ShareView): ShareView => {
+    const isCarried = (shown.seen?.mount?.carried ?? null) !== null;
+    const carried = isCarried ? (tools.carriage?.of(subject.spec.name) ?? null) : null;
+    return carried === null ? shown : { ...shown, carried };
+  };
 
   const decideNow = (seen: ShareSeen, request: ShareRequest | null): Decision =>
     decide({
       spec: subject.spec,
       policy: subject.policy,
       cacheMs: subject.driver.cacheMs,
+      mayWaitForPermission: subject.driver.mayWaitForPermission === true,
       seen,
       memory,
       episode,
@@ -127,14 +150,26 @@ export function createShareCycle(
         const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
         return { ...seen, atMs, wallMs, openFiles, driverProblem, lastStep: null };
       }
+      case "move": {
+        const result = await moveCarried(tools, subject, seen, step);
+        const tookMs = clock.monotonicMs() - startedMs;
+        return observeAfterStep(tools, subject, seen, { kind: "move", step, outcome: result, tookMs });
+      }
+      case "hold":
+      case "confirm":
+        await tools.carriage?.[step.kind](spec.name);
+        return observeAfterStep(tools, subject, seen, { kind: "gate", step, outcome: { ok: true } });
       case "mount": {
-        const result = await driver.mount(spec, step.route, limits(MOUNT_DEADLINE_MS));
+        const result = await mountWatched(tools, subject, seen, step, limits(MOUNT_DEADLINE_MS));
         const tookMs = clock.monotonicMs() - startedMs;
         return observeAfterStep(tools, subject, seen, { kind: "mount", step, outcome: result, tookMs });
       }
       case "unmount": {
         const result = await driver.unmount(spec, step.mount, step.mode, limits(UNMOUNT_DEADLINE_MS));
-        if (result.ok) tools.prober.forget(step.mount.id);
+        if (result.ok) {
+          tools.prober.forget(step.mount.id);
+          if (isCarriedPort(step.mount)) await tools.carriage?.close(spec.name);
+        }
         const tookMs = clock.monotonicMs() - startedMs;
         return observeAfterStep(tools, subject, seen, { kind: "unmount", step, outcome: result, tookMs });
       }
@@ -171,7 +206,10 @@ export function createShareCycle(
       }
       const asOfMs = Math.max(...triggers.map(({ atMs }) => atMs));
       const ensureLink = isAskedFor ? tools.links.ensureNow : tools.links.ensure;
-      let seen = await observe({ ...tools, ensureLink }, subject, asOfMs, episode, prepared?.files ?? null);
+      const isHurried = episode.suspicion !== null || triggers.some(({ reason }) => reason === "stalled");
+      const hurried = isHurried ? (view.seen?.mount?.found.route ?? null) : null;
+      const observeTools = { ...tools, ensureLink, trust, hurried };
+      let seen = await observe(observeTools, subject, asOfMs, episode, prepared?.files ?? null);
       for (let steps = 0; steps < MAX_STEPS; steps++) {
         const decision = decideNow(seen, asked?.request ?? null);
         keep(decision, seen);
@@ -199,19 +237,25 @@ export function createShareCycle(
       if (asked === null || (request !== null && asked.request !== request)) return;
       takeAnswer(outcome("failed", "cancelled"))?.();
     },
-    view: () => view,
+    view: () => withCarriage(view),
     reconfigure(next) {
       episode = forgetChangedRoutes(episode, subject.spec, next.spec);
       subject = next;
       view = { ...view, subject };
     },
     async look(asOfMs) {
-      const found = await observe({ ...tools, ensureLink: () => null }, subject, asOfMs, episode, null);
+      const lookOnly = { ...tools, ensureLink: () => null, trust };
+      const found = await observe(lookOnly, subject, asOfMs, episode, null);
       const linkBlocked = await tools.links.look(subject.spec, found.mount?.found.path ?? null);
       const seen = { ...found, linkBlocked };
       const { conditions, memory: judged } = decideNow(seen, null);
-      return { subject, memory: judged, seen, conditions };
+      return withCarriage({ subject, memory: judged, seen, conditions });
     },
+    doubt() {
+      const route = tools.carriage?.of(subject.spec.name)?.route;
+      if (route !== undefined) trust?.doubt(route);
+    },
+    end: () => trust?.[Symbol.dispose](),
   };
 }
 

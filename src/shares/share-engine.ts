@@ -7,10 +7,10 @@ import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { createDriverSuccession, type DriverSuccession } from "./drivers/driver-succession.ts";
 import type { MountDriver } from "./drivers/mount-driver.ts";
-import type { Subject } from "./observe.ts";
 import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { RequestOutcome, ShareRequest } from "./share-request.ts";
 import type { ShareSpec } from "./share-spec.ts";
+import type { Subject } from "./share-subject.ts";
 
 /** A wake nearer than this belongs to what a person waits for: a confirming probe, a second look. */
 const SETTLE_WITHIN_MS = 1500;
@@ -67,10 +67,15 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     const { name } = subject.spec;
     const succession = createDriverSuccession(tools.drivers);
     const lasting = { ...subject, driver: succession.begin(subject) };
-    const cycle = createShareCycle(tools, lasting, {
-      memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY,
-      observedAt: memory.recollection.observedAt,
-    });
+    const cycle = createShareCycle(
+      tools,
+      lasting,
+      {
+        memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY,
+        observedAt: memory.recollection.observedAt,
+      },
+      () => keepers.get(name)?.lane.trigger(triggerNow("proof")),
+    );
     recalled.delete(name);
     const before = ending.get(name);
     const lane = createLane({
@@ -98,6 +103,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     keepers.delete(name);
     keeper.unregister();
     keeper.cycle.withdraw(null);
+    keeper.cycle.end();
     const before = ending.get(name);
     const ended = (async () => {
       await keeper.lane[Symbol.asyncDispose]();
@@ -119,6 +125,12 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     }
     return keeper;
   };
+
+  const unregisterNotices = tools.carriage?.onNotice((share, notice) => {
+    const keeper = keepers.get(share);
+    if (notice === "doubt") keeper?.cycle.doubt();
+    keeper?.lane.trigger(triggerNow(notice === "stalled" ? "stalled" : "carrier"));
+  });
 
   return {
     get names() {
@@ -183,6 +195,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       }
     },
     async [Symbol.asyncDispose]() {
+      unregisterNotices?.();
       for (const [name, keeper] of keepers) void end(name, keeper, false);
       await Promise.all(ending.values());
     },

@@ -1,12 +1,21 @@
 // Owns what one observation of a share holds: plain data for the decision, with no way back to the world.
 import type { ProbeResult } from "../network/probe-result.ts";
-import type { FoundMount, Lacking, MountOutcome, UnmountOutcome } from "./drivers/mount-driver.ts";
+import type { CarriedPhase, MoveOutcome } from "./carriage.ts";
+import type {
+  FoundMount,
+  Lacking,
+  MountOutcome,
+  RefusedUpload,
+  SetAsideFolder,
+  UnmountOutcome,
+} from "./drivers/mount-driver.ts";
 import type { Look, OpenFile } from "./prober.ts";
 import type { RouteName } from "./share-spec.ts";
 import type { Step } from "./step.ts";
 
 /** The part of a probe that a decision reads; a route without a host (driver `local`) is "probed" by its folder. */
-export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address" | "interfaceName" | "text">;
+export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address" | "interfaceName" | "text"> &
+  Partial<Pick<ProbeResult, "reason" | "localAddress" | "serverGuid" | "tookMs">>;
 
 export interface RouteSeen {
   readonly probe: RouteProbe;
@@ -17,6 +26,44 @@ export interface RouteSeen {
 export interface MountSeen {
   readonly found: FoundMount;
   readonly look: Look;
+  /** Its route can be moved beneath it; null or absent: it is mounted over its route. */
+  readonly carried?: CarriedSeen | null;
+}
+
+export interface CarriedSeen {
+  readonly port: number;
+  readonly phase: CarriedPhase;
+  readonly lastAnswerAtMs: number | null;
+  readonly unansweredSinceMs: number | null;
+  readonly routeLostAtMs: number | null;
+  /** The route in use leads to another address than the configuration says now. */
+  readonly rerouted: boolean;
+}
+
+/** What is known of the server behind the routes. */
+export interface TrustSeen {
+  /** How the last proof ended. */
+  readonly state: "unasked" | "same" | "different" | "unproved";
+  /** A proof is under way. */
+  readonly asking: boolean;
+  /** Why they are different, or not proved. */
+  readonly text: string | null;
+  /** Proved to lead to the share's server since the route last came up. */
+  readonly proved: Readonly<Record<RouteName, boolean>>;
+}
+
+/** Nothing is proved, and nobody has asked. */
+export const NO_TRUST: TrustSeen = {
+  state: "unasked",
+  asking: false,
+  text: null,
+  proved: { tb: false, fallback: false },
+};
+
+export interface CarrySeen {
+  /** What keeps the share from being carried at all; null: nothing. */
+  readonly unable: string | null;
+  readonly trust: TrustSeen;
 }
 
 export interface OpenFilesSeen {
@@ -31,7 +78,7 @@ export interface OpenFilesSeen {
 }
 
 /** What a step did, as the next observation sees it. */
-export type StepSeen = MountStepSeen | UnmountStepSeen;
+export type StepSeen = MountStepSeen | UnmountStepSeen | MoveStepSeen | GateStepSeen;
 
 export interface MountStepSeen {
   readonly kind: "mount";
@@ -45,6 +92,20 @@ export interface UnmountStepSeen {
   readonly step: Extract<Step, { kind: "unmount" }>;
   readonly outcome: UnmountOutcome;
   readonly tookMs: number;
+}
+
+export interface MoveStepSeen {
+  readonly kind: "move";
+  readonly step: Extract<Step, { kind: "move" }>;
+  readonly outcome: MoveOutcome;
+  readonly tookMs: number;
+}
+
+/** Connections of a carried mount were held back or let through. */
+export interface GateStepSeen {
+  readonly kind: "gate";
+  readonly step: Extract<Step, { kind: "hold" | "confirm" }>;
+  readonly outcome: { readonly ok: true };
 }
 
 export interface ShareSeen {
@@ -62,10 +123,14 @@ export interface ShareSeen {
   /** Both routes' hosts resolve to one address and port. */
   readonly oneAddress: string | null;
   readonly openFiles: OpenFilesSeen | null;
+  /** Absent where nothing is carried and nothing could be. */
+  readonly carry?: CarrySeen | null;
   /** Files not yet on the server, looked up only while some may be left from a forced unmount. */
   readonly unsent: readonly string[] | null;
   /** Folders of this machine that hold files of the share which never get to the server by themselves. */
-  readonly setAside?: readonly string[];
+  readonly setAside?: readonly SetAsideFolder[];
+  /** Uploads that the server refused and that are tried again. */
+  readonly refusedUploads?: readonly RefusedUpload[];
   /** The stable link could not be made: what stands in its way. */
   readonly linkBlocked: string | null;
   readonly lastStep: StepSeen | null;

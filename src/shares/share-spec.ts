@@ -39,7 +39,11 @@ export interface SharePolicy {
   readonly checkIntervalMs: number;
   readonly connectTimeoutMs: number;
   readonly mountHangMs: number;
+  /** How long programs on a carried share wait without a route. */
+  readonly outagePatienceMs: number;
   readonly autoFailback: boolean;
   readonly stableMs: number;
   readonly lsofRecheck: boolean;
+  /** Whether the mount stays while its route moves beneath it. */
+  readonly carry: "auto" | "on" | "off";
 }

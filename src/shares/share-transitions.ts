@@ -11,6 +11,7 @@ export type ShareTransition =
   | Named<"share.mount_attempt", { route: RouteName; host: string; reason: string }>
   | Named<"share.mounted", Moved>
   | Named<"share.mount_failed", { route: RouteName; host: string; reason: string; duration_ms: number }>
+  | Named<"share.move_failed", { route: RouteName; host: string; reason: string; duration_ms: number }>
   | Named<
       "share.unmounted",
       {
@@ -46,6 +47,10 @@ interface Moved {
   host: string;
   reason: string;
   duration_ms: number;
+  /** The mount stayed and its route moved; then, whether no request was cut off, and connections that were reset. */
+  carried?: true;
+  quiet?: boolean;
+  connections?: number;
 }
 
 type Named<Name extends string, Fields> = { readonly name: Name; readonly share: string } & Readonly<Fields>;

@@ -1,6 +1,7 @@
 // Owns the conditions of a share that follow from what is seen alone; rules add theirs where they decide.
 import { isStoredKey, missingHint, oneMissingText } from "../secrets/reference.ts";
 import { type Draft, setEpisode } from "./draft.ts";
+import type { RefusedUpload, SetAsideFolder } from "./drivers/mount-driver.ts";
 
 export function standingConditions(draft: Draft): void {
   if (draft.seen.unsent?.length === 0 && draft.seen.mount !== null)
@@ -63,12 +64,20 @@ export function standingConditions(draft: Draft): void {
       hint: seen.mount === null ? "They are kept here and sent by the next mount." : "They are being sent.",
     });
   }
-  const { setAside = [] } = seen;
+  const { setAside = [], refusedUploads = [] } = seen;
+  if (refusedUploads.length > 0) {
+    conditions.push({
+      code: "upload_refused",
+      severity: "error",
+      title: `The server refuses ${countedFiles(refusedUploads.length)}: ${refusedText(refusedUploads)}`,
+      hint: "They are kept here and tried again until the server takes them; docs/shares.md says how to give one up.",
+    });
+  }
   if (setAside.length > 0) {
     conditions.push({
       code: "files_set_aside",
       severity: "warning",
-      title: `Files of this share that are not on the server are set aside in ${setAside.join(", ")}`,
+      title: `Files of this share that are not on the server are set aside in ${setAside.map(setAsideText).join(", ")}`,
       hint: "Copy what is needed to the share, then delete the folder.",
     });
   }
@@ -94,6 +103,32 @@ export function standingConditions(draft: Draft): void {
       ...(openFiles === null ? {} : { holders: openFiles.holders }),
     });
   }
+}
+
+/** Of many files, as many are named as a line holds. */
+const NAMED_AT_MOST = 5;
+
+function refusedText(uploads: readonly RefusedUpload[]): string {
+  const reasons = [...new Set(uploads.map(({ reason }) => reason))];
+  return reasons
+    .map((reason) => {
+      const paths = uploads.filter((upload) => upload.reason === reason).map(({ path }) => path);
+      return `${namedSome(paths)} (${reason})`;
+    })
+    .join("; ");
+}
+
+function setAsideText({ folder, files }: SetAsideFolder): string {
+  return files.length === 0 ? folder : `${folder}: ${namedSome(files)}`;
+}
+
+function namedSome(names: readonly string[]): string {
+  const more = names.length - NAMED_AT_MOST;
+  return `${names.slice(0, NAMED_AT_MOST).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+function countedFiles(count: number): string {
+  return count === 1 ? "1 file" : `${count} files`;
 }
 
 function openFilesSuffix(open: number, unsent: number, text: string | null): string {

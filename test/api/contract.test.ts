@@ -80,6 +80,7 @@ test("pin: the fields of a status, in the order in which they are printed", () =
     "last_switch_at",
     "tb_reachable_since",
     "tb_healthy_since",
+    "carried",
     "conditions",
   ]);
   assert.deepEqual(Object.keys(share.shape.conditions.def.element.shape), [

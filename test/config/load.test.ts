@@ -18,6 +18,8 @@ const DEFAULTS = {
   networkDebounceMs: 500,
   connectTimeoutMs: 800,
   mountHangMs: 10_000,
+  carry: "auto",
+  outagePatienceMs: 60_000,
   autoFailback: false,
   autoFailbackStableMs: 30_000,
   lsofRecheck: true,
@@ -76,6 +78,7 @@ test("a share needs a name and two hosts; the rest has defaults", async () => {
       username: "ann",
       password: null,
       driver: "rclone",
+      carry: "auto",
       routes: { tb: { host: "10.10.10.1", ...route }, fallback: { host: "nas.local", ...route } },
     },
   ]);
@@ -89,6 +92,8 @@ check_interval_secs = 0.25
 network_debounce_ms = 0
 connect_timeout_ms = 100
 mount_hang_secs = 1.5
+carry = "on"
+outage_patience_secs = 7.5
 auto_failback = true
 auto_failback_stable_secs = 0.5
 lsof_recheck = false
@@ -102,6 +107,7 @@ password = "\${NAS_PW}"
 thunderbolt_interface = "en5"
 fallback_interface = "en0"
 driver = "rclone"
+carry = "off"
 [sync]
 enabled = false
 poll_interval = 0.25
@@ -128,6 +134,8 @@ fallback_path = "/fb/"
   network_debounce_ms: 0
   connect_timeout_ms: 100
   mount_hang_secs: 1.5
+  carry: "on"
+  outage_patience_secs: 7.5
   auto_failback: true
   auto_failback_stable_secs: .5
   lsof_recheck: false
@@ -149,6 +157,7 @@ shares:
     thunderbolt_interface: en5
     fallback_interface: en0
     driver: rclone
+    carry: "off"
   - {name: Local, thunderbolt_path: ~/tb, fallback_path: /fb/}
 `;
   const { config } = await accepted(toml);
@@ -162,6 +171,8 @@ shares:
       networkDebounceMs: 0,
       connectTimeoutMs: 100,
       mountHangMs: 1500,
+      carry: "on",
+      outagePatienceMs: 7500,
       autoFailback: true,
       autoFailbackStableMs: 500,
       lsofRecheck: false,
@@ -183,6 +194,7 @@ shares:
         username: "OFFICE\\ann",
         password: { kind: "environment", variable: "NAS_PW" },
         driver: "rclone",
+        carry: "off",
         routes: {
           tb: { host: "fe80::1%en5", port: 4450, interfaceName: "en5", folder: null },
           fallback: { host: "nas.local", port: 4451, interfaceName: "en0", folder: null },
@@ -194,6 +206,7 @@ shares:
         username: "ann",
         password: null,
         driver: "local",
+        carry: "on",
         routes: {
           tb: { host: null, port: 445, interfaceName: null, folder: "/home/ann/tb" },
           fallback: { host: null, port: 445, interfaceName: null, folder: "/fb" },

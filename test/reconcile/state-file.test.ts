@@ -27,6 +27,7 @@ const FULL: ShareMemory = {
   held: "unmounted",
   lastSwitchAt: START_MS - 1,
   lastError: 'host "ü"\nis gone',
+  carriedPort: 40_001,
 };
 
 async function start(t: TestContext, path: string, readOnly = false) {
@@ -62,7 +63,8 @@ describe("state.json", () => {
       "tb_recovery_pending": true,
       "held": "unmounted",
       "last_switch_at": "2026-11-20T11:59:59.999Z",
-      "last_error": "host \\"ü\\"\\nis gone"
+      "last_error": "host \\"ü\\"\\nis gone",
+      "carried_port": 40001
     },
     "empty": {
       "active_interface": "none",
@@ -71,7 +73,8 @@ describe("state.json", () => {
       "tb_recovery_pending": false,
       "held": null,
       "last_switch_at": null,
-      "last_error": null
+      "last_error": null,
+      "carried_port": null
     }
   }
 }

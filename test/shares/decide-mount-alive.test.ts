@@ -135,3 +135,75 @@ describe("alive", () => {
     assert.deepEqual(world.stepKinds, REMOUNT);
   });
 });
+
+describe("where the system may wait for a person's permission", () => {
+  /** Mounted by us, and not looked at since. */
+  function justMounted(hung: boolean): World {
+    const world = new World();
+    world.mayWaitForPermission = true;
+    world.newMountsHang = hung;
+    world.cycle(world.nowMs);
+    assert.deepEqual(world.stepKinds, ["mount tb"]);
+    return world.fresh();
+  }
+
+  test("A2 a mount of ours that has never answered is not unmounted for its silence, and the share says why", () => {
+    const world = justMounted(true);
+    world.advance(120_000);
+    assert.deepEqual(world.stepKinds, []);
+    assert.ok(world.conditionCodes.includes("waiting_for_permission"));
+    assert.ok(!world.conditionCodes.includes("mount_slow"));
+    // The person answers.
+    if (world.mount !== null) world.mount.hung = false;
+    world.advance(5_000);
+    assert.deepEqual(world.stepKinds, []);
+    assert.ok(!world.conditionCodes.includes("waiting_for_permission"));
+  });
+
+  test("A2 once it has answered, silence counts as everywhere", () => {
+    const world = justMounted(false);
+    world.advance(5_000);
+    if (world.mount !== null) world.mount.hung = true;
+    world.advance(8_000);
+    assert.ok(world.conditionCodes.includes("mount_slow"));
+    world.advance(6_000);
+    assert.deepEqual(world.stepKinds, REMOUNT);
+  });
+
+  test("A2 one that we found is not unmounted for its silence, though it has answered", () => {
+    const world = mountedOverTb();
+    world.mayWaitForPermission = true;
+    if (world.mount !== null) world.mount.hung = true;
+    world.advance(120_000);
+    assert.deepEqual(world.stepKinds, []);
+    assert.ok(world.conditionCodes.includes("waiting_for_permission"));
+  });
+
+  test("A2 an error is no silence: a mount that ends its wait with one is dead, answered or not", () => {
+    const world = justMounted(true);
+    world.advance(20_000);
+    Object.assign(world.mount ?? {}, { hung: false, errno: "ETIMEDOUT" });
+    world.newMountsHang = false;
+    world.advance(5_000);
+    assert.deepEqual(world.stepKinds, REMOUNT);
+  });
+
+  test("A2 a host that is gone is failed over from, whatever the mount says", () => {
+    const world = justMounted(true);
+    world.advance(5_000);
+    world.hosts.tb = "refused";
+    world.newMountsHang = false;
+    world.advance(5_000);
+    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount fallback"]);
+  });
+
+  test("A2 the next mount is another one: what its predecessor answered does not count for it", () => {
+    const world = justMounted(false);
+    world.advance(5_000);
+    world.newMountsHang = true;
+    if (world.mount !== null) world.mount.errno = "ENOTCONN";
+    world.advance(60_000);
+    assert.deepEqual(world.stepKinds, REMOUNT);
+    assert.ok(world.conditionCodes.includes("waiting_for_permission"));
+  });
+});

@@ -94,7 +94,7 @@ describe("the table of mount, own host and the other", () => {
 
   test("What to mount: an unmount that was late but worked is gone on from", () => {
     const world = mountedOver("tb");
-    world.hosts.tb = "link_down";
+    world.hosts.tb = "refused";
     world.unmountFails = "no answer in 15 s";
     world.event();
     world.duringStep = () => {
@@ -109,7 +109,7 @@ describe("the table of mount, own host and the other", () => {
 
   test("What to mount: what someone else mounts between our unmount and our mount is kept", () => {
     const world = mountedOver("tb");
-    world.hosts.tb = "link_down";
+    world.hosts.tb = "refused";
     world.event();
     world.duringStep = () => {
       world.duringStep = () => world.addMount("fallback", { ours: false });

@@ -4,7 +4,7 @@ import { CONFIRM_AFTER_MS } from "../../src/reconcile/route-health.ts";
 import type { Decision } from "../../src/shares/decide.ts";
 import type { Errand } from "../../src/shares/episode.ts";
 import type { ShareSeen } from "../../src/shares/share-seen.ts";
-import { otherRoute, type RouteName } from "../../src/shares/share-spec.ts";
+import { otherRoute, type RouteName, type SharePolicy } from "../../src/shares/share-spec.ts";
 import type { Step } from "../../src/shares/step.ts";
 import { fc } from "../support/properties.ts";
 import { type HostState, type SimMount, World } from "./world.ts";
@@ -168,6 +168,27 @@ const PERSON = fc
     }),
   );
 
+const SERVERS = fc.constantFrom(
+  happening("another server behind fallback", (world) => {
+    world.carrier.servers.fallback = "another";
+  }),
+  happening("another server behind both", (world) => {
+    world.carrier.servers.tb = "another";
+    world.carrier.servers.fallback = "another";
+  }),
+  happening("one server behind both", (world) => {
+    world.carrier.servers.tb = "nas";
+    world.carrier.servers.fallback = "nas";
+  }),
+  happening("proofs cannot be made", (world) => {
+    world.carrier.unprovable = true;
+  }),
+  happening("proofs can be made, slowly", (world) => {
+    world.carrier.unprovable = false;
+    world.carrier.proofTakesMs = 3000;
+  }),
+);
+
 const LIFE = fc.array(
   fc.tuple(
     WAIT,
@@ -178,6 +199,7 @@ const LIFE = fc.array(
       { weight: 4, arbitrary: FILES },
       { weight: 2, arbitrary: STEPS },
       { weight: 2, arbitrary: TIME },
+      { weight: 1, arbitrary: SERVERS },
       { weight: 4, arbitrary: PERSON },
     ),
   ),
@@ -185,6 +207,7 @@ const LIFE = fc.array(
 );
 
 const POLICIES = fc.record({
+  carry: fc.constantFrom("off", "auto", "auto", "on"),
   autoFailback: fc.boolean(),
   lsofRecheck: fc.boolean(),
   checkIntervalMs: fc.constantFrom(500, 2000, 2000, 30_000),
@@ -225,6 +248,7 @@ function watch(world: World): void {
     const { step, episode } = decision;
     if (step === null) return;
     if (step.kind === "mount") checkMount(world, decision, step);
+    if (step.kind === "move") checkMove(world, seen, step);
     if (step.kind === "unmount") {
       assert.ok(
         unmounted === null || isAsked(world) || step.mount.processGone,
@@ -281,6 +305,25 @@ function checkMount(world: World, { memory }: Decision, { route }: Extract<Step,
   assert.equal(world.lastSeen?.routes[route].probe.verdict, "answers", "only a host that answers is mounted");
 }
 
+function checkMove({ carrier }: World, seen: ShareSeen, { route }: Extract<Step, { kind: "move" }>): void {
+  const { carry, mount } = seen;
+  assert.ok(mount?.carried, "only what is carried is moved");
+  assert.equal(carry?.trust.proved[route], true, "never moved to a server that is not proved");
+  assert.equal(seen.routes[route].probe.verdict, "answers");
+  assert.ok(carrier !== null);
+}
+
+/** Whether something else than a route speaks for unmounting what is carried. */
+function isCarriedLost({ mount, carry }: ShareSeen, evidence: Evidence): boolean {
+  const isDead =
+    evidence.deadAtOnce || span(evidence.badLooks) >= CONFIRM_AFTER_MS || evidence.pendingSeen >= 2;
+  const { state, proved } = carry?.trust ?? { state: "unasked", proved: { tb: false, fallback: false } };
+  const route = mount?.found.route ?? null;
+  const isUnproved = state === "different" || state === "unproved";
+  const other = route === null ? null : otherRoute(route);
+  return isDead || (isUnproved && (route === null || !proved[route] || other === null || !proved[other]));
+}
+
 function checkUnmount(
   world: World,
   seen: ShareSeen,
@@ -291,6 +334,13 @@ function checkUnmount(
   assert.ok(errand !== null);
   assert.equal(seen.mount?.found.id, mount.id, "only the mount that is ours to look after");
   const { kind } = errand;
+  const isOrphan = seen.mount?.found.route === null || mount.path !== world.spec.mountPath;
+  if (seen.mount?.carried && !errand.asked && !isOrphan) {
+    assert.ok(
+      isCarriedLost(seen, evidence),
+      `a carried mount is unmounted for a route's sake: ${errand.reason}`,
+    );
+  }
   const anyAnswers = errand.plan.some((route) => seen.routes[route].probe.verdict === "answers");
   if (kind !== "unmount") assert.ok(anyAnswers, `never unmounted for a ${kind} without a live target`);
   if (seen.driverProblem !== null && kind !== "unmount") {
@@ -309,13 +359,16 @@ function checkUnmount(
   if (kind === "failover") {
     const route = mount.route ?? "tb";
     assert.equal(seen.routes[otherRoute(route)].probe.verdict, "answers");
-    assert.ok(span(evidence.badProbes) >= CONFIRM_AFTER_MS, "never failed over on one probe");
+    const isDown = seen.routes[route].probe.reason === "link_down";
+    assert.ok(isDown || span(evidence.badProbes) >= CONFIRM_AFTER_MS, "never failed over on one probe");
   }
   if (mode === "force" && (kind === "remount" || kind === "failover")) {
     const proven =
+      (seen.mount?.carried && isCarriedLost(seen, evidence)) ||
       evidence.deadAtOnce ||
       span(evidence.badLooks) >= CONFIRM_AFTER_MS ||
       evidence.pendingSeen >= 2 ||
+      (mount.route !== null && seen.routes[mount.route].probe.reason === "link_down") ||
       span(evidence.badProbes) >= CONFIRM_AFTER_MS;
     assert.ok(proven, "no automatic forced unmount rests on one look");
   }
@@ -356,6 +409,13 @@ function assertSettled(world: World): void {
     return;
   }
   const { autoFailback, lsofRecheck } = world.policy;
+  if (
+    mount.carried &&
+    world.carrier.servers.tb === world.carrier.servers.fallback &&
+    !world.carrier.unprovable
+  ) {
+    assert.ok(!autoFailback && !lsofRecheck, "what is carried goes back whatever is open");
+  }
   const open = world.holders.length + world.unsent.length > 0 || world.checkFails !== null;
   assert.equal(memory.tbRecoveryPending, true, "tb is ready, and neither used nor pending");
   assert.ok(open || !lsofRecheck, `nothing is open, and it does not recover (auto_failback ${autoFailback})`);
@@ -374,7 +434,7 @@ describe("a random world", () => {
   test("What to mount: every promise holds in it, and once it is calm the share settles and rests", () => {
     fc.assert(
       fc.property(POLICIES, LIFE, (policy, life) => {
-        const world = new World(policy);
+        const world = new World(policy as Partial<SharePolicy>);
         watch(world);
         world.advance(0);
         for (const [waitMs, { happen }] of life) {

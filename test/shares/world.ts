@@ -4,23 +4,33 @@ import assert from "node:assert/strict";
 import type { Wake } from "../../src/reconcile/lane.ts";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
 import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../src/reconcile/route-health.ts";
+import type { MoveOutcome } from "../../src/shares/carriage.ts";
 import { type Decision, decide } from "../../src/shares/decide.ts";
 import type { DecideInput } from "../../src/shares/draft.ts";
 import type { FoundMount, MountOutcome, UnmountOutcome } from "../../src/shares/drivers/mount-driver.ts";
 import { type Episode, NEW_EPISODE } from "../../src/shares/episode.ts";
 import type { Look } from "../../src/shares/prober.ts";
 import type { RequestOutcome, ShareRequest } from "../../src/shares/share-request.ts";
-import type { OpenFilesSeen, RouteSeen, ShareSeen, StepSeen } from "../../src/shares/share-seen.ts";
+import type {
+  CarrySeen,
+  MountSeen,
+  OpenFilesSeen,
+  RouteSeen,
+  ShareSeen,
+  StepSeen,
+} from "../../src/shares/share-seen.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
 import type { TransitionDraft } from "../../src/shares/share-transitions.ts";
 import type { Step } from "../../src/shares/step.ts";
+
+import { type SimCarried, SimCarrier } from "./sim-carrier.ts";
 
 export type HostState = "answers" | "refused" | "link_down" | "silent" | "wedged";
 
 export interface SimMount {
   readonly id: string;
   readonly path: string;
-  readonly route: RouteName | null;
+  route: RouteName | null;
   readonly ours: boolean;
   hung: boolean;
   processGone: boolean;
@@ -28,6 +38,8 @@ export interface SimMount {
   errno: string | null;
   /** Its connection lives on whatever becomes of the host. */
   answersAlways?: boolean;
+  /** It stays while its route moves beneath it. */
+  carried?: SimCarried;
   look: Look;
 }
 
@@ -67,6 +79,8 @@ export const POLICY: SharePolicy = {
   autoFailback: true,
   stableMs: 30_000,
   lsofRecheck: true,
+  outagePatienceMs: 60_000,
+  carry: "off",
 };
 
 class Killed extends Error {}
@@ -91,6 +105,10 @@ export class World {
   mountTakesMs = 50;
   /** A mount that comes up has no process soon after. */
   mountsDieAtOnce = false;
+  /** A mount that comes up does not answer. */
+  newMountsHang = false;
+  /** As of a driver whose system asks a person first. */
+  mayWaitForPermission = false;
   unmountFails: string | null = null;
   /** Something happens while the next step runs. */
   duringStep: (() => void) | null = null;
@@ -113,6 +131,7 @@ export class World {
   /** Checks promises after each decision. */
   onDecision: (decision: Decision, seen: ShareSeen, world: World) => void = () => {};
 
+  readonly carrier = new SimCarrier();
   #ids = 0;
   #files: OpenFilesSeen | null = null;
   #resets = false;
@@ -129,7 +148,7 @@ export class World {
       path: this.spec.mountPath,
       route,
       ours: true,
-      hung: false,
+      hung: this.newMountsHang,
       processGone: false,
       errno: null,
       look: { state: "never" },
@@ -155,7 +174,9 @@ export class World {
 
   get stepKinds(): string[] {
     return this.taking.map(({ step }) => {
-      if (step.kind === "mount") return `mount ${step.route}`;
+      if (step.kind === "mount") return `mount ${step.route}${step.carried ? " carried" : ""}`;
+      if (step.kind === "move") return `move ${step.route}${step.planned ? " planned" : ""}`;
+      if (step.kind === "hold" || step.kind === "confirm") return step.kind;
       return step.kind === "unmount" ? `unmount ${step.mode}` : "check";
     });
   }
@@ -188,7 +209,7 @@ export class World {
     let lastStartMs = 0;
     for (;;) {
       const wakeMs = this.wake?.atMs ?? Number.POSITIVE_INFINITY;
-      const dueMs = Math.min(wakeMs, this.nextTickMs);
+      const dueMs = Math.min(wakeMs, this.nextTickMs, Math.max(this.nowMs, this.carrier.dueMs));
       if (dueMs > untilMs) break;
       // A cycle that takes longer than an interval is followed by the next one at once, and that is well.
       atOnce = dueMs <= this.nowMs && this.nowMs - lastStartMs < 5 ? atOnce + 1 : 0;
@@ -200,7 +221,7 @@ export class World {
       this.pass(Math.max(0, dueMs - this.nowMs));
       const isTick = this.nextTickMs <= this.nowMs;
       while (this.nextTickMs <= this.nowMs) this.nextTickMs += this.policy.checkIntervalMs;
-      this.cycle(isTick ? this.nowMs : Math.min(wakeMs, this.nowMs));
+      this.cycle(isTick || wakeMs > this.nowMs ? this.nowMs : wakeMs);
     }
     this.pass(Math.max(0, untilMs - this.nowMs));
     return this;
@@ -278,7 +299,16 @@ export class World {
 
   #decide(seen: ShareSeen): Decision {
     const { spec, policy, memory, episode, request } = this;
-    const input: DecideInput = { spec, policy, cacheMs: CACHE_MS, seen, memory, episode, request };
+    const input: DecideInput = {
+      spec,
+      policy,
+      cacheMs: CACHE_MS,
+      mayWaitForPermission: this.mayWaitForPermission,
+      seen,
+      memory,
+      episode,
+      request,
+    };
     deepFreeze(input);
     const decision = decide(input);
     // Now and then: equal input gives an equal decision.
@@ -305,6 +335,7 @@ export class World {
 
   #observe(asOfMs: number): ShareSeen {
     const { mount } = this;
+    if (mount !== null) this.carrier.watch(mount, this.hosts, this.nowMs);
     if (mount !== null) this.#refreshLook(mount);
     const lookBefore = mount?.look ?? { state: "never" };
     const lookStarted = mount !== null && this.#startLook(mount);
@@ -314,7 +345,8 @@ export class World {
     const routes = { tb: this.#probe("tb", asOfMs), fallback: this.#probe("fallback", asOfMs) };
     const startedMs = this.nowMs;
     if (silent) this.pass(CONNECT_TIMEOUT_MS);
-    const hostGone = mount !== null && mount.route !== null && routes[mount.route].probe.verdict === "gone";
+    const verdict = mount === null || mount.route === null ? null : routes[mount.route].probe.verdict;
+    const hostGone = verdict === "gone" || (verdict === "silent" && mount?.carried !== undefined);
     if (mount !== null && lookStarted && !hostGone && mount.look.state === "pending") {
       this.pass(Math.max(0, startedMs + LOOK_WAIT_MS - this.nowMs));
     }
@@ -323,7 +355,8 @@ export class World {
       atMs: this.nowMs,
       wallMs: this.wallMs,
       routes,
-      mount: mount === null ? null : { found: this.#found(mount), look },
+      mount: mount === null ? null : this.#seenMount(mount, look),
+      carry: this.#seenCarry(routes, mount),
       twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
       taken: this.taken,
       driverProblem: this.driverProblem,
@@ -335,22 +368,48 @@ export class World {
     };
   }
 
+  #seenMount(mount: SimMount, look: Look): MountSeen {
+    const found = this.#found(mount);
+    return mount.carried === undefined
+      ? { found, look }
+      : { found, look, carried: this.carrier.seen(mount.carried) };
+  }
+
+  #seenCarry(routes: ShareSeen["routes"], mount: SimMount | null): CarrySeen | null {
+    if (this.policy.carry === "off") return null;
+    const wanted = mount === null || mount.processGone || mount.carried !== undefined;
+    return { unable: null, trust: this.carrier.note(routes, mount, wanted, this.nowMs) };
+  }
+
   #probe(route: RouteName, atMs: number): RouteSeen {
     const state = this.hosts[route];
     const verdict =
       state === "answers" ? "answers" : state === "silent" || state === "wedged" ? "silent" : "gone";
     const tcpAnswered = state === "answers" || state === "wedged";
-    return { atMs, probe: { verdict, tcpAnswered, address: null, interfaceName: null, text: state } };
+    const base = { verdict, tcpAnswered, address: null, interfaceName: null, text: state } as const;
+    return { atMs, probe: state === "link_down" ? { ...base, reason: "link_down" } : base };
   }
 
   /** What a readdir begun now would answer; "nothing" while it hangs. */
   #answer(mount: SimMount): string | null | "nothing" {
     if (mount.processGone) return "ENOTCONN";
     if (mount.hung) return "nothing";
+    if (mount.carried !== undefined) return this.#carriedAnswer(mount, mount.carried);
     if (mount.errno !== null || mount.route === null || mount.answersAlways === true) return mount.errno;
     const host = this.hosts[mount.route];
     if (host === "answers") return null;
     return host === "silent" || host === "wedged" ? "nothing" : "EIO";
+  }
+
+  #carriedAnswer({ route, errno }: SimMount, carried: SimCarried): string | null | "nothing" {
+    if (carried.phase === "refusing") return "EIO";
+    if (carried.phase !== "carrying" || route === null || this.hosts[route] !== "answers") {
+      carried.unansweredSinceMs ??= this.nowMs;
+      return "nothing";
+    }
+    carried.lastAnswerAtMs = this.nowMs;
+    carried.unansweredSinceMs = null;
+    return errno;
   }
 
   #refreshLook(mount: SimMount): void {
@@ -358,7 +417,8 @@ export class World {
     if (look.state !== "pending") return;
     const answer = this.#answer(mount);
     const waited = this.nowMs - look.startedAtMs;
-    const timedOut = answer === "nothing" && !mount.hung && waited >= DRIVER_TIMEOUT_MS;
+    const endsItself = !mount.hung && mount.carried === undefined;
+    const timedOut = answer === "nothing" && endsItself && waited >= DRIVER_TIMEOUT_MS;
     if (answer === "nothing" && !timedOut) return;
     mount.look = { ...look, state: "answered", finishedAtMs: this.nowMs, errno: timedOut ? "EIO" : answer };
   }
@@ -366,6 +426,8 @@ export class World {
   #startLook(mount: SimMount): boolean {
     const { look } = mount;
     if (look.state === "pending") return true;
+    const { carried } = mount;
+    if (carried && (carried.phase !== "carrying" || carried.unansweredSinceMs !== null)) return false;
     const proved = look.state === "answered" && look.errno === null;
     if (proved && this.nowMs - look.finishedAtMs < CACHE_MS) return false;
     mount.look = { state: "pending", startedAtMs: this.nowMs };
@@ -396,7 +458,7 @@ export class World {
         ...(lastStep === null
           ? { openFiles: this.#files, driverProblem: this.driverProblem }
           : {
-              mount: mount === null ? null : { found: this.#found(mount), look: mount.look },
+              mount: mount === null ? null : this.#seenMount(mount, mount.look),
               twins: this.mounts.filter((other) => other !== mount).map((other) => this.#found(other)),
             }),
         lastStep,
@@ -406,8 +468,20 @@ export class World {
       case "check_open_files":
         this.#files = this.#check();
         return after(null);
+      case "hold":
+      case "confirm": {
+        const carried = this.mount?.carried;
+        this.pass(1);
+        if (carried && step.kind === "hold") this.carrier.hold(carried, this.nowMs);
+        else if (carried) this.carrier.goOn(carried);
+        return after({ kind: "gate", step, outcome: { ok: true } });
+      }
+      case "move": {
+        const outcome = this.#moveNow(step.route);
+        return after({ kind: "move", step, outcome, tookMs: this.nowMs - startedMs });
+      }
       case "mount": {
-        const outcome = this.#mountNow(step.route);
+        const outcome = this.#mountNow(step.route, step.carried === true);
         return after({ kind: "mount", step, outcome, tookMs: this.nowMs - startedMs });
       }
       case "unmount": {
@@ -428,7 +502,17 @@ export class World {
     return { ...base, state, holders, text: null };
   }
 
-  #mountNow(route: RouteName): MountOutcome {
+  #moveNow(route: RouteName): MoveOutcome {
+    const { mount } = this;
+    if (!mount?.carried) return { ok: false, text: "nothing is carried" };
+    this.pass(this.hosts[route] === "answers" ? 5 : 1000);
+    if (this.hosts[route] !== "answers") return { ok: false, text: "the new route is silent" };
+    mount.route = route;
+    this.carrier.goOn(mount.carried);
+    return { ok: true, quiet: true, connections: 1 };
+  }
+
+  #mountNow(route: RouteName, carried: boolean): MountOutcome {
     this.pass(this.mountTakesMs);
     const there = this.mounts.find(({ path }) => path === this.spec.mountPath);
     if (there !== undefined) return { ok: true, mount: this.#found(there), adopted: true };
@@ -437,7 +521,7 @@ export class World {
       return { ok: false, reason: "driver_unavailable", text: this.driverProblem.text };
     const failure = this.mountFails[route] ?? (this.hosts[route] === "answers" ? null : "host unreachable");
     if (failure !== null) return { ok: false, reason: "other", text: failure };
-    const mount = this.addMount(route);
+    const mount = this.addMount(route, carried ? { carried: this.carrier.open(route) } : {});
     if (this.mountsDieAtOnce) mount.processGone = true;
     return { ok: true, mount: this.#found(mount), adopted: false };
   }

@@ -1,0 +1,27 @@
+// Looks at a mount by a name that nobody has asked for: since macOS 15 the SMB client answers a readdir from its memory
+// for up to a minute, but a name that it never saw goes to the server, and ENOENT from there is the proof of life.
+import { randomUUID } from "node:crypto";
+import { lstat } from "node:fs";
+import { join } from "node:path";
+import { type LookAtMount, lookAtMountLinux } from "./mount-look-linux.ts";
+
+/** Hidden, should anybody's tool ever show it; nothing of the name is made. */
+const PREFIX = ".mountaineer-look-";
+
+/** Asks for one name and tells how that failed; null: there is such a name. */
+export type AskName = (path: string, answer: (error: NodeJS.ErrnoException | null) => void) => void;
+
+/**
+ * The name is asked first. Then the root is read as on Linux: from memory or not, this tells whether the mount may be
+ * listed at all (privacy, rights), and whether there is a folder: ENOENT is also what a missing root answers.
+ */
+export function createLookAtMountDarwin(askName: AskName, list: LookAtMount): LookAtMount {
+  return (path, done) => {
+    askName(join(path, `${PREFIX}${randomUUID()}`), (error) => {
+      if (error !== null && error.code !== "ENOENT") done(error.code ?? error.message);
+      else list(path, done);
+    });
+  };
+}
+
+export const lookAtMountDarwin: LookAtMount = createLookAtMountDarwin(lstat, lookAtMountLinux);

@@ -1,0 +1,33 @@
+// One configured share with its rules and its driver, and the tools to look at it.
+import type { HostProber } from "../network/probe-result.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Carriage } from "./carriage.ts";
+import type { MountDriver } from "./drivers/mount-driver.ts";
+import type { Prober } from "./prober.ts";
+import type { ServerTrust } from "./server-trust.ts";
+import type { RouteName, SharePolicy, ShareSpec } from "./share-spec.ts";
+
+export interface LookTools {
+  readonly clock: Clock;
+  readonly hostProber: HostProber;
+  readonly prober: Prober;
+  /** Absent where nothing can be carried. */
+  readonly carriage?: Carriage;
+  /** The port that the share's mount talked to when it was last seen carried; null: it was not. */
+  readonly rememberedPort?: () => number | null;
+}
+
+export interface ObserveTools extends LookTools {
+  /** Makes sure of the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
+  readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
+  /** What is known of the servers behind the routes. */
+  readonly trust?: ServerTrust | undefined;
+  /** Something waits for the verdict about this route: its host is asked with a shorter time-out. */
+  readonly hurried?: RouteName | null;
+}
+
+export interface Subject {
+  readonly spec: ShareSpec;
+  readonly policy: SharePolicy;
+  readonly driver: MountDriver;
+}

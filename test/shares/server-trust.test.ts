@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import type { ProofVerdict } from "../../src/shares/server-proof/server-proof.ts";
+import { createServerTrust, type ServerTrust, type TrustInput } from "../../src/shares/server-trust.ts";
+import type { RouteSeen, TrustSeen } from "../../src/shares/share-seen.ts";
+import type { RouteName } from "../../src/shares/share-spec.ts";
+import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
+import { SPEC } from "./world.ts";
+
+interface Asked {
+  readonly what: string;
+  readonly answer: (verdict: ProofVerdict) => void;
+  readonly signal: AbortSignal;
+}
+
+interface Scene {
+  readonly clock: ManualClock;
+  readonly trust: ServerTrust;
+  readonly asked: Asked[];
+  verdicts: number;
+  note(change?: Partial<Record<RouteName, boolean | string>>, more?: Partial<TrustInput>): TrustSeen;
+}
+
+function scene(): Scene {
+  const clock = createManualClock();
+  const asked: Asked[] = [];
+  const ask = (what: string, signal: AbortSignal): Promise<ProofVerdict> =>
+    new Promise((answer) => asked.push({ what, answer, signal }));
+  const proof = {
+    compare: (_share: unknown, _ends: unknown, signal: AbortSignal) => ask("compare", signal),
+    recognise: (_share: unknown, route: RouteName, _end: unknown, signal: AbortSignal) =>
+      ask(`recognise ${route}`, signal),
+  };
+  const made: Scene = {
+    clock,
+    asked,
+    verdicts: 0,
+    trust: createServerTrust({ clock, proof }, () => {
+      made.verdicts++;
+    }),
+    note(change = {}, more = {}) {
+      const routes = { tb: seen(change.tb ?? true), fallback: seen(change.fallback ?? true) };
+      return made.trust.note({ spec: SPEC, routes, wanted: true, carried: false, anchor: null, ...more });
+    },
+  };
+  return made;
+}
+
+/** Answers, by the server of that GUID; or does not. */
+function seen(up: boolean | string): RouteSeen {
+  const nowhere = { interfaceName: null, text: "", localAddress: null };
+  const probe =
+    up === false
+      ? ({ ...nowhere, verdict: "gone", tcpAnswered: false, address: null, serverGuid: null } as const)
+      : ({
+          ...nowhere,
+          verdict: "answers",
+          tcpAnswered: true,
+          address: "10.0.0.1",
+          serverGuid: up === true ? "aa" : up,
+        } as const);
+  return { atMs: 0, probe };
+}
+
+test("A10 both routes are proved by one comparison, and its end is told", async () => {
+  const { note, asked, trust } = scene();
+  assert.equal(note().asking, true);
+  note();
+  assert.deepEqual(
+    asked.map(({ what }) => what),
+    ["compare"],
+  );
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.deepEqual(note(), {
+    state: "same",
+    asking: false,
+    text: null,
+    proved: { tb: true, fallback: true },
+  });
+  assert.equal(asked.length, 1);
+  trust[Symbol.dispose]();
+});
+
+test("A10 a route that was away is not proved any more, and compared with the one that stayed", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.deepEqual(note({ fallback: false }, { carried: true, anchor: "tb" }).proved, {
+    tb: true,
+    fallback: false,
+  });
+  note({}, { carried: true, anchor: "tb" });
+  assert.deepEqual(
+    asked.map(({ what }) => what),
+    ["compare", "compare"],
+  );
+});
+
+test("A10 another GUID at the same address is a server that was away", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.equal(note({ fallback: "bb" }, { anchor: "tb", carried: true }).proved.fallback, false);
+});
+
+test("A10 what was begun before a doubt proves nothing after it", async () => {
+  const { note, asked, trust } = scene();
+  note();
+  trust.doubt("tb");
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.deepEqual(note().proved, { tb: false, fallback: true });
+});
+
+test("A10 after both were away the server is recognised first: two equal strangers are not the one known", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  note({ tb: false, fallback: false }, { carried: true });
+  note({}, { carried: true });
+  assert.equal(asked.at(-1)?.what, "recognise tb");
+  asked.at(-1)?.answer({ kind: "different", text: "other files" });
+  await turn();
+  const told = note({}, { carried: true });
+  assert.equal(told.state, "different");
+  assert.equal(told.text, "other files");
+  assert.deepEqual(told.proved, { tb: false, fallback: false });
+  assert.equal(asked.length, 2);
+});
+
+test("A10 one route alone is looked at while it is certain, so that its server is known again later", () => {
+  const one = scene();
+  one.note({ fallback: false }, { carried: true, anchor: "tb" });
+  assert.deepEqual(
+    one.asked.map(({ what }) => what),
+    ["compare"],
+  );
+});
+
+test("A10 one route alone is recognised, where something is carried", () => {
+  const one = scene();
+  one.note({ tb: false });
+  assert.deepEqual(one.asked, []);
+  one.note({ tb: false }, { carried: true });
+  assert.deepEqual(
+    one.asked.map(({ what }) => what),
+    ["recognise fallback"],
+  );
+});
+
+test("A10 a proof that cannot be made is tried again with growing pauses, and at once after a change", async () => {
+  const { note, asked, clock } = scene();
+  note();
+  asked[0]?.answer({ kind: "unproved", text: "no program" });
+  await turn();
+  assert.equal(note().asking, false);
+  await clock.advance(1000);
+  assert.equal(note().asking, true);
+  asked[1]?.answer({ kind: "unproved", text: "no program" });
+  await turn();
+  await clock.advance(1000);
+  assert.equal(note().asking, false);
+  await clock.advance(1000);
+  assert.equal(note().asking, true);
+});
+
+test("A10 a proof ends with its share, and one that is late is ended", async () => {
+  const { note, asked, trust, clock } = scene();
+  note();
+  await clock.advance(12_000);
+  assert.equal(asked[0]?.signal.aborted, true);
+  trust[Symbol.dispose]();
+});
