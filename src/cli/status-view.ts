@@ -137,11 +137,17 @@ function stateOf(share: ShareStatus, paint: Paint): { dot: string; state: string
     share.active_interface === "none"
       ? "over an unknown route"
       : `over ${ROUTE_LABELS[share.active_interface]}`;
+  const phase = share.carried?.phase ?? "carrying";
+  if (phase !== "carrying") {
+    const what = phase === "refusing" ? "no route" : "programs wait for a route";
+    return { dot: paint.yellow(symbols.off), state: paint.yellow(`mounted, ${what}`) };
+  }
   if (!share.mount_alive) {
     return { dot: paint.red(symbols.bad), state: paint.red(`mounted ${over}, not answering`) };
   }
   const style = share.active_interface === "tb" ? paint.green : paint.yellow;
-  return { dot: style(symbols.on), state: `mounted ${style(over)}` };
+  const carried = share.carried === undefined ? "" : ", carried";
+  return { dot: style(symbols.on), state: `mounted ${style(over)}${carried}` };
 }
 
 function readyLines(share: ShareStatus, view: ShareView): string[] {

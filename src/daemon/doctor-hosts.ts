@@ -95,7 +95,10 @@ function answerOf({ host, route, probe }: HostLook): DoctorFinding {
     case "not_smb":
       return tell("not_smb", "something else answers at that port: correct the host or its port");
     case "denied":
-      return tell("connection_denied", "a firewall of this machine forbids it: allow it");
+      return tell(
+        "connection_denied",
+        "this machine forbids it: allow it in its firewall, on macOS also in System Settings, Privacy & Security, Local Network",
+      );
     case "local_error":
       return tell("local_error", "this machine has too much open: end something, or raise its limits");
     case "connect_timeout":

@@ -18,6 +18,8 @@ import { acquireHomeLock, readLockHolder } from "../runtime/home-lock.ts";
 import { silentLogger } from "../runtime/log.ts";
 import { isRunning, processIdentity } from "../runtime/process-identity.ts";
 import { createKeyring } from "../secrets/keyring.ts";
+import type { ShareSpec } from "../shares/share-spec.ts";
+import { carryAdapters } from "./doctor-carry-adapters.ts";
 import { type EngineParts, startEngineParts } from "./engine-parts.ts";
 import { listMonitors } from "./monitor-processes.ts";
 import { lookUpRoute } from "./route-lookup.ts";
@@ -28,10 +30,21 @@ const LISTENER_WITHIN_MS = 3_000;
 /** A text tells how it went; a throw, that it failed; `without`, why this machine has none, and needs none. */
 interface Adapter {
   readonly name: string;
+  /** Default: that of what only asks this machine. */
+  readonly deadlineMs?: number;
   run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;
 }
 
-export async function runSelfTest(signal: AbortSignal): Promise<SelfTestReport> {
+export interface SelfTestOptions {
+  readonly home: string;
+  /** What is configured, wired to these drivers; none when it cannot be read. */
+  readonly shares: (parts: EngineParts, signal: AbortSignal) => Promise<readonly ShareSpec[]>;
+}
+
+export async function runSelfTest(
+  { home, shares }: SelfTestOptions,
+  signal: AbortSignal,
+): Promise<SelfTestReport> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-self-test-")));
   const stack = createDisposalStack(() => {});
   stack.defer(() => rm(folder, { recursive: true, force: true }));
@@ -55,7 +68,9 @@ export async function runSelfTest(signal: AbortSignal): Promise<SelfTestReport> 
     );
     const results: SelfTestResult[] = [];
     // One after the other: each gets the machine to itself, and the order is that in which they build on each other.
-    for (const adapter of adapters(parts)) results.push(await runOne(adapter, folder, signal));
+    const carried = carryAdapters({ home, parts, shares: () => shares(parts, signal) });
+    for (const adapter of [...adapters(parts), ...carried])
+      results.push(await runOne(adapter, folder, signal));
     return {
       ok: results.every(({ passed }) => passed !== false),
       platform: `${platform()} ${release()} ${arch()}, Node ${process.versions.node}`,
@@ -67,7 +82,11 @@ export async function runSelfTest(signal: AbortSignal): Promise<SelfTestReport> 
   }
 }
 
-async function runOne({ name, run }: Adapter, parent: string, signal: AbortSignal): Promise<SelfTestResult> {
+async function runOne(
+  { name, run, deadlineMs = DEADLINE_MS }: Adapter,
+  parent: string,
+  signal: AbortSignal,
+): Promise<SelfTestResult> {
   signal.throwIfAborted();
   const startedAtMs = systemClock.monotonicMs();
   const told = (passed: boolean | null, detail: string): SelfTestResult => ({
@@ -77,8 +96,8 @@ async function runOne({ name, run }: Adapter, parent: string, signal: AbortSigna
     took_ms: Math.round(systemClock.monotonicMs() - startedAtMs),
   });
   const late = Promise.withResolvers<never>();
-  const timer = systemClock.setTimer(DEADLINE_MS, () =>
-    late.reject(new Error(`no end within ${DEADLINE_MS} ms`)),
+  const timer = systemClock.setTimer(deadlineMs, () =>
+    late.reject(new Error(`no end within ${deadlineMs} ms`)),
   );
   try {
     const folder = join(parent, randomUUID());

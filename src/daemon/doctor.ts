@@ -13,6 +13,7 @@ import { settledWithin, systemClock } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log.ts";
+import type { ShareSpec } from "../shares/share-spec.ts";
 import { examineClock } from "./doctor-clock.ts";
 import { type DoctorContext, findingsOf } from "./doctor-context.ts";
 import { examineCredentials } from "./doctor-credentials.ts";
@@ -20,11 +21,14 @@ import { examineDaemon, findDaemon } from "./doctor-daemon.ts";
 import { examineGateway } from "./doctor-gateway.ts";
 import { examineHome } from "./doctor-home.ts";
 import { examineHosts, lookAtHosts } from "./doctor-hosts.ts";
+import { examineMountRoot } from "./doctor-mount-root.ts";
 import { examineMultichannel, multichannelPlaces } from "./doctor-multichannel.ts";
 import { reportText } from "./doctor-report-text.ts";
 import { runSelfTest } from "./doctor-self-test.ts";
+import { examineSpeed } from "./doctor-speed.ts";
 import { examineTools } from "./doctor-tools.ts";
-import { startEngineParts } from "./engine-parts.ts";
+import { type EngineParts, startEngineParts } from "./engine-parts.ts";
+import { shareSubjects } from "./share-subjects.ts";
 import { homeSecrets } from "./stored-secrets.ts";
 
 /** For one part; the longest waits for programs and servers come first. */
@@ -40,7 +44,11 @@ export function createDoctor({ home, configPath }: DoctorOptions): Doctor {
   const examine = (signal: AbortSignal): Promise<DoctorReport> => examineAll(home, configPath, signal);
   return {
     examine,
-    selfTest: (signal) => runSelfTest(signal),
+    selfTest: (signal) => {
+      const shares = (parts: EngineParts): Promise<readonly ShareSpec[]> =>
+        configuredShares(home, configPath, parts, signal);
+      return runSelfTest({ home, shares }, signal);
+    },
     reportText: async (options, signal) =>
       reportText({ home, configPath, report: await examine(signal), options, signal }),
   };
@@ -104,9 +112,11 @@ async function examineAll(
       homeFindings,
       part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
       part("tools", signal, () => examineTools(context)),
+      part("tools", signal, () => examineSpeed(context)),
       part("hosts", signal, () => hosts),
       part("shares", signal, () => examineShares(context)),
       part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(place.userHome))),
+      part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
       part("gateway", signal, () => examineGateway(context)),
       part("clock", signal, async () => [await examineClock(home, clock)]),
     ]);
@@ -116,6 +126,23 @@ async function examineAll(
   } finally {
     await stack[Symbol.asyncDispose]();
   }
+}
+
+/** With their passwords; none when the configuration cannot be used, which is the business of `doctor` itself. */
+async function configuredShares(
+  home: string,
+  configPath: string | null,
+  { drivers }: EngineParts,
+  signal: AbortSignal,
+): Promise<readonly ShareSpec[]> {
+  const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
+  const { snapshot } = await loadedConfig(place, configPath, signal);
+  if (snapshot === null) return [];
+  const kept = { home, environment: process.env, clock: systemClock, logger: silentLogger };
+  const secrets = homeSecrets(kept);
+  const { config } = await secrets.bind(snapshot, signal);
+  const context = { environment: secrets.values, drivers, redact: () => {}, intervalMs: null };
+  return shareSubjects(config, context).map(({ spec }) => spec);
 }
 
 /** What a part finds; that it fails, or hangs, is a finding too. */

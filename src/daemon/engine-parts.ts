@@ -1,4 +1,5 @@
 // Owns what the engine is made of: prober, host prober, mount table, drivers; wired once, for daemon and command alike.
+import { connectCarrier } from "../carrier/carrier-client.ts";
 import { type AddressedHostProber, createHostProber } from "../network/host-prober.ts";
 import { tellLocalNetwork } from "../network/local-network.ts";
 import type { Memory } from "../reconcile/memory.ts";
@@ -11,17 +12,22 @@ import { leavingGvfsAlone } from "../shares/drivers/gvfs-left-alone.ts";
 import { createLocalDriver } from "../shares/drivers/local.ts";
 import type { MountDriver } from "../shares/drivers/mount-driver.ts";
 import { createNetfsDriver } from "../shares/drivers/netfs.ts";
+import { readCarryProof } from "../shares/drivers/netfs-carry-proof.ts";
 import { createRcloneDriver } from "../shares/drivers/rclone.ts";
 import { createRcloneLogs, type RcloneLogs } from "../shares/drivers/rclone-logs.ts";
+import { createNoteKeeper, type NoteKeeper } from "../shares/drivers/rclone-note-keeper.ts";
+import { createNoteWriter } from "../shares/drivers/rclone-note-writer.ts";
 import { tellingUnsentOfRclone } from "../shares/drivers/unsent-left-behind.ts";
 import type { MountTable } from "../shares/mount-entry.ts";
 import { createMountTable } from "../shares/mount-table.ts";
 import { withGvfsShares } from "../shares/mount-table-gvfs.ts";
 import type { Prober } from "../shares/prober.ts";
 import { startProber } from "../shares/prober-process.ts";
+import { createServerProof } from "../shares/server-proof/server-proof.ts";
 import { createShareEngine, type ShareEngine } from "../shares/share-engine.ts";
 import type { DriverName } from "../shares/share-spec.ts";
 import type { ShareTransition } from "../shares/share-transitions.ts";
+import { createCarriage } from "./carriage.ts";
 import { createStableLinks } from "./stable-links.ts";
 
 /** How long a name server may take, ms. */
@@ -43,6 +49,7 @@ export interface EngineParts extends AsyncDisposable {
   readonly prober: Prober;
   readonly mountTable: MountTable;
   readonly rcloneLogs: RcloneLogs;
+  readonly noteKeeper: NoteKeeper;
 }
 
 export function startEngineParts(options: PartsOptions): EngineParts {
@@ -58,13 +65,15 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     ),
   );
   const mountTable = withGvfsShares(createMountTable({ clock }), { clock, prober });
+  const carrier = stack.use(connectCarrier({ home, clock, logger }));
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
   const kept = { clock, logger, stateFolder: home };
+  const notes = createNoteWriter({ clock, logger });
   const smb = { clock, logger, prober, mountTable, addressesOf };
   const drivers: Record<DriverName, MountDriver> = {
-    rclone: leavingGvfsAlone(createRcloneDriver({ ...smb, stateFolder: home })),
+    rclone: leavingGvfsAlone(createRcloneDriver({ ...smb, stateFolder: home, notes })),
     local: tellingUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
-    netfs: createNetfsDriver(smb),
+    netfs: createNetfsDriver({ ...smb, carryProof: () => readCarryProof(home) }),
     cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
   };
   const engine = stack.use(
@@ -76,6 +85,8 @@ export function startEngineParts(options: PartsOptions): EngineParts {
       drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
       hostProber,
       prober,
+      carriage: createCarriage({ logger, carrier }),
+      serverProof: createServerProof({ clock, logger, stateFolder: home }),
       forceStop,
       announce,
       links: createStableLinks(clock, prober),
@@ -88,6 +99,7 @@ export function startEngineParts(options: PartsOptions): EngineParts {
     prober,
     mountTable,
     rcloneLogs: createRcloneLogs(kept),
+    noteKeeper: createNoteKeeper({ ...kept, notes }),
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
 }

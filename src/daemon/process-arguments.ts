@@ -6,9 +6,9 @@ export interface MonitorProcess {
   readonly home: string | null;
 }
 
-/** `node …/dist/cli/main.js [options] monitor`, from a checkout `…/src/cli/main.ts`. */
+/** `node …/dist/<build>/main.js [options] monitor`, from a checkout `…/src/cli/main.ts`. */
 export function isMonitor(args: readonly string[]): boolean {
-  const main = args.findIndex((arg) => /\/(dist|src)\/cli\/main\.[jt]s$/.test(arg));
+  const main = args.findIndex((arg) => /\/(?:dist\/[^/]+\/main\.js|src\/cli\/main\.ts)$/.test(arg));
   if (main === -1) return false;
   const own = args.slice(main + 1);
   const named = own.findIndex((arg, index) => !arg.startsWith("-") && own[index - 1] !== "--config");

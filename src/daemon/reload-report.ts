@@ -58,6 +58,7 @@ function snakeCase(key: string): string {
 const SPELLED: Readonly<Record<string, string>> = {
   checkIntervalMs: "check_interval_secs",
   mountHangMs: "mount_hang_secs",
+  outagePatienceMs: "outage_patience_secs",
   autoFailbackStableMs: "auto_failback_stable_secs",
   pollIntervalMs: "poll_interval",
   debounceMs: "debounce",

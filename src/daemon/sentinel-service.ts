@@ -118,7 +118,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       announce: publish,
     }),
   );
-  const { engine, hostProber, drivers, rcloneLogs } = parts;
+  const { engine, hostProber, drivers, rcloneLogs, noteKeeper } = parts;
   const context = { environment, drivers, redact, intervalMs };
   engine.apply(shareSubjects(snapshot.config, context));
   const shareControl = createShareControl(engine, clock);
@@ -141,6 +141,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       engine,
       aliases,
       rcloneLogs,
+      noteKeeper,
       hostProber,
       checkIntervalMs: intervalMs ?? global.checkIntervalMs,
       networkDebounceMs: global.networkDebounceMs,

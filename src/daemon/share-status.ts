@@ -1,6 +1,7 @@
 // Owns how a share's view is told over the API.
-import type { Condition, OpenFileHolder, ShareStatus } from "../api/contract.ts";
+import type { CarriedStatus, Condition, OpenFileHolder, ShareStatus } from "../api/contract.ts";
 import { isoTime } from "../runtime/clock.ts";
+import type { CarriedState } from "../shares/carriage.ts";
 import type { StandingCondition } from "../shares/decide.ts";
 import { isDeadErrno, SILENT_LOOK_MS } from "../shares/decide-routes.ts";
 import type { OpenFile } from "../shares/prober.ts";
@@ -8,7 +9,7 @@ import type { ShareView } from "../shares/share-cycle.ts";
 import type { MountSeen } from "../shares/share-seen.ts";
 import type { RouteSpec } from "../shares/share-spec.ts";
 
-export function shareStatus({ subject, memory, seen, conditions }: ShareView): ShareStatus {
+export function shareStatus({ subject, memory, seen, conditions, carried = null }: ShareView): ShareStatus {
   const { spec } = subject;
   const mount = seen?.mount ?? null;
   return {
@@ -28,6 +29,7 @@ export function shareStatus({ subject, memory, seen, conditions }: ShareView): S
     last_switch_at: timeOrNull(memory.lastSwitchAt),
     tb_reachable_since: timeOrNull(memory.tbReachableSince),
     tb_healthy_since: timeOrNull(memory.tbHealthySince),
+    ...(carried === null ? {} : { carried: carriedStatus(carried) }),
     conditions: conditions.map(conditionStatus),
   };
 }
@@ -36,15 +38,35 @@ export function openFileHolders(files: readonly OpenFile[]): OpenFileHolder[] {
   return files.map(({ pid, command, path }) => ({ pid, command, path }));
 }
 
+function carriedStatus(carried: CarriedState): CarriedStatus {
+  return {
+    port: carried.port,
+    phase: carried.phase,
+    connections: carried.connections,
+    connections_in_all: carried.connectionsInAll,
+    bytes_to_server: carried.bytesUp,
+    bytes_from_server: carried.bytesDown,
+    longest_wait_ms: Math.round(carried.longestWaitMs),
+    moves: carried.moves,
+  };
+}
+
+/** No route to look through: what its looks find says nothing of the mount. */
+function isWaiting({ carried = null }: MountSeen): boolean {
+  return carried !== null && carried.phase !== "carrying";
+}
+
 function mountState(mount: MountSeen | null): ShareStatus["mount_state"] {
   if (mount === null) return "unmounted";
   const { look, found } = mount;
-  const dead = found.processGone || (look.state === "answered" && isDeadErrno(look.errno));
+  const dead =
+    found.processGone || (!isWaiting(mount) && look.state === "answered" && isDeadErrno(look.errno));
   return dead ? "error" : "mounted";
 }
 
-function isAlive({ found, look }: MountSeen, atMs: number): boolean {
-  if (found.processGone) return false;
+function isAlive(mount: MountSeen, atMs: number): boolean {
+  const { found, look } = mount;
+  if (found.processGone || isWaiting(mount)) return false;
   if (look.state === "answered") return !isDeadErrno(look.errno);
   return look.state === "pending" && atMs - look.startedAtMs < SILENT_LOOK_MS;
 }

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import type { MountaineerConfig, ShareConfig } from "../config/snapshot.ts";
 import { resolveReference } from "../secrets/reference.ts";
 import type { MountDriver } from "../shares/drivers/mount-driver.ts";
-import type { Subject } from "../shares/observe.ts";
 import type { DriverName, SharePolicy, ShareSpec } from "../shares/share-spec.ts";
+import type { Subject } from "../shares/share-subject.ts";
 
 export interface SubjectContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -16,10 +16,11 @@ export interface SubjectContext {
 }
 
 export function shareSubjects({ global, shares }: MountaineerConfig, context: SubjectContext): Subject[] {
-  const policy: SharePolicy = {
+  const policy = {
     checkIntervalMs: context.intervalMs ?? global.checkIntervalMs,
     connectTimeoutMs: global.connectTimeoutMs,
     mountHangMs: global.mountHangMs,
+    outagePatienceMs: global.outagePatienceMs,
     autoFailback: global.autoFailback,
     stableMs: global.autoFailbackStableMs,
     lsofRecheck: global.lsofRecheck,
@@ -35,7 +36,7 @@ export function shareSubjects({ global, shares }: MountaineerConfig, context: Su
       mountPath: join(global.mountRoot, mountName(share, global.mountRoot)),
       stablePath: join(global.sharesRoot, share.name),
     },
-    policy,
+    policy: { ...policy, carry: share.carry } satisfies SharePolicy,
     driver: context.drivers[share.driver],
   }));
 }

@@ -9,6 +9,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { RcloneLogs } from "../shares/drivers/rclone-logs.ts";
+import type { NoteKeeper } from "../shares/drivers/rclone-note-keeper.ts";
 import type { ShareEngine } from "../shares/share-engine.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import type { AliasLinks } from "./alias-links.ts";
@@ -26,6 +27,8 @@ export interface WakeOptions {
   readonly aliases: Pick<AliasLinks, "trigger">;
   /** As well. */
   readonly rcloneLogs: RcloneLogs;
+  /** As well. */
+  readonly noteKeeper: NoteKeeper;
   readonly checkIntervalMs: number;
   readonly networkDebounceMs: number;
   readonly publish: (transition: NetworkTransition) => void;
@@ -41,7 +44,7 @@ export interface WakeSources {
 
 /** All of them end with `stack`. */
 export function startWakeSources(options: WakeOptions, stack: DisposalStack): WakeSources {
-  const { clock, logger, engine, aliases, rcloneLogs, hostProber, publish } = options;
+  const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, publish } = options;
   let checkIntervalMs = options.checkIntervalMs;
   let touching: readonly NetworkDelta[] = [];
   let woke = false;
@@ -99,6 +102,7 @@ export function startWakeSources(options: WakeOptions, stack: DisposalStack): Wa
       engine.triggerAll("tick", dueMs);
       aliases.trigger("tick");
       rcloneLogs.trigger();
+      noteKeeper.trigger();
     }),
   );
 

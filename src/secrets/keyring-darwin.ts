@@ -6,6 +6,8 @@ import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts
 
 const PROGRAM = "security";
 const NOT_FOUND = 44;
+/** `security -i` reads its lines into 4,096 bytes, the end of the line included, and cuts off the rest in silence. */
+const LINE_AT_MOST_BYTES = 4_000;
 
 export function createKeychain({ home, clock }: KeyringOptions): Keyring {
   // A digest, for the program's own command lines (below) have no safe way to write any path.
@@ -48,6 +50,7 @@ export function createKeychain({ home, clock }: KeyringOptions): Keyring {
       const hex = Buffer.from(value, "utf8").toString("hex");
       // On standard input, where `security -i` reads its commands: arguments show to others.
       const line = `add-generic-password -U -s ${service} -a ${name} -l mountaineer-${name} -X ${hex}\n`;
+      if (line.length > LINE_AT_MOST_BYTES) throw tooLong(name, value, line.length);
       const result = await run(["-i"], limits, line);
       // Interactive, it ends with 0 whatever its commands came to.
       if (result.exitCode !== 0 || (await get(name, limits)) !== value) {
@@ -68,6 +71,18 @@ export function printedPassword(output: string): string | null {
   const hex = /^password: 0x([0-9A-Fa-f]*)/m.exec(output)?.[1];
   if (hex !== undefined) return Buffer.from(hex, "hex").toString("utf8");
   return /^password: "(.*)"$/ms.exec(output.trimEnd())?.[1] ?? null;
+}
+
+/** Before anything is written: a value that is cut would take the place of the one that is kept. */
+function tooLong(name: string, value: string, lineBytes: number): MountaineerError {
+  const bytes = Buffer.byteLength(value, "utf8");
+  // Two characters of the line for each byte of the value.
+  const room = bytes - Math.ceil((lineBytes - LINE_AT_MOST_BYTES) / 2);
+  return new MountaineerError(
+    "secret_unavailable",
+    `${name} cannot be kept in the Keychain: it has ${bytes} bytes, and this way takes ${room} at most`,
+    { hint: "keep it in a file: mountaineer secret set NAME --in file", retry: "never" },
+  );
 }
 
 /** Never what `security` says: it may repeat what it was given. */

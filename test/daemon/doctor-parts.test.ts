@@ -45,6 +45,8 @@ function look(
       tcpAnswered: true,
       address,
       interfaceName: dev,
+      localAddress: null,
+      serverGuid: null,
       text: `${address}:445: answered over ${dev}`,
       tookMs: 2,
       ...more.probe,
@@ -157,7 +159,7 @@ destination: default
 });
 
 test("a monitor is known by its arguments, and nothing else is one", () => {
-  const main = "/opt/m/dist/cli/main.js";
+  const main = "/opt/m/dist/0123456789abcdef/main.js";
   assert.ok(isMonitor(["/usr/bin/node", main, "monitor"]));
   assert.ok(
     isMonitor([

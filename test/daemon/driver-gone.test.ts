@@ -52,6 +52,7 @@ test("What to mount: with rclone gone, no switch and no edit unmounts what serve
       `thunderbolt_host = "${smb.tbHost}:${smb.tbPort}"`,
       `fallback_host = "${smb.fallbackHost}:${smb.fallbackPort}"`,
       `username = "${smb.username}"`,
+      'carry = "off"',
       `password = "\${RIG_PASSWORD}"`,
     ].join("\n")}\n`;
   const path = await ownPath(t, rig.folder);

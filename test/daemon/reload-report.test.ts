@@ -13,6 +13,8 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   "global.network_debounce_ms": "70",
   "global.connect_timeout_ms": "700",
   "global.mount_hang_secs": "77",
+  "global.carry": '"off"',
+  "global.outage_patience_secs": "7",
   "global.auto_failback": "true",
   "global.auto_failback_stable_secs": "7",
   "global.lsof_recheck": "false",

@@ -68,6 +68,8 @@ async function world(
       tcpAnswered: true,
       address: null,
       interfaceName: null,
+      localAddress: null,
+      serverGuid: null,
       text: "it answers",
       tookMs: 1,
     }),

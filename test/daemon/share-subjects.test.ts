@@ -64,6 +64,8 @@ test("each share has its driver, and all the policy of the file", async () => {
       checkIntervalMs: 3000,
       connectTimeoutMs: 900,
       mountHangMs: 7000,
+      carry: "auto",
+      outagePatienceMs: 60_000,
       autoFailback: true,
       stableMs: 11_000,
       lsofRecheck: false,

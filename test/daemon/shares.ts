@@ -5,7 +5,7 @@ import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-dri
 import type { Look } from "../../src/shares/prober.ts";
 import type { ShareView } from "../../src/shares/share-cycle.ts";
 import type { RouteProbe, ShareSeen } from "../../src/shares/share-seen.ts";
-import type { ShareSpec } from "../../src/shares/share-spec.ts";
+import type { SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
 
 /** 2026-01-01T00:00:00.000Z. */
 export const WALL_MS = Date.UTC(2026, 0, 1);
@@ -84,13 +84,15 @@ export function seenOf(changes: Partial<ShareSeen> = {}): ShareSeen {
 }
 
 export function viewOf(changes: Partial<ShareView> = {}, spec: ShareSpec = specOf()): ShareView {
-  const policy = {
+  const policy: SharePolicy = {
     checkIntervalMs: 2000,
     connectTimeoutMs: 800,
     mountHangMs: 10_000,
     autoFailback: false,
     stableMs: 30_000,
     lsofRecheck: true,
+    outagePatienceMs: 60_000,
+    carry: "off",
   };
   return {
     subject: { spec, policy, driver: UNASKED_DRIVER },

@@ -109,6 +109,35 @@ test("darwin: what security says of a failure is never told, as it may hold the 
   });
 });
 
+test("darwin: a value that security would cut is refused, and the one before stays", async (t) => {
+  const missing = await programMissing("python3");
+  if (missing !== null) return t.skip(missing);
+  const { keyring } = await standIn(t, "darwin");
+  const refused = async (value: string): Promise<MountaineerError> => {
+    try {
+      await keyring.set("nas", value, LIMITS);
+    } catch (error) {
+      assert.ok(error instanceof MountaineerError);
+      assert.equal(error.code, "secret_unavailable");
+      return error;
+    }
+    throw new Error("it was kept");
+  };
+  await keyring.set("nas", "the one before", LIMITS);
+  const { message } = await refused("x".repeat(5_000));
+  const room = Number(/takes (\d+) at most/.exec(message)?.[1]);
+  assert.ok(room > 1_900 && room < 2_048, message);
+  assert.equal(await keyring.get("nas", LIMITS), "the one before");
+
+  const longest = "x".repeat(room);
+  await keyring.set("nas", longest, LIMITS);
+  assert.equal(await keyring.get("nas", LIMITS), longest);
+  await refused(`${longest}y`);
+  // Bytes count, not characters.
+  await refused("ü".repeat(Math.floor(room / 2) + 1));
+  assert.equal(await keyring.get("nas", LIMITS), longest);
+});
+
 test("where the program is missing, the keyring cannot be used and says so", async (t) => {
   const { PATH } = process.env;
   t.after(() => {

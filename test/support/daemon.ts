@@ -31,6 +31,8 @@ export interface TestHomeOptions {
   readonly config?: string;
   /** An argv prefix, as a rig's `enter`. */
   readonly enter?: readonly string[];
+  /** Another package's launcher, instead of the checkout's. */
+  readonly launcher?: string;
   /** Added to the environment of every command: passwords, MOUNTAINEER_LOG. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -83,13 +85,14 @@ export async function createTestHome({
   home,
   config,
   enter = [],
+  launcher = MOUNTAINEER,
   env = {},
 }: TestHomeOptions): Promise<TestHome> {
   await mkdir(home, { recursive: true });
   const configFile = path.join(home, "config.toml");
   if (config !== undefined) await writeFile(configFile, config);
   const argv = (args: readonly string[]): [string, string[]] => {
-    const [file = MOUNTAINEER, ...rest] = [...enter, MOUNTAINEER, ...args];
+    const [file = launcher, ...rest] = [...enter, launcher, ...args];
     return [file, rest];
   };
   const environment = { ...process.env, ...env, MOUNTAINEER_HOME: home, NO_COLOR: "1" };

@@ -9,7 +9,7 @@ export const doctorCommand: CommandDefinition = {
   description:
     "Looks at the configuration, the home, the daemon, the programs that mounting needs, each host and the way to it, " +
     "the credentials (each share is listed once, without mounting it), the backends' programs and the gateway's port. " +
-    "Changes nothing. --self-test runs every adapter to the operating system once, in a folder of its own.",
+    "Changes nothing. --self-test runs every adapter to the operating system once, in a folder of its own; to prove that mounts can be moved it mounts one of your shares a second time, and writes and removes a file there.",
   examples: [
     { command: "mountaineer doctor", does: "see what is wrong" },
     {
