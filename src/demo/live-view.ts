@@ -41,6 +41,7 @@ export function renderLive(state: LiveState, { width, height }: Size, manner: Ma
     [
       [" Mountaineer demo ", paint.bold],
       [` ${driverText(state.driver)}`, paint.dim],
+      ...(state.driver === "smb" ? carryKey(state, paint) : []),
     ],
     ...blank,
     cableLine(state, "tb", "t", manner),
@@ -64,6 +65,10 @@ const asIs: Style = (text) => text;
 
 function driverText(driver: DemoDriver): string {
   return driver === "smb" ? "real SMB (smbd, rclone, FUSE)" : "plain folders (driver local)";
+}
+
+function carryKey({ share }: LiveState, paint: Paint): Part[] {
+  return [[" c ", paint.cyan], [share?.carried === undefined ? "carry on" : "carry off"]];
 }
 
 function cableLine(state: LiveState, route: RouteName, key: string, manner: Manner): Part[] {
@@ -94,10 +99,16 @@ function shareLine(share: ShareStatus | null, paint: Paint): Part[] {
   const name: Part = [`${SHARE}  `, paint.bold];
   if (share.mount_state === "unmounted") return [[` ${symbols.off} `], name, ["not mounted", paint.red]];
   const over = share.active_interface === "none" ? "an unknown route" : ROUTE_LABELS[share.active_interface];
+  const phase = share.carried?.phase ?? "carrying";
+  if (phase !== "carrying") {
+    const what = phase === "refusing" ? "no route: programs get errors" : "programs wait for a route";
+    return [[` ${symbols.off} `, paint.yellow], name, [`mounted, ${what}`, paint.yellow]];
+  }
   if (!share.mount_alive)
     return [[` ${symbols.bad} `, paint.red], name, [`mounted over ${over}, not answering`, paint.red]];
   const style = share.active_interface === "tb" ? paint.green : paint.yellow;
-  return [[` ${symbols.on} `, style], name, ["mounted over "], [over, style]];
+  const carried: Part[] = share.carried === undefined ? [] : [[", carried"]];
+  return [[` ${symbols.on} `, style], name, ["mounted over "], [over, style], ...carried];
 }
 
 function readingLine({ reading, waitingMs }: LiveState, paint: Paint): Part[] {

@@ -3,6 +3,7 @@ import type { ReadStream, WriteStream } from "node:tty";
 import type { RouteName, ShareStatus, StepResult } from "../api/contract.ts";
 import { settledWithin, systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { setCarry } from "./carry-setting.ts";
 import type { FileHolder } from "./file-holder.ts";
 import { type LiveState, renderLive } from "./live-view.ts";
 import { createLogTail, type LogEvent, ROUTE_LABELS } from "./log-events.ts";
@@ -126,6 +127,13 @@ export async function playLive(
     if (result !== undefined && result.result !== "switched") tell(result.detail, "plain");
   };
 
+  const toggleCarry = async (): Promise<void> => {
+    if (nas.driver !== "smb") return tell("folders are not carried", "plain");
+    const to = share?.carried === undefined ? "auto" : "off";
+    tell(`you set carry = "${to}"; it is mounted anew`);
+    await setCarry(stage, to, ending);
+  };
+
   const onKey = (key: string): void => {
     if (key === "q") quit.resolve(0);
     else if (key === CTRL_C) quit.resolve(INTERRUPTED_EXIT);
@@ -133,6 +141,7 @@ export async function playLive(
     else if (key === "f") act(() => toggleCable("fallback"));
     else if (key === "o") act(toggleFile);
     else if (key === "h") act(toggleHold);
+    else if (key === "c") act(toggleCarry);
   };
 
   const every = async (pauseMs: number, look: () => Promise<void>): Promise<void> => {

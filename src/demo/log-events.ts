@@ -78,6 +78,10 @@ const TOLD: Readonly<Record<string, (fields: Fields) => Told | null>> = {
   "share.recovered": (fields) => [`RECOVERED ${moved(fields)}`, "good"],
   "share.switched": (fields) => [`SWITCHED ${moved(fields)}`, "good"],
   "share.remounted": (fields) => [`mounted anew over ${route(fields, "to")}${took(fields)}`, "good"],
+  "share.move_failed": (fields) => [
+    `not moved to ${route(fields, "route")}: ${word(fields, "reason")}`,
+    "bad",
+  ],
   "share.recovery_failed": (fields) => [`recovery failed: ${word(fields, "reason")}`, "bad"],
   "share.recovery_deferred": (fields) => [`recovery waits: ${word(fields, "reason")}`],
   "share.tb_ready": () => ["TB READY", "ready"],
@@ -120,5 +124,6 @@ function took({ duration_ms: ms }: Fields): string {
 }
 
 function moved(fields: Fields): string {
-  return `${route(fields, "from")} to ${route(fields, "to")}${took(fields)}`;
+  const stays = fields["carried"] === true ? "; the mount stays" : "";
+  return `${route(fields, "from")} to ${route(fields, "to")}${took(fields)}${stays}`;
 }

@@ -17,6 +17,8 @@ export interface PlainRig extends AsyncDisposable {
   readonly tbPort: number;
   readonly fallbackHost: string;
   readonly fallbackPort: number;
+  /** The server itself, on 127.0.0.1, behind both cables. */
+  readonly serverPort: number;
   readonly relays: { readonly tb: TcpRelay; readonly fallback: TcpRelay };
   readonly username: string;
   readonly password: string;
@@ -92,6 +94,7 @@ export async function startPlainRig({
       tbPort: tb.port,
       fallbackHost: fallback.host,
       fallbackPort: fallback.port,
+      serverPort: port,
       relays: { tb, fallback },
       username,
       password,

@@ -27,6 +27,7 @@ import {
 } from "./stage-layout.ts";
 import { clearRemains, describeRemains, findRemains, mountTable, type StageMarks } from "./stage-remains.ts";
 import { startWarden } from "./warden-link.ts";
+import { startWork, type WorkAtShare, type WorkMaterial } from "./work-at-share.ts";
 
 export interface StageOptions {
   /** The argv that runs Mountaineer. */
@@ -59,6 +60,8 @@ export interface Stage extends AsyncDisposable {
   /** Copies a file to the stable path, in a child; resolves when the copy is closed. Rejects when it fails. */
   write(name: string, text: string): Promise<void>;
   holdFile(): Promise<FileHolder>;
+  /** Programs that copy a large file on the share and append to another, until they are told to finish. */
+  startWork(material: WorkMaterial): Promise<WorkAtShare>;
   /** What tells one mount at the mount path from the next; null when nothing is mounted. */
   mountId(): Promise<string | null>;
   /** What is there of the demo, but for its server: one line each. */
@@ -147,6 +150,7 @@ function configText(layout: StageLayout, nas: Nas): string {
     `shares_root = ${JSON.stringify(layout.sharesRoot)}`,
     `mount_root = ${JSON.stringify(join(layout.mountPath, ".."))}`,
     "check_interval_secs = 0.5",
+    'carry = "off"',
     "connect_timeout_ms = 3000",
     "auto_failback = true",
     "auto_failback_stable_secs = 2",
@@ -250,6 +254,15 @@ function createStage(parts: StageParts): Stage {
     },
     holdFile: () =>
       holdFile(join(layout.stablePath, HELD_FILE), {
+        environment: childEnvironment(environment),
+        onStart,
+      }),
+    startWork: (material) =>
+      startWork({
+        material,
+        serverFolder: nas.serverFolder,
+        shareFolder: layout.stablePath,
+        workFolder: temporaryFolder(layout.folder),
         environment: childEnvironment(environment),
         onStart,
       }),

@@ -1,7 +1,13 @@
 // Owns the checks of the story: what the daemon says, and what a child process reads at the stable path.
-import type { ShareStatus } from "../api/contract.ts";
+import type { RouteName, ShareStatus } from "../api/contract.ts";
 import { systemClock } from "../runtime/clock.ts";
 import type { Stage } from "./stage.ts";
+
+export interface Step {
+  readonly title: string;
+  /** Resolves with what is worth telling. Rejects with `StoryFailure` when something is not as it must be. */
+  readonly play: () => Promise<string>;
+}
 
 /** Something is not as the story tells it. */
 export class StoryFailure extends Error {}
@@ -92,9 +98,24 @@ function describe(share: ShareStatus): string {
     `mount_state ${share.mount_state}${share.mount_alive ? "" : ", not alive"}`,
     `Thunderbolt ${share.tb_reachable ? "answers" : "gone"}`,
     `Fallback ${share.fb_reachable ? "answers" : "gone"}`,
+    ...(share.carried === undefined ? [] : [`carried, ${share.carried.phase}`]),
     ...(share.tb_recovery_pending ? ["TB Ready"] : []),
     ...(share.held === null ? [] : [`held ${share.held}`]),
     ...(share.last_error === null ? [] : [`last_error: ${share.last_error}`]),
+    ...share.conditions.map(({ code, title }) => `${code}: ${title}`),
   ];
   return said.join(", ");
+}
+
+export function mounted(share: ShareStatus, route: RouteName): boolean {
+  return isOver(share, route) && share.mount_alive;
+}
+
+/** Whether or not a look at it is a little late just now. */
+export function isOver(share: ShareStatus, route: RouteName): boolean {
+  return share.active_interface === route && share.mount_state === "mounted";
+}
+
+export function seconds(ms: number): string {
+  return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
 }

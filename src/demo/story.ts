@@ -1,18 +1,12 @@
 // Owns the story that the demo plays by itself: what is done, what must be so afterwards, and what is told of it.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { RouteName, ShareStatus } from "../api/contract.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { carriedSteps } from "./carried-act.ts";
 import type { FileHolder } from "./file-holder.ts";
 import type { Stage } from "./stage.ts";
 import { SHARE } from "./stage-layout.ts";
-import { createChecks, StoryFailure } from "./story-checks.ts";
-
-export interface Step {
-  readonly title: string;
-  /** Resolves with what is worth telling. Rejects with `StoryFailure` when something is not as it must be. */
-  readonly play: () => Promise<string>;
-}
+import { createChecks, isOver, mounted, type Step, StoryFailure, seconds } from "./story-checks.ts";
 
 /** Long enough for the daemon to look three times, at two looks a second. */
 const UNCHANGED_FOR_MS = 1_500;
@@ -169,6 +163,7 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
         return "readable without a daemon, too; the new one takes over the same mount";
       },
     },
+    ...carriedSteps(stage, checks, signal),
     {
       title: "stop the daemon",
       async play() {
@@ -182,17 +177,4 @@ export function storySteps(stage: Stage, signal: AbortSignal): readonly Step[] {
       },
     },
   ];
-}
-
-function mounted(share: ShareStatus, route: RouteName): boolean {
-  return isOver(share, route) && share.mount_alive;
-}
-
-/** Whether or not a look at it is a little late just now. */
-function isOver(share: ShareStatus, route: RouteName): boolean {
-  return share.active_interface === route && share.mount_state === "mounted";
-}
-
-function seconds(ms: number): string {
-  return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
 }

@@ -20,14 +20,14 @@ export interface RunningDemo {
   stderr(): string;
 }
 
-const DEADLINE_MS = 100_000;
+const DEADLINE_MS = 120_000;
 
 /** What the demo's children need of the machine, besides what every test command gets. */
 export function demoEnvironment(temporary: string, env: Readonly<Record<string, string>> = {}) {
   return environmentOf({ home: temporary, env: { TMPDIR: temporary, ...env } });
 }
 
-/** Starts `mountaineer demo ARGS` without a terminal; it is killed when the test ends or after 100 s. */
+/** Starts `mountaineer demo ARGS` without a terminal; it is killed when the test ends or after 120 s. */
 export async function startDemo(
   t: TestContext,
   args: readonly string[],

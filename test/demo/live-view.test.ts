@@ -58,6 +58,33 @@ test("both cables, the path, the content with its time, and the keys are there a
   assert.match(text, / t pull TB {2}f pull Fallback {2}o open file {2}h hold {2}q quit$/);
 });
 
+test("A10 a carried share is told as one, and so is what programs wait for", () => {
+  const carried: NonNullable<ShareStatus["carried"]> = {
+    port: 40_000,
+    phase: "carrying",
+    connections: 1,
+    connections_in_all: 3,
+    bytes_to_server: 0,
+    bytes_from_server: 0,
+    longest_wait_ms: 0,
+    moves: 1,
+  };
+  assert.match(
+    shown({ ...healthy, share: { ...share, carried } }),
+    /CORE {2}mounted over Thunderbolt, carried$/m,
+  );
+  assert.match(shown({ ...healthy, share: { ...share, carried } }), / c carry off$/m);
+  const waiting: ShareStatus = { ...share, mount_alive: false, carried: { ...carried, phase: "waiting" } };
+  assert.match(shown({ ...healthy, share: waiting }), /CORE {2}mounted, programs wait for a route$/m);
+  const refusing: ShareStatus = { ...waiting, carried: { ...carried, phase: "refusing" } };
+  assert.match(shown({ ...healthy, share: refusing }), /CORE {2}mounted, no route: programs get errors$/m);
+});
+
+test("A10 the key that carries the share is shown at 60 columns, and not for plain folders", () => {
+  assert.match(shown(healthy), /real SMB \(smbd, rclone, FUSE\) c carry on$/m);
+  assert.doesNotMatch(shown({ ...healthy, driver: "local" }), / c carry/);
+});
+
 test("a pulled cable looks pulled, and its key plugs it in", () => {
   const text = shown({ ...healthy, plugged: { tb: false, fallback: true } });
   assert.match(text, /Thunderbolt {2}●━{4}╸ {2}╺━{4}● {2}PULLED/);

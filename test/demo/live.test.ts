@@ -90,6 +90,28 @@ describe("the live view", { skip: noTerminal, concurrency: 1 }, () => {
     });
   }
 
+  test("A10 a key carries the share: a cable is pulled and plugged in under an open file, and the mount stays", {
+    skip: missingForPlainRig() ?? false,
+  }, async (t) => {
+    const { terminal, temporary } = await open(t, [...COMMAND, "demo", "--driver", "smb"], {
+      width: 100,
+      height: 30,
+    });
+    await terminal.shows(/mounted over Thunderbolt\n[\s\S]*read in/);
+    await terminal.key("c");
+    await terminal.shows(/CORE {2}mounted over Thunderbolt, carried\n/);
+    await terminal.key("o");
+    await terminal.shows(/report\.txt open in tail/);
+    await terminal.key("t");
+    await terminal.shows(/CORE {2}mounted over Fallback, carried\n[\s\S]*FAILOVER .*; the mount stays/);
+    await terminal.key("t");
+    const back = await terminal.shows(/CORE {2}mounted over Thunderbolt, carried\n/);
+    assert.match(back, /report\.txt open in tail/);
+    await terminal.key("q");
+    await isRestored(terminal, 0);
+    assert.deepEqual(await leftBehind(temporary), []);
+  });
+
   test("By hand: a key holds the share on Fallback, and lets the rules go on", async (t) => {
     const { terminal } = await open(t, [...COMMAND, "demo", "--driver", "local"], { width: 100, height: 30 });
     await terminal.shows(/mounted over Thunderbolt/);

@@ -35,6 +35,12 @@ test("A9 what happened to the share is told in a few words", () => {
     ],
     ["share.route_up", { route: "tb", host: "h", reason: "x" }, "Thunderbolt answers"],
     ["share.mounted", { from: "none", to: "tb", duration_ms: 304 }, "mounted over Thunderbolt in 304 ms"],
+    [
+      "share.failover",
+      { from: "tb", to: "fallback", duration_ms: 12, carried: true, quiet: false },
+      "FAILOVER Thunderbolt to Fallback in 12 ms; the mount stays",
+    ],
+    ["share.move_failed", { route: "tb", reason: "no answer" }, "not moved to Thunderbolt: no answer"],
     ["share.tb_ready", { reason: "x" }, "TB READY"],
     ["share.held", { from: "auto", to: "fallback" }, "held on Fallback by hand"],
     ["share.held", { from: "fallback", to: "auto" }, "held no more: the rules go on"],

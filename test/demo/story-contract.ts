@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { leftBehind, type RunningDemo, startDemo } from "./demo-process.ts";
 
-const STEPS = 14;
+const STEPS = { local: 15, smb: 19 } as const;
 const CLEARED_WITHIN_MS = 10_000;
 
 function ticks(demo: RunningDemo): number {
@@ -17,15 +17,21 @@ function ticks(demo: RunningDemo): number {
 /** `skip` is the reason why it cannot be played here, or false. */
 export function testStory(driver: "local" | "smb", skip: string | false): void {
   describe(`the demo's script, driver ${driver}`, { skip, concurrency: 1 }, () => {
-    test("plays every step, says which driver it is, and leaves nothing behind", async (t) => {
+    test("A7, A10 plays every step, says which driver it is, and leaves nothing behind", async (t) => {
       const demo = await startDemo(t, ["--script", "--driver", driver]);
       const end = await demo.ended;
       assert.deepEqual(end, { code: 0, signal: null }, demo.stdout() + demo.stderr());
-      assert.equal(ticks(demo), STEPS, demo.stdout());
+      assert.equal(ticks(demo), STEPS[driver], demo.stdout());
       assert.match(demo.stdout(), driver === "smb" ? /real SMB: smbd/ : /plain folders \(driver local\)/);
       assert.match(demo.stdout(), /readable over Fallback \d+ ms after the cut/);
       assert.match(demo.stdout(), /TB READY/);
-      assert.match(demo.stdout(), new RegExp(`^all ${STEPS} steps went as told, in [\\d.]+ s$`, "m"));
+      assert.match(
+        demo.stdout(),
+        driver === "smb"
+          ? /the copy is whole, and all \d+ lines are there; moves: [2-9]/
+          : /folders are not carried, and the share says so/,
+      );
+      assert.match(demo.stdout(), new RegExp(`^all ${STEPS[driver]} steps went as told, in [\\d.]+ s$`, "m"));
       assert.equal(demo.stderr(), "");
       assert.deepEqual(await leftBehind(demo.temporary), []);
     });
@@ -43,6 +49,17 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
         const end = await demo.ended;
         assert.deepEqual(end, { code, signal: null }, demo.stdout() + demo.stderr());
         assert.deepEqual(await leftBehind(demo.temporary), []);
+      });
+    }
+
+    // Folders are not carried.
+    for (const signal of driver === "smb" ? (["SIGINT", "SIGKILL"] as const) : []) {
+      test(`A10 clears everything when ${signal} comes while programs work on a carried share`, async (t) => {
+        const demo = await startDemo(t, ["--script", "--driver", driver]);
+        await eventually(() => /one program copies/.test(demo.stdout()), 90_000);
+        demo.child.kill(signal);
+        await demo.ended;
+        await eventually(async () => (await leftBehind(demo.temporary)).length === 0, CLEARED_WITHIN_MS);
       });
     }
 
