@@ -8,6 +8,7 @@ import { missingForRootRig, startRootRig } from "../test/rig/root-rig.ts";
 import { createTestHome } from "../test/support/daemon.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { stopProcess } from "../test/support/stop-process.ts";
+import { benchCuts, benchMany } from "./cut-times.ts";
 import { goal, median, round, say, spread } from "./figures.ts";
 
 const run = promisify(execFile);
@@ -23,7 +24,13 @@ export const title = "failover: cut → first read over the other route";
 export const missing = missingForRootRig;
 
 export async function bench({ short }: { short: boolean }): Promise<void> {
-  const rounds = short ? 3 : 20;
+  await benchBesideRaw(short ? 3 : 10);
+  await benchCuts(short ? 1 : 10);
+  await benchMany(short ? 1 : 10, short);
+}
+
+/** A share that is mounted per route, beside the same steps by hand. */
+async function benchBesideRaw(rounds: number): Promise<void> {
   await using rig = await startRootRig({ shares: [SHARE] });
   await writeFile(join(rig.exportPath(SHARE), "file.txt"), "there\n");
   const home = await createTestHome({
@@ -32,6 +39,7 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
     env: { BENCH_PASSWORD: rig.password },
     config: `
 [global]
+carry = "off"
 shares_root = "${join(rig.folder, "Shares")}"
 check_interval_secs = 30
 [[shares]]

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { missingForPlainRig, startPlainRig } from "../src/demo/plain-rig.ts";
 import { createTestHome } from "../test/support/daemon.ts";
 import { goal, round, say } from "./figures.ts";
-import { childrenOf, commandLine, cpuMs, rssMb } from "./processes.ts";
+import { childrenOf, commandLine, cpuMs, pssMb, rssMb } from "./processes.ts";
 
 export const title = "idle: one share mounted, default interval";
 export const missing = missingForPlainRig;
@@ -40,16 +40,19 @@ password = "\${BENCH_PASSWORD}"
     await pause(seconds * 1000);
     const after = await Promise.all(ours.map(cpuMs));
     const memory = await Promise.all(ours.map(rssMb));
+    const proportional = await Promise.all(ours.map(pssMb));
     const shares = after.map((ms, index) => ((ms - (before[index] ?? 0)) / (seconds * 1000)) * 100);
     for (const [index] of ours.entries()) {
       say(
-        `  ${index === 0 ? "daemon" : "prober"}: ${(shares[index] ?? 0).toFixed(2)} % of a core, ${round(memory[index] ?? 0)} MB`,
+        `  ${index === 0 ? "daemon" : "prober"}: ${(shares[index] ?? 0).toFixed(2)} % of a core, ${round(memory[index] ?? 0)} MB resident, ${round(proportional[index] ?? 0)} MB PSS`,
       );
     }
     const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
     goal("idle ≤ 0.3 % of a core, all our processes", sum(shares) <= 0.3);
     goal("daemon ≤ 80 MB resident", (memory[0] ?? 0) <= 80);
     goal("all our processes ≤ 140 MB resident", sum(memory) <= 140);
+    const pss = sum(proportional);
+    goal(`all our processes without rclone ≤ 180 MB PSS (${round(pss)} MB)`, pss <= 180);
     await home.cli(["unmount"]);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -11,6 +11,27 @@ export async function cpuMs(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+/** As `cpuMs`, with its children: those that run, and those that it has waited for. */
+export async function cpuMsWithChildren(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const own = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0) * TICK_MS;
+  const running = await Promise.all((await childrenOf(pid)).map((child) => cpuMs(child).catch(() => 0)));
+  return own + running.reduce((sum, ms) => sum + ms, 0);
+}
+
+/** The most that was ever resident, MB (10⁶ bytes). */
+export async function peakRssMb(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return (Number(/^VmHWM:\s+(\d+)/mu.exec(status)?.[1] ?? 0) * 1024) / 1e6;
+}
+
+/** Memory with what is shared divided among its users, MB (10⁶ bytes). */
+export async function pssMb(pid: number): Promise<number> {
+  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");
+  return (Number(/^Pss:\s+(\d+)/mu.exec(rollup)?.[1] ?? 0) * 1024) / 1e6;
+}
+
 /** Resident memory, MB (10⁶ bytes). */
 export async function rssMb(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
