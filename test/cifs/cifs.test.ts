@@ -1,0 +1,140 @@
+// The Linux kernel's own SMB client, in a guest that has one: Debian 12 under QEMU, with a NAS on two routes inside.
+// The guest plays `guest/suite.ts` and says a verdict for each test here. MOUNTAINEER_CIFS=all plays all of it;
+// MOUNTAINEER_CIFS_KERNEL=bookworm-backports takes the newer kernel.
+import assert from "node:assert/strict";
+import { accessSync, constants } from "node:fs";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, describe, type TestContext, test } from "node:test";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { type GuestMachine, startGuest } from "./guest-machine.ts";
+import { guestImage, KERNEL_SUITES } from "./image.ts";
+import { makePayload } from "./payload.ts";
+
+const all = process.env["MOUNTAINEER_CIFS"] === "all";
+const kernel = KERNEL_SUITES.find((one) => one === process.env["MOUNTAINEER_CIFS_KERNEL"]) ?? "bookworm";
+/** One part of the suite alone, for those who work on it. */
+const chapters = (process.env["MOUNTAINEER_CIFS_CHAPTERS"] ?? "").split(",").filter((one) => one !== "");
+
+const IMAGE_MS = 600_000;
+/** On a machine that has nothing else to do, the slice takes two minutes, and all of it ten. */
+const LIMIT_MS = all ? 1_500_000 : 480_000;
+const TOOLS = ["qemu-system-x86_64", "debootstrap", "mke2fs", "dpkg-deb", "apt-get"];
+
+const missing = whatIsMissing();
+
+function whatIsMissing(): string | null {
+  if (process.platform !== "linux" || process.arch !== "x64") return "needs Linux on x86_64";
+  if (process.getuid?.() !== 0) return "needs root to build the guest";
+  const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"];
+  const lacking = TOOLS.filter((tool) => !folders.some((folder) => isProgram(path.join(folder, tool))));
+  return lacking.length === 0 ? null : `needs ${lacking.join(", ")}`;
+}
+
+/** Whether this product has `carry`: then what is mounted for each route has to say so. */
+async function knowsCarry(): Promise<boolean> {
+  const schema = path.resolve(import.meta.dirname, "../../docs/config.schema.json");
+  return (await readFile(schema, "utf8")).includes('"carry"');
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }, () => {
+  let guest: GuestMachine;
+  const tell = (line: string): void => void process.stderr.write(`${line}\n`);
+
+  before(
+    async () => {
+      const folder = await temporaryFolder({ after });
+      const image = await guestImage(kernel, tell, AbortSignal.timeout(IMAGE_MS));
+      const payload = await makePayload(folder);
+      guest = await startGuest({
+        image,
+        payload,
+        folder,
+        suite: [all ? "all" : "slice", (await knowsCarry()) ? "carry" : "plain", ...chapters],
+        limitMs: LIMIT_MS,
+        tell,
+      });
+    },
+    { timeout: IMAGE_MS + 240_000 },
+  );
+  after(() => guest?.[Symbol.asyncDispose]());
+
+  /** The guest says it in its own time; whatever comes first is asked for first. */
+  const says = (id: string) => async (t: TestContext) => {
+    const { ok, text, tookMs } = await guest.verdict(id);
+    t.diagnostic(`${(tookMs / 1000).toFixed(1)} s: ${text}`);
+    assert.ok(ok, text);
+  };
+
+  test("A2 as root the kernel's client mounts over tb, and status says so", says("root.mounted"));
+  test(
+    "A9 a wrong password, a wrong share and a server that is gone are each told apart",
+    says("root.wrong"),
+  );
+  test("What to mount: its own link goes down, and the share fails over", says("root.link"));
+  test(
+    "A7 an open file is TB Ready and holds `unmount` back; closed, the share goes back",
+    says("root.busy"),
+  );
+  test(
+    "A11 silence in the middle of work: all that fsync acknowledged is on the server",
+    says("root.fsynced"),
+  );
+  test("Recovery: the route is back, nothing is open, and the share goes back", says("root.recovery"));
+  test("What to mount: the server dies, the mount is kept, and answers when it is back", says("root.server"));
+  if (all) test("By hand: with both routes silent a forced unmount lets go", says("root.both-silent"));
+
+  test(
+    "A10 carried, it is mounted once, through a port of this machine, and shown as its preferred host's",
+    says("carried.mounted"),
+  );
+  test(
+    "A10, A11 through six moves reads are right, nothing acknowledged is lost, at most one error a move",
+    says("carried.moves"),
+  );
+  test("A10 eight seconds without a route are a pause", says("carried.held"));
+  test(
+    "A10 a move gives a lock up until its owner touches the file again, as the documentation says",
+    says("carried.locks"),
+  );
+  if (all) {
+    test("A10, A11 through twenty moves the same", says("carried.many"));
+    test(
+      "A10 what waits in memory without a route holds up who waits for it, and gets there",
+      says("carried.waiting-pages"),
+    );
+    test("A10 75 seconds without a route cost two errors at most", says("carried.long"));
+  }
+  test("A10 a carried mount is let go of by a plain unmount", says("carried.unmounted"));
+  test(
+    "A10 as a user with a line for each route a share cannot fail over: one carried line is the way",
+    says("user.two-lines"),
+  );
+  test("A10 as a user one line of fstab is enough", says("user.one-line"));
+  test(
+    "A10, A11 as a user through four moves reads are right, and nothing acknowledged is lost",
+    says("user.moves"),
+  );
+  test(
+    "A11 SQLite with `nobrl`: through four moves the database is whole, with every committed row",
+    says("user.sqlite"),
+  );
+  test("A10 a user's carried mount is let go of by that user", says("user.unmounted"));
+
+  test("the guest says nothing that no test here asks for", async () => {
+    const rest = await guest.rest();
+    assert.deepEqual(
+      rest.map(({ id }) => id),
+      [],
+    );
+  });
+});

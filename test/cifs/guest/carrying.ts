@@ -1,0 +1,142 @@
+// A share that is mounted once and moved below that: by the product's own carrier where it has one, else by the suite's
+// relay under a mount that the product's driver made.
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { objectOf } from "../../../src/runtime/json-object.ts";
+import { ACCOUNT, makeHome, PATIENT_MS } from "./daemon-home.ts";
+import * as nas from "./nas.ts";
+import { startRelay } from "./relay.ts";
+import { must, run, type Who } from "./run.ts";
+
+export interface Carrying extends AsyncDisposable {
+  /** What moves it, and the line of the mount table. */
+  readonly words: string;
+  /** A path on the mount. */
+  at(...parts: readonly string[]): string;
+  /** Resolves when the new route serves. `cut`: the old one is silent from a moment before on. */
+  move(to: nas.Route, how: "planned" | "cut"): Promise<void>;
+  /** Takes both routes away; `release` gives them back. */
+  hold(): Promise<void>;
+  release(): Promise<void>;
+  /** The mount is gone when this resolves, and no file of it was open. */
+  unmount(): Promise<void>;
+}
+
+export interface CarryingOptions {
+  readonly who: Who;
+  /** Has a carrier of its own. */
+  readonly product: boolean;
+}
+
+/** In the one line of fstab that a user needs. */
+export const FIXED_PORT = 24_450;
+const SHARE = "CORE";
+const DRIVE = path.join(import.meta.dirname, "drive.js");
+
+export async function startCarrying(options: CarryingOptions): Promise<Carrying> {
+  if (options.who === "ann") await writeFstab();
+  return options.product ? byProduct(options) : byRelay(options);
+}
+
+/** The one line, as the documentation has it; `nobrl` for programs that lock, as it says, too. */
+async function writeFstab(): Promise<void> {
+  await writeFile("/home/ann/.nas", `username=${nas.USERNAME}\npassword=${nas.PASSWORD}\n`, { mode: 0o600 });
+  await must(["chown", "ann:", "/home/ann/.nas"]);
+  const options = `users,noauto,port=${FIXED_PORT},hard,nosharesock,echo_interval=21,nobrl,credentials=/home/ann/.nas`;
+  await writeFile("/etc/fstab", `//127.0.0.1/${SHARE} ${mountPathFor("ann")} cifs ${options} 0 0\n`);
+}
+
+function mountPathFor(who: Who): string {
+  return who === "ann" ? "/home/ann/mountaineer/volumes/CORE" : "/root/mountaineer/volumes/CORE";
+}
+
+async function byRelay({ who }: CarryingOptions): Promise<Carrying> {
+  const mountPath = mountPathFor(who);
+  const relay = await startRelay(FIXED_PORT);
+  await must(["mkdir", "-p", path.dirname(mountPath)], { as: who });
+  const drive = async (action: "mount" | "find" | "unmount"): Promise<Readonly<Record<string, unknown>>> => {
+    const argv = [process.execPath, DRIVE, action, who, String(FIXED_PORT)];
+    return objectOf(JSON.parse(await must(argv, { as: who, deadlineMs: PATIENT_MS })));
+  };
+  const done = async (action: "mount" | "unmount"): Promise<void> => {
+    const { ok, text } = await drive(action);
+    assert.equal(ok, true, String(text));
+  };
+  try {
+    await done("mount");
+    const { carriedPort, route, sameShare, source } = await drive("find");
+    assert.deepEqual(
+      [carriedPort, route, sameShare, source],
+      [FIXED_PORT, "tb", true, `//${nas.HOSTS.tb}/${SHARE}`],
+    );
+  } catch (error) {
+    await run(["umount", "-l", mountPath]);
+    await relay[Symbol.asyncDispose]();
+    throw error;
+  }
+  const [line = ""] = await nas.cifsMounts();
+  return {
+    words: `the suite's relay: ${line}`,
+    at: (...parts) => path.join(mountPath, ...parts),
+    async move(to, how) {
+      const from = to === "tb" ? "fallback" : "tb";
+      await nas.speak(to);
+      if (how === "cut") await nas.silence(from);
+      relay.move(to);
+    },
+    async hold() {
+      relay.hold();
+    },
+    async release() {
+      relay.move("tb");
+    },
+    unmount: () => done("unmount"),
+    async [Symbol.asyncDispose]() {
+      await run(["umount", "-l", mountPath]);
+      await relay[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
+  const scene = await makeHome({
+    who,
+    settings: { check_interval_secs: 1, auto_failback: false, carry: "on" },
+    shares: [{ name: SHARE, lines: who === "ann" ? [] : ACCOUNT }],
+  });
+  const monitor = await scene.start();
+  try {
+    await scene.untilOver(SHARE, "tb", PATIENT_MS);
+    const [line = ""] = await nas.cifsMounts();
+    assert.match(line, /addr=127\.0\.0\.1/, "it is carried");
+    const cli = async (...args: readonly string[]): Promise<void> => {
+      const { code, stderr } = await scene.home.cli(args, PATIENT_MS);
+      assert.equal(code, 0, stderr);
+    };
+    return {
+      words: `the product: ${line}`,
+      at: (...parts) => scene.at(SHARE, ...parts),
+      async move(to, how) {
+        const from = to === "tb" ? "fallback" : "tb";
+        await nas.speak(to);
+        if (how === "cut") await nas.silence(from);
+        else await cli("switch", "--share", SHARE, "--to", to);
+        await scene.until(SHARE, (one) => one.active_interface === to, PATIENT_MS);
+      },
+      hold: async () => void (await Promise.all([nas.silence("tb"), nas.silence("fallback")])),
+      async release() {
+        await Promise.all([nas.speak("tb"), nas.speak("fallback")]);
+        await scene.until(SHARE, (one) => one.mount_alive && one.last_error === null, PATIENT_MS);
+      },
+      unmount: () => cli("unmount", "--share", SHARE),
+      async [Symbol.asyncDispose]() {
+        await monitor[Symbol.asyncDispose]();
+        await run(["umount", "-l", mountPathFor(who)]);
+      },
+    };
+  } catch (error) {
+    await monitor[Symbol.asyncDispose]();
+    throw error;
+  }
+}
