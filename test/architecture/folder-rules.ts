@@ -22,6 +22,10 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     knows: ["runtime", "secrets", "config", "network", "reconcile"],
     because: "watching the configuration must work without shares or a gateway",
   },
+  carrier: {
+    knows: ["runtime", "network"],
+    because: "it forwards bytes and outlives the daemon: it holds nothing of shares, and must stay small",
+  },
   shares: {
     knows: ["runtime", "secrets", "config", "network", "reconcile"],
     because: "shares run alone; what the gateway needs of them goes through daemon, as plain data",
@@ -37,7 +41,18 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
       "the contract is spoken by faces that hold no engine; the server serves an interface, not the engine",
   },
   daemon: {
-    knows: ["runtime", "secrets", "config", "network", "reconcile", "sync", "shares", "gateway", "api"],
+    knows: [
+      "runtime",
+      "secrets",
+      "config",
+      "network",
+      "reconcile",
+      "sync",
+      "carrier",
+      "shares",
+      "gateway",
+      "api",
+    ],
     because: "the daemon wires the parts together, and serves any face without knowing one",
   },
   demo: {

@@ -3,6 +3,8 @@
 export interface Promised {
   readonly id: string;
   readonly what: string;
+  /** The name of the work that will build it. Without: it is built, and some test proves it. */
+  readonly notBuilt?: string;
 }
 
 export const PROMISES: readonly Promised[] = [
@@ -15,6 +17,18 @@ export const PROMISES: readonly Promised[] = [
   { id: "A7", what: "open files hold a recovery back, and what is late or failed counts as open" },
   { id: "A8", what: "one engine, and no face is ever blocked by what hangs" },
   { id: "A9", what: "every transition is logged with what it was, why, and how long it took" },
+  {
+    id: "A10",
+    what: "open files, folders and unsent writes stay while a carried mount moves between routes",
+  },
+  {
+    id: "A11",
+    what: "nothing written is lost in silence: it is on the server, or set aside and named",
+  },
+  {
+    id: "A12",
+    what: "large files through the mount, at no less than 0.9 of what the driver alone reaches",
+  },
   { id: "What to mount", what: "which route is mounted, failed over to, kept or cleaned up" },
   { id: "Found mounts", what: "a mount that is already there is adopted, not doubled" },
   { id: "Recovery", what: "the four rows of auto_failback and lsof_recheck, with and without open files" },
@@ -31,7 +45,55 @@ export const PROMISES: readonly Promised[] = [
   { id: "B9", what: "the panel validates, saves its bytes alone, and takes effect at once" },
   { id: "B10", what: "watching begins with the service and ends cleanly; off means off" },
   {
+    id: "B11",
+    what: "restarts, upgrades, builds and kill -9 end no call, no session and no daemon for long",
+    notBuilt: "Never down",
+  },
+  {
+    id: "C1",
+    what: "tools leave with the share they require, and come back with it",
+    notBuilt: "Never down",
+  },
+  {
+    id: "C2",
+    what: "a backend has ordered routes, made before the old one is broken",
+    notBuilt: "Never down",
+  },
+  {
     id: "C3",
     what: "one file, one daemon, one status for both halves; either runs alone and shows nothing of the other",
   },
+  { id: "C4", what: "a server whose folder is missing waits for its share", notBuilt: "Never down" },
+  {
+    id: "D1",
+    what: "clients and servers of both protocol eras work together, all four ways",
+    notBuilt: "Any client, any server",
+  },
+  {
+    id: "D2",
+    what: "every transport, in front and behind",
+    notBuilt: "Any client, any server",
+  },
+  {
+    id: "D3",
+    what: "one bad server spoils nothing: its entries are mended or withheld, and said so",
+    notBuilt: "A gateway to trust",
+  },
+  { id: "D4", what: "fewer tools in the context: finding, groups and profiles", notBuilt: "The way in" },
+  { id: "E1", what: "signing in, of clients and towards backends", notBuilt: "A gateway to trust" },
+  { id: "E2", what: "nothing runs that nobody approved", notBuilt: "A gateway to trust" },
+  {
+    id: "E3",
+    what: "a tool whose description changes is told of, and held where that is asked for",
+    notBuilt: "A gateway to trust",
+  },
+  {
+    id: "E4",
+    what: "limits for each principal, and refusals that say when to come back",
+    notBuilt: "A gateway to trust",
+  },
+  { id: "E5", what: "traces, metrics and audit, without a secret in any", notBuilt: "A gateway to trust" },
+  { id: "F1", what: "import what people have, connect their clients, and undo both", notBuilt: "The way in" },
+  { id: "F2", what: "one dashboard in terminal and browser with every control", notBuilt: "The way in" },
+  { id: "G1", what: "daemons of many machines form a fleet over NATS", notBuilt: "Many machines" },
 ];

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
+import { pick, randomFrom } from "./random.ts";
 import { playScene, probersOf, runs, type Scene, untilGone, useRig } from "./scene.ts";
 
 const ROUNDS = Number(process.env["MOUNTAINEER_LAB_CHAOS"] ?? 3);
@@ -97,21 +98,4 @@ function eventsOf(scene: Scene, random: () => number, thaws: (() => unknown)[]):
     [`rclone of ${share} stopped`, signal("SIGSTOP")],
     ["a switch by hand", () => scene.home.cli(["switch", "--to", "auto"], 20_000)],
   ];
-}
-
-function pick<T>(random: () => number, of: readonly T[]): T {
-  const picked = of[Math.floor(random() * of.length)];
-  if (picked === undefined) throw new Error("nothing to pick from");
-  return picked;
-}
-
-/** mulberry32. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

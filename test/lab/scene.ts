@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, before } from "node:test";
 import { promisify } from "node:util";
 import type { ShareStatus } from "../../src/api/contract.ts";
-import { type RootRig, startRootRig } from "../rig/root-rig.ts";
+import { type RootRig, type RootRigOptions, startRootRig } from "../rig/root-rig.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -25,6 +25,8 @@ export interface SceneOptions {
   readonly shares?: readonly (string | SceneShare)[];
   /** Of `[global]`, beside `shares_root`; `check_interval_secs` is 1 unless told. */
   readonly settings?: Readonly<Record<string, number | boolean>>;
+  /** Of all shares; "off" unless told, as most stories are about mounts that are made anew. */
+  readonly carry?: "auto" | "on" | "off";
   readonly env?: Readonly<Record<string, string>>;
   /** Where the home is, in the stead of a new folder of the rig. */
   readonly home?: string;
@@ -77,10 +79,13 @@ export function serverName(share: string): string {
 }
 
 /** A rig with these shares for all stories of a file. */
-export function useRig(shares: readonly string[]): { readonly rig: RootRig } {
+export function useRig(
+  shares: readonly string[],
+  { oneServer = false, apart = [] }: Pick<RootRigOptions, "oneServer" | "apart"> = {},
+): { readonly rig: RootRig } {
   let rig: RootRig | null = null;
   before(async () => {
-    rig = await startRootRig({ shares: shares.map(serverName) });
+    rig = await startRootRig({ shares: shares.map(serverName), apart: apart.map(serverName), oneServer });
   });
   after(() => rig?.[Symbol.asyncDispose]());
   return {
@@ -109,7 +114,7 @@ export async function playScene(
   );
   const folder = path.join(rig.folder, `s${scenes++}`);
   const sharesRoot = path.join(folder, "Shares");
-  const config = configText(rig, sharesRoot, shares, options.settings ?? {});
+  const config = configText(rig, sharesRoot, shares, options);
   await mkdir(folder);
   await clearExports(rig, shares);
   const home = await createTestHome({
@@ -211,9 +216,9 @@ function configText(
   rig: RootRig,
   sharesRoot: string,
   shares: readonly SceneShare[],
-  settings: Readonly<Record<string, number | boolean>>,
+  { settings = {}, carry = "off" }: SceneOptions,
 ): string {
-  const global = Object.entries({ check_interval_secs: 1, ...settings });
+  const global = Object.entries({ check_interval_secs: 1, carry: `"${carry}"`, ...settings });
   const sections = shares.map(({ name, of, thunderboltHost, fallbackHost, lines = [] }) => {
     const given = (key: string): boolean => lines.some((line) => line.startsWith(`${key} =`));
     return [
@@ -251,9 +256,11 @@ async function assertPlainNames(rig: RootRig, shares: readonly SceneShare[]): Pr
 
 async function clearExports(rig: RootRig, shares: readonly SceneShare[]): Promise<void> {
   for (const { name, of } of shares) {
-    const folder = rig.exportPath(serverName(of ?? name));
-    for (const each of await readdir(folder))
-      await rm(path.join(folder, each), { recursive: true, force: true });
+    for (const route of ["tb", "fallback"] as const) {
+      const folder = rig.exportPath(serverName(of ?? name), route);
+      for (const each of await readdir(folder))
+        await rm(path.join(folder, each), { recursive: true, force: true });
+    }
   }
 }
 

@@ -43,6 +43,7 @@ export async function liveHome(
   t: TestContext,
   options: {
     readonly env?: Readonly<Record<string, string>>;
+    readonly launcher?: string;
     /** Ends what the daemon uses: after it has ended, and before the folder goes. */
     readonly before?: () => Promise<void>;
   } = {},
@@ -56,6 +57,7 @@ export async function liveHome(
   const home = await createTestHome({
     home: join(folder, "home"),
     env: { HOME: folder, ...options.env },
+    ...(options.launcher === undefined ? {} : { launcher: options.launcher }),
   });
   const self: LiveHome = {
     ...home,

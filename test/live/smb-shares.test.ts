@@ -62,6 +62,7 @@ async function smbHome(t: TestContext): Promise<SmbHome> {
         `shares_root = "${join(home.folder, sharesRoot)}"`,
         ...(mountRoot === undefined ? [] : [`mount_root = "${join(home.folder, mountRoot)}"`]),
         "check_interval_secs = 0.5",
+        'carry = "off"',
         // No cable is pulled here: a server that is slow to answer is not gone.
         "connect_timeout_ms = 10000",
         "[sync]",

@@ -3,6 +3,7 @@
 //   ws: tb0  10.99.1.1 ── port of switch tbsw ── nas: tb0  10.99.1.2
 //   ws: eth1 10.99.2.1 ── port of switch ethsw ── nas: eth1 10.99.2.2
 //
+// The server has one more address on each link, 10.99.1.3 and 10.99.2.3, that the cuts of silence and reject leave alone.
 // `ws` has no default route and no other link, so nothing in it can reach the world.
 import { command } from "./root-rig-command.ts";
 
@@ -13,6 +14,7 @@ export const LINKS = {
     name: "tb0",
     near: "10.99.1.1",
     far: "10.99.1.2",
+    spare: "10.99.1.3",
     switchName: "tbsw",
     port: "tbport",
     nasPort: "tbnas",
@@ -21,6 +23,7 @@ export const LINKS = {
     name: "eth1",
     near: "10.99.2.1",
     far: "10.99.2.2",
+    spare: "10.99.2.3",
     switchName: "ethsw",
     port: "ethport",
     nasPort: "ethnas",
@@ -66,7 +69,7 @@ export async function startRigNetwork(prefix: string): Promise<RigNetwork> {
     await command("ip", ["netns", "add", server]);
     const nas = ["link set lo up"];
     const ws = ["link set lo up"];
-    for (const { name, near, far, switchName, port, nasPort } of Object.values(LINKS)) {
+    for (const { name, near, far, spare, switchName, port, nasPort } of Object.values(LINKS)) {
       nas.push(
         `link add ${switchName} type bridge`,
         `link add ${name} type veth peer name ${nasPort}`,
@@ -74,6 +77,7 @@ export async function startRigNetwork(prefix: string): Promise<RigNetwork> {
         `link set ${nasPort} master ${switchName}`,
         `link set ${port} master ${switchName}`,
         `addr add ${far}/24 dev ${name}`,
+        `addr add ${spare}/24 dev ${name}`,
         ...[switchName, nasPort, port, name].map((each) => `link set ${each} up`),
       );
       ws.push(`addr add ${near}/24 dev ${name}`, `link set ${name} up`);

@@ -1,5 +1,5 @@
 // The root rig's server: one smbd for each address, with the same users and the same exports, so that one of
-// them can be gone, frozen or back while the other goes on.
+// them can be gone, frozen or back while the other goes on; or one smbd for both, as a NAS is one server.
 import { type ChildProcess, spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -19,8 +19,10 @@ export interface RigServer extends AsyncDisposable {
 export interface RigServerOptions {
   readonly folder: string;
   readonly namespace: string;
-  /** Share name → exported folder. */
-  readonly exports: ReadonlyMap<string, string>;
+  /** Share name → exported folder, for each address. */
+  readonly exports: Readonly<Record<Route, ReadonlyMap<string, string>>>;
+  /** One smbd at both addresses: it is gone, frozen or back at both. */
+  readonly oneServer: boolean;
   readonly username: string;
   readonly password: string;
   /** Resolves once a TCP connection from the workstation to the address is accepted. */
@@ -30,14 +32,18 @@ export interface RigServerOptions {
 export async function startRigServer(options: RigServerOptions): Promise<RigServer> {
   const running = new Map<Route, ChildProcess>();
   const configs = new Map<Route, string>();
-  for (const route of ["tb", "fallback"] as const) configs.set(route, await writeConfig(options, route));
+  const processOf = (route: Route): Route => (options.oneServer ? "tb" : route);
+  for (const route of ["tb", "fallback"] as const) {
+    if (processOf(route) === route) configs.set(route, await writeConfig(options, route));
+  }
 
   const config = (route: Route): string => {
     const file = configs.get(route);
     if (file === undefined) throw new Error(`no smbd for ${route}`);
     return file;
   };
-  const start = async (route: Route): Promise<void> => {
+  const start = async (at: Route): Promise<void> => {
+    const route = processOf(at);
     if (running.has(route)) return;
     const log = openSync(path.join(options.folder, `smbd-${route}.out`), "a");
     const child = spawn(
@@ -59,7 +65,8 @@ export async function startRigServer(options: RigServerOptions): Promise<RigServ
     gone.catch(() => undefined);
     await Promise.race([gone, options.untilAnswers(LINKS[route].far)]);
   };
-  const kill = async (route: Route): Promise<void> => {
+  const kill = async (at: Route): Promise<void> => {
+    const route = processOf(at);
     const child = running.get(route);
     if (child === undefined) return;
     running.delete(route);
@@ -84,7 +91,7 @@ export async function startRigServer(options: RigServerOptions): Promise<RigServ
     kill,
     start,
     freeze(route) {
-      const child = running.get(route);
+      const child = running.get(processOf(route));
       if (child === undefined) throw new Error(`smbd for ${route} does not run`);
       signalGroup(child, "SIGSTOP");
       return () => signalGroup(child, "SIGCONT");
@@ -107,11 +114,13 @@ async function writeConfig(options: RigServerOptions, route: Route): Promise<str
   const own = path.join(options.folder, `smbd-${route}`);
   const folders = ["private", "lock", "state", "cache", "pid", "ncalrpc"];
   for (const name of folders) await mkdir(path.join(own, name), { recursive: true, mode: 0o755 });
+  const routes = options.oneServer ? (["tb", "fallback"] as const) : [route];
+  const addresses = routes.flatMap((each) => [LINKS[each].far, LINKS[each].spare]);
   const lines = [
     "[global]",
     "server role = standalone server",
     "netbios name = RIG",
-    `interfaces = ${LINKS[route].far}/24`,
+    `interfaces = ${addresses.map((address) => `${address}/24`).join(" ")}`,
     "bind interfaces only = yes",
     "smb ports = 445",
     "disable netbios = yes",
@@ -127,7 +136,7 @@ async function writeConfig(options: RigServerOptions, route: Route): Promise<str
         `${name === "private" ? "private dir" : name === "ncalrpc" ? "ncalrpc dir" : `${name} directory`} = ${own}/${name}`,
     ),
   ];
-  for (const [name, folder] of options.exports) {
+  for (const [name, folder] of options.exports[route]) {
     lines.push(`[${name}]`, `path = ${folder}`, "read only = no", "guest ok = no");
   }
   const file = path.join(own, "smb.conf");

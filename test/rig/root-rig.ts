@@ -12,6 +12,10 @@ import { startRigServer } from "./root-rig-server.ts";
 export interface RootRigOptions {
   /** Names of the shares; each exports an empty folder. Default: one, "CORE". */
   readonly shares?: readonly string[];
+  /** Of them, those for which the fallback address exports a folder of its own: two servers of one NetBIOS name. */
+  readonly apart?: readonly string[];
+  /** One smbd at both addresses, as a NAS has; default: one for each, with no knowledge of each other. */
+  readonly oneServer?: boolean;
 }
 
 export interface RootRig extends AsyncDisposable {
@@ -23,8 +27,8 @@ export interface RootRig extends AsyncDisposable {
   readonly password: string;
   /** A temporary folder for homes and the like; what is still mounted below it at the end is unmounted. */
   readonly folder: string;
-  /** The folder that a share exports, to see what reached the server. */
-  exportPath(share: string): string;
+  /** The folder that a share exports at that address, to see what reached the server; default: tb. */
+  exportPath(share: string, route?: Route): string;
   readonly cut: Cuts;
   /** Undoes every cut that is still made. */
   restoreAll(): Promise<void>;
@@ -66,7 +70,11 @@ function isExecutable(file: string, mode = constants.X_OK): boolean {
 
 let rigs = 0;
 
-export async function startRootRig({ shares = ["CORE"] }: RootRigOptions = {}): Promise<RootRig> {
+export async function startRootRig({
+  shares = ["CORE"],
+  apart = [],
+  oneServer = false,
+}: RootRigOptions = {}): Promise<RootRig> {
   const token = process.env["MOUNTAINEER_TEST_RUN"] ?? `p${process.pid}`;
   const prefix = `mt-${token}-${rigs++}`;
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), "rig-")));
@@ -76,8 +84,14 @@ export async function startRootRig({ shares = ["CORE"] }: RootRigOptions = {}): 
   const enter = ["nsenter", `--net=/run/netns/${network.workstation}`];
   const connect = (host: string, timeoutMs: number): Promise<string> => connectFrom(enter, host, timeoutMs);
 
-  const exports = new Map(shares.map((share) => [share, path.join(folder, "export", share)]));
-  for (const exported of exports.values()) await mkdir(exported, { recursive: true });
+  const exports = {
+    tb: new Map(shares.map((share) => [share, path.join(folder, "export", share)])),
+    fallback: new Map(
+      shares.map((share) => [share, path.join(folder, apart.includes(share) ? "apart" : "export", share)]),
+    ),
+  };
+  for (const exported of [...exports.tb.values(), ...exports.fallback.values()])
+    await mkdir(exported, { recursive: true });
   const username = userInfo().username;
   const password = `pw-${token}-${Math.random().toString(36).slice(2)}`;
   const untilAnswers = async (address: string): Promise<void> => {
@@ -89,7 +103,15 @@ export async function startRootRig({ shares = ["CORE"] }: RootRigOptions = {}): 
     }
   };
   const server = starting.use(
-    await startRigServer({ folder, namespace: network.server, exports, username, password, untilAnswers }),
+    await startRigServer({
+      folder,
+      namespace: network.server,
+      exports,
+      oneServer,
+      username,
+      password,
+      untilAnswers,
+    }),
   );
 
   const restores = new Set<() => Promise<void>>();
@@ -111,8 +133,8 @@ export async function startRootRig({ shares = ["CORE"] }: RootRigOptions = {}): 
     username,
     password,
     folder,
-    exportPath(share) {
-      const exported = exports.get(share);
+    exportPath(share, route = "tb") {
+      const exported = exports[route].get(share);
       if (exported === undefined) throw new Error(`the rig has no share ${share}`);
       return exported;
     },

@@ -1,0 +1,127 @@
+# Read by .ci/run and .ci/nightly (`.`), in the checkout's folder: what the machine must allow and have, and how a suite
+# is run and counted.
+exec </dev/null
+export CI=true DEBIAN_FRONTEND=noninteractive NO_COLOR=1
+
+# --- what the machine must allow -------------------------------------------------------------------------------
+
+refuse() {
+  printf '.ci/%s: %s\n' "$(basename "$0")" "$1" >&2
+  printf '0 passed, 1 failed\n'
+  exit 1
+}
+
+check_privileges() {
+  [ "$(id -u)" -eq 0 ] || refuse "needs root: it installs packages and makes network namespaces"
+  unshare --net true 2>/dev/null || refuse "needs the right to make network namespaces (CAP_SYS_ADMIN, CAP_NET_ADMIN)"
+  [ -c /dev/fuse ] || refuse "needs /dev/fuse"
+  (exec 3<>/dev/fuse) 2>/dev/null || refuse "needs /dev/fuse to be readable and writable"
+  unshare --mount sh -c 'mount -t tmpfs none /mnt' 2>/dev/null || refuse "needs the right to mount (CAP_SYS_ADMIN)"
+  for tool in node npm; do
+    command -v "$tool" >/dev/null || refuse "needs $tool on the PATH"
+  done
+}
+
+# Debian keeps some of them (mke2fs, debootstrap, mount.cifs) where only root's PATH looks.
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+# A program of each package, as the package's presence is not its being usable.
+declare -A PACKAGE_OF=(
+  [smbd]=samba [pdbedit]=samba [smbclient]=smbclient [rclone]=rclone [fusermount3]=fuse3 [lsof]=lsof [fuser]=psmisc
+  [ip]=iproute2 [nft]=nftables [tmux]=tmux [ps]=procps [nsenter]=util-linux
+  [dbus-daemon]=dbus [gdbus]=libglib2.0-bin [Xvfb]=xvfb [xfce4-panel]=xfce4-panel [xdotool]=xdotool
+  [secret-tool]=libsecret-tools [gnome-keyring-daemon]=gnome-keyring [zsh]=zsh [fish]=fish
+  [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
+  [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mount.cifs]=cifs-utils
+  [debootstrap]=debootstrap [qemu-system-x86_64]=qemu-system-x86
+  [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
+)
+
+install_packages() {
+  local missing=() program
+  for program in "${!PACKAGE_OF[@]}"; do
+    command -v "$program" >/dev/null || missing+=("${PACKAGE_OF[$program]}")
+  done
+  [ "${#missing[@]}" -eq 0 ] && return
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+  printf 'installing %s\n' "${missing[*]}"
+  # Once more: mirrors and the lock of another apt pass.
+  local attempt
+  for attempt in 1 2; do
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/tmp/ci-apt.log 2>&1 && break
+    tail -n 20 /tmp/ci-apt.log 2>/dev/null
+    [ "$attempt" -eq 2 ] && refuse "could not install ${missing[*]}"
+    sleep 5
+  done
+  # Debian starts the machine's own smbd; the rigs bring theirs.
+  for service in smbd nmbd samba-ad-dc; do
+    systemctl disable --now "$service" >/dev/null 2>&1 || service "$service" stop >/dev/null 2>&1 || true
+  done
+  for program in "${!PACKAGE_OF[@]}"; do
+    command -v "$program" >/dev/null || refuse "${PACKAGE_OF[$program]} is installed, but $program is not there"
+  done
+}
+
+# A real FUSE mount, now that rclone is there.
+check_fuse() {
+  local folder answer=1
+  folder=$(mktemp -d)
+  mkdir "$folder/from" "$folder/to"
+  touch "$folder/from/seen"
+  timeout 20 rclone mount "$folder/from" "$folder/to" --config "$folder/rclone.conf" --daemon --daemon-wait 10s >/dev/null 2>&1
+  [ -e "$folder/to/seen" ] && answer=0
+  fusermount3 -uz "$folder/to" 2>/dev/null
+  mountpoint -q "$folder/to" || rm -rf "$folder"
+  [ "$answer" -eq 0 ] || refuse "FUSE mounts do not work here (rclone mount of a local folder failed)"
+}
+
+prepare_machine() {
+  check_privileges
+  install_packages
+  check_fuse
+}
+
+# --- suites -----------------------------------------------------------------------------------------------------
+
+passed=0
+failed=0
+skipped=0
+times=()
+log=$(mktemp)
+
+# suite NAME SECONDS counted|whole COMMAND…: "counted" commands end with "N passed, N failed"; another is one check.
+suite() {
+  local name=$1 limit=$2 kind=$3 started=$SECONDS code line
+  shift 3
+  printf '\n=== %s: %s\n' "$name" "$*"
+  timeout --kill-after=10 "$limit" "$@" 2>&1 | tee "$log"
+  code=${PIPESTATUS[0]}
+  [ "$code" -eq 124 ] && printf '%s did not end within %s s\n' "$name" "$limit"
+  line=$(grep -Eo '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
+  local ok=0 bad=0 left=0
+  if [ "$kind" = counted ] && [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+    ok=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} left=${BASH_REMATCH[4]:-0}
+    # It says that nothing failed and fails all the same: that is one.
+    [ "$code" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+  elif [ "$code" -eq 0 ] && [ "$kind" = whole ]; then
+    ok=1
+  else
+    bad=1
+  fi
+  passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
+  times+=("$(printf '%-28s %5d s  %5d passed  %4d failed  %4d skipped' "$name" $((SECONDS - started)) "$ok" "$bad" "$left")")
+}
+
+# Prints the times and the one line; its exit code is that of the whole run.
+finish() {
+  rm -f "$log"
+  printf '\n'
+  printf '%s\n' "${times[@]}"
+  printf '%d s in all\n' "$SECONDS"
+  if [ "$skipped" -gt 0 ]; then
+    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+  else
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+  fi
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}

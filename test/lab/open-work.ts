@@ -1,0 +1,182 @@
+// The open work of the lab: what is on the share before, the programs that use it, and what the server must have after.
+import assert from "node:assert/strict";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { eventually } from "../support/eventually.ts";
+import { acknowledged, failures, type Program, startProgram } from "./load.ts";
+import { BLOCK_BYTES, writeKnownFile } from "./programs/known-bytes.ts";
+import { runTool } from "./programs/run-tool.ts";
+import type { WorkLine } from "./programs/work-log.ts";
+import type { Scene } from "./scene.ts";
+
+const MARK = "large";
+const ROWS_BEFORE = 2000;
+const LINES_BEFORE = "what was there before\n".repeat(5000);
+/** What is closed is sent after a second; the rest is for a large file and a busy machine. */
+const ARRIVES_MS = 60_000;
+
+export interface WorkDone {
+  readonly name: string;
+  /** Opens and lists all the time: it may see one error per cut. */
+  readonly mayFail: boolean;
+  readonly lines: readonly WorkLine[];
+  readonly failed: readonly WorkLine[];
+}
+
+export interface WorkUnderWay {
+  /** Ends all programs and tells what they did. */
+  stop(): Promise<readonly WorkDone[]>;
+}
+
+/** Everything that is worked on is on the server before the share is mounted. */
+export async function prepareWork(scene: Scene, share: string, megabytes: number): Promise<void> {
+  const at = (...parts: readonly string[]): string => scene.exported(share, ...parts);
+  await writeKnownFile(at("large.bin"), (megabytes * 1024 * 1024) / BLOCK_BYTES, MARK);
+  await writeFile(at("lines.txt"), LINES_BEFORE);
+  for (const name of ["wal", "journal"]) {
+    await mkdir(at(name));
+    makeDatabase(at(name, "rows.db"));
+  }
+  for (const name of ["cwd", "copied", "saved"]) await mkdir(at(name));
+  await writeFile(at("saved", "document.txt"), "before\n");
+  await runTool("git", ["init", "--quiet", at("repository")], "/");
+  await writeFile(at("repository", "notes.txt"), "before\n");
+  await gitIn(at("repository"), "add", ".");
+  await gitIn(at("repository"), "commit", "--quiet", "-m", "before");
+}
+
+function makeDatabase(file: string): void {
+  const database = new DatabaseSync(file);
+  database.exec("CREATE TABLE rows (id INTEGER PRIMARY KEY, text TEXT NOT NULL); BEGIN");
+  const insert = database.prepare("INSERT INTO rows (id, text) VALUES (?, ?)");
+  for (let id = 1; id <= ROWS_BEFORE; id++) insert.run(id, `row ${id}`);
+  database.exec("COMMIT");
+  database.close();
+}
+
+function gitIn(repository: string, ...args: readonly string[]): Promise<string> {
+  const who = ["-c", "user.name=Lab", "-c", "user.email=lab@example.invalid"];
+  return runTool("git", [...who, ...args], repository);
+}
+
+export async function startWork(scene: Scene, share: string): Promise<WorkUnderWay> {
+  const logs = path.join(scene.folder, "logs");
+  const copied = path.join(scene.folder, "to-copy");
+  await mkdir(copied);
+  await writeFile(path.join(copied, "first.txt"), "first\n");
+  const at = (...parts: readonly string[]): string => scene.at(share, ...parts);
+  const programs: { program: Program; mayFail: boolean }[] = [];
+  const start = async (
+    name: string,
+    mayFail: boolean,
+    file: string,
+    ...args: readonly string[]
+  ): Promise<void> => {
+    const program = await startProgram(logs, name, file, args);
+    programs.push({ program, mayFail });
+    scene.defer(() => program[Symbol.asyncDispose]());
+  };
+  await start("reader", false, "read-large-file.ts", at("large.bin"), MARK);
+  await start("appender", false, "append-lines.ts", at("lines.txt"));
+  await start("wal", false, "sqlite-commits.ts", at("wal", "rows.db"), "wal");
+  await start("cwd", false, "stay-in-folder.ts", at("cwd"));
+  await start("journal", true, "sqlite-commits.ts", at("journal", "rows.db"), "delete");
+  await start("editor", true, "save-document.ts", at("saved", "document.txt"));
+  await start("rsync", true, "rsync-rounds.ts", copied, at("copied"));
+  await start("git", true, "git-commits.ts", at("repository"));
+  return {
+    stop: () =>
+      Promise.all(
+        programs.map(async ({ program, mayFail }): Promise<WorkDone> => {
+          const lines = await program.stop();
+          return { name: program.name, mayFail, lines, failed: failures(lines) };
+        }),
+      ),
+  };
+}
+
+/** Every byte that was acknowledged is on the server. */
+export async function assertOnServer(scene: Scene, share: string, done: readonly WorkDone[]): Promise<void> {
+  const at = (...parts: readonly string[]): string => scene.exported(share, ...parts);
+  const linesOf = (name: string): readonly WorkLine[] => {
+    const found = done.find((each) => each.name === name);
+    assert.ok(found !== undefined);
+    return found.lines;
+  };
+  const lastOf = (name: string, operation: string): number =>
+    acknowledged(linesOf(name), operation).at(-1) ?? 0;
+  const checks: Readonly<Record<string, () => Promise<void>>> = {
+    async appender() {
+      const text = await readFile(at("lines.txt"), "utf8");
+      assert.ok(text.startsWith(LINES_BEFORE), "what was there before is not there");
+      const numbers = text
+        .slice(LINES_BEFORE.length)
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => Number(line.replace("line ", "")));
+      assert.deepEqual(numbers, acknowledged(linesOf("appender"), "append"));
+    },
+    wal: () => assertRows(scene, at("wal"), acknowledged(linesOf("wal"), "commit")),
+    journal: () => assertRows(scene, at("journal"), acknowledged(linesOf("journal"), "commit")),
+    async editor() {
+      const text = await readFile(at("saved", "document.txt"), "utf8");
+      const last = lastOf("editor", "save");
+      assert.equal(text, `version ${last}\n`.repeat(500), `not version ${last}, but ${text.slice(0, 20)}`);
+    },
+    async rsync() {
+      const from = path.join(scene.folder, "to-copy");
+      assert.deepEqual((await readdir(at("copied"))).toSorted(), (await readdir(from)).toSorted());
+      for (const name of await readdir(from)) {
+        const [there, here] = await Promise.all([
+          readFile(at("copied", name)),
+          readFile(path.join(from, name)),
+        ]);
+        assert.ok(there.equals(here), `${name} is another on the server`);
+      }
+    },
+    async git() {
+      const repository = at("repository");
+      await gitIn(repository, "fsck", "--full", "--strict");
+      const subjects = (await gitIn(repository, "log", "--format=%s")).trim().split("\n");
+      const missing = acknowledged(linesOf("git"), "commit").filter(
+        (commit) => !subjects.includes(`commit ${commit}`),
+      );
+      assert.deepEqual(missing, [], "commits are not on the server");
+    },
+  };
+  const results = await Promise.allSettled(
+    Object.entries(checks).map(async ([name, check]) => {
+      try {
+        await eventually(() => check().then(() => true), ARRIVES_MS, 500);
+      } catch (error) {
+        throw new Error(`${name}: ${error instanceof Error ? error.message : error}`, { cause: error });
+      }
+    }),
+  );
+  const wrong = results.flatMap((result) => (result.status === "rejected" ? [String(result.reason)] : []));
+  assert.deepEqual(wrong, [], "the server lacks what was acknowledged");
+  // Its names are git's own, not plain ones.
+  await rm(at("repository"), { recursive: true });
+}
+
+async function assertRows(scene: Scene, folder: string, committed: readonly number[]): Promise<void> {
+  // A copy: SQLite may write where it reads.
+  const copy = await mkdtemp(path.join(scene.folder, "database-"));
+  for (const name of await readdir(folder)) await copyFile(path.join(folder, name), path.join(copy, name));
+  const database = new DatabaseSync(path.join(copy, "rows.db"));
+  try {
+    assert.equal(database.prepare("PRAGMA integrity_check").get()?.["integrity_check"], "ok");
+    const rows = database.prepare("SELECT id, text FROM rows").all();
+    const ids = new Set(rows.flatMap(({ id, text }) => (text === `row ${id}` ? [Number(id)] : [])));
+    assert.ok(ids.size >= ROWS_BEFORE);
+    assert.deepEqual(
+      committed.filter((id) => !ids.has(id)),
+      [],
+      "committed rows are missing",
+    );
+  } finally {
+    database.close();
+    await rm(copy, { recursive: true });
+  }
+}

@@ -1,0 +1,22 @@
+// Runs a system tool for a program at work.
+import { spawn } from "node:child_process";
+
+/** Rejects with the tool's own words when it fails. */
+export function runTool(file: string, args: readonly string[], cwd: string): Promise<string> {
+  const child = spawn(file, [...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => {
+      if (code === 0) resolve(stdout);
+      else reject(new Error(`${file} ended with ${code ?? signal}: ${stderr.trim().slice(-500)}`));
+    });
+  });
+}
