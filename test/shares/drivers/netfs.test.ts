@@ -62,7 +62,9 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
   await writeFile(registry, "");
   const library = await netfsLibrary;
   const table = await buildDouble("getfsstat.c");
-  (await loadKoffi()).load(table).func("void double_registry(const char *)")(registry);
+  // Held to the end: a library that nobody refers to is unloaded, and what it was told goes with it.
+  const setRegistry = (await loadKoffi()).load(table).func("void double_registry(const char *)");
+  setRegistry(registry);
   const diskutil = join(folder, "diskutil");
   await writeFile(diskutil, '#!/bin/sh\n[ "$1 $2" = "unmount force" ] && exec umount -l -- "$3"\n');
   await chmod(diskutil, 0o755);
@@ -121,6 +123,7 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
       for (const mount of await found(driver, spec)) await driver.unmount(spec, mount, "force", limits());
     }
     await prober[Symbol.asyncDispose]();
+    setRegistry("");
   };
   return {
     driver,
