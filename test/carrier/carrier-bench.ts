@@ -46,9 +46,9 @@ export async function startBench(t: TestContext, home?: string): Promise<Carrier
   };
   t.after(async () => {
     for (const carrier of connected) await carrier[Symbol.asyncDispose]();
-    // Both at once, again and again: each starts the other.
+    // All at once, again and again: each starts another, and a launcher is about to be a carrier.
     await eventually(async () => {
-      const left = [...(await keepers()), ...(await carriers())];
+      const left = await processesWith([place], true);
       for (const pid of left) kill(pid);
       return left.length === 0;
     }, ANSWERS_MS);
@@ -109,15 +109,15 @@ export function kill(pid: number, name: NodeJS.Signals = "SIGKILL"): void {
 }
 
 /** Those whose arguments hold all of these, and that are no zombies. */
-async function processesWith(parts: readonly string[]): Promise<readonly number[]> {
+async function processesWith(parts: readonly string[], launchers = false): Promise<readonly number[]> {
   const found: number[] = [];
   for (const name of await readdir("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const line = await readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
     const [interpreter = "", ...rest] = line.split("\0");
-    // A launcher is one of these for an instant only.
-    if (interpreter === "" || rest.some((argument) => argument.endsWith("/run.sh") && rest[0] === argument))
-      continue;
+    // It is one of these for an instant only.
+    const isLauncher = rest[0]?.endsWith("/run.sh") === true;
+    if (interpreter === "" || (isLauncher && !launchers)) continue;
     if (parts.every((part) => rest.some((argument) => argument === part || argument.endsWith(`/${part}`))))
       found.push(Number(name));
   }
