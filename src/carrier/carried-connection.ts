@@ -5,7 +5,13 @@ import { errorText } from "../runtime/errors.ts";
 import type { RouteEndpoint } from "./carrier.ts";
 import { createRequestLedger, type RequestLedger } from "./request-ledger.ts";
 import { connectOptions } from "./server-proof.ts";
-import { commandOfFrame, isHarmlessToLose, SMB2_COMMAND } from "./smb-frames.ts";
+import {
+  answerWithoutServer,
+  commandOfFrame,
+  headerOfOnly,
+  isHarmlessToLose,
+  SMB2_COMMAND,
+} from "./smb-frames.ts";
 
 /** What the server sends is read into one buffer for each connection, larger while much comes. */
 const SMALL_BUFFER_BYTES = 8 * 1024;
@@ -40,7 +46,8 @@ export interface ConnectionEvents {
   closed(connection: CarriedConnection): void;
 }
 
-export type ConnectionStage = "held" | "connecting" | "joined" | "closed";
+/** `orphaned`: the server's side is gone, and the client does not know it yet. `released`: it is about to find out. */
+export type ConnectionStage = "held" | "connecting" | "joined" | "orphaned" | "released" | "closed";
 
 export interface CarriedConnection {
   readonly stage: ConnectionStage;
@@ -70,15 +77,25 @@ export interface CarriedConnection {
   isQuiet(nowMs: number): boolean;
   /** A frame is held back whose loss its sender may notice. */
   readonly holdsBackMore: boolean;
-  /** Resets the server's side, dropping what it has not sent, then the client's. Resolves once the server's is gone. */
+  /** Nothing is under way on it: its client keeps it for later. */
+  readonly isUnused: boolean;
+  /** Resets the server's side, dropping what it has not sent. Resolves once that is gone; the client hears nothing. */
+  orphan(): Promise<void>;
+  /** Ends an orphan where its client notices least: its reads fail, files that it has read close, and all else resets it. */
+  release(): void;
+  /** Resets both sides. Resolves once the server's is gone. */
   reset(): Promise<void>;
 }
 
-/** `client` is paused, and nothing of it has been read. */
+/**
+ * `client` is paused, and nothing of it has been read. `orphans`: when the server ends it, the client is not told; whoever
+ * made the connection resets it later.
+ */
 export function createConnection(
   client: Socket,
   clock: Clock,
   traffic: Traffic,
+  orphans: boolean,
   events: ConnectionEvents,
 ): CarriedConnection {
   const ledger = createRequestLedger(clock.monotonicMs, {
@@ -98,6 +115,8 @@ export function createConnection(
   let heldBack: Buffer = Buffer.alloc(0);
   let isHeldBack = false;
   let holdsBackMore = false;
+  /** What the client has asked since its server is gone. */
+  let orphansQuestion: Buffer | null = null;
   let onRest: (() => void) | null = null;
 
   const setTimer = (delayMs: number, callback: () => void): void => {
@@ -133,6 +152,10 @@ export function createConnection(
     if (server.writableLength > 0) client.pause();
   };
   const onClientData = (chunk: Buffer): void => {
+    if (stage === "orphaned" || stage === "released") {
+      onOrphansQuestion(chunk);
+      return;
+    }
     lastByteMs = clock.monotonicMs();
     if (holding === "nothing") {
       ledger.fromClient.push(chunk, 0, false);
@@ -141,6 +164,38 @@ export function createConnection(
     }
     heldBack = heldBack.length === 0 ? chunk : Buffer.concat([heldBack, chunk]);
     sendWhatMayPass();
+  };
+  const onOrphansQuestion = (chunk: Buffer): void => {
+    if (stage === "orphaned") {
+      orphansQuestion = chunk;
+      client.pause();
+      return;
+    }
+    const header = headerOfOnly(chunk);
+    if (header === null || !answerAlone(header)) close();
+  };
+  /**
+   * rclone fails a program that goes elsewhere in a file when it cannot close that: so it can, for nothing of a file that
+   * was only read is lost. Of one that was written, a close that succeeds would say that all of it is on the server.
+   */
+  const mayAnswer = (): boolean =>
+    !ledger.hasWritten && !ledger.isOpaque && ledger.fromClient.atBoundary && ledger.fromServer.atBoundary;
+  const answerAlone = (header: Uint8Array): boolean => {
+    const answer = answerWithoutServer(header);
+    if (answer !== null) client.write(answer);
+    return answer !== null;
+  };
+  const release = (): void => {
+    if (stage !== "orphaned") return;
+    const waiting = ledger.readsAndCloses;
+    if (waiting === null || !mayAnswer()) {
+      close();
+      return;
+    }
+    stage = "released";
+    for (const header of waiting) answerAlone(header);
+    if (orphansQuestion !== null) onOrphansQuestion(orphansQuestion);
+    client.resume();
   };
   const sendWhatMayPass = (): void => {
     const { fromClient } = ledger;
@@ -220,9 +275,23 @@ export function createConnection(
     client.writableLength === 0 &&
     ledger.fromClient.atBoundary &&
     ledger.fromServer.atBoundary;
+  const orphan = (): void => {
+    if (stage !== "joined") return;
+    stage = "orphaned";
+    clearTimer();
+    retireTimer?.[Symbol.dispose]();
+    // What it asks now has nowhere to go; that it asks is worth knowing.
+    client.resume();
+    resetServer();
+  };
   const serverEnded = (text: string): void => {
     if (stage !== "joined") return;
     const isServersDoing = !clientEnded && !ledger.loggedOff;
+    if (orphans && isServersDoing && holding !== "retire") {
+      orphan();
+      events.serverClosed(connection, text);
+      return;
+    }
     resetServer();
     client.end();
     setTimer(HALF_CLOSED_AT_MOST_MS, close);
@@ -240,7 +309,8 @@ export function createConnection(
     }
     if (stage !== "joined") return;
     const isServersDoing = !clientEnded && !ledger.loggedOff;
-    close();
+    if (orphans && isServersDoing && holding !== "retire") orphan();
+    else close();
     if (isServersDoing) events.serverClosed(connection, errorText(error));
   };
 
@@ -346,6 +416,16 @@ export function createConnection(
       if (!ledger.fromClient.atBoundary || !ledger.fromServer.atBoundary) return false;
       return isHeldBack || (isSilent && heldBack.length === 0);
     },
+    get isUnused() {
+      if ((stage !== "joined" && stage !== "orphaned") || orphansQuestion !== null) return false;
+      const atBoundary = ledger.fromClient.atBoundary && ledger.fromServer.atBoundary;
+      return ledger.isUnused && heldBack.length === 0 && atBoundary;
+    },
+    orphan() {
+      orphan();
+      return serverGone;
+    },
+    release,
     reset() {
       close();
       return serverGone;

@@ -1,6 +1,6 @@
 // One carried share: its listener, the connections that came to it, and their moves between routes.
 import type { Server, Socket } from "node:net";
-import type { Clock, Timer } from "../runtime/clock.ts";
+import { type Clock, settledWithin, type Timer } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { type CarriedConnection, createConnection, type Traffic } from "./carried-connection.ts";
@@ -27,6 +27,12 @@ const QUIET_WAIT_MS = 2_000;
 /** From then on everything is held back, whatever losing it costs. */
 const HOLD_ALL_AFTER_MS = 1_400;
 const QUIET_LOOK_MS = 2;
+
+/**
+ * rclone takes what it has kept for later without a look, the oldest first, and what uses a dead one fails. So those that
+ * nobody uses are reset first, and the others when the daemon has used them up, which it is given this long for.
+ */
+const USE_UP_AT_MOST_MS = 400;
 
 const NO_ENDPOINT: RouteEndpoint = { address: "", port: 0, localAddress: null };
 
@@ -73,6 +79,8 @@ export interface ShareCarrier extends AsyncDisposable {
   learn(guid: string): void;
   hold(): void;
   confirm(): void;
+  /** Of what was `lost`, rclone keeps nothing any more. */
+  usedUp(): void;
   /** `untilMs`: when nobody waits for it any more, monotonic; nothing is changed after that. */
   move(to: CarriedRoute, endpoint: RouteEndpoint, planned: boolean, untilMs: number): Promise<MoveOutcome>;
 }
@@ -95,6 +103,8 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
   let lastAnswerAtMs: number | null = null;
   let stallTimer: Timer | null = null;
   let isStalled = false;
+  let losing: Promise<void> = Promise.resolve();
+  let usedUp = (): void => {};
   let closed = false;
 
   const endpoint = (): RouteEndpoint | undefined => settings.endpoints[settings.route];
@@ -159,6 +169,24 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     }
   }
 
+  /** Tells rclone which connections have lost their server, in an order that costs programs least. */
+  const loseOrphans = async (): Promise<void> => {
+    const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
+    const unused = orphans.filter(({ isUnused }) => isUnused);
+    const told = Promise.withResolvers<void>();
+    usedUp = told.resolve;
+    for (const connection of unused) void connection.reset();
+    events.notice("lost");
+    if (unused.length === orphans.length) return;
+    if (unused.length > 0) await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
+    for (const connection of orphans) connection.release();
+    // Some of them it may keep, too.
+    events.notice("lost");
+  };
+  const tellOrphans = (): void => {
+    losing = losing.then(loseOrphans);
+  };
+
   /** Lets what is held go to the route, as far as that is open. */
   const joinHeld = (): void => {
     const target = endpoint();
@@ -176,12 +204,13 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     if (before !== "carrying") {
       isStalled = false;
       events.notice("confirmed");
+      if (settings.kind === "rclone") tellOrphans();
     }
     joinHeld();
   };
 
   const admit = (client: Socket): void => {
-    const connection = createConnection(client, clock, traffic, {
+    const connection = createConnection(client, clock, traffic, settings.kind === "rclone", {
       connected(joined) {
         joining.delete(joined);
         joinHeld();
@@ -312,7 +341,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
           connection.unjoin();
           joining.delete(connection);
           held.add(connection);
-        } else if (connection.stage === "joined") old.add(connection);
+        } else if (connection.stage === "joined" || connection.stage === "orphaned") old.add(connection);
       }
       for (const [connection, from] of retiring) {
         // One that waits where the mount goes back to is in use again; the others wait on, as long as nothing hurries.
@@ -325,7 +354,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
       const inAll = old.size;
       if (planned && settings.kind === "rclone") {
         for (const connection of old) {
-          if (connection.ledger.isOpaque) continue;
+          if (connection.ledger.isOpaque || connection.stage === "orphaned") continue;
           connection.retire();
           retiring.set(connection, settings.route);
           old.delete(connection);
@@ -333,7 +362,8 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
       }
       const quiet = planned && (await leaveQuietly(old));
       // All of the servers' sides first: nothing of any of them may come after the new route's first byte.
-      await Promise.all([...old].map((connection) => connection.reset()));
+      const isGentle = !planned && settings.kind === "rclone";
+      await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));
       if (closed) return { ok: false, reason: "unknown_share", text: "the share was closed meanwhile" };
       settings.route = to;
       settings.endpoints = { ...settings.endpoints, [to]: target };
@@ -344,6 +374,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
       settings.confirmed = true;
       events.settingsChanged();
       events.notice("moved");
+      if (isGentle) tellOrphans();
       return { ok: true, quiet, connections: inAll, tookMs: clock.monotonicMs() - startedAtMs };
     } finally {
       moving = false;
@@ -396,6 +427,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     },
     hold: () => route.lost(),
     confirm: confirmRoute,
+    usedUp: () => usedUp(),
     move(to, target, planned, untilMs) {
       const next = moved.then(() => moveNow(to, target, planned, untilMs));
       moved = next.catch(() => {});

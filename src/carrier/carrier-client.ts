@@ -228,6 +228,9 @@ export function connectCarrier(options: ConnectOptions): Carrier {
     async confirm(share, signal) {
       await askNow("confirm", { share }, signal);
     },
+    async usedUp(share, signal) {
+      await askNow("used_up", { share }, signal);
+    },
     async close(share, signal) {
       const there = await connected();
       if (there !== null) await there.ask("close", { share }, QUESTION_MS, signal);

@@ -62,6 +62,7 @@ export interface CarrierService extends AsyncDisposable {
   move(request: MoveRequest, untilMs: number): Promise<MoveOutcome>;
   hold(share: string): void;
   confirm(share: string): void;
+  usedUp(share: string): void;
   close(share: string): Promise<void>;
   takeJournal(): Promise<readonly JournalEntry[]>;
   note(entry: JournalEntry): void;
@@ -231,6 +232,7 @@ export function createCarrierService(options: ServiceOptions): CarrierService {
       one.wasConfirmed = false;
       one.carrier.confirm();
     },
+    usedUp: (share) => find(share).carrier.usedUp(),
     close: (share) => inTurn(() => closeNow(share)),
     async takeJournal() {
       const taken = journal;

@@ -96,10 +96,11 @@ export interface CarrierNotice {
   /**
    * - `stalled`: a request has waited 300 ms for its answer. `answered`: it has come.
    * - `unconfirmed`: the server must be proved again. `confirmed`: connections go through again.
+   * - `lost`: connections that rclone keeps for later are dead, and it does not know which.
    * - `moved`: by the carrier itself, while no daemon was connected, or by `move`.
    * - `phase`: any other change of phase. `gone`: the carrier ended or no longer has the share.
    */
-  readonly what: "stalled" | "answered" | "unconfirmed" | "confirmed" | "moved" | "phase" | "gone";
+  readonly what: "stalled" | "answered" | "unconfirmed" | "confirmed" | "lost" | "moved" | "phase" | "gone";
 }
 
 /** What the carrier did while no daemon was connected. */
@@ -136,6 +137,8 @@ export interface Carrier extends AsyncDisposable {
   hold(share: string, signal: AbortSignal): Promise<void>;
   /** The server behind the route in use is the one it was: held connections go through. */
   confirm(share: string, signal: AbortSignal): Promise<void>;
+  /** The connections that were `lost` are used up: rclone keeps none of them any more. */
+  usedUp(share: string, signal: AbortSignal): Promise<void>;
   /** Resets what is left and frees the port. The carrier ends with its last share. */
   close(share: string, signal: AbortSignal): Promise<void>;
   /** Since the last call of any daemon; each entry is given once. */

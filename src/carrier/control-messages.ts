@@ -25,6 +25,7 @@ export const NOTICES = [
   "answered",
   "unconfirmed",
   "confirmed",
+  "lost",
   "moved",
   "phase",
   "gone",

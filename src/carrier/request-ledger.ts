@@ -2,6 +2,7 @@
 import {
   createFrameReader,
   type FrameReader,
+  HEADER_BYTES,
   SMB2_COMMAND,
   SMB2_FLAG,
   STATUS_PENDING,
@@ -9,10 +10,14 @@ import {
 
 /** Servers grant 8,192 credits at most; what has more is not followed any more. */
 const MAX_REQUESTS = 16_384;
+/** The file that was written, and the look at it that follows. */
+const CLOSES_OF_UPLOAD = 2;
 
 interface Request {
   readonly command: number;
   readonly sinceMs: number;
+  /** Of a read or a close. */
+  readonly header: Uint8Array | null;
 }
 
 export interface RequestLedger {
@@ -25,6 +30,16 @@ export interface RequestLedger {
   readonly oldestMs: number | null;
   /** The newest answer ended an operation: what was open is closed, and nothing else was asked. */
   readonly endedOperation: boolean;
+  /**
+   * The same, as rclone leaves what it keeps for later: an upload's file is closed, and so is another after it. Before
+   * that rclone is not done with it, and those earlier than 1.69 crash when they lose it (their Update takes the answer
+   * of a Stat that failed).
+   */
+  readonly isUnused: boolean;
+  /** The headers of what waits for its answer, oldest first, when all of that is reads and closes; null: it is not. */
+  readonly readsAndCloses: readonly Uint8Array[] | null;
+  /** A file was written since one was last opened: what closes it may be the end of an upload. */
+  readonly hasWritten: boolean;
   /** Not all that passes can be read: it is encrypted, compressed, or not SMB 2. */
   readonly isOpaque: boolean;
   /** The client has said that it leaves. */
@@ -41,19 +56,29 @@ export interface LedgerListener {
 export function createRequestLedger(now: () => number, listener: LedgerListener): RequestLedger {
   const requests = new Map<number, Request>();
   /** Of the frame that passes: they count once all of it has been sent. */
-  const begun: { command: number; messageId: number }[] = [];
+  const begun: { command: number; messageId: number; header: Uint8Array | null }[] = [];
   let opaqueSent = false;
   let opaqueSinceMs: number | null = null;
   let isOpaque = false;
   let loggedOff = false;
   let endedOperation = false;
+  /** Answers since the last write. */
+  let closesSinceWrite = CLOSES_OF_UPLOAD;
+  let hasWritten = false;
 
   const fromClient = createFrameReader({
-    message(command, flags, messageId) {
+    message(command, flags, messageId, _status, bytes, at) {
       if ((flags & SMB2_FLAG.answer) !== 0) return;
       if (command === SMB2_COMMAND.cancel || command === SMB2_COMMAND.changeNotify) return;
       if (command === SMB2_COMMAND.logoff) loggedOff = true;
-      begun.push({ command, messageId });
+      if (command === SMB2_COMMAND.create) hasWritten = false;
+      if (command === SMB2_COMMAND.write) {
+        hasWritten = true;
+        closesSinceWrite = 0;
+      }
+      const isSimple = command === SMB2_COMMAND.read || command === SMB2_COMMAND.close;
+      const header = isSimple ? Uint8Array.prototype.slice.call(bytes, at, at + HEADER_BYTES) : null;
+      begun.push({ command, messageId, header });
     },
     opaque() {
       isOpaque = true;
@@ -64,7 +89,8 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       const nowMs = now();
       endedOperation = false;
       const wasIdle = requests.size === 0 && opaqueSinceMs === null;
-      for (const { command, messageId } of begun) requests.set(messageId, { command, sinceMs: nowMs });
+      for (const { command, messageId, header } of begun)
+        requests.set(messageId, { command, sinceMs: nowMs, header });
       begun.length = 0;
       if (opaqueSent) opaqueSinceMs ??= nowMs;
       opaqueSent = false;
@@ -85,6 +111,7 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       }
       const isInterim = status === STATUS_PENDING && (flags & SMB2_FLAG.async) !== 0;
       endedOperation = command === SMB2_COMMAND.close && !isInterim;
+      if (endedOperation) closesSinceWrite += 1;
       // A lock may wait for hours; what else is pending has its answer still to come.
       if (!isInterim || command === SMB2_COMMAND.lock) requests.delete(messageId);
       listener.answered(nowMs, nowMs - request.sinceMs);
@@ -115,6 +142,17 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
     },
     get endedOperation() {
       return endedOperation && requests.size === 0;
+    },
+    get isUnused() {
+      return endedOperation && requests.size === 0 && closesSinceWrite >= CLOSES_OF_UPLOAD;
+    },
+    get readsAndCloses() {
+      if (opaqueSinceMs !== null) return null;
+      const headers = [...requests.values()].map(({ header }) => header);
+      return headers.every((header) => header !== null) ? headers : null;
+    },
+    get hasWritten() {
+      return hasWritten;
     },
     get isOpaque() {
       return isOpaque || fromClient.broken || fromServer.broken;

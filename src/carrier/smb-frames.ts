@@ -1,7 +1,7 @@
 // A streaming reader of SMB2 frames: it sees every message header that passes and copies nothing but headers.
 
 const PREFIX_BYTES = 4;
-const HEADER_BYTES = 64;
+export const HEADER_BYTES = 64;
 /** RFC 1002's keep-alive: no message, no answer. */
 const NETBIOS_KEEP_ALIVE = 0x85;
 
@@ -32,8 +32,18 @@ export const SMB2_FLAG = { answer: 0x1, async: 0x2 } as const;
 export const STATUS_PENDING = 0x00000103;
 
 export interface FrameListener {
-  /** One header; a compound frame has several. `messageId` is exact up to 2^53, which no connection reaches. */
-  message(command: number, flags: number, messageId: number, status: number): void;
+  /**
+   * One header; a compound frame has several. `messageId` is exact up to 2^53, which no connection reaches. The header is
+   * the 64 bytes from `at` in `bytes`, which are another's as soon as this returns.
+   */
+  message(
+    command: number,
+    flags: number,
+    messageId: number,
+    status: number,
+    bytes: Uint8Array,
+    at: number,
+  ): void;
   /** A frame that says nothing of what is in it: encrypted, compressed. */
   opaque(): void;
   /** The last byte of a frame has passed. */
@@ -120,6 +130,8 @@ export function createFrameReader(listener: FrameListener): FrameReader {
       read32(bytes, at + 16),
       read32(bytes, at + 24) + read32(bytes, at + 28) * 0x1_0000_0000,
       read32(bytes, at + 8),
+      bytes,
+      at,
     );
     // `next` counts from the header's start, which has passed.
     const gap = next - HEADER_BYTES;
@@ -206,6 +218,48 @@ export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   const nameAt = PREFIX_BYTES + CREATE_NAME_LENGTH_AT;
   const isRoot = bytes[nameAt] === 0 && bytes[nameAt + 1] === 0;
   return isRoot && read32(bytes, PREFIX_BYTES + CREATE_ACCESS_AT) === FILE_READ_ATTRIBUTES;
+}
+
+/** Of the answer to a CLOSE, and of an answer that something failed ([MS-SMB2] 2.2.16, 2.2.2). */
+const CLOSED_BODY_BYTES = 60;
+const FAILED_BODY_BYTES = 9;
+const STATUS_CONNECTION_DISCONNECTED = 0xc000020c;
+
+/** The header of the one message that `bytes` are, whole and nothing else; null: they are not. */
+export function headerOfOnly(bytes: Uint8Array): Uint8Array | null {
+  const frameBytes = ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
+  const command = commandOfFrame(bytes);
+  if (command === undefined || command === null || bytes.length !== PREFIX_BYTES + frameBytes) return null;
+  const isCompound = read32(bytes, PREFIX_BYTES + 20) !== 0;
+  return isCompound ? null : bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + HEADER_BYTES);
+}
+
+/**
+ * What a client that has only read may be told when its server is gone: that its file is closed, and that a read failed.
+ * `header`: of its request; null for what is neither. Without a signature: a client that wants one takes it for a broken
+ * connection.
+ */
+export function answerWithoutServer(header: Uint8Array): Buffer | null {
+  const command = (header[12] ?? 0) | ((header[13] ?? 0) << 8);
+  if (command === SMB2_COMMAND.close) return answerTo(header, 0, CLOSED_BODY_BYTES);
+  if (command === SMB2_COMMAND.read)
+    return answerTo(header, STATUS_CONNECTION_DISCONNECTED, FAILED_BODY_BYTES);
+  return null;
+}
+
+function answerTo(header: Uint8Array, status: number, bodyBytes: number): Buffer {
+  const answer = Buffer.alloc(PREFIX_BYTES + HEADER_BYTES + bodyBytes);
+  answer.writeUInt32BE(answer.length - PREFIX_BYTES);
+  answer.set(header, PREFIX_BYTES);
+  const message = answer.subarray(PREFIX_BYTES);
+  message.writeUInt32LE(status, 8);
+  message.writeUInt16LE(Math.max(1, message.readUInt16LE(14)), 14);
+  message.writeUInt32LE(SMB2_FLAG.answer, 16);
+  message.writeUInt32LE(0, 20);
+  message.fill(0, 48, HEADER_BYTES);
+  // The structure's size, by which each body begins.
+  message.writeUInt16LE(bodyBytes, HEADER_BYTES);
+  return answer;
 }
 
 function read32(bytes: Uint8Array, at: number): number {

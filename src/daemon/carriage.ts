@@ -91,6 +91,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
     },
     hold: (share) => quietly("hold", share, carrier.hold(share, within(ASK_MS))),
     confirm: (share) => quietly("go on", share, carrier.confirm(share, within(ASK_MS))),
+    usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),
     async close(share) {
       told.delete(share);
       await quietly("close a port", share, carrier.close(share, within(ASK_MS)));
@@ -106,6 +107,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
 function noticeOf({ what }: CarrierNotice): CarriageNotice | null {
   if (what === "stalled") return "stalled";
   if (what === "unconfirmed") return "doubt";
+  if (what === "lost") return "lost";
   // It says that all is well: the next look finds it.
   return what === "answered" ? null : "changed";
 }

@@ -68,9 +68,10 @@ export interface MoveTarget {
 /**
  * - `stalled`: a request has waited for its answer for 300 ms.
  * - `doubt`: the server has ended connections and must be proved again.
+ * - `lost`: connections that the mount keeps for later are dead, and it does not know which.
  * - `changed`: anything else that is worth a look.
  */
-export type CarriageNotice = "stalled" | "doubt" | "changed";
+export type CarriageNotice = "stalled" | "doubt" | "lost" | "changed";
 
 /** Every answer has a deadline. None of it rejects. */
 export interface Carriage {
@@ -88,6 +89,8 @@ export interface Carriage {
   keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number): void;
   hold(share: string): Promise<void>;
   confirm(share: string): Promise<void>;
+  /** After `lost`: the mount keeps no dead connection any more. */
+  usedUp(share: string): Promise<void>;
   close(share: string): Promise<void>;
   /** Returns its own unregister. */
   onNotice(listener: (share: string, notice: CarriageNotice) => void): () => void;

@@ -128,6 +128,11 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
 
   const unregisterNotices = tools.carriage?.onNotice((share, notice) => {
     const keeper = keepers.get(share);
+    if (notice === "lost") {
+      const { spec, driver } = keeper?.subject ?? {};
+      if (spec !== undefined) void driver?.dropLost?.(spec).then(() => tools.carriage?.usedUp(share));
+      return;
+    }
     if (notice === "doubt") keeper?.cycle.doubt();
     keeper?.lane.trigger(triggerNow(notice === "stalled" ? "stalled" : "carrier"));
   });

@@ -3,9 +3,27 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
 import { startFakeNas } from "./fake-nas.ts";
-import { joined, OWN_UID, startShare } from "./share-bench.ts";
+import { type BenchClient, joined, OWN_UID, type ShareBench, startShare } from "./share-bench.ts";
 import { answerTo, COMMAND, request } from "./smb-messages.ts";
+
+/** As rclone leaves them: in the middle of a file, done with a listing, and at the end of an upload. */
+async function threeClients(bench: ShareBench) {
+  const [used, unused, uploading] = [await bench.client(), await bench.client(), await bench.client()];
+  used.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.read, 2)]));
+  unused.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.close, 2)]));
+  uploading.send(
+    Buffer.concat([request(COMMAND.create, 1), request(COMMAND.write, 2), request(COMMAND.close, 3)]),
+  );
+  const answered = (client: BenchClient, count: number): boolean =>
+    client.received.length === count * answerTo(0, 0).length;
+  await eventually(() => answered(used, 2) && answered(unused, 2) && answered(uploading, 3), ANSWERS_MS);
+  return { used, unused, uploading };
+}
+
+const endings = (...clients: readonly BenchClient[]): readonly string[] =>
+  clients.map(({ ending }) => ending);
 
 describe("the connections of a carried share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
@@ -37,9 +55,9 @@ describe("the connections of a carried share", () => {
     assert.equal(state.phase, "carrying");
   });
 
-  test("A10 a FIN of the server passes at once, after what it sent; new connections then wait for a proof", async (t) => {
+  test("A10 a FIN of the server passes at once to a kernel's mount, after what it sent; new connections then wait for a proof", async (t) => {
     const nas = await startFakeNas();
-    const bench = await startShare(t, { nas });
+    const bench = await startShare(t, { nas, kind: "cifs" });
     const client = await bench.client();
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
@@ -74,9 +92,82 @@ describe("the connections of a carried share", () => {
     assert.equal(bench.share.state().phase, "carrying");
   });
 
-  test("A10 resets pass both ways", async (t) => {
+  test("A10 rclone hears that the server ended its connections when that is proved again: of those it does not use first", async (t) => {
+    const [nas, clock] = [await startFakeNas(), createManualClock()];
+    const bench = await startShare(t, { nas, clock });
+    const { used, unused, uploading } = await threeClients(bench);
+    await joined(nas, 3);
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    used.send(request(COMMAND.read, 3));
+    assert.deepEqual(endings(used, unused, uploading), ["open", "open", "open"]);
+    bench.share.confirm();
+    await eventually(() => unused.ending === "reset", ANSWERS_MS);
+    assert.equal(bench.notices.at(-1), "lost");
+    assert.deepEqual(endings(used, uploading), ["open", "open"], "rclone is to use up the others first");
+    bench.share.usedUp();
+    await eventually(() => uploading.ending === "reset", ANSWERS_MS);
+    const later = await bench.client();
+    later.send(request(COMMAND.read, 1));
+    await eventually(() => later.received.length > 0, ANSWERS_MS);
+  });
+
+  test("A10 of what the server ended, a file that was read is closed, and reads of it fail; of one that was written nothing is told", async (t) => {
     const nas = await startFakeNas();
     const bench = await startShare(t, { nas });
+    const [reader, closer, writer] = [await bench.client(), await bench.client(), await bench.client()];
+    for (const client of [reader, closer])
+      client.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.read, 2)]));
+    writer.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.write, 2)]));
+    const both = 2 * answerTo(0, 0).length;
+    await eventually(
+      () => [reader, closer, writer].every(({ received }) => received.length === both),
+      ANSWERS_MS,
+    );
+    // What the server does not answer any more.
+    nas.mode = "deaf";
+    reader.send(request(COMMAND.read, 3));
+    await eventually(() => bench.share.state().unansweredSinceMs !== null, ANSWERS_MS);
+    nas.mode = "answer";
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    for (const client of [closer, writer]) client.send(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
+    bench.share.confirm();
+    await eventually(() => writer.ending === "reset", ANSWERS_MS);
+    assert.equal(writer.received.length, both);
+    for (const [client, command, status, size] of [
+      [reader, COMMAND.read, 0xc000020c, 9],
+      [closer, COMMAND.close, 0, 60],
+    ] as const) {
+      await eventually(() => client.received.length > both, ANSWERS_MS);
+      const answer = client.received.subarray(both);
+      assert.equal(answer.length, 4 + answer.readUInt32BE(0));
+      assert.equal(answer.readUInt32LE(4 + 8), status);
+      assert.equal(answer.readUInt16LE(4 + 12), command);
+      assert.equal(answer.readUInt32LE(4 + 16), 1, "it is an answer");
+      assert.equal(answer.readBigUInt64LE(4 + 24), 3n);
+      assert.equal(answer.readUInt16LE(4 + 64), size);
+    }
+    reader.send(request(COMMAND.close, 4));
+    await eventually(() => reader.received.length > both + 100, ANSWERS_MS);
+    for (const client of [reader, closer]) client.send(request(COMMAND.create, 5));
+    await eventually(() => reader.ending === "reset" && closer.ending === "reset", ANSWERS_MS);
+  });
+
+  test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, patienceMs: 400 });
+    const { used, unused } = await threeClients(bench);
+    await joined(nas, 3);
+    await nas.stop();
+    await eventually(() => used.ending === "reset" && unused.ending === "reset", ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "refusing");
+    assert.equal(bench.share.state().connections, 0);
+  });
+
+  test("A10 resets pass both ways", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, kind: "netfs" });
     const one = await bench.client();
     const two = await bench.client();
     one.send(request(COMMAND.read, 1));

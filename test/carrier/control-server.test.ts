@@ -32,6 +32,7 @@ function stubService(parts: Partial<CarrierService>): CarrierService {
     move: none,
     hold: none,
     confirm: none,
+    usedUp: none,
     close: none,
     takeJournal: none,
     note: none,

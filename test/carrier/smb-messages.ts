@@ -13,6 +13,7 @@ export const COMMAND = {
   negotiate: 0,
   logoff: 2,
   create: 5,
+  close: 6,
   read: 8,
   write: 9,
   lock: 10,

@@ -107,6 +107,7 @@ export function createRelayCarrier(): RelayCarrier {
     },
     hold: async () => {},
     confirm: async () => {},
+    usedUp: async () => {},
     async close(share) {
       asked.push(`close ${share}`);
       const relay = relays.get(share);

@@ -59,12 +59,14 @@ describe("outage", { skip: missingForRootRig() ?? false, timeout: 600_000 }, () 
 
           const fromMs = monotonicMs();
           const restores = await cut(scene.rig);
-          const waiting = await scene.home.untilShare(
+          await scene.home.untilShare(
             "AWAY",
-            ({ carried }) => carried?.phase === "waiting" || carried?.phase === "unconfirmed",
+            ({ carried, conditions }) =>
+              carried != null &&
+              carried.phase !== "carrying" &&
+              conditions.some(({ code }) => code === "waiting_for_route"),
             PATIENCE_SECS * 1000,
           );
-          assert.ok(waiting.conditions.some(({ code }) => code === "waiting_for_route"));
           const asked = await scene.home.cli(["status"]);
           assert.equal(asked.code, 0, asked.stderr);
           t.diagnostic(`status answered in ${Math.round(asked.ms)} ms while programs wait`);

@@ -23,6 +23,8 @@ export interface RcloneFiles {
   readonly setAside: string;
   /** What is known of them: at the same paths, each with `.json` added. */
   readonly setAsideNotes: string;
+  /** How the process is asked itself: its port and password. */
+  readonly control: string;
 }
 
 /** Never another: rclone keeps unsent writes under it, and finds them again only by the same name. */
@@ -68,6 +70,7 @@ export function rcloneFilesIn(folder: string): RcloneFiles {
     mountFolder: join(folder, "mount-folder.json"),
     setAside: join(folder, "set-aside"),
     setAsideNotes: join(folder, "set-aside-notes"),
+    control: join(folder, "control.json"),
   };
 }
 
@@ -104,6 +107,11 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
   return `${lines.join("\n")}\n`;
 }
 
+/** As rclone is told of the share of that name on the server. */
+export function remoteOf(shareName: string): string {
+  return `${REMOTE_NAME}:${shareName}`;
+}
+
 /** Arguments of `rclone`; nothing secret is among them. */
 export function mountArguments(
   share: ShareSpec,
@@ -113,12 +121,12 @@ export function mountArguments(
   through: Through | null = null,
 ): string[] {
   return [
-    ...["mount", `${REMOTE_NAME}:${share.shareName}`, path],
+    ...["mount", remoteOf(share.shareName), path],
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
     // Carried, it is the preferred host whatever the route: what programs see as the source never changes.
     ...["--devname", sourceOf(through === null ? route : share.routes.tb, share.shareName)],
-    ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`]),
+    ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
     // `--timeout` ends idle connections, too, and what uses one next gets EIO. rclone keeps as many as were in use at
     // once and uses them in turn: where only looks come, every two seconds, each of 100 waits more than three minutes.
     // What a silent server holds up, the engine ends.
@@ -139,13 +147,16 @@ export function mountArguments(
 }
 
 /**
- * After a cut each connection that rclone has kept costs a read one try. The price: it multiplies the tries of a read by
- * those of a connect, so an outage that outlasts the patience is told to programs only minutes later.
+ * A read whose connection was reset is asked again. No more often than need be: it multiplies the tries of a read by those
+ * of a connect, and programs wait as long for their error when an outage outlasts the patience.
  */
-const CARRIED_RETRIES = "10";
+const CARRIED_RETRIES = "1";
 
 /** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */
 export const CARRIED_FLAG = ["--user-agent"] as const;
+
+/** It can be asked itself, on a port that the system picks, by whoever has the password that its environment holds. */
+const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
 
 /** The port that a process with these arguments talks to; null: it is not carried. */
 export function carriedPortOf(args: readonly string[]): number | null {

@@ -21,6 +21,7 @@ import type {
 import { createMountFolders } from "./mount-folder.ts";
 import { createRcloneCheck } from "./rclone-available.ts";
 import { createCacheCare } from "./rclone-cache-care.ts";
+import { controlEnvironment, controlOf, newControlPassword, noteControl } from "./rclone-control.ts";
 import {
   configText,
   connectsTo,
@@ -29,9 +30,11 @@ import {
   mountArguments,
   type RcloneFiles,
   rcloneFiles,
+  remoteOf,
   writeIfChanged,
 } from "./rclone-files.ts";
 import { readLoggedFailure } from "./rclone-log.ts";
+import { dropLostConnections } from "./rclone-lost.ts";
 import { createNoteWriter, type NoteWriter } from "./rclone-note-writer.ts";
 import { createObscuredPasswords } from "./rclone-password.ts";
 import { createRefusedUploads } from "./rclone-refused.ts";
@@ -229,11 +232,16 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     const files = filesOf(share);
     const args = mountArguments(share, share.routes[route], path, files, through);
     for (;;) {
-      const child = await startDetached("rclone", args, { env: MOUNT_ENVIRONMENT, logPath: files.log });
-      await serving.started(share.name, files, path, child, through?.port ?? null);
+      const password = newControlPassword();
+      const env = { ...MOUNT_ENVIRONMENT, ...(through === null ? {} : controlEnvironment(password)) };
+      const child = await startDetached("rclone", args, { env, logPath: files.log });
+      const server = await serving.started(share.name, files, path, child, through?.port ?? null);
       const starting = { path, files, servedName: share.shareName, child, untilMs, signal };
       const outcome = await untilMounted(starting);
-      if (!("stuck" in outcome)) return outcome;
+      if (!("stuck" in outcome)) {
+        if (through !== null && server !== null) await noteControl(files, server, password);
+        return outcome;
+      }
       if (!(await unmounts.undo(share.name, files, path, UNDO_MS))) {
         return failed("other", "rclone is stuck with a file and does not end");
       }
@@ -328,6 +336,18 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       }
     },
     unsent: (share) => unsent.of(filesOf(share).cache, servedName(share)),
+    async dropLost(share) {
+      try {
+        const path = await pathOf(share);
+        const entry = indexMounts(await mountTable.read(0)).at(path)?.entry;
+        if (entry === undefined) return;
+        const { identity } = await serving.of(share.name, filesOf(share), entry);
+        const control = identity === null ? null : await controlOf(filesOf(share), identity);
+        if (control !== null) await dropLostConnections(clock, control, remoteOf(servedName(share)));
+      } catch (error) {
+        logger.debug("lost connections not used up", { share: share.name, error: errorText(error) });
+      }
+    },
     async ownProcesses(share, mount) {
       const entries = await mountTable.read(0);
       const entry = entries.find(({ id }) => id === mount.id);
