@@ -70,6 +70,8 @@ export interface CarriedConnection {
    * its operations. Cannot be told of one that is encrypted.
    */
   retire(): void;
+  /** Until then reads go on where it is: they would be asked again of another that retires. */
+  retireAtReads(): void;
   /** Its route is in use again. */
   unretire(): void;
   readonly retiring: boolean;
@@ -112,6 +114,7 @@ export function createConnection(
   let lastByteMs = heldSinceMs;
   let holding: "nothing" | "some" | "all" | "retire" = "nothing";
   let retireTimer: Timer | null = null;
+  let readsEnd = false;
   let heldBack: Buffer = Buffer.alloc(0);
   let isHeldBack = false;
   let holdsBackMore = false;
@@ -203,7 +206,7 @@ export function createConnection(
       if (holding === "retire" && fromClient.atBoundary && !fromClient.broken) {
         const isHarmless = isHarmlessToLose(heldBack);
         if (isHarmless === undefined) return;
-        if (isHarmless) {
+        if (isHarmless && (readsEnd || commandOfFrame(heldBack) !== SMB2_COMMAND.read)) {
           isHeldBack = true;
           client.pause();
           retireIfQuiet();
@@ -228,7 +231,9 @@ export function createConnection(
   /** What is held back may be lost once the client has all answers. */
   const retireIfQuiet = (): void => {
     if (holding !== "retire" || !isHeldBack || ledger.outstanding > 0) return;
-    if (ledger.fromServer.atBoundary && client.writableLength === 0) close();
+    if (!ledger.fromServer.atBoundary || client.writableLength > 0) return;
+    orphan();
+    release();
   };
   const watchRetiring = (): void => {
     retireTimer = clock.setTimer(RETIRING_SILENCE_MS, () => {
@@ -281,13 +286,15 @@ export function createConnection(
     clearTimer();
     retireTimer?.[Symbol.dispose]();
     // What it asks now has nowhere to go; that it asks is worth knowing.
-    client.resume();
+    if (heldBack.length > 0) orphansQuestion = heldBack;
+    else client.resume();
+    heldBack = Buffer.alloc(0);
     resetServer();
   };
   const serverEnded = (text: string): void => {
     if (stage !== "joined") return;
     const isServersDoing = !clientEnded && !ledger.loggedOff;
-    if (orphans && isServersDoing && holding !== "retire") {
+    if (orphans && isServersDoing) {
       orphan();
       events.serverClosed(connection, text);
       return;
@@ -309,7 +316,7 @@ export function createConnection(
     }
     if (stage !== "joined") return;
     const isServersDoing = !clientEnded && !ledger.loggedOff;
-    if (orphans && isServersDoing && holding !== "retire") orphan();
+    if (orphans && isServersDoing) orphan();
     else close();
     if (isServersDoing) events.serverClosed(connection, errorText(error));
   };
@@ -399,10 +406,14 @@ export function createConnection(
       holding = "retire";
       watchRetiring();
     },
+    retireAtReads() {
+      readsEnd = true;
+    },
     unretire() {
       if (stage !== "joined" || holding !== "retire") return;
       retireTimer?.[Symbol.dispose]();
       holding = "nothing";
+      readsEnd = false;
       isHeldBack = false;
       sendWhatMayPass();
       client.resume();

@@ -183,6 +183,14 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     // Some of them it may keep, too.
     events.notice("lost");
   };
+  /** What rclone keeps of them ends at the daemon's questions; only then may its readers look for another. */
+  const retireAll = async (): Promise<void> => {
+    const told = Promise.withResolvers<void>();
+    usedUp = told.resolve;
+    events.notice("lost");
+    await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
+    for (const connection of retiring.keys()) connection.retireAtReads();
+  };
   const tellOrphans = (): void => {
     losing = losing.then(loseOrphans);
   };
@@ -223,7 +231,9 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
       },
       serverClosed(ended, text) {
         logger.debug("the server ended a connection", { share: settings.share, error: text });
-        if (!moving && !retiring.has(ended)) route.doubted();
+        // The route in use is another by now.
+        if (retiring.has(ended)) tellOrphans();
+        else if (!moving) route.doubted();
       },
       asked: () => watchForStall(STALLED_AFTER_MS),
       answered(from, nowMs, waitedMs) {
@@ -375,6 +385,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
       events.settingsChanged();
       events.notice("moved");
       if (isGentle) tellOrphans();
+      else if (retiring.size > 0) losing = losing.then(retireAll);
       return { ok: true, quiet, connections: inAll, tookMs: clock.monotonicMs() - startedAtMs };
     } finally {
       moving = false;

@@ -286,17 +286,21 @@ describe("the carrier's process", () => {
       for (const socket of sockets) socket.destroy();
     });
     let answers = 0;
-    /** Reconnects whenever it is cut off, and asks once each time. */
+    /** Reconnects whenever it is cut off, and asks once each time, and now and then once more. */
     const client = (port: number): void => {
       if (ending.signal.aborted) return;
       const socket = connect(port, "127.0.0.1");
+      let again: NodeJS.Timeout | undefined;
       sockets.add(socket);
       socket.on("connect", () => socket.write(request(COMMAND.read, 1)));
       socket.on("data", () => {
         answers += 1;
+        clearInterval(again);
+        again = setInterval(() => socket.write(request(COMMAND.create, 2)), 1_000);
       });
       socket.on("error", () => {});
       socket.on("close", () => {
+        clearInterval(again);
         sockets.delete(socket);
         client(port);
       });

@@ -3,9 +3,17 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { createManualClock, settle } from "../support/manual-clock.ts";
 import { startFakeNas } from "./fake-nas.ts";
 import { joined, startShare } from "./share-bench.ts";
 import { answerTo, COMMAND, encrypted, request } from "./smb-messages.ts";
+
+/** A CREATE of the share's root, to read attributes ([MS-SMB2] 2.2.13): rclone's check of a connection. */
+function lookAtRoot(): Buffer {
+  const body = Buffer.alloc(56);
+  body.writeUInt32LE(0x80, 24);
+  return body;
+}
 
 describe("a move of a carried share", () => {
   test("A10 resets the old connections and sends new ones over the new route", async (t) => {
@@ -171,9 +179,30 @@ describe("a move of a carried share", () => {
     client.send(request(COMMAND.queryDirectory, 2));
     await eventually(() => client.received.length === 2 * answerTo(0, 0).length, ANSWERS_MS);
     assert.equal(client.ending, "open", "an operation runs to its end where it began");
-    client.send(request(COMMAND.read, 3));
+    client.send(request(COMMAND.create, 3, lookAtRoot()));
     await eventually(() => client.ending === "reset", ANSWERS_MS);
     assert.equal(nas.connections[0]?.bytes.length, 2 * request(COMMAND.queryDirectory, 1).length);
+  });
+
+  test("A10 a planned one lets reads go on where they are until rclone keeps nothing else of the old route", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other, clock: createManualClock() });
+    const client = await bench.client();
+    const answered = (count: number): Promise<unknown> =>
+      eventually(() => client.received.length === count * answerTo(0, 0).length, ANSWERS_MS);
+    client.send(request(COMMAND.read, 1));
+    await answered(1);
+    assert.ok((await bench.move("fallback", other, true)).ok);
+    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    client.send(request(COMMAND.read, 2));
+    await answered(2);
+    bench.share.usedUp();
+    await settle();
+    client.send(request(COMMAND.read, 3));
+    await eventually(() => client.received.length > 2 * answerTo(0, 0).length, ANSWERS_MS);
+    assert.equal(nas.joined()[0]?.bytes.length, 2 * request(COMMAND.read, 1).length);
+    client.send(request(COMMAND.create, 4));
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
   });
 
   test("A10 an encrypted session is left after 20 ms of silence", async (t) => {
