@@ -32,7 +32,7 @@ const QUIET_LOOK_MS = 2;
  * rclone takes what it has kept for later without a look, the oldest first, and what uses a dead one fails. So those that
  * nobody uses are reset first, and the others when the daemon has used them up, which it is given this long for.
  */
-const USE_UP_AT_MOST_MS = 400;
+const USE_UP_AT_MOST_MS = 2_000;
 
 const NO_ENDPOINT: RouteEndpoint = { address: "", port: 0, localAddress: null };
 
@@ -50,7 +50,8 @@ export interface ShareSettings {
 }
 
 export interface ShareEvents {
-  notice(what: CarrierNotice["what"]): void;
+  /** Whether anybody hears it. */
+  notice(what: CarrierNotice["what"]): boolean;
   /** A counter or a number of connections is another; nothing that hurries. */
   counted(): void;
   /** What must survive the process is another. */
@@ -176,9 +177,9 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     const told = Promise.withResolvers<void>();
     usedUp = told.resolve;
     for (const connection of unused) void connection.reset();
-    events.notice("lost");
+    const isHeard = events.notice("lost");
     if (unused.length === orphans.length) return;
-    if (unused.length > 0) await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
+    if (unused.length > 0 && isHeard) await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
     for (const connection of orphans) connection.release();
     // Some of them it may keep, too.
     events.notice("lost");
@@ -187,8 +188,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
   const retireAll = async (): Promise<void> => {
     const told = Promise.withResolvers<void>();
     usedUp = told.resolve;
-    events.notice("lost");
-    await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
+    if (events.notice("lost")) await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
     for (const connection of retiring.keys()) connection.retireAtReads();
   };
   const tellOrphans = (): void => {

@@ -32,7 +32,8 @@ export interface ServiceOptions {
   readonly stateFile: CarrierStateFile;
   /** `onChange`: as a keeper calls it. */
   readonly keeper: (onChange: () => Promise<void>) => Keeper;
-  readonly onNotice: (notice: CarrierNotice) => void;
+  /** Whether anybody hears it. */
+  readonly onNotice: (notice: CarrierNotice) => boolean;
   /** `urgent`: a phase, a route, a share that came or went; else counters. */
   readonly onChanged: (urgent: boolean) => void;
   /** The server of a share that is not confirmed answers again: `seenGuid` says which. */
@@ -107,7 +108,7 @@ export function createCarrierService(options: ServiceOptions): CarrierService {
         events: {
           notice(what) {
             options.onChanged(true);
-            options.onNotice({ share, what });
+            return options.onNotice({ share, what });
           },
           counted: () => options.onChanged(false),
           settingsChanged() {

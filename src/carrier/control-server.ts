@@ -32,7 +32,8 @@ const MOVE_WITHIN_MS = 3_800;
 
 export interface ControlServer {
   readonly server: Server;
-  notice(notice: CarrierNotice): void;
+  /** Whether any daemon hears it. */
+  notice(notice: CarrierNotice): boolean;
   changed(urgent: boolean): void;
   /** Ends every connection, and takes no more. */
   end(): void;
@@ -170,6 +171,7 @@ export function createControlServer(options: ControlServerOptions): ControlServe
       // The state that it is about comes first.
       tellAll();
       for (const socket of daemons) send(socket, { push: "notice", notice });
+      return daemons.size > 0;
     },
     changed(urgent) {
       if (urgent) tellSoon();
