@@ -1,8 +1,9 @@
 // One connection of a mount: held until a route is there, then joined to the server, and reset when it is abandoned.
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { RouteEndpoint } from "./carrier.ts";
+import { KEEP_ALIVE_AFTER_MS, openServerSide, resetClient, resetServerSide } from "./connection-sockets.ts";
 import { createRequestLedger, type RequestLedger } from "./request-ledger.ts";
 import { connectOptions } from "./server-proof.ts";
 import {
@@ -13,12 +14,6 @@ import {
   SMB2_COMMAND,
 } from "./smb-frames.ts";
 
-/** What the server sends is read into one buffer for each connection, larger while much comes. */
-const SMALL_BUFFER_BYTES = 8 * 1024;
-const LARGE_BUFFER_BYTES = 64 * 1024;
-const SMALL_READS_BEFORE_SHRINKING = 64;
-/** The system then asks ten times, a second apart. An outage that a TCP connection can outlive should not end it. */
-const KEEP_ALIVE_AFTER_MS = 60_000;
 const CONNECT_WITHIN_MS = 2_000;
 /** How long one side may stay open after the other has closed. */
 const HALF_CLOSED_AT_MOST_MS = 10_000;
@@ -42,6 +37,8 @@ export interface ConnectionEvents {
   serverClosed(connection: CarriedConnection, text: string): void;
   asked(): void;
   answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
+  /** The client of a released one has found out that its server is gone. */
+  foundOut(): void;
   /** Both sides are gone. */
   closed(connection: CarriedConnection): void;
 }
@@ -176,6 +173,7 @@ export function createConnection(
     }
     const header = headerOfOnly(chunk);
     if (header === null || !answerAlone(header)) close();
+    events.foundOut();
   };
   /**
    * rclone fails a program that goes elsewhere in a file when it cannot close that: so it can, for nothing of a file that
@@ -448,55 +446,4 @@ export function createConnection(
   client.on("error", close);
   client.on("close", close);
   return connection;
-}
-
-/** A socket that reads into a buffer of its own, which is small at rest, and is told of every write that was taken. */
-function openServerSide(onBytes: (length: number, buffer: Uint8Array) => boolean): Socket {
-  let buffer = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
-  let smallReads = 0;
-  let isFree = true;
-  const options = {
-    allowHalfOpen: true,
-    // Every write then ends with a "drain".
-    writableHighWaterMark: 1,
-    onread: {
-      buffer: (): Buffer => {
-        if (!isFree) return buffer;
-        if (smallReads < 0 && buffer.length === SMALL_BUFFER_BYTES)
-          buffer = Buffer.allocUnsafeSlow(LARGE_BUFFER_BYTES);
-        else if (smallReads >= SMALL_READS_BEFORE_SHRINKING && buffer.length === LARGE_BUFFER_BYTES)
-          buffer = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
-        return buffer;
-      },
-      callback: (length: number, bytes: Uint8Array): boolean => {
-        if (length === buffer.length) smallReads = -1;
-        else if (length < SMALL_BUFFER_BYTES) smallReads = Math.max(0, smallReads) + 1;
-        else smallReads = 0;
-        isFree = onBytes(length, bytes);
-        return isFree;
-      },
-    },
-  };
-  const socket = new Socket(options);
-  socket.setNoDelay(true);
-  socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
-  return socket;
-}
-
-function resetClient(client: Socket): void {
-  if (client.destroyed) return;
-  // An end that is on its way forbids a reset.
-  if (client.writableEnded && !client.writableFinished) client.destroy();
-  else client.resetAndDestroy();
-}
-
-/** With a reset the system drops what it has not sent yet; an ordinary end would send it, however late. */
-function resetServerSide(server: Socket): void {
-  if (server.destroyed) return;
-  // Nothing was written to it.
-  if (server.connecting) server.destroy();
-  // An end that is on its way forbids a reset. It follows no bytes that wait here, so one turn of the loop is enough.
-  else if (server.writableEnded && !server.writableFinished)
-    server.once("finish", () => server.resetAndDestroy());
-  else server.resetAndDestroy();
 }

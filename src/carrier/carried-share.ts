@@ -247,6 +247,8 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
         }
         events.counted();
       },
+      // Newer versions of rclone keep it for later all the same.
+      foundOut: () => void events.notice("lost"),
       closed(gone) {
         connections.delete(gone);
         retiring.delete(gone);

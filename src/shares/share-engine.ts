@@ -1,4 +1,5 @@
 // Owns all shares of one home: a lane each, so that a slow or hung share holds back no other.
+
 import { createLane, type Lane } from "../reconcile/lane.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { EMPTY_SHARE_MEMORY } from "../reconcile/memory.ts";
@@ -7,6 +8,7 @@ import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
 import { createDriverSuccession, type DriverSuccession } from "./drivers/driver-succession.ts";
 import type { MountDriver } from "./drivers/mount-driver.ts";
+import { createDropLost } from "./drop-lost.ts";
 import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { RequestOutcome, ShareRequest } from "./share-request.ts";
 import type { ShareSpec } from "./share-spec.ts";
@@ -126,11 +128,11 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     return keeper;
   };
 
+  const dropLost = tools.carriage === undefined ? null : createDropLost(tools.carriage);
   const unregisterNotices = tools.carriage?.onNotice((share, notice) => {
     const keeper = keepers.get(share);
     if (notice === "lost") {
-      const { spec, driver } = keeper?.subject ?? {};
-      if (spec !== undefined) void driver?.dropLost?.(spec).then(() => tools.carriage?.usedUp(share));
+      if (keeper !== undefined) dropLost?.(keeper.subject);
       return;
     }
     if (notice === "doubt") keeper?.cycle.doubt();

@@ -32,7 +32,7 @@ describe("a move of a carried share", () => {
     await eventually(() => client.ending === "reset", ANSWERS_MS);
     assert.equal(bench.share.state().route, "fallback");
     assert.equal(bench.share.state().moves, 1);
-    assert.deepEqual(bench.notices, ["moved", "lost", "lost"]);
+    assert.deepEqual(new Set(bench.notices), new Set(["moved", "lost"]));
     const next = await bench.client();
     next.send(request(COMMAND.read, 1));
     await eventually(() => next.received.length > 0, ANSWERS_MS);

@@ -144,9 +144,9 @@ export interface MountDriver {
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**
    * Makes the share's carried mount find out which of the connections that it keeps are dead, before programs do. Absent
-   * where it finds out by itself. Ends within a few seconds and never rejects.
+   * where it finds out by itself. `kept`: it has so many at most. Ends within a few seconds and never rejects.
    */
-  dropLost?(share: ShareSpec): Promise<void>;
+  dropLost?(share: ShareSpec, kept: number): Promise<void>;
   /** Processes that serve this mount: never "open files". */
   ownProcesses(share: ShareSpec, mount: FoundMount): Promise<readonly number[]>;
   /** The path under which processes that hold files of this mount show them. */

@@ -336,14 +336,14 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       }
     },
     unsent: (share) => unsent.of(filesOf(share).cache, servedName(share)),
-    async dropLost(share) {
+    async dropLost(share, kept) {
       try {
         const path = await pathOf(share);
         const entry = indexMounts(await mountTable.read(0)).at(path)?.entry;
         if (entry === undefined) return;
         const { identity } = await serving.of(share.name, filesOf(share), entry);
         const control = identity === null ? null : await controlOf(filesOf(share), identity);
-        if (control !== null) await dropLostConnections(clock, control, remoteOf(servedName(share)));
+        if (control !== null) await dropLostConnections(clock, control, remoteOf(servedName(share)), kept);
       } catch (error) {
         logger.debug("lost connections not used up", { share: share.name, error: errorText(error) });
       }

@@ -66,7 +66,7 @@ describe("connections that rclone keeps", noSkip, () => {
     await using bench = await startBench(t);
     const { share, gate, folders } = await mountedBehindGate(t, bench);
     gate.cut();
-    await bench.driver.dropLost?.(share);
+    await bench.driver.dropLost?.(share, AT_ONCE);
     for (const folder of folders) assert.deepEqual(await readdir(folder), []);
   });
 
@@ -74,7 +74,7 @@ describe("connections that rclone keeps", noSkip, () => {
     await using bench = await startBench(t);
     const { share, gate, folders } = await mountedBehindGate(t, bench);
     gate.cut();
-    await bench.freshDriver().dropLost?.(share);
+    await bench.freshDriver().dropLost?.(share, AT_ONCE);
     for (const folder of folders) assert.deepEqual(await readdir(folder), []);
   });
 
