@@ -76,8 +76,6 @@ export interface CarriedConnection {
   isQuiet(nowMs: number): boolean;
   /** A frame is held back whose loss its sender may notice. */
   readonly holdsBackMore: boolean;
-  /** Nothing is under way on it: its client keeps it for later. */
-  readonly isUnused: boolean;
   /** Resets the server's side, dropping what it has not sent. Resolves once that is gone; the client hears nothing. */
   orphan(): Promise<void>;
   /** Ends an orphan where its client notices least: its reads fail, files that it has read close, and all else resets it. */
@@ -167,8 +165,12 @@ export function createConnection(
   };
   const onOrphansQuestion = (chunk: Buffer): void => {
     if (stage === "orphaned") {
-      orphansQuestion = chunk;
-      client.pause();
+      // The daemon's own question ends it at once; a program's waits until none of the others is dead.
+      if (isHarmlessToLose(chunk) === true && commandOfFrame(chunk) !== SMB2_COMMAND.read) close();
+      else {
+        orphansQuestion = chunk;
+        client.pause();
+      }
       return;
     }
     const header = headerOfOnly(chunk);
@@ -424,11 +426,6 @@ export function createConnection(
       if (ledger.outstanding > 0) return false;
       if (!ledger.fromClient.atBoundary || !ledger.fromServer.atBoundary) return false;
       return isHeldBack || (isSilent && heldBack.length === 0);
-    },
-    get isUnused() {
-      if ((stage !== "joined" && stage !== "orphaned") || orphansQuestion !== null) return false;
-      const atBoundary = ledger.fromClient.atBoundary && ledger.fromServer.atBoundary;
-      return ledger.isUnused && heldBack.length === 0 && atBoundary;
     },
     orphan() {
       orphan();

@@ -29,8 +29,8 @@ const HOLD_ALL_AFTER_MS = 1_400;
 const QUIET_LOOK_MS = 2;
 
 /**
- * rclone takes what it has kept for later without a look, the oldest first, and what uses a dead one fails. So those that
- * nobody uses are reset first, and the others when the daemon has used them up, which it is given this long for.
+ * rclone takes what it has kept for later without a look, the oldest first, and what uses a dead one fails. So the daemon
+ * uses up those that nobody uses, which it is given this long for; only then do programs hear of the loss.
  */
 const USE_UP_AT_MOST_MS = 2_000;
 
@@ -170,25 +170,20 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     }
   }
 
-  /** Tells rclone which connections have lost their server, in an order that costs programs least. */
-  const loseOrphans = async (): Promise<void> => {
-    const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
-    const unused = orphans.filter(({ isUnused }) => isUnused);
-    const told = Promise.withResolvers<void>();
-    usedUp = told.resolve;
-    for (const connection of unused) void connection.reset();
-    const isHeard = events.notice("lost");
-    if (unused.length === orphans.length) return;
-    if (unused.length > 0 && isHeard) await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
-    for (const connection of orphans) connection.release();
-    // Some of them it may keep, too.
-    events.notice("lost");
-  };
-  /** What rclone keeps of them ends at the daemon's questions; only then may its readers look for another. */
-  const retireAll = async (): Promise<void> => {
+  const untilUsedUp = async (): Promise<void> => {
     const told = Promise.withResolvers<void>();
     usedUp = told.resolve;
     if (events.notice("lost")) await settledWithin(clock, USE_UP_AT_MOST_MS, told.promise);
+  };
+  /** Lets rclone know of the connections that have lost their server. */
+  const loseOrphans = async (): Promise<void> => {
+    const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
+    await untilUsedUp();
+    for (const connection of orphans) connection.release();
+  };
+  /** What rclone keeps of them ends at the daemon's questions; only then may its readers look for another. */
+  const retireAll = async (): Promise<void> => {
+    await untilUsedUp();
     for (const connection of retiring.keys()) connection.retireAtReads();
   };
   const tellOrphans = (): void => {

@@ -10,8 +10,6 @@ import {
 
 /** Servers grant 8,192 credits at most; what has more is not followed any more. */
 const MAX_REQUESTS = 16_384;
-/** The file that was written, and the look at it that follows. */
-const CLOSES_OF_UPLOAD = 2;
 
 interface Request {
   readonly command: number;
@@ -30,12 +28,6 @@ export interface RequestLedger {
   readonly oldestMs: number | null;
   /** The newest answer ended an operation: what was open is closed, and nothing else was asked. */
   readonly endedOperation: boolean;
-  /**
-   * The same, as rclone leaves what it keeps for later: an upload's file is closed, and so is another after it. Before
-   * that rclone is not done with it, and those earlier than 1.69 crash when they lose it (their Update takes the answer
-   * of a Stat that failed).
-   */
-  readonly isUnused: boolean;
   /** The headers of what waits for its answer, oldest first, when all of that is reads and closes; null: it is not. */
   readonly readsAndCloses: readonly Uint8Array[] | null;
   /** A file was written since one was last opened: what closes it may be the end of an upload. */
@@ -62,8 +54,6 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
   let isOpaque = false;
   let loggedOff = false;
   let endedOperation = false;
-  /** Answers since the last write. */
-  let closesSinceWrite = CLOSES_OF_UPLOAD;
   let hasWritten = false;
 
   const fromClient = createFrameReader({
@@ -74,7 +64,6 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       if (command === SMB2_COMMAND.create) hasWritten = false;
       if (command === SMB2_COMMAND.write) {
         hasWritten = true;
-        closesSinceWrite = 0;
       }
       const isSimple = command === SMB2_COMMAND.read || command === SMB2_COMMAND.close;
       const header = isSimple ? Uint8Array.prototype.slice.call(bytes, at, at + HEADER_BYTES) : null;
@@ -111,7 +100,6 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       }
       const isInterim = status === STATUS_PENDING && (flags & SMB2_FLAG.async) !== 0;
       endedOperation = command === SMB2_COMMAND.close && !isInterim;
-      if (endedOperation) closesSinceWrite += 1;
       // A lock may wait for hours; what else is pending has its answer still to come.
       if (!isInterim || command === SMB2_COMMAND.lock) requests.delete(messageId);
       listener.answered(nowMs, nowMs - request.sinceMs);
@@ -142,9 +130,6 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
     },
     get endedOperation() {
       return endedOperation && requests.size === 0;
-    },
-    get isUnused() {
-      return endedOperation && requests.size === 0 && closesSinceWrite >= CLOSES_OF_UPLOAD;
     },
     get readsAndCloses() {
       if (opaqueSinceMs !== null) return null;

@@ -5,25 +5,8 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { startFakeNas } from "./fake-nas.ts";
-import { type BenchClient, joined, OWN_UID, type ShareBench, startShare } from "./share-bench.ts";
-import { answerTo, COMMAND, request } from "./smb-messages.ts";
-
-/** As rclone leaves them: in the middle of a file, done with a listing, and at the end of an upload. */
-async function threeClients(bench: ShareBench) {
-  const [used, unused, uploading] = [await bench.client(), await bench.client(), await bench.client()];
-  used.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.read, 2)]));
-  unused.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.close, 2)]));
-  uploading.send(
-    Buffer.concat([request(COMMAND.create, 1), request(COMMAND.write, 2), request(COMMAND.close, 3)]),
-  );
-  const answered = (client: BenchClient, count: number): boolean =>
-    client.received.length === count * answerTo(0, 0).length;
-  await eventually(() => answered(used, 2) && answered(unused, 2) && answered(uploading, 3), ANSWERS_MS);
-  return { used, unused, uploading };
-}
-
-const endings = (...clients: readonly BenchClient[]): readonly string[] =>
-  clients.map(({ ending }) => ending);
+import { joined, OWN_UID, startShare } from "./share-bench.ts";
+import { answerTo, COMMAND, lookAtRoot, request } from "./smb-messages.ts";
 
 describe("the connections of a carried share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
@@ -92,24 +75,40 @@ describe("the connections of a carried share", () => {
     assert.equal(bench.share.state().phase, "carrying");
   });
 
-  test("A10 rclone hears that the server ended its connections when that is proved again: of those it does not use first", async (t) => {
+  test("A10 rclone hears that the server ended its connections when what it keeps of them is used up: by looks at the root, which end at once", async (t) => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const bench = await startShare(t, { nas, clock });
-    const { used, unused, uploading } = await threeClients(bench);
-    await joined(nas, 3);
+    const [used, kept] = [await bench.client(), await bench.client()];
+    for (const client of [used, kept]) client.send(request(COMMAND.create, 1));
+    await eventually(() => used.received.length > 0 && kept.received.length > 0, ANSWERS_MS);
     for (const { socket } of nas.joined()) socket.end();
     await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
-    used.send(request(COMMAND.read, 3));
-    assert.deepEqual(endings(used, unused, uploading), ["open", "open", "open"]);
     bench.share.confirm();
-    await eventually(() => unused.ending === "reset", ANSWERS_MS);
-    assert.equal(bench.notices.at(-1), "lost");
-    assert.deepEqual(endings(used, uploading), ["open", "open"], "rclone is to use up the others first");
+    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    used.send(request(COMMAND.queryDirectory, 2));
+    kept.send(request(COMMAND.create, 2, lookAtRoot()));
+    await eventually(() => kept.ending === "reset", ANSWERS_MS);
+    assert.equal(used.ending, "open", "a program waits until nothing that is kept is dead");
     bench.share.usedUp();
-    await eventually(() => uploading.ending === "reset", ANSWERS_MS);
+    await eventually(() => used.ending === "reset", ANSWERS_MS);
     const later = await bench.client();
     later.send(request(COMMAND.read, 1));
     await eventually(() => later.received.length > 0, ANSWERS_MS);
+  });
+
+  test("A10 rclone hears of it without a daemon that answers, after 2 s", async (t) => {
+    const [nas, clock] = [await startFakeNas(), createManualClock()];
+    const bench = await startShare(t, { nas, clock });
+    const client = await bench.client();
+    client.send(request(COMMAND.create, 1));
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    bench.share.confirm();
+    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    client.send(request(COMMAND.queryDirectory, 2));
+    await clock.advance(2_000);
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
   });
 
   test("A10 of what the server ended, a file that was read is closed, and reads of it fail; of one that was written nothing is told", async (t) => {
@@ -133,6 +132,8 @@ describe("the connections of a carried share", () => {
     await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
     for (const client of [closer, writer]) client.send(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
     bench.share.confirm();
+    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    bench.share.usedUp();
     await eventually(() => writer.ending === "reset", ANSWERS_MS);
     assert.equal(writer.received.length, both);
     for (const [client, command, status, size] of [
@@ -157,10 +158,12 @@ describe("the connections of a carried share", () => {
   test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {
     const nas = await startFakeNas();
     const bench = await startShare(t, { nas, patienceMs: 400 });
-    const { used, unused } = await threeClients(bench);
-    await joined(nas, 3);
+    const [used, kept] = [await bench.client(), await bench.client()];
+    for (const client of [used, kept]) client.send(request(COMMAND.create, 1));
+    await eventually(() => used.received.length > 0 && kept.received.length > 0, ANSWERS_MS);
+    used.send(request(COMMAND.queryDirectory, 2));
     await nas.stop();
-    await eventually(() => used.ending === "reset" && unused.ending === "reset", ANSWERS_MS);
+    await eventually(() => used.ending === "reset" && kept.ending === "reset", ANSWERS_MS);
     assert.equal(bench.share.state().phase, "refusing");
     assert.equal(bench.share.state().connections, 0);
   });

@@ -80,3 +80,10 @@ export function negotiated(guid: Buffer): Buffer {
   guid.copy(body, 8);
   return frame({ command: COMMAND.negotiate, messageId: 0, flags: ANSWER, body });
 }
+
+/** A CREATE of the share's root, to read attributes ([MS-SMB2] 2.2.13): rclone's check of a connection. */
+export function lookAtRoot(): Buffer {
+  const body = Buffer.alloc(56);
+  body.writeUInt32LE(0x80, 24);
+  return body;
+}
