@@ -30,6 +30,8 @@ export interface RequestLedger {
   readonly endedOperation: boolean;
   /** The headers of what waits for its answer, oldest first, when all of that is reads and closes; null: it is not. */
   readonly readsAndCloses: readonly Uint8Array[] | null;
+  /** The client waits until it has let go of the share, or has it again after that. */
+  readonly isChangingShare: boolean;
   /** A file was written since one was last opened: what closes it may be the end of an upload. */
   readonly hasWritten: boolean;
   /** Not all that passes can be read: it is encrypted, compressed, or not SMB 2. */
@@ -55,12 +57,14 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
   let loggedOff = false;
   let endedOperation = false;
   let hasWritten = false;
+  let hasLetGo = false;
 
   const fromClient = createFrameReader({
     message(command, flags, messageId, _status, bytes, at) {
       if ((flags & SMB2_FLAG.answer) !== 0) return;
       if (command === SMB2_COMMAND.cancel || command === SMB2_COMMAND.changeNotify) return;
       if (command === SMB2_COMMAND.logoff) loggedOff = true;
+      if (command === SMB2_COMMAND.treeDisconnect) hasLetGo = true;
       if (command === SMB2_COMMAND.create) hasWritten = false;
       if (command === SMB2_COMMAND.write) {
         hasWritten = true;
@@ -135,6 +139,12 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       if (opaqueSinceMs !== null) return null;
       const headers = [...requests.values()].map(({ header }) => header);
       return headers.every((header) => header !== null) ? headers : null;
+    },
+    get isChangingShare() {
+      const isWaiting = [...requests.values()].some(
+        ({ command }) => command === SMB2_COMMAND.treeConnect || command === SMB2_COMMAND.treeDisconnect,
+      );
+      return hasLetGo && isWaiting;
     },
     get hasWritten() {
       return hasWritten;

@@ -15,6 +15,7 @@ const SMB1_PROTOCOL = 0xff;
 
 export const SMB2_COMMAND = {
   logoff: 0x02,
+  treeConnect: 0x03,
   treeDisconnect: 0x04,
   create: 0x05,
   close: 0x06,

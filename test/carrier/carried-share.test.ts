@@ -96,6 +96,22 @@ describe("the connections of a carried share", () => {
     await eventually(() => later.received.length > 0, ANSWERS_MS);
   });
 
+  test("A10 what rclone takes up again when the server is lost ends at once: all else waits for it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const [first, again] = [await bench.client(), await bench.client()];
+    again.send(request(COMMAND.treeDisconnect, 1));
+    first.send(request(COMMAND.create, 1));
+    await eventually(() => first.received.length > 0 && again.received.length > 0, ANSWERS_MS);
+    nas.mode = "deaf";
+    for (const client of [first, again]) client.send(request(COMMAND.treeConnect, 2));
+    await eventually(() => nas.joined().every(({ unanswered }) => unanswered.length === 1), ANSWERS_MS);
+    nas.mode = "answer";
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => again.ending === "reset", ANSWERS_MS);
+    assert.equal(first.ending, "open");
+  });
+
   test("A10 rclone hears of it without a daemon that answers, after 2 s", async (t) => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const bench = await startShare(t, { nas, clock });

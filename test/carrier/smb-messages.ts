@@ -12,6 +12,8 @@ export interface Message {
 export const COMMAND = {
   negotiate: 0,
   logoff: 2,
+  treeConnect: 3,
+  treeDisconnect: 4,
   create: 5,
   close: 6,
   read: 8,

@@ -7,6 +7,8 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { findProgram } from "../../runtime/find-program.ts";
 import type { Lacking } from "./mount-driver.ts";
 
+/** Since then it keeps a dead connection for later when a reader has given it up, behind those that live. */
+export const KEEPS_DEAD_SINCE = { major: 1, minor: 70 };
 /** The first with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
 const VERSION_DEADLINE_MS = 5_000;
@@ -16,9 +18,10 @@ const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
  * Gives a check that looks anew each time, as programs come and go while the daemon runs; only a program that it has not
  * seen before is run, for its version. Calls at the same time share one look.
  */
-export function createRcloneCheck(clock: Clock): () => Promise<Lacking | null> {
+export function createRcloneCheck(clock: Clock): RcloneCheck {
   /** The identity of the newest rclone that was found fit. */
   let fit: string | null = null;
+  let version: RcloneVersion | null = null;
   let underWay: Promise<Lacking | null> | null = null;
 
   const check = async (): Promise<Lacking | null> => {
@@ -32,17 +35,29 @@ export function createRcloneCheck(clock: Clock): () => Promise<Lacking | null> {
     if (closed !== null) return closed;
     const identity = await identityOf(rclone);
     if (identity !== null && identity === fit) return null;
-    const unfit = await whyUnfit(clock);
-    if (unfit === null) fit = identity;
-    return unfit;
+    const answer = await askWhetherFit(clock);
+    version = answer.version;
+    if (answer.lacking === null) fit = identity;
+    return answer.lacking;
   };
 
-  return () => {
-    underWay ??= check().finally(() => {
-      underWay = null;
-    });
-    return underWay;
+  return {
+    lacking() {
+      underWay ??= check().finally(() => {
+        underWay = null;
+      });
+      return underWay;
+    },
+    get version() {
+      return version;
+    },
   };
+}
+
+export interface RcloneCheck {
+  lacking(): Promise<Lacking | null>;
+  /** Of the one that was last looked at; null: not known. */
+  readonly version: RcloneVersion | null;
 }
 
 export interface RcloneVersion {
@@ -54,7 +69,7 @@ export interface RcloneVersion {
 export async function askRcloneVersion(clock: Clock): Promise<RcloneVersion | null> {
   try {
     const { stdout } = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
-    return parseVersion(stdout);
+    return parseRcloneVersion(stdout);
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     return null;
@@ -65,31 +80,30 @@ export function isOlder(version: RcloneVersion, than: RcloneVersion): boolean {
   return version.major < than.major || (version.major === than.major && version.minor < than.minor);
 }
 
-function parseVersion(text: string): RcloneVersion | null {
-  const match = /^rclone v(\d+)\.(\d+)/.exec(text);
+export function parseRcloneVersion(text: string): RcloneVersion | null {
+  const match = /^(?:rclone )?v(\d+)\.(\d+)/.exec(text);
   return match === null ? null : { major: Number(match[1]), minor: Number(match[2]) };
 }
 
-async function whyUnfit(clock: Clock): Promise<Lacking | null> {
+async function askWhetherFit(
+  clock: Clock,
+): Promise<{ readonly version: RcloneVersion | null; readonly lacking: Lacking | null }> {
   try {
     const result = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
-    const version = parseVersion(result.stdout);
+    const version = parseRcloneVersion(result.stdout);
     if (version === null && result.exitCode !== 0 && !result.timedOut) {
       const said =
         result.stderr.trim().split("\n").at(-1) || `it ends with ${result.exitCode ?? result.exitSignal}`;
-      return { text: `rclone does not run: ${said}`, hint: INSTALL };
+      return { version, lacking: { text: `rclone does not run: ${said}`, hint: INSTALL } };
     }
     // A version that cannot be read is given the benefit of the doubt.
-    return version !== null && isOlder(version, OLDEST)
-      ? {
-          text: `rclone ${version.major}.${version.minor} cannot speak SMB`,
-          hint: "install rclone 1.60 or newer",
-        }
-      : null;
+    if (version === null || !isOlder(version, OLDEST)) return { version, lacking: null };
+    const text = `rclone ${version.major}.${version.minor} cannot speak SMB`;
+    return { version, lacking: { text, hint: "install rclone 1.60 or newer" } };
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     // As in the middle of an upgrade: it is gone again, or not whole yet.
-    return { text: error.message, hint: INSTALL };
+    return { version: null, lacking: { text: error.message, hint: INSTALL } };
   }
 }
 

@@ -5,6 +5,7 @@ import { request } from "node:http";
 import { readIfPresent } from "../../runtime/durable-file.ts";
 import { jsonObject } from "../../runtime/json-object.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
+import { parseRcloneVersion, type RcloneVersion } from "./rclone-available.ts";
 import { type RcloneFiles, writeIfChanged } from "./rclone-files.ts";
 
 export interface RcloneControl {
@@ -17,6 +18,7 @@ export type ControlAnswer = "done" | "failed" | "unreachable";
 
 const USER = "mountaineer";
 const PASSWORD_BYTES = 32;
+const ANSWER_CHARACTERS = 64 * 1024;
 /** The line that tells the port is among the first. */
 const LOG_BYTES = 64 * 1024;
 
@@ -48,27 +50,56 @@ export async function controlOf(files: RcloneFiles, server: ProcessIdentity): Pr
 }
 
 /** Asks the server behind `remote` for its free space: the cheapest question that takes a connection. Never rejects. */
-export function askSpace(control: RcloneControl, remote: string, timeoutMs: number): Promise<ControlAnswer> {
-  const body = JSON.stringify({ fs: remote });
+export async function askSpace(
+  control: RcloneControl,
+  remote: string,
+  timeoutMs: number,
+): Promise<ControlAnswer> {
+  const { status } = await ask(control, "operations/about", { fs: remote }, timeoutMs);
+  return status === 200 ? "done" : status === 500 ? "failed" : "unreachable";
+}
+
+/** Of the process that runs, whatever is installed by now; null: it did not say. Never rejects. */
+export async function askVersion(control: RcloneControl, timeoutMs: number): Promise<RcloneVersion | null> {
+  const { status, text } = await ask(control, "core/version", {}, timeoutMs);
+  const { version } = status === 200 ? (jsonObject(text) ?? {}) : {};
+  return typeof version === "string" ? parseRcloneVersion(version) : null;
+}
+
+/** `status`: 0 when nothing answered. */
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+function ask(
+  control: RcloneControl,
+  command: string,
+  input: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<Answer> {
+  const body = JSON.stringify(input);
   return new Promise((resolve) => {
+    const unreachable = (): void => resolve({ status: 0, text: "" });
     const asked = request({
       host: "127.0.0.1",
       port: control.port,
       method: "POST",
-      path: "/operations/about",
+      path: `/${command}`,
       auth: `${USER}:${control.password}`,
       headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
       agent: false,
       signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
     });
-    asked.on("error", () => resolve("unreachable"));
+    asked.on("error", unreachable);
     asked.on("response", (response) => {
-      response.on("error", () => resolve("unreachable"));
-      response.on("end", () => {
-        const { statusCode } = response;
-        resolve(statusCode === 200 ? "done" : statusCode === 500 ? "failed" : "unreachable");
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("error", unreachable);
+      response.on("data", (chunk: string) => {
+        text = (text + chunk).slice(0, ANSWER_CHARACTERS);
       });
-      response.resume();
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
     });
     asked.end(body);
   });

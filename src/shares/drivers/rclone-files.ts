@@ -10,6 +10,7 @@ import type { ProcessIdentity } from "../../runtime/process-identity.ts";
 import type { RouteSpec, ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
 import type { Through } from "./mount-driver.ts";
+import { isOlder, KEEPS_DEAD_SINCE, type RcloneVersion } from "./rclone-available.ts";
 
 export interface RcloneFiles {
   readonly folder: string;
@@ -119,6 +120,7 @@ export function mountArguments(
   path: string,
   files: RcloneFiles,
   through: Through | null = null,
+  version: RcloneVersion | null = null,
 ): string[] {
   return [
     ...["mount", remoteOf(share.shareName), path],
@@ -137,7 +139,7 @@ export function mountArguments(
       "--timeout",
       "5m",
       "--low-level-retries",
-      through === null ? "1" : CARRIED_RETRIES,
+      `${through === null ? 1 : retriesCarried(version)}`,
     ],
     ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
     // Append and read-write opens need a cache for writes; what is written leaves after a second.
@@ -147,10 +149,13 @@ export function mountArguments(
 }
 
 /**
- * A read whose connection was reset is asked again. No more often than need be: it multiplies the tries of a read by those
- * of a connect, and programs wait as long for their error when an outage outlasts the patience.
+ * How often a read is asked again whose connection was lost. No more often than need be: it multiplies the tries of a read
+ * by those of a connect, and programs wait as long for their error when an outage outlasts the patience. Newer versions
+ * may take the dead connection once more.
  */
-const CARRIED_RETRIES = "1";
+function retriesCarried(version: RcloneVersion | null): number {
+  return version === null || isOlder(version, KEEPS_DEAD_SINCE) ? 1 : 10;
+}
 
 /** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */
 export const CARRIED_FLAG = ["--user-agent"] as const;

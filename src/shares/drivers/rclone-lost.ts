@@ -1,12 +1,13 @@
 // Uses up the connections that rclone keeps and that are dead: it takes the oldest without a look, and whatever it takes a
-// dead one for fails. Each question takes one; asked as often as there are connections, and never in vain, it keeps none
-// that is dead. It is asked beside the mount, where programs that wait for the server would hold it up.
+// dead one for fails. Each question takes one: after the first that reaches the server, none of those that were dead before
+// is left. It is asked beside the mount, where programs that wait for the server would hold it up.
 import type { Clock } from "../../runtime/clock.ts";
-import { askSpace, type RcloneControl } from "./rclone-control.ts";
+import { isOlder, KEEPS_DEAD_SINCE } from "./rclone-available.ts";
+import { askSpace, askVersion, type RcloneControl } from "./rclone-control.ts";
 
-/** As many connections stand ready then: rclone 1.70 and newer take a dead one back that a reader has given up. */
-const AT_ONCE = 6;
-const ROUNDS_AT_MOST = 512;
+/** A reader that has given one up finds one of these before that. */
+const STAND_READY = 6;
+const QUESTIONS_AT_MOST = 2_048;
 const ALL_MS = 2_000;
 
 /** `kept`: so many connections it has at most. Ends after 2 s, and when rclone does not answer. Never rejects. */
@@ -17,12 +18,16 @@ export async function dropLostConnections(
   kept: number,
 ): Promise<void> {
   const untilMs = clock.monotonicMs() + ALL_MS;
-  for (let rounds = 0, served = 0; rounds < ROUNDS_AT_MOST && served <= kept; rounds++) {
-    const leftMs = untilMs - clock.monotonicMs();
-    if (leftMs <= 0) return;
-    const asked = Array.from({ length: AT_ONCE }, () => askSpace(control, remote, leftMs));
-    const answers = await Promise.all(asked);
-    if (answers.includes("unreachable")) return;
-    served = answers.includes("failed") ? 0 : served + AT_ONCE;
+  const leftMs = (): number => Math.max(1, untilMs - clock.monotonicMs());
+  const version = await askVersion(control, ALL_MS);
+  const keepsDead = version !== null && !isOlder(version, KEEPS_DEAD_SINCE);
+  const wanted = keepsDead ? kept + 1 : 1;
+  for (let asked = 0, served = 0; served < wanted; asked++) {
+    const isLate = asked >= QUESTIONS_AT_MOST || clock.monotonicMs() >= untilMs;
+    const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
+    if (answer === "unreachable") return;
+    served = answer === "done" ? served + 1 : 0;
   }
+  if (!keepsDead) return;
+  await Promise.all(Array.from({ length: STAND_READY }, () => askSpace(control, remote, leftMs())));
 }

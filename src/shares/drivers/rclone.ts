@@ -86,7 +86,7 @@ interface Starting {
 
 export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const { clock, logger, prober, mountTable, stateFolder, addressesOf } = options;
-  const lacking = createRcloneCheck(clock);
+  const check = createRcloneCheck(clock);
   const obscure = createObscuredPasswords(clock);
   const unsent = createUnsentWrites();
   const leftBehind = createUnsentLeftBehind({ clock, logger, stateFolder });
@@ -230,7 +230,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     through: Through | null,
   ): Promise<MountEntry | Failed> => {
     const files = filesOf(share);
-    const args = mountArguments(share, share.routes[route], path, files, through);
+    const args = mountArguments(share, share.routes[route], path, files, through, check.version);
     for (;;) {
       const password = newControlPassword();
       const env = { ...MOUNT_ENVIRONMENT, ...(through === null ? {} : controlEnvironment(password)) };
@@ -286,11 +286,11 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   return {
     name: "rclone",
     cacheMs: CACHE_MS,
-    unavailable: lacking,
+    unavailable: check.lacking,
     find,
     carries: { can: true },
     async mount(share, route, limits, through = null) {
-      const problem = await lacking();
+      const problem = await check.lacking();
       if (problem !== null) return failed("driver_unavailable", problem.text);
       try {
         const path = await pathOf(share);

@@ -48,48 +48,51 @@ describe("what mounting with rclone lacks", noSkip, () => {
   it("is looked for anew each time, and a program is asked for its version once", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock);
-    assert.equal(await check(), null);
-    assert.equal(await check(), null);
+    assert.equal(await check.lacking(), null);
+    assert.equal(await check.lacking(), null);
     assert.equal(await programs.asked(), 1);
     await programs.remove("rclone");
-    assert.equal((await check())?.text, "rclone is not installed");
+    assert.equal((await check.lacking())?.text, "rclone is not installed");
     await programs.put("rclone", version("1.71.0"));
-    assert.equal(await check(), null);
+    assert.equal(await check.lacking(), null);
     assert.equal(await programs.asked(), 2, "another program");
     await programs.remove("fusermount3");
-    assert.equal((await check())?.text, "fusermount3 is not installed");
+    assert.equal((await check.lacking())?.text, "fusermount3 is not installed");
     await programs.put("fusermount3", "exit 0");
     await programs.put("rclone", version("1.59.2"));
-    assert.equal((await check())?.text, "rclone 1.59 cannot speak SMB");
-    assert.match((await check())?.hint ?? "", /1\.60/);
+    assert.equal((await check.lacking())?.text, "rclone 1.59 cannot speak SMB");
+    assert.match((await check.lacking())?.hint ?? "", /1\.60/);
   });
 
   it("is told of a program that an upgrade has not finished", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock);
-    assert.equal(await check(), null);
+    assert.equal(await check.lacking(), null);
     await programs.put("rclone", "echo libfuse.so: cannot open shared object file >&2; exit 127");
-    assert.equal((await check())?.text, "rclone does not run: libfuse.so: cannot open shared object file");
+    assert.equal(
+      (await check.lacking())?.text,
+      "rclone does not run: libfuse.so: cannot open shared object file",
+    );
     await writeFile(join(programs.folder, "rclone"), "#!/no/such/shell\n");
-    assert.match((await check())?.text ?? "", /^cannot start rclone: /);
+    assert.match((await check.lacking())?.text ?? "", /^cannot start rclone: /);
     await rm(join(programs.folder, "rclone"));
     await symlink(join(programs.folder, "gone"), join(programs.folder, "rclone"));
-    assert.equal((await check())?.text, "rclone is not installed");
+    assert.equal((await check.lacking())?.text, "rclone is not installed");
     await programs.put("gone", version("1.60.1"));
-    assert.equal(await check(), null);
+    assert.equal(await check.lacking(), null);
   });
 
   it("is not told of a program whose version cannot be read", async (t) => {
     const programs = await ownPrograms(t);
     await programs.put("rclone", "echo rclone DEV");
     const check = createRcloneCheck(systemClock);
-    assert.equal(await check(), null);
+    assert.equal(await check.lacking(), null);
   });
 
   it("is looked for once for all who ask at the same time", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock);
-    assert.deepEqual(await Promise.all([check(), check(), check()]), [null, null, null]);
+    assert.deepEqual(await Promise.all([check.lacking(), check.lacking(), check.lacking()]), [null, null, null]);
     assert.equal(await programs.asked(), 1);
   });
 });
