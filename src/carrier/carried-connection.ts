@@ -304,6 +304,7 @@ export function createConnection(
       events.serverClosed(connection, text);
       return;
     }
+    stage = "released";
     resetServer();
     client.end();
     setTimer(HALF_CLOSED_AT_MOST_MS, close);

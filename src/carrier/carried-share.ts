@@ -32,7 +32,7 @@ const QUIET_LOOK_MS = 2;
  * rclone takes what it has kept for later without a look, the oldest first, and what uses a dead one fails. So the daemon
  * uses up those that nobody uses, which it is given this long for; only then do programs hear of the loss.
  */
-const USE_UP_AT_MOST_MS = 2_000;
+const USE_UP_AT_MOST_MS = 700;
 
 const NO_ENDPOINT: RouteEndpoint = { address: "", port: 0, localAddress: null };
 

@@ -1,4 +1,4 @@
-// What the doctor says of speed: what a newer rclone, or the kernel's own client, would bring to large files here.
+// What the doctor says of a newer rclone, and of the kernel's own client: what either would bring here.
 import { readFile } from "node:fs/promises";
 import { release } from "node:os";
 import type { DoctorFinding } from "../api/doctor-report.ts";
@@ -9,6 +9,8 @@ import { type DoctorContext, findingsOf } from "./doctor-context.ts";
 
 const finding = findingsOf("tools");
 
+/** The first whose Update does not take the answer of a Stat that failed (rclone c9e5f45d7). */
+const SURVIVES_BROKEN_UPLOADS: RcloneVersion = { major: 1, minor: 69 };
 /** The first that sends one file over several connections at once. */
 const SENDS_IN_PARALLEL: RcloneVersion = { major: 1, minor: 64 };
 /** A file of 537 MB, sent by the one version that was measured beside 1.60 (docs/performance.md). */
@@ -44,6 +46,11 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
     const hint =
       "install a newer rclone (https://rclone.org/downloads); each share uses it from its next mount on";
     found.push(finding("info", "rclone_one_connection", text, { hint }));
+  }
+  if (version !== null && isOlder(version, SURVIVES_BROKEN_UPLOADS)) {
+    const text = `rclone ${version.major}.${version.minor} may fail a file, or end, when a route is lost during its upload; 1.69 or newer does not`;
+    const hint = "nothing written is lost; install a newer rclone (https://rclone.org/downloads)";
+    found.push(finding("info", "rclone_breaks_at_uploads", text, { hint }));
   }
   if (kernelHasCifs && cifsLacks === null) {
     const text =

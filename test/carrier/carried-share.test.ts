@@ -112,7 +112,7 @@ describe("the connections of a carried share", () => {
     assert.equal(first.ending, "open");
   });
 
-  test("A10 rclone hears of it without a daemon that answers, after 2 s", async (t) => {
+  test("A10 rclone hears of it without a daemon that answers, after 700 ms", async (t) => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
     const bench = await startShare(t, { nas, clock });
     const client = await bench.client();
@@ -123,7 +123,7 @@ describe("the connections of a carried share", () => {
     bench.share.confirm();
     await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
     client.send(request(COMMAND.queryDirectory, 2));
-    await clock.advance(2_000);
+    await clock.advance(700);
     await eventually(() => client.ending === "reset", ANSWERS_MS);
   });
 

@@ -7,7 +7,7 @@ import { hasCifs, type SpeedLook, speedFindings } from "../../src/daemon/doctor-
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEWEST: SpeedLook = {
-  version: { major: 1, minor: 64 },
+  version: { major: 1, minor: 69 },
   kernelHasCifs: false,
   cifsLacks: null,
 };
@@ -25,6 +25,13 @@ test("A12 an rclone that sends over one connection is told, and what a newer one
   assert.deepEqual(codes({}), []);
   assert.deepEqual(codes({ version: { major: 2, minor: 0 } }), []);
   assert.deepEqual(codes({ version: null }), [], "none is installed");
+});
+
+test("A11 an rclone that a broken upload may end is told", () => {
+  const old = (minor: number): string[] => codes({ version: { major: 1, minor } });
+  assert.deepEqual(old(60), ["rclone_one_connection", "rclone_breaks_at_uploads"]);
+  assert.deepEqual(old(68), ["rclone_breaks_at_uploads"]);
+  assert.deepEqual(old(69), []);
 });
 
 test("A12 the kernel's client is told of only where the kernel has it, with what it lacks", () => {

@@ -92,7 +92,11 @@ describe("what mounting with rclone lacks", noSkip, () => {
   it("is looked for once for all who ask at the same time", async (t) => {
     const programs = await ownPrograms(t);
     const check = createRcloneCheck(systemClock);
-    assert.deepEqual(await Promise.all([check.lacking(), check.lacking(), check.lacking()]), [null, null, null]);
+    assert.deepEqual(await Promise.all([check.lacking(), check.lacking(), check.lacking()]), [
+      null,
+      null,
+      null,
+    ]);
     assert.equal(await programs.asked(), 1);
   });
 });
