@@ -59,7 +59,7 @@ export async function whereFile(
   const misses: string[] = [];
   for (const path of [server, ...aside]) {
     const found = await readFile(path);
-    const whole = mayHaveTail && path === server ? withoutTail(found, expected) : found;
+    const whole = mayHaveTail ? withoutTail(found, expected) : found;
     const miss = missOf(whole, expected, open);
     if (miss === null) return { place: path === server ? "server" : "set aside" };
     misses.push(`${path}: ${miss}`);
@@ -69,7 +69,7 @@ export async function whereFile(
 
 /**
  * rclone 1.60 by itself, without any cut or kill, leaves up to two pieces of 32 KiB of the old content behind the new end
- * of a file that was made shorter and not read whole (docs/shares.md).
+ * of a file that was made shorter and not read whole (docs/shares.md), in its cache first.
  */
 function withoutTail(found: Buffer, expected: Buffer): Buffer {
   const pieceBytes = 32_768;
