@@ -43,7 +43,10 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
   const cut = (link: Link): void => {
     links.delete(link);
     for (const socket of [link.near, link.far]) {
-      if (socket !== null && !socket.destroyed) socket.resetAndDestroy();
+      if (socket === null || socket.destroyed) continue;
+      // An end that is on its way forbids a reset: the socket would stay open, and keep this process from ending.
+      if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+      else socket.resetAndDestroy();
     }
   };
   /** Both directions; called again, it does nothing more. */
@@ -90,6 +93,8 @@ export async function startTcpRelay({ host, targetHost, targetPort }: TcpRelayOp
   };
 
   const change = async (next: RelayMode): Promise<void> => {
+    // Joined once more, a connection would carry each byte twice.
+    if (next === mode) return;
     mode = next;
     if (next === "refuse" || next === "drop") await stopListening();
     else if (silence !== null) await stopListening();

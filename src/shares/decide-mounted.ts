@@ -55,7 +55,11 @@ function decideHostGone(draft: Draft, route: RouteName): Step | null {
 export function decideDead(draft: Draft, { found }: MountSeen, route: RouteName, why: string): Step | null {
   const reason = `the mount is dead: ${why}`;
   foldYoungDeath(draft, found.id);
-  if (isBackingOff(draft)) return null;
+  if (isBackingOff(draft)) {
+    // An unmount that failed says more.
+    if (draft.memory.lastError === null) setError(draft, `${reason}; it is mounted again after a pause`);
+    return null;
+  }
   const plan = routesFrom(draft, route);
   return startErrand(draft, { kind: "remount", reason, mode: "force", plan, goal: null });
 }

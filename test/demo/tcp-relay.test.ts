@@ -58,6 +58,19 @@ test("a whole cable passes both ways, and its port stays when it is pulled and p
   await eventually(() => second.received() === "two", 5_000);
 });
 
+test("told to pass when it does, it carries each byte once", async (t) => {
+  const relay = await startEcho(t);
+  const caller = call(t, relay);
+  caller.socket.write("one");
+  await eventually(() => caller.received() === "one", 5_000);
+  await relay.setMode("pass");
+  caller.socket.write("two");
+  await eventually(() => caller.received().endsWith("two"), 5_000);
+  caller.socket.write("end");
+  await eventually(() => caller.received().endsWith("end"), 5_000);
+  assert.equal(caller.received(), "onetwoend");
+});
+
 test("pulled, it resets what is connected and refuses what comes", async (t) => {
   const relay = await startEcho(t);
   const before = call(t, relay);

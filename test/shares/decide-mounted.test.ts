@@ -94,11 +94,14 @@ describe("not mounted", () => {
         const before = world.taking.length;
         world.cycle(world.nowMs);
         if (mounts === 0) assert.ok(world.taking.length > before, "the first time at once");
+        if (world.taking.length === before) assert.match(world.memory.lastError ?? "", /after a pause/);
       }
       world.advance(100);
       mounts = world.stepKinds.filter((kind) => kind.startsWith("mount")).length;
     }
     assert.ok(mounts >= 3 && mounts <= 8, `${mounts} mounts in a minute`);
+    world.advance(90_000);
+    assert.equal(world.memory.lastError, null, "told although it is over");
   });
 
   test("What to mount: an unset variable, a taken path or a missing program mounts nothing and says so", () => {

@@ -111,8 +111,8 @@ export interface RealBytes {
 
 /**
  * Which bytes of a cache file are real. Those that its note lists are. A block of data that it does not list was written
- * at least in part: where all that is listed is aligned, as databases write, whole; else without zeros that can be what
- * lies between writes.
+ * at least in part: where all that is listed is aligned and so are the file's sizes, as databases write, whole; else
+ * without zeros that can be what lies between writes.
  */
 export async function realBytes(
   note: CacheNote | null,
@@ -122,9 +122,10 @@ export async function realBytes(
   if (note === null) return { real: clip(file.data, file.size), doubtful: [] };
   const end = Math.min(serverEnd(note), file.size);
   const known = union([...clip(note.ranges, file.size), { start: end, end: file.size }]);
-  const isAligned = note.ranges.every(
-    (range) => range.start % SECTOR_BYTES === 0 && (range.end % SECTOR_BYTES === 0 || range.end >= end),
-  );
+  // What rclone fetched is listed, too, and aligned whatever the program writes: a database's sizes are as well.
+  const isAligned =
+    [note.base?.size ?? 0, file.size].every((size) => size % SECTOR_BYTES === 0) &&
+    note.ranges.every(({ start, end }) => start % SECTOR_BYTES === 0 && end % SECTOR_BYTES === 0);
   const real = [...known];
   const doubtful: ByteRange[] = [];
   for (const data of file.data) {

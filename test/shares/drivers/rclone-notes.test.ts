@@ -167,8 +167,11 @@ test("A11 zeros between writes are the server's where programs write anywhere, a
   const anywhere = await realBytes(noteOf(BASE, [[5000, 10]], BASE), file, looks);
   assert.deepEqual(anywhere.doubtful, [run]);
   assert.ok(!anywhere.real.some(({ start }) => start === 8192));
-  const aligned = await realBytes(noteOf(BASE, [[0, 4096]], BASE), file, looks);
-  assert.deepEqual(aligned, {
+  // What is listed may have been fetched only: no database has such a size.
+  assert.deepEqual((await realBytes(noteOf(BASE, [[0, 4096]], BASE), file, looks)).doubtful, [run]);
+  const size = 586 * 512;
+  const database = fileOf(size, [[8192, 12_288]]);
+  assert.deepEqual(await realBytes(noteOf(size, [[0, 4096]], size), database, looks), {
     real: [
       { start: 0, end: 4096 },
       { start: 8192, end: 12_288 },

@@ -1,0 +1,412 @@
+// The loss table: programs that change files which were on the server before, on a share that is carried and on one that
+// is not, every way in which what serves them ends, and where each byte is that they were told to be written.
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
+import type { ShareStatus } from "../../../src/api/contract.ts";
+import { type PlainRig, startPlainRig } from "../../../src/demo/plain-rig.ts";
+import { startTcpRelay } from "../../../src/demo/tcp-relay.ts";
+import { jsonObject } from "../../../src/runtime/json-object.ts";
+import { type RcloneFiles, rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
+import type { Monitor } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type LiveHome, liveHome, QUICK_SYNC, SETTLES_MS } from "../live-home.ts";
+import {
+  bringAbout,
+  CARRIED_GOES_ON,
+  type Cables,
+  type End,
+  killAll,
+  NEEDS_CARRIER,
+  rclonesOf,
+} from "./ends.ts";
+import { baseOf, makeDatabase, type Told, type Verdict, whereDatabase, whereFile } from "./verdict.ts";
+
+export const CHANGES = ["append", "blocks", "sqlite", "mixed", "shrink", "rewrite"] as const;
+export type Change = (typeof CHANGES)[number];
+
+export interface LossRow {
+  readonly share: "CARRIED" | "PLAIN";
+  readonly change: Change;
+  readonly held: "open" | "closed";
+}
+
+export interface LossRound {
+  readonly end: End;
+  readonly rows: readonly LossRow[];
+  /** From the first change to the end, ms. */
+  readonly changedForMs: number;
+}
+
+export interface LossScene extends AsyncDisposable {
+  play(round: LossRound): Promise<void>;
+  /** The ends of the daemon's log and rclone's, and what is known of files that were set aside. */
+  said(): Promise<string>;
+}
+
+interface LossShare {
+  readonly name: LossRow["share"];
+  readonly serverName: string;
+  /** Its own: each share is cut on the route that it uses. */
+  readonly cables: Cables;
+  readonly exported: string;
+  readonly mounted: string;
+  readonly files: RcloneFiles;
+}
+
+interface PlayedRow extends LossRow {
+  readonly file: string;
+  readonly at: LossShare;
+  readonly writer: Writer;
+}
+
+const WRITER = join(import.meta.dirname, "writer.py");
+const SETTLED_MS = 120_000;
+/** A route that came back is proved to lead to the same server within that. */
+const PROVED_MS = 2_500;
+
+export async function lossScene(t: TestContext): Promise<LossScene> {
+  const suffix = process.pid.toString(36);
+  const names = ["CARRIED", "PLAIN"] as const;
+  const serverNames = names.map((name) => `${name.toLowerCase()}-${suffix}`);
+  const rig = await startPlainRig({ shares: serverNames });
+  const ends = new AsyncDisposableStack();
+  ends.use(rig);
+  const home = await liveHome(t, {
+    env: { RIG_PASSWORD: rig.password, MOUNTAINEER_LOG: "debug" },
+    before: () => ends.disposeAsync(),
+  });
+  const cable = async (host: string) =>
+    ends.use(await startTcpRelay({ host, targetHost: "127.0.0.1", targetPort: rig.serverPort }));
+  const shares: LossShare[] = [];
+  for (const [index, name] of names.entries()) {
+    const serverName = serverNames[index] ?? assert.fail();
+    const exported = rig.exportPath(serverName);
+    // By what never changes the server is known again.
+    await writeFile(join(exported, "stays"), "as it is\n");
+    shares.push({
+      name,
+      serverName,
+      cables: { tb: await cable(rig.tbHost), fallback: await cable(rig.fallbackHost) },
+      exported,
+      mounted: join(home.folder, "Shares", name),
+      files: rcloneFiles(home.home, name),
+    });
+  }
+  await home.writeConfig(configText(home, rig, shares));
+  const writers: Writer[] = [];
+  let monitor: Monitor = await home.start(["--unmount-on-exit"]);
+  let played = 0;
+
+  const start = async (
+    row: LossRow,
+    at: LossShare,
+    file: string,
+    changedForMs: number,
+  ): Promise<PlayedRow> => {
+    const closesAfter = row.held === "closed" ? changedForMs / 1000 : 0;
+    // An idle connection that the server had ended gives one error.
+    for (let tries = 0; ; tries++) {
+      const writer = startWriter(row.change, join(at.mounted, file), file, closesAfter);
+      writers.push(writer);
+      await eventually(() => writer.lines().length >= 2 || writer.hasEnded(), SETTLES_MS);
+      if (writer.lines().length > 0 || tries >= 10) return { ...row, at, file, writer };
+      await pause(300);
+    }
+  };
+
+  return {
+    async said() {
+      const daemon = (await home.log())
+        .filter(({ message }) => !["management request", "cycle"].includes(String(message)))
+        .slice(-60)
+        .map((line) => JSON.stringify(line));
+      const rclones: string[] = [];
+      for (const { files } of shares) {
+        rclones.push(...(await readFile(files.log, "utf8").catch(() => "")).split("\n").slice(-80));
+        for (const path of await filesBelow(files.setAsideNotes))
+          rclones.push(`${path}: ${await readFile(path, "utf8")}`);
+      }
+      return [...daemon, ...rclones, JSON.stringify(await home.glance().catch(String))].join("\n");
+    },
+    async [Symbol.asyncDispose]() {
+      // Before the daemon is stopped: it would wait for what they hold open.
+      for (const writer of writers) await writer.end();
+      await monitor.stop();
+      // What a test that failed left is not to be waited for.
+      await killAll(await rclonesOf(home.home));
+      for (const { name } of shares)
+        await promisify(execFile)("fusermount3", ["-uz", join(home.home, "volumes", name)]).catch(() => {});
+    },
+    async play({ end, rows: wanted, changedForMs }) {
+      const rows = wanted.filter(({ share }) => share === "CARRIED" || !NEEDS_CARRIER.includes(end));
+      const planned = rows.map((row) => ({
+        row,
+        file: `${played++}-${row.change}-${row.held}`,
+        at: shares.find(({ name }) => name === row.share) ?? assert.fail(),
+      }));
+      for (const { row, file, at } of planned) {
+        if (row.change === "sqlite") await makeDatabase(join(at.exported, file));
+        else await writeFile(join(at.exported, file), baseOf(file));
+      }
+      await untilServed(home, shares, true);
+      const servedAt = performance.now();
+      for (const at of shares) {
+        const files = planned.filter((each) => each.at === at).map(({ file }) => file);
+        await untilShown(at, files);
+      }
+      const started = await Promise.all(
+        planned.map(({ row, at, file }) => start(row, at, file, changedForMs)),
+      );
+      const startedAt = performance.now();
+      // The moment is the point of this test.
+      await pause(Math.max(changedForMs, PROVED_MS - (startedAt - servedAt)));
+      const closing = started.filter(({ held }) => held === "closed");
+      await eventually(
+        // A machine that is busy may take a route for gone, and cut a mount for each route off: what was told still counts.
+        () =>
+          closing.every(({ writer }) => writer.hasEnded() || writer.lines().at(-1)?.["what"] === "closed"),
+        SETTLES_MS,
+      );
+      const ranMs = performance.now() - startedAt;
+      const mountedBefore = await mountedAs(home, "CARRIED");
+      const inUse = await Promise.all(shares.map((share) => cableInUse(home, share)));
+      const toldBefore = new Map(started.map(({ writer }) => [writer, writer.lines().length]));
+      monitor = await bringAbout(end, home, inUse, monitor);
+      if (end.startsWith("cut")) await untilMoved(home, shares, inUse);
+      await untilServed(home, shares, false);
+      if (CARRIED_GOES_ON.includes(end)) {
+        assert.equal(await mountedAs(home, "CARRIED"), mountedBefore, "the carried mount did not stay");
+        // SQLite opens its journal for each row, and what is in flight when a route is lost may fail once.
+        const going = started.filter(
+          (row) => isOpen(row) && row.share === "CARRIED" && row.change !== "sqlite",
+        );
+        for (const { file, writer } of going) {
+          await eventually(
+            () => writer.lines().length > (toldBefore.get(writer) ?? 0) + 4 || writer.hasEnded(),
+            SETTLES_MS,
+          );
+          if (writer.hasEnded())
+            assert.fail(`${end}: the writer of ${file} got an error: ${await writer.error()}`);
+        }
+      }
+      for (const { writer } of started) await writer.end();
+      await untilServed(home, shares, false);
+      await untilSettled(home, shares);
+      for (const { cables } of shares) {
+        await cables.tb.setMode("pass");
+        await cables.fallback.setMode("pass");
+      }
+      const misses: string[] = [];
+      const results: string[] = [];
+      for (const row of started) {
+        const { place, problem } = await judge(home, row, end);
+        if (problem !== null) misses.push(problem);
+        results.push(`${row.share.toLowerCase()} ${row.change} ${row.held}: ${place}`);
+      }
+      t.diagnostic(`${end} after ${ranMs.toFixed(0)} ms: ${results.join(", ")}`);
+      assert.deepEqual(misses, [], `${end} after ${ranMs.toFixed(0)} ms`);
+      for (const { name, files } of shares) {
+        for (const path of await writtenBare(home, name)) await rm(path, { recursive: true });
+        await rm(files.setAside, { recursive: true, force: true });
+        await rm(files.setAsideNotes, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+function configText(home: LiveHome, rig: PlainRig, shares: readonly LossShare[]): string {
+  const sections = shares.flatMap(({ name, serverName, cables: { tb, fallback } }) => [
+    "[[shares]]",
+    `name = "${name}"`,
+    `share_name = "${serverName}"`,
+    `carry = "${name === "CARRIED" ? "auto" : "off"}"`,
+    `thunderbolt_host = "${tb.host}:${tb.port}"`,
+    `fallback_host = "${fallback.host}:${fallback.port}"`,
+    `username = "${rig.username}"`,
+    'password = "${RIG_PASSWORD}"',
+  ]);
+  const lines = [
+    "[global]",
+    `shares_root = "${join(home.folder, "Shares")}"`,
+    "check_interval_secs = 1",
+    "auto_failback = false",
+    "lsof_recheck = false",
+    "[sync]",
+    QUICK_SYNC,
+    ...sections,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function isServed({ name, active_interface, mount_alive, last_error, carried }: ShareStatus): boolean {
+  const isWhole = active_interface !== "none" && mount_alive && last_error === null;
+  return isWhole && (name === "PLAIN" ? carried === undefined : carried?.phase === "carrying");
+}
+
+/** `overBoth`: both routes answer. */
+async function untilServed(home: LiveHome, shares: readonly LossShare[], overBoth: boolean): Promise<void> {
+  for (const { name } of shares) {
+    await home.untilShare(
+      name,
+      (share) => isServed(share) && (!overBoth || (share.tb_reachable && share.fb_reachable)),
+      SETTLED_MS,
+    );
+  }
+}
+
+async function cableInUse(home: LiveHome, { name, cables }: LossShare): Promise<Cables["tb"]> {
+  const share = await home.untilShare(
+    name,
+    ({ active_interface }) => active_interface !== "none",
+    SETTLES_MS,
+  );
+  return cables[share.active_interface === "tb" ? "tb" : "fallback"];
+}
+
+async function untilMoved(
+  home: LiveHome,
+  shares: readonly LossShare[],
+  cut: readonly Cables["tb"][],
+): Promise<void> {
+  for (const [index, { name, cables }] of shares.entries()) {
+    const to = cut[index] === cables.tb ? "fallback" : "tb";
+    await home.untilShare(name, (share) => share.active_interface === to && isServed(share), SETTLED_MS);
+  }
+}
+
+/** The mount's id in the system's table, which a mount that is made anew has not. */
+async function mountedAs(home: LiveHome, name: string): Promise<string | undefined> {
+  const table = await readFile("/proc/self/mountinfo", "utf8");
+  const line = table.split("\n").findLast((each) => each.split(" ")[4] === join(home.home, "volumes", name));
+  return line?.split(" ")[0];
+}
+
+/** The mount shows a folder and its sizes as they were up to a second ago. Asked by a process of its own: it may hang. */
+async function untilShown({ mounted, exported }: LossShare, files: readonly string[]): Promise<void> {
+  if (files.length === 0) return;
+  const sizes = async (folder: string): Promise<string> => {
+    const paths = files.map((file) => join(folder, file));
+    return (await promisify(execFile)("timeout", ["-s", "KILL", "10", "stat", "-c", "%s", ...paths])).stdout;
+  };
+  await eventually(async () => (await sizes(mounted)) === (await sizes(exported)), SETTLES_MS, 50);
+}
+
+/** Everything is sent, and what was set aside is as whole as it gets. */
+async function untilSettled(home: LiveHome, shares: readonly LossShare[]): Promise<void> {
+  for (const { name, files } of shares) {
+    await eventually(
+      async () => {
+        for (const path of await filesBelow(join(files.cache, "vfsMeta"))) {
+          if (/"Dirty": ?true/.test(await readFile(path, "utf8").catch(() => ""))) return false;
+        }
+        for (const path of await filesBelow(files.setAsideNotes)) {
+          if ((await readFile(path, "utf8")).includes('"state":"incomplete"')) return false;
+        }
+        const share = (await home.glance())?.shares.find((each) => each.name === name);
+        if (share === undefined || !share.mount_alive) return false;
+        const title = titleOf(share);
+        const isAside =
+          [...(await filesBelow(files.setAside)), ...(await writtenBare(home, name))].length > 0;
+        return !title.includes("still missing") && isAside === (title !== "");
+      },
+      SETTLED_MS,
+      50,
+    );
+  }
+}
+
+/** Folders with what programs wrote where nothing was mounted, for an instant. */
+async function writtenBare({ home }: LiveHome, name: string): Promise<readonly string[]> {
+  const names = await readdir(join(home, "volumes"));
+  return names
+    .filter((each) => each.startsWith(`${name}.set-aside-`))
+    .map((each) => join(home, "volumes", each));
+}
+
+function titleOf({ conditions }: ShareStatus): string {
+  return conditions.find(({ code }) => code === "files_set_aside")?.title ?? "";
+}
+
+async function judge(
+  home: LiveHome,
+  row: PlayedRow,
+  end: End,
+): Promise<{ readonly place: string; readonly problem: string | null }> {
+  const { at, file, change, writer } = row;
+  const aside = (await filesBelow(at.files.setAside)).filter((path) => isOf(basename(path), file));
+  const candidates = { server: join(at.exported, file), aside };
+  const verdict: Verdict =
+    change === "sqlite"
+      ? await whereDatabase(candidates, writer.lines())
+      : await whereFile(candidates, baseOf(file), writer.lines(), change === "shrink");
+  const { place } = verdict;
+  if (verdict.place === "nowhere")
+    return { place, problem: `${row.share} ${file}: ${verdict.misses.join("; ")}` };
+  const isKept = row.share === "CARRIED" && CARRIED_GOES_ON.includes(end);
+  if (isKept && aside.length > 0) return { place, problem: `${row.share} ${file} was set aside` };
+  if (place === "server") return { place, problem: null };
+  const title = titleOf(await home.shareStatus(at.name));
+  return { place, problem: title.includes(file) ? null : `${file} is not named: ${title}` };
+}
+
+interface Writer {
+  lines(): readonly Told[];
+  hasEnded(): boolean;
+  /** What it said when it ended by itself. */
+  error(): Promise<string>;
+  /** SIGKILL; resolves when it has ended, and all that it told is read. */
+  end(): Promise<void>;
+}
+
+function startWriter(change: Change, path: string, seed: string, closesAfterSecs: number): Writer {
+  const child: ChildProcess = spawn("python3", [WRITER, change, path, seed, String(closesAfterSecs)], {
+    cwd: "/",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const closed = once(child, "close");
+  let said = "";
+  let complaint = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    complaint += text;
+  });
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  return {
+    hasEnded,
+    lines: () =>
+      said
+        .slice(0, said.lastIndexOf("\n") + 1)
+        .split("\n")
+        .map((line) => jsonObject(line) ?? {})
+        .filter(({ what }) => what !== undefined),
+    async error() {
+      await closed;
+      return complaint.trim().split("\n").at(-1) ?? "";
+    },
+    async end() {
+      if (!hasEnded()) child.kill("SIGKILL");
+      await closed;
+    },
+  };
+}
+
+function isOpen({ held }: LossRow): boolean {
+  return held === "open";
+}
+
+function isOf(found: string, name: string): boolean {
+  return found === name || found.startsWith(`${name} `) || found.startsWith(`${name}-journal`);
+}
+
+async function filesBelow(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
