@@ -47,12 +47,14 @@ function isProgram(file: string): boolean {
 }
 
 describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }, () => {
-  let guest: GuestMachine;
+  let guest: GuestMachine | undefined;
+  const ending: (() => unknown)[] = [];
   const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 
   before(
     async () => {
-      const folder = await temporaryFolder({ after });
+      // Not with this hook's own `after`, which runs when the hook has ended.
+      const folder = await temporaryFolder({ after: (end) => void ending.push(end) });
       const image = await guestImage(kernel, tell, AbortSignal.timeout(IMAGE_MS));
       const payload = await makePayload(folder);
       guest = await startGuest({
@@ -66,11 +68,18 @@ describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }
     },
     { timeout: IMAGE_MS + 240_000 },
   );
-  after(() => guest?.[Symbol.asyncDispose]());
+  after(async () => {
+    await guest?.[Symbol.asyncDispose]();
+    for (const end of ending) await end();
+  });
 
+  const running = (): GuestMachine => {
+    assert.ok(guest !== undefined, "no guest runs");
+    return guest;
+  };
   /** The guest says it in its own time; whatever comes first is asked for first. */
   const says = (id: string) => async (t: TestContext) => {
-    const { ok, text, tookMs } = await guest.verdict(id);
+    const { ok, text, tookMs } = await running().verdict(id);
     t.diagnostic(`${(tookMs / 1000).toFixed(1)} s: ${text}`);
     assert.ok(ok, text);
   };
@@ -131,7 +140,7 @@ describe("cifs in a guest with a kernel that has it", { skip: missing ?? false }
   test("A10 a user's carried mount is let go of by that user", says("user.unmounted"));
 
   test("the guest says nothing that no test here asks for", async () => {
-    const rest = await guest.rest();
+    const rest = await running().rest();
     assert.deepEqual(
       rest.map(({ id }) => id),
       [],

@@ -8,6 +8,7 @@ import { ACCOUNT, makeHome, PATIENT_MS } from "./daemon-home.ts";
 import * as nas from "./nas.ts";
 import { startRelay } from "./relay.ts";
 import { must, run, type Who } from "./run.ts";
+import { note } from "./verdicts.ts";
 
 export interface Carrying extends AsyncDisposable {
   /** What moves it, and the line of the mount table. */
@@ -109,7 +110,7 @@ async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
   try {
     await scene.untilOver(SHARE, "tb", PATIENT_MS);
     const [line = ""] = await nas.cifsMounts();
-    assert.match(line, /addr=127\.0\.0\.1/, "it is carried");
+    assert.match(line, /addr=127\.0\.0\.1/, "it is not carried");
     const cli = async (...args: readonly string[]): Promise<void> => {
       const { code, stderr } = await scene.home.cli(args, PATIENT_MS);
       assert.equal(code, 0, stderr);
@@ -136,6 +137,7 @@ async function byProduct({ who }: CarryingOptions): Promise<Carrying> {
       },
     };
   } catch (error) {
+    note(await scene.logs());
     await monitor[Symbol.asyncDispose]();
     throw error;
   }

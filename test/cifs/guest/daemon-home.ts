@@ -5,6 +5,7 @@ import { createTestHome, type Monitor, type TestHome } from "../../support/daemo
 import { eventually } from "../../support/eventually.ts";
 import { HOSTS, PASSWORD } from "./nas.ts";
 import { must, prefixFor, run, type Who } from "./run.ts";
+import { note } from "./verdicts.ts";
 
 export interface GuestShare {
   readonly name: string;
@@ -27,6 +28,8 @@ export interface GuestHome {
   /** Until it is mounted over that route and a file can be read by its path; the milliseconds that took. */
   untilOver(share: string, route: "tb" | "fallback", expectedMs: number): Promise<number>;
   until(share: string, holds: (share: ShareStatus) => boolean, expectedMs: number): Promise<ShareStatus>;
+  /** The newest lines of the logs, for whoever looks into a failure. */
+  logs(): Promise<string>;
 }
 
 export const ACCOUNT = ['username = "ann"', 'password = "${NAS_PASSWORD}"'];
@@ -94,15 +97,19 @@ export async function makeHome({ who, settings, shares }: GuestHomeOptions): Pro
       try {
         return await eventually(look, expectedMs, BETWEEN_LOOKS_MS);
       } catch (error) {
+        note(await self.logs());
         throw new Error(`share ${name} did not come to that: ${JSON.stringify(last)}`, { cause: error });
       }
+    },
+    async logs() {
+      const files = LOGS.map((name) => path.join(folder, name));
+      return (await run(["tail", "-n", "25", ...files])).out;
     },
     async untilOver(share, route, expectedMs) {
       const startedAt = performance.now();
       await self.until(share, (one) => one.active_interface === route && one.mount_alive, expectedMs);
       await eventually(
-        async () =>
-          (await run(["cat", self.at(share, "marker.txt")], { as: who, deadlineMs: 5_000 })).code === 0,
+        () => must(["cat", self.at(share, "marker.txt")], { as: who, deadlineMs: 5_000 }),
         expectedMs,
         BETWEEN_LOOKS_MS,
       );
@@ -111,3 +118,5 @@ export async function makeHome({ who, settings, shares }: GuestHomeOptions): Pro
   };
   return self;
 }
+
+const LOGS = ["mountaineer.log", "carrier/carrier.log"];
