@@ -8,7 +8,7 @@ import type { Carriage, CarriageNotice, Endpoints } from "../shares/carriage.ts"
 /** How long one question may take, ms. */
 const ASK_MS = 5_000;
 /** With the start of a carrier, which a busy machine may take seconds for: what is mounted without stays so, ms. */
-const OPEN_MS = 15_000;
+const OPEN_MS = 20_000;
 /** How long a start waits for the first word of a carrier that runs, ms. */
 const FIRST_WORD_MS = 2_000;
 

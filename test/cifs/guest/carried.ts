@@ -38,7 +38,7 @@ async function play(say: Say, all: boolean, product: boolean): Promise<void> {
   await using carrying: Carrying = made;
   await makeReadable();
 
-  await say("carried.moves", () => whileMoving(carrying, "root", 6));
+  await say("carried.moves", () => whileMoving(carrying, "root", 4));
   await say("carried.held", () => whileHeld(carrying, HELD_MS, 1));
   await say("carried.locks", () => locks(carrying));
   if (all) {
@@ -58,7 +58,12 @@ export async function makeReadable(): Promise<void> {
 }
 
 /** Moves back and forth, each second time with the old route silent. Every program does a step between two moves. */
-export async function whileMoving(carrying: Carrying, who: Who, moves: number): Promise<string> {
+export async function whileMoving(
+  carrying: Carrying,
+  who: Who,
+  moves: number,
+  more: readonly Program[] = [],
+): Promise<string> {
   const big = [carrying.at("big.bin"), nas.exported("CORE", "big.bin")];
   await must(["mkdir", "-p", carrying.at("inside")], { as: who });
   await using reader = await startProgram("read", big, who);
@@ -66,7 +71,7 @@ export async function whileMoving(carrying: Carrying, who: Who, moves: number): 
   await using inside = await startProgram("cwd", [carrying.at("inside")], who);
   await using mapper = await startProgram("map", [carrying.at("map.bin"), ...big], who);
   const programs = [reader, writer, inside, mapper];
-  const stalls = await moveUnder(carrying, programs, moves);
+  const stalls = await moveUnder(carrying, [...programs, ...more], moves);
   const reports = await Promise.all(programs.map((program) => program.end()));
   const [, written, , mapped] = reports;
   const words = programs.map(({ kind }, index) => told(kind, reports[index] ?? NO_REPORT));
@@ -85,7 +90,7 @@ export async function whileMoving(carrying: Carrying, who: Who, moves: number): 
 const NO_REPORT: ProgramReport = { count: 0, longestMs: 0, errors: [], wrong: [], lines: [], pages: {} };
 
 /** The milliseconds from each move until every program had done a whole step. */
-export async function moveUnder(
+async function moveUnder(
   carrying: Carrying,
   programs: readonly Program[],
   moves: number,
@@ -94,14 +99,16 @@ export async function moveUnder(
   for (let move = 0; move < moves; move += 1) {
     const startedAt = performance.now();
     const [to, how] = [move % 2 === 0 ? "fallback" : "tb", move % 4 < 2 ? "planned" : "cut"] as const;
-    await carrying.move(to, how);
     try {
+      await carrying.move(to, how);
       await Promise.all(programs.map((program) => program.goesOn(2, PATIENT_MS)));
     } catch (error) {
+      note(await carrying.logs());
       note(await nas.clientState());
       throw new Error(`move ${move + 1} (${how}, to ${to}): ${errorText(error)}`, { cause: error });
     }
     stalls.push(Math.round(performance.now() - startedAt));
+    note(`move ${move + 1}, ${how}, to ${to}: ${stalls.at(-1)} ms until all went on`);
   }
   await Promise.all([nas.speak("tb"), nas.speak("fallback")]);
   return stalls;

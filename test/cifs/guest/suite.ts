@@ -24,6 +24,6 @@ const chapter = async (name: string, play: () => Promise<void>): Promise<void> =
 };
 await chapter("per-route", () => perRoute(all, perRouteLines));
 await chapter("carried", () => carried(all, carries));
-await chapter("user", () => user(carries, perRouteLines));
+await chapter("user", () => user(all, carries, perRouteLines));
 note(await kernelWords());
 process.exit(0);
