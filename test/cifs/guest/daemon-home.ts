@@ -36,7 +36,7 @@ export const ACCOUNT = ['username = "ann"', 'password = "${NAS_PASSWORD}"'];
 /** How long the product may take for what the suite asks: the guest may be ten times as slow as a real machine. */
 export const PATIENT_MS = 90_000;
 /** Each look has the server start two processes, and a host that lives may answer late. */
-const SLOW_MACHINE = { check_interval_secs: 3, connect_timeout_ms: 5_000, mount_hang_secs: 30 };
+const SLOW_MACHINE = { check_interval_secs: 3, connect_timeout_ms: 2_500, mount_hang_secs: 30 };
 const STARTS_AT_MOST = 3;
 /** A look costs the guest what a look costs nobody on a real machine. */
 const BETWEEN_LOOKS_MS = 250;

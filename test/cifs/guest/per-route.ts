@@ -28,7 +28,7 @@ export function perRoute(all: boolean, carryLines: readonly string[]): Promise<v
 async function play(say: Say, all: boolean, carryLines: readonly string[]): Promise<void> {
   const scene = await makeHome({
     who: "root",
-    settings: { check_interval_secs: 2, auto_failback_stable_secs: 3, connect_timeout_ms: 2_000 },
+    settings: { check_interval_secs: 2, auto_failback_stable_secs: 3 },
     shares: [
       { name: "CORE", lines: [...ACCOUNT, ...carryLines] },
       {

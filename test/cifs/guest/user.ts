@@ -31,7 +31,7 @@ async function play(say: Say, all: boolean, product: boolean, carryLines: readon
   await using carrying: Awaited<ReturnType<typeof startCarrying>> = made;
   await makeReadable();
   await using base = await startProgram("sqlite", [carrying.at("base.db")], "ann");
-  await say("user.moves", () => whileMoving(carrying, "ann", MOVES, [base]));
+  await say("user.moves", () => whileMoving(carrying, { who: "ann", moves: MOVES, more: [base] }));
   await say("user.sqlite", async () => {
     const report = await base.end();
     const { rows, check } = await serversRows();
