@@ -1,4 +1,5 @@
 // A home of the product in the guest: its configuration, and what a daemon says of it.
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { ShareStatus } from "../../../src/api/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../../support/daemon.ts";
@@ -51,6 +52,8 @@ export async function makeHome({ who, settings, shares }: GuestHomeOptions): Pro
   const folder = who === "root" ? "/root/mountaineer" : "/home/ann/mountaineer";
   const links = path.join(path.dirname(folder), "Shares");
   await must(["mkdir", "-p", folder, links], { as: who });
+  // What an earlier chapter asked for (`unmount` is remembered) is not this one's.
+  await rm(path.join(folder, "state.json"), { force: true });
   const text = (kept: readonly GuestShare[]): string =>
     `${[
       "[global]",

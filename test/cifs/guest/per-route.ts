@@ -15,9 +15,9 @@ const IDS = [
   "root.wrong",
   "root.link",
   "root.busy",
+  "root.server",
   "root.fsynced",
   "root.recovery",
-  "root.server",
 ] as const;
 const MORE_IDS = ["root.both-silent"] as const;
 
@@ -28,7 +28,7 @@ export function perRoute(all: boolean, carryLines: readonly string[]): Promise<v
 async function play(say: Say, all: boolean, carryLines: readonly string[]): Promise<void> {
   const scene = await makeHome({
     who: "root",
-    settings: { check_interval_secs: 2, auto_failback_stable_secs: 3 },
+    settings: { check_interval_secs: 2, auto_failback_stable_secs: 3, mount_hang_secs: 10 },
     shares: [
       { name: "CORE", lines: [...ACCOUNT, ...carryLines] },
       {
@@ -98,6 +98,17 @@ async function play(say: Say, all: boolean, carryLines: readonly string[]): Prom
     return `TB Ready while a file was open, \`unmount\` refused (${words}); over tb ${ms} ms after it was closed`;
   });
 
+  await say("root.server", async () => {
+    await nas.killServer();
+    const gone = await scene.until("CORE", (one) => one.last_error !== null, PATIENT_MS);
+    assert.equal(gone.active_interface, "tb", "both hosts are gone: what is mounted is kept");
+    await nas.startServer();
+    const ms = await scene.untilOver("CORE", "tb", PATIENT_MS);
+    const back = await scene.until("CORE", (one) => one.last_error === null, PATIENT_MS);
+    assert.equal(back.mount_state, "mounted");
+    return `kept with "${gone.last_error}"; answers ${ms} ms after the server was back`;
+  });
+
   await say("root.fsynced", async () => {
     await must(["bash", "-c", `head -c 8000000 /dev/urandom >${nas.exported("CORE", "read.bin")}`]);
     await using reader = await startProgram("read", [
@@ -127,17 +138,6 @@ async function play(say: Say, all: boolean, carryLines: readonly string[]): Prom
     const ms = await scene.untilOver("CORE", "tb", PATIENT_MS);
     assert.equal((await state("CORE")).last_error, null);
     return `over tb again ${ms} ms after the silence ended, 3 s of them the window`;
-  });
-
-  await say("root.server", async () => {
-    await nas.killServer();
-    const gone = await scene.until("CORE", (one) => one.last_error !== null, PATIENT_MS);
-    assert.equal(gone.active_interface, "tb", "both hosts are gone: what is mounted is kept");
-    await nas.startServer();
-    const ms = await scene.untilOver("CORE", "tb", PATIENT_MS);
-    const back = await scene.until("CORE", (one) => one.last_error === null, PATIENT_MS);
-    assert.equal(back.mount_state, "mounted");
-    return `kept with "${gone.last_error}"; answers ${ms} ms after the server was back`;
   });
 
   if (all) {
