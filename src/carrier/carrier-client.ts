@@ -14,7 +14,7 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 /** A carrier that was killed is back by then, with all its shares. */
 const BACK_WITHIN_MS = 3_000;
-const START_WITHIN_MS = 10_000;
+const START_WITHIN_MS = 15_000;
 const LOOK_FOR_START_MS = 20;
 const START_AGAIN_MS = 1_000;
 
@@ -147,6 +147,7 @@ export function connectCarrier(options: ConnectOptions): Carrier {
   const connectedOrStarted = async (signal: AbortSignal): Promise<ControlConnection> => {
     const startedAtMs = clock.monotonicMs();
     let startNotBeforeMs = startedAtMs;
+    let startAgainMs = START_AGAIN_MS;
     for (;;) {
       signal.throwIfAborted();
       const there = await connected();
@@ -154,8 +155,10 @@ export function connectCarrier(options: ConnectOptions): Carrier {
       const nowMs = clock.monotonicMs();
       if (nowMs - startedAtMs >= START_WITHIN_MS) throw unreachable("it does not start");
       if (nowMs >= startNotBeforeMs) {
-        // Again only because one that was just ending may have been in the way.
-        startNotBeforeMs = nowMs + START_AGAIN_MS;
+        // Again only because one that was just ending may have been in the way; seldom, as each takes from a slow
+        // machine what the first one needs.
+        startNotBeforeMs = nowMs + startAgainMs;
+        startAgainMs *= 2;
         starting ??= startCarrier(home, programPath, nodePath).finally(() => {
           starting = null;
         });

@@ -7,6 +7,8 @@ import type { Carriage, CarriageNotice, Endpoints } from "../shares/carriage.ts"
 
 /** How long one question may take, ms. */
 const ASK_MS = 5_000;
+/** With the start of a carrier, which a busy machine may take seconds for: what is mounted without stays so, ms. */
+const OPEN_MS = 20_000;
 /** How long a start waits for the first word of a carrier that runs, ms. */
 const FIRST_WORD_MS = 2_000;
 
@@ -56,7 +58,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       if (driver === "local") return { ok: false, text: "a folder is not carried" };
       try {
         const request = { share, kind: driver, route, endpoints, patienceMs, wantedPort };
-        const { port } = await carrier.open(request, AbortSignal.any([signal, within(ASK_MS)]));
+        const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
         told.set(share, JSON.stringify([endpoints, patienceMs]));
         return { ok: true, port };
       } catch (error) {

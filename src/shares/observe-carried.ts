@@ -75,7 +75,10 @@ export async function observeCarry(
   const isMountDue = mount === null || mount.found.processGone;
   const wanted = unable === null && spec.missingVariable === null && (isMountDue || carried !== null);
   const anchor = carried?.phase === "carrying" ? (mount?.found.route ?? null) : null;
-  const trusted = trust?.note({ spec, routes, wanted, carried: carried !== null, anchor });
+  // The server is asked as who the mount is.
+  const account = wanted && ability.can ? ((await ability.account?.(spec)) ?? null) : null;
+  const asked = account === null ? spec : { ...spec, ...account };
+  const trusted = trust?.note({ spec: asked, routes, wanted, carried: carried !== null, anchor });
   return { unable, trust: trusted ?? NO_TRUST };
 }
 

@@ -48,6 +48,8 @@ export function createServerTrust({ clock, proof }: TrustTools, onVerdict: () =>
   let state: TrustSeen["state"] = "unasked";
   let text: string | null = null;
   let asking: AbortController | null = null;
+  /** The proof under way, as long as it needs both routes. */
+  let compared: AbortController | null = null;
   let backoff = NO_BACKOFF;
 
   const distrust = (route: RouteName): void => {
@@ -62,7 +64,10 @@ export function createServerTrust({ clock, proof }: TrustTools, onVerdict: () =>
       probe.verdict === "answers" ? `${probe.address} ${probe.serverGuid ?? ""}` : one.identity;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    if (probe.verdict !== "answers" ? one.proved : isOther) distrust(route);
+    const isAway = probe.verdict !== "answers";
+    if (isAway ? one.proved || compared !== null : isOther) distrust(route);
+    // What is left to ask is the other route alone, and whoever is moved there waits for that.
+    if (isAway) compared?.abort();
   };
 
   const begin = (routes: readonly RouteName[], ask: (signal: AbortSignal) => Promise<ProofVerdict>): void => {
@@ -70,19 +75,22 @@ export function createServerTrust({ clock, proof }: TrustTools, onVerdict: () =>
     const before = new Map(routes.map((route) => [route, known[route].doubts]));
     const deadline = clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
     asking = controller;
+    compared = routes.length > 1 ? controller : null;
     void ask(controller.signal)
       .catch((error: unknown): ProofVerdict => ({ kind: "unproved", text: errorText(error) }))
       .then((verdict) => {
         deadline[Symbol.dispose]();
         if (asking !== controller) return;
         asking = null;
-        state = verdict.kind;
-        text = verdict.kind === "same" ? null : verdict.text;
-        backoff = verdict.kind === "same" ? NO_BACKOFF : backOff(backoff, clock.monotonicMs());
-        for (const route of routes) {
-          if (verdict.kind === "same" && before.get(route) === known[route].doubts)
-            known[route].proved = true;
+        compared = null;
+        const steady = routes.filter((route) => before.get(route) === known[route].doubts);
+        // One that could not end because a route went away says nothing.
+        if (verdict.kind !== "unproved" || steady.length === routes.length) {
+          state = verdict.kind;
+          text = verdict.kind === "same" ? null : verdict.text;
+          backoff = verdict.kind === "same" ? NO_BACKOFF : backOff(backoff, clock.monotonicMs());
         }
+        if (verdict.kind === "same") for (const route of steady) known[route].proved = true;
         onVerdict();
       });
   };

@@ -115,7 +115,9 @@ function boot({ image, payload, folder, suite, tell }: GuestOptions, accelerator
       if (text.startsWith("guest-up ")) return resolve(text.slice("guest-up ".length));
       const verdict = text.startsWith("verdict ") ? parseVerdict(text.slice("verdict ".length)) : null;
       if (verdict === null) {
-        if (text !== "") note(text);
+        if (text === "") return;
+        note(text);
+        tell(`     ${text}`);
         return;
       }
       said.set(verdict.id, verdict);

@@ -153,6 +153,28 @@ test("A10 one route alone is recognised, where something is carried", () => {
   );
 });
 
+test("A10 when a route goes in the middle of a comparison, that ends, and the other is recognised without a pause", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  note({ tb: false }, { carried: true, anchor: "fallback" });
+  // It is back, and the one in use goes.
+  note({}, { carried: true, anchor: "fallback" });
+  assert.equal(note({ fallback: false }, { carried: true }).asking, true);
+  assert.equal(asked[1]?.signal.aborted, true);
+  asked[1]?.answer({ kind: "unproved", text: "it was ended" });
+  await turn();
+  const told = note({ fallback: false }, { carried: true });
+  assert.deepEqual(
+    [told.asking, told.state, asked.map(({ what }) => what)],
+    [true, "same", ["compare", "compare", "recognise tb"]],
+  );
+  asked[2]?.answer({ kind: "same" });
+  await turn();
+  assert.equal(note({ fallback: false }, { carried: true }).proved.tb, true);
+});
+
 test("A10 a proof that cannot be made is tried again with growing pauses, and at once after a change", async () => {
   const { note, asked, clock } = scene();
   note();

@@ -5,6 +5,7 @@ import { systemErrorCode } from "../../runtime/errors.ts";
 import { findProgram } from "../../runtime/find-program.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { isShareNamed, parseSmbSource } from "../smb-source.ts";
+import { accountOf, type CifsAccount } from "./cifs-account.ts";
 import { accountOptions, CARRIED_ADDRESS, carriedEchoIntervalS, cifsSource } from "./cifs-options.ts";
 import { asMountEntry, type FstabEntry, fstabLine, parseFstab } from "./fstab.ts";
 import type { Lacking, Through } from "./mount-driver.ts";
@@ -91,6 +92,13 @@ export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
 export async function fixedPortOf({ tools, share, path }: WayTo): Promise<number | null> {
   if (tools.userId === 0) return null;
   return (await linesOf(tools, share, path))[0]?.carriedPort ?? null;
+}
+
+/** Who a user's line in fstab says to be on the server; null: the line does not say it, or not to this user. */
+export async function accountInFstab({ tools, share, path }: WayTo): Promise<CifsAccount | null> {
+  if (tools.userId === 0) return null;
+  const [entry] = await linesOf(tools, share, path);
+  return entry?.hasCredentials ? accountOf(entry) : null;
 }
 
 /** Why this share cannot be carried here; null: it can. */

@@ -18,6 +18,7 @@ import { type CifsNote, createCifsNotes } from "./cifs-note.ts";
 import { CARRIED_ADDRESS, cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./cifs-options.ts";
 import { createCifsUnmount } from "./cifs-unmount.ts";
 import {
+  accountInFstab,
   type CifsTools,
   type CifsWay,
   fixedPortOf,
@@ -217,6 +218,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       can: true,
       fixedPort: async (share) => fixedPortOf(await wayTo(share)),
       refusal: async (share) => refusalToCarry(await wayTo(share)),
+      account: async (share) => accountInFstab(await wayTo(share)),
     },
     find,
     async mount(share, asked, limits, through = null) {

@@ -44,6 +44,11 @@ export type CarryAbility =
       readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
       /** Why this share, as this machine is set up, cannot be carried, and what to do; null: it can. Never rejects. */
       readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
+      /**
+       * Who the share is mounted as where the system's own instructions say so, and not the configuration; null: as the
+       * configuration says, or nobody may know.
+       */
+      readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
     }
   | { readonly can: false; readonly reason: string };
 

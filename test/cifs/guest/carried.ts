@@ -38,11 +38,11 @@ async function play(say: Say, all: boolean, product: boolean): Promise<void> {
   await using carrying: Carrying = made;
   await makeReadable();
 
-  await say("carried.moves", () => whileMoving(carrying, "root", 6));
+  await say("carried.moves", () => whileMoving(carrying, { who: "root", moves: 4 }));
   await say("carried.held", () => whileHeld(carrying, HELD_MS, 1));
   await say("carried.locks", () => locks(carrying));
   if (all) {
-    await say("carried.many", () => whileMoving(carrying, "root", 20));
+    await say("carried.many", () => whileMoving(carrying, { who: "root", moves: 20, hasty: true }));
     await say("carried.waiting-pages", () => waitingPages(carrying));
     await say("carried.long", () => whileHeld(carrying, LONG_MS, 2));
   }
@@ -57,8 +57,20 @@ export async function makeReadable(): Promise<void> {
   await must(["bash", "-c", `head -c ${READ_BYTES} /dev/urandom >${nas.exported("CORE", "big.bin")}`]);
 }
 
-/** Moves back and forth, each second time with the old route silent. Every program does a step between two moves. */
-export async function whileMoving(carrying: Carrying, who: Who, moves: number): Promise<string> {
+export interface Moving {
+  readonly who: Who;
+  readonly moves: number;
+  /** Also cuts a route as soon as the other speaks again, before the product can know that route's server. */
+  readonly hasty?: boolean;
+  /** Programs beside its own. */
+  readonly more?: readonly Program[];
+}
+
+/** Moves back and forth, planned or with the old route silent. Every program does steps between two moves. */
+export async function whileMoving(
+  carrying: Carrying,
+  { who, moves, hasty = false, more = [] }: Moving,
+): Promise<string> {
   const big = [carrying.at("big.bin"), nas.exported("CORE", "big.bin")];
   await must(["mkdir", "-p", carrying.at("inside")], { as: who });
   await using reader = await startProgram("read", big, who);
@@ -66,7 +78,7 @@ export async function whileMoving(carrying: Carrying, who: Who, moves: number): 
   await using inside = await startProgram("cwd", [carrying.at("inside")], who);
   await using mapper = await startProgram("map", [carrying.at("map.bin"), ...big], who);
   const programs = [reader, writer, inside, mapper];
-  const stalls = await moveUnder(carrying, programs, moves);
+  const stalls = await moveUnder(carrying, [...programs, ...more], moves, hasty);
   const reports = await Promise.all(programs.map((program) => program.end()));
   const [, written, , mapped] = reports;
   const words = programs.map(({ kind }, index) => told(kind, reports[index] ?? NO_REPORT));
@@ -85,23 +97,27 @@ export async function whileMoving(carrying: Carrying, who: Who, moves: number): 
 const NO_REPORT: ProgramReport = { count: 0, longestMs: 0, errors: [], wrong: [], lines: [], pages: {} };
 
 /** The milliseconds from each move until every program had done a whole step. */
-export async function moveUnder(
+async function moveUnder(
   carrying: Carrying,
   programs: readonly Program[],
   moves: number,
+  hasty: boolean,
 ): Promise<readonly number[]> {
   const stalls: number[] = [];
   for (let move = 0; move < moves; move += 1) {
     const startedAt = performance.now();
-    const [to, how] = [move % 2 === 0 ? "fallback" : "tb", move % 4 < 2 ? "planned" : "cut"] as const;
-    await carrying.move(to, how);
+    const to = move % 2 === 0 ? "fallback" : "tb";
+    const how = move % 4 === 2 || (hasty && move % 4 === 3) ? "cut" : "planned";
     try {
+      await carrying.move(to, how);
       await Promise.all(programs.map((program) => program.goesOn(2, PATIENT_MS)));
     } catch (error) {
+      note(await carrying.logs());
       note(await nas.clientState());
       throw new Error(`move ${move + 1} (${how}, to ${to}): ${errorText(error)}`, { cause: error });
     }
     stalls.push(Math.round(performance.now() - startedAt));
+    note(`move ${move + 1}, ${how}, to ${to}: ${stalls.at(-1)} ms until all went on`);
   }
   await Promise.all([nas.speak("tb"), nas.speak("fallback")]);
   return stalls;

@@ -1,10 +1,12 @@
 // A home of the product in the guest: its configuration, and what a daemon says of it.
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { ShareStatus } from "../../../src/api/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { HOSTS, PASSWORD } from "./nas.ts";
 import { must, prefixFor, run, type Who } from "./run.ts";
+import { note } from "./verdicts.ts";
 
 export interface GuestShare {
   readonly name: string;
@@ -27,11 +29,15 @@ export interface GuestHome {
   /** Until it is mounted over that route and a file can be read by its path; the milliseconds that took. */
   untilOver(share: string, route: "tb" | "fallback", expectedMs: number): Promise<number>;
   until(share: string, holds: (share: ShareStatus) => boolean, expectedMs: number): Promise<ShareStatus>;
+  /** The newest lines of the logs, for whoever looks into a failure. */
+  logs(): Promise<string>;
 }
 
 export const ACCOUNT = ['username = "ann"', 'password = "${NAS_PASSWORD}"'];
 /** How long the product may take for what the suite asks: the guest may be ten times as slow as a real machine. */
 export const PATIENT_MS = 90_000;
+/** Each look has the server start two processes, and a host that lives may answer late. */
+const SLOW_MACHINE = { check_interval_secs: 3, connect_timeout_ms: 2_500, mount_hang_secs: 30 };
 const STARTS_AT_MOST = 3;
 /** A look costs the guest what a look costs nobody on a real machine. */
 const BETWEEN_LOOKS_MS = 250;
@@ -46,11 +52,15 @@ export async function makeHome({ who, settings, shares }: GuestHomeOptions): Pro
   const folder = who === "root" ? "/root/mountaineer" : "/home/ann/mountaineer";
   const links = path.join(path.dirname(folder), "Shares");
   await must(["mkdir", "-p", folder, links], { as: who });
+  // What an earlier chapter asked for (`unmount` is remembered) is not this one's.
+  await rm(path.join(folder, "state.json"), { force: true });
   const text = (kept: readonly GuestShare[]): string =>
     `${[
       "[global]",
       `shares_root = "${links}"`,
-      ...Object.entries(settings).map(([key, value]) => `${key} = ${JSON.stringify(value)}`),
+      ...Object.entries({ ...SLOW_MACHINE, ...settings }).map(
+        ([key, value]) => `${key} = ${JSON.stringify(value)}`,
+      ),
       ...kept.flatMap(({ name, shareName = name, hosts = HOSTS, lines = ACCOUNT }) => [
         "[[shares]]",
         `name = "${name}"`,
@@ -94,15 +104,19 @@ export async function makeHome({ who, settings, shares }: GuestHomeOptions): Pro
       try {
         return await eventually(look, expectedMs, BETWEEN_LOOKS_MS);
       } catch (error) {
+        note(await self.logs());
         throw new Error(`share ${name} did not come to that: ${JSON.stringify(last)}`, { cause: error });
       }
+    },
+    async logs() {
+      const files = LOGS.map((name) => path.join(folder, name));
+      return (await run(["tail", "-n", "25", ...files])).out;
     },
     async untilOver(share, route, expectedMs) {
       const startedAt = performance.now();
       await self.until(share, (one) => one.active_interface === route && one.mount_alive, expectedMs);
       await eventually(
-        async () =>
-          (await run(["cat", self.at(share, "marker.txt")], { as: who, deadlineMs: 5_000 })).code === 0,
+        () => must(["cat", self.at(share, "marker.txt")], { as: who, deadlineMs: 5_000 }),
         expectedMs,
         BETWEEN_LOOKS_MS,
       );
@@ -111,3 +125,5 @@ export async function makeHome({ who, settings, shares }: GuestHomeOptions): Pro
   };
   return self;
 }
+
+const LOGS = ["mountaineer.log", "carrier/carrier.log"];

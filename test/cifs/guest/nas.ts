@@ -85,6 +85,15 @@ export async function speak(route: Route): Promise<void> {
   await run(["ip", "netns", "exec", "nas", "nft", `delete table inet ${LINKS[route]}`]);
 }
 
+/** Both routes as at the start, and nothing mounted over them: what a chapter that failed has left is no later one's. */
+export async function tidy(): Promise<void> {
+  for (const route of ["tb", "fallback"] as const) {
+    await restoreLink(route);
+    await speak(route);
+  }
+  for (const line of await cifsMounts()) await run(["umount", "-l", line.split(" ")[1] ?? ""]);
+}
+
 /** The last lines of the kernel that are of its SMB client. */
 export async function kernelWords(): Promise<string> {
   return (await run(["dmesg"])).out

@@ -145,4 +145,31 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
       assert.deepEqual([failed.reason, (await bench.standIns.calls()).length], ["driver_unavailable", 0]);
     });
   }
+
+  for (const [what, options, file, account] of [
+    ["its file", "credentials=FILE", "username=bob\n password=a, b=c \n", ["bob", "a, b=c "]],
+    ["its file, with a domain", "cred=FILE", "user=bob\ndomain=HOME\npass=x\n", ["HOME\\bob", "x"]],
+    ["its own words", "username=bob,password=x", "", ["bob", "x"]],
+    ["its own name and a file's password", "username=bob,credentials=FILE", "password=x\n", ["bob", "x"]],
+    ["that it is nobody", "guest", "", ["", null]],
+    ["not who it is", "", "", null],
+    ["a ticket", "sec=krb5,username=bob,password=x", "", null],
+    ["a file that is not there", "credentials=FILE.none", "", null],
+  ] as const) {
+    it(`A10 the server is asked as who a user's line says to be: ${what}`, async (t) => {
+      const bench = await startBench(t);
+      const share = bench.share("CORE");
+      const credentials = join(bench.folder, "nas");
+      await writeFile(credentials, file);
+      const words = `users,port=24450,hard,${options.replace("FILE", credentials)}`;
+      await writeFile(bench.standIns.fstab, `//127.0.0.1/CORE ${share.mountPath} cifs ${words} 0 0\n`);
+      const { carries } = bench.fresh(asUser);
+      assert.ok(carries?.can);
+      const found = (await carries.account?.(share)) ?? null;
+      assert.deepEqual(found === null ? null : [found.username, found.password], account);
+      const ofRoot = bench.fresh().carries;
+      assert.ok(ofRoot?.can);
+      assert.equal(await ofRoot.account?.(share), null, "root's is the configuration's");
+    });
+  }
 });
