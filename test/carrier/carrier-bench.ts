@@ -1,5 +1,5 @@
 // A real carrier for a home of the test, its processes, and what ends all of it.
-import { readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { CarriedShare, Carrier, CarrierNotice, OpenRequest } from "../../src/carrier/carrier.ts";
@@ -27,8 +27,13 @@ export interface CarrierBench {
   keeperPid(): Promise<number>;
 }
 
-export async function startBench(t: TestContext, home?: string): Promise<CarrierBench> {
-  const place = home ?? join(await temporaryFolder(t), "home");
+/** `home`: where in a folder of the test. */
+export async function startBench(t: TestContext, home = "home"): Promise<CarrierBench> {
+  // Hooks run in the order of their making: the folder goes when nobody writes into it any more.
+  let endAll = async (): Promise<void> => {};
+  t.after(() => endAll());
+  const place = join(await temporaryFolder(t), home);
+  await mkdir(place, { recursive: true });
   const connected: Carrier[] = [];
   const logger = createRecordingLogger();
   const running = (script: string) => processesWith([script, place]);
@@ -44,7 +49,7 @@ export async function startBench(t: TestContext, home?: string): Promise<Carrier
     connected.push(carrier);
     return carrier;
   };
-  t.after(async () => {
+  endAll = async () => {
     for (const carrier of connected) await carrier[Symbol.asyncDispose]();
     // All at once, again and again: each starts another, and a launcher is about to be a carrier.
     await eventually(async () => {
@@ -52,7 +57,7 @@ export async function startBench(t: TestContext, home?: string): Promise<Carrier
       for (const pid of left) kill(pid);
       return left.length === 0;
     }, ANSWERS_MS);
-  });
+  };
   const only = async (list: () => Promise<readonly number[]>): Promise<number> =>
     eventually(async () => {
       const [pid, ...others] = await list();

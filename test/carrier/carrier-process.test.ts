@@ -1,6 +1,6 @@
 // The carrier as a process of its own: it outlives its daemon and its own death, and nobody else ever gets its ports.
 import assert from "node:assert/strict";
-import { appendFile, cp, mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { appendFile, cp, readdir, readFile, stat } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -255,12 +255,10 @@ describe("the carrier's process", () => {
 
   test("A10 works in a home whose path is too long for a socket", async (t) => {
     await using nas = await startFakeNas();
-    const home = join(await temporaryFolder(t), "a".repeat(80), "b".repeat(80));
-    await mkdir(home, { recursive: true });
-    const bench = await startBench(t, home);
+    const bench = await startBench(t, join("a".repeat(80), "b".repeat(80)));
     const { carrier } = bench.connectConfirming();
     const { port } = await carrier.open(openRequest("CORE", nas), signal);
-    const { socket } = JSON.parse(await readFile(join(home, "carrier/socket.json"), "utf8"));
+    const { socket } = JSON.parse(await readFile(join(bench.home, "carrier/socket.json"), "utf8"));
     assert.equal((await stat(socket)).mode & 0o777, 0o600);
     kill(await bench.carrierPid());
     assert.equal(await ask(port), "answered");
