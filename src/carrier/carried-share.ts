@@ -178,6 +178,8 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
   /** Lets rclone know of the connections that have lost their server. */
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
+    // Of what is encrypted, the daemon's question cannot be told from a program's.
+    for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
     for (const connection of orphans) connection.release();
   };

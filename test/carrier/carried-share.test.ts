@@ -6,7 +6,7 @@ import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { startFakeNas } from "./fake-nas.ts";
 import { joined, OWN_UID, startShare } from "./share-bench.ts";
-import { answerTo, COMMAND, lookAtRoot, request } from "./smb-messages.ts";
+import { answerTo, COMMAND, encrypted, lookAtRoot, request } from "./smb-messages.ts";
 
 describe("the connections of a carried share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
@@ -110,6 +110,19 @@ describe("the connections of a carried share", () => {
     for (const { socket } of nas.joined()) socket.end();
     await eventually(() => again.ending === "reset", ANSWERS_MS);
     assert.equal(first.ending, "open");
+  });
+
+  test("A10 an encrypted session hears of it at once", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    client.send(encrypted());
+    await joined(nas);
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    assert.equal(client.ending, "open");
+    bench.share.confirm();
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
   });
 
   test("A10 rclone hears of it without a daemon that answers, after 700 ms", async (t) => {
