@@ -179,10 +179,10 @@ export function createConnection(
   };
   /**
    * rclone fails a program that goes elsewhere in a file when it cannot close that: so it can, for nothing of a file that
-   * was only read is lost. Of one that was written, a close that succeeds would say that all of it is on the server.
+   * was only read is lost. Of another, a close that succeeds would say that it is written, renamed or deleted on the server.
    */
   const mayAnswer = (): boolean =>
-    !ledger.hasWritten && !ledger.isOpaque && ledger.fromClient.atBoundary && ledger.fromServer.atBoundary;
+    ledger.onlyReads && !ledger.isOpaque && ledger.fromClient.atBoundary && ledger.fromServer.atBoundary;
   const answerAlone = (header: Uint8Array): boolean => {
     const answer = answerWithoutServer(header);
     if (answer !== null) client.write(answer);

@@ -32,8 +32,8 @@ export interface RequestLedger {
   readonly readsAndCloses: readonly Uint8Array[] | null;
   /** The client waits until it has let go of the share, or has it again after that. */
   readonly isChangingShare: boolean;
-  /** A file was written since one was last opened: what closes it may be the end of an upload. */
-  readonly hasWritten: boolean;
+  /** What was last opened was read since, and nothing else was asked: nothing of it can be lost, nor left undone. */
+  readonly onlyReads: boolean;
   /** Not all that passes can be read: it is encrypted, compressed, or not SMB 2. */
   readonly isOpaque: boolean;
   /** The client has said that it leaves. */
@@ -56,7 +56,8 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
   let isOpaque = false;
   let loggedOff = false;
   let endedOperation = false;
-  let hasWritten = false;
+  /** What was last opened. */
+  let used: "opened" | "read" | "otherwise" = "otherwise";
   let hasLetGo = false;
 
   const fromClient = createFrameReader({
@@ -65,10 +66,9 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       if (command === SMB2_COMMAND.cancel || command === SMB2_COMMAND.changeNotify) return;
       if (command === SMB2_COMMAND.logoff) loggedOff = true;
       if (command === SMB2_COMMAND.treeDisconnect) hasLetGo = true;
-      if (command === SMB2_COMMAND.create) hasWritten = false;
-      if (command === SMB2_COMMAND.write) {
-        hasWritten = true;
-      }
+      if (command === SMB2_COMMAND.create) used = "opened";
+      else if (command === SMB2_COMMAND.read) used = used === "otherwise" ? used : "read";
+      else if (command !== SMB2_COMMAND.close) used = "otherwise";
       const isSimple = command === SMB2_COMMAND.read || command === SMB2_COMMAND.close;
       const header = isSimple ? Uint8Array.prototype.slice.call(bytes, at, at + HEADER_BYTES) : null;
       begun.push({ command, messageId, header });
@@ -146,8 +146,8 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       );
       return hasLetGo && isWaiting;
     },
-    get hasWritten() {
-      return hasWritten;
+    get onlyReads() {
+      return used === "read";
     },
     get isOpaque() {
       return isOpaque || fromClient.broken || fromServer.broken;

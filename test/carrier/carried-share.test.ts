@@ -140,18 +140,18 @@ describe("the connections of a carried share", () => {
     await eventually(() => client.ending === "reset", ANSWERS_MS);
   });
 
-  test("A10 of what the server ended, a file that was read is closed, and reads of it fail; of one that was written nothing is told", async (t) => {
+  test("A10 of what the server ended, a file that was read is closed, and reads of it fail; of one that was written or deleted nothing is told", async (t) => {
     const nas = await startFakeNas();
     const bench = await startShare(t, { nas });
-    const [reader, closer, writer] = [await bench.client(), await bench.client(), await bench.client()];
+    const [reader, closer] = [await bench.client(), await bench.client()];
+    const [writer, deleter] = [await bench.client(), await bench.client()];
     for (const client of [reader, closer])
       client.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.read, 2)]));
     writer.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.write, 2)]));
+    deleter.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.setInfo, 2)]));
+    const all = [reader, closer, writer, deleter];
     const both = 2 * answerTo(0, 0).length;
-    await eventually(
-      () => [reader, closer, writer].every(({ received }) => received.length === both),
-      ANSWERS_MS,
-    );
+    await eventually(() => all.every(({ received }) => received.length === both), ANSWERS_MS);
     // What the server does not answer any more.
     nas.mode = "deaf";
     reader.send(request(COMMAND.read, 3));
@@ -159,12 +159,13 @@ describe("the connections of a carried share", () => {
     nas.mode = "answer";
     for (const { socket } of nas.joined()) socket.end();
     await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
-    for (const client of [closer, writer]) client.send(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
+    for (const client of [closer, writer, deleter])
+      client.send(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
     bench.share.confirm();
     await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
     bench.share.usedUp();
-    await eventually(() => writer.ending === "reset", ANSWERS_MS);
-    assert.equal(writer.received.length, both);
+    await eventually(() => writer.ending === "reset" && deleter.ending === "reset", ANSWERS_MS);
+    assert.deepEqual([writer.received.length, deleter.received.length], [both, both]);
     for (const [client, command, status, size] of [
       [reader, COMMAND.read, 0xc000020c, 9],
       [closer, COMMAND.close, 0, 60],

@@ -184,17 +184,18 @@ describe("a move of a carried share", () => {
     const client = await bench.client();
     const answered = (count: number): Promise<unknown> =>
       eventually(() => client.received.length === count * answerTo(0, 0).length, ANSWERS_MS);
-    client.send(request(COMMAND.read, 1));
-    await answered(1);
+    const opened = Buffer.concat([request(COMMAND.create, 0), request(COMMAND.read, 1)]);
+    client.send(opened);
+    await answered(2);
     assert.ok((await bench.move("fallback", other, true)).ok);
     await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
     client.send(request(COMMAND.read, 2));
-    await answered(2);
+    await answered(3);
     bench.share.usedUp();
     await settle();
     client.send(request(COMMAND.read, 3));
-    await eventually(() => client.received.length > 2 * answerTo(0, 0).length, ANSWERS_MS);
-    assert.equal(nas.joined()[0]?.bytes.length, 2 * request(COMMAND.read, 1).length);
+    await eventually(() => client.received.length > 3 * answerTo(0, 0).length, ANSWERS_MS);
+    assert.equal(nas.joined()[0]?.bytes.length, opened.length + request(COMMAND.read, 2).length);
     client.send(request(COMMAND.create, 4));
     await eventually(() => client.ending === "reset", ANSWERS_MS);
   });

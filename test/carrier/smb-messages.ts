@@ -22,6 +22,7 @@ export const COMMAND = {
   cancel: 12,
   queryDirectory: 14,
   changeNotify: 15,
+  setInfo: 17,
   oplockBreak: 18,
 } as const;
 export const ANSWER = 1;
