@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { playStory } from "./gateway-story.ts";
 
-// 200 of them play in the lab; a machine that is busy with other tests plays fewer here.
+// 200 of them play by night; a machine that is busy with other tests plays fewer here.
 const EDITS = 25;
 const ENOUGH = { edits: 10, ms: 20_000 } as const;
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { playStory } from "../live/gateway-story.ts";
 
-// By a slow machine fewer: the whole of the lab has to end.
+// By a slow machine fewer: a run has to end.
 const EDITS = 200;
 const ENOUGH = { edits: 100, ms: 90_000 } as const;
 
