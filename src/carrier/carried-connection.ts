@@ -285,13 +285,13 @@ export function createConnection(
     stage = "orphaned";
     clearTimer();
     retireTimer?.[Symbol.dispose]();
-    // What it asks now has nowhere to go; that it asks is worth knowing.
     // rclone asks that of one that it has kept, takes another when it fails, and keeps everybody waiting meanwhile.
     if (ledger.isChangingShare) {
       close();
       return;
     }
     if (heldBack.length > 0) orphansQuestion = heldBack;
+    // What it asks now has nowhere to go; that it asks is worth knowing.
     else client.resume();
     heldBack = Buffer.alloc(0);
     resetServer();

@@ -39,6 +39,7 @@ import type {
   Through,
 } from "./mount-driver.ts";
 import { createMountFolders } from "./mount-folder.ts";
+import { lookAtNewMount } from "./new-mount-look.ts";
 import { rcloneFiles } from "./rclone-files.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
 import { createRealMountPaths } from "./real-mount-paths.ts";
@@ -149,8 +150,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
 
   /** The kernel has talked to the server; that it lists, too, only a listing proves. */
   const prove = async (mount: FoundMount, untilMs: number, signal: AbortSignal): Promise<Failed | null> => {
-    const looked = prober.look(mount.id, mount.path, Math.max(0, untilMs - clock.monotonicMs()));
-    const look = await Promise.race([looked, aborted(signal)]);
+    const look = await lookAtNewMount(prober, mount, untilMs - clock.monotonicMs(), signal);
     if (look === null) return failed("other", "cancelled");
     if (look.state !== "answered") return failed("timed_out", "the share did not list in time");
     // It stands: what is missing is a permission, which the condition of its looks tells.
@@ -299,11 +299,4 @@ function failedBy(error: unknown, password: string | null): Failed {
 
 function withoutSecret(text: string, { password }: Pick<ShareSpec, "password">): string {
   return password === null || password === "" ? text : text.replaceAll(password, "…");
-}
-
-function aborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(null);
-    else signal.addEventListener("abort", () => resolve(null), { once: true });
-  });
 }

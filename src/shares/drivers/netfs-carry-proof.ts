@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { readIfPresent, writeDurably } from "../../runtime/durable-file.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { isObject } from "../../runtime/json-object.ts";
-import type { CarryAbility } from "./mount-driver.ts";
+import type { Lacking } from "./mount-driver.ts";
 
 export interface CarryProof {
   readonly proved: boolean;
@@ -65,7 +65,7 @@ function unproved(reason: string): CarryProof {
   return { proved: false, reason };
 }
 
-/** What driver `netfs` says of itself with this proof. Any port will do. */
-export function netfsCarryAbility({ proved, reason }: CarryProof): CarryAbility {
-  return proved ? { can: true } : { can: false, reason };
+/** Why mounts are not carried with this proof; null: they are. */
+export function carryRefusal({ proved, reason }: CarryProof): Lacking | null {
+  return proved ? null : { text: reason, hint: "until then it is mounted anew for each route" };
 }

@@ -15,7 +15,6 @@ import { type CommandMount, mountByCommand } from "./macos-mount-commands.ts";
 import { createMacosUnmount, type MacosUnmountOptions } from "./macos-unmount.ts";
 import type {
   FoundMount,
-  Lacking,
   MountDriver,
   MountFailure,
   MountOutcome,
@@ -24,11 +23,12 @@ import type {
 } from "./mount-driver.ts";
 import { createMountTurns } from "./mount-turns.ts";
 import { NETFS_LIBRARIES } from "./netfs-binding.ts";
-import type { CarryProof } from "./netfs-carry-proof.ts";
+import { type CarryProof, carryRefusal } from "./netfs-carry-proof.ts";
 import { ALREADY_MOUNTED, meaningOfNetfs } from "./netfs-codes.ts";
 import { createNetfsMounts, isSamePath } from "./netfs-find.ts";
 import { mountByNetfs } from "./netfs-process.ts";
 import { type NetfsTarget, netfsUrl } from "./netfs-url.ts";
+import { lookAtNewMount } from "./new-mount-look.ts";
 import type { AddressesOf } from "./smb-mounts.ts";
 
 export interface NetfsDriverOptions {
@@ -76,6 +76,8 @@ const IN_TABLE_MS = 2_000;
 const PROVE_MS = 5_000;
 /** For undoing a mount that failed, beyond the step's own deadline. */
 const UNDO_MS = 3_000;
+
+const NO_PROOF: CarryProof = { proved: false, reason: "nothing proves it" };
 
 type Failed = Extract<MountOutcome, { ok: false }>;
 
@@ -191,8 +193,8 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   };
 
   const prove = async (mount: FoundMount, untilMs: number, signal: AbortSignal): Promise<Failed | null> => {
-    const waitMs = Math.min(PROVE_MS, Math.max(0, untilMs - clock.monotonicMs()));
-    const look = await Promise.race([prober.look(mount.id, mount.path, waitMs), aborted(signal)]);
+    const waitMs = Math.min(PROVE_MS, untilMs - clock.monotonicMs());
+    const look = await lookAtNewMount(prober, mount, waitMs, signal);
     if (look === null) return failed("other", "cancelled");
     if (look.state !== "answered") {
       // macOS made the mount, so the server let us in. What waits may be a dialog, which undoing would only ask anew.
@@ -279,7 +281,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     mayWaitForPermission: true,
     unavailable: tools.unavailable,
     find,
-    carries: { can: true, refusal: carryRefusal(options.carryProof) },
+    carries: { can: true, refusal: async () => carryRefusal((await options.carryProof?.()) ?? NO_PROOF) },
     async mount(wanted, route, limits, through = null) {
       const share = through === null ? wanted : throughPort(wanted, route, through);
       const problem = await tools.unavailable();
@@ -326,13 +328,6 @@ function throughPort(share: ShareSpec, route: RouteName, { port }: Through): Sha
   return { ...share, routes: { ...share.routes, [route]: carried } };
 }
 
-function carryRefusal(proof: NetfsDriverOptions["carryProof"]): () => Promise<Lacking | null> {
-  return async () => {
-    const { proved, reason } = (await proof?.()) ?? { proved: false, reason: "nothing proves it" };
-    return proved ? null : { text: reason, hint: "until then it is mounted anew for each route" };
-  };
-}
-
 function failed(reason: MountFailure, text: string): Failed {
   return { ok: false, reason, text };
 }
@@ -344,11 +339,4 @@ function taken(path: string, by: string): Failed {
 function reasonOf(error: unknown): MountFailure {
   const code = systemErrorCode(error);
   return code === "EACCES" || code === "EPERM" || code === "EROFS" ? "permission_denied" : "other";
-}
-
-function aborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(null);
-    else signal.addEventListener("abort", () => resolve(null), { once: true });
-  });
 }

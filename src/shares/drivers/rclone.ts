@@ -19,6 +19,7 @@ import type {
   Through,
 } from "./mount-driver.ts";
 import { createMountFolders } from "./mount-folder.ts";
+import { lookAtNewMount } from "./new-mount-look.ts";
 import { createRcloneCheck } from "./rclone-available.ts";
 import { createCacheCare } from "./rclone-cache-care.ts";
 import { controlEnvironment, controlOf, newControlPassword, noteControl } from "./rclone-control.ts";
@@ -213,8 +214,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
 
   /** rclone mounts whatever it is told; only a listing proves that there is a share behind. */
   const prove = async (entry: MountEntry, untilMs: number, signal: AbortSignal): Promise<Failed | null> => {
-    const looked = prober.look(entry.id, entry.path, Math.max(0, untilMs - clock.monotonicMs()));
-    const look = await Promise.race([looked, aborted(signal)]);
+    const look = await lookAtNewMount(prober, entry, untilMs - clock.monotonicMs(), signal);
     if (look === null) return failed("other", "cancelled");
     if (look.state !== "answered") return failed("timed_out", "the share did not list in time");
     return look.errno === null ? null : failed("other", `the share does not list (${look.errno})`);
@@ -372,13 +372,6 @@ function failedBy(error: unknown, secret: string | null): Failed {
 
 function withoutSecret(text: string, secret: string | null): string {
   return secret === null || secret === "" ? text : text.replaceAll(secret, "…");
-}
-
-function aborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(null);
-    else signal.addEventListener("abort", () => resolve(null), { once: true });
-  });
 }
 
 /** What stands in it is about this mount alone. */

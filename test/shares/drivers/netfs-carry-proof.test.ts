@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
 import {
-  netfsCarryAbility,
+  carryRefusal,
   readCarryProof,
   writeCarryProof,
 } from "../../../src/shares/drivers/netfs-carry-proof.ts";
@@ -21,12 +21,15 @@ test("A10 netfs is carried where the self-test of this very system passed, and n
   await writeCarryProof(home, { carried: true, text: "moved", atMs: AT_MS }, MAC);
   const proof = await readCarryProof(home, MAC);
   assert.deepEqual(proof, { proved: true, reason: "proved by the self-test of 2026-01-01T00:00:00.000Z" });
-  assert.deepEqual(netfsCarryAbility(proof), { can: true });
+  assert.equal(carryRefusal(proof), null);
 
   const updated = await readCarryProof(home, "darwin 24.2.0");
   assert.equal(updated.proved, false);
   assert.match(updated.reason, /darwin 24\.1\.0.*darwin 24\.2\.0/);
-  assert.deepEqual(netfsCarryAbility(updated), { can: false, reason: updated.reason });
+  assert.deepEqual(carryRefusal(updated), {
+    text: updated.reason,
+    hint: "until then it is mounted anew for each route",
+  });
 });
 
 test("A10 a self-test that failed takes an earlier proof back, and says why", async (t) => {
