@@ -6,7 +6,7 @@ import { readIfPresent } from "../../runtime/durable-file.ts";
 import { jsonObject } from "../../runtime/json-object.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
 import { parseRcloneVersion, type RcloneVersion } from "./rclone-available.ts";
-import { type RcloneFiles, writeIfChanged } from "./rclone-files.ts";
+import { isDiskFull, type RcloneFiles, writeIfChanged } from "./rclone-files.ts";
 
 export interface RcloneControl {
   readonly port: number;
@@ -39,7 +39,12 @@ export async function noteControl(
 ): Promise<void> {
   const port = portIn(await beginningOf(files.log));
   if (port === null) return;
-  await writeIfChanged(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
+  try {
+    await writeIfChanged(files.control, `${JSON.stringify({ ...server, port, password })}\n`);
+  } catch (error) {
+    // Without it rclone finds its dead connections itself: the mount is worth more.
+    if (!isDiskFull(error)) throw error;
+  }
 }
 
 /** null: this process is not known to have one. */
