@@ -118,6 +118,8 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     {
       clock,
       patienceMs: () => settings.patienceMs,
+      // No other carrier of this share has told the same number.
+      firstOutage: clock.wallMs(),
       prove: proveRoute,
       onPhase() {
         settings.confirmed = route.isConfirmed;
@@ -412,6 +414,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
       lastAnswerAtMs,
       unansweredSinceMs: unansweredSinceMs(),
       routeLostAtMs: route.routeLostAtMs,
+      outage: route.outage,
     }),
     configure({ endpoints, patienceMs }) {
       // That of the route in use changes by a move alone, which proves it; and one that is silent now is not forgotten.

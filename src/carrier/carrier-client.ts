@@ -228,8 +228,8 @@ export function connectCarrier(options: ConnectOptions): Carrier {
     async hold(share, signal) {
       await askNow("hold", { share }, signal);
     },
-    async confirm(share, signal) {
-      await askNow("confirm", { share }, signal);
+    async confirm(share, outage, signal) {
+      await askNow("confirm", { share, outage }, signal);
     },
     async usedUp(share, signal) {
       await askNow("used_up", { share }, signal);

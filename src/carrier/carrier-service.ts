@@ -62,7 +62,8 @@ export interface CarrierService extends AsyncDisposable {
   configure(share: string, change: Pick<OpenRequest, "endpoints" | "patienceMs">): Promise<void>;
   move(request: MoveRequest, untilMs: number): Promise<MoveOutcome>;
   hold(share: string): void;
-  confirm(share: string): void;
+  /** Nothing happens when the server was lost again since `outage`; null: whichever. */
+  confirm(share: string, outage: number | null): void;
   usedUp(share: string): void;
   close(share: string): Promise<void>;
   takeJournal(): Promise<readonly JournalEntry[]>;
@@ -227,8 +228,9 @@ export function createCarrierService(options: ServiceOptions): CarrierService {
       return outcome;
     },
     hold: (share) => find(share).carrier.hold(),
-    confirm(share) {
+    confirm(share, outage) {
       const one = find(share);
+      if (outage !== null && outage !== one.carrier.state().outage) return;
       one.carrier.settings.guid = one.seenGuid ?? one.carrier.settings.guid;
       one.wasConfirmed = false;
       one.carrier.confirm();

@@ -57,6 +57,8 @@ export interface CarriedShare {
   readonly unansweredSinceMs: number | null;
   /** Since when there is no route, likewise; null: there is one. */
   readonly routeLostAtMs: number | null;
+  /** Another one after each loss of the server, which must be proved since; null: an older carrier does not tell. */
+  readonly outage: number | null;
 }
 
 export interface OpenRequest {
@@ -135,8 +137,8 @@ export interface Carrier extends AsyncDisposable {
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /** There is no route: connections are held from now on. `confirm` or `move` end it. */
   hold(share: string, signal: AbortSignal): Promise<void>;
-  /** The server behind the route in use is the one it was: held connections go through. */
-  confirm(share: string, signal: AbortSignal): Promise<void>;
+  /** The server behind the route in use is the one it was, proved since `outage`: held connections go through. */
+  confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
   /** The connections that were `lost` are used up: rclone keeps none of them any more. */
   usedUp(share: string, signal: AbortSignal): Promise<void>;
   /** Resets what is left and frees the port. The carrier ends with its last share. */

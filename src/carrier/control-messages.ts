@@ -94,6 +94,10 @@ export function parsePatience(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
 }
 
+export function parseOutage(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}
+
 export function parseEndpoint(value: unknown): RouteEndpoint | null {
   if (!isObject(value)) return null;
   const { port, localAddress } = value;
@@ -166,6 +170,7 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     lastAnswerAtMs: time("lastAnswerAtMs"),
     unansweredSinceMs: time("unansweredSinceMs"),
     routeLostAtMs: time("routeLostAtMs"),
+    outage: parseOutage(value["outage"]),
   };
 }
 

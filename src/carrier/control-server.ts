@@ -17,6 +17,7 @@ import {
   parseLine,
   parseMount,
   parseName,
+  parseOutage,
   parsePatience,
   parseRoute,
   parseWantedPort,
@@ -98,7 +99,8 @@ export function createControlServer(options: ControlServerOptions): ControlServe
       }),
     move: (members) => options.service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
     hold: (members) => options.service().hold(need(parseName(members["share"]))),
-    confirm: (members) => options.service().confirm(need(parseName(members["share"]))),
+    confirm: (members) =>
+      options.service().confirm(need(parseName(members["share"])), parseOutage(members["outage"])),
     used_up: (members) => options.service().usedUp(need(parseName(members["share"]))),
     close: (members) => options.service().close(need(parseName(members["share"]))),
     async takeJournal(): Promise<readonly JournalEntry[]> {

@@ -12,6 +12,8 @@ const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 export interface RouteStateOptions {
   readonly clock: Clock;
   readonly patienceMs: () => number;
+  /** What `outage` begins at. */
+  readonly firstOutage: number;
   /** Asks the server over the route in use. */
   readonly prove: (timeoutMs: number) => Promise<ServerProof>;
   /** The phase is another now. */
@@ -25,6 +27,8 @@ export interface RouteStateOptions {
 export interface RouteState extends Disposable {
   readonly phase: CarriedPhase;
   readonly routeLostAtMs: number | null;
+  /** Another one after each loss: a proof that was begun before it says nothing. */
+  readonly outage: number;
   /** The server has neither closed nor refused a connection since it was last proved. */
   readonly isConfirmed: boolean;
   /** A connect failed, or there is said to be no route. */
@@ -42,6 +46,7 @@ export interface RouteState extends Disposable {
 export function createRouteState(options: RouteStateOptions, confirmed: boolean): RouteState {
   const { clock } = options;
   let isConfirmed = true;
+  let outage = options.firstOutage;
   /** When the server was first doubted, since it was last proved. */
   let doubtedAtMs: number | null = null;
   let routeLostAtMs: number | null = null;
@@ -86,10 +91,8 @@ export function createRouteState(options: RouteStateOptions, confirmed: boolean)
         answered(proof);
         return;
       }
-      if (routeLostAtMs === null) {
-        routeLostAtMs = doubtedAtMs ?? clock.monotonicMs();
-        tell();
-      }
+      loseRoute(doubtedAtMs ?? clock.monotonicMs());
+      tell();
       await clock.sleep(impatient ? TRY_AGAIN_REFUSING_MS : TRY_AGAIN_MS, signal);
     }
   };
@@ -109,9 +112,15 @@ export function createRouteState(options: RouteStateOptions, confirmed: boolean)
     tell();
     options.onUnconfirmed(proof);
   };
+  const loseRoute = (atMs: number): void => {
+    if (routeLostAtMs !== null) return;
+    routeLostAtMs = atMs;
+    outage += 1;
+  };
   const doubt = (): void => {
     isConfirmed = false;
     if (doubtedAtMs === null) {
+      outage += 1;
       doubtedAtMs = clock.monotonicMs();
       answeredAtMs = null;
       armPatience();
@@ -139,12 +148,15 @@ export function createRouteState(options: RouteStateOptions, confirmed: boolean)
     get routeLostAtMs() {
       return routeLostAtMs;
     },
+    get outage() {
+      return outage;
+    },
     get isConfirmed() {
       return isConfirmed;
     },
     lost() {
       doubt();
-      routeLostAtMs ??= clock.monotonicMs();
+      loseRoute(clock.monotonicMs());
       tell();
       startTrying();
     },

@@ -92,7 +92,7 @@ export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
       });
     },
     hold: (share) => quietly("hold", share, carrier.hold(share, within(ASK_MS))),
-    confirm: (share) => quietly("go on", share, carrier.confirm(share, within(ASK_MS))),
+    confirm: (share, outage) => quietly("go on", share, carrier.confirm(share, outage, within(ASK_MS))),
     usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),
     async close(share) {
       told.delete(share);

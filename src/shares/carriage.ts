@@ -29,6 +29,8 @@ export interface CarriedState {
   /** The oldest request without an answer. */
   readonly unansweredSinceMs: number | null;
   readonly routeLostAtMs: number | null;
+  /** Another one after each loss of the server, which must be proved since; null: only notices tell. */
+  readonly outage: number | null;
   readonly connections: number;
   readonly connectionsInAll: number;
   readonly bytesUp: number;
@@ -88,7 +90,8 @@ export interface Carriage {
   /** The newest endpoints; asks the carrier only when they changed. */
   keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number): void;
   hold(share: string): Promise<void>;
-  confirm(share: string): Promise<void>;
+  /** The server is proved since `outage`: programs go on, unless it was lost again. */
+  confirm(share: string, outage: number | null): Promise<void>;
   /** After `lost`: the mount keeps no dead connection any more. */
   usedUp(share: string): Promise<void>;
   close(share: string): Promise<void>;

@@ -30,7 +30,7 @@ export function decideCarried(
   if (own === "waiting") return null;
   if (own === "gone") return decideRouteGone(draft, route, carried);
   if (own === "slow") pushSlowRoute(draft, route);
-  if (carried.phase !== "carrying") return openGate(draft, route);
+  if (carried.phase !== "carrying") return openGate(draft, route, carried);
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(draft, "host and mount answer");
   settleBackoff(draft);
@@ -149,11 +149,11 @@ function decideRouteGone(draft: Draft, route: RouteName, { phase }: CarriedSeen)
 }
 
 /** The route answers, and programs wait: they go on once the server is proved to be theirs. */
-function openGate(draft: Draft, route: RouteName): Step | null {
+function openGate(draft: Draft, route: RouteName, { outage }: CarriedSeen): Step | null {
   const { proved, asking, state, text } = draft.seen.carry?.trust ?? NO_TRUST;
   const { lastStep, atMs } = draft.seen;
   if (proved[route]) {
-    if (lastStep?.kind !== "gate") return { kind: "confirm" };
+    if (lastStep?.kind !== "gate") return { kind: "confirm", outage };
     draft.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });
     return null;
   }

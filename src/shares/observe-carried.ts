@@ -31,7 +31,7 @@ export function withCarried(
     // Nobody serves its port: whoever uses it waits for nothing.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
-  const { phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs } = state;
+  const { phase, lastAnswerAtMs, unansweredSinceMs, routeLostAtMs, outage } = state;
   return {
     look: mount.look,
     found: { ...found, route: state.route },
@@ -41,6 +41,7 @@ export function withCarried(
       lastAnswerAtMs,
       unansweredSinceMs,
       routeLostAtMs,
+      outage,
       rerouted: isRerouted(spec, routes[state.route], state),
     },
   };
@@ -74,11 +75,15 @@ export async function observeCarry(
   // What served the mount is gone: it is about to be mounted anew.
   const isMountDue = mount === null || mount.found.processGone;
   const wanted = unable === null && spec.missingVariable === null && (isMountDue || carried !== null);
-  const anchor = carried?.phase === "carrying" ? (mount?.found.route ?? null) : null;
+  const route = mount?.found.route ?? null;
+  const inUse =
+    carried === null || route === null
+      ? null
+      : { route, outage: carried.outage, goesOn: carried.phase === "carrying" };
   // The server is asked as who the mount is.
   const account = wanted && ability.can ? ((await ability.account?.(spec)) ?? null) : null;
   const asked = account === null ? spec : { ...spec, ...account };
-  const trusted = trust?.note({ spec: asked, routes, wanted, carried: carried !== null, anchor });
+  const trusted = trust?.note({ spec: asked, routes, wanted, inUse });
   return { unable, trust: trusted ?? NO_TRUST };
 }
 

@@ -11,10 +11,16 @@ export interface TrustInput {
   readonly routes: Readonly<Record<RouteName, RouteSeen>>;
   /** Whether a proof is of use now: the share is carried, or could be. */
   readonly wanted: boolean;
-  /** Something is carried already, so that one route alone is worth a proof. */
-  readonly carried: boolean;
-  /** The route whose connections have gone on since they were proved: its server is the one. */
-  readonly anchor: RouteName | null;
+  /** The route that something is carried over; null: nothing is, and one route alone is worth no proof. */
+  readonly inUse: RouteInUse | null;
+}
+
+export interface RouteInUse {
+  readonly route: RouteName;
+  /** Another one after each loss of its server; null: not told. */
+  readonly outage: number | null;
+  /** Its connections have gone on since they were proved: its server is the one. */
+  readonly goesOn: boolean;
 }
 
 export interface ServerTrust extends Disposable {
@@ -35,12 +41,19 @@ interface RouteTrust {
 export interface TrustTools {
   readonly clock: Clock;
   readonly proof: Pick<ServerProof, "compare" | "recognise">;
+  /** What is told now of the route in use. */
+  readonly outage: () => number | null;
 }
+
+type Ask = (signal: AbortSignal) => Promise<ProofVerdict>;
 
 const PROOF_DEADLINE_MS = 12_000;
 
 /** `onVerdict` is called when a proof that was begun has ended. */
-export function createServerTrust({ clock, proof }: TrustTools, onVerdict: () => void): ServerTrust {
+export function createServerTrust(
+  { clock, proof, outage: outageNow }: TrustTools,
+  onVerdict: () => void,
+): ServerTrust {
   const known: Record<RouteName, RouteTrust> = {
     tb: { proved: false, doubts: 0, identity: null },
     fallback: { proved: false, doubts: 0, identity: null },
@@ -51,6 +64,7 @@ export function createServerTrust({ clock, proof }: TrustTools, onVerdict: () =>
   /** The proof under way, as long as it needs both routes. */
   let compared: AbortController | null = null;
   let backoff = NO_BACKOFF;
+  let inUseBefore: RouteInUse | null = null;
 
   const distrust = (route: RouteName): void => {
     known[route].proved = false;
@@ -70,7 +84,18 @@ export function createServerTrust({ clock, proof }: TrustTools, onVerdict: () =>
     if (isAway) compared?.abort();
   };
 
-  const begin = (routes: readonly RouteName[], ask: (signal: AbortSignal) => Promise<ProofVerdict>): void => {
+  /** A server that is back within one look was not seen away: only its connections tell. */
+  const foldInUse = (inUse: RouteInUse | null): void => {
+    const before = inUseBefore;
+    inUseBefore = inUse;
+    if (inUse === null) return;
+    const isLost = before === null ? !inUse.goesOn : inUse.outage !== before.outage;
+    if (!isLost) return;
+    for (const route of new Set([before?.route ?? inUse.route, inUse.route])) distrust(route);
+    asking?.abort();
+  };
+
+  const begin = (routes: readonly RouteName[], ask: Ask): void => {
     const controller = new AbortController();
     const before = new Map(routes.map((route) => [route, known[route].doubts]));
     const deadline = clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
@@ -95,46 +120,46 @@ export function createServerTrust({ clock, proof }: TrustTools, onVerdict: () =>
       });
   };
 
-  const recogniseThenCompare = async (
-    spec: ShareSpec,
-    endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
-    signal: AbortSignal,
-  ): Promise<ProofVerdict> => {
-    // Both may have been away together: that they are equal does not say that they are the one of before.
-    const before = await proof.recognise(spec, "tb", endpoints.tb, signal);
-    return before.kind === "same" ? proof.compare(spec, endpoints, signal) : before;
+  const recognise = (spec: ShareSpec, route: RouteName, endpoint: ProofEndpoint | null): void => {
+    if (endpoint !== null) begin([route], (signal) => proof.recognise(spec, route, endpoint, signal));
+  };
+  /** What was seen is remembered only if the server in use was not lost meanwhile: it may be another's. */
+  const compare = (spec: ShareSpec, endpoints: Readonly<Record<RouteName, ProofEndpoint>>): Ask => {
+    const outage = outageNow();
+    return (signal) =>
+      proof.compare(spec, endpoints, () => outage === null || outageNow() === outage, signal);
   };
 
-  const beginIfDue = ({ spec, routes, carried }: TrustInput): void => {
+  const beginIfDue = ({ spec, routes, inUse }: TrustInput): void => {
     if (asking !== null || clock.monotonicMs() < backoff.notBeforeMs) return;
     const endpoints = { tb: endpointOf(spec, routes, "tb"), fallback: endpointOf(spec, routes, "fallback") };
     if (ROUTE_NAMES.every((route) => known[route].proved)) return;
     const { tb, fallback } = endpoints;
     if (tb !== null && fallback !== null) {
-      const both = { tb, fallback };
-      const isAnchored = ROUTE_NAMES.some((route) => known[route].proved);
-      begin(ROUTE_NAMES, (signal) =>
-        carried && !isAnchored ? recogniseThenCompare(spec, both, signal) : proof.compare(spec, both, signal),
-      );
+      // Both may have been away together: that they are equal does not say that they are the one of before.
+      if (inUse !== null && !known[inUse.route].proved) recognise(spec, inUse.route, endpoints[inUse.route]);
+      else begin(ROUTE_NAMES, compare(spec, { tb, fallback }));
       return;
     }
     const route = ROUTE_NAMES.find(
       (name) => endpoints[name] !== null && endpoints[otherRoute(name)] === null,
     );
     const endpoint = route === undefined ? null : endpoints[route];
-    if (!carried || route === undefined || endpoint === null) return;
-    if (!known[route].proved) begin([route], (signal) => proof.recognise(spec, route, endpoint, signal));
+    if (inUse === null || route === undefined) return;
+    if (!known[route].proved) recognise(spec, route, endpoint);
     // Nothing is known yet to recognise the server by after it was away: it is looked at while it is certain.
-    else if (state === "unasked") {
-      begin([route], (signal) => proof.compare(spec, { tb: endpoint, fallback: endpoint }, signal));
+    else if (state === "unasked" && endpoint !== null) {
+      begin([route], compare(spec, { tb: endpoint, fallback: endpoint }));
     }
   };
 
   return {
     note(input) {
       for (const route of ROUTE_NAMES) fold(route, input.routes[route]);
-      const { anchor } = input;
-      if (anchor !== null && input.routes[anchor].probe.verdict === "answers") known[anchor].proved = true;
+      const { inUse } = input;
+      foldInUse(inUse);
+      if (inUse?.goesOn === true && input.routes[inUse.route].probe.verdict === "answers")
+        known[inUse.route].proved = true;
       if (input.wanted) beginIfDue(input);
       return {
         state,

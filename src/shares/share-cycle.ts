@@ -89,14 +89,18 @@ export function createShareCycle(
   let asked: Asked | null = null;
   let prepared: { readonly suspicionAtMs: number; files: OpenFilesSeen | null } | null = null;
   let announcing: Promise<unknown> = Promise.resolve();
+  const carriedNow = (): CarriedState | null => tools.carriage?.of(subject.spec.name) ?? null;
   const trust =
     tools.serverProof === undefined
       ? undefined
-      : createServerTrust({ clock, proof: tools.serverProof }, onProof);
+      : createServerTrust(
+          { clock, proof: tools.serverProof, outage: () => carriedNow()?.outage ?? null },
+          onProof,
+        );
 
   const withCarriage = (shown: ShareView): ShareView => {
     const isCarried = (shown.seen?.mount?.carried ?? null) !== null;
-    const carried = isCarried ? (tools.carriage?.of(subject.spec.name) ?? null) : null;
+    const carried = isCarried ? carriedNow() : null;
     return carried === null ? shown : { ...shown, carried };
   };
 
@@ -157,7 +161,8 @@ export function createShareCycle(
       }
       case "hold":
       case "confirm":
-        await tools.carriage?.[step.kind](spec.name);
+        if (step.kind === "hold") await tools.carriage?.hold(spec.name);
+        else await tools.carriage?.confirm(spec.name, step.outage);
         return observeAfterStep(tools, subject, seen, { kind: "gate", step, outcome: { ok: true } });
       case "mount": {
         const result = await mountWatched(tools, subject, seen, step, limits(MOUNT_DEADLINE_MS));
@@ -252,8 +257,9 @@ export function createShareCycle(
       return withCarriage({ subject, memory: judged, seen, conditions });
     },
     doubt() {
-      const route = tools.carriage?.of(subject.spec.name)?.route;
-      if (route !== undefined) trust?.doubt(route);
+      const carried = carriedNow();
+      // What tells its outages is believed at the next look: a proof that is begun meanwhile stays good.
+      if (carried?.outage === null) trust?.doubt(carried.route);
     },
     end: () => trust?.[Symbol.dispose](),
   };

@@ -36,6 +36,7 @@ export interface CarriedSeen {
   readonly lastAnswerAtMs: number | null;
   readonly unansweredSinceMs: number | null;
   readonly routeLostAtMs: number | null;
+  readonly outage: number | null;
   /** The route in use leads to another address than the configuration says now. */
   readonly rerouted: boolean;
 }

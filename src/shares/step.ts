@@ -10,6 +10,6 @@ export type Step =
   | { readonly kind: "move"; readonly route: RouteName; readonly planned: boolean }
   /** No route is left: programs wait from now on. */
   | { readonly kind: "hold" }
-  /** The server behind the route in use is proved: programs go on. */
-  | { readonly kind: "confirm" }
+  /** The server behind the route in use is proved since that outage: programs go on. */
+  | { readonly kind: "confirm"; readonly outage: number | null }
   | { readonly kind: "check_open_files"; readonly mount: FoundMount };

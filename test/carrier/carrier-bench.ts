@@ -72,7 +72,10 @@ export async function startBench(t: TestContext, home = "home"): Promise<Carrier
       const notices: CarrierNotice[] = [];
       carrier.onNotice((notice) => {
         notices.push(notice);
-        if (notice.what === "unconfirmed") carrier.confirm(notice.share, signal).catch(() => {});
+        if (notice.what === "unconfirmed") {
+          const outage = carrier.shares.get(notice.share)?.outage ?? null;
+          carrier.confirm(notice.share, outage, signal).catch(() => {});
+        }
       });
       return { carrier, notices };
     },

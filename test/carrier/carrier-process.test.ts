@@ -224,8 +224,13 @@ describe("the carrier's process", () => {
     nas.guid = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");
     await nas.start();
     const next = bench.connect();
-    assert.equal((await untilShare(next, "CORE", ({ phase }) => phase !== "waiting")).phase, "unconfirmed");
-    await next.confirm("CORE", signal);
+    const { phase, outage } = await untilShare(next, "CORE", (share) => share.phase !== "waiting");
+    assert.equal(phase, "unconfirmed");
+    assert.ok(outage !== null);
+    await next.confirm("CORE", outage - 1, signal);
+    const still = (await next.refresh(signal)).get("CORE");
+    assert.equal(still?.phase, "unconfirmed", "proved before its server was lost again");
+    await next.confirm("CORE", outage, signal);
     assert.equal(await ask(port), "answered");
   });
 

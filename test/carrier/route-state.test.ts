@@ -16,6 +16,7 @@ function start(t: TestContext, confirmed = true) {
     {
       clock,
       patienceMs: () => world.patienceMs,
+      firstOutage: 7,
       prove: () => {
         world.asked += 1;
         return Promise.resolve(world.answer);
@@ -43,6 +44,26 @@ describe("the route of a carried share", () => {
     route.lost();
     assert.equal(route.routeLostAtMs, 1_500, "counted from the first loss");
     assert.deepEqual(told, ["waiting"]);
+  });
+
+  test("A10 each loss has a number of its own, by which a proof from before it is known", async (t) => {
+    const { clock, world, route } = start(t);
+    assert.equal(route.outage, 7);
+    world.answer = THERE;
+    route.doubted();
+    const first = route.outage;
+    assert.ok(first > 7, "the server closed a connection");
+    await clock.advance(300);
+    assert.equal(route.outage, first, "it answers, and is not lost again");
+    world.answer = GONE;
+    route.lost();
+    assert.ok(route.outage > first, "it was lost again before it was proved");
+    route.lost();
+    const second = route.outage;
+    await clock.advance(2_000);
+    assert.equal(route.outage, second, "it is away all the while");
+    route.confirm();
+    assert.equal(route.outage, second);
   });
 
   test("A10 is tried again all the while, and unconfirmed once it takes connections", async (t) => {

@@ -86,6 +86,7 @@ export function createRelayCarrier(): RelayCarrier {
         lastAnswerAtMs: null,
         unansweredSinceMs: null,
         routeLostAtMs: null,
+        outage: 1,
       };
       relays.set(share, { server, links: new Set(), endpoint, state });
       return state;

@@ -1,6 +1,6 @@
 // Two servers that look alike, and a server that was replaced: no open file is ever moved from one to the other.
 import assert from "node:assert/strict";
-import { cp, mkdir, rename, writeFile } from "node:fs/promises";
+import { cp, mkdir, rename, utimes, writeFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import type { ShareStatus } from "../../src/api/contract.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
@@ -43,37 +43,47 @@ describe("identity", { skip: missingForRootRig() ?? false, timeout: 600_000 }, (
       await assertNothingResumed(scene);
     }));
 
-  test("A10 a server that was replaced under a carried mount: no open file goes on with the new one's bytes, and it is told", (t) =>
-    playScene(
-      lab.rig,
-      { shares: ["ONE"], settings: { ...SETTINGS, outage_patience_secs: 10 }, carry: "auto" },
-      async (scene) => {
-        await writeKnownFile(scene.exported("ONE", "large.bin"), BLOCKS, "first");
-        await writeFile(scene.exported("ONE", "kept.txt"), "the first server");
-        await scene.start("tb");
-        await untilCarriedOver(scene, "ONE", "tb");
-        const [before] = await scene.mounts();
-        await using reader = await startReader(scene, "ONE");
-        await Promise.all([scene.rig.killServerOn("tb"), scene.rig.killServerOn("fallback")]);
-        await rename(scene.exported("ONE"), `${scene.exported("ONE")}-old`);
-        await mkdir(scene.exported("ONE"));
-        await writeKnownFile(scene.exported("ONE", "large.bin"), BLOCKS, "second");
-        await writeFile(scene.exported("ONE", "kept.txt"), "the second server");
-        await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
-        const told = await untilTold(scene, "ONE", null);
-        t.diagnostic(told.conditions.map(({ code, title }) => `${code}: ${title}`).join("; "));
-        const broken = await eventually(
-          async () => (await reader.lines()).find(({ error }) => error !== null),
-          TOLD_MS,
-        );
-        assert.doesNotMatch(broken.error ?? "", /wrong bytes/);
-        await eventually(async () => (await scene.read("ONE", "kept.txt")) === "the second server", TOLD_MS);
-        const [after] = await scene.mounts();
-        assert.notEqual(after?.id, before?.id, "the mount of the first server shows the second");
-        const lines = await reader.lines();
-        assert.ok(!lines.some(({ error }) => error?.includes("wrong bytes")), "bytes of another server");
-      },
-    ));
+  for (const [index, daemon] of ["awake", "stopped meanwhile"].entries()) {
+    test(`A10 a server that was replaced under a carried mount, the daemon ${daemon}: no open file goes on with the new one's bytes, and it is told`, (t) =>
+      playScene(
+        lab.rig,
+        { shares: ["ONE"], settings: { ...SETTINGS, outage_patience_secs: 10 }, carry: "auto" },
+        async (scene) => {
+          await writeKnownFile(scene.exported("ONE", "large.bin"), BLOCKS, "first");
+          await writeFile(scene.exported("ONE", "kept.txt"), "the first server");
+          // What was written in the same second as its copy could not be told from it.
+          for (const name of ["large.bin", "kept.txt"])
+            await utimes(scene.exported("ONE", name), 1_000, 1_000);
+          const monitor = await scene.start("tb");
+          await untilCarriedOver(scene, "ONE", "tb");
+          const [before] = await scene.mounts();
+          await using reader = await startReader(scene, "ONE");
+          if (daemon === "stopped meanwhile") process.kill(monitor.pid, "SIGSTOP");
+          await Promise.all([scene.rig.killServerOn("tb"), scene.rig.killServerOn("fallback")]);
+          await rename(scene.exported("ONE"), `${scene.exported("ONE")}-old${index}`);
+          await mkdir(scene.exported("ONE"));
+          await writeKnownFile(scene.exported("ONE", "large.bin"), BLOCKS, "second");
+          await writeFile(scene.exported("ONE", "kept.txt"), "the second server");
+          await Promise.all([scene.rig.startServerOn("tb"), scene.rig.startServerOn("fallback")]);
+          process.kill(monitor.pid, "SIGCONT");
+          const told = await untilTold(scene, "ONE", null);
+          t.diagnostic(told.conditions.map(({ code, title }) => `${code}: ${title}`).join("; "));
+          const broken = await eventually(
+            async () => (await reader.lines()).find(({ error }) => error !== null),
+            TOLD_MS,
+          );
+          assert.doesNotMatch(broken.error ?? "", /wrong bytes/);
+          await eventually(
+            async () => (await scene.read("ONE", "kept.txt")) === "the second server",
+            TOLD_MS,
+          );
+          const [after] = await scene.mounts();
+          assert.notEqual(after?.id, before?.id, "the mount of the first server shows the second");
+          const lines = await reader.lines();
+          assert.ok(!lines.some(({ error }) => error?.includes("wrong bytes")), "bytes of another server");
+        },
+      ));
+  }
 });
 
 function startReader(scene: Scene, share: string): ReturnType<typeof startProgram> {

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { ProofVerdict } from "../../src/shares/server-proof/server-proof.ts";
-import { createServerTrust, type ServerTrust, type TrustInput } from "../../src/shares/server-trust.ts";
+import {
+  createServerTrust,
+  type RouteInUse,
+  type ServerTrust,
+  type TrustInput,
+} from "../../src/shares/server-trust.ts";
 import type { RouteSeen, TrustSeen } from "../../src/shares/share-seen.ts";
 import type { RouteName } from "../../src/shares/share-spec.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
@@ -12,6 +17,7 @@ interface Asked {
   readonly what: string;
   readonly answer: (verdict: ProofVerdict) => void;
   readonly signal: AbortSignal;
+  readonly isSteady: () => boolean;
 }
 
 interface Scene {
@@ -19,16 +25,18 @@ interface Scene {
   readonly trust: ServerTrust;
   readonly asked: Asked[];
   verdicts: number;
+  outage: number;
   note(change?: Partial<Record<RouteName, boolean | string>>, more?: Partial<TrustInput>): TrustSeen;
 }
 
 function scene(): Scene {
   const clock = createManualClock();
   const asked: Asked[] = [];
-  const ask = (what: string, signal: AbortSignal): Promise<ProofVerdict> =>
-    new Promise((answer) => asked.push({ what, answer, signal }));
+  const ask = (what: string, signal: AbortSignal, isSteady = () => true): Promise<ProofVerdict> =>
+    new Promise((answer) => asked.push({ what, answer, signal, isSteady }));
   const proof = {
-    compare: (_share: unknown, _ends: unknown, signal: AbortSignal) => ask("compare", signal),
+    compare: (_share: unknown, _ends: unknown, isSteady: () => boolean, signal: AbortSignal) =>
+      ask("compare", signal, isSteady),
     recognise: (_share: unknown, route: RouteName, _end: unknown, signal: AbortSignal) =>
       ask(`recognise ${route}`, signal),
   };
@@ -36,15 +44,24 @@ function scene(): Scene {
     clock,
     asked,
     verdicts: 0,
-    trust: createServerTrust({ clock, proof }, () => {
+    outage: 1,
+    trust: createServerTrust({ clock, proof, outage: () => made.outage }, () => {
       made.verdicts++;
     }),
     note(change = {}, more = {}) {
       const routes = { tb: seen(change.tb ?? true), fallback: seen(change.fallback ?? true) };
-      return made.trust.note({ spec: SPEC, routes, wanted: true, carried: false, anchor: null, ...more });
+      return made.trust.note({ spec: SPEC, routes, wanted: true, inUse: null, ...more });
     },
   };
   return made;
+}
+
+function goingOn(route: RouteName, outage = 1): RouteInUse {
+  return { route, outage, goesOn: true };
+}
+
+function lost(route: RouteName, outage = 1): RouteInUse {
+  return { route, outage, goesOn: false };
 }
 
 /** Answers, by the server of that GUID; or does not. */
@@ -88,11 +105,11 @@ test("A10 a route that was away is not proved any more, and compared with the on
   note();
   asked[0]?.answer({ kind: "same" });
   await turn();
-  assert.deepEqual(note({ fallback: false }, { carried: true, anchor: "tb" }).proved, {
+  assert.deepEqual(note({ fallback: false }, { inUse: goingOn("tb") }).proved, {
     tb: true,
     fallback: false,
   });
-  note({}, { carried: true, anchor: "tb" });
+  note({}, { inUse: goingOn("tb") });
   assert.deepEqual(
     asked.map(({ what }) => what),
     ["compare", "compare"],
@@ -104,7 +121,7 @@ test("A10 another GUID at the same address is a server that was away", async () 
   note();
   asked[0]?.answer({ kind: "same" });
   await turn();
-  assert.equal(note({ fallback: "bb" }, { anchor: "tb", carried: true }).proved.fallback, false);
+  assert.equal(note({ fallback: "bb" }, { inUse: goingOn("tb") }).proved.fallback, false);
 });
 
 test("A10 what was begun before a doubt proves nothing after it", async () => {
@@ -121,21 +138,81 @@ test("A10 after both were away the server is recognised first: two equal strange
   note();
   asked[0]?.answer({ kind: "same" });
   await turn();
-  note({ tb: false, fallback: false }, { carried: true });
-  note({}, { carried: true });
+  note({ tb: false, fallback: false }, { inUse: lost("tb") });
+  note({}, { inUse: lost("tb") });
   assert.equal(asked.at(-1)?.what, "recognise tb");
   asked.at(-1)?.answer({ kind: "different", text: "other files" });
   await turn();
-  const told = note({}, { carried: true });
+  const told = note({}, { inUse: lost("tb") });
   assert.equal(told.state, "different");
   assert.equal(told.text, "other files");
   assert.deepEqual(told.proved, { tb: false, fallback: false });
   assert.equal(asked.length, 2);
 });
 
+test("A10 a server that was lost and is back within one look is recognised: the route beside it vouches for nothing", async () => {
+  const { note, asked } = scene();
+  note({}, { inUse: goingOn("tb") });
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.deepEqual(note({}, { inUse: goingOn("tb") }).proved, { tb: true, fallback: true });
+  const told = note({}, { inUse: lost("tb", 2) });
+  assert.deepEqual([told.proved.tb, told.asking, asked.at(-1)?.what], [false, true, "recognise tb"]);
+  asked.at(-1)?.answer({ kind: "different", text: "other files" });
+  await turn();
+  assert.deepEqual(note({}, { inUse: lost("tb", 2) }).proved.tb, false);
+});
+
+test("A10 a server that was lost right after its share was mounted is recognised, whatever was proved before", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.equal(note({}, { inUse: lost("tb") }).proved.tb, false);
+  assert.equal(asked.at(-1)?.what, "recognise tb");
+});
+
+test("A10 connections that were seen going on before a loss prove nothing after it", async () => {
+  const { note, asked } = scene();
+  note({}, { inUse: goingOn("tb") });
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  note({}, { inUse: lost("tb", 2) });
+  // A look that began before the loss ends after it.
+  note({}, { inUse: goingOn("tb", 1) });
+  assert.equal(note({}, { inUse: lost("tb", 2) }).proved.tb, false);
+});
+
+test("A10 a comparison that a loss fell into remembers nothing, and ends", async () => {
+  const one = scene();
+  one.note({}, { inUse: goingOn("tb") });
+  assert.equal(one.asked[0]?.isSteady(), true);
+  one.outage = 2;
+  assert.equal(one.asked[0]?.isSteady(), false);
+  one.note({}, { inUse: lost("tb", 2) });
+  assert.equal(one.asked[0]?.signal.aborted, true);
+  one.asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.equal(one.note({}, { inUse: lost("tb", 2) }).proved.tb, false);
+});
+
+test("A10 after a loss of both, the other route is compared once the one in use is recognised", async () => {
+  const { note, asked } = scene();
+  note({ tb: false, fallback: false }, { inUse: lost("tb") });
+  note({}, { inUse: lost("tb") });
+  asked.at(-1)?.answer({ kind: "same" });
+  await turn();
+  const told = note({}, { inUse: lost("tb") });
+  assert.deepEqual(told.proved, { tb: true, fallback: false });
+  assert.deepEqual(
+    asked.map(({ what }) => what),
+    ["recognise tb", "compare"],
+  );
+});
+
 test("A10 one route alone is looked at while it is certain, so that its server is known again later", () => {
   const one = scene();
-  one.note({ fallback: false }, { carried: true, anchor: "tb" });
+  one.note({ fallback: false }, { inUse: goingOn("tb") });
   assert.deepEqual(
     one.asked.map(({ what }) => what),
     ["compare"],
@@ -146,7 +223,7 @@ test("A10 one route alone is recognised, where something is carried", () => {
   const one = scene();
   one.note({ tb: false });
   assert.deepEqual(one.asked, []);
-  one.note({ tb: false }, { carried: true });
+  one.note({ tb: false }, { inUse: lost("tb") });
   assert.deepEqual(
     one.asked.map(({ what }) => what),
     ["recognise fallback"],
@@ -158,21 +235,21 @@ test("A10 when a route goes in the middle of a comparison, that ends, and the ot
   note();
   asked[0]?.answer({ kind: "same" });
   await turn();
-  note({ tb: false }, { carried: true, anchor: "fallback" });
+  note({ tb: false }, { inUse: goingOn("fallback") });
   // It is back, and the one in use goes.
-  note({}, { carried: true, anchor: "fallback" });
-  assert.equal(note({ fallback: false }, { carried: true }).asking, true);
+  note({}, { inUse: goingOn("fallback") });
+  assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).asking, true);
   assert.equal(asked[1]?.signal.aborted, true);
   asked[1]?.answer({ kind: "unproved", text: "it was ended" });
   await turn();
-  const told = note({ fallback: false }, { carried: true });
+  const told = note({ fallback: false }, { inUse: lost("fallback") });
   assert.deepEqual(
     [told.asking, told.state, asked.map(({ what }) => what)],
     [true, "same", ["compare", "compare", "recognise tb"]],
   );
   asked[2]?.answer({ kind: "same" });
   await turn();
-  assert.equal(note({ fallback: false }, { carried: true }).proved.tb, true);
+  assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).proved.tb, true);
 });
 
 test("A10 a proof that cannot be made is tried again with growing pauses, and at once after a change", async () => {

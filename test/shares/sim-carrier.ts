@@ -84,6 +84,7 @@ export class SimCarrier {
       lastAnswerAtMs,
       unansweredSinceMs,
       routeLostAtMs: lostAtMs,
+      outage: null,
       rerouted: false,
     };
   }

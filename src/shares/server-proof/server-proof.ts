@@ -37,10 +37,14 @@ export type ProofVerdict =
  * too short. Rejects only when the signal aborts. One at a time for a share.
  */
 export interface ServerProof {
-  /** While both routes answer: compares what the share's root shows over each. */
+  /**
+   * While both routes answer: compares what the share's root shows over each, and remembers it, if that `isSteady`
+   * still, to recognise the server by.
+   */
   compare(
     share: ShareSpec,
     endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
+    isSteady: () => boolean,
     signal: AbortSignal,
   ): Promise<ProofVerdict>;
   /** After the server was away, over one route: whether it is the one that the last proof saw. */
@@ -81,7 +85,7 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
   const slots = createSlots(PROOFS_AT_ONCE);
 
   return {
-    compare(share, endpoints, signal) {
+    compare(share, endpoints, isSteady, signal) {
       return slots.use(async () => {
         signal.throwIfAborted();
         const guids = compareGuids(share, endpoints);
@@ -94,6 +98,7 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
         if ("verdict" in compared) return compared.verdict;
         const { listing, births } = compared.side;
         const before = await witnesses.read(share);
+        if (!isSteady()) return unproved(`the server of ${bothSources(share)} was lost meanwhile`);
         const known = before?.serverGuid === guids.serverGuid ? before : null;
         await witnesses.write(share, witnessOf(guids.serverGuid, listing, births, known));
         return { kind: "same" };

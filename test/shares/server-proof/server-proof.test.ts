@@ -18,6 +18,7 @@ import {
   compared,
   endpointsOf,
   fill,
+  isSteady,
   keptFiles,
   missingForTwoServers,
   onlyPrograms,
@@ -120,12 +121,16 @@ describe("the server proof", { skip: missing ?? false }, () => {
     const { signal } = new AbortController();
     const other = { tb, fallback: { ...fallback, serverGuid: "ff".repeat(16) } };
     assertVerdict(
-      await proof.compare(whole, other, signal),
+      await proof.compare(whole, other, isSteady, signal),
       "different",
       /two servers: their ServerGuids are/,
     );
     const silent = { tb: { ...tb, serverGuid: null }, fallback };
-    assertVerdict(await proof.compare(whole, silent, signal), "unproved", /does not tell its ServerGuid/);
+    assertVerdict(
+      await proof.compare(whole, silent, isSteady, signal),
+      "unproved",
+      /does not tell its ServerGuid/,
+    );
   });
 
   test("A10 a file that is being written all the time, and files that come and go, make no two servers", async (t) => {
@@ -363,6 +368,7 @@ describe("the server proof", { skip: missing ?? false }, () => {
     const comparing = proof.compare(
       guest,
       { tb: endpoint, fallback: endpoint },
+      isSteady,
       new AbortController().signal,
     );
     const started = () =>
@@ -376,7 +382,7 @@ describe("the server proof", { skip: missing ?? false }, () => {
     assertVerdict(ended, "unproved", /cannot be listed: rclone took too long$/);
     assert.equal(await started(), 2, "no time is left for another program");
     const stop = new AbortController();
-    const cancelled = proof.compare(guest, { tb: endpoint, fallback: endpoint }, stop.signal);
+    const cancelled = proof.compare(guest, { tb: endpoint, fallback: endpoint }, isSteady, stop.signal);
     await eventually(async () => (await started()) === 4, 20_000);
     stop.abort();
     await assert.rejects(cancelled, { code: "aborted" });
