@@ -3,6 +3,7 @@ import {
   createFrameReader,
   type FrameReader,
   HEADER_BYTES,
+  opensToRead,
   SMB2_COMMAND,
   SMB2_FLAG,
   STATUS_PENDING,
@@ -10,6 +11,14 @@ import {
 
 /** Servers grant 8,192 credits at most; what has more is not followed any more. */
 const MAX_REQUESTS = 16_384;
+/** Nor does an open, which is judged by what it asks for. */
+const CHANGES_NOTHING: ReadonlySet<number> = new Set([
+  SMB2_COMMAND.close,
+  SMB2_COMMAND.read,
+  SMB2_COMMAND.echo,
+  SMB2_COMMAND.queryDirectory,
+  SMB2_COMMAND.queryInfo,
+]);
 
 interface Request {
   readonly command: number;
@@ -32,7 +41,7 @@ export interface RequestLedger {
   readonly readsAndCloses: readonly Uint8Array[] | null;
   /** The client waits until it has let go of the share, or has it again after that. */
   readonly isChangingShare: boolean;
-  /** What was last opened was read since, and nothing else was asked: nothing of it can be lost, nor left undone. */
+  /** All that is open was opened to be read, and nothing else was asked of it: nothing can be lost, nor left undone. */
   readonly onlyReads: boolean;
   /** Not all that passes can be read: it is encrypted, compressed, or not SMB 2. */
   readonly isOpaque: boolean;
@@ -56,8 +65,11 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
   let isOpaque = false;
   let loggedOff = false;
   let endedOperation = false;
-  /** What was last opened. */
-  let used: "opened" | "read" | "otherwise" = "otherwise";
+  /** Opens without the answer to their close. */
+  let open = 0;
+  let onlyReads = false;
+  /** Whether that is so if the open that is just being asked for is one, too. */
+  let mayOnlyRead = false;
   let hasLetGo = false;
 
   const fromClient = createFrameReader({
@@ -66,12 +78,17 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       if (command === SMB2_COMMAND.cancel || command === SMB2_COMMAND.changeNotify) return;
       if (command === SMB2_COMMAND.logoff) loggedOff = true;
       if (command === SMB2_COMMAND.treeDisconnect) hasLetGo = true;
-      if (command === SMB2_COMMAND.create) used = "opened";
-      else if (command === SMB2_COMMAND.read) used = used === "otherwise" ? used : "read";
-      else if (command !== SMB2_COMMAND.close) used = "otherwise";
+      if (command === SMB2_COMMAND.create) {
+        mayOnlyRead = open === 0 || onlyReads;
+        open += 1;
+      }
+      onlyReads &&= CHANGES_NOTHING.has(command);
       const isSimple = command === SMB2_COMMAND.read || command === SMB2_COMMAND.close;
       const header = isSimple ? Uint8Array.prototype.slice.call(bytes, at, at + HEADER_BYTES) : null;
       begun.push({ command, messageId, header });
+    },
+    opens(wanted) {
+      onlyReads = mayOnlyRead && opensToRead(wanted);
     },
     opaque() {
       isOpaque = true;
@@ -104,6 +121,8 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       }
       const isInterim = status === STATUS_PENDING && (flags & SMB2_FLAG.async) !== 0;
       endedOperation = command === SMB2_COMMAND.close && !isInterim;
+      const isRefused = status >>> 30 === 3;
+      if ((command === SMB2_COMMAND.create && isRefused) || endedOperation) open = Math.max(0, open - 1);
       // A lock may wait for hours; what else is pending has its answer still to come.
       if (!isInterim || command === SMB2_COMMAND.lock) requests.delete(messageId);
       listener.answered(nowMs, nowMs - request.sinceMs);
@@ -147,7 +166,7 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       return hasLetGo && isWaiting;
     },
     get onlyReads() {
-      return used === "read";
+      return onlyReads;
     },
     get isOpaque() {
       return isOpaque || fromClient.broken || fromServer.broken;

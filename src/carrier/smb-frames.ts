@@ -2,6 +2,12 @@
 
 const PREFIX_BYTES = 4;
 export const HEADER_BYTES = 64;
+/** Offsets in a CREATE request, from its header's start ([MS-SMB2] 2.2.13). */
+const CREATE_ACCESS_AT = HEADER_BYTES + 24;
+const CREATE_DISPOSITION_AT = HEADER_BYTES + 36;
+const CREATE_OPTIONS_AT = HEADER_BYTES + 40;
+const CREATE_NAME_LENGTH_AT = HEADER_BYTES + 46;
+const CREATE_FIXED_BYTES = HEADER_BYTES + 48;
 /** RFC 1002's keep-alive: no message, no answer. */
 const NETBIOS_KEEP_ALIVE = 0x85;
 
@@ -23,7 +29,10 @@ export const SMB2_COMMAND = {
   write: 0x09,
   lock: 0x0a,
   cancel: 0x0c,
+  echo: 0x0d,
+  queryDirectory: 0x0e,
   changeNotify: 0x0f,
+  queryInfo: 0x10,
   oplockBreak: 0x12,
 } as const;
 
@@ -45,10 +54,19 @@ export interface FrameListener {
     bytes: Uint8Array,
     at: number,
   ): void;
+  /** What the CREATE that was last told of asks for. One that is cut short is not told. */
+  opens?(wanted: OpenWanted): void;
   /** A frame that says nothing of what is in it: encrypted, compressed. */
   opaque(): void;
   /** The last byte of a frame has passed. */
   frameEnd(): void;
+}
+
+/** Members of a CREATE request ([MS-SMB2] 2.2.13). */
+export interface OpenWanted {
+  readonly access: number;
+  readonly disposition: number;
+  readonly options: number;
 }
 
 export interface FrameReader {
@@ -68,6 +86,9 @@ type Part = "prefix" | "header" | "rest";
 export function createFrameReader(listener: FrameListener): FrameReader {
   const prefix = new Uint8Array(PREFIX_BYTES);
   const header = new Uint8Array(HEADER_BYTES);
+  /** The first bytes of a CREATE request, from its header's start. */
+  const create = new Uint8Array(CREATE_FIXED_BYTES);
+  let createBytes = CREATE_FIXED_BYTES;
   let part: Part = "prefix";
   let prefixBytes = 0;
   let headerBytes = 0;
@@ -99,6 +120,7 @@ export function createFrameReader(listener: FrameListener): FrameReader {
   };
   const endFrame = (): void => {
     part = "prefix";
+    createBytes = CREATE_FIXED_BYTES;
     listener.frameEnd();
   };
   const skipRest = (): void => {
@@ -108,6 +130,7 @@ export function createFrameReader(listener: FrameListener): FrameReader {
   /** `at` is where the header begins in `bytes`; all of it has passed. */
   const readHeader = (bytes: Uint8Array, at: number, length: number): void => {
     headerBytes = 0;
+    createBytes = CREATE_FIXED_BYTES;
     const protocol = bytes[at];
     const isNamed = bytes[at + 1] === 0x53 && bytes[at + 2] === 0x4d && bytes[at + 3] === 0x42;
     if (!isNamed || protocol === SMB1_PROTOCOL) {
@@ -134,6 +157,8 @@ export function createFrameReader(listener: FrameListener): FrameReader {
       bytes,
       at,
     );
+    const isCreate = bytes[at + 12] === SMB2_COMMAND.create && bytes[at + 13] === 0;
+    if (isCreate && listener.opens !== undefined) createBytes = HEADER_BYTES;
     // `next` counts from the header's start, which has passed.
     const gap = next - HEADER_BYTES;
     if (next === 0 || gap < 0 || gap >= frameLeft) {
@@ -142,6 +167,18 @@ export function createFrameReader(listener: FrameListener): FrameReader {
     }
     restLeft = gap;
     part = gap === 0 ? "header" : "rest";
+  };
+
+  const readCreate = (bytes: Uint8Array): void => {
+    const taken = bytes.subarray(0, CREATE_FIXED_BYTES - createBytes);
+    create.set(taken, createBytes);
+    createBytes += taken.length;
+    if (createBytes < CREATE_FIXED_BYTES) return;
+    listener.opens?.({
+      access: read32(create, CREATE_ACCESS_AT),
+      disposition: read32(create, CREATE_DISPOSITION_AT),
+      options: read32(create, CREATE_OPTIONS_AT),
+    });
   };
 
   return {
@@ -158,6 +195,7 @@ export function createFrameReader(listener: FrameListener): FrameReader {
         if (broken) return end;
         if (part === "rest") {
           const taken = Math.min(restLeft, end - at);
+          if (createBytes < CREATE_FIXED_BYTES) readCreate(bytes.subarray(at, at + taken));
           at += taken;
           restLeft -= taken;
           frameLeft -= taken;
@@ -197,11 +235,17 @@ export function commandOfFrame(bytes: Uint8Array): number | null | undefined {
   return (bytes[PREFIX_BYTES + 12] ?? 0) | ((bytes[PREFIX_BYTES + 13] ?? 0) << 8);
 }
 
-/** Offsets in a CREATE request, from its header's start ([MS-SMB2] 2.2.13). */
-const CREATE_ACCESS_AT = HEADER_BYTES + 24;
-const CREATE_NAME_LENGTH_AT = HEADER_BYTES + 46;
-const CREATE_FIXED_BYTES = HEADER_BYTES + 48;
 const FILE_READ_ATTRIBUTES = 0x80;
+/** Reading data, attributes and extended ones, and who may; listing and walking through ([MS-SMB2] 2.2.13.1). */
+const ACCESS_TO_READ = 0x8012_00a9;
+const DISPOSITION_OPEN = 1;
+const OPTION_DELETE_ON_CLOSE = 0x1000;
+
+/** What is so opened changes nothing on the server, not by its end either. */
+export function opensToRead({ access, disposition, options }: OpenWanted): boolean {
+  const isReading = (access & ~ACCESS_TO_READ) >>> 0 === 0;
+  return isReading && disposition === DISPOSITION_OPEN && (options & OPTION_DELETE_ON_CLOSE) === 0;
+}
 
 /**
  * Whether rclone can lose its connection at the frame that `bytes` begins with, and nobody notices: a read, which it asks

@@ -6,7 +6,7 @@ import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { startFakeNas } from "./fake-nas.ts";
 import { joined, OWN_UID, startShare } from "./share-bench.ts";
-import { answerTo, COMMAND, encrypted, lookAtRoot, request } from "./smb-messages.ts";
+import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "./smb-messages.ts";
 
 describe("the connections of a carried share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
@@ -145,10 +145,12 @@ describe("the connections of a carried share", () => {
     const bench = await startShare(t, { nas });
     const [reader, closer] = [await bench.client(), await bench.client()];
     const [writer, deleter] = [await bench.client(), await bench.client()];
-    for (const client of [reader, closer])
-      client.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.read, 2)]));
-    writer.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.write, 2)]));
-    deleter.send(Buffer.concat([request(COMMAND.create, 1), request(COMMAND.setInfo, 2)]));
+    reader.send(Buffer.concat([opening(1), request(COMMAND.read, 2)]));
+    // Only looked at.
+    closer.send(Buffer.concat([opening(1, { access: 0x80 }), request(COMMAND.queryInfo, 2)]));
+    writer.send(Buffer.concat([opening(1, { access: 0x4000_0000 }), request(COMMAND.write, 2)]));
+    // Goes with its close.
+    deleter.send(Buffer.concat([opening(1, { options: 0x1000 }), request(COMMAND.queryInfo, 2)]));
     const all = [reader, closer, writer, deleter];
     const both = 2 * answerTo(0, 0).length;
     await eventually(() => all.every(({ received }) => received.length === both), ANSWERS_MS);

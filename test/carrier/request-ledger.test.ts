@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createRequestLedger } from "../../src/carrier/request-ledger.ts";
-import { ANSWER, ASYNC, answerTo, COMMAND, encrypted, frame, PENDING, request } from "./smb-messages.ts";
+import {
+  ANSWER,
+  ASYNC,
+  answerTo,
+  COMMAND,
+  encrypted,
+  frame,
+  opening,
+  PENDING,
+  request,
+} from "./smb-messages.ts";
 
 function ledger() {
   const told: string[] = [];
@@ -88,6 +98,68 @@ describe("the ledger of requests", () => {
     assert.equal(requests.oldestMs, 1_000);
     answer(encrypted());
     assert.equal(requests.outstanding, 0);
+  });
+
+  test("A10 what is open to be read alone is told from all that may change something", () => {
+    const fresh = (): ReturnType<typeof ledger> & {
+      readonly open: (...how: Parameters<typeof opening>) => void;
+    } => {
+      const made = ledger();
+      return {
+        ...made,
+        open(messageId, how) {
+          made.ask(opening(messageId, how));
+          made.answer(answerTo(COMMAND.create, messageId));
+        },
+      };
+    };
+    const wanted: readonly [what: string, how: Parameters<typeof opening>[1], reads: boolean][] = [
+      ["read", {}, true],
+      ["look at", { access: 0x80 }, true],
+      ["write", { access: 0x4000_0000 }, false],
+      ["append", { access: 0x4 }, false],
+      ["change times", { access: 0x100 }, false],
+      ["all that is allowed", { access: 0x0200_0000 }, false],
+      ["delete", { access: 0x1_0000 }, false],
+      ["delete by its close", { options: 0x1000 }, false],
+      ["create", { disposition: 2 }, false],
+      ["overwrite", { disposition: 5 }, false],
+    ];
+    for (const [what, how, reads] of wanted) {
+      const { open, requests } = fresh();
+      open(1, how);
+      assert.equal(requests.onlyReads, reads, what);
+    }
+    const { open, ask, answer, requests } = fresh();
+    open(1, { access: 0x4000_0000 });
+    open(2);
+    assert.equal(requests.onlyReads, false, "another is open to be written");
+    ask(request(COMMAND.close, 3));
+    open(4);
+    assert.equal(requests.onlyReads, false, "its close has no answer yet");
+    answer(answerTo(COMMAND.close, 3));
+    for (const id of [5, 6]) {
+      ask(request(COMMAND.close, id));
+      answer(answerTo(COMMAND.close, id));
+    }
+    open(7);
+    assert.equal(requests.onlyReads, true);
+    for (const command of [COMMAND.read, COMMAND.queryInfo, COMMAND.queryDirectory, COMMAND.echo]) {
+      ask(request(command, 10 + command));
+      assert.equal(requests.onlyReads, true);
+    }
+    ask(request(COMMAND.setInfo, 8));
+    assert.equal(requests.onlyReads, false);
+  });
+
+  test("A10 an open that was refused is not open, and one that is cut short may be anything", () => {
+    const { ask, answer, requests } = ledger();
+    ask(opening(1, { access: 0x4000_0000 }));
+    answer(frame({ command: COMMAND.create, messageId: 1, flags: ANSWER, status: 0xc000_0022 }));
+    ask(opening(2));
+    assert.equal(requests.onlyReads, true);
+    ask(request(COMMAND.create, 3, Buffer.alloc(20)));
+    assert.equal(requests.onlyReads, false);
   });
 
   test("A10 a client that logs off is known to leave", () => {

@@ -6,7 +6,7 @@ import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock, settle } from "../support/manual-clock.ts";
 import { startFakeNas } from "./fake-nas.ts";
 import { joined, startShare } from "./share-bench.ts";
-import { answerTo, COMMAND, encrypted, lookAtRoot, request } from "./smb-messages.ts";
+import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "./smb-messages.ts";
 
 describe("a move of a carried share", () => {
   test("A10 resets the old connections and sends new ones over the new route", async (t) => {
@@ -184,7 +184,7 @@ describe("a move of a carried share", () => {
     const client = await bench.client();
     const answered = (count: number): Promise<unknown> =>
       eventually(() => client.received.length === count * answerTo(0, 0).length, ANSWERS_MS);
-    const opened = Buffer.concat([request(COMMAND.create, 0), request(COMMAND.read, 1)]);
+    const opened = Buffer.concat([opening(0), request(COMMAND.read, 1)]);
     client.send(opened);
     await answered(2);
     assert.ok((await bench.move("fallback", other, true)).ok);

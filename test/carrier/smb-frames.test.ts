@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { commandOfFrame, createFrameReader } from "../../src/carrier/smb-frames.ts";
 import { fc } from "../support/properties.ts";
-import { ANSWER, COMMAND, encrypted, frame, type Message, request, wrap } from "./smb-messages.ts";
+import { ANSWER, COMMAND, encrypted, frame, type Message, opening, request, wrap } from "./smb-messages.ts";
 
 interface Seen {
   readonly events: string[];
@@ -17,6 +17,8 @@ function reader(): Seen {
   const frames = createFrameReader({
     message: (command, flags, messageId, status) =>
       void events.push(`${command} ${flags} ${messageId} ${status}`),
+    opens: ({ access, disposition, options }) =>
+      void events.push(`opens ${access.toString(16)} ${disposition} ${options.toString(16)}`),
     opaque: () => void events.push("opaque"),
     frameEnd: () => void events.push("end"),
   });
@@ -34,6 +36,23 @@ describe("the reader of frames", () => {
     seen.push(frame({ command: COMMAND.read, messageId: 2 ** 33 + 5, flags: ANSWER, status: 0x103 }));
     assert.deepEqual(seen.events, [`8 1 ${2 ** 33 + 5} 259`, "end"]);
     assert.equal(seen.atBoundary(), true);
+  });
+
+  test("A10 sees what a CREATE asks for, unless it is cut short", () => {
+    const seen = reader();
+    seen.push(opening(1, { access: 0x8012_0089, disposition: 3, options: 0x1040 }));
+    seen.push(request(COMMAND.create, 2, Buffer.alloc(47)));
+    // What follows one that is cut short is no part of it.
+    seen.push(encrypted());
+    assert.deepEqual(seen.events, [
+      "5 0 1 0",
+      "opens 80120089 3 1040",
+      "end",
+      "5 0 2 0",
+      "end",
+      "opaque",
+      "end",
+    ]);
   });
 
   test("A10 sees every message of a compound", () => {

@@ -20,8 +20,10 @@ export const COMMAND = {
   write: 9,
   lock: 10,
   cancel: 12,
+  echo: 13,
   queryDirectory: 14,
   changeNotify: 15,
+  queryInfo: 16,
   setInfo: 17,
   oplockBreak: 18,
 } as const;
@@ -82,6 +84,18 @@ export function negotiated(guid: Buffer): Buffer {
   body.writeUInt16LE(0x0311, 4);
   guid.copy(body, 8);
   return frame({ command: COMMAND.negotiate, messageId: 0, flags: ANSWER, body });
+}
+
+/** A CREATE as rclone sends it ([MS-SMB2] 2.2.13): of an existing file, by default, to read it. */
+export function opening(
+  messageId: number,
+  { access = 0x8000_0000, disposition = 1, options = 0x40 } = {},
+): Buffer {
+  const body = Buffer.alloc(56);
+  body.writeUInt32LE(access, 24);
+  body.writeUInt32LE(disposition, 36);
+  body.writeUInt32LE(options, 40);
+  return request(COMMAND.create, messageId, body);
 }
 
 /** A CREATE of the share's root, to read attributes ([MS-SMB2] 2.2.13): rclone's check of a connection. */
