@@ -10,6 +10,7 @@ import {
   answerWithoutServer,
   commandOfFrame,
   headerOfOnly,
+  isEnoughToJudge,
   isHarmlessToLose,
   SMB2_COMMAND,
 } from "./smb-frames.ts";
@@ -163,17 +164,22 @@ export function createConnection(
     heldBack = heldBack.length === 0 ? chunk : Buffer.concat([heldBack, chunk]);
     sendWhatMayPass();
   };
+  /** rclone sends a frame in two pieces. */
   const onOrphansQuestion = (chunk: Buffer): void => {
-    if (stage === "orphaned") {
-      // The daemon's own question ends it at once; a program's waits until none of the others is dead.
-      if (isHarmlessToLose(chunk) === true && commandOfFrame(chunk) !== SMB2_COMMAND.read) close();
-      else {
-        orphansQuestion = chunk;
-        client.pause();
-      }
+    orphansQuestion = orphansQuestion === null ? chunk : Buffer.concat([orphansQuestion, chunk]);
+    if (!isEnoughToJudge(orphansQuestion)) return;
+    if (stage === "released") {
+      answerOrphansQuestion(orphansQuestion);
       return;
     }
-    const header = headerOfOnly(chunk);
+    // The daemon's own question ends it at once; a program's waits until none of the others is dead.
+    const isRead = commandOfFrame(orphansQuestion) === SMB2_COMMAND.read;
+    if (!isRead && isHarmlessToLose(orphansQuestion) === true) close();
+    else client.pause();
+  };
+  const answerOrphansQuestion = (question: Buffer): void => {
+    orphansQuestion = null;
+    const header = headerOfOnly(question);
     if (header === null || !answerAlone(header)) close();
     events.foundOut();
   };
@@ -197,7 +203,7 @@ export function createConnection(
     }
     stage = "released";
     for (const header of waiting) answerAlone(header);
-    if (orphansQuestion !== null) onOrphansQuestion(orphansQuestion);
+    if (orphansQuestion !== null && isEnoughToJudge(orphansQuestion)) answerOrphansQuestion(orphansQuestion);
     client.resume();
   };
   const sendWhatMayPass = (): void => {

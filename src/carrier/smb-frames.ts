@@ -257,7 +257,7 @@ export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   if (command === undefined) return undefined;
   if (command === SMB2_COMMAND.read || command === SMB2_COMMAND.treeDisconnect) return true;
   if (command !== SMB2_COMMAND.create) return false;
-  const frameBytes = ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
+  const frameBytes = frameLength(bytes);
   if (frameBytes < CREATE_FIXED_BYTES) return false;
   if (bytes.length < PREFIX_BYTES + CREATE_FIXED_BYTES) return undefined;
   const nameAt = PREFIX_BYTES + CREATE_NAME_LENGTH_AT;
@@ -270,9 +270,18 @@ const CLOSED_BODY_BYTES = 60;
 const FAILED_BODY_BYTES = 9;
 const STATUS_CONNECTION_DISCONNECTED = 0xc000020c;
 
+/** Whether it can be told what to do about the frame that `bytes` begins with: a read or a close is answered as a whole. */
+export function isEnoughToJudge(bytes: Uint8Array): boolean {
+  const command = commandOfFrame(bytes);
+  if (command === undefined) return false;
+  if (command === SMB2_COMMAND.create) return isHarmlessToLose(bytes) !== undefined;
+  if (command !== SMB2_COMMAND.read && command !== SMB2_COMMAND.close) return true;
+  return bytes.length >= PREFIX_BYTES + frameLength(bytes);
+}
+
 /** The header of the one message that `bytes` are, whole and nothing else; null: they are not. */
 export function headerOfOnly(bytes: Uint8Array): Uint8Array | null {
-  const frameBytes = ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
+  const frameBytes = frameLength(bytes);
   const command = commandOfFrame(bytes);
   if (command === undefined || command === null || bytes.length !== PREFIX_BYTES + frameBytes) return null;
   const isCompound = read32(bytes, PREFIX_BYTES + 20) !== 0;
@@ -305,6 +314,11 @@ function answerTo(header: Uint8Array, status: number, bodyBytes: number): Buffer
   // The structure's size, by which each body begins.
   message.writeUInt16LE(bodyBytes, HEADER_BYTES);
   return answer;
+}
+
+/** Without the prefix that tells it. */
+function frameLength(bytes: Uint8Array): number {
+  return ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0);
 }
 
 function read32(bytes: Uint8Array, at: number): number {

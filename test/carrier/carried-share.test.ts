@@ -86,7 +86,7 @@ describe("the connections of a carried share", () => {
     bench.share.confirm();
     await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
     used.send(request(COMMAND.queryDirectory, 2));
-    kept.send(request(COMMAND.create, 2, lookAtRoot()));
+    await kept.sendInTwo(request(COMMAND.create, 2, lookAtRoot()));
     await eventually(() => kept.ending === "reset", ANSWERS_MS);
     assert.equal(used.ending, "open", "a program waits until nothing that is kept is dead");
     bench.share.usedUp();
@@ -162,7 +162,7 @@ describe("the connections of a carried share", () => {
     for (const { socket } of nas.joined()) socket.end();
     await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
     for (const client of [closer, writer, deleter])
-      client.send(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
+      await client.sendInTwo(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
     bench.share.confirm();
     await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
     bench.share.usedUp();
@@ -181,7 +181,7 @@ describe("the connections of a carried share", () => {
       assert.equal(answer.readBigUInt64LE(4 + 24), 3n);
       assert.equal(answer.readUInt16LE(4 + 64), size);
     }
-    reader.send(request(COMMAND.close, 4));
+    await reader.sendInTwo(request(COMMAND.close, 4));
     await eventually(() => reader.received.length > both + 100, ANSWERS_MS);
     for (const client of [reader, closer]) client.send(request(COMMAND.create, 5));
     await eventually(() => reader.ending === "reset" && closer.ending === "reset", ANSWERS_MS);

@@ -14,6 +14,7 @@ import type { SocketOwners } from "../../src/carrier/socket-owner.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/log.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { settle } from "../support/manual-clock.ts";
 import type { FakeNas } from "./fake-nas.ts";
 
 export const OWN_UID = 1_000;
@@ -35,6 +36,8 @@ export interface BenchClient {
   received: Buffer;
   ending: "open" | "end" | "reset";
   send(bytes: Buffer): void;
+  /** As rclone does: the frame's length first, and the rest when that is on its way. */
+  sendInTwo(frame: Buffer): Promise<void>;
 }
 
 export interface ShareBenchOptions {
@@ -111,6 +114,11 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
         received: Buffer.alloc(0),
         ending: "open",
         send: (bytes) => void socket.write(bytes),
+        async sendInTwo(frame) {
+          socket.write(frame.subarray(0, 4));
+          await settle();
+          socket.write(frame.subarray(4));
+        },
       };
       if (options.reads !== false) {
         socket.on("data", (chunk: Buffer) => {
