@@ -14,6 +14,7 @@ import {
   isHarmlessToLose,
   SMB2_COMMAND,
 } from "./smb-frames.ts";
+import { createWholeAnswers, type HeldAnswers } from "./whole-answers.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
 /** How long one side may stay open after the other has closed. */
@@ -24,7 +25,7 @@ const RETIRING_SILENCE_MS = 2_000;
 const SILENCE_MS = 20;
 
 /** Of one share, over all its connections. */
-export interface Traffic {
+export interface Traffic extends HeldAnswers {
   bytesUp: number;
   bytesDown: number;
   longestWaitMs: number;
@@ -100,6 +101,7 @@ export function createConnection(
     asked: events.asked,
     answered: (nowMs, waitedMs) => events.answered(connection, nowMs, waitedMs),
   });
+  const answers = createWholeAnswers(client, traffic);
   let stage: ConnectionStage = "held";
   let heldSinceMs = clock.monotonicMs();
   let server: Socket | null = null;
@@ -135,6 +137,7 @@ export function createConnection(
     resetServer();
     resetClient(client);
     heldBack = Buffer.alloc(0);
+    answers.drop();
     events.closed(connection);
   };
   const resetServer = (): void => {
@@ -188,7 +191,7 @@ export function createConnection(
    * was only read is lost. Of another, a close that succeeds would say that it is written, renamed or deleted on the server.
    */
   const mayAnswer = (): boolean =>
-    ledger.onlyReads && !ledger.isOpaque && ledger.fromClient.atBoundary && ledger.fromServer.atBoundary;
+    ledger.onlyReads && !ledger.isOpaque && ledger.fromClient.atBoundary && !answers.isHalfPassed;
   const answerAlone = (header: Uint8Array): boolean => {
     const answer = answerWithoutServer(header);
     if (answer !== null) client.write(answer);
@@ -272,8 +275,10 @@ export function createConnection(
     lastServerByteMs = clock.monotonicMs();
     lastByteMs = lastServerByteMs;
     traffic.bytesDown += length;
-    ledger.fromServer.push(bytes, 0, false);
-    client.write(bytes);
+    const { fromServer } = ledger;
+    fromServer.push(bytes, 0, false);
+    // What cannot be read, and what only passes, is not kept.
+    answers.pass(bytes, !orphans || fromServer.broken || fromServer.atBoundary);
     retireIfQuiet();
     if (onRest !== null && isBetweenOperations()) queueMicrotask(onRest);
     // The buffer is free again only when all of it was taken.
@@ -300,6 +305,7 @@ export function createConnection(
     // What it asks now has nowhere to go; that it asks is worth knowing.
     else client.resume();
     heldBack = Buffer.alloc(0);
+    answers.drop();
     resetServer();
   };
   const serverEnded = (text: string): void => {

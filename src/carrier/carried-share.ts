@@ -89,7 +89,7 @@ export interface ShareCarrier extends AsyncDisposable {
 /** `server` listens, with `pauseOnConnect` and `allowHalfOpen`. */
 export function createShareCarrier(server: Server, settings: ShareSettings, parts: ShareParts): ShareCarrier {
   const { clock, logger, events } = parts;
-  const traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0 };
+  const traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0, heldBytes: 0 };
   const connections = new Set<CarriedConnection>();
   /** What stays on a route that is no longer in use until it can end unnoticed. */
   const retiring = new Map<CarriedConnection, CarriedRoute>();

@@ -37,7 +37,7 @@ export interface RequestLedger {
   readonly oldestMs: number | null;
   /** The newest answer ended an operation: what was open is closed, and nothing else was asked. */
   readonly endedOperation: boolean;
-  /** The headers of what waits for its answer, oldest first, when all of that is reads and closes; null: it is not. */
+  /** The headers of what waits for its answer, or for all of it, oldest first, when all of that is reads and closes; null: it is not. */
   readonly readsAndCloses: readonly Uint8Array[] | null;
   /** The client waits until it has let go of the share, or has it again after that. */
   readonly isChangingShare: boolean;
@@ -60,6 +60,8 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
   const requests = new Map<number, Request>();
   /** Of the frame that passes: they count once all of it has been sent. */
   const begun: { command: number; messageId: number; header: Uint8Array | null }[] = [];
+  /** Of what the frame that passes answers. */
+  const passing: Request[] = [];
   let opaqueSent = false;
   let opaqueSinceMs: number | null = null;
   let isOpaque = false;
@@ -124,7 +126,10 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       const isRefused = status >>> 30 === 3;
       if ((command === SMB2_COMMAND.create && isRefused) || endedOperation) open = Math.max(0, open - 1);
       // A lock may wait for hours; what else is pending has its answer still to come.
-      if (!isInterim || command === SMB2_COMMAND.lock) requests.delete(messageId);
+      if (!isInterim || command === SMB2_COMMAND.lock) {
+        requests.delete(messageId);
+        passing.push(request);
+      }
       listener.answered(nowMs, nowMs - request.sinceMs);
     },
     opaque() {
@@ -134,7 +139,9 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       opaqueSinceMs = null;
       listener.answered(nowMs, waitedMs);
     },
-    frameEnd() {},
+    frameEnd() {
+      passing.length = 0;
+    },
   });
   return {
     fromClient,
@@ -156,7 +163,7 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
     },
     get readsAndCloses() {
       if (opaqueSinceMs !== null) return null;
-      const headers = [...requests.values()].map(({ header }) => header);
+      const headers = [...passing, ...requests.values()].map(({ header }) => header);
       return headers.every((header) => header !== null) ? headers : null;
     },
     get isChangingShare() {

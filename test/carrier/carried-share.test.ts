@@ -187,6 +187,40 @@ describe("the connections of a carried share", () => {
     await eventually(() => reader.ending === "reset" && closer.ending === "reset", ANSWERS_MS);
   });
 
+  test("A10 a read whose answer broke off in the middle is told to have failed, and has heard nothing of it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const [broken, whole, large] = [await bench.client(), await bench.client(), await bench.client()];
+    const opened = answerTo(0, 0).length;
+    const lengths = [100_000, 100_000, 3_000_000];
+    for (const [index, client] of [broken, whole, large].entries()) {
+      client.send(opening(1));
+      await eventually(() => client.received.length === opened, ANSWERS_MS);
+      nas.mode = "withhold";
+      client.send(request(COMMAND.read, 2));
+      const server = await eventually(() => nas.joined()[index], ANSWERS_MS);
+      await eventually(() => server.unanswered.length === 1, ANSWERS_MS);
+      nas.mode = "answer";
+      const answer = answerTo(COMMAND.read, 2, Buffer.alloc(lengths[index] ?? 0, 7));
+      server.socket.write(answer.subarray(0, answer.length - 10));
+    }
+    await eventually(() => bench.share.state().bytesDown > 3_199_000, ANSWERS_MS);
+    assert.deepEqual([broken.received.length, whole.received.length], [opened, opened]);
+    await eventually(() => large.received.length > opened + 2_000_000, ANSWERS_MS);
+    nas.joined()[1]?.socket.write(Buffer.alloc(10, 7));
+    await eventually(() => whole.received.length > opened + 100_000, ANSWERS_MS);
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    bench.share.confirm();
+    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    bench.share.usedUp();
+    await eventually(() => broken.received.length > opened, ANSWERS_MS);
+    assert.equal(broken.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
+    assert.equal(broken.received.length - opened, 4 + broken.received.readUInt32BE(opened));
+    await eventually(() => large.ending === "reset", ANSWERS_MS);
+    assert.equal(broken.ending, "open");
+  });
+
   test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {
     const nas = await startFakeNas();
     const bench = await startShare(t, { nas, patienceMs: 400 });
