@@ -164,6 +164,61 @@ describe("the gateway as a whole", () => {
     assert.ok(!isError(await reply));
   });
 
+  test("B7 a client's own is asked by its own names, though a call waited when the backend was shared meanwhile", async (t) => {
+    const b = bench(t);
+    const named = (command: string, instances: BackendConfig["instances"]): BackendConfig[] => [
+      backendConfig("a", {
+        command,
+        instances,
+        toolOverrides: { old_say: { name: "say", description: null } },
+      }),
+    ];
+    const [ours, theirs] = duplexPair();
+    b.gateway.serveLines(theirs);
+    let said = "";
+    ours.setEncoding("utf8").on("data", (chunk: string) => {
+      said += chunk;
+    });
+    const send = (id: number, method: string, params: object): void => {
+      ours.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
+    };
+    const heard = (id: number) => eventually(() => said.includes(`"id":${id}`), 2_000);
+    const answering = (tool: string): void => {
+      for (const { seen, becomeReady } of b.script.alive) {
+        if (seen.state.kind === "starting") becomeReady(tool);
+      }
+      for (const one of b.script.alive) one.answer();
+    };
+    await b.change({ backends: named("old", "per-client") });
+    answering("old_say");
+    await settle();
+    const clientInfo = { name: "c", version: "1" };
+    send(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
+    await heard(1);
+    send(2, "tools/call", { name: "say" });
+    await eventually(() => b.script.alive.length === 2, 2_000);
+    await b.change({ backends: named("old", "shared") });
+    answering("old_say");
+    await heard(2);
+    await b.change({ backends: named("new", "shared") });
+    answering("say");
+    await settle();
+    await b.change({ backends: named("new", "per-client") });
+    const before = new Set(b.script.started.flatMap(({ calls }) => calls));
+    send(3, "tools/call", { name: "say" });
+    await eventually(() => {
+      answering("say");
+      return said.includes('"id":3');
+    }, 2_000);
+    const asked = b.script.started.flatMap(({ options, listings, calls }) =>
+      calls
+        .filter((call) => !before.has(call))
+        .map(({ params }) => [options.key, listings?.tools[0]?.["name"], params?.["name"]]),
+    );
+    const serving = b.script.alive.find(({ options }) => options.owner === null);
+    assert.deepEqual(asked, [[serving?.options.key, "say", "say"]]);
+  });
+
   test("B7 a call that waited for what then is another backend's goes there, and to nobody when nobody has it", async (t) => {
     const b = bench(t);
     const config = (command: string): BackendConfig[] => [

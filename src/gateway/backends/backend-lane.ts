@@ -62,16 +62,17 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
     lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
   };
   const isPerClient = (): boolean => config.instances === "per-client";
+  const isWanted = (): boolean => configured && config.enabled;
 
   const own = createClientInstances({
     backend: name,
     clock,
-    base: () => (decision.calls.kind === "refuse" ? null : base),
+    base: () => (isPerClient() && decision.calls.kind !== "refuse" ? base : null),
     start: (owner, ofBase, events) => startPoolInstance(starter, ofBase, optionsFor(ofBase, owner), events),
     drainTimeoutMs: tools.drainTimeoutMs,
     onReady: (owner, entry) => subscriptions.move(null, entry.instance, owner),
     onSettled: () => {
-      if (!configured || !config.enabled) trigger("drain");
+      if (!isWanted()) trigger("drain");
       if (stopped !== null) tools.onChanged(backend);
     },
   });
@@ -152,6 +153,8 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       if (next !== null) takeOver(next, before);
     }
     publish();
+    // After the swap: calls that waited for a client's own go to the shared one, by what is published now.
+    if (!isPerClient()) own.retire(() => false, "replaced");
     for (const event of events) {
       tools.announce(eventTransition(name, event, (id) => instances.get(id)?.instance ?? null));
     }
@@ -179,7 +182,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
   };
 
   const publish = (): void => {
-    const isPublished = configured && config.enabled && decision.calls.kind !== "refuse" && shape !== null;
+    const isPublished = isWanted() && decision.calls.kind !== "refuse" && shape !== null;
     if (!isPublished || shape === null) {
       if (source === null) return;
       source = null;
@@ -286,15 +289,17 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
     deadlineMs: number,
     run: (entry: PoolInstance, leftMs: number) => Promise<Reply>,
   ): Promise<Reply> => {
-    const isRefused = stopped !== null || !configured || !config.enabled || decision.calls.kind === "refuse";
+    const isRefused = stopped !== null || !isWanted() || decision.calls.kind === "refuse";
     if (isRefused) return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, unavailable()));
+    const again = (leftMs: number): Promise<Reply> => dispatch(client, signal, leftMs, run);
     const ownClient = isPerClient() ? client : null;
     if (ownClient !== null) {
       const ready = own.ready(ownClient);
       if (ready !== null) return run(ready, deadlineMs);
-      if (serving !== null) return own.call(ownClient, { run, deadlineMs, signal });
+      const runUnlessShared = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
+        isWanted() && !isPerClient() ? again(leftMs) : run(entry, leftMs);
+      if (serving !== null) return own.call(ownClient, { run: runUnlessShared, deadlineMs, signal });
     } else if (serving?.isReady === true) return run(serving, deadlineMs);
-    const again = (leftMs: number): Promise<Reply> => dispatch(client, signal, leftMs, run);
     return waiting.add({ run: again, deadlineMs, signal });
   };
 
@@ -314,7 +319,6 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
   const changeInstances = (before: BackendConfig["instances"]): void => {
     if (before === config.instances) return;
     if (!isPerClient()) {
-      own.retire(() => false, "replaced");
       subscriptions.move(null, serving?.instance ?? null);
       return;
     }
@@ -331,7 +335,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
     },
     get isSettled() {
       if (cycleDue) return false;
-      if (!configured || !config.enabled) return true;
+      if (!isWanted()) return true;
       return decision.phase !== "Pending" && decision.phase !== "Initializing";
     },
     get isGone() {
@@ -352,7 +356,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       }
       revision++;
       cycleDue = true;
-      if (!configured || !config.enabled) {
+      if (!isWanted()) {
         const why = configured ? "disabled" : "removed";
         own.retire(() => false, why);
         waiting.fail(unavailable());
@@ -369,8 +373,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
       }
       return dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) => {
         // Of a backend that is wanted no more it goes on as it was accepted: the new catalog knows nothing of it.
-        const isWanted = configured && config.enabled;
-        const renewed = (isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
+        const renewed = (isWanted() ? call.renew?.() : null) ?? { params: call.params, answer: null };
         return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
       });
     },
@@ -417,7 +420,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
         now: now(),
       }),
     restart() {
-      if (!configured || !config.enabled) return;
+      if (!isWanted()) return;
       epoch++;
       revision++;
       cycleDue = true;

@@ -13,7 +13,7 @@ export const MAX_CLIENT_INSTANCES = 64;
 export interface ClientInstancesOptions {
   readonly backend: string;
   readonly clock: Clock;
-  /** What a new one is made of; null: the backend is not running. */
+  /** What a new one is made of; null: none is to be started. */
   readonly base: () => InstanceBase | null;
   readonly start: (owner: ClientPort, base: InstanceBase, events: PoolInstanceEvents) => PoolInstance;
   readonly drainTimeoutMs: () => number;
@@ -173,7 +173,8 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
           own.entry = options.start(client, base, events(client));
         } else {
           owned.delete(client);
-          // They were accepted while it was wanted: the instance holds them until it is ready, and drains.
+          // They were accepted while it was wanted: the instance holds them until it is ready, and drains. Where the
+          // backend is shared again, `run` sends them there.
           own.waiting.begin();
         }
         retireOne(entry, why);

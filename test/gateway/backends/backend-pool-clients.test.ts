@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { errorReply, isError, REQUEST_TIMEOUT } from "../../../src/gateway/json-rpc.ts";
 import { settle } from "../../support/manual-clock.ts";
-import { type Bench, ready } from "./backend-pool-bench.ts";
+import { type Bench, CHANGED, ready } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
 describe("one instance for each client", () => {
+  const shared = backendConfig("a");
   const own = backendConfig("a", { instances: "per-client" });
+  const { connection: other } = CHANGED;
   const owner = (b: Bench, client: unknown) =>
     b.script.started.filter(({ options }) => options.owner === client);
   /** A client's first call, and its own instance, which is ready for it. */
@@ -20,7 +22,7 @@ describe("one instance for each client", () => {
   };
   /** Edits the connection; the shared instance of the new one is ready. */
   const moveShared = async (b: Bench): Promise<void> => {
-    b.apply({ ...own, connection: { type: "stdio", command: "other", args: [], env: {}, cwd: "/" } });
+    b.apply({ ...own, connection: other });
     await settle();
     b.script.last.becomeReady("two");
     await settle();
@@ -141,6 +143,62 @@ describe("one instance for each client", () => {
     await settle();
     b.script.last.answer();
     assert.equal(fromInstance(await waiting), b.script.last.id);
+  });
+
+  it("B7 shared again, a call that waits for its own instance goes to the shared one, and nothing more is started", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const waiting = b.pool.call("a", callOf(ann));
+    const half = b.script.last;
+    b.apply(shared);
+    await settle();
+    assert.equal(owner(b, ann).length, 1);
+    assert.equal(half.isClosed, true);
+    assert.equal(b.view().instances, 1);
+    b.script.started[0]?.answer();
+    assert.equal(fromInstance(await waiting), b.script.started[0]?.id);
+  });
+
+  it("B7 no call reaches an instance of an older connection, though one waited when the backend was shared again", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    void b.pool.call("a", callOf(ann));
+    b.apply(shared);
+    await settle();
+    for (const { seen, becomeReady } of b.script.alive)
+      if (seen.state.kind === "starting") becomeReady("one");
+    for (const instance of b.script.alive) instance.answer();
+    b.apply({ ...shared, connection: other });
+    await settle();
+    b.script.last.becomeReady("two");
+    await settle();
+    const { key } = b.script.last.options;
+    b.apply({ ...own, connection: other });
+    await settle();
+    const next = b.pool.call("a", callOf(ann));
+    assert.equal(b.script.last.options.key, key);
+    b.script.last.becomeReady("two");
+    const asked = b.script.alive.filter(({ pending }) => pending.size > 0);
+    assert.deepEqual(
+      asked.map(({ options }) => options),
+      [b.script.last.options],
+    );
+    b.script.last.answer();
+    assert.equal(fromInstance(await next), b.script.last.id);
+  });
+
+  it("B7 disabled and shared in one edit, it lets a call that waits for its own instance finish there", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const waiting = b.pool.call("a", callOf(ann));
+    const mine = b.script.last;
+    b.apply({ ...shared, enabled: false });
+    await settle();
+    mine.becomeReady("one");
+    mine.answer();
+    assert.equal(fromInstance(await waiting), mine.id);
+    await settle();
+    assert.equal(b.view().instances, 0);
   });
 
   it("at most 64 exist", async () => {

@@ -9,7 +9,7 @@ import { openStdioLink } from "../../../src/gateway/backends/stdio-link.ts";
 import { startWarden } from "../../../src/gateway/backends/warden.ts";
 import type { ClientPort } from "../../../src/gateway/client-port.ts";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
-import { isError, isJsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { isError, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { type Clock, systemClock } from "../../../src/runtime/clock.ts";
 import { silentLogger as logger } from "../../../src/runtime/log.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -72,11 +72,15 @@ const serverConfig = (tool: string, change: Partial<BackendConfig> = {}): Backen
     ...change,
   });
 
-function pidOf(reply: Reply): number {
+function saidBy(reply: Reply): JsonObject {
   assert.ok(!isError(reply), isError(reply) ? reply.error.message : "");
   const { structuredContent } = reply.result;
   assert.ok(isJsonObject(structuredContent));
-  return Number(structuredContent["pid"]);
+  return structuredContent;
+}
+
+function pidOf(reply: Reply): number {
+  return Number(saidBy(reply)["pid"]);
 }
 
 function isAlive(pid: number): boolean {
@@ -158,6 +162,21 @@ test("B7 real processes: a client of its own each, ended with the session", asyn
   real.pool.forget(ann);
   await eventually(() => !isAlive(pidOf(a1)), DEADLINE_MS);
   assert.equal(pidOf(await real.call(0, bob)), pidOf(b1));
+});
+
+test("B7 real processes: shared again while a call waits, then changed, then per-client: the newest answers", async (t) => {
+  const real = realPool(t);
+  real.apply(serverConfig("t0", { instances: "per-client" }));
+  await ready(real, "t0");
+  const ann = createClient("ann");
+  const waiting = real.call(0, ann);
+  real.apply(serverConfig("t0"));
+  assert.equal(pidOf(await waiting), real.view().pid);
+  real.apply(serverConfig("t1"));
+  await ready(real, "t1");
+  real.apply(serverConfig("t1", { instances: "per-client" }));
+  assert.equal(saidBy(await real.call(0, ann))["tool"], "t1");
+  await eventually(() => real.view().instances === 2, DEADLINE_MS);
 });
 
 test("B6 real processes: a program that is not there is a condition that says so; the old one serves on", async (t) => {

@@ -35,7 +35,16 @@ const event = fc.oneof(
       .uniqueArray(config, { selector: (one) => one.name, maxLength: 3 })
       .map((configs) => ({ do: "apply" as const, configs })),
   },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("call" as const), name, client: fc.nat(1) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("call" as const),
+      name,
+      client: fc.nat(1),
+      /** What happens next comes before anything has started for it. */
+      isOvertaken: fc.boolean(),
+    }),
+  },
   { weight: 3, arbitrary: fc.constant({ do: "answer" as const }) },
   {
     weight: 4,
@@ -132,6 +141,7 @@ async function play(happenings: readonly Happening[]): Promise<void> {
       clients = clients.map((client) => (client === gone ? createClient("new") : client));
     }
     look();
+    if (happening.do === "call" && happening.isOvertaken) continue;
     await live();
     look();
   }
@@ -154,6 +164,12 @@ async function play(happenings: readonly Happening[]): Promise<void> {
   assert.equal(open, 0, "every call was answered");
   const shared = script.alive.filter(({ options }) => options.owner === null);
   assert.equal(shared.length, allowed.length, "nothing is left beside what serves");
+  for (const { options } of script.alive.filter((one) => !shared.includes(one))) {
+    const { instances } = allowed.find(({ name: of }) => of === options.backend) ?? {};
+    assert.equal(instances, "per-client", "clients' own are where the last config wants them");
+    const serving = shared.find((one) => one.options.backend === options.backend);
+    assert.equal(options.key, serving?.options.key, "clients' own have the connection that serves");
+  }
   for (const { name: of, phase, enabled, conditions } of pool.view()) {
     assert.equal(phase, enabled ? "Ready" : "Pending", of);
     assert.deepEqual(conditions, []);

@@ -1,4 +1,4 @@
-// A small MCP server on stdio: one tool named by TOOL, which says which process answered; it can take its time.
+// A small MCP server on stdio: one tool named by TOOL, which says which process answered, and its tool; it can take its time.
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -22,7 +22,7 @@ async function answer({ method, params }: Message): Promise<object> {
       return { tools: [{ name: process.env["TOOL"] ?? "who", inputSchema: { type: "object" } }] };
     case "tools/call":
       await pause(params?.arguments?.ms ?? 0);
-      return { content: [], structuredContent: { pid: process.pid } };
+      return { content: [], structuredContent: { pid: process.pid, tool: process.env["TOOL"] } };
     default:
       return {};
   }
