@@ -187,8 +187,10 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
   };
   /** What rclone keeps of them ends at the daemon's questions; only then may its readers look for another. */
   const retireAll = async (): Promise<void> => {
+    // Of what a later move retires meanwhile, rclone still keeps some.
+    const known = [...retiring.keys()];
     await untilUsedUp();
-    for (const connection of retiring.keys()) connection.retireAtReads();
+    for (const connection of known) if (retiring.has(connection)) connection.retireAtReads();
   };
   const tellOrphans = (): void => {
     losing = losing.then(loseOrphans);

@@ -200,6 +200,32 @@ describe("a move of a carried share", () => {
     await eventually(() => client.ending === "reset", ANSWERS_MS);
   });
 
+  test("A10 a planned one that follows at once leaves its reads alone until what it left behind is used up, too", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other, clock: createManualClock() });
+    const lost = (count: number): Promise<unknown> =>
+      eventually(() => bench.notices.filter((notice) => notice === "lost").length === count, ANSWERS_MS);
+    const first = await bench.client();
+    first.send(opening(0));
+    await eventually(() => first.received.length > 0, ANSWERS_MS);
+    assert.ok((await bench.move("fallback", other, true)).ok);
+    await lost(1);
+    const reader = await bench.client();
+    const answered = (count: number): Promise<unknown> =>
+      eventually(() => reader.received.length === count * answerTo(0, 0).length, ANSWERS_MS);
+    reader.send(Buffer.concat([opening(0), request(COMMAND.read, 1)]));
+    await answered(2);
+    assert.ok((await bench.move("tb", nas, true)).ok);
+    bench.share.usedUp();
+    await lost(2);
+    reader.send(request(COMMAND.read, 2));
+    await answered(3);
+    bench.share.usedUp();
+    await settle();
+    reader.send(request(COMMAND.read, 3));
+    await eventually(() => reader.received.length > 3 * answerTo(0, 0).length, ANSWERS_MS);
+  });
+
   test("A10 an encrypted session is left after 20 ms of silence", async (t) => {
     const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
     const bench = await startShare(t, { nas, other, kind: "cifs" });
