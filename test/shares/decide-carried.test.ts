@@ -248,6 +248,50 @@ describe("a carried mount that is dead", () => {
     assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount tb carried"]);
   });
 
+  test("A10 its process ended while both routes were gone: when they are back its new mount waits for the proof, and is carried", () => {
+    const world = carriedWorld();
+    world.carrier.proofTakesMs = 400;
+    assert.ok(world.mount !== null);
+    world.hosts.tb = "silent";
+    world.hosts.fallback = "silent";
+    world.event().advance(5000);
+    world.mount.processGone = true;
+    world.event().advance(5000);
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+  });
+
+  test("A10 unmounted, its routes gone and back: mounted again, it waits for the proof, and is carried", () => {
+    const world = carriedWorld();
+    world.carrier.proofTakesMs = 400;
+    world.ask({ kind: "unmount" });
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(5000);
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().ask({ kind: "mount" }).advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+    assert.equal(world.lastOutcome?.result, "mounted");
+  });
+
+  test("A10 its process ended while both routes were gone, and another server is behind one of them then: mounted per route, and said so", () => {
+    const world = carriedWorld();
+    assert.ok(world.mount !== null);
+    world.hosts.tb = "silent";
+    world.hosts.fallback = "silent";
+    world.event().advance(5000);
+    world.mount.processGone = true;
+    world.carrier.servers.fallback = "another";
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
+    assert.ok(world.conditionCodes.includes("different_servers"));
+  });
+
   test("A10 it hangs while its route answers: dead after mount_hang_secs", () => {
     const world = carriedWorld();
     assert.ok(world.mount !== null);
