@@ -122,6 +122,21 @@ describe("a route that goes", () => {
     assert.ok(!world.stepKinds.some((kind) => kind.startsWith("unmount")), world.stepKinds.join());
   });
 
+  test("A10 both gone while its carrier cannot be asked: the cycle ends all the same, and it is asked again", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.carrier.deaf = true;
+    world.hosts.tb = "link_down";
+    world.hosts.fallback = "link_down";
+    world.event().advance(1000);
+    assert.match(world.memory.lastError ?? "", /both hosts are gone/);
+    assert.equal(world.mount?.carried?.phase, "carrying");
+    world.carrier.deaf = false;
+    world.advance(1000);
+    assert.equal(world.mount?.carried?.phase, "waiting");
+    assert.equal(idOf(world), id);
+  });
+
   test("A10 a mount whose patience is over is not dead, and goes on when a route is back", () => {
     const world = carriedWorld();
     const id = idOf(world);
