@@ -13,8 +13,8 @@ export function carriesAt(draft: Draft, route: RouteName): boolean {
 /** A mount waits for the proof that is under way, so that it need not be made anew after it. */
 export function awaitsProof(draft: Draft): boolean {
   const trust = trustToCarry(draft);
-  // "same": proved before, and a route was away since. What could not be proved is mounted, and says so.
-  return trust?.asking === true && (trust.state === "unasked" || trust.state === "same");
+  // What an earlier proof came to says nothing of this one, as a route was away since; two servers stay two.
+  return trust?.asking === true && trust.state !== "different";
 }
 
 /** What is mounted can be moved to `route` now: it is carried, and the server there is proved to be its own. */

@@ -278,6 +278,27 @@ describe("a carried mount that is dead", () => {
     assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
   });
 
+  test("A10 what could not be proved the last time is proved anew after its routes were gone: its new mount is carried again", () => {
+    const world = carriedWorld();
+    const endAndComeBack = (): void => {
+      assert.ok(world.mount !== null);
+      world.hosts.tb = "silent";
+      world.hosts.fallback = "silent";
+      world.event().advance(5000);
+      world.mount.processGone = true;
+      world.hosts.tb = "answers";
+      world.hosts.fallback = "answers";
+      world.event().advance(5000);
+    };
+    world.carrier.unprovable = true;
+    endAndComeBack();
+    assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
+    assert.ok(world.conditionCodes.includes("server_unproved"));
+    world.carrier.unprovable = false;
+    endAndComeBack();
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+  });
+
   test("A10 unmounted, its routes gone and back: mounted again, it waits for the proof, and is carried", () => {
     const world = carriedWorld();
     world.carrier.proofTakesMs = 400;
