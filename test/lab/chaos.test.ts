@@ -15,7 +15,7 @@ import { playScene, probersOf, type Scene, untilGone, useRig } from "./scene.ts"
 
 const ROUNDS = Number(process.env["MOUNTAINEER_LAB_CHAOS"] ?? 3);
 const SEED = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 20_261_120);
-const EVENTS = 10;
+const EVENTS = 8;
 const BETWEEN_MS = 700;
 const SHARES = ["CORE", "MEDIA"] as const;
 const CARRIED = "CORE";
@@ -63,12 +63,15 @@ describe("chaos", { skip: missingForRootRig() ?? false, timeout: 10_000 + ROUNDS
             }
             await pause(random() * BETWEEN_MS);
           }
-          await calm(scene, world);
           t.diagnostic(`seed ${SEED + round}: ${happened.join(", ")}`);
+          const calmAt = performance.now();
+          await calm(scene, world);
           await assertRight(scene, round);
           for (const pid of probers) await untilGone(pid, 5000);
           const now = await scene.servers();
-          t.diagnostic(`${now.filter((pid) => serving.includes(pid)).length} of ${now.length} mounts stayed`);
+          const stayed = now.filter((pid) => serving.includes(pid)).length;
+          const rightMs = Math.round(performance.now() - calmAt);
+          t.diagnostic(`right again after ${rightMs} ms; ${stayed} of ${now.length} mounts stayed`);
           serving = now;
         }
       },
