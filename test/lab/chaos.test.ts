@@ -14,7 +14,7 @@ import { pick, randomFrom } from "./random.ts";
 import { playScene, probersOf, type Scene, untilGone, useRig } from "./scene.ts";
 
 const ROUNDS = Number(process.env["MOUNTAINEER_LAB_CHAOS"] ?? 3);
-const SEED = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 20_261_120);
+const SEED = Number(process.env["MOUNTAINEER_LAB_SEED"] ?? 1_000);
 const EVENTS = 8;
 const BETWEEN_MS = 700;
 const SHARES = ["CORE", "MEDIA"] as const;
