@@ -13,7 +13,7 @@ import type { Step } from "./step.ts";
 
 /** A request without an answer for so long, on a route that does not answer probes, ms. */
 const STALL_MS = 300;
-/** How soon a gate that did not open is tried again, ms. */
+/** How soon a gate that did not open, or close, is tried again, ms. */
 const GATE_RETRY_MS = 250;
 
 export function decideCarried(
@@ -125,12 +125,12 @@ function decideDeadCarried(draft: Draft, mount: MountSeen, route: RouteName, rea
 
 function decideRouteGone(draft: Draft, route: RouteName, { phase }: CarriedSeen): Step | null {
   const other = otherRoute(route);
-  const hold: Step | null = phase === "carrying" ? { kind: "hold" } : null;
+  const hold = (): Step | null => (phase === "carrying" ? holdOnce(draft) : null);
   if (!answers(draft, other)) {
     setError(draft, `both hosts are gone, the mount is kept: ${whyNeither(draft)}`);
-    return hold;
+    return hold();
   }
-  if (isBackingOff(draft)) return hold;
+  if (isBackingOff(draft)) return hold();
   const { proved, asking } = draft.seen.carry?.trust ?? NO_TRUST;
   const reason = `${hostOf(draft, route)} is gone: ${draft.seen.routes[route].probe.text}`;
   if (proved[other]) {
@@ -143,9 +143,16 @@ function decideRouteGone(draft: Draft, route: RouteName, { phase }: CarriedSeen)
       moves: true,
     });
   }
-  if (asking) return hold;
+  if (asking) return hold();
   // Not proved to be the same server: no open file may be moved there, so it is mounted anew.
   return startErrand(draft, { kind: "failover", reason, mode: "force", plan: [other, other], goal: null });
+}
+
+/** A carrier that cannot be asked now is asked again after a moment. */
+function holdOnce({ seen, wakes }: Draft): Step | null {
+  if (seen.lastStep?.kind !== "gate") return { kind: "hold" };
+  wakes.push({ atMs: seen.atMs + GATE_RETRY_MS, reason: "confirm" });
+  return null;
 }
 
 /** The route answers, and programs wait: they go on once the server is proved to be theirs. */

@@ -10,10 +10,11 @@ export function carriesAt(draft: Draft, route: RouteName): boolean {
   return !answers(draft, other) || (trust.proved[route] && trust.proved[other]);
 }
 
-/** A first mount waits for the proof that is under way, so that it need not be made anew after it. */
+/** A mount waits for the proof that is under way, so that it need not be made anew after it. */
 export function awaitsProof(draft: Draft): boolean {
   const trust = trustToCarry(draft);
-  return trust?.state === "unasked" && trust.asking;
+  // What an earlier proof came to says nothing of this one, as a route was away since; two servers stay two.
+  return trust?.asking === true && trust.state !== "different";
 }
 
 /** What is mounted can be moved to `route` now: it is carried, and the server there is proved to be its own. */

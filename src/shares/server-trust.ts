@@ -47,6 +47,7 @@ export interface TrustTools {
 
 type Ask = (signal: AbortSignal) => Promise<ProofVerdict>;
 
+const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 
 /** `onVerdict` is called when a proof that was begun has ended. */
@@ -95,7 +96,7 @@ export function createServerTrust(
     asking?.abort();
   };
 
-  const begin = (routes: readonly RouteName[], ask: Ask): void => {
+  const begin = (routes: readonly RouteName[], ask: Ask, isSteady = ALWAYS): void => {
     const controller = new AbortController();
     const before = new Map(routes.map((route) => [route, known[route].doubts]));
     const deadline = clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
@@ -109,8 +110,8 @@ export function createServerTrust(
         asking = null;
         compared = null;
         const steady = routes.filter((route) => before.get(route) === known[route].doubts);
-        // One that could not end because a route went away says nothing.
-        if (verdict.kind !== "unproved" || steady.length === routes.length) {
+        // One that could not end because a route went away, or the server in use was lost, says nothing.
+        if (verdict.kind !== "unproved" || (steady.length === routes.length && isSteady())) {
           state = verdict.kind;
           text = verdict.kind === "same" ? null : verdict.text;
           backoff = verdict.kind === "same" ? NO_BACKOFF : backOff(backoff, clock.monotonicMs());
@@ -124,10 +125,14 @@ export function createServerTrust(
     if (endpoint !== null) begin([route], (signal) => proof.recognise(spec, route, endpoint, signal));
   };
   /** What was seen is remembered only if the server in use was not lost meanwhile: it may be another's. */
-  const compare = (spec: ShareSpec, endpoints: Readonly<Record<RouteName, ProofEndpoint>>): Ask => {
+  const compare = (
+    spec: ShareSpec,
+    routes: readonly RouteName[],
+    endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
+  ): void => {
     const outage = outageNow();
-    return (signal) =>
-      proof.compare(spec, endpoints, () => outage === null || outageNow() === outage, signal);
+    const isSteady = (): boolean => outage === null || outageNow() === outage;
+    begin(routes, (signal) => proof.compare(spec, endpoints, isSteady, signal), isSteady);
   };
 
   const beginIfDue = ({ spec, routes, inUse }: TrustInput): void => {
@@ -138,7 +143,7 @@ export function createServerTrust(
     if (tb !== null && fallback !== null) {
       // Both may have been away together: that they are equal does not say that they are the one of before.
       if (inUse !== null && !known[inUse.route].proved) recognise(spec, inUse.route, endpoints[inUse.route]);
-      else begin(ROUTE_NAMES, compare(spec, { tb, fallback }));
+      else compare(spec, ROUTE_NAMES, { tb, fallback });
       return;
     }
     const route = ROUTE_NAMES.find(
@@ -149,7 +154,7 @@ export function createServerTrust(
     if (!known[route].proved) recognise(spec, route, endpoint);
     // Nothing is known yet to recognise the server by after it was away: it is looked at while it is certain.
     else if (state === "unasked" && endpoint !== null) {
-      begin([route], compare(spec, { tb: endpoint, fallback: endpoint }));
+      compare(spec, [route], { tb: endpoint, fallback: endpoint });
     }
   };
 

@@ -9,6 +9,7 @@ import type { ShareStatus } from "../../src/api/contract.ts";
 import { type RootRig, type RootRigOptions, startRootRig } from "../rig/root-rig.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
+import { rclonesOf } from "../support/processes.ts";
 
 /** A share of the configuration; what is absent is as the rig has it. */
 export interface SceneShare {
@@ -264,17 +265,6 @@ async function clearExports(rig: RootRig, shares: readonly SceneShare[]): Promis
   }
 }
 
-async function rclonesOf(folder: string): Promise<readonly number[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const argv = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
-      return argv[0] === "rclone" && argv.some((each) => each.startsWith(`${folder}/`)) ? [Number(pid)] : [];
-    }),
-  );
-  return found.flat();
-}
-
 /** All mounts of the machine; paths without blanks. */
 export async function mountTable(): Promise<readonly MountLine[]> {
   const table = await readFile("/proc/self/mountinfo", "utf8");
@@ -314,12 +304,12 @@ export function untilGone(pid: number, deadlineMs: number): Promise<true> {
   return eventually(() => !runs(pid), deadlineMs);
 }
 
-/** The children of a daemon that end with it: not the servers of mounts. */
+/** The children of a daemon that end with it: neither the servers of mounts nor the carrier. */
 export async function probersOf(pid: number): Promise<readonly number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
   const pids = text.split(" ").flatMap((each) => (each === "" ? [] : [Number(each)]));
   const commands = await Promise.all(pids.map(commandOf));
-  return pids.filter((_, index) => commands[index]?.startsWith("rclone ") === false);
+  return pids.filter((_, index) => !/^rclone |\/run\.sh |\/carrier\.mjs /.test(commands[index] ?? ""));
 }
 
 /** Empty once it has ended. */

@@ -5,6 +5,7 @@ import { accessSync, constants } from "node:fs";
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import path from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { command } from "./root-rig-command.ts";
 import { type Cuts, LINKS, type Route, startRigNetwork } from "./root-rig-network.ts";
 import { startRigServer } from "./root-rig-server.ts";
@@ -100,6 +101,8 @@ export async function startRootRig({
       const answer = await connect(address, 1000);
       if (answer === "connect") return;
       if (performance.now() > deadline) throw new Error(`smbd at ${address} does not answer: ${answer}`);
+      // A link that is down answers at once, and each question is a process.
+      await pause(100);
     }
   };
   const server = starting.use(

@@ -122,6 +122,21 @@ describe("a route that goes", () => {
     assert.ok(!world.stepKinds.some((kind) => kind.startsWith("unmount")), world.stepKinds.join());
   });
 
+  test("A10 both gone while its carrier cannot be asked: the cycle ends all the same, and it is asked again", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.carrier.deaf = true;
+    world.hosts.tb = "link_down";
+    world.hosts.fallback = "link_down";
+    world.event().advance(1000);
+    assert.match(world.memory.lastError ?? "", /both hosts are gone/);
+    assert.equal(world.mount?.carried?.phase, "carrying");
+    world.carrier.deaf = false;
+    world.advance(1000);
+    assert.equal(world.mount?.carried?.phase, "waiting");
+    assert.equal(idOf(world), id);
+  });
+
   test("A10 a mount whose patience is over is not dead, and goes on when a route is back", () => {
     const world = carriedWorld();
     const id = idOf(world);
@@ -246,6 +261,71 @@ describe("a carried mount that is dead", () => {
     world.mount.processGone = true;
     world.event().advance(1000);
     assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount tb carried"]);
+  });
+
+  test("A10 its process ended while both routes were gone: when they are back its new mount waits for the proof, and is carried", () => {
+    const world = carriedWorld();
+    world.carrier.proofTakesMs = 400;
+    assert.ok(world.mount !== null);
+    world.hosts.tb = "silent";
+    world.hosts.fallback = "silent";
+    world.event().advance(5000);
+    world.mount.processGone = true;
+    world.event().advance(5000);
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+  });
+
+  test("A10 what could not be proved the last time is proved anew after its routes were gone: its new mount is carried again", () => {
+    const world = carriedWorld();
+    const endAndComeBack = (): void => {
+      assert.ok(world.mount !== null);
+      world.hosts.tb = "silent";
+      world.hosts.fallback = "silent";
+      world.event().advance(5000);
+      world.mount.processGone = true;
+      world.hosts.tb = "answers";
+      world.hosts.fallback = "answers";
+      world.event().advance(5000);
+    };
+    world.carrier.unprovable = true;
+    endAndComeBack();
+    assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
+    assert.ok(world.conditionCodes.includes("server_unproved"));
+    world.carrier.unprovable = false;
+    endAndComeBack();
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+  });
+
+  test("A10 unmounted, its routes gone and back: mounted again, it waits for the proof, and is carried", () => {
+    const world = carriedWorld();
+    world.carrier.proofTakesMs = 400;
+    world.ask({ kind: "unmount" });
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(5000);
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().ask({ kind: "mount" }).advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+    assert.equal(world.lastOutcome?.result, "mounted");
+  });
+
+  test("A10 its process ended while both routes were gone, and another server is behind one of them then: mounted per route, and said so", () => {
+    const world = carriedWorld();
+    assert.ok(world.mount !== null);
+    world.hosts.tb = "silent";
+    world.hosts.fallback = "silent";
+    world.event().advance(5000);
+    world.mount.processGone = true;
+    world.carrier.servers.fallback = "another";
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
+    assert.ok(world.conditionCodes.includes("different_servers"));
   });
 
   test("A10 it hangs while its route answers: dead after mount_hang_secs", () => {

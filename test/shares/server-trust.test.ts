@@ -252,6 +252,25 @@ test("A10 when a route goes in the middle of a comparison, that ends, and the ot
   assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).proved.tb, true);
 });
 
+test("A10 a comparison that a loss of the server in use fell into says nothing, and is made again at once", async () => {
+  const one = scene();
+  one.note({}, { inUse: goingOn("tb") });
+  one.asked[0]?.answer({ kind: "same" });
+  await turn();
+  one.note({ fallback: false }, { inUse: goingOn("tb") });
+  one.note({}, { inUse: goingOn("tb") });
+  // Its mount ends, and its carrier begins anew.
+  one.outage = 2;
+  one.asked[1]?.answer({ kind: "unproved", text: "the server was lost meanwhile" });
+  await turn();
+  const { state, asking, text } = one.note();
+  assert.deepEqual({ state, asking, text }, { state: "same", asking: true, text: null });
+  assert.deepEqual(
+    one.asked.map(({ what }) => what),
+    ["compare", "compare", "compare"],
+  );
+});
+
 test("A10 a proof that cannot be made is tried again with growing pauses, and at once after a change", async () => {
   const { note, asked, clock } = scene();
   note();

@@ -28,6 +28,8 @@ export class SimCarrier {
   proofTakesMs = 100;
   /** Proofs cannot be made: a wrong password, an empty root. */
   unprovable = false;
+  /** It cannot be asked: it has died, and is not back yet. */
+  deaf = false;
 
   readonly #proved: Record<RouteName, boolean> = { tb: false, fallback: false };
   #state: TrustSeen["state"] = "unasked";
@@ -66,7 +68,7 @@ export class SimCarrier {
   }
 
   hold(carried: SimCarried, nowMs: number): void {
-    if (carried.phase !== "carrying") return;
+    if (this.deaf || carried.phase !== "carrying") return;
     carried.phase = "waiting";
     carried.lostAtMs = nowMs;
   }

@@ -15,16 +15,9 @@ import { jsonObject } from "../../../src/runtime/json-object.ts";
 import { type RcloneFiles, rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
 import type { Monitor } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
+import { killAll, rclonesOf } from "../../support/processes.ts";
 import { type LiveHome, liveHome, QUICK_SYNC, SETTLES_MS } from "../live-home.ts";
-import {
-  bringAbout,
-  CARRIED_GOES_ON,
-  type Cables,
-  type End,
-  killAll,
-  NEEDS_CARRIER,
-  rclonesOf,
-} from "./ends.ts";
+import { bringAbout, CARRIED_GOES_ON, type Cables, type End, NEEDS_CARRIER } from "./ends.ts";
 import { baseOf, makeDatabase, type Told, type Verdict, whereDatabase, whereFile } from "./verdict.ts";
 
 export const CHANGES = ["append", "blocks", "sqlite", "mixed", "shrink", "rewrite"] as const;
@@ -139,7 +132,7 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
       for (const writer of writers) await writer.end();
       await monitor.stop();
       // What a test that failed left is not to be waited for.
-      await killAll(await rclonesOf(home.home));
+      killAll(await rclonesOf(home.home));
       for (const { name } of shares)
         await promisify(execFile)("fusermount3", ["-uz", join(home.home, "volumes", name)]).catch(() => {});
     },

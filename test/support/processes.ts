@@ -1,0 +1,52 @@
+// Finds the processes of a home by what they were started with, and ends them by their pid.
+import { readdir, readFile } from "node:fs/promises";
+import { systemErrorCode } from "../../src/runtime/errors.ts";
+
+export async function processesWhere(
+  wanted: (args: readonly string[]) => boolean,
+): Promise<readonly number[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+      return line !== "" && wanted(line.split("\0")) ? [Number(pid)] : [];
+    }),
+  );
+  return found.flat();
+}
+
+/** Serve mounts below this folder. */
+export function rclonesOf(folder: string): Promise<readonly number[]> {
+  return processesWhere(
+    (args) => args[0] === "rclone" && args[1] === "mount" && args.some((arg) => arg.startsWith(`${folder}/`)),
+  );
+}
+
+export function carriersOf(home: string): Promise<readonly number[]> {
+  return scriptsOf(home, "carrier.mjs");
+}
+
+export function keepersOf(home: string): Promise<readonly number[]> {
+  return scriptsOf(home, "keep.sh");
+}
+
+/** What a shell or Node was told to run comes before its arguments; a keeper has the carrier's among them. */
+function scriptsOf(home: string, name: string): Promise<readonly number[]> {
+  return processesWhere((args) => {
+    const script = args.slice(1).find((arg) => !arg.startsWith("-"));
+    return script?.endsWith(`/${name}`) === true && args.includes(home);
+  });
+}
+
+export function killAll(pids: readonly number[]): void {
+  for (const pid of pids) signalIfRuns(pid, "SIGKILL");
+}
+
+/** It may have ended meanwhile. */
+export function signalIfRuns(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ESRCH") throw error;
+  }
+}
