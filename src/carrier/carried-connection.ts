@@ -9,7 +9,7 @@ import { connectOptions } from "./server-proof.ts";
 import {
   answerWithoutServer,
   commandOfFrame,
-  headerOfOnly,
+  firstMessage,
   isEnoughToJudge,
   isHarmlessToLose,
   SMB2_COMMAND,
@@ -172,7 +172,7 @@ export function createConnection(
     orphansQuestion = orphansQuestion === null ? chunk : Buffer.concat([orphansQuestion, chunk]);
     if (!isEnoughToJudge(orphansQuestion)) return;
     if (stage === "released") {
-      answerOrphansQuestion(orphansQuestion);
+      answerOrphansQuestions();
       return;
     }
     // The daemon's own question ends it at once; a program's waits until none of the others is dead.
@@ -180,11 +180,13 @@ export function createConnection(
     if (!isRead && isHarmlessToLose(orphansQuestion) === true) close();
     else client.pause();
   };
-  const answerOrphansQuestion = (question: Buffer): void => {
-    orphansQuestion = null;
-    const header = headerOfOnly(question);
-    if (header === null || !answerAlone(header)) close();
-    events.foundOut();
+  const answerOrphansQuestions = (): void => {
+    while (stage === "released" && orphansQuestion !== null && isEnoughToJudge(orphansQuestion)) {
+      const question = firstMessage(orphansQuestion);
+      orphansQuestion = question === null || question.following.length === 0 ? null : question.following;
+      if (question === null || !answerAlone(question.header)) close();
+      events.foundOut();
+    }
   };
   /**
    * rclone fails a program that goes elsewhere in a file when it cannot close that: so it can, for nothing of a file that
@@ -206,7 +208,7 @@ export function createConnection(
     }
     stage = "released";
     for (const header of waiting) answerAlone(header);
-    if (orphansQuestion !== null && isEnoughToJudge(orphansQuestion)) answerOrphansQuestion(orphansQuestion);
+    answerOrphansQuestions();
     client.resume();
   };
   const sendWhatMayPass = (): void => {

@@ -3,6 +3,7 @@ import {
   createFrameReader,
   type FrameReader,
   HEADER_BYTES,
+  markPending,
   opensToRead,
   SMB2_COMMAND,
   SMB2_FLAG,
@@ -114,7 +115,7 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
     },
   });
   const fromServer = createFrameReader({
-    message(command, flags, messageId, status) {
+    message(command, flags, messageId, status, bytes, at) {
       const nowMs = now();
       const request = requests.get(messageId);
       if (request === undefined) {
@@ -130,6 +131,8 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
         requests.delete(messageId);
         passing.push(request);
       }
+      if (isInterim && request.header !== null)
+        markPending(request.header, bytes.subarray(at, at + HEADER_BYTES));
       listener.answered(nowMs, nowMs - request.sinceMs);
     },
     opaque() {

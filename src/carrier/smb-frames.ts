@@ -1,6 +1,9 @@
 // A streaming reader of SMB2 frames: it sees every message header that passes and copies nothing but headers.
 
 const PREFIX_BYTES = 4;
+/** Offsets in a header ([MS-SMB2] 2.2.1.1). */
+const FLAGS_AT = 16;
+const ASYNC_ID_AT = 32;
 export const HEADER_BYTES = 64;
 /** Offsets in a CREATE request, from its header's start ([MS-SMB2] 2.2.13). */
 const CREATE_ACCESS_AT = HEADER_BYTES + 24;
@@ -279,13 +282,25 @@ export function isEnoughToJudge(bytes: Uint8Array): boolean {
   return bytes.length >= PREFIX_BYTES + frameLength(bytes);
 }
 
-/** The header of the one message that `bytes` are, whole and nothing else; null: they are not. */
-export function headerOfOnly(bytes: Uint8Array): Uint8Array | null {
-  const frameBytes = frameLength(bytes);
+/** The header of the only message in the whole frame that `bytes` begin with, and what follows; null: it is no such. */
+export function firstMessage(
+  bytes: Buffer,
+): { readonly header: Uint8Array; readonly following: Buffer } | null {
+  const end = PREFIX_BYTES + frameLength(bytes);
   const command = commandOfFrame(bytes);
-  if (command === undefined || command === null || bytes.length !== PREFIX_BYTES + frameBytes) return null;
+  if (command === undefined || command === null || bytes.length < end) return null;
   const isCompound = read32(bytes, PREFIX_BYTES + 20) !== 0;
-  return isCompound ? null : bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + HEADER_BYTES);
+  if (isCompound) return null;
+  return {
+    header: bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + HEADER_BYTES),
+    following: bytes.subarray(end),
+  };
+}
+
+/** Has the answer to the request of that header be the second one: the server has said `pending` first. */
+export function markPending(header: Uint8Array, interim: Uint8Array): void {
+  header[FLAGS_AT] = (header[FLAGS_AT] ?? 0) | SMB2_FLAG.async;
+  header.set(interim.subarray(ASYNC_ID_AT, ASYNC_ID_AT + 8), ASYNC_ID_AT);
 }
 
 /**
@@ -308,7 +323,7 @@ function answerTo(header: Uint8Array, status: number, bodyBytes: number): Buffer
   const message = answer.subarray(PREFIX_BYTES);
   message.writeUInt32LE(status, 8);
   message.writeUInt16LE(Math.max(1, message.readUInt16LE(14)), 14);
-  message.writeUInt32LE(SMB2_FLAG.answer, 16);
+  message.writeUInt32LE(SMB2_FLAG.answer | (message.readUInt32LE(FLAGS_AT) & SMB2_FLAG.async), FLAGS_AT);
   message.writeUInt32LE(0, 20);
   message.fill(0, 48, HEADER_BYTES);
   // The structure's size, by which each body begins.

@@ -6,7 +6,18 @@ import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { startFakeNas } from "./fake-nas.ts";
 import { joined, OWN_UID, startShare } from "./share-bench.ts";
-import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "./smb-messages.ts";
+import {
+  ANSWER,
+  ASYNC,
+  answerTo,
+  COMMAND,
+  encrypted,
+  frame,
+  lookAtRoot,
+  opening,
+  PENDING,
+  request,
+} from "./smb-messages.ts";
 
 describe("the connections of a carried share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
@@ -219,6 +230,37 @@ describe("the connections of a carried share", () => {
     assert.equal(broken.received.length - opened, 4 + broken.received.readUInt32BE(opened));
     await eventually(() => large.ending === "reset", ANSWERS_MS);
     assert.equal(broken.ending, "open");
+  });
+
+  test("A10 a read that the server has called pending is told to have failed under the number it was given, with all that was asked after it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const opened = answerTo(0, 0).length;
+    client.send(opening(1));
+    await eventually(() => client.received.length === opened, ANSWERS_MS);
+    nas.mode = "withhold";
+    client.send(request(COMMAND.read, 2));
+    const server = await eventually(() => nas.joined()[0], ANSWERS_MS);
+    await eventually(() => server.unanswered.length === 1, ANSWERS_MS);
+    const pending = frame({ command: COMMAND.read, messageId: 2, flags: ANSWER | ASYNC, status: PENDING });
+    pending.writeBigUInt64LE(1_199n, 4 + 32);
+    server.socket.write(pending);
+    await eventually(() => client.received.length === opened + pending.length, ANSWERS_MS);
+    nas.mode = "answer";
+    server.socket.end();
+    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    client.send(Buffer.concat([request(COMMAND.read, 3), request(COMMAND.close, 4)]));
+    bench.share.confirm();
+    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    bench.share.usedUp();
+    const [failed, closed] = [4 + 64 + 9, 4 + 64 + 60];
+    const before = opened + pending.length;
+    const all = before + 2 * failed + closed;
+    await eventually(() => client.received.length === all, ANSWERS_MS);
+    assert.equal(client.received.readUInt32LE(before + 4 + 16), ANSWER | ASYNC);
+    assert.equal(client.received.readBigUInt64LE(before + 4 + 32), 1_199n);
+    assert.equal(client.received.readUInt32LE(before + failed + 4 + 16), ANSWER);
   });
 
   test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {
