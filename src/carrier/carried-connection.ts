@@ -12,6 +12,7 @@ import {
   firstMessage,
   isEnoughToJudge,
   isHarmlessToLose,
+  isOnlyBegun,
   SMB2_COMMAND,
 } from "./smb-frames.ts";
 import { createWholeAnswers, type HeldAnswers } from "./whole-answers.ts";
@@ -21,6 +22,7 @@ const CONNECT_WITHIN_MS = 2_000;
 const HALF_CLOSED_AT_MOST_MS = 10_000;
 /** A connection that retires and has no answer for so long is cut off: its route is gone. */
 const RETIRING_SILENCE_MS = 2_000;
+const NOTHING = Buffer.alloc(0);
 /** Without a byte for this long, nobody is in the middle of something. */
 const SILENCE_MS = 20;
 
@@ -113,7 +115,7 @@ export function createConnection(
   let holding: "nothing" | "some" | "all" | "retire" = "nothing";
   let retireTimer: Timer | null = null;
   let readsEnd = false;
-  let heldBack: Buffer = Buffer.alloc(0);
+  let heldBack: Buffer = NOTHING;
   let isHeldBack = false;
   let holdsBackMore = false;
   /** What the client has asked since its server is gone. */
@@ -136,7 +138,7 @@ export function createConnection(
     retireTimer?.[Symbol.dispose]();
     resetServer();
     resetClient(client);
-    heldBack = Buffer.alloc(0);
+    heldBack = NOTHING;
     answers.drop();
     events.closed(connection);
   };
@@ -159,15 +161,18 @@ export function createConnection(
       return;
     }
     lastByteMs = clock.monotonicMs();
-    if (holding === "nothing") {
-      ledger.fromClient.push(chunk, 0, false);
-      send(chunk);
-      return;
-    }
     heldBack = heldBack.length === 0 ? chunk : Buffer.concat([heldBack, chunk]);
-    sendWhatMayPass();
+    if (holding === "nothing") sendAll();
+    else sendWhatMayPass();
   };
-  /** rclone sends a frame in two pieces. */
+  /** rclone sends a frame's length by itself: were only that gone when the server is lost, the rest could not be understood. */
+  const sendAll = (): void => {
+    if (orphans && ledger.fromClient.atBoundary && isOnlyBegun(heldBack)) return;
+    const bytes = heldBack;
+    heldBack = NOTHING;
+    ledger.fromClient.push(bytes, 0, false);
+    send(bytes);
+  };
   const onOrphansQuestion = (chunk: Buffer): void => {
     orphansQuestion = orphansQuestion === null ? chunk : Buffer.concat([orphansQuestion, chunk]);
     if (!isEnoughToJudge(orphansQuestion)) return;
@@ -267,6 +272,10 @@ export function createConnection(
       close();
       return;
     }
+    if (holding === "nothing") {
+      send(heldBack);
+      heldBack = NOTHING;
+    }
     endServerSide();
     setTimer(HALF_CLOSED_AT_MOST_MS, close);
   };
@@ -305,8 +314,8 @@ export function createConnection(
     }
     if (heldBack.length > 0) orphansQuestion = heldBack;
     // What it asks now has nowhere to go; that it asks is worth knowing.
-    else client.resume();
-    heldBack = Buffer.alloc(0);
+    if (!isHeldBack) client.resume();
+    heldBack = NOTHING;
     answers.drop();
     resetServer();
   };

@@ -273,6 +273,12 @@ const CLOSED_BODY_BYTES = 60;
 const FAILED_BODY_BYTES = 9;
 const STATUS_CONNECTION_DISCONNECTED = 0xc000020c;
 
+/** Whether they are the beginning of a frame, and not yet all of its first header. */
+export function isOnlyBegun(bytes: Uint8Array): boolean {
+  if (bytes.length < PREFIX_BYTES) return bytes.length > 0;
+  return bytes[0] === 0 && bytes.length < PREFIX_BYTES + Math.min(HEADER_BYTES, frameLength(bytes));
+}
+
 /** Whether it can be told what to do about the frame that `bytes` begins with: a read or a close is answered as a whole. */
 export function isEnoughToJudge(bytes: Uint8Array): boolean {
   const command = commandOfFrame(bytes);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
-import { createManualClock } from "../support/manual-clock.ts";
+import { createManualClock, settle } from "../support/manual-clock.ts";
 import { startFakeNas } from "./fake-nas.ts";
 import { joined, OWN_UID, startShare } from "./share-bench.ts";
 import {
@@ -261,6 +261,27 @@ describe("the connections of a carried share", () => {
     assert.equal(client.received.readUInt32LE(before + 4 + 16), ANSWER | ASYNC);
     assert.equal(client.received.readBigUInt64LE(before + 4 + 32), 1_199n);
     assert.equal(client.received.readUInt32LE(before + failed + 4 + 16), ANSWER);
+  });
+
+  test("A10 a read that had only begun to be asked when the server was lost is told to have failed, too", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const opened = answerTo(0, 0).length;
+    client.send(opening(1));
+    await eventually(() => client.received.length === opened, ANSWERS_MS);
+    const asked = request(COMMAND.read, 2);
+    client.send(asked.subarray(0, 4));
+    await settle();
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    assert.equal(nas.joined()[0]?.bytes.length, opening(1).length, "its beginning is not sent alone");
+    bench.share.confirm();
+    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    bench.share.usedUp();
+    client.send(asked.subarray(4));
+    await eventually(() => client.received.length === opened + 4 + 64 + 9, ANSWERS_MS);
+    assert.equal(client.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
   });
 
   test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {

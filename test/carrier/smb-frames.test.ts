@@ -1,7 +1,7 @@
 // Frames are told apart wherever the stream is cut, and nothing but headers is looked at.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { commandOfFrame, createFrameReader } from "../../src/carrier/smb-frames.ts";
+import { commandOfFrame, createFrameReader, isOnlyBegun } from "../../src/carrier/smb-frames.ts";
 import { fc } from "../support/properties.ts";
 import { ANSWER, COMMAND, encrypted, frame, type Message, opening, request, wrap } from "./smb-messages.ts";
 
@@ -106,6 +106,15 @@ describe("the reader of frames", () => {
     assert.equal(commandOfFrame(whole.subarray(0, 67)), undefined);
     assert.equal(commandOfFrame(whole), COMMAND.write);
     assert.equal(commandOfFrame(encrypted()), null);
+  });
+
+  test("A10 tells a frame that has only begun from one whose command is there", () => {
+    const whole = request(COMMAND.write, 7, Buffer.alloc(100));
+    for (const length of [1, 4, 67]) assert.equal(isOnlyBegun(whole.subarray(0, length)), true, `${length}`);
+    for (const length of [0, 68, 100])
+      assert.equal(isOnlyBegun(whole.subarray(0, length)), false, `${length}`);
+    assert.equal(isOnlyBegun(Buffer.from([0x85, 0, 0, 0])), false, "a keep-alive");
+    assert.equal(isOnlyBegun(wrap(Buffer.alloc(10))), false, "a short frame that is there");
   });
 
   test("A10 however a stream is cut into pieces, it reads the same", () => {
