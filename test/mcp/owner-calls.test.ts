@@ -69,6 +69,23 @@ test("B7 the owner's process is no other client's", async (t) => {
   assert.equal(await pid(), owners);
 });
 
+test("B7 looking on starts no process, and a call without a daemon leaves none", async (t) => {
+  const { rig } = await startOwner(t);
+  const before = await rig.processes();
+  for (const command of ["tools list", "backends list", "status", "doctor"]) {
+    const { stdout, stderr } = await rig.home.cli(command.split(" "));
+    assert.match(stdout, /light|echo/u, `${command}: ${stderr}`);
+  }
+  assert.deepEqual(await rig.processes(), before);
+  const ask = ["call", "pid", "--json"];
+  const { code, stdout } = await rig.home.cli(ask);
+  assert.equal(code, 0);
+  assert.equal((await rig.home.cli(ask)).stdout, stdout);
+  await rig.goDown("SIGTERM");
+  assert.equal((await rig.home.cli(ask)).code, 0);
+  await eventually(async () => (await rig.processes()).length === 0, SETTLES_MS);
+});
+
 test("B7 the owner's process ends when its backend is restarted or removed, and when the daemon stops", async (t) => {
   const { rig, pid } = await startOwner(t);
   const restarted = await pid();

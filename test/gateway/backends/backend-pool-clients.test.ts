@@ -257,7 +257,9 @@ describe("one instance for each client", () => {
     assert.ok(waits !== undefined);
     for (const { client } of listen) client.busy = true;
     const hanging = b.pool.call("a", callOf(waits.client));
-    assert.match(errorText(await b.pool.call("a", callOf(createClient("65th")))), /64 instances/);
+    const refused = b.pool.call("a", callOf(createClient("65th")));
+    assert.equal(b.script.started.length, 65);
+    assert.match(errorText(await refused), /64 instances/);
     waits.mine.answer();
     assert.equal(fromInstance(await hanging), waits.mine.id);
     assert.ok(!all.some(({ mine }) => mine.isClosed));
