@@ -22,6 +22,8 @@ export interface ClientPort {
   readonly clientInfo: JsonObject;
   /** What the client asked for by logging/setLevel; null: never. */
   readonly logLevel: McpLogLevel | null;
+  /** It listens, or waits for an answer: somebody is there. */
+  readonly busy: boolean;
   /** Aborted when the session has ended. */
   readonly ended: AbortSignal;
   /** Tells the client outside of any call (its GET stream); what cannot be delivered within bounds is dropped. */

@@ -22,7 +22,7 @@ import { createListenerKeeper, type ListenAddress } from "./listener-keeper.ts";
 import type { ServingSet } from "./middleware/middleware.ts";
 import { createRefusalAudit } from "./middleware/refusal-audit.ts";
 import { createTaskMemory } from "./middleware/task-memory.ts";
-import { ownerCall } from "./owner-call.ts";
+import { createOwnerCalls } from "./owner-calls.ts";
 import { buildServingSet } from "./serving-set.ts";
 import { createSessionRoster } from "./session-roster.ts";
 
@@ -186,6 +186,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     bodyLimitBytes: () => server().bodyLimitBytes,
     boundHost: () => keeper.host,
   });
+  const owner = createOwnerCalls({ gateway: front, clock, logger });
   const keeper = createListenerKeeper({
     handler: http.handle,
     clock,
@@ -205,6 +206,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     await Promise.all([
       http.stop(STOP_DRAIN_MS),
       ...[...lines].map((client) => client.stop(STOP_DRAIN_MS)),
+      owner.stop(STOP_DRAIN_MS),
       pool[Symbol.asyncDispose](),
     ]);
     await keeper.close(STOP_CUT_MS);
@@ -241,7 +243,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     },
     view() {
       const sessions = [...lines].reduce((sum, client) => sum + client.sessions, http.sessions);
-      const inFlight = [...lines].reduce((sum, client) => sum + client.inFlight, http.inFlight);
+      const inFlight = [...lines, owner].reduce((sum, client) => sum + client.inFlight, http.inFlight);
       return {
         url: keeper.url,
         sessions,
@@ -263,9 +265,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     }),
     restart: (backend) => pool.restart(backend),
     logLines: (backend) => pool.logLines(backend),
-    ask(method, params, signal) {
-      return served.handle({ method, params, port: ownerCall(), signal, served });
-    },
+    ask: (method, params, signal) => owner.ask(method, params, signal),
     serveLines(stream) {
       const client = serveLines(stream, {
         gateway: front,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { duplexPair } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
 import type { AuditConfig, BackendConfig } from "../../src/config/snapshot.ts";
+import { IDLE_LIMIT_MS } from "../../src/gateway/front/session-store.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
 import type { Gateway, GatewayConfig, PreparedGateway } from "../../src/gateway/gateway-contract.ts";
 import { NO_GATEWAY } from "../../src/gateway/gateway-rules.ts";
@@ -279,6 +280,27 @@ describe("the gateway as a whole", () => {
     }, 5_000);
     const { principal, target, backend, outcome } = JSON.parse(line);
     assert.deepEqual([principal, target, backend, outcome], ["owner", "tool:one", "a", "ok"]);
+  });
+
+  test("B7 the owner's own requests share an instance, which ends after a day without one", async (t) => {
+    const b = bench(t);
+    await b.change({ backends: [backendConfig("a", { instances: "per-client" })] });
+    b.script.last.becomeReady("one");
+    await settle();
+    const both = [b.ask("tools/call", { name: "one" }), b.ask("tools/call", { name: "one" })];
+    const own = b.script.last;
+    own.becomeReady("one");
+    await settle();
+    assert.equal(b.gateway.view().inFlight, 2);
+    own.answer();
+    for (const reply of await Promise.all(both)) assert.ok(!isError(reply));
+    const again = b.ask("tools/call", { name: "one" });
+    own.answer();
+    assert.ok(!isError(await again));
+    assert.deepEqual([b.script.started.length, own.isClosed], [2, false]);
+    await b.clock.advance(IDLE_LIMIT_MS + 3_600_000);
+    assert.equal(own.isClosed, true);
+    assert.equal(b.script.alive.length, 1);
   });
 
   test("a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {

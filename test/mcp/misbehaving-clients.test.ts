@@ -139,6 +139,24 @@ test("calls whose client is gone are answered to nobody, and leave nothing", asy
   assert.equal(await client.call("echo", { text: "on" }), "on");
 });
 
+test("B7 clients that leave without a word use up no backend: their processes give way", async (t) => {
+  const perClient = nodeBackend(LIGHT_SERVER, [], { instances: "per-client" });
+  const rig = await startGatewayRig(t, { backends: { light: perClient } });
+  await rig.untilReady("light");
+  await using listens = await connectLight(rig.url);
+  await listens.listen();
+  const pid = await listens.call("pid");
+  const pids = new Set<string>();
+  for (let count = 0; count < 100; count++) {
+    const gone = await connectLight(rig.url);
+    pids.add(await gone.call("pid"));
+  }
+  assert.equal(pids.size, 100);
+  assert.equal(await listens.call("pid"), pid);
+  // Those of 64 clients, and the one that the lists come from.
+  await rig.untilBackend("light", ({ instances }) => instances === 65);
+});
+
 test("a daemon killed by SIGKILL leaves no backend, nor a grandchild that ignores signals", async (t) => {
   const rig = await startGatewayRig(t, {
     backends: {

@@ -67,6 +67,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
   const own = createClientInstances({
     backend: name,
     clock,
+    logger,
     base: () => (isPerClient() && decision.calls.kind !== "refuse" ? base : null),
     start: (owner, ofBase, events) => startPoolInstance(starter, ofBase, optionsFor(ofBase, owner), events),
     drainTimeoutMs: tools.drainTimeoutMs,

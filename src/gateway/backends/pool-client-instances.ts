@@ -1,18 +1,23 @@
 // Owns the instances that belong to one client each (`instances = "per-client"`): started at its first call, ended
 // with its session, drained when the connection changes.
 import type { Clock, Timer } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { ClientPort } from "../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../json-rpc.ts";
 import { type DrainReason, drainMessage, unwantedMessage } from "./draining.ts";
 import type { InstanceBase, PoolInstance, PoolInstanceEvents } from "./pool-instance.ts";
 import { createWaitingCalls, type WaitingCalls } from "./pool-waiting-calls.ts";
 
-/** Of one backend. Those that drain do not count: a change must not refuse the clients that it moves. */
+/**
+ * Of one backend. Those that drain do not count: a change must not refuse the clients that it moves. Beyond it, that of
+ * the client which may have gone gives way.
+ */
 export const MAX_CLIENT_INSTANCES = 64;
 
 export interface ClientInstancesOptions {
   readonly backend: string;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** What a new one is made of; null: none is to be started. */
   readonly base: () => InstanceBase | null;
   readonly start: (owner: ClientPort, base: InstanceBase, events: PoolInstanceEvents) => PoolInstance;
@@ -51,11 +56,12 @@ const DISTRUST_CHECKS = 3;
 
 interface Own {
   entry: PoolInstance;
+  usedMs: number;
   readonly waiting: WaitingCalls;
 }
 
 export function createClientInstances(options: ClientInstancesOptions): ClientInstances {
-  const { backend, clock } = options;
+  const { backend, clock, logger } = options;
   const owned = new Map<ClientPort, Own>();
   const retired = new Map<PoolInstance, Timer>();
   const closing = new Map<PoolInstance, Promise<void>>();
@@ -126,6 +132,26 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
     }
   };
 
+  const endOf = (client: ClientPort, own: Own, message: string): void => {
+    owned.delete(client);
+    own.waiting.fail(message);
+    own.entry.instance.forget(client);
+    close(own.entry, message);
+  };
+
+  /** Ends the one used longest ago of those whose clients do nothing: most of these left without a word. */
+  const makeRoom = (): void => {
+    if (owned.size < MAX_CLIENT_INSTANCES) return;
+    let oldest: readonly [ClientPort, Own] | null = null;
+    for (const [client, own] of owned) {
+      const isIdle = !client.busy && own.waiting.size === 0 && own.entry.instance.seen.inFlight === 0;
+      if (isIdle && (oldest === null || own.usedMs < oldest[1].usedMs)) oldest = [client, own];
+    }
+    if (oldest === null) return;
+    logger.info("the instance of an idle client gives way to a newer client's", { backend });
+    endOf(...oldest, `backend ${backend}: the instance of this client gave way to a newer one`);
+  };
+
   /** The error when it cannot be. */
   const startFor = (client: ClientPort): Own | string => {
     const base = options.base();
@@ -134,7 +160,11 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
       return `backend ${backend} runs ${MAX_CLIENT_INSTANCES} instances for its clients already, which is the limit`;
     }
     const entry = options.start(client, base, events(client));
-    const own: Own = { entry, waiting: createWaitingCalls(clock, backend) };
+    const own: Own = {
+      entry,
+      usedMs: clock.monotonicMs(),
+      waiting: createWaitingCalls(clock, backend),
+    };
     owned.set(client, own);
     return own;
   };
@@ -147,8 +177,10 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
       return [...retired.keys()].reduce((sum, { instance }) => sum + instance.seen.inFlight, 0);
     },
     ready(client) {
-      const entry = owned.get(client)?.entry;
-      return entry?.isReady === true ? entry : null;
+      const own = owned.get(client);
+      if (own?.entry.isReady !== true) return null;
+      own.usedMs = clock.monotonicMs();
+      return own.entry;
     },
     call(client, { run, deadlineMs, signal }) {
       const ready = owned.get(client)?.entry;
@@ -156,6 +188,7 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
       if (client.ended.aborted) {
         return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, "the session has ended"));
       }
+      if (!owned.has(client) && options.base() !== null) makeRoom();
       const own = owned.get(client) ?? startFor(client);
       if (typeof own === "string") return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, own));
       return own.waiting.add({ run: (leftMs) => run(own.entry, leftMs), deadlineMs, signal });
@@ -182,12 +215,8 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
     },
     forget(client) {
       const own = owned.get(client);
-      owned.delete(client);
       for (const entry of [...retired.keys()]) entry.instance.forget(client);
-      if (own === undefined) return;
-      own.waiting.fail("the session has ended");
-      own.entry.instance.forget(client);
-      close(own.entry, "the session has ended");
+      if (own !== undefined) endOf(client, own, "the session has ended");
     },
     async close(message) {
       for (const { entry, waiting } of owned.values()) {

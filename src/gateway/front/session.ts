@@ -99,7 +99,6 @@ export class Session implements SessionPort {
     return this.#inFlight;
   }
 
-  /** Somebody listens or waits. */
   get busy(): boolean {
     return this.#inFlight > 0 || this.#streams.length > 0;
   }

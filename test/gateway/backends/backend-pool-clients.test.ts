@@ -4,7 +4,14 @@ import { describe, it } from "node:test";
 import { errorReply, isError, REQUEST_TIMEOUT } from "../../../src/gateway/json-rpc.ts";
 import { settle } from "../../support/manual-clock.ts";
 import { type Bench, CHANGED, ready } from "./backend-pool-bench.ts";
-import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
+import {
+  backendConfig,
+  callOf,
+  createClient,
+  errorText,
+  fromInstance,
+  type Script,
+} from "./scripted-instance.ts";
 
 describe("one instance for each client", () => {
   const shared = backendConfig("a");
@@ -205,6 +212,59 @@ describe("one instance for each client", () => {
     const b = await ready(own);
     for (let at = 0; at < 64; at++) void b.pool.call("a", callOf(createClient(String(at))));
     assert.match(errorText(await b.pool.call("a", callOf(createClient("65th")))), /64 instances/);
+  });
+
+  /** Of 64 clients, each later than the one before; their first calls are answered. */
+  const begin64 = async (b: Bench) => {
+    const all: { client: ReturnType<typeof createClient>; mine: Script["last"] }[] = [];
+    for (let at = 0; at < 64; at++) {
+      const client = createClient(String(at));
+      const { call, mine } = await begin(b, client);
+      mine.answer();
+      await call;
+      await b.clock.advance(1);
+      all.push({ client, mine });
+    }
+    return all;
+  };
+
+  it("B7 beyond 64 that of the idle client gives way which was used longest ago; its next call begins anew", async () => {
+    const b = await ready(own);
+    const [first, second, third, ...others] = await begin64(b);
+    assert.ok(first !== undefined && second !== undefined && third !== undefined);
+    const again = b.pool.call("a", callOf(first.client));
+    first.mine.answer();
+    await again;
+    // Listening, it is there, however long it says nothing.
+    second.client.busy = true;
+    const { call: newcomers, mine: newest } = await begin(b, createClient("65th"));
+    newest.answer();
+    assert.equal(fromInstance(await newcomers), newest.id);
+    const gone = ({ mine }: { mine: Script["last"] }): boolean => mine.isClosed;
+    assert.deepEqual([first, second, third].map(gone), [false, false, true]);
+    assert.ok(!others.some(gone));
+    const { call: back, mine: anew } = await begin(b, third.client);
+    anew.answer();
+    assert.equal(fromInstance(await back), anew.id);
+    assert.deepEqual(others.map(gone).indexOf(true), 0);
+    assert.equal(b.view().instances, 65);
+  });
+
+  it("B7 none gives way whose client listens or has a call in flight", async () => {
+    const b = await ready(own);
+    const all = await begin64(b);
+    const [waits, ...listen] = all;
+    assert.ok(waits !== undefined);
+    for (const { client } of listen) client.busy = true;
+    const hanging = b.pool.call("a", callOf(waits.client));
+    const refused = b.pool.call("a", callOf(createClient("65th")));
+    assert.equal(b.script.started.length, 65);
+    assert.match(errorText(await refused), /64 instances/);
+    waits.mine.answer();
+    assert.equal(fromInstance(await hanging), waits.mine.id);
+    assert.ok(!all.some(({ mine }) => mine.isClosed));
+    void b.pool.call("a", callOf(createClient("66th")));
+    assert.equal(waits.mine.isClosed, true);
   });
 
   it("a subscription goes to the client's own, and follows it through a change", async () => {

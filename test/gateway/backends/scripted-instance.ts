@@ -246,6 +246,7 @@ export function backendConfig(
 }
 
 export interface TestClient extends ClientPort {
+  busy: boolean;
   end(): void;
 }
 
@@ -258,6 +259,7 @@ export function createClient(sessionId: string): TestClient {
     capabilities: {},
     clientInfo: {},
     logLevel: null,
+    busy: false,
     ended: ended.signal,
     notify() {},
     request: () => Promise.resolve({ result: {} }),

@@ -30,6 +30,7 @@ export function client(principal: Principal = ANONYMOUS, sessionId = "session-1"
     capabilities: {},
     clientInfo: {},
     logLevel: null,
+    busy: false,
     ended: new AbortController().signal,
     notify() {},
     request: async () => errorReply(-32000, "nobody answers here"),

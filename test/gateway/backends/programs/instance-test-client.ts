@@ -52,6 +52,7 @@ export function createTestClient(name: string, capabilities: JsonObject = EVERYT
     capabilities,
     clientInfo: { name, version: "1" },
     logLevel: null,
+    busy: false,
     ended: new AbortController().signal,
     told,
     asked,
