@@ -38,6 +38,8 @@ export interface CommandContext {
 /** Commands that share their first word. */
 export interface CommandGroup {
   readonly name: string;
+  /** Another word for it, which help does not show. */
+  readonly alias?: string;
   readonly summary: string;
   readonly description: string;
   readonly examples: readonly Example[];

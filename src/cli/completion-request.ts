@@ -28,7 +28,7 @@ export type CompletionRequest =
 const LIVE_OPTIONS: Readonly<Record<string, LiveKind | null>> = {
   "--share": "shares",
   // What is added is there under no name yet.
-  "favorites add --share": null,
+  "shares add --share": null,
   "init --share": null,
   "init --backend": null,
   "alias remove --name": "aliases",

@@ -26,13 +26,13 @@ export interface AddedFavorite {
 
 /** Saves the share, mounts it and resolves when that is known. Rejects with `usage` and `config_…`. */
 export async function addFavorite(context: CommandContext, entry: NewFavorite): Promise<AddedFavorite> {
-  const edited = await changeConfig(context, "favorites add", async (editor, view) => {
+  const edited = await changeConfig(context, "shares add", async (editor, view) => {
     await refuseToBeginAfresh(view);
     const { shares } = await readMembers(view);
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
     if (twin !== undefined) {
       throw new MountaineerError("usage", `there is a share called ${twin.name}`, {
-        hint: `choose another name, or: mountaineer favorites remove --share ${twin.name}`,
+        hint: `choose another name, or: mountaineer shares remove --share ${twin.name}`,
       });
     }
     const report = await editor.edit([{ add: "shares", entry }]);
@@ -40,10 +40,8 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite): 
   });
   if (!edited.runs) return { changed: edited.changed, share: null };
   const name = entry.name.normalize("NFC");
-  const [share = null] = await withControl(
-    context,
-    { intent: "change", command: "favorites add" },
-    (control) => control.mount([name], context.signal),
+  const [share = null] = await withControl(context, { intent: "change", command: "shares add" }, (control) =>
+    control.mount([name], context.signal),
   );
   return { changed: edited.changed, share: share === null ? null : asMounted(share) };
 }
@@ -96,16 +94,12 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
   let unmount: StepResult | null = null;
   if (cleanup) {
     leaveFolder();
-    unmount = await withControl(
-      context,
-      { intent: "change", command: "favorites remove" },
-      async (control) => {
-        const { shares } = await control.status(context.signal);
-        for (const known of shares) if (known.name === name) targets.add(known.mount_path);
-        const [result = null] = await control.unmount([name], { force }, context.signal);
-        return result;
-      },
-    );
+    unmount = await withControl(context, { intent: "change", command: "shares remove" }, async (control) => {
+      const { shares } = await control.status(context.signal);
+      for (const known of shares) if (known.name === name) targets.add(known.mount_path);
+      const [result = null] = await control.unmount([name], { force }, context.signal);
+      return result;
+    });
     const isGone = unmount?.result === "unmounted" || unmount?.result === "skipped";
     if (!isGone) return { removed: false, runs: true, share: name, aliases: [], unmount, link: null };
   }
@@ -113,7 +107,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal): 
     ...aliases.map((alias) => ({ remove: "aliases" as const, name: alias })),
     { remove: "shares", name },
   ];
-  const runs = await changeConfig(context, "favorites remove", async (editor) =>
+  const runs = await changeConfig(context, "shares remove", async (editor) =>
     tellSaved(context, await editor.edit(edits)),
   );
   // What still runs would make its links again.
@@ -138,7 +132,7 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
     async ({ places }) => void (await places.reconcileAliases(signal)),
     async () => {
       const { openEngine } = await import("./in-process.ts");
-      const command = "favorites remove";
+      const command = "shares remove";
       const opening = openEngine({ home, configPath, signal, intent: "change", command, looksFirst: false });
       return onceOpened(opening, async (engine) => {
         await engine.forget(name);

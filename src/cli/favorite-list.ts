@@ -7,7 +7,7 @@ import type { CommandContext } from "./command.ts";
 import { readMembers } from "./config-members.ts";
 import { viewConfig } from "./config-session.ts";
 
-/** One share, as `favorites list --json` has it. */
+/** One share, as `shares list --json` has it. */
 export interface Favorite {
   readonly name: string;
   readonly driver: "rclone" | "netfs" | "cifs" | "local";

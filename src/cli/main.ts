@@ -1,8 +1,9 @@
-// The program's entry: answers --version before anything else is loaded, and leaves the rest to run.ts.
+// The program's entry: tells its version before anything else is loaded, and leaves the rest to run.ts.
 import { packageVersion } from "../api/version.ts";
 
+const VERSION_WORDS: readonly (string | undefined)[] = ["--version", "-V", "-v", "version"];
 const [first, ...others] = process.argv.slice(2);
-if (others.length === 0 && (first === "--version" || first === "-V")) {
+if (others.length === 0 && VERSION_WORDS.includes(first)) {
   process.stdout.on("error", () => {});
   process.stdout.write(`${packageVersion()}\n`);
 } else {

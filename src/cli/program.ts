@@ -2,8 +2,9 @@
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../runtime/errors.ts";
-import type { CommandContext, CommandDefinition, Example } from "./command.ts";
-import { COMMAND_GROUPS, COMMANDS } from "./command-list.ts";
+import type { CommandContext, CommandDefinition, CommandGroup, Example } from "./command.ts";
+import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "./command-list.ts";
+import { meantBy } from "./meant-words.ts";
 
 export interface ProgramOptions {
   readonly makeContext: (configFile: string | null) => CommandContext;
@@ -13,6 +14,7 @@ export interface ProgramOptions {
 
 const SUMMARY =
   "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
+const LAST_HEADING = "More:";
 /** The commands about which one may think that shares are their arguments. */
 const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "unmount", "switch"];
 const FIRST_EXAMPLES: readonly Example[] = [
@@ -53,31 +55,49 @@ export function createProgram(
     .description(SUMMARY)
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
-    .helpCommand("help [command]", "show help for a command")
+    .addHelpCommand(
+      new Command("help").argument("[command]").summary("show help for a command").helpGroup(LAST_HEADING),
+    )
     .option("--config <file>", "use this configuration file (TOML or YAML) instead of the home's")
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, subcommandTerm: termOf })
     .configureOutput({ writeOut: print, writeErr: complain, outputError: () => {} })
     .exitOverride()
     .addHelpText("after", () => `${examplesText(FIRST_EXAMPLES)}\nmountaineer help <command> has more.`);
-  const groups = new Map<string, Command>();
-  for (const { name, summary, description, examples } of COMMAND_GROUPS) {
-    const group = program.command(name);
-    group.summary(summary).description(`${capitalised(summary)}.\n\n${description}`);
-    group.addHelpText("after", () => examplesText(examples));
-    groups.set(name, group);
-  }
-  for (const definition of COMMANDS) {
-    const words = definition.name.split(" ");
-    const parent = groups.get(words[0] ?? "") ?? program;
-    const command = parent.command(words.at(-1) ?? "");
+  const add = (parent: Command, definition: CommandDefinition): Command => {
+    const command = parent.command(definition.name.split(" ").at(-1) ?? "");
     command
       .summary(definition.summary)
       .description(`${capitalised(definition.summary)}.\n\n${definition.description}`);
     definition.addOptions(command);
     command.addHelpText("after", () => examplesText(definition.examples));
     command.action(() => act(definition, command));
+    return command;
+  };
+  for (const { heading, entries } of SECTIONS) {
+    for (const entry of entries) {
+      if ("group" in entry) {
+        const group = addGroup(program, entry.group).helpGroup(heading);
+        for (const definition of entry.commands) add(group, definition);
+      } else add(program, entry).helpGroup(heading);
+    }
   }
   return program;
+}
+
+/** A command in a list of them: its other word is for those who know it. */
+function termOf(command: Command): string {
+  const words = command.registeredArguments.map((argument) =>
+    argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+  );
+  return [command.name(), ...(command.options.length > 0 ? ["[options]"] : []), ...words].join(" ");
+}
+
+function addGroup(program: Command, { name, alias, summary, description, examples }: CommandGroup): Command {
+  const group = program.command(name);
+  group.summary(summary).description(`${capitalised(summary)}.\n\n${description}`);
+  group.addHelpText("after", () => examplesText(examples));
+  if (alias !== undefined) group.alias(alias);
+  return group;
 }
 
 /** The command that a definition became. */
@@ -99,8 +119,10 @@ function usageError(error: CommanderError, args: readonly string[]): Mountaineer
   const [first = "", ...more] = error.message.replace(/^error: /, "").split("\n");
   const suggestion = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(more.join(" ").trim());
   const named = namedIn(args);
+  const meant = error.code === "commander.unknownCommand" ? meantBy(args) : null;
   let hint = `mountaineer ${named === null ? "" : `${named} `}--help shows what there is`;
-  if (suggestion?.[1] !== undefined) hint = `did you mean ${suggestion[1]}?`;
+  if (meant !== null) hint = meant;
+  else if (suggestion?.[1] !== undefined) hint = `did you mean ${suggestion[1]}?`;
   else if (error.code === "commander.excessArguments" && SHARE_COMMANDS.includes(named ?? ""))
     hint = "a share is named with --share NAME";
   return new MountaineerError("usage", first, { hint, cause: error });
@@ -108,6 +130,9 @@ function usageError(error: CommanderError, args: readonly string[]): Mountaineer
 
 /** The command, else the group, whose words are among the arguments. */
 function namedIn(args: readonly string[]): string | null {
-  const known = [...COMMANDS, ...COMMAND_GROUPS].map(({ name }) => name);
+  const known = [
+    ...COMMANDS.map(({ name }) => name),
+    ...COMMAND_GROUPS.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias])),
+  ];
   return known.find((name) => name.split(" ").every((word) => args.includes(word))) ?? null;
 }

@@ -80,6 +80,10 @@ async function act(
     const { runMonitorCommand } = await import("./run-monitor.ts");
     return runMonitorCommand(contextFor(monitor.config), monitor);
   }
+  if (args.length === 0) {
+    const { showFirstPage } = await import("./first-page.ts");
+    return showFirstPage(contextFor(null));
+  }
   if (args[0] === "__complete") {
     const { complete } = await import("./complete.ts");
     return complete(args.slice(1), { ...contextFor(null), clock: systemClock });

@@ -19,6 +19,30 @@ import {
 /** From so many shares on, the head repeats who is ready, since the banner may have scrolled away. */
 const MANY_SHARES = 4;
 
+const SHARE_TOML = [
+  "[[shares]]",
+  'name = "CORE"',
+  'thunderbolt_host = "10.0.0.2"',
+  'fallback_host = "192.168.1.20"',
+];
+const SHARE_YAML = [
+  "shares:",
+  "  - name: CORE",
+  "    thunderbolt_host: 10.0.0.2",
+  "    fallback_host: 192.168.1.20",
+];
+const BACKEND_TOML = [
+  "[backends.memory]",
+  'command = "npx"',
+  'args = ["-y", "@modelcontextprotocol/server-memory"]',
+];
+const BACKEND_YAML = [
+  "backends:",
+  "  memory:",
+  "    command: npx",
+  "    args: [-y, '@modelcontextprotocol/server-memory']",
+];
+
 const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "Fallback" };
 
 /** A view of shares, which read some of the settings. */
@@ -96,15 +120,17 @@ function failbackText({ auto_failback, lsof_recheck, auto_failback_stable_secs }
 
 function emptyLines(view: ShareView): string[] {
   const { paint, global } = view;
-  const path = harmless(global.config_path);
-  const example = /\.ya?ml$/i.test(global.config_path)
-    ? ["shares:", "  - name: CORE", "    thunderbolt_host: 10.0.0.2", "    fallback_host: 192.168.1.20"]
-    : ["[[shares]]", 'name = "CORE"', 'thunderbolt_host = "10.0.0.2"', 'fallback_host = "192.168.1.20"'];
+  const isYaml = /\.ya?ml$/i.test(global.config_path);
+  const example = (lines: readonly string[]): string[] => lines.map((line) => `${INDENT}${paint.cyan(line)}`);
   return [
-    paint.bold("No shares are configured yet."),
-    ...text(`Add the first one to ${path}:`, "", view),
+    paint.bold("Nothing is configured yet."),
+    ...text("mountaineer init asks what you have. Or write it yourself; a NAS with two cables:", "", view),
     "",
-    ...example.map((line) => `${INDENT}${paint.cyan(line)}`),
+    ...example(isYaml ? SHARE_YAML : SHARE_TOML),
+    "",
+    ...text("An MCP server for your agents:", "", view),
+    "",
+    ...example(isYaml ? BACKEND_YAML : BACKEND_TOML),
   ];
 }
 

@@ -166,9 +166,9 @@ test("whoever may not read the home is told so by every command about places, an
     ["alias", "reconcile"],
     ["alias", "add", "--name", "x", ...share, "--target-subpath", "x"],
     ["alias", "remove", "--name", "x"],
-    ["favorites", "list"],
-    ["favorites", "add", ...share, "--tb-host", "a", "--fallback-host", "b"],
-    ["favorites", "remove", ...share],
+    ["shares", "list"],
+    ["shares", "add", ...share, "--tb-host", "a", "--fallback-host", "b"],
+    ["shares", "remove", ...share],
   ]) {
     const { code, stderr } = await asNobody(args);
     assert.ok(code !== 0 && code !== null && code !== 70, `${args.join(" ")}: ${code} ${stderr}`);

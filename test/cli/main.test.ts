@@ -5,7 +5,7 @@ import { access, readdir, readFile, symlink, writeFile } from "node:fs/promises"
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { COMMAND_GROUPS, COMMANDS } from "../../src/cli/command-list.ts";
+import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "../../src/cli/command-list.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
@@ -20,10 +20,10 @@ const BANNER = `${ESCAPE}[1;30;43m`;
 const two = sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]);
 
 describe("the command line", { concurrency: 3 }, () => {
-  test("--version prints the package's version and loads nothing more", async (t) => {
+  test("the version is told in every way that people ask for it, and nothing more is loaded", async (t) => {
     const home = await temporaryFolder(t);
     const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
-    for (const flag of ["--version", "-V"]) {
+    for (const flag of ["--version", "-V", "-v", "version"]) {
       assert.deepEqual(await runCommand([flag], { home }), {
         code: 0,
         signal: null,
@@ -33,7 +33,7 @@ describe("the command line", { concurrency: 3 }, () => {
     }
   });
 
-  test("help shows every command with examples, on stdout; without a command it is on stderr with exit code 2", async (t) => {
+  test("help shows every command with examples, on stdout, in the order in which people need them", async (t) => {
     const home = await temporaryFolder(t);
     const asked = await runCommand(["--help"], { home });
     assert.equal(asked.code, 0);
@@ -42,8 +42,8 @@ describe("the command line", { concurrency: 3 }, () => {
       assert.match(asked.stdout, new RegExp(`^ {2}${name} `, "m"));
     }
     assert.match(asked.stdout, /Examples:\n {2}mountaineer monitor\n/);
-    const bare = await runCommand([], { home });
-    assert.deepEqual([bare.code, bare.stdout, bare.stderr], [2, "", asked.stdout]);
+    const headings = [...asked.stdout.matchAll(/^[A-Z][\w ]+:$/gm)].map(([heading]) => heading);
+    assert.deepEqual(headings, ["Options:", ...SECTIONS.map(({ heading }) => heading), "Examples:"]);
     // One after the other: fifty processes at once would leave the daemons of the other tests no time to answer.
     for (const { name, examples } of [...COMMANDS, ...COMMAND_GROUPS]) {
       const help = await runCommand([...name.split(" "), "--help"], { home });
@@ -52,6 +52,46 @@ describe("the command line", { concurrency: 3 }, () => {
       assert.match(help.stdout, /--config <file>/);
     }
     assert.deepEqual(await readdir(home), []);
+  });
+
+  test("without a command it says how to begin; where something is configured, how things are", async (t) => {
+    const home = await temporaryFolder(t);
+    const bare = await runCommand([], { home });
+    assert.deepEqual([bare.code, bare.stderr], [0, ""]);
+    assert.match(bare.stdout, /^Mountaineer \S+ keeps the shares of your NAS mounted/);
+    for (const command of ["demo", "init", "monitor"])
+      assert.match(bare.stdout, new RegExp(`^ {2}mountaineer ${command} {2,}\\w`, "m"));
+    assert.match(bare.stdout, /\nmountaineer --help lists all commands\.\n$/);
+    assert.deepEqual(await readdir(home), [], "it changes nothing");
+    const { home: running } = await startRig(t, { control: scriptedControl(two) });
+    await writeFile(join(running, "config.toml"), "");
+    const status = await runCommand([], { home: running });
+    assert.deepEqual([status.code, status.stderr], [0, ""]);
+    assert.match(
+      status.stdout,
+      /● MEDIA {2}mounted over Thunderbolt[^]*\nmountaineer --help lists all commands\.\n$/,
+    );
+  });
+
+  test("what people try first is answered with what to type", async (t) => {
+    const home = await temporaryFolder(t);
+    const cases: [string, RegExp][] = [
+      ["start", /mountaineer monitor .* mountaineer install/],
+      ["stop", /Ctrl-C .*(systemctl --user stop mountaineer|launchctl bootout)/],
+      ["validate", /hint: mountaineer config validate$/],
+      ["list", /mountaineer shares list, mountaineer backends list/],
+    ];
+    for (const [word, hint] of cases) {
+      const { code, stdout, stderr } = await runCommand([word], { home });
+      assert.deepEqual([code, stdout], [2, ""]);
+      assert.match(stderr, new RegExp(`^mountaineer: unknown command '${word}'\n`));
+      assert.match(stderr.trimEnd(), hint);
+    }
+    const [shares, favorites] = await Promise.all([
+      runCommand(["shares", "list", "--help"], { home }),
+      runCommand(["favorites", "list", "--help"], { home }),
+    ]);
+    assert.deepEqual(favorites, shares, "favorites is another word for shares");
   });
 
   test("what is not understood ends with exit code 2, one line and what was probably meant", async (t) => {

@@ -249,26 +249,26 @@ describe("alias", { concurrency: 2 }, () => {
   test("a broken configuration is told with its place, and nothing is written", async (t) => {
     const { home, fails } = await scene(t);
     await home.writeConfig("[global\n");
-    for (const args of [ADD, ["alias", "list"], ["alias", "remove", "--name", "x"], ["favorites", "list"]]) {
+    for (const args of [ADD, ["alias", "list"], ["alias", "remove", "--name", "x"], ["shares", "list"]]) {
       assert.match(await fails(3, ...args), /config\.toml:1/, args.join(" "));
     }
     assert.equal(await readFile(home.configFile, "utf8"), "[global\n");
   });
 });
 
-describe("favorites", { concurrency: 2 }, () => {
+describe("shares", { concurrency: 2 }, () => {
   test("add returns when the share is mounted; remove --cleanup when mount and link are gone", async (t) => {
     await inBothStates(t, async ({ folder, home, ok, json, shares, config, fails }) => {
       const before = await config();
       const add = [
-        ...["favorites", "add", "--share", "TWO"],
+        ...["shares", "add", "--share", "TWO"],
         ...["--tb-path", join(folder, "two-tb"), "--fallback-path", join(folder, "two-fb")],
       ];
       assert.match(await ok(...add), /✓ TWO {2}mounted/);
       assert.equal(await target(shares("TWO")), join(folder, "volumes/TWO"));
       assert.ok((await lstat(join(shares("TWO"), "Inside"))).isDirectory());
       assert.match(await fails(2, ...add), /there is a share called TWO/);
-      const { favorites } = (await json("favorites", "list")) as { favorites: Record<string, unknown>[] };
+      const { favorites } = (await json("shares", "list")) as { favorites: Record<string, unknown>[] };
       const [, two] = favorites;
       assert.deepEqual(Object.keys(two ?? {}), [
         ...["name", "driver", "thunderbolt", "fallback", "share_name", "username", "guest", "stable_path"],
@@ -277,7 +277,7 @@ describe("favorites", { concurrency: 2 }, () => {
       assert.equal(two?.["stable_path"], shares("TWO"));
       const hasDaemon = (await home.glance()) !== null;
       assert.equal(two?.["mount_state"], hasDaemon ? "mounted" : null);
-      const removed = await json("favorites", "remove", "--share", "two", "--cleanup");
+      const removed = await json("shares", "remove", "--share", "two", "--cleanup");
       assert.deepEqual(
         [removed["removed"], removed["share"], removed["aliases"], removed["link"]],
         [...[true, "TWO", [], "removed"]],
@@ -295,18 +295,18 @@ describe("favorites", { concurrency: 2 }, () => {
     await inBothStates(t, async ({ ok, fails, json, shares, config }) => {
       await ok(...ADD);
       const before = await config();
-      assert.match(await fails(2, "favorites", "remove", "--share", "CORE"), /alias docs leads into CORE/);
-      assert.match(await fails(2, "favorites", "remove", "--share", "COER"), /did you mean CORE\?/);
+      assert.match(await fails(2, "shares", "remove", "--share", "CORE"), /alias docs leads into CORE/);
+      assert.match(await fails(2, "shares", "remove", "--share", "COER"), /did you mean CORE\?/);
       assert.equal(await config(), before);
-      const removed = await json("favorites", "remove", "--share", "CORE", "--with-aliases");
+      const removed = await json("shares", "remove", "--share", "CORE", "--with-aliases");
       assert.deepEqual(
         removed,
         { removed: true, runs: true, share: "CORE", aliases: ["docs"], unmount: null, link: null },
-        "pin: favorites remove --json",
+        "pin: shares remove --json",
       );
       assert.equal(await target(shares("Links/docs")), null);
       assert.ok(!/shares\]|aliases\]/.test(await config()));
-      assert.match(await fails(0, "favorites", "list"), /no share is configured/);
+      assert.match(await fails(0, "shares", "list"), /no share is configured/);
     });
   });
 
@@ -316,7 +316,7 @@ describe("favorites", { concurrency: 2 }, () => {
       const before = await config();
       const { open } = await import("node:fs/promises");
       await using _held = await open(join(folder, "tb", "held"), "w");
-      const end = await home.cli(["favorites", "remove", "--share", "CORE", "--cleanup"]);
+      const end = await home.cli(["shares", "remove", "--share", "CORE", "--cleanup"]);
       assert.equal(end.code, 7, end.stdout);
       assert.match(end.stdout, /busy/);
       assert.equal(await config(), before);
@@ -328,7 +328,7 @@ describe("favorites", { concurrency: 2 }, () => {
     await inBothStates(t, async ({ folder, home, ok }) => {
       await ok("mount");
       const inside = { home: home.home, cwd: join(folder, "tb") };
-      for (const args of [["unmount"], ["mount"], ["favorites", "remove", "--cleanup"]]) {
+      for (const args of [["unmount"], ["mount"], ["shares", "remove", "--cleanup"]]) {
         const end = await runCommand([...args, "--share", "CORE"], inside);
         assert.deepEqual([end.code, end.stderr], [0, ""], end.stdout);
       }
@@ -338,16 +338,7 @@ describe("favorites", { concurrency: 2 }, () => {
   test("a share whose hosts do not answer is saved, and said not to be mounted", async (t) => {
     await inBothStates(t, async ({ home, config }) => {
       const end = await home.cli([
-        ...[
-          "favorites",
-          "add",
-          "--share",
-          "NAS",
-          "--tb-host",
-          "127.0.0.1:1",
-          "--fallback-host",
-          "127.0.0.2:1",
-        ],
+        ...["shares", "add", "--share", "NAS", "--tb-host", "127.0.0.1:1", "--fallback-host", "127.0.0.2:1"],
         ...["--username", "ann", "--password", "${NAS_PASSWORD}", "--remote-share", "data"],
       ]);
       assert.equal(end.code, 1);
@@ -364,10 +355,10 @@ describe("favorites", { concurrency: 2 }, () => {
     const { fails, config } = await scene(t);
     const before = await config();
     const args = ["--tb-host", "a", "--fallback-host", "b", "--password", "hunter2"];
-    const said = await fails(3, "favorites", "add", "--share", "NAS", ...args);
+    const said = await fails(3, "shares", "add", "--share", "NAS", ...args);
     assert.ok(!said.includes("hunter2") && /password/.test(said), said);
-    assert.match(await fails(3, "favorites", "add", "--share", "Links", ...args), /a name other than Links/);
-    assert.match(await fails(3, "favorites", "add", "--share", "X", "--tb-host", "a"), /fallback_host/);
+    assert.match(await fails(3, "shares", "add", "--share", "Links", ...args), /a name other than Links/);
+    assert.match(await fails(3, "shares", "add", "--share", "X", "--tb-host", "a"), /fallback_host/);
     assert.equal(await config(), before);
   });
 });
@@ -445,7 +436,7 @@ target_subpath = "Docs"
         }
         await unlink(link);
         await eventually(async () => (await target(link)) !== null, SETTLES_MS);
-        for (const args of [["alias", "list"], ["favorites", "list"], ["alias", "reconcile"], ["logs"]]) {
+        for (const args of [["alias", "list"], ["shares", "list"], ["alias", "reconcile"], ["logs"]]) {
           const end = await home.cli(args);
           assert.equal(end.code, 0, `${args.join(" ")}: ${end.stderr}`);
         }
@@ -458,7 +449,7 @@ target_subpath = "Docs"
       const end = await home.cli(["folders", "--share", "CORE"]);
       assert.equal(end.code, 1, end.stdout);
       assert.equal((await home.cli(["alias", "list"])).code, 0);
-      const remove = ["favorites", "remove", "--share", "CORE", "--with-aliases", "--cleanup"];
+      const remove = ["shares", "remove", "--share", "CORE", "--with-aliases", "--cleanup"];
       const removed = await home.cli(remove);
       assert.ok(
         [0, 1, 7].includes(removed.code ?? -1),

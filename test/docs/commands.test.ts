@@ -154,13 +154,13 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     elsewhere: "test/mcp/conformance.test.ts",
   },
 
-  "mountaineer favorites list": running(/CORE {3}mounted/),
-  "mountaineer favorites list --json | jq -r '.favorites[].stable_path'": {
+  "mountaineer shares list": running(/CORE {3}mounted/),
+  "mountaineer shares list --json | jq -r '.favorites[].stable_path'": {
     on: "running",
     says: /Shares\/CORE\n.*Shares\/MEDIA\n$/,
     needs: "jq",
   },
-  "mountaineer favorites add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
+  "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
     { elsewhere: "test/cli/place-commands.test.ts" },
   "mountaineer folders --share CORE": running(/^Projects\n$/),
   "mountaineer folders --share CORE --subpath Projects": running(/^2026\n$/),
@@ -187,7 +187,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /^/,
     needs: "jq",
   },
-  "mountaineer favorites remove --share MEDIA --cleanup": running(/MEDIA is removed/),
+  "mountaineer shares remove --share MEDIA --cleanup": running(/MEDIA is removed/),
 
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
   "NO_COLOR=1 mountaineer tui": running(NEEDS_TERMINAL, 2),

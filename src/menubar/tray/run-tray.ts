@@ -30,21 +30,26 @@ export interface TrayOptions {
 }
 
 /**
- * Shows the icon until `signal` aborts, over restarts of panel and bus, and waits where there is none. Rejects with
- * `already_running` when another process shows this home's icon in this session.
+ * Shows the icon until `signal` aborts, over restarts of panel and bus. Rejects with `already_running` when another process
+ * shows this home's icon in this session, and when there is no session bus to begin with.
  */
 export async function runTray(options: TrayOptions): Promise<void> {
   const { clock, signal } = options;
   const note = createNotes(options.note);
   let waitMs = FIRST_WAIT_MS;
+  let wasShown = false;
+  const onShown = (): void => {
+    wasShown = true;
+  };
   while (!signal.aborted) {
     try {
-      const reason = await showOnBus(options, note);
+      const reason = await showOnBus(options, note, onShown);
       waitMs = FIRST_WAIT_MS;
       if (!signal.aborted) note(`${reason}; the icon comes back with it`);
     } catch (error) {
       if (signal.aborted) return;
-      if (!(error instanceof MountaineerError) || error.code === "already_running") throw error;
+      const isLasting = !wasShown || (error instanceof MountaineerError && error.code === "already_running");
+      if (!(error instanceof MountaineerError) || isLasting) throw error;
       note(`${errorText(error)}${error.hint === null ? "" : ` (${error.hint})`}; waiting for one`);
     }
     try {
@@ -67,7 +72,11 @@ function createNotes(note: (line: string) => void): (line: string) => void {
 }
 
 /** Resolves with the reason when the connection ends. */
-async function showOnBus(options: TrayOptions, note: (line: string) => void): Promise<string> {
+async function showOnBus(
+  options: TrayOptions,
+  note: (line: string) => void,
+  onShown: () => void,
+): Promise<string> {
   const { session, home } = options;
   let connection: BusConnection | null = null;
   const emit: BusConnection["emit"] = (message) => connection?.emit(message);
@@ -128,6 +137,7 @@ async function showOnBus(options: TrayOptions, note: (line: string) => void): Pr
     await ask(bus, "AddMatch", "s", [
       `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg0='${WATCHER}'`,
     ]);
+    onShown();
     // What changed since the menu was made is not known to it yet.
     menu.show(session.menu());
     item.show(session.menu());

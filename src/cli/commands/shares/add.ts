@@ -1,4 +1,4 @@
-// Owns `mountaineer favorites add`.
+// Owns `mountaineer shares add`.
 import type { CommandDefinition, GivenOptions } from "../../command.ts";
 import type { NewFavorite } from "../../favorite-change.ts";
 import { addJsonOption, readFlag, readText } from "../../options.ts";
@@ -14,8 +14,8 @@ const KEYS: readonly (readonly [option: string, key: string])[] = [
   ["fallbackPath", "fallback_path"],
 ];
 
-export const favoritesAddCommand: CommandDefinition = {
-  name: "favorites add",
+export const sharesAddCommand: CommandDefinition = {
+  name: "shares add",
   summary: "add a share to the configuration and mount it",
   description:
     "Returns when it is mounted, or when it is known why not; it is saved all the same, and a daemon goes on trying. " +
@@ -24,7 +24,7 @@ export const favoritesAddCommand: CommandDefinition = {
   examples: [
     {
       command:
-        "mountaineer favorites add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann " +
+        "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann " +
         "--password '${ARCHIVE_PASSWORD}'",
       does: "add one, over SMB",
     },

@@ -1,15 +1,15 @@
-// Owns `mountaineer favorites list`.
+// Owns `mountaineer shares list`.
 import type { CommandDefinition } from "../../command.ts";
 import { addJsonOption, readFlag } from "../../options.ts";
 
-export const favoritesListCommand: CommandDefinition = {
-  name: "favorites list",
+export const sharesListCommand: CommandDefinition = {
+  name: "shares list",
   summary: "show the shares of the configuration and their aliases",
   description:
     "What the file says; with a daemon running, also whether they are mounted. Waits for no host and no mount.",
   examples: [
-    { command: "mountaineer favorites list", does: "see which shares there are" },
-    { command: "mountaineer favorites list --json | jq -r '.favorites[].stable_path'", does: "their links" },
+    { command: "mountaineer shares list", does: "see which shares there are" },
+    { command: "mountaineer shares list --json | jq -r '.favorites[].stable_path'", does: "their links" },
   ],
   exits: { 0: "it could answer" },
   addOptions: addJsonOption,
@@ -19,7 +19,7 @@ export const favoritesListCommand: CommandDefinition = {
     const favorites = await listFavorites(context);
     if (readFlag(options, "json")) context.print(`${JSON.stringify({ favorites }, null, 2)}\n`);
     else context.print(renderFavorites(favorites, context.stdoutLook));
-    if (favorites.length === 0) context.note("no share is configured; mountaineer favorites add adds one");
+    if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
     return 0;
   },
 };

@@ -1,4 +1,4 @@
-// Owns `mountaineer favorites remove`.
+// Owns `mountaineer shares remove`.
 
 import { Option } from "commander";
 import { harmless } from "../../../runtime/plain-text.ts";
@@ -7,15 +7,15 @@ import type { RemovedFavorite } from "../../favorite-change.ts";
 import { paintFor } from "../../look.ts";
 import { addJsonOption, readFlag, readText } from "../../options.ts";
 
-export const favoritesRemoveCommand: CommandDefinition = {
-  name: "favorites remove",
+export const sharesRemoveCommand: CommandDefinition = {
+  name: "shares remove",
   summary: "remove a share from the configuration",
   description:
     "What is mounted stays mounted, with nobody to look after it; --cleanup unmounts it first and removes its link, " +
     "and changes nothing when files are open. Aliases that lead into it are named, and go only by --with-aliases. " +
     "Nothing on the server is touched.",
   examples: [
-    { command: "mountaineer favorites remove --share MEDIA --cleanup", does: "with its mount and its link" },
+    { command: "mountaineer shares remove --share MEDIA --cleanup", does: "with its mount and its link" },
   ],
   exits: {
     0: "it is removed",
