@@ -186,7 +186,11 @@ export const verifyFindingSchema = z.object({
   hint: textOrNull,
 });
 
-export const verifyReportSchema = z.object({ ok: z.boolean(), findings: z.array(verifyFindingSchema) });
+export const verifyReportSchema = z.object({
+  ok: z.boolean(),
+  findings: z.array(verifyFindingSchema),
+  looked_at: z.optional(z.object({ shares: z.number(), backends: z.number() })),
+});
 
 export const stepResultSchema = z.object({
   share: text,

@@ -279,6 +279,8 @@ export interface VerifyFinding {
 export interface VerifyReport {
   ok: boolean;
   findings: VerifyFinding[];
+  /** How many; absent from an older daemon. */
+  looked_at?: { shares: number; backends: number } | undefined;
 }
 
 /** What a changing command did for one share. */

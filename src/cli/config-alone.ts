@@ -10,6 +10,7 @@ import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../c
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
+import { counted } from "../runtime/plain-text.ts";
 import type { ConfigEditor } from "./config-editor.ts";
 import { sha256Of } from "./config-text.ts";
 
@@ -102,5 +103,5 @@ function summaryOf(before: ConfigSnapshot, after: ConfigSnapshot): string {
   const { added, removed, changed } = diff.shares;
   const touched = added.length + removed.length + changed.length;
   if (touched === 0) return "settings changed";
-  return `${touched} ${touched === 1 ? "share" : "shares"} changed`;
+  return `${counted(touched, "share")} changed`;
 }

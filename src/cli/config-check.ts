@@ -5,7 +5,7 @@ import { findPlace } from "../config/locate.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import { expandPath } from "../config/paths.ts";
 import { ERROR_CODES } from "../runtime/errors.ts";
-import { harmless } from "../runtime/plain-text.ts";
+import { harmless, sharesAndBackends } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
 import { viewConfig } from "./config-session.ts";
 import { paintFor } from "./look.ts";
@@ -26,7 +26,8 @@ export async function checkConfig(
   if (!loaded.ok) throw mistakesError(loaded.mistakes);
   const { warnings, config } = loaded.snapshot;
   const paint = paintFor(context.stdoutLook);
-  const count = `${config.shares.length} ${config.shares.length === 1 ? "share" : "shares"}`;
+  const count =
+    sharesAndBackends(config.shares.length, config.backends.length) ?? "it configures nothing yet";
   context.print(`${paint.green(paint.symbols.good)} ${harmless(path)} is valid: ${count}\n`);
   for (const { path: key, text, hint } of warnings) {
     context.print(`${paint.yellow(paint.symbols.warning)} ${harmless(key)}: ${harmless(text)}\n`);

@@ -1,6 +1,6 @@
 // Owns how the doctor's findings and the self-test's results are shown. Pure.
 import type { DoctorFinding, DoctorReport, SelfTestReport } from "../api/doctor-report.ts";
-import { columns, harmless, padded } from "../runtime/plain-text.ts";
+import { columns, counted, harmless, padded } from "../runtime/plain-text.ts";
 import type { Look } from "./look.ts";
 import { marked, text, viewOf } from "./view-lines.ts";
 
@@ -31,9 +31,11 @@ export function renderDoctor({ findings }: DoctorReport, look: Look): string {
   const wrong = count("error") + count("warning");
   lines.push(
     "",
-    wrong === 0
-      ? paint.green("all is well")
-      : `${count("error")} ${count("error") === 1 ? "error" : "errors"}, ${count("warning")} ${count("warning") === 1 ? "warning" : "warnings"}`,
+    wrong > 0
+      ? `${counted(count("error"), "error")}, ${counted(count("warning"), "warning")}`
+      : findings.some(({ code }) => code === "config_absent")
+        ? "nothing is configured yet; what was looked at is well"
+        : paint.green("all is well"),
   );
   return lines.map((line) => `${line}\n`).join("");
 }

@@ -3,6 +3,7 @@ import type { ReloadReport } from "../api/contract.ts";
 import { isTableValue } from "../config/edit-value.ts";
 import { type ConfigSource, effectiveData } from "../config/effective.ts";
 import { parseConfig } from "../config/load.ts";
+import { counted, sharesAndBackends } from "../runtime/plain-text.ts";
 import type { ConfigView } from "./config-session.ts";
 import { sha256Of } from "./config-text.ts";
 
@@ -56,11 +57,7 @@ export async function firstStart({ path, place, format, read }: ConfigView): Pro
 }
 
 function summaryOf(shares: number, backends: number): string {
-  const parts = [
-    ...(shares > 0 || backends === 0 ? [`${shares} ${shares === 1 ? "share" : "shares"}`] : []),
-    ...(backends > 0 ? [`${backends} ${backends === 1 ? "backend" : "backends"}`] : []),
-  ];
-  return `${parts.join(", ")} to start`;
+  return `${sharesAndBackends(shares, backends) ?? counted(0, "share")} to start`;
 }
 
 async function settingsOf(source: ConfigSource): Promise<Map<string, string>> {

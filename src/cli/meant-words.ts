@@ -1,14 +1,11 @@
 // Owns what people type for commands that are called otherwise here.
 
-const STOP_SERVICE =
-  process.platform === "darwin"
-    ? "launchctl bootout gui/$(id -u)/io.github.mountaineer"
-    : "systemctl --user stop mountaineer";
-
 /** By word: what to type. */
 const MEANT: Readonly<Record<string, string>> = {
   start: "mountaineer monitor keeps everything up here; mountaineer install has it begin at every login",
-  stop: `Ctrl-C ends mountaineer monitor where it runs; one that began at login: ${STOP_SERVICE}`,
+  stop:
+    "Ctrl-C ends mountaineer monitor where it runs; one that began at login: systemctl --user stop mountaineer, " +
+    "on a Mac launchctl bootout gui/$(id -u)/io.github.mountaineer",
   restart: "end mountaineer monitor with Ctrl-C and begin it again; mountaineer reload reads the file anew",
   run: "mountaineer monitor keeps everything up here",
   up: "mountaineer monitor keeps everything up here",

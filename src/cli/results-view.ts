@@ -1,7 +1,7 @@
 // Owns how the outcome of a changing command looks to people, and which exit code it has. Pure.
 import type { StepResult, VerifyReport } from "../api/contract.ts";
 import { ERROR_CODES } from "../runtime/errors.ts";
-import { columns, harmless, padded } from "../runtime/plain-text.ts";
+import { columns, harmless, padded, sharesAndBackends } from "../runtime/plain-text.ts";
 import { holderLines, unsentLines } from "./holders-view.ts";
 import { type Look, type Paint, paintFor } from "./look.ts";
 
@@ -60,12 +60,19 @@ function markOf({ result }: StepResult, paint: Paint): string {
   }
 }
 
+function wellLine({ looked_at }: VerifyReport, paint: Paint): string {
+  const well = "everything is as it should be";
+  const told = looked_at === undefined ? well : sharesAndBackends(looked_at.shares, looked_at.backends);
+  if (told === null)
+    return `${paint.cyan(paint.symbols.info)} nothing is configured, so nothing was looked at (mountaineer init)`;
+  return `${paint.green(paint.symbols.good)} ${told === well ? well : `${told}: ${well}`}`;
+}
+
 /** What is wrong, a line each; or that nothing is. */
 export function renderVerify(report: VerifyReport, look: Look): string {
   const paint = paintFor(look);
   const lines: string[] = [];
-  if (report.ok && report.findings.length === 0)
-    lines.push(`${paint.green(paint.symbols.good)} everything is as it should be`);
+  if (report.ok && report.findings.length === 0) lines.push(wellLine(report, paint));
   const nameWidth = Math.max(0, ...report.findings.map(({ share }) => columns(harmless(share ?? ""))));
   for (const { share, severity, text, hint } of report.findings) {
     const mark = severity === "error" ? paint.red(paint.symbols.bad) : paint.yellow(paint.symbols.warning);

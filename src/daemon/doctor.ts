@@ -13,6 +13,7 @@ import { settledWithin, systemClock } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log.ts";
+import { sharesAndBackends } from "../runtime/plain-text.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { examineClock } from "./doctor-clock.ts";
 import { type DoctorContext, findingsOf } from "./doctor-context.ts";
@@ -187,11 +188,13 @@ async function loadedConfig(
     const warnings = snapshot.warnings.map(({ path: key, text, hint }) =>
       finding("warning", "config_warning", `${key}: ${text}`, { subject: key, hint }),
     );
+    const { shares, backends } = snapshot.config;
+    const what = sharesAndBackends(shares.length, backends.length) ?? "it configures nothing yet";
     if (!exists) {
       const text = `there is no configuration at ${path}`;
       return { snapshot, findings: [finding("info", "config_absent", text, { hint: "mountaineer init" })] };
     }
-    return { snapshot, findings: [finding("ok", "config", `${path} is a valid configuration`), ...warnings] };
+    return { snapshot, findings: [finding("ok", "config", `${path} is valid: ${what}`), ...warnings] };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;

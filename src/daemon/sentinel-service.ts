@@ -244,12 +244,20 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       return shareControl.reconcile(selection, signal);
     },
     async verify(selection, signal) {
-      const { findings } = await shareControl.verify(selection, signal);
-      const all =
-        selection === null
-          ? [...globalFindings(globalConditions()), ...gatewayFindings(gateway.status()), ...findings]
-          : findings;
-      return { ok: all.every(({ severity }) => severity !== "error"), findings: all };
+      const report = await shareControl.verify(selection, signal);
+      if (selection !== null) return report;
+      const status = gateway.status();
+      const findings = [
+        ...globalFindings(globalConditions()),
+        ...gatewayFindings(status),
+        ...report.findings,
+      ];
+      const backends = (status.backends ?? []).filter(({ enabled }) => enabled).length;
+      return {
+        ok: findings.every(({ severity }) => severity !== "error"),
+        findings,
+        looked_at: { shares: report.looked_at?.shares ?? 0, backends },
+      };
     },
     unmount: (selection, { force: cut }, signal) =>
       shareControl.unmount(selection, { force: cut, hold: true }, signal),

@@ -61,7 +61,8 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
       const views = await Promise.all(select(selection).map((name) => engine.look(name)));
       signal.throwIfAborted();
       const findings = views.flatMap(verifyShare);
-      return { ok: findings.every(({ severity }) => severity !== "error"), findings };
+      const looked_at = { shares: views.length, backends: 0 };
+      return { ok: findings.every(({ severity }) => severity !== "error"), findings, looked_at };
     },
     async reconcile(selection, signal) {
       return Promise.all(

@@ -68,10 +68,13 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
       if (!ok) note(text);
     },
   });
-  try {
+  /** Once there is somewhere to show how it is. */
+  const startDaemon = async (): Promise<void> => {
     if (options.startsDaemon && (await connectToDaemon(home)) === null) session.act({ kind: "start" });
+  };
+  try {
     // Following ends by itself only when it has no sense.
-    await Promise.race([showFace(options, session, clock, either), session.ended]);
+    await Promise.race([showFace(options, session, { clock, signal: either, startDaemon }), session.ended]);
   } finally {
     leave.abort();
     await session.ended;
@@ -79,16 +82,22 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
   signal.throwIfAborted();
 }
 
+interface FaceTools {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly startDaemon: () => Promise<void>;
+}
+
 async function showFace(
   { face, home, environment, note }: MenubarOptions,
   session: MenuSession,
-  clock: Clock,
-  signal: AbortSignal,
+  { clock, signal, startDaemon }: FaceTools,
 ): Promise<void> {
   if (face.kind === "tray") {
     const { runTray } = await import("./tray/run-tray.ts");
-    await runTray({ session, home, environment, clock, signal, note });
+    await runTray({ session, home, environment, clock, signal, note, onFirstShown: startDaemon });
   } else {
+    await startDaemon();
     const { streamFrames } = await import("./swiftbar/stream-frames.ts");
     await streamFrames(session, face.output, face, signal);
   }

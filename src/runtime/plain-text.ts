@@ -70,3 +70,17 @@ export function durationText(ms: number): string {
   if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
   return hours % 24 === 0 ? `${Math.floor(hours / 24)} d` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
+
+/** "1 share", "2 shares". */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Which of both there are; null: neither. */
+export function sharesAndBackends(shares: number, backends: number): string | null {
+  const parts = [
+    ...(shares > 0 ? [counted(shares, "share")] : []),
+    ...(backends > 0 ? [counted(backends, "backend")] : []),
+  ];
+  return parts.length === 0 ? null : parts.join(", ");
+}

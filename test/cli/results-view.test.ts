@@ -75,6 +75,11 @@ test("pin: the worst share decides the exit code: failed 1, busy 7, else 0", () 
 
 test("verify names what is wrong, or says that nothing is", () => {
   assert.equal(renderVerify({ ok: true, findings: [] }, look), "✓ everything is as it should be\n");
+  const looked = (shares: number, backends: number): string =>
+    renderVerify({ ok: true, findings: [], looked_at: { shares, backends } }, look);
+  assert.equal(looked(1, 12), "✓ 1 share, 12 backends: everything is as it should be\n");
+  assert.equal(looked(0, 2), "✓ 2 backends: everything is as it should be\n");
+  assert.equal(looked(0, 0), "i nothing is configured, so nothing was looked at (mountaineer init)\n");
   const findings = [
     { share: "CORE", severity: "error", code: "mount_dead", text: "the mount does not answer", hint: null },
     {

@@ -27,6 +27,8 @@ export interface TrayOptions {
   readonly signal: AbortSignal;
   /** Hears what keeps the icon from being seen, and that it is seen again. */
   readonly note: (line: string) => void;
+  /** The icon is on the bus for the first time. */
+  readonly onFirstShown?: () => Promise<void>;
 }
 
 /**
@@ -38,7 +40,8 @@ export async function runTray(options: TrayOptions): Promise<void> {
   const note = createNotes(options.note);
   let waitMs = FIRST_WAIT_MS;
   let wasShown = false;
-  const onShown = (): void => {
+  const onShown = async (): Promise<void> => {
+    if (!wasShown) await options.onFirstShown?.();
     wasShown = true;
   };
   while (!signal.aborted) {
@@ -75,7 +78,7 @@ function createNotes(note: (line: string) => void): (line: string) => void {
 async function showOnBus(
   options: TrayOptions,
   note: (line: string) => void,
-  onShown: () => void,
+  onShown: () => Promise<void>,
 ): Promise<string> {
   const { session, home } = options;
   let connection: BusConnection | null = null;
@@ -137,7 +140,7 @@ async function showOnBus(
     await ask(bus, "AddMatch", "s", [
       `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg0='${WATCHER}'`,
     ]);
-    onShown();
+    await onShown();
     // What changed since the menu was made is not known to it yet.
     menu.show(session.menu());
     item.show(session.menu());
