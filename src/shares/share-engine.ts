@@ -6,6 +6,7 @@ import { EMPTY_SHARE_MEMORY } from "../reconcile/memory.ts";
 import type { Trigger, TriggerReason } from "../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
+import { createConditionLog } from "./condition-log.ts";
 import { createDriverSuccession, type DriverSuccession } from "./drivers/driver-succession.ts";
 import type { MountDriver } from "./drivers/mount-driver.ts";
 import { createDropLost } from "./drop-lost.ts";
@@ -63,6 +64,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
   const ending = new Map<string, Promise<void>>();
   /** What a share that is removed and added again was before is not remembered. */
   const recalled = new Map(memory.recollection.shares);
+  const conditionLog = createConditionLog(logger);
   let resting = false;
 
   const add = (subject: Subject): void => {
@@ -87,7 +89,9 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
         await before;
         if (resting && !cycle.isAsked) return null;
         logTriggers(logger, name, triggers);
-        return cycle.run(triggers, stopping);
+        const wake = await cycle.run(triggers, stopping);
+        conditionLog.note(name, cycle.view().conditions);
+        return wake;
       },
       onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
     });
@@ -103,6 +107,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
 
   const end = (name: string, keeper: Keeper, forget: boolean): Promise<void> => {
     keepers.delete(name);
+    conditionLog.forget(name);
     keeper.unregister();
     keeper.cycle.withdraw(null);
     keeper.cycle.end();
