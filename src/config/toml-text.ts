@@ -4,6 +4,7 @@ import type { AST } from "toml-eslint-parser";
 import type { KeyPath } from "./mistakes.ts";
 import { childPlace, createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
 import { type Locator, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
+import { slipAt } from "./toml-slips.ts";
 
 const DEEPEST_NESTING = 64;
 const MOST_SYNTAX_MISTAKES = 50;
@@ -97,13 +98,9 @@ function syntaxFinding(text: string, error: TomlError, offset: number): SyntaxFi
   const said = error.message.replace(/^Invalid TOML document: /, "");
   const known = MESSAGES.find(([start]) => said.startsWith(start));
   const path = brokenKey(text, offset);
-  return {
-    offset,
-    path,
-    found: known?.[1] ?? "something that is not TOML",
-    expected: known?.[2] ?? "TOML",
-    hint: null,
-  };
+  const found = known?.[1] ?? "something that is not TOML";
+  const slip = slipAt(text, offset, found);
+  return { offset, path, ...(slip ?? { found, expected: known?.[2] ?? "TOML", hint: null }) };
 }
 
 function blank(text: string, start: number, end: number): string {

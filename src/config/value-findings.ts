@@ -27,8 +27,19 @@ function valueAt(root: unknown, path: KeyPath): unknown {
   return value;
 }
 
+const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
+/** What MCP clients and other gateways call things that have another name here, by section and key. */
+const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
+  ["mcpServers", BACKENDS_HERE],
+  ["mcp_servers", BACKENDS_HERE],
+  ["servers", BACKENDS_HERE],
+  ["[backends.NAME] disabled", "write `enabled = false` for `disabled = true`"],
+]);
+
 /** What may have been meant by a key that `own` (null: the top of the file) lacks: a mistyped one, or another's. */
 export function unknownKeyHint(own: SectionDoc | null, key: string): string | null {
+  const known = OTHERS_NAMES.get(own === null ? key : `${own.header} ${key}`);
+  if (known !== undefined) return known;
   const siblings = own === null ? TOP_NAMES : knownKeys(own);
   const meant = closestWord(key, siblings);
   if (meant !== null) return `did you mean \`${meant}\`?`;
@@ -115,7 +126,19 @@ function sectionFinding(root: unknown, path: KeyPath): Finding {
   const section = sectionAt(path);
   const isMember = section !== null && section.members !== null;
   const expected = isMember ? `a table with the keys of \`${section.header}\`` : "a table";
-  return { path, at: "value", found, expected, hint: null };
+  return {
+    path,
+    at: "value",
+    found,
+    expected,
+    hint: isMember ? missingColonHint(section, valueAt(root, path)) : null,
+  };
+}
+
+/** YAML reads `command npx` as one text. */
+function missingColonHint(section: SectionDoc, value: unknown): string | null {
+  const key = typeof value === "string" ? (/^([a-z_]+) /.exec(value)?.[1] ?? null) : null;
+  return key !== null && knownKeys(section).includes(key) ? `a colon is missing: \`${key}: …\`` : null;
 }
 
 function leafFinding(root: unknown, path: KeyPath, doc: KeyDoc): Finding {
