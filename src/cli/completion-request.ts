@@ -72,11 +72,13 @@ export function completionRequest(program: Command, words: readonly string[]): C
       if (option !== null && takesValue(option) && !word.includes("=")) awaited = option;
     } else {
       const inner: Command | undefined =
-        given.length === 0 ? command.commands.find((one) => one.name() === word) : undefined;
+        given.length === 0
+          ? command.commands.find((one) => one.name() === word || one.aliases().includes(word))
+          : undefined;
       if (inner === undefined) given.push(word);
       else {
         command = inner;
-        names.push(word);
+        names.push(inner.name());
       }
     }
   }

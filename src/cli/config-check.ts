@@ -1,7 +1,7 @@
 // Owns `config validate`: a file checked, and every mistake told.
 import { resolve } from "node:path";
 import { type LoadedConfig, loadConfig, parseConfig } from "../config/load.ts";
-import { findPlace } from "../config/locate.ts";
+import { findPlace, noFileAt } from "../config/locate.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import { expandPath } from "../config/paths.ts";
 import { ERROR_CODES } from "../runtime/errors.ts";
@@ -50,6 +50,7 @@ async function checkFile({ home }: CommandContext, file: string): Promise<Checke
 function checkOwn(context: CommandContext): Promise<Checked> {
   return viewConfig(context, async ({ path, place, read }) => {
     const bytes = await read();
+    if (bytes === null && context.configPath !== null) throw noFileAt(path);
     return { path, loaded: await parseConfig(bytes ?? new Uint8Array(), path, place) };
   });
 }

@@ -33,7 +33,7 @@ export function renderDoctor({ findings }: DoctorReport, look: Look): string {
     "",
     wrong > 0
       ? `${counted(count("error"), "error")}, ${counted(count("warning"), "warning")}`
-      : findings.some(({ code }) => code === "config_absent")
+      : findings.some(({ code }) => code === "config_absent" || code === "config_empty")
         ? "nothing is configured yet; what was looked at is well"
         : paint.green("all is well"),
   );

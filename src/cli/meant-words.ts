@@ -4,8 +4,8 @@
 const MEANT: Readonly<Record<string, string>> = {
   start: "mountaineer monitor keeps everything up here; mountaineer install has it begin at every login",
   stop:
-    "Ctrl-C ends mountaineer monitor where it runs; one that began at login: systemctl --user stop mountaineer, " +
-    "on a Mac launchctl bootout gui/$(id -u)/io.github.mountaineer",
+    "Ctrl-C ends mountaineer monitor where it runs; mountaineer uninstall stops the service and removes it, " +
+    "docs/install.md says how to stop it alone",
   restart: "end mountaineer monitor with Ctrl-C and begin it again; mountaineer reload reads the file anew",
   run: "mountaineer monitor keeps everything up here",
   up: "mountaineer monitor keeps everything up here",
@@ -23,6 +23,6 @@ const MEANT: Readonly<Record<string, string>> = {
 
 /** null: the first word is none of them. */
 export function meantBy(args: readonly string[]): string | null {
-  const word = args.find((arg) => !arg.startsWith("-")) ?? "";
+  const word = args.find((arg, index) => !arg.startsWith("-") && args[index - 1] !== "--config") ?? "";
   return Object.hasOwn(MEANT, word) ? (MEANT[word] ?? null) : null;
 }

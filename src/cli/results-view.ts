@@ -64,7 +64,7 @@ function wellLine({ looked_at }: VerifyReport, paint: Paint): string {
   const well = "everything is as it should be";
   const told = looked_at === undefined ? well : sharesAndBackends(looked_at.shares, looked_at.backends);
   if (told === null)
-    return `${paint.cyan(paint.symbols.info)} nothing is configured, so nothing was looked at (mountaineer init)`;
+    return `${paint.cyan(paint.symbols.info)} there is no share and no backend that is enabled, so nothing was looked at`;
   return `${paint.green(paint.symbols.good)} ${told === well ? well : `${told}: ${well}`}`;
 }
 

@@ -80,9 +80,10 @@ async function act(
     const { runMonitorCommand } = await import("./run-monitor.ts");
     return runMonitorCommand(contextFor(monitor.config), monitor);
   }
-  if (args.length === 0) {
+  const configAlone = readConfigAlone(args);
+  if (configAlone !== undefined) {
     const { showFirstPage } = await import("./first-page.ts");
-    return showFirstPage(contextFor(null));
+    return showFirstPage(contextFor(configAlone));
   }
   if (args[0] === "__complete") {
     const { complete } = await import("./complete.ts");
@@ -94,6 +95,14 @@ async function act(
     print: (text) => void process.stdout.write(text),
     complain: (text) => void process.stderr.write(text),
   });
+}
+
+/** What `--config` names where nothing else is said; undefined: something is. */
+function readConfigAlone(args: readonly string[]): string | null | undefined {
+  const [first, second, ...more] = args;
+  if (first === undefined) return null;
+  if (first === "--config" && second !== undefined && more.length === 0) return second;
+  return first.startsWith("--config=") && second === undefined ? first.slice("--config=".length) : undefined;
 }
 
 function makeContext(

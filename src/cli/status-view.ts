@@ -71,8 +71,9 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   const title = paint.bold(`Mountaineer ${harmless(global.version)}`);
   if (global.pid === null) {
     lines.push(`${title}  ${paint.yellow(`${paint.symbols.off} no daemon runs`)}`);
+    const isEmpty = report.shares.length === 0 && report.gateway === undefined;
     const purpose = showsShares(report) ? "to keep shares up" : "to serve the gateway";
-    lines.push(...text(`${purpose}, start it: mountaineer monitor`, "  ", view).map(paint.dim));
+    if (!isEmpty) lines.push(...text(`${purpose}, start it: mountaineer monitor`, "  ", view).map(paint.dim));
   } else {
     const since = sinceText(global.started_at, now);
     const detail = paint.dim(` (pid ${global.pid}${since === null ? "" : `, for ${since}`})`);
@@ -124,11 +125,13 @@ function emptyLines(view: ShareView): string[] {
   const example = (lines: readonly string[]): string[] => lines.map((line) => `${INDENT}${paint.cyan(line)}`);
   return [
     paint.bold("Nothing is configured yet."),
-    ...text("mountaineer init asks what you have. Or write it yourself; a NAS with two cables:", "", view),
+    ...text(`mountaineer init asks what you have. Or write into ${harmless(global.config_path)}:`, "", view),
+    "",
+    ...text("For a NAS with two cables:", "", view),
     "",
     ...example(isYaml ? SHARE_YAML : SHARE_TOML),
     "",
-    ...text("An MCP server for your agents:", "", view),
+    ...text("For an MCP server that your agents use:", "", view),
     "",
     ...example(isYaml ? BACKEND_YAML : BACKEND_TOML),
   ];

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, readlink } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { shellWord } from "../runtime/plain-text.ts";
 import { configWarnings, engineConfig } from "./engine-spelling.ts";
 import { type ConfigPlace, configFormat } from "./locate.ts";
 import {
@@ -176,7 +177,9 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
       });
     }
     const hint =
-      systemErrorCode(error) === "ENOENT" ? "`mountaineer monitor` writes one to begin with" : undefined;
+      systemErrorCode(error) === "ENOENT"
+        ? `mountaineer init --config ${shellWord(path)} writes one to begin with`
+        : undefined;
     throw new MountaineerError("config_unreadable", `${path} cannot be read: ${errorText(error)}`, {
       cause: error,
       retry: "later",

@@ -3,6 +3,7 @@ import { lstat } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { shellWord } from "../runtime/plain-text.ts";
 import { expandPath } from "./paths.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 
@@ -62,6 +63,13 @@ export function configFormat(path: string): ConfigFormat {
   if (extension === ".yaml" || extension === ".yml") return "yaml";
   throw new MountaineerError("config_unreadable", `${path} is neither TOML nor YAML by its name`, {
     hint: "name it .toml, .yaml or .yml",
+  });
+}
+
+/** `--config` names a file that is not there. */
+export function noFileAt(path: string): MountaineerError {
+  return new MountaineerError("config_unreadable", `there is no file at ${path}`, {
+    hint: `name one that is there, or have one written: mountaineer init --config ${shellWord(path)}`,
   });
 }
 

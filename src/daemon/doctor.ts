@@ -189,12 +189,16 @@ async function loadedConfig(
       finding("warning", "config_warning", `${key}: ${text}`, { subject: key, hint }),
     );
     const { shares, backends } = snapshot.config;
-    const what = sharesAndBackends(shares.length, backends.length) ?? "it configures nothing yet";
+    const what = sharesAndBackends(shares.length, backends.length);
     if (!exists) {
       const text = `there is no configuration at ${path}`;
       return { snapshot, findings: [finding("info", "config_absent", text, { hint: "mountaineer init" })] };
     }
-    return { snapshot, findings: [finding("ok", "config", `${path} is valid: ${what}`), ...warnings] };
+    const told =
+      what === null
+        ? finding("info", "config_empty", `${path} configures nothing yet`, { hint: "mountaineer init" })
+        : finding("ok", "config", `${path} is valid: ${what}`);
+    return { snapshot, findings: [told, ...warnings] };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;

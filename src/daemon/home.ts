@@ -1,10 +1,9 @@
 // Owns the way from a home to what a start needs of it: the place, the file that holds, and a checked snapshot.
 import { loadConfigApart } from "../config/load-apart.ts";
-import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
+import { type ConfigPlace, findPlace, locateConfig, noFileAt } from "../config/locate.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { MountaineerError } from "../runtime/errors.ts";
 
 export interface OpenedHome {
   readonly place: ConfigPlace;
@@ -27,11 +26,7 @@ export async function openHome(options: {
   const { home, configPath, environment, writesStarter, clock } = options;
   const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
   const { path, exists } = await locateConfig(place, configPath);
-  if (configPath !== null && !exists) {
-    throw new MountaineerError("config_unreadable", `there is no file at ${path}`, {
-      hint: `name one that is there, or have one written: mountaineer init --config ${path}`,
-    });
-  }
+  if (configPath !== null && !exists) throw noFileAt(path);
   const content = exists || writesStarter ? null : "";
   const request = { path, place, content, writeStarter: writesStarter && !exists };
   const { loaded, starterWritten } = await loadConfigApart(request, { clock });

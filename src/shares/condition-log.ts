@@ -9,23 +9,27 @@ export interface ConditionLog {
 }
 
 export function createConditionLog(logger: Logger): ConditionLog {
-  /** By share and code: its title. */
-  const told = new Map<string, ReadonlyMap<string, string>>();
+  const told = new Map<string, ReadonlyMap<string, StandingCondition>>();
   return {
     note(share, conditions) {
-      const before = told.get(share) ?? new Map<string, string>();
+      const before = told.get(share) ?? new Map<string, StandingCondition>();
       const errors = conditions.filter(({ severity }) => severity === "error");
-      const now = new Map(errors.map(({ code, title }) => [code, title]));
+      const now = new Map(errors.map((condition) => [aboutOf(condition), condition]));
       told.set(share, now);
-      for (const { code, title, hint } of errors) {
-        if (before.has(code)) continue;
+      for (const [about, { code, title }] of before)
+        if (!now.has(about)) logger.info("share.condition_over", { share, code, reason: title });
+      for (const [about, { code, title, hint }] of now) {
+        if (before.has(about)) continue;
         logger.error("share.condition", { share, code, reason: title, ...(hint === null ? {} : { hint }) });
       }
-      for (const [code, title] of before)
-        if (!now.has(code)) logger.info("share.condition_over", { share, code, reason: title });
     },
     forget(share) {
       told.delete(share);
     },
   };
+}
+
+/** One that counts is the same while it counts on. */
+function aboutOf({ code, title }: StandingCondition): string {
+  return `${code} ${title.replaceAll(/\d+/g, "#")}`;
 }

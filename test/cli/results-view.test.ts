@@ -79,7 +79,10 @@ test("verify names what is wrong, or says that nothing is", () => {
     renderVerify({ ok: true, findings: [], looked_at: { shares, backends } }, look);
   assert.equal(looked(1, 12), "✓ 1 share, 12 backends: everything is as it should be\n");
   assert.equal(looked(0, 2), "✓ 2 backends: everything is as it should be\n");
-  assert.equal(looked(0, 0), "i nothing is configured, so nothing was looked at (mountaineer init)\n");
+  assert.equal(
+    looked(0, 0),
+    "i there is no share and no backend that is enabled, so nothing was looked at\n",
+  );
   const findings = [
     { share: "CORE", severity: "error", code: "mount_dead", text: "the mount does not answer", hint: null },
     {

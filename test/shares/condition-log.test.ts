@@ -21,6 +21,9 @@ test("What to mount: the log says at once what keeps a share from working, once,
   log.note("MEDIA", [missing]);
   log.note("CORE", []);
   log.note("CORE", [missing]);
+  log.note("CORE", [{ ...missing, title: "another variable" }]);
+  log.note("CORE", [{ ...missing, title: "another variable 2" }]);
+  log.note("CORE", [{ ...missing, title: "another variable 3" }]);
   const about = { code: missing.code, reason: missing.title };
   const told = logger.lines.map(({ level, message, fields }) => ({ level, message, fields }));
   const begun = (share: string) => ({
@@ -33,5 +36,13 @@ test("What to mount: the log says at once what keeps a share from working, once,
     begun("MEDIA"),
     { level: "info", message: "share.condition_over", fields: { share: "CORE", ...about } },
     begun("CORE"),
+    { level: "info", message: "share.condition_over", fields: { share: "CORE", ...about } },
+    { ...begun("CORE"), fields: { ...begun("CORE").fields, reason: "another variable" } },
+    {
+      level: "info",
+      message: "share.condition_over",
+      fields: { ...about, share: "CORE", reason: "another variable" },
+    },
+    { ...begun("CORE"), fields: { ...begun("CORE").fields, reason: "another variable 2" } },
   ]);
 });

@@ -27,7 +27,7 @@ export interface TrayOptions {
   readonly signal: AbortSignal;
   /** Hears what keeps the icon from being seen, and that it is seen again. */
   readonly note: (line: string) => void;
-  /** The icon is on the bus for the first time. */
+  /** A panel has taken the icon for the first time. */
   readonly onFirstShown?: () => Promise<void>;
 }
 
@@ -39,19 +39,26 @@ export async function runTray(options: TrayOptions): Promise<void> {
   const { clock, signal } = options;
   const note = createNotes(options.note);
   let waitMs = FIRST_WAIT_MS;
-  let wasShown = false;
-  const onShown = async (): Promise<void> => {
-    if (!wasShown) await options.onFirstShown?.();
-    wasShown = true;
+  let wasOnBus = false;
+  let { onFirstShown } = options;
+  const events: BusEvents = {
+    onBus() {
+      wasOnBus = true;
+    },
+    async onShown() {
+      const first = onFirstShown;
+      onFirstShown = undefined;
+      await first?.();
+    },
   };
   while (!signal.aborted) {
     try {
-      const reason = await showOnBus(options, note, onShown);
+      const reason = await showOnBus(options, note, events);
       waitMs = FIRST_WAIT_MS;
       if (!signal.aborted) note(`${reason}; the icon comes back with it`);
     } catch (error) {
       if (signal.aborted) return;
-      const isLasting = !wasShown || (error instanceof MountaineerError && error.code === "already_running");
+      const isLasting = !wasOnBus || (error instanceof MountaineerError && error.code === "already_running");
       if (!(error instanceof MountaineerError) || isLasting) throw error;
       note(`${errorText(error)}${error.hint === null ? "" : ` (${error.hint})`}; waiting for one`);
     }
@@ -74,11 +81,16 @@ function createNotes(note: (line: string) => void): (line: string) => void {
   };
 }
 
+interface BusEvents {
+  readonly onBus: () => void;
+  readonly onShown: () => Promise<void>;
+}
+
 /** Resolves with the reason when the connection ends. */
 async function showOnBus(
   options: TrayOptions,
   note: (line: string) => void,
-  onShown: () => Promise<void>,
+  events: BusEvents,
 ): Promise<string> {
   const { session, home } = options;
   let connection: BusConnection | null = null;
@@ -114,6 +126,7 @@ async function showOnBus(
         body: [itemName],
       });
       note("the icon is shown");
+      await events.onShown();
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       // One that is gone again; the next one is told of by its name.
@@ -140,7 +153,7 @@ async function showOnBus(
     await ask(bus, "AddMatch", "s", [
       `type='signal',sender='${BUS_NAME}',interface='${BUS_NAME}',member='NameOwnerChanged',arg0='${WATCHER}'`,
     ]);
-    await onShown();
+    events.onBus();
     // What changed since the menu was made is not known to it yet.
     menu.show(session.menu());
     item.show(session.menu());
