@@ -82,8 +82,8 @@ export function startAloneWatch(options: AloneWatchOptions): AloneWatch {
     const state = one.carrier.state();
     const isDoubted = state.phase === "unconfirmed" || state.phase === "refusing";
     if (!isDoubted || state.routeLostAtMs !== null) return;
-    if (settings.guid === null || one.seenGuid !== settings.guid) return;
-    if (aloneMs >= ALONE_FOR_MS || one.wasConfirmed) service.confirm(settings.share, null);
+    if (settings.guid === null || one.seenGuid !== settings.guid || one.seenOutage !== state.outage) return;
+    if (aloneMs >= ALONE_FOR_MS || one.wasConfirmed) service.confirm(settings.share, state.outage);
   };
   /** Why the route in use is taken for gone; null: it is not. */
   const whyGone = async (one: ServedShare): Promise<string | null> => {

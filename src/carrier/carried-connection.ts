@@ -167,7 +167,8 @@ export function createConnection(
   };
   /** rclone sends a frame's length by itself: were only that gone when the server is lost, the rest could not be understood. */
   const sendAll = (): void => {
-    if (orphans && ledger.fromClient.atBoundary && isOnlyBegun(heldBack)) return;
+    const { atBoundary, broken } = ledger.fromClient;
+    if (orphans && atBoundary && !broken && isOnlyBegun(heldBack)) return;
     const bytes = heldBack;
     heldBack = NOTHING;
     ledger.fromClient.push(bytes, 0, false);
@@ -287,9 +288,14 @@ export function createConnection(
     lastByteMs = lastServerByteMs;
     traffic.bytesDown += length;
     const { fromServer } = ledger;
-    fromServer.push(bytes, 0, false);
-    // What cannot be read, and what only passes, is not kept.
-    answers.pass(bytes, !orphans || fromServer.broken || fromServer.atBoundary);
+    client.cork();
+    for (let from = 0; from < length; ) {
+      const to = fromServer.push(bytes, from, true);
+      // What cannot be read, and what only passes, is not kept.
+      answers.pass(bytes.subarray(from, to), !orphans || fromServer.broken || fromServer.atBoundary);
+      from = to;
+    }
+    client.uncork();
     retireIfQuiet();
     if (onRest !== null && isBetweenOperations()) queueMicrotask(onRest);
     // The buffer is free again only when all of it was taken.

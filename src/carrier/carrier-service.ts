@@ -48,6 +48,8 @@ export interface ServedShare {
   readonly openedAtMs: number;
   /** Of the server that last answered over the route, since the share is unconfirmed. */
   seenGuid: string | null;
+  /** The loss after which that was seen. */
+  seenOutage: number | null;
   /** Taken over from a carrier that died, when the server was proved. */
   wasConfirmed: boolean;
 }
@@ -118,12 +120,14 @@ export function createCarrierService(options: ServiceOptions): CarrierService {
           },
           unconfirmed(guid) {
             one.seenGuid = guid;
+            one.seenOutage = one.carrier.state().outage;
             options.onUnconfirmed(one);
           },
         },
       }),
       openedAtMs: clock.monotonicMs(),
       seenGuid: null,
+      seenOutage: null,
       wasConfirmed,
     };
     served.set(share, one);
@@ -230,8 +234,9 @@ export function createCarrierService(options: ServiceOptions): CarrierService {
     hold: (share) => find(share).carrier.hold(),
     confirm(share, outage) {
       const one = find(share);
-      if (outage !== null && outage !== one.carrier.state().outage) return;
-      one.carrier.settings.guid = one.seenGuid ?? one.carrier.settings.guid;
+      const now = one.carrier.state().outage;
+      if (outage !== null && outage !== now) return;
+      if (one.seenGuid !== null && one.seenOutage === now) one.carrier.settings.guid = one.seenGuid;
       one.wasConfirmed = false;
       one.carrier.confirm();
     },

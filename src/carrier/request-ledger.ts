@@ -124,8 +124,10 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
       }
       const isInterim = status === STATUS_PENDING && (flags & SMB2_FLAG.async) !== 0;
       endedOperation = command === SMB2_COMMAND.close && !isInterim;
-      const isRefused = status >>> 30 === 3;
-      if ((command === SMB2_COMMAND.create && isRefused) || endedOperation) open = Math.max(0, open - 1);
+      const isRefused = request.command === SMB2_COMMAND.create && status >>> 30 === 3;
+      // One that is refused closes nothing, and its client may ask again.
+      const isClosed = request.command === SMB2_COMMAND.close && status === 0;
+      if (isRefused || isClosed) open = Math.max(0, open - 1);
       // A lock may wait for hours; what else is pending has its answer still to come.
       if (!isInterim || command === SMB2_COMMAND.lock) {
         requests.delete(messageId);

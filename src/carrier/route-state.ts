@@ -161,8 +161,11 @@ export function createRouteState(options: RouteStateOptions, confirmed: boolean)
       startTrying();
     },
     doubted() {
+      // Also while it is in doubt: a proof that is under way may be of the server before this one.
+      if (doubtedAtMs !== null) outage += 1;
       doubt();
-      tell();
+      if (told === phase()) options.onPhase();
+      else tell();
       startTrying();
     },
     confirm: settle,

@@ -7,6 +7,9 @@ const FRAME_AT_MOST_BYTES = 1_100_000;
 /** Of all connections of a share together; what comes beyond that passes as it comes. */
 const ALL_AT_MOST_BYTES = 64 * 1024 * 1024;
 
+/** At least: a server that sends bytes one by one costs more than them. */
+const PART_COSTS_BYTES = 256;
+
 /** Of one share, over all its connections. */
 export interface HeldAnswers {
   heldBytes: number;
@@ -37,10 +40,11 @@ export function createWholeAnswers(client: Socket, all: HeldAnswers): WholeAnswe
       return isHalfPassed;
     },
     pass(bytes, ends) {
-      if (!ends && mayHold(bytes.length)) {
+      const cost = Math.max(bytes.length, PART_COSTS_BYTES);
+      if (!ends && mayHold(cost)) {
         parts.push(Buffer.from(bytes));
-        partBytes += bytes.length;
-        all.heldBytes += bytes.length;
+        partBytes += cost;
+        all.heldBytes += cost;
         return;
       }
       client.cork();

@@ -110,8 +110,8 @@ export function createServerTrust(
         asking = null;
         compared = null;
         const steady = routes.filter((route) => before.get(route) === known[route].doubts);
-        // One that could not end because a route went away, or the server in use was lost, says nothing.
-        if (verdict.kind !== "unproved" || (steady.length === routes.length && isSteady())) {
+        // What a lost route or server fell into says nothing, or is of another server than the one there now.
+        if (verdict.kind === "same" || (steady.length === routes.length && isSteady())) {
           state = verdict.kind;
           text = verdict.kind === "same" ? null : verdict.text;
           backoff = verdict.kind === "same" ? NO_BACKOFF : backOff(backoff, clock.monotonicMs());

@@ -35,10 +35,13 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     present: true,
     tb: SAME as ServerProof,
     fallback: SAME as ServerProof,
-    state: { phase: "carrying", routeLostAtMs: null, unansweredSinceMs: null, lastAnswerAtMs: null } as Pick<
-      CarriedShare,
-      "phase" | "routeLostAtMs" | "unansweredSinceMs" | "lastAnswerAtMs"
-    >,
+    state: {
+      phase: "carrying",
+      routeLostAtMs: null,
+      unansweredSinceMs: null,
+      lastAnswerAtMs: null,
+      outage: 1,
+    } as Pick<CarriedShare, "phase" | "routeLostAtMs" | "unansweredSinceMs" | "lastAnswerAtMs" | "outage">,
   };
   const carrier = {
     settings,
@@ -52,6 +55,7 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     carrier: carrier as unknown as ShareCarrier,
     openedAtMs: clock.monotonicMs(),
     seenGuid: null,
+    seenOutage: 1,
     wasConfirmed: false,
   };
   const served = new Map([["CORE", one]]);
@@ -149,6 +153,10 @@ describe("a carrier without a daemon", () => {
     await clock.advance(5_000);
     assert.deepEqual(told, []);
     one.seenGuid = "same";
+    world.state = { ...world.state, outage: 2 };
+    await clock.advance(5_000);
+    assert.deepEqual(told, [], "seen before the server was lost again");
+    one.seenOutage = 2;
     await clock.advance(500);
     assert.deepEqual(told, ["confirm CORE"]);
   });

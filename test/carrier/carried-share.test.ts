@@ -284,6 +284,23 @@ describe("the connections of a carried share", () => {
     assert.equal(client.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
   });
 
+  test("A10 a whole answer passes although half of the next one came with it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const opened = answerTo(0, 0).length;
+    client.send(opening(1));
+    await eventually(() => client.received.length === opened, ANSWERS_MS);
+    nas.mode = "withhold";
+    client.send(Buffer.concat([request(COMMAND.read, 2), request(COMMAND.read, 3)]));
+    const server = await eventually(() => nas.joined()[0], ANSWERS_MS);
+    await eventually(() => server.unanswered.length === 2, ANSWERS_MS);
+    nas.mode = "answer";
+    const answer = answerTo(COMMAND.read, 2);
+    server.socket.write(Buffer.concat([answer, answerTo(COMMAND.read, 3).subarray(0, 70)]));
+    await eventually(() => client.received.length === opened + answer.length, ANSWERS_MS);
+  });
+
   test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {
     const nas = await startFakeNas();
     const bench = await startShare(t, { nas, patienceMs: 400 });

@@ -152,6 +152,23 @@ describe("the ledger of requests", () => {
     assert.equal(requests.onlyReads, false);
   });
 
+  test("A10 a close that was refused closes nothing", () => {
+    const { ask, answer, requests } = ledger();
+    const writing = { access: 0x4000_0000 };
+    ask(opening(1, writing));
+    answer(answerTo(COMMAND.create, 1));
+    ask(frame({ command: COMMAND.create, messageId: 2 }, { command: COMMAND.close, messageId: 3 }));
+    const refused = { flags: ANSWER, status: 0xc000_0022 };
+    answer(
+      frame(
+        { command: COMMAND.create, messageId: 2, ...refused },
+        { command: COMMAND.close, messageId: 3, ...refused },
+      ),
+    );
+    ask(opening(4));
+    assert.equal(requests.onlyReads, false, "the first is open to be written");
+  });
+
   test("A10 an open that was refused is not open, and one that is cut short may be anything", () => {
     const { ask, answer, requests } = ledger();
     ask(opening(1, { access: 0x4000_0000 }));

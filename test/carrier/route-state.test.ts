@@ -55,6 +55,9 @@ describe("the route of a carried share", () => {
     assert.ok(first > 7, "the server closed a connection");
     await clock.advance(300);
     assert.equal(route.outage, first, "it answers, and is not lost again");
+    route.doubted();
+    const again = route.outage;
+    assert.ok(again > first, "another connection was closed: it may be another server since");
     world.answer = GONE;
     route.lost();
     assert.ok(route.outage > first, "it was lost again before it was proved");
