@@ -68,7 +68,7 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.deepEqual([status.code, status.stderr], [0, ""]);
     assert.match(
       status.stdout,
-      /● MEDIA {2}mounted over Thunderbolt[^]*\nmountaineer --help lists all commands\.\n$/,
+      /● MEDIA {2}mounted over Thunderbolt[\s\S]*\nmountaineer --help lists all commands\.\n$/,
     );
   });
 

@@ -179,7 +179,12 @@ describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
       assert.equal(await readFile(scene.home.configFile, "utf8"), scene.config);
       await rm(filler);
       assert.equal((await scene.home.cli(["mount"])).code, 0);
-      await scene.untilOver("CORE", "tb");
+      // Over fallback where there was room only after Thunderbolt had been tried.
+      await scene.home.untilShare(
+        "CORE",
+        (share) => share.mount_state === "mounted" && share.mount_alive,
+        30_000,
+      );
     });
   });
 
