@@ -120,7 +120,6 @@ export function createRouteState(options: RouteStateOptions, confirmed: boolean)
   const doubt = (): void => {
     isConfirmed = false;
     if (doubtedAtMs === null) {
-      outage += 1;
       doubtedAtMs = clock.monotonicMs();
       answeredAtMs = null;
       armPatience();
@@ -161,9 +160,9 @@ export function createRouteState(options: RouteStateOptions, confirmed: boolean)
       startTrying();
     },
     doubted() {
-      // Also while it is in doubt: a proof that is under way may be of the server before this one.
-      if (doubtedAtMs !== null) outage += 1;
       doubt();
+      // Also while it is in doubt: a proof that is under way may be of the server before this one.
+      outage += 1;
       if (told === phase()) options.onPhase();
       else tell();
       startTrying();

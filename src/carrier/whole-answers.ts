@@ -18,7 +18,7 @@ export interface HeldAnswers {
 export interface WholeAnswers {
   /** The client has had a part of a frame, and not yet the rest. */
   readonly isHalfPassed: boolean;
-  /** `bytes` are the caller's again once the client has taken them. `ends`: a frame ends with them. */
+  /** `bytes` are the caller's again once the client has taken them; the client is corked. `ends`: a frame ends with them. */
   pass(bytes: Buffer, ends: boolean): void;
   drop(): void;
 }
@@ -47,10 +47,8 @@ export function createWholeAnswers(client: Socket, all: HeldAnswers): WholeAnswe
         all.heldBytes += cost;
         return;
       }
-      client.cork();
       for (const part of parts) client.write(part);
       client.write(bytes);
-      client.uncork();
       drop();
       isHalfPassed = !ends;
     },

@@ -1,6 +1,6 @@
 // Owns how the gateway and its backends look to people. Pure.
 import type { BackendStatus, GatewayStatus } from "../api/contract.ts";
-import { columns, durationText, glued, harmless, padded, wrapped } from "../runtime/plain-text.ts";
+import { columns, counted, durationText, glued, harmless, padded, wrapped } from "../runtime/plain-text.ts";
 import type { Paint } from "./look.ts";
 import {
   conditionLines,
@@ -129,10 +129,6 @@ function published(counts: Pick<BackendStatus, "tools" | "resources" | "prompts"
     ...(counts.prompts > 0 ? [counted(counts.prompts, "prompt")] : []),
   ];
   return told.join(", ");
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** For people who wonder where a tool is: what each backend that publishes nothing yet is up to. */

@@ -14,7 +14,6 @@ export interface ProgramOptions {
 
 const SUMMARY =
   "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
-const LAST_HEADING = "More:";
 /** The commands about which one may think that shares are their arguments. */
 const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "unmount", "switch"];
 const FIRST_EXAMPLES: readonly Example[] = [
@@ -56,7 +55,10 @@ export function createProgram(
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
     .addHelpCommand(
-      new Command("help").argument("[command]").summary("show help for a command").helpGroup(LAST_HEADING),
+      new Command("help")
+        .argument("[command]")
+        .summary("show help for a command")
+        .helpGroup(SECTIONS.at(-1)?.heading ?? ""),
     )
     .option("--config <file>", "use this configuration file (TOML or YAML) instead of the home's")
     .configureHelp({ showGlobalOptions: true, subcommandTerm: termOf })

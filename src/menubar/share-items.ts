@@ -1,6 +1,7 @@
 // Owns the part of the menu that is about one share.
 import { dirname } from "node:path/posix";
 import type { OpenFileHolder, ShareStatus } from "../api/contract.ts";
+import { counted } from "../runtime/plain-text.ts";
 import type { MenuItem, Tone } from "./menu.ts";
 import { actionText, type MenuAction } from "./menu-action.ts";
 import { stateOfShare } from "./menu-state.ts";
@@ -208,7 +209,7 @@ function holderText({ command, pid, path }: OpenFileHolder): string {
 
 function filesText(holders: readonly OpenFileHolder[]): string {
   const programs = [...new Set(holders.map(({ command }) => nameText(command)))];
-  const files = holders.length === 1 ? "1 file" : `${holders.length} files`;
+  const files = counted(holders.length, "file");
   const [first = "", second] = programs;
   if (programs.length > 2) return `${files} of ${programs.length} programs`;
   return `${files} of ${second === undefined ? first : `${first} and ${second}`}`;

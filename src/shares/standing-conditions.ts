@@ -1,4 +1,5 @@
 // Owns the conditions of a share that follow from what is seen alone; rules add theirs where they decide.
+import { counted } from "../runtime/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../secrets/reference.ts";
 import { type Draft, setEpisode } from "./draft.ts";
 import type { RefusedUpload, SetAsideFolder } from "./drivers/mount-driver.ts";
@@ -69,7 +70,7 @@ export function standingConditions(draft: Draft): void {
     conditions.push({
       code: "upload_refused",
       severity: "error",
-      title: `The server refuses ${countedFiles(refusedUploads.length)}: ${refusedText(refusedUploads)}`,
+      title: `The server refuses ${counted(refusedUploads.length, "file")}: ${refusedText(refusedUploads)}`,
       hint: "They are kept here and tried again until the server takes them; docs/shares.md says how to give one up.",
     });
   }
@@ -125,10 +126,6 @@ function setAsideText({ folder, files }: SetAsideFolder): string {
 function namedSome(names: readonly string[]): string {
   const more = names.length - NAMED_AT_MOST;
   return `${names.slice(0, NAMED_AT_MOST).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
-}
-
-function countedFiles(count: number): string {
-  return count === 1 ? "1 file" : `${count} files`;
 }
 
 function openFilesSuffix(open: number, unsent: number, text: string | null): string {

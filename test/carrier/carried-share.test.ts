@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { createManualClock, settle } from "../support/manual-clock.ts";
-import { startFakeNas } from "./fake-nas.ts";
+import { type FakeNas, startFakeNas } from "./fake-nas.ts";
 import { joined, OWN_UID, startShare } from "./share-bench.ts";
 import {
   ANSWER,
@@ -18,6 +18,20 @@ import {
   PENDING,
   request,
 } from "./smb-messages.ts";
+
+type Bench = Awaited<ReturnType<typeof startShare>>;
+
+/** The server ends all that is joined. */
+async function loseServer(bench: Bench, nas: FakeNas): Promise<void> {
+  for (const { socket } of nas.joined()) socket.end();
+  await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+}
+
+/** It is proved to be the same, and what was lost is told. */
+async function confirmed(bench: Bench): Promise<void> {
+  bench.share.confirm();
+  await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+}
 
 describe("the connections of a carried share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
@@ -92,10 +106,8 @@ describe("the connections of a carried share", () => {
     const [used, kept] = [await bench.client(), await bench.client()];
     for (const client of [used, kept]) client.send(request(COMMAND.create, 1));
     await eventually(() => used.received.length > 0 && kept.received.length > 0, ANSWERS_MS);
-    for (const { socket } of nas.joined()) socket.end();
-    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
-    bench.share.confirm();
-    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    await loseServer(bench, nas);
+    await confirmed(bench);
     used.send(request(COMMAND.queryDirectory, 2));
     await kept.sendInTwo(request(COMMAND.create, 2, lookAtRoot()));
     await eventually(() => kept.ending === "reset", ANSWERS_MS);
@@ -129,8 +141,7 @@ describe("the connections of a carried share", () => {
     const client = await bench.client();
     client.send(encrypted());
     await joined(nas);
-    for (const { socket } of nas.joined()) socket.end();
-    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    await loseServer(bench, nas);
     assert.equal(client.ending, "open");
     bench.share.confirm();
     await eventually(() => client.ending === "reset", ANSWERS_MS);
@@ -142,10 +153,8 @@ describe("the connections of a carried share", () => {
     const client = await bench.client();
     client.send(request(COMMAND.create, 1));
     await eventually(() => client.received.length > 0, ANSWERS_MS);
-    for (const { socket } of nas.joined()) socket.end();
-    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
-    bench.share.confirm();
-    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    await loseServer(bench, nas);
+    await confirmed(bench);
     client.send(request(COMMAND.queryDirectory, 2));
     await clock.advance(700);
     await eventually(() => client.ending === "reset", ANSWERS_MS);
@@ -170,12 +179,10 @@ describe("the connections of a carried share", () => {
     reader.send(request(COMMAND.read, 3));
     await eventually(() => bench.share.state().unansweredSinceMs !== null, ANSWERS_MS);
     nas.mode = "answer";
-    for (const { socket } of nas.joined()) socket.end();
-    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    await loseServer(bench, nas);
     for (const client of [closer, writer, deleter])
       await client.sendInTwo(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
-    bench.share.confirm();
-    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    await confirmed(bench);
     bench.share.usedUp();
     await eventually(() => writer.ending === "reset" && deleter.ending === "reset", ANSWERS_MS);
     assert.deepEqual([writer.received.length, deleter.received.length], [both, both]);
@@ -220,10 +227,8 @@ describe("the connections of a carried share", () => {
     await eventually(() => large.received.length > opened + 2_000_000, ANSWERS_MS);
     nas.joined()[1]?.socket.write(Buffer.alloc(10, 7));
     await eventually(() => whole.received.length > opened + 100_000, ANSWERS_MS);
-    for (const { socket } of nas.joined()) socket.end();
-    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
-    bench.share.confirm();
-    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    await loseServer(bench, nas);
+    await confirmed(bench);
     bench.share.usedUp();
     await eventually(() => broken.received.length > opened, ANSWERS_MS);
     assert.equal(broken.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
@@ -251,8 +256,7 @@ describe("the connections of a carried share", () => {
     server.socket.end();
     await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
     client.send(Buffer.concat([request(COMMAND.read, 3), request(COMMAND.close, 4)]));
-    bench.share.confirm();
-    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    await confirmed(bench);
     bench.share.usedUp();
     const [failed, closed] = [4 + 64 + 9, 4 + 64 + 60];
     const before = opened + pending.length;
@@ -273,11 +277,9 @@ describe("the connections of a carried share", () => {
     const asked = request(COMMAND.read, 2);
     client.send(asked.subarray(0, 4));
     await settle();
-    for (const { socket } of nas.joined()) socket.end();
-    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    await loseServer(bench, nas);
     assert.equal(nas.joined()[0]?.bytes.length, opening(1).length, "its beginning is not sent alone");
-    bench.share.confirm();
-    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    await confirmed(bench);
     bench.share.usedUp();
     client.send(asked.subarray(4));
     await eventually(() => client.received.length === opened + 4 + 64 + 9, ANSWERS_MS);
