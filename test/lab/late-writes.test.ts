@@ -30,11 +30,13 @@ describe("late writes", { skip: missingForRootRig() ?? false, timeout: 60_000 + 
         await scene.start("tb");
         for (let round = 0; round < ROUNDS; round++) {
           await untilCarriedOver(scene, "LATE", "tb");
+          const widen = await scene.rig.cut.narrow("tb");
           await scene.write("LATE", "large.bin", Buffer.alloc(BYTES, `old${round}`));
           const sentBefore = await sentOver(scene);
-          await eventually(async () => (await sentOver(scene)) - sentBefore > SENT_BYTES, 20_000, 1);
+          await eventually(async () => (await sentOver(scene)) - sentBefore > SENT_BYTES, 20_000, 20);
           const unsilence = await scene.rig.cut.silence("tb");
           const { size } = await stat(file);
+          await widen();
           await untilCarriedOver(scene, "LATE", "fallback");
           const newer = Buffer.alloc(BYTES, `new${round}`);
           await scene.write("LATE", "large.bin", newer);

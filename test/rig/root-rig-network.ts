@@ -44,6 +44,8 @@ export interface Cuts {
   silence(route?: Route): Promise<Restore>;
   /** The server answers each SMB packet to that address with a reset. */
   reject(route?: Route): Promise<Restore>;
+  /** The workstation sends at most 25 MB/s over that link: a large write takes seconds on any machine. */
+  narrow(route?: Route): Promise<Restore>;
 }
 
 export interface RigNetwork extends AsyncDisposable {
@@ -127,6 +129,16 @@ function cutsOf(workstation: string, server: string): Cuts {
     farLinkDown: (route = "tb") => linkDown(server, LINKS[route].name),
     silence: (route = "tb") => filter(`ip daddr ${LINKS[route].far} drop`),
     reject: (route = "tb") => filter(`ip daddr ${LINKS[route].far} tcp dport 445 reject with tcp reset`),
+    narrow: (route = "tb") => narrow(workstation, LINKS[route].name),
+  };
+}
+
+async function narrow(namespace: string, link: string): Promise<Restore> {
+  const qdisc = (verb: string, ...shape: string[]): Promise<string> =>
+    command("tc", ["-n", namespace, "qdisc", verb, "dev", link, "root", ...shape]);
+  await qdisc("add", "tbf", "rate", "200mbit", "burst", "256k", "latency", "50ms");
+  return async () => {
+    await qdisc("del");
   };
 }
 

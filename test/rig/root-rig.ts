@@ -147,6 +147,7 @@ export async function startRootRig({
       farLinkDown: remembered(network.cut.farLinkDown),
       silence: remembered(network.cut.silence),
       reject: remembered(network.cut.reject),
+      narrow: remembered(network.cut.narrow),
     },
     async restoreAll() {
       for (const restore of [...restores].reverse()) await restore();
