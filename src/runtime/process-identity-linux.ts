@@ -8,12 +8,17 @@ const START_TIME_INDEX = 22 - 3;
 
 /** `BOOT:TICKS`; null when no such process runs. Never touches the process's files, so it does not hang with it. */
 export async function processStartLinux(pid: number): Promise<string | null> {
-  const [stat, bootId] = await Promise.all([
-    readProc(`/proc/${pid}/stat`),
-    readProc("/proc/sys/kernel/random/boot_id"),
-  ]);
+  const [stat, boot] = await Promise.all([readProc(`/proc/${pid}/stat`), bootId()]);
   const ticks = stat === null ? null : parseStat(stat);
-  return ticks === null ? null : `${(bootId ?? "").trim().slice(0, 8)}:${ticks}`;
+  return ticks === null ? null : `${boot}:${ticks}`;
+}
+
+let knownBootId: string | null = null;
+
+/** Read once: this process does not outlive the boot. */
+async function bootId(): Promise<string> {
+  knownBootId ??= ((await readProc("/proc/sys/kernel/random/boot_id")) ?? "").trim().slice(0, 8);
+  return knownBootId;
 }
 
 /** The start time in a line of `/proc/PID/stat`; null for a zombie or a dead process. */

@@ -4,7 +4,7 @@ import { delimiter } from "node:path";
 import { runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import { findProgram } from "../../runtime/find-program.ts";
+import { findProgram, isProgram } from "../../runtime/find-program.ts";
 import type { Lacking } from "./mount-driver.ts";
 
 /** Since then it keeps a dead connection for later when a reader has given it up, behind those that live. */
@@ -12,6 +12,8 @@ export const KEEPS_DEAD_SINCE = { major: 1, minor: 70 };
 /** The first with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
 const VERSION_DEADLINE_MS = 5_000;
+/** How long a program is where it was found, as long as it is there: a better place on PATH may get one, too. */
+const SEARCHED_ANEW_MS = 60_000;
 const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
 
 /**
@@ -24,10 +26,12 @@ export function createRcloneCheck(clock: Clock): RcloneCheck {
   let version: RcloneVersion | null = null;
   let underWay: Promise<Lacking | null> | null = null;
 
+  const find = createFinder(clock);
+
   const check = async (): Promise<Lacking | null> => {
-    const rclone = await findOnPath("rclone");
+    const rclone = await find("rclone");
     if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
-    if ((await findOnPath("fusermount3")) === null) {
+    if ((await find("fusermount3")) === null) {
       const hint = "install FUSE 3 (apt install fuse3)";
       return { text: "fusermount3 is not installed", hint, fuse: "missing" };
     }
@@ -107,8 +111,19 @@ async function askWhetherFit(
   }
 }
 
-function findOnPath(program: string): Promise<string | null> {
-  return findProgram(program, (process.env["PATH"] ?? "").split(delimiter));
+/** Asked at each beat, and PATH may have many folders: it looks first where the program was. */
+function createFinder(clock: Clock): (program: string) => Promise<string | null> {
+  const found = new Map<string, { readonly file: string; readonly path: string; readonly atMs: number }>();
+  return async (program) => {
+    const path = process.env["PATH"] ?? "";
+    const known = found.get(program);
+    const isFresh = known?.path === path && clock.monotonicMs() - known.atMs < SEARCHED_ANEW_MS;
+    if (isFresh && (await isProgram(known.file))) return known.file;
+    const file = await findProgram(program, path.split(delimiter));
+    if (file === null) found.delete(program);
+    else found.set(program, { file, path, atMs: clock.monotonicMs() });
+    return file;
+  };
 }
 
 /** Of what is behind the links on the way; null: it is gone. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { systemClock } from "../../../src/runtime/clock.ts";
 import { createRcloneCheck, whyClosed } from "../../../src/shares/drivers/rclone-available.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { noSkip } from "./rclone-bench.ts";
 
@@ -62,6 +63,22 @@ describe("what mounting with rclone lacks", noSkip, () => {
     await programs.put("rclone", version("1.59.2"));
     assert.equal((await check.lacking())?.text, "rclone 1.59 cannot speak SMB");
     assert.match((await check.lacking())?.hint ?? "", /1\.60/);
+  });
+
+  it("is told of a program that comes to an earlier place on PATH, within a minute", async (t) => {
+    const programs = await ownPrograms(t);
+    const earlier = await temporaryFolder(t);
+    process.env["PATH"] = `${earlier}:${programs.folder}`;
+    const clock = createManualClock();
+    const check = createRcloneCheck(clock);
+    assert.equal(await check.lacking(), null);
+    assert.equal(check.version?.minor, 60);
+    const file = join(earlier, "rclone");
+    await writeFile(file, "#!/bin/sh\necho rclone v1.71.0\n");
+    await chmod(file, 0o755);
+    await clock.advance(60_000);
+    assert.equal(await check.lacking(), null);
+    assert.equal(check.version?.minor, 71);
   });
 
   it("is told of a program that an upgrade has not finished", async (t) => {
