@@ -123,7 +123,8 @@ function decideDeadCarried(draft: Draft, mount: MountSeen, route: RouteName, rea
   return null;
 }
 
-function decideRouteGone(draft: Draft, route: RouteName, { phase }: CarriedSeen): Step | null {
+function decideRouteGone(draft: Draft, route: RouteName, carried: CarriedSeen): Step | null {
+  const { phase } = carried;
   const other = otherRoute(route);
   const hold = (): Step | null => (phase === "carrying" ? holdOnce(draft) : null);
   if (!answers(draft, other)) {
@@ -131,7 +132,7 @@ function decideRouteGone(draft: Draft, route: RouteName, { phase }: CarriedSeen)
     return hold();
   }
   if (isBackingOff(draft)) return hold();
-  const { proved, asking } = draft.seen.carry?.trust ?? NO_TRUST;
+  const { proved, asking, state, text } = draft.seen.carry?.trust ?? NO_TRUST;
   const reason = `${hostOf(draft, route)} is gone: ${draft.seen.routes[route].probe.text}`;
   if (proved[other]) {
     return startErrand(draft, {
@@ -143,9 +144,27 @@ function decideRouteGone(draft: Draft, route: RouteName, { phase }: CarriedSeen)
       moves: true,
     });
   }
-  if (asking) return hold();
+  // A proof that failed is tried again as long as programs have patience.
+  if (asking || (state !== "different" && isPatient(draft, carried))) return hold();
   // Not proved to be the same server: no open file may be moved there, so it is mounted anew.
-  return startErrand(draft, { kind: "failover", reason, mode: "force", plan: [other, other], goal: null });
+  const why = `${reason}; not proved to be the same server: ${text ?? hostOf(draft, other)}`;
+  return startErrand(draft, {
+    kind: "failover",
+    reason: why,
+    mode: "force",
+    plan: [other, other],
+    goal: null,
+  });
+}
+
+/** The route was lost less than the share's patience ago. */
+function isPatient({ seen, episode, policy, wakes }: Draft, { phase, routeLostAtMs }: CarriedSeen): boolean {
+  const lostAtMs = routeLostAtMs ?? episode.suspicion?.firstAtMs ?? null;
+  if (lostAtMs === null) return phase === "carrying";
+  const endsAtMs = lostAtMs + policy.outagePatienceMs;
+  if (seen.atMs >= endsAtMs) return false;
+  wakes.push({ atMs: endsAtMs, reason: "confirm" });
+  return true;
 }
 
 /** A carrier that cannot be asked now is asked again after a moment. */

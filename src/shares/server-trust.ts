@@ -49,6 +49,8 @@ type Ask = (signal: AbortSignal) => Promise<ProofVerdict>;
 
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
+/** Why a proof was ended early. */
+const LOST = Symbol("a route or its server was lost");
 
 /** `onVerdict` is called when a proof that was begun has ended. */
 export function createServerTrust(
@@ -67,6 +69,9 @@ export function createServerTrust(
   let backoff = NO_BACKOFF;
   let inUseBefore: RouteInUse | null = null;
 
+  /** A loss fell into it: what it says now is no verdict, and it is begun anew. */
+  const cutOff = (proof: AbortController | null): void => proof?.abort(LOST);
+
   const distrust = (route: RouteName): void => {
     known[route].proved = false;
     known[route].doubts++;
@@ -82,7 +87,7 @@ export function createServerTrust(
     const isAway = probe.verdict !== "answers";
     if (isAway ? one.proved || compared !== null : isOther) distrust(route);
     // What is left to ask is the other route alone, and whoever is moved there waits for that.
-    if (isAway) compared?.abort();
+    if (isAway) cutOff(compared);
   };
 
   /** A server that is back within one look was not seen away: only its connections tell. */
@@ -93,7 +98,7 @@ export function createServerTrust(
     const isLost = before === null ? !inUse.goesOn : inUse.outage !== before.outage;
     if (!isLost) return;
     for (const route of new Set([before?.route ?? inUse.route, inUse.route])) distrust(route);
-    asking?.abort();
+    cutOff(asking);
   };
 
   const begin = (routes: readonly RouteName[], ask: Ask, isSteady = ALWAYS): void => {
@@ -111,6 +116,7 @@ export function createServerTrust(
         compared = null;
         const steady = routes.filter((route) => before.get(route) === known[route].doubts);
         // What a lost route or server fell into says nothing, or is of another server than the one there now.
+        if (controller.signal.reason === LOST) return onVerdict();
         if (verdict.kind === "same" || (steady.length === routes.length && isSteady())) {
           state = verdict.kind;
           text = verdict.kind === "same" ? null : verdict.text;

@@ -84,6 +84,44 @@ describe("a mount that died with its carrier", () => {
 });
 
 describe("a route that goes", () => {
+  test("A10 the other route's server cannot be proved at first: nothing is unmounted, and it moves once it is proved", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.carrier.unprovable = true;
+    world.hosts.fallback = "refused";
+    world.event().advance(3000);
+    world.hosts.fallback = "answers";
+    world.hosts.tb = "refused";
+    world.event().advance(5000);
+    assert.equal(idOf(world), id);
+    assert.deepEqual(
+      world.stepKinds.filter((kind) => kind !== "hold"),
+      [],
+    );
+    world.carrier.unprovable = false;
+    world.advance(10_000);
+    assert.equal(idOf(world), id);
+    assert.equal(world.route, "fallback");
+  });
+
+  test("A10 it cannot be proved as long as programs wait: then it is mounted anew, and why is told", () => {
+    const world = carriedWorld();
+    world.carrier.unprovable = true;
+    world.hosts.fallback = "refused";
+    world.event().advance(3000);
+    world.hosts.fallback = "answers";
+    world.hosts.tb = "refused";
+    world.event().advance(world.policy.outagePatienceMs + 5000);
+    assert.deepEqual(
+      world.stepKinds.filter((kind) => kind !== "hold" && kind !== "check"),
+      ["unmount force", "mount fallback carried"],
+    );
+    assert.match(
+      JSON.stringify(world.transitions),
+      /not proved to be the same server: they list different files/,
+    );
+  });
+
   for (const cut of ["refused", "link_down", "silent", "wedged"] as const) {
     test(`A10 ${cut}: the mount stays, and moves to the other route; open files do not matter`, () => {
       const world = carriedWorld();

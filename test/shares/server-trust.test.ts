@@ -252,6 +252,25 @@ test("A10 when a route goes in the middle of a comparison, that ends, and the ot
   assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).proved.tb, true);
 });
 
+test("A10 a look at one route that a loss of the other cut short is no verdict, and is begun anew at once", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  note({ tb: false }, { inUse: goingOn("fallback") });
+  assert.equal(note({ fallback: false }, { inUse: goingOn("fallback") }).asking, true);
+  // Only now the carrier tells that its connections are lost.
+  note({ fallback: false }, { inUse: lost("fallback", 2) });
+  assert.equal(asked[1]?.signal.aborted, true);
+  asked[1]?.answer({ kind: "unproved", text: "smbclient was cancelled" });
+  await turn();
+  const told = note({ fallback: false }, { inUse: lost("fallback", 2) });
+  assert.deepEqual(
+    [told.asking, told.state, asked.map(({ what }) => what)],
+    [true, "same", ["compare", "recognise tb", "recognise tb"]],
+  );
+});
+
 test("A10 a comparison that a loss of the server in use fell into says nothing, and is made again at once", async () => {
   const one = scene();
   one.note({}, { inUse: goingOn("tb") });

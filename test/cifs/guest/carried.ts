@@ -73,6 +73,7 @@ export async function whileMoving(
 ): Promise<string> {
   const big = [carrying.at("big.bin"), nas.exported("CORE", "big.bin")];
   await must(["mkdir", "-p", carrying.at("inside")], { as: who });
+  await must(["rm", "-f", nas.exported("CORE", "log.txt")]);
   await using reader = await startProgram("read", big, who);
   await using writer = await startProgram("append", [carrying.at("log.txt")], who);
   await using inside = await startProgram("cwd", [carrying.at("inside")], who);
@@ -90,7 +91,6 @@ export async function whileMoving(
   }
   if (written !== undefined) await assertLines(written, nas.exported("CORE", "log.txt"));
   if (mapped !== undefined) await assertPages(mapped, nas.exported("CORE", "map.bin"));
-  await must(["rm", "-f", nas.exported("CORE", "log.txt")]);
   return seen;
 }
 
