@@ -150,7 +150,7 @@ async function play(say: Say, all: boolean, carryLines: readonly string[]): Prom
       });
       const left = await nas.cifsMounts();
       await Promise.all([nas.speak("tb"), nas.speak("fallback")]);
-      assert.equal(unmounted.code, 0, unmounted.err);
+      assert.equal(unmounted.code, 0, `${unmounted.out}${unmounted.err}`);
       assert.deepEqual(left, []);
       return `forced, it is gone after ${unmounted.ms} ms with both routes silent`;
     });
