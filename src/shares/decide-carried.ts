@@ -13,6 +13,8 @@ import type { Step } from "./step.ts";
 
 /** A request without an answer for so long, on a route that does not answer probes, ms. */
 const STALL_MS = 300;
+/** How soon both hosts are looked at again while programs wait for either, ms. */
+const WAITING_LOOK_MS = 400;
 /** How soon a gate that did not open, or close, is tried again, ms. */
 const GATE_RETRY_MS = 250;
 
@@ -129,6 +131,7 @@ function decideRouteGone(draft: Draft, route: RouteName, carried: CarriedSeen): 
   const hold = (): Step | null => (phase === "carrying" ? holdOnce(draft) : null);
   if (!answers(draft, other)) {
     setError(draft, `both hosts are gone, the mount is kept: ${whyNeither(draft)}`);
+    if (isPatient(draft, carried)) lookAgainSoon(draft);
     return hold();
   }
   if (isBackingOff(draft)) return hold();
@@ -165,6 +168,11 @@ function isPatient({ seen, episode, policy, wakes }: Draft, { phase, routeLostAt
   if (seen.atMs >= endsAtMs) return false;
   wakes.push({ atMs: endsAtMs, reason: "confirm" });
   return true;
+}
+
+/** Programs wait for the first of both hosts that answers: the next tick is too late. */
+function lookAgainSoon({ seen, wakes }: Draft): void {
+  wakes.push({ atMs: seen.atMs + WAITING_LOOK_MS, reason: "retry" });
 }
 
 /** A carrier that cannot be asked now is asked again after a moment. */

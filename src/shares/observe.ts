@@ -8,14 +8,12 @@ import { isCarriedPort, observeCarry, withCarried } from "./observe-carried.ts";
 import type { Look } from "./prober.ts";
 import type { MountSeen, OpenFilesSeen, RouteProbe, RouteSeen, ShareSeen, StepSeen } from "./share-seen.ts";
 import type { RouteName, ShareSpec } from "./share-spec.ts";
-import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
+import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
 /** How long looks at local disks (links, route folders) may take, ms. */
 const LOCAL_LOOK_MS = 1000;
 /** How long a look-up of open files may take before it counts as open, ms. */
 const OPEN_FILES_MS = 2000;
-/** How long a host may take to answer while programs wait for the verdict, ms. */
-const HURRIED_PROBE_MS = 300;
 /** How long what serves waits to learn whether its driver could mount it anew, ms. */
 const ABLE_MS = 1000;
 
@@ -27,12 +25,12 @@ export async function observe(
   episode: Episode,
   openFiles: OpenFilesSeen | null,
 ): Promise<ShareSeen> {
-  const { clock, hurried = null } = tools;
+  const { clock, hurried = NOT_HURRIED } = tools;
   const { spec, driver } = subject;
   await tools.carriage?.ready();
   const [tb, fallback, { ours, lookUnderWay, twins, taken }] = await Promise.all([
-    probeRoute(tools, subject, "tb", asOfMs, hurried === "tb"),
-    probeRoute(tools, subject, "fallback", asOfMs, hurried === "fallback"),
+    probeRoute(tools, subject, "tb", asOfMs, hurried),
+    probeRoute(tools, subject, "fallback", asOfMs, hurried),
     findMounts(tools, subject, asOfMs),
   ]);
   const routes = { tb, fallback };
@@ -41,7 +39,7 @@ export async function observe(
       ? null
       : withCarried(tools, subject, routes, {
           found: ours,
-          look: await chooseLook(tools, ours, lookUnderWay, routes, hurried !== null),
+          look: await chooseLook(tools, ours, lookUnderWay, routes, hurried !== NOT_HURRIED),
         });
   const carry = await observeCarry(tools, subject, routes, mount);
   const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
@@ -141,6 +139,7 @@ async function findMounts(
   return { ...chosen, lookUnderWay: chosen.ours === null ? null : startLook(tools, subject, chosen.ours) };
 }
 
+export const NOT_HURRIED: Hurried = {};
 const NONE: readonly FoundMount[] = [];
 const NO_FOLDERS: readonly SetAsideFolder[] = [];
 const NO_UPLOADS: readonly RefusedUpload[] = [];
@@ -202,13 +201,13 @@ function probeRoute(
   { spec, policy }: Subject,
   route: RouteName,
   asOfMs: number,
-  hurried: boolean,
+  hurried: Hurried,
 ): Promise<RouteSeen> {
   const { host, port, interfaceName, folder } = spec.routes[route];
   if (host !== null) {
     const request = {
       notBeforeMs: asOfMs,
-      timeoutMs: hurried ? Math.min(policy.connectTimeoutMs, HURRIED_PROBE_MS) : policy.connectTimeoutMs,
+      timeoutMs: Math.min(policy.connectTimeoutMs, hurried[route] ?? policy.connectTimeoutMs),
     };
     return hostProber
       .probe({ host, port, interfaceName }, request)

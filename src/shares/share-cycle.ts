@@ -7,14 +7,14 @@ import { MountaineerError } from "../runtime/errors.ts";
 import type { CarriedState } from "./carriage.ts";
 import { type Decision, decide, type StandingCondition } from "./decide.ts";
 import { type Episode, forgetChangedRoutes, NEW_EPISODE } from "./episode.ts";
-import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
+import { findDriverProblem, NOT_HURRIED, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { isCarriedPort } from "./observe-carried.ts";
 import { mountWatched, moveCarried } from "./perform-carried.ts";
 import type { ServerProof } from "./server-proof/server-proof.ts";
 import { createServerTrust } from "./server-trust.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
 import type { OpenFilesSeen, ShareSeen } from "./share-seen.ts";
-import type { LookTools, Subject } from "./share-subject.ts";
+import type { Hurried, LookTools, Subject } from "./share-subject.ts";
 import type { ShareTransition } from "./share-transitions.ts";
 import type { StableLinks } from "./stable-links.ts";
 import type { Step } from "./step.ts";
@@ -22,6 +22,11 @@ import type { Step } from "./step.ts";
 /** More steps than any errand has; reaching it is a mistake in the decision. */
 const MAX_STEPS = 16;
 const MOUNT_DEADLINE_MS = 20_000;
+/** How long a host may take to answer while programs wait for the verdict, ms. */
+const HURRIED_PROBE_MS = 300;
+/** While they wait for a route, each look of so many gives hosts that are slow a chance, ms. */
+const PATIENT_LOOK = 4;
+const PATIENT_PROBE_MS = 1_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
 export interface CycleTools extends LookTools {
@@ -88,6 +93,8 @@ export function createShareCycle(
   let view: ShareView = { subject, memory, seen: null, conditions: [] };
   let asked: Asked | null = null;
   let prepared: { readonly suspicionAtMs: number; files: OpenFilesSeen | null } | null = null;
+  /** In a row, while programs wait for a route. */
+  let hurriedLooks = 0;
   let announcing: Promise<unknown> = Promise.resolve();
   const carriedNow = (): CarriedState | null => tools.carriage?.of(subject.spec.name) ?? null;
   const trust =
@@ -181,6 +188,20 @@ export function createShareCycle(
     }
   };
 
+  /** How fast hosts have to answer while programs wait for the verdict. */
+  const hurriedNow = (isStalled: boolean): Hurried => {
+    const phase = carriedNow()?.phase ?? "carrying";
+    if (phase === "waiting" || phase === "unconfirmed") {
+      hurriedLooks++;
+      const withinMs = hurriedLooks % PATIENT_LOOK === 0 ? PATIENT_PROBE_MS : HURRIED_PROBE_MS;
+      return { tb: withinMs, fallback: withinMs };
+    }
+    hurriedLooks = 0;
+    const route = view.seen?.mount?.found.route ?? null;
+    if (route === null || (episode.suspicion === null && !isStalled)) return NOT_HURRIED;
+    return { [route]: HURRIED_PROBE_MS };
+  };
+
   /** While a loss waits for its confirmation, who holds files is looked up: it must be known before the unmount. */
   const prepareOpenFiles = (seen: ShareSeen): void => {
     const { suspicion } = episode;
@@ -211,8 +232,7 @@ export function createShareCycle(
       }
       const asOfMs = Math.max(...triggers.map(({ atMs }) => atMs));
       const ensureLink = isAskedFor ? tools.links.ensureNow : tools.links.ensure;
-      const isHurried = episode.suspicion !== null || triggers.some(({ reason }) => reason === "stalled");
-      const hurried = isHurried ? (view.seen?.mount?.found.route ?? null) : null;
+      const hurried = hurriedNow(triggers.some(({ reason }) => reason === "stalled"));
       const observeTools = { ...tools, ensureLink, trust, hurried };
       let seen = await observe(observeTools, subject, asOfMs, episode, prepared?.files ?? null);
       for (let steps = 0; steps < MAX_STEPS; steps++) {

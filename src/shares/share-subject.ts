@@ -17,13 +17,15 @@ export interface LookTools {
   readonly rememberedPort?: () => number | null;
 }
 
+export type Hurried = Readonly<Partial<Record<RouteName, number>>>;
+
 export interface ObserveTools extends LookTools {
   /** Makes sure of the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
   /** What is known of the servers behind the routes. */
   readonly trust?: ServerTrust | undefined;
-  /** Something waits for the verdict about this route: its host is asked with a shorter time-out. */
-  readonly hurried?: RouteName | null;
+  /** Something waits for the verdict about these routes: how long their hosts may take to answer, ms. */
+  readonly hurried?: Hurried;
 }
 
 export interface Subject {

@@ -84,6 +84,19 @@ describe("a mount that died with its carrier", () => {
 });
 
 describe("a route that goes", () => {
+  test("A10 while programs wait for either host both are looked at again soon, and no longer when their patience is over", () => {
+    const world = carriedWorld();
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(3000);
+    assert.ok(world.wake !== null && world.wake.atMs - world.nowMs <= 400, JSON.stringify(world.wake));
+    world.advance(PATIENCE_MS);
+    assert.equal(world.wake?.reason, undefined);
+    world.hosts.fallback = "answers";
+    world.event().advance(3000);
+    assert.equal(world.route, "fallback");
+  });
+
   test("A10 the other route's server cannot be proved at first: nothing is unmounted, and it moves once it is proved", () => {
     const world = carriedWorld();
     const id = idOf(world);
