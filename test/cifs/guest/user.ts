@@ -20,6 +20,12 @@ export function user(all: boolean, product: boolean, carryLines: readonly string
 }
 
 async function play(say: Say, all: boolean, product: boolean, carryLines: readonly string[]): Promise<void> {
+  await oneLine(say, product);
+  if (all) await say("user.two-lines", () => twoLines(carryLines));
+}
+
+/** Its daemon and its mount are gone when this resolves. */
+async function oneLine(say: Say, product: boolean): Promise<void> {
   let made: Awaited<ReturnType<typeof startCarrying>> | null = null;
   await say("user.one-line", async () => {
     made = await startCarrying({ who: "ann", product });
@@ -50,7 +56,6 @@ async function play(say: Say, all: boolean, product: boolean, carryLines: readon
     assert.deepEqual(await nas.cifsMounts(), []);
     return "by the user, gone from the mount table";
   });
-  if (all) await say("user.two-lines", () => twoLines(carryLines));
 }
 
 /** Why the documentation wants one line: mount.cifs takes the first line of a path, whatever it is asked for. */
