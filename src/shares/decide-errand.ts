@@ -229,8 +229,8 @@ function foldUnmounted(draft: Draft, last: UnmountStepSeen): void {
   }
   setEpisode(draft, { announcedBusy: busy });
   if (errand === null) return;
-  if (busy && errand.asked && isByForce(draft)) {
-    // What holds it is not to be seen: another user's, or a look that hangs. A person said to go on.
+  if (errand.mode === "plain" && errand.asked && isByForce(draft)) {
+    // What holds it is not to be seen (another user's, a look that hangs), or its server is gone. A person said to go on.
     setEpisode(draft, { errand: { ...errand, mode: "force" } });
     return;
   }
