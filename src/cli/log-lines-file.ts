@@ -1,7 +1,10 @@
 // Owns the reading of a log file that is written and rotated meanwhile: its last lines, and those that come after.
+
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
+import { whenAborted } from "../runtime/abort.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { entryExists } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 
 const CHUNK_BYTES = 64 * 1024;
@@ -45,10 +48,7 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
     last,
     exists: first !== null,
     async *follow(signal) {
-      const look = new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        else signal.addEventListener("abort", () => resolve(), { once: true });
-      });
+      const aborted = whenAborted(signal);
       let rest: Buffer = Buffer.alloc(0);
       while (!signal.aborted) {
         file ??= await openPresent(path);
@@ -74,10 +74,10 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
             offset = 0;
             if (rest.length > 0) yield rest.toString("utf8");
             rest = Buffer.alloc(0);
-            if (await isThere(path)) continue;
+            if (await entryExists(path).catch(() => false)) continue;
           }
         }
-        await Promise.race([clock.sleep(LOOK_MS), look]);
+        await Promise.race([clock.sleep(LOOK_MS), aborted]);
       }
     },
     async [Symbol.asyncDispose]() {
@@ -104,10 +104,6 @@ async function openPresent(path: string): Promise<FileHandle | null> {
   throw new MountaineerError("path_taken", `${path} is not a file`, {
     hint: "the daemon's log belongs there; move away what is there now",
   });
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null)) !== null;
 }
 
 async function isSame(path: string, file: FileHandle): Promise<boolean> {

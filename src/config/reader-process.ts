@@ -1,7 +1,7 @@
 // Owns one process that reads and edits configurations: started, asked one thing at a time, and ended.
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { runCommand } from "../runtime/child-process.ts";
+import { programBeside, runCommand } from "../runtime/child-process.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
@@ -52,26 +52,30 @@ export function startReaderProcess(clock: Clock): ReaderProcess {
     if (message.kind === "ready") ready.resolve();
     else asked?.resolve(message);
   };
-  const running = runCommand(process.execPath, [...NODE_FLAGS, childProgram()], {
-    clock,
-    deadlineMs: LONGEST_LIFE_MS,
-    stdin: input,
-    killGraceMs: 0,
-    signal: ending.signal,
-    onStdout(piece) {
-      if (text.length + piece.length > ANSWER_LIMIT_BYTES) {
-        asked?.reject(new MountaineerError("internal", "the reader's answer is too long"));
-        return;
-      }
-      if (!piece.includes("\n")) {
-        text += piece;
-        return;
-      }
-      const lines = (text + piece).split("\n");
-      text = lines.pop() ?? "";
-      for (const line of lines) heard(line);
+  const running = runCommand(
+    process.execPath,
+    [...NODE_FLAGS, fileURLToPath(programBeside(import.meta.url, "load-child"))],
+    {
+      clock,
+      deadlineMs: LONGEST_LIFE_MS,
+      stdin: input,
+      killGraceMs: 0,
+      signal: ending.signal,
+      onStdout(piece) {
+        if (text.length + piece.length > ANSWER_LIMIT_BYTES) {
+          asked?.reject(new MountaineerError("internal", "the reader's answer is too long"));
+          return;
+        }
+        if (!piece.includes("\n")) {
+          text += piece;
+          return;
+        }
+        const lines = (text + piece).split("\n");
+        text = lines.pop() ?? "";
+        for (const line of lines) heard(line);
+      },
     },
-  });
+  );
   const ended = running.then(
     (result) => result,
     () => null,
@@ -132,10 +136,4 @@ export function startReaderProcess(clock: Clock): ReaderProcess {
 
 function unreadable(path: string, why: string): MountaineerError {
   return new MountaineerError("config_unreadable", `${path} cannot be read: ${why}`);
-}
-
-/** The compiler rewrites import paths, not strings: the published program is `.js`, the checkout's `.ts`. */
-function childProgram(): string {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return fileURLToPath(new URL(`./load-child.${extension}`, import.meta.url));
 }

@@ -1,4 +1,5 @@
 // Owns the configuration of a running service: watched, reloaded, edited, undone, and told about.
+
 import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../api/contract.ts";
 import type { ConfigControl } from "../api/control.ts";
 import { createConfigReader } from "../config/config-reader.ts";
@@ -8,11 +9,12 @@ import { loadConfigApart, type SavedApart, saveConfigApart } from "../config/loa
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigMistake } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { unlessAborted } from "../runtime/abort.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../sync/config-watcher.ts";
-import { sha256Of } from "../sync/content-hash.ts";
 import type { ReloadOutcome, ReloadResult } from "../sync/reload-outcome.ts";
 import { createSyncEventRing } from "../sync/sync-event.ts";
 import type { WatchedFile } from "../sync/watched-file.ts";
@@ -205,9 +207,9 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
       });
     });
     lastEdit = mine.catch(() => {});
-    return unlessLeft(mine, asker, () =>
-      begun ? "cancelled while it was being saved; it is carried through" : "cancelled; nothing was written",
-    );
+    const why = (): string =>
+      begun ? "cancelled while it was being saved; it is carried through" : "cancelled; nothing was written";
+    return unlessAborted(mine, asker, () => new MountaineerError("aborted", why()));
   };
 
   /** What an edit has saved applies itself; the watcher then sees bytes it knows. */
@@ -267,7 +269,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     signal: AbortSignal,
   ): Promise<EditReport> => {
     const before = await file.read(signal);
-    const beforeSha256 = sha256Of(before ?? new Uint8Array());
+    const beforeSha256 = sha256Of(before);
     const save = async (): Promise<EditReport> => {
       const request = {
         kind: "replace",
@@ -412,16 +414,4 @@ function unofferedReport(result: ReloadResult, reloader: Reloader): ReloadReport
     failure,
     summary: failure ?? "no changes",
   };
-}
-
-/** What `work` resolves with, unless the asker leaves first; `work` goes on. */
-async function unlessLeft<T>(work: Promise<T>, asker: AbortSignal, why: () => string): Promise<T> {
-  const left = Promise.withResolvers<never>();
-  const leave = (): void => left.reject(new MountaineerError("aborted", why()));
-  asker.addEventListener("abort", leave, { once: true });
-  try {
-    return await Promise.race([work, left.promise]);
-  } finally {
-    asker.removeEventListener("abort", leave);
-  }
 }

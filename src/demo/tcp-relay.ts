@@ -1,9 +1,9 @@
 // Owns a TCP relay on one loopback address: the cable that a test, or the demo, pulls.
+
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { programBeside } from "../runtime/child-process.ts";
 
 /**
  * - `pass`: a whole cable; what a silence held up goes on.
@@ -138,8 +138,7 @@ type Silence = AsyncDisposable;
  */
 async function startSilence(host: string, port: number): Promise<Silence> {
   const wake = new Int32Array(new SharedArrayBuffer(4));
-  const own = fileURLToPath(import.meta.url);
-  const worker = new Worker(new URL(`./tcp-relay-silence${extname(own)}`, import.meta.url), {
+  const worker = new Worker(programBeside(import.meta.url, "tcp-relay-silence"), {
     workerData: { host, port, wake },
   });
   const ended = once(worker, "exit");

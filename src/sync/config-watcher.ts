@@ -1,11 +1,12 @@
 // Owns the watch over the configuration file: from "something changed" to one reload at a time, and what became of it.
+
 import { isDeepStrictEqual } from "node:util";
 import { createLane } from "../reconcile/lane.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
-import { sha256Of } from "./content-hash.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import { decideReload, type SeenFile } from "./decide-reload.ts";
 import { createDetectorSlot } from "./detector-slot.ts";
 import { withDeadline } from "./file-deadline.ts";
