@@ -35,26 +35,6 @@ export function speaksWith(protocol: unknown): boolean {
   return typeof protocol === "number" && Math.abs(protocol - PROTOCOL_VERSION) <= 1;
 }
 
-/** Splits what comes into lines; `onLine` gets each, `onTooLong` that one is over the limit: nothing more is read. */
-export function createLineSplitter(onLine: (line: string) => void, onTooLong: () => void) {
-  let rest = "";
-  let ended = false;
-  return (text: string): void => {
-    if (ended) return;
-    rest += text;
-    for (let end = rest.indexOf("\n"); end !== -1 && !ended; end = rest.indexOf("\n")) {
-      const line = rest.slice(0, end);
-      rest = rest.slice(end + 1);
-      if (line !== "") onLine(line);
-    }
-    if (rest.length > LINE_BYTES_AT_MOST) {
-      ended = true;
-      rest = "";
-      onTooLong();
-    }
-  };
-}
-
 /** One line; null for what is not one of this form. */
 export function parseLine(line: string): Readonly<Record<string, unknown>> | null {
   const message = jsonObject(line);

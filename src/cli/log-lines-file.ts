@@ -6,6 +6,7 @@ import { whenAborted } from "../runtime/abort.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { entryExists } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { createLineSplitter } from "../runtime/line-splitter.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 /** Further back is not searched: it would take seconds. */
@@ -49,7 +50,7 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
     exists: first !== null,
     async *follow(signal) {
       const aborted = whenAborted(signal);
-      let rest: Buffer = Buffer.alloc(0);
+      const lines = createLineSplitter(Number.POSITIVE_INFINITY);
       while (!signal.aborted) {
         file ??= await openPresent(path);
         if (file !== null) {
@@ -58,22 +59,20 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
           const { size: length } = await file.stat();
           if (length < offset) {
             offset = 0;
-            rest = Buffer.alloc(0);
+            lines.rest();
           }
           while (offset < length && !signal.aborted) {
             const chunk = await readAt(file, offset, Math.min(CHUNK_BYTES, length - offset));
             if (chunk.length === 0) break;
             offset += chunk.length;
-            const lines = splitLines(Buffer.concat([rest, chunk]));
-            rest = lines.rest;
-            yield* lines.whole;
+            for (const line of lines.take(chunk)) if (line !== "") yield line;
           }
           if (isMoved) {
             await file.close();
             file = null;
             offset = 0;
-            if (rest.length > 0) yield rest.toString("utf8");
-            rest = Buffer.alloc(0);
+            const last = lines.rest();
+            if (last !== null) yield last;
             if (await entryExists(path).catch(() => false)) continue;
           }
         }
@@ -114,13 +113,6 @@ async function isSame(path: string, file: FileHandle): Promise<boolean> {
 async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
   return buffer.subarray(0, bytesRead);
-}
-
-function splitLines(bytes: Buffer): { readonly whole: string[]; readonly rest: Buffer } {
-  const end = bytes.lastIndexOf(NEWLINE);
-  if (end === -1) return { whole: [], rest: bytes };
-  const whole = bytes.subarray(0, end).toString("utf8").split("\n");
-  return { whole: whole.filter((line) => line !== ""), rest: bytes.subarray(end + 1) };
 }
 
 /** Where the line begins that is not ended at `size`; `size` itself when the last one is. */

@@ -3,7 +3,7 @@
 import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
 import { entryExists } from "../runtime/durable-file.ts";
-import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { shellWord } from "../runtime/plain-text.ts";
 import { expandPath } from "./paths.ts";
 import type { ConfigFormat } from "./snapshot.ts";
@@ -76,6 +76,7 @@ export function noFileAt(path: string): MountaineerError {
 
 function exists(path: string): Promise<boolean> {
   return entryExists(path).catch((error: unknown) => {
+    if (systemErrorCode(error) === "ENOTDIR") return false;
     throw new MountaineerError("config_unreadable", `${path} cannot be looked at: ${errorText(error)}`, {
       cause: error,
     });

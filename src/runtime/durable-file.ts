@@ -94,15 +94,9 @@ export async function readIfPresent(path: string): Promise<string | null> {
   return orNull(readFile(path, "utf8"));
 }
 
-/** Whether anything has the path, a link that leads nowhere included. Rejects with the system's error where it cannot be told. */
+/** Whether anything has the path, a link that leads nowhere included. Rejects with the system's error for all but ENOENT. */
 export async function entryExists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT" || systemErrorCode(error) === "ENOTDIR") return false;
-    throw error;
-  }
+  return (await orNull(lstat(path))) !== null;
 }
 
 /**

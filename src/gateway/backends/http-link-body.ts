@@ -1,7 +1,7 @@
 // Owns reading the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can hold.
 import type { IncomingMessage } from "node:http";
 import { withoutByteOrderMark } from "../../runtime/byte-order-mark.ts";
-import { createSseParser, type SseParser } from "./sse-parser.ts";
+import { createSseParser, type SseParser } from "../../runtime/sse-parser.ts";
 
 /** How a body came to its end. */
 export type BodyEnd = "complete" | "broken" | "overlong";

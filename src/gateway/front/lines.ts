@@ -1,8 +1,10 @@
 // Owns MCP over one stream of lines (stdio framing): one session, which ends with the stream.
+
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { type Clock, settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
+import { createLineSplitter } from "../../runtime/line-splitter.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { Principal } from "../client-port.ts";
 import {
@@ -20,7 +22,6 @@ import { readBatch } from "./batch.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { initializeReply, readIntroduction } from "./initialize.ts";
 import { BACKLOG_LIMIT_BYTES } from "./limits.ts";
-import { createLineDecoder } from "./line-decoder.ts";
 import { parseMessage } from "./message-text.ts";
 import { type CallOutlet, responseJson } from "./outlet.ts";
 import { PacedWriter } from "./paced-writer.ts";
@@ -188,7 +189,7 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
   };
 
   const read = (line: Buffer): void => {
-    if (!open || line.length === 0 || (line.length === 1 && line[0] === 0x0d)) return;
+    if (!open || line.length === 0) return;
     const parsed = parseMessage(line);
     if (!parsed.ok) {
       refuse(PARSE_ERROR, parsed.reason);
@@ -214,13 +215,17 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
       refuse(INTERNAL_ERROR, "internal error");
     }
   };
-  const decoder = createLineDecoder(bodyLimitBytes, readGuarded, () => {
+  const splitter = createLineSplitter(bodyLimitBytes, () => {
     refuse(INVALID_REQUEST, `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`);
   });
   watch.add(watched);
-  stream.on("data", (chunk: Buffer) => decoder.push(chunk));
+  stream.on("data", (chunk: Buffer) => {
+    splitter.push(chunk);
+    for (let line = splitter.nextBytes(); line !== null; line = splitter.nextBytes()) readGuarded(line);
+  });
   stream.once("end", () => {
-    decoder.end();
+    const last = splitter.restBytes();
+    if (last !== null) readGuarded(last);
     said = true;
     session?.fallSilent();
     if (session === null || session.inFlight === 0) end("the stream ends");
