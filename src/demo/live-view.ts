@@ -1,7 +1,9 @@
 // Owns how the live view looks: a state and a terminal's size in, lines out. Pure.
+
 import type { RouteName, ShareStatus } from "../api/contract.ts";
+import type { Paint } from "../runtime/paint.ts";
 import { type LogEvent, ROUTE_LABELS } from "./log-events.ts";
-import type { Manner, Paint } from "./manner.ts";
+import type { Manner } from "./manner.ts";
 import type { DemoDriver } from "./nas.ts";
 import type { Reading } from "./share-reader.ts";
 import { HELD_FILE, SHARE, SIGN_FILE } from "./stage-layout.ts";
