@@ -30,7 +30,7 @@ const CONNECTION_LIMIT = 128;
 const UNDER_WAY_LIMIT = 32;
 const STOP_DEADLINE_MS = 1_000;
 
-export interface ManagementServerOptions {
+interface ManagementServerOptions {
   readonly home: string;
   readonly control: DaemonControl;
   /** null: nothing about the configuration, and no events, are served. */

@@ -19,7 +19,7 @@ const START_WITHIN_MS = 15_000;
 const LOOK_FOR_START_MS = 20;
 const START_AGAIN_MS = 1_000;
 
-export interface ConnectOptions {
+interface ConnectOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -36,7 +36,7 @@ export async function startCarrier(
 }
 
 /** Resolves with the program's folder. A copy is there whole or not at all. */
-export async function installProgram(home: string, programPath: string, nodePath: string): Promise<string> {
+async function installProgram(home: string, programPath: string, nodePath: string): Promise<string> {
   const carrier = carrierFolder(home);
   await ensurePrivateFolder(carrier);
   await chmod(carrier, 0o700);

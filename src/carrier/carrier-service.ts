@@ -23,7 +23,7 @@ const BACKLOG = 1_024;
 const SHARES_AT_MOST = 200;
 const CLOSE_WITHIN_MS = 2_000;
 
-export interface ServiceOptions {
+interface ServiceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly owners: SocketOwners;

@@ -25,7 +25,7 @@ export interface ControlConnection extends Disposable {
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
 }
 
-export interface ControlListener {
+interface ControlListener {
   onPush(message: Members): void;
   onEnd(): void;
 }

@@ -20,7 +20,7 @@ const LINE_VERSION = 1;
 export const LINE_BYTES_AT_MOST = 1024 * 1024;
 const NAME_CHARACTERS_AT_MOST = 1_024;
 
-export const NOTICES = [
+const NOTICES = [
   "stalled",
   "answered",
   "unconfirmed",

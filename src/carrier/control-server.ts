@@ -32,7 +32,7 @@ const COUNTERS_EVERY_MS = 1_000;
 const WAITING_BYTES_AT_MOST = 4 * LINE_BYTES_AT_MOST;
 const MOVE_WITHIN_MS = 3_800;
 
-export interface ControlServer {
+interface ControlServer {
   readonly server: Server;
   /** Whether any daemon hears it. */
   notice(notice: CarrierNotice): boolean;
@@ -41,7 +41,7 @@ export interface ControlServer {
   end(): void;
 }
 
-export interface ControlServerOptions {
+interface ControlServerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly service: () => CarrierService;

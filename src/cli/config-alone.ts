@@ -15,7 +15,7 @@ import { counted } from "../runtime/plain-text.ts";
 import { sha256Of } from "../runtime/sha256.ts";
 import type { ConfigEditor } from "./config-editor.ts";
 
-export interface OwnEditorOptions {
+interface OwnEditorOptions {
   readonly home: string;
   readonly path: string;
   readonly place: ConfigPlace;

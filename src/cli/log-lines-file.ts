@@ -17,7 +17,7 @@ const NEWLINE = 0x0a;
 /** What log rotators call the newest file that they have moved away. */
 const ROTATED_SUFFIXES = [".1", ".0"];
 
-export interface FollowedLog extends AsyncDisposable {
+interface FollowedLog extends AsyncDisposable {
   /** The last lines that match, oldest first; those of the rotated file where this one has too few. */
   readonly last: readonly string[];
   /** Whether there is a file at all. */
@@ -26,7 +26,7 @@ export interface FollowedLog extends AsyncDisposable {
   follow(signal: AbortSignal): AsyncGenerator<string, void, undefined>;
 }
 
-export interface LogFileOptions {
+interface LogFileOptions {
   /** Absolute. */
   readonly path: string;
   /** How many of the last matching lines are wanted. */

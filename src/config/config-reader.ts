@@ -14,7 +14,7 @@ const UNUSED_MS = 5_000;
 /** A reader that is busy with another content is waited for no longer than a new one takes to start, ms. */
 const BUSY_MS = 200;
 
-export interface ConfigReaderOptions {
+interface ConfigReaderOptions {
   /** Absolute. */
   readonly path: string;
   readonly place: ConfigPlace;
@@ -22,7 +22,7 @@ export interface ConfigReaderOptions {
 }
 
 /** Has at most one process at a time, and none 5 s after the last sign of a change. */
-export interface ConfigReader extends Disposable {
+interface ConfigReader extends Disposable {
   /**
    * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
    * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.

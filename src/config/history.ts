@@ -40,7 +40,7 @@ export interface HistoryEntry {
 }
 
 /** A file in the history that cannot be used. */
-export interface CorruptEntry {
+interface CorruptEntry {
   readonly file: string;
   readonly reason: string;
 }

@@ -21,7 +21,7 @@ export interface ConfigPlace {
   readonly smbDriver?: "rclone" | "netfs";
 }
 
-export interface LocatedConfig {
+interface LocatedConfig {
   /** Absolute. */
   readonly path: string;
   readonly format: ConfigFormat;

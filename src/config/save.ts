@@ -18,7 +18,7 @@ export interface KnownContent {
   readonly runs: boolean;
 }
 
-export interface SaveTarget {
+interface SaveTarget {
   /** Absolute. A file that is not there is an empty one, and is made (0600). */
   readonly path: string;
   readonly place: ConfigPlace;

@@ -26,7 +26,7 @@ const LOOK_MS = 1000;
 /** A link that was right is looked at again after so long, ms, as the shares' own are. */
 const LOOK_AGAIN_MS = 2_000;
 
-export interface AliasLinksOptions {
+interface AliasLinksOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;
@@ -60,7 +60,7 @@ interface Known {
   since: string | null;
 }
 
-export function aliasSpecs({ global, aliases }: MountaineerConfig): AliasSpec[] {
+function aliasSpecs({ global, aliases }: MountaineerConfig): AliasSpec[] {
   return aliases.map(({ name, path, share, targetSubpath }) => ({
     name,
     path,

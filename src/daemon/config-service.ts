@@ -25,7 +25,7 @@ import { createReloader, type Reloader, type ReloaderOptions } from "./reloader.
 import type { ServiceTransition } from "./service-transitions.ts";
 import { createUnkeptHistory } from "./unkept-history.ts";
 
-export interface ConfigServiceOptions {
+interface ConfigServiceOptions {
   readonly home: string;
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;

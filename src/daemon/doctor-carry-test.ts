@@ -13,7 +13,7 @@ import type { FoundMount, MountDriver } from "../shares/drivers/mount-driver.ts"
 import type { RouteName, ShareSpec } from "../shares/share-spec.ts";
 import { CARRY_BLOCK_BYTES } from "./doctor-carry-content.ts";
 
-export interface CarryTest {
+interface CarryTest {
   readonly clock: Clock;
   readonly carrier: Carrier;
   readonly driver: MountDriver;

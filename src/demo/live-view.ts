@@ -181,7 +181,7 @@ function keyLine({ plugged, heldBy, share }: LiveState, paint: Paint): Part[] {
 }
 
 /** The reader's own time of day: `14:32:05.123`. */
-export function timeText(atMs: number): string {
+function timeText(atMs: number): string {
   const time = new Date(atMs);
   const two = (value: number): string => String(value).padStart(2, "0");
   const parts = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");

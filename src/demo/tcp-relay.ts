@@ -11,7 +11,7 @@ import { programBeside } from "../runtime/child-process.ts";
  * - `hang`: new connections are accepted, and nothing passes.
  * - `drop`: new connections are not even answered, and nothing passes.
  */
-export type RelayMode = "pass" | "refuse" | "hang" | "drop";
+type RelayMode = "pass" | "refuse" | "hang" | "drop";
 
 export interface TcpRelay extends AsyncDisposable {
   readonly host: string;
@@ -21,7 +21,7 @@ export interface TcpRelay extends AsyncDisposable {
   setMode(mode: RelayMode): Promise<void>;
 }
 
-export interface TcpRelayOptions {
+interface TcpRelayOptions {
   /** The loopback address to listen on; its port is a free one. */
   readonly host: string;
   readonly targetHost: string;

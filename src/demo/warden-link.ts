@@ -9,7 +9,7 @@ export type WardenMessage =
   | { readonly kind: "started"; readonly identity: ProcessIdentity }
   | { readonly kind: "done" };
 
-export interface Warden {
+interface Warden {
   started(identity: ProcessIdentity): void;
   /** Everything is cleared: the warden ends and does nothing. Resolves when it has ended. */
   dismiss(): Promise<void>;

@@ -64,7 +64,7 @@ function deadlineOf({ kind }: RunnableAction): number {
 }
 
 /** What a person clicked, for the line that says what became of it. */
-export function titleOf(action: MenuAction): string {
+function titleOf(action: MenuAction): string {
   switch (action.kind) {
     case "mount":
       return `Mount ${action.share ?? "all"}`;

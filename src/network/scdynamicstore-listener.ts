@@ -8,7 +8,7 @@ import { CONTROL_BYTES, STOP_SLOT, type StoreWorkerData } from "./scdynamicstore
 /** The thread looks at its flag four times a second. */
 const STOP_DEADLINE_MS = 1_500;
 
-export interface ScdynamicstoreOptions {
+interface ScdynamicstoreOptions {
   /** Default: macOS's own. */
   readonly libraries?: StoreLibraries;
   /** The thread's program, for tests. */

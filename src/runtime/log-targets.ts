@@ -166,7 +166,7 @@ async function endTornLine(file: FileHandle, found: FoundFile): Promise<void> {
   if (buffer[0] !== NEWLINE) await file.write("\n");
 }
 
-export interface StderrTarget extends LineTarget, AsyncDisposable {}
+interface StderrTarget extends LineTarget, AsyncDisposable {}
 
 /**
  * Writes to stderr without ever blocking: a pipe nobody reads and a terminal stopped by Ctrl-S fill up, then the

@@ -5,7 +5,7 @@ import { childEnvironment, programBeside } from "../runtime/child-process.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { ProberReply, ProberRequest } from "./prober-protocol.ts";
 
-export interface ProberChildEvents {
+interface ProberChildEvents {
   onReply(reply: ProberReply): void;
   /** Once, also when it could not be started; never synchronously. */
   onEnd(why: string): void;

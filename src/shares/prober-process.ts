@@ -15,7 +15,7 @@ import {
 } from "./prober-protocol.ts";
 import { createProberWaits } from "./prober-waits.ts";
 
-export interface ProberOptions {
+interface ProberOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** A look without an answer for this long marks its mount. Default 1,000 ms. */

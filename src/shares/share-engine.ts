@@ -19,7 +19,7 @@ import type { Subject } from "./share-subject.ts";
 const SETTLE_WITHIN_MS = 1500;
 const SETTLE_ROUNDS = 8;
 
-export interface EngineTools extends CycleTools {
+interface EngineTools extends CycleTools {
   readonly memory: Memory;
   readonly logger: Logger;
   /** All that shares may have, or have had when they were mounted; those that know best what they made come first. */

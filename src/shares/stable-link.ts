@@ -12,12 +12,12 @@ const LONGEST_NAME = 200;
 /** As `mkdir` makes them: what the umask leaves. */
 const NEW_FOLDER = 0o777;
 
-export type StableLinkOutcome =
+type StableLinkOutcome =
   | { readonly result: "right" | "created" | "repaired" }
   /** Nothing was touched. */
   | { readonly result: "blocked"; readonly by: string };
 
-export interface StableLinkOptions {
+interface StableLinkOptions {
   readonly prober: Prober;
   readonly path: string;
   /** Absolute. */

@@ -34,7 +34,7 @@ import { MAX_WAIT_FACTOR, type SyncSettings } from "./sync-settings.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
-export interface ConfigWatcherOptions {
+interface ConfigWatcherOptions {
   readonly file: WatchedFile;
   readonly settings: SyncSettings;
   readonly clock: Clock;
@@ -84,7 +84,7 @@ export interface ConfigWatcher extends AsyncDisposable {
 }
 
 /** A file on a slow network is read within seconds or counts as not readable now. */
-export const LOOK_DEADLINE_MS = 5_000;
+const LOOK_DEADLINE_MS = 5_000;
 /** A doubtful content is looked at again after the debounce time, within these bounds. */
 const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
 const NO_CHANGES = "no changes";

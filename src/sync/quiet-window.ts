@@ -1,7 +1,7 @@
 // Owns the debounce of saves: a window that restarts on each further change, yet ends within a bound.
 import type { Clock, Timer } from "../runtime/clock.ts";
 
-export interface QuietWindowOptions {
+interface QuietWindowOptions {
   readonly clock: Clock;
   readonly quietMs: number;
   /** From the opening to the end at the latest. */
@@ -14,7 +14,7 @@ export interface QuietWindowOptions {
   readonly onEnd: () => void;
 }
 
-export interface QuietWindow extends Disposable {
+interface QuietWindow extends Disposable {
   readonly isOpen: boolean;
   /** A change, at `atMs` (monotonic; default: now): opens the window, or restarts the open one. */
   trigger(atMs?: number): void;

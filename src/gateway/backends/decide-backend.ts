@@ -52,7 +52,7 @@ export type BackendStep =
   | { readonly kind: "refresh"; readonly id: number };
 
 /** What becomes of a call that comes now. */
-export type CallRule =
+type CallRule =
   | { readonly kind: "serve"; readonly id: number }
   | { readonly kind: "wait" }
   | { readonly kind: "refuse"; readonly reason: string };

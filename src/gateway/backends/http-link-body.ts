@@ -38,7 +38,7 @@ export function readWhole(
   response.once("close", () => end("broken"));
 }
 
-export interface EventReader {
+interface EventReader {
   /** `message` events with data; a returned promise holds the stream until it settles. */
   onData(data: string): Promise<void> | null;
   /** Once, after all data was handed over. */

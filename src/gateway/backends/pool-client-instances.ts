@@ -12,9 +12,9 @@ import { createWaitingCalls, type WaitingCalls } from "./pool-waiting-calls.ts";
  * Of one backend. Those that drain do not count: a change must not refuse the clients that it moves. Beyond it, that of
  * the client which may have gone gives way.
  */
-export const MAX_CLIENT_INSTANCES = 64;
+const MAX_CLIENT_INSTANCES = 64;
 
-export interface ClientInstancesOptions {
+interface ClientInstancesOptions {
   readonly backend: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -28,13 +28,13 @@ export interface ClientInstancesOptions {
   readonly onSettled: () => void;
 }
 
-export interface ClientCall {
+interface ClientCall {
   readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
 
-export interface ClientInstances {
+interface ClientInstances {
   /** Those that exist, draining ones included. */
   readonly all: readonly PoolInstance[];
   readonly drainingInFlight: number;

@@ -12,7 +12,7 @@ const WINDOW_BYTES = 512 * 1024;
 /** Beyond it one chunk (64 KiB) is read and dropped in that time: some 13 MB/s, at little cost to us. */
 const DROP_PAUSE_MS = 5;
 
-export interface LogReader extends Disposable {
+interface LogReader extends Disposable {
   /** Tells what is left without a line's end. Nothing more is told after it. */
   finish(): void;
 }

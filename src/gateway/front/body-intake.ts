@@ -4,13 +4,13 @@ import type { IncomingMessage } from "node:http";
 /** Of all bodies being received at once. */
 const TOTAL_LIMIT_BYTES = 256 * 1024 * 1024;
 
-export type Body =
+type Body =
   | { readonly kind: "whole"; readonly bytes: Buffer }
   | { readonly kind: "too_large" }
   /** All together are too much at the moment. */
   | { readonly kind: "busy" };
 
-export interface BodyIntake {
+interface BodyIntake {
   /** Calls `done` once, or never when the client goes away before the end. */
   receive(request: IncomingMessage, limitBytes: number, done: (body: Body) => void): void;
 }

@@ -22,7 +22,7 @@ export interface Visit extends Exchange {
   readonly principal: Principal;
 }
 
-export interface HttpDoorOptions {
+interface HttpDoorOptions {
   readonly gateway: Pick<FrontGateway, "served" | "turnedAway">;
   readonly sessions: Pick<SessionStore, "find">;
   readonly boundHost: () => string;
@@ -30,7 +30,7 @@ export interface HttpDoorOptions {
 }
 
 /** What gives null or false has answered the request. */
-export interface HttpDoor {
+interface HttpDoor {
   /** False: a web page was tricked into it. */
   isOurs(exchange: Exchange): boolean;
   identify(exchange: Exchange): Principal | null;

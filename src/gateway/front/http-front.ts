@@ -37,10 +37,10 @@ import { createSessionStore } from "./session-store.ts";
 import { SseStream } from "./sse-stream.ts";
 import { createStreamWatch } from "./stream-watch.ts";
 
-export const MCP_PATH = "/mcp";
-export const HEALTH_PATH = "/manage/v1/health";
+const MCP_PATH = "/mcp";
+const HEALTH_PATH = "/manage/v1/health";
 
-export interface HttpFrontOptions {
+interface HttpFrontOptions {
   readonly gateway: FrontGateway;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -31,7 +31,7 @@ import { createStreamWatch, type WatchedStream } from "./stream-watch.ts";
 /** For writing what is left when the stream ends. */
 const LAST_WORDS_MS = 1_000;
 
-export interface LinesOptions {
+interface LinesOptions {
   readonly gateway: FrontGateway;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -32,7 +32,7 @@ export interface AuditFile extends AsyncDisposable {
   readonly state: AuditFileState;
 }
 
-export interface AuditFileOptions {
+interface AuditFileOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** `state` is another one. */

@@ -35,7 +35,7 @@ export interface Audit {
   denied(request: GatewayRequest): void;
 }
 
-export interface AuditOptions {
+interface AuditOptions {
   readonly config: AuditConfig;
   readonly write: (record: AuditRecord) => void;
   readonly clock: Clock;

@@ -15,14 +15,14 @@ export interface CifsNote {
   readonly carried: CarriedNote | null;
 }
 
-export interface CarriedNote {
+interface CarriedNote {
   /** On this machine. */
   readonly port: number;
   /** The preferred host when it was mounted: `source` names this machine. */
   readonly host: string;
 }
 
-export interface CifsNotes {
+interface CifsNotes {
   /** `folder`: the share's own. null: there is none, or none that can be read. */
   read(folder: string): Promise<CifsNote | null>;
   write(folder: string, note: CifsNote): Promise<void>;
@@ -58,7 +58,7 @@ export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsN
 }
 
 /** null for what is no note of ours, whole and of this form. */
-export function parseCifsNote(text: string | null): CifsNote | null {
+function parseCifsNote(text: string | null): CifsNote | null {
   const { path, source, port, carried: told } = jsonObject(text ?? "") ?? {};
   if (typeof path !== "string" || typeof source !== "string" || typeof port !== "number") return null;
   if (told === undefined) return { path, source, port, carried: null };

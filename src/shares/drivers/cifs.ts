@@ -46,7 +46,7 @@ import { createRealMountPaths } from "./real-mount-paths.ts";
 import { type AddressesOf, indexMounts } from "./smb-mounts.ts";
 import { runUnmount } from "./unmount-command.ts";
 
-export interface CifsDriverOptions {
+interface CifsDriverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;

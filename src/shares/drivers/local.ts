@@ -8,7 +8,7 @@ import { createLink, removeLink } from "../stable-link.ts";
 import { readLocalNote, writeLocalNote } from "./local-note.ts";
 import type { FoundMount, MountDriver, MountOutcome, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
 
-export interface LocalDriverOptions {
+interface LocalDriverOptions {
   readonly clock: Clock;
   readonly prober: Prober;
   /** Holds a folder per share, `mounts/<NAME>`, with the note of its link. */

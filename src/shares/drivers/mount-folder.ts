@@ -17,7 +17,7 @@ import {
   writeIfChanged,
 } from "./rclone-files.ts";
 
-export type MountFolder =
+type MountFolder =
   /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */
   | { readonly ok: true; readonly bare: FileHandle }
   | { readonly ok: false; readonly reason: MountFailure; readonly text: string };

@@ -26,7 +26,7 @@ export type NetfsOutcome =
   | Exclude<NetfsChildAnswer, { readonly kind: "cancelled" }>
   | { readonly kind: "timed_out"; readonly text: string };
 
-export interface NetfsProcessOptions {
+interface NetfsProcessOptions {
   readonly clock: Clock;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;

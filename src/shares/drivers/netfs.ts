@@ -31,7 +31,7 @@ import { type NetfsTarget, netfsUrl } from "./netfs-url.ts";
 import { lookAtNewMount } from "./new-mount-look.ts";
 import type { AddressesOf } from "./smb-mounts.ts";
 
-export interface NetfsDriverOptions {
+interface NetfsDriverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;

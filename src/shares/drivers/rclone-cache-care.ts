@@ -12,7 +12,7 @@ import { hasRouteTrouble, readStuckFiles } from "./rclone-log.ts";
 import { listSetAside, reviewCache, setStuckAside } from "./rclone-set-aside.ts";
 import type { UnsentWrites } from "./rclone-unsent.ts";
 
-export interface CacheCare {
+interface CacheCare {
   /** Call before rclone is started, while none of the share runs. Rejects with the system's error. */
   review(shareName: string, files: RcloneFiles): Promise<void>;
   /**
@@ -32,7 +32,7 @@ export interface CacheCare {
   named(folder: string, files: RcloneFiles): Promise<SetAsideFolder>;
 }
 
-export interface CacheCareOptions {
+interface CacheCareOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly unsent: UnsentWrites;

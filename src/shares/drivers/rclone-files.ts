@@ -158,7 +158,7 @@ function retriesCarried(version: RcloneVersion | null): number {
 }
 
 /** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */
-export const CARRIED_FLAG = ["--user-agent"] as const;
+const CARRIED_FLAG = ["--user-agent"] as const;
 
 /** It can be asked itself, on a port that the system picks, by whoever has the password that its environment holds. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
@@ -206,7 +206,7 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 /** Who serves a mount, as it stands in the share's folder. */
-export interface ProcessNote {
+interface ProcessNote {
   readonly identity: ProcessIdentity;
   readonly mountPath: string;
   /** The port of 127.0.0.1 that it talks to; null: to the host itself. */

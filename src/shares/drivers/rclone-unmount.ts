@@ -14,7 +14,7 @@ import type { ServingProcesses } from "./rclone-serving.ts";
 import type { UnsentWrites } from "./rclone-unsent.ts";
 import { abortFuseConnection, runUnmount, unmountFailed } from "./unmount-command.ts";
 
-export interface RcloneUnmountOptions {
+interface RcloneUnmountOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;
@@ -24,7 +24,7 @@ export interface RcloneUnmountOptions {
   readonly notes: NoteWriter;
 }
 
-export interface RcloneUnmount {
+interface RcloneUnmount {
   unmount(
     shareName: string,
     files: RcloneFiles,

@@ -46,7 +46,7 @@ import { createRealMountPaths } from "./real-mount-paths.ts";
 import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "./smb-mounts.ts";
 import { createUnsentLeftBehind } from "./unsent-left-behind.ts";
 
-export interface RcloneDriverOptions {
+interface RcloneDriverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;

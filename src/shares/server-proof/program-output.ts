@@ -25,7 +25,7 @@ export interface Birth {
   readonly isOwn: boolean;
 }
 
-export interface SmbclientReader {
+interface SmbclientReader {
   onLine(line: string): void;
   /** By the position of their question; null where there was no answer. */
   births(): readonly (Birth | null)[];

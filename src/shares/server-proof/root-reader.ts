@@ -47,12 +47,12 @@ export interface ReadFailure {
   readonly isRefusedLogin: boolean;
 }
 
-export interface RootRead {
+interface RootRead {
   readonly kind: "read";
   readonly listing: RootListing;
 }
 
-export interface BirthsRead {
+interface BirthsRead {
   readonly kind: "read";
   /** Only what was asked for with `listsRoot`. */
   readonly listing: RootListing;
@@ -75,7 +75,7 @@ export interface RootReader {
   forget(share: ShareSpec): Promise<void>;
 }
 
-export interface RootReaderOptions {
+interface RootReaderOptions {
   readonly clock: Clock;
   readonly stateFolder: string;
   /** Where programs are looked for. */
