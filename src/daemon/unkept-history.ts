@@ -7,7 +7,7 @@ import {
 } from "../config/history.ts";
 import { errorText } from "../runtime/errors.ts";
 
-interface UnkeptHistory extends Pick<ConfigHistory, "list" | "entry"> {
+export interface UnkeptHistory extends Pick<ConfigHistory, "list" | "entry"> {
   /** Keeps a content, after those that could not be kept before; it is an entry here also when it rejects. */
   record(content: AcceptedContent): Promise<void>;
   /** Why the newest contents are not on disk, as of the last try; null: they are. */
