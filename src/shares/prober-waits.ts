@@ -1,7 +1,7 @@
 // Owns waiting for answers with a deadline: a thousand waits begun in one turn for one length share one timer.
 import type { Clock, Timer } from "../runtime/clock.ts";
 
-interface ProberWaits {
+export interface ProberWaits {
   /**
    * Resolves with what `read` then gives when a waiter added to `waiters` is called, after `waitMs`, or when all is
    * ended. One promise a wait: there are thousands in a cycle.

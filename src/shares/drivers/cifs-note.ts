@@ -22,7 +22,7 @@ interface CarriedNote {
   readonly host: string;
 }
 
-interface CifsNotes {
+export interface CifsNotes {
   /** `folder`: the share's own. null: there is none, or none that can be read. */
   read(folder: string): Promise<CifsNote | null>;
   write(folder: string, note: CifsNote): Promise<void>;

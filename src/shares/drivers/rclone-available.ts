@@ -54,7 +54,7 @@ export function createRcloneCheck(clock: Clock): RcloneCheck {
   };
 }
 
-interface RcloneCheck {
+export interface RcloneCheck {
   lacking(): Promise<Lacking | null>;
   /** Of the one that was last looked at; null: not known. */
   readonly version: RcloneVersion | null;

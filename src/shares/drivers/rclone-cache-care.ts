@@ -12,7 +12,7 @@ import { hasRouteTrouble, readStuckFiles } from "./rclone-log.ts";
 import { listSetAside, reviewCache, setStuckAside } from "./rclone-set-aside.ts";
 import type { UnsentWrites } from "./rclone-unsent.ts";
 
-interface CacheCare {
+export interface CacheCare {
   /** Call before rclone is started, while none of the share runs. Rejects with the system's error. */
   review(shareName: string, files: RcloneFiles): Promise<void>;
   /**
