@@ -5,7 +5,7 @@ import type { JsonObject } from "./json-rpc.ts";
 import type { CatalogView, ServingSet } from "./middleware/middleware.ts";
 import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel } from "./protocol.ts";
 
-interface SessionRoster {
+export interface SessionRoster {
   readonly size: number;
   add(session: SessionPort, served: ServingSet): void;
   remove(session: SessionPort): void;

@@ -2,7 +2,7 @@
 import type { ClientPort } from "../client-port.ts";
 import type { BackendInstance } from "./backend-instance.ts";
 
-interface PoolSubscriptions {
+export interface PoolSubscriptions {
   add(client: ClientPort, uri: string): void;
   delete(client: ClientPort, uri: string): void;
   forget(client: ClientPort): void;

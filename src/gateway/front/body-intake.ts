@@ -10,7 +10,7 @@ type Body =
   /** All together are too much at the moment. */
   | { readonly kind: "busy" };
 
-interface BodyIntake {
+export interface BodyIntake {
   /** Calls `done` once, or never when the client goes away before the end. */
   receive(request: IncomingMessage, limitBytes: number, done: (body: Body) => void): void;
 }

@@ -30,7 +30,7 @@ interface HttpDoorOptions {
 }
 
 /** What gives null or false has answered the request. */
-interface HttpDoor {
+export interface HttpDoor {
   /** False: a web page was tricked into it. */
   isOurs(exchange: Exchange): boolean;
   identify(exchange: Exchange): Principal | null;
