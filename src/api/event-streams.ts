@@ -18,7 +18,7 @@ const END_DEADLINE_MS = 10_000;
 const GREETING = "retry: 1000\n: connected\n\n";
 const HEARTBEAT = ":\n\n";
 
-interface EventStreams {
+export interface EventStreams {
   /** Answers the request with the stream. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
   serve(request: IncomingMessage, response: ServerResponse): void;
   /** Ends every stream. */

@@ -1,6 +1,6 @@
 // Owns keeping secrets out of text: what was registered never appears, in whichever spelling it would come.
 
-interface Redaction {
+export interface Redaction {
   /** From now on the secret never appears in what `clean` gives. An empty one is ignored. */
   redact(secret: string): void;
   clean(text: string): string;
