@@ -18,7 +18,7 @@ export interface Moment {
   readonly wallMs: number;
 }
 
-interface SyncRecord extends ReloadMemory {
+export interface SyncRecord extends ReloadMemory {
   readonly problem: Problem | null;
   readonly lastReadSha256: string | null;
   /** ISO 8601 UTC. */
