@@ -4,8 +4,8 @@ import { watchFile } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { systemClock } from "../src/runtime/clock.ts";
 import { silentLogger } from "../src/runtime/log.ts";
+import { sha256Of } from "../src/runtime/sha256.ts";
 import { createConfigWatcher } from "../src/sync/config-watcher.ts";
-import { sha256Of } from "../src/sync/content-hash.ts";
 import type { Detection } from "../src/sync/sync-settings.ts";
 import { createLocalFile } from "../src/sync/watched-file.ts";
 

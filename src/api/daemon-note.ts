@@ -5,7 +5,7 @@ import { readIfPresent, writeDurably } from "../runtime/durable-file.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import type { DaemonNote } from "./contract.ts";
 
-export function daemonNotePath(home: string): string {
+function daemonNotePath(home: string): string {
   return join(home, "daemon.json");
 }
 

@@ -1,9 +1,10 @@
 // Owns the following of a daemon's events over its socket: one connection, until either side ends it.
+
 import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Timer } from "../runtime/clock.ts";
-import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError } from "../runtime/errors.ts";
+import { createSseParser, type SseEvent } from "../runtime/sse-parser.ts";
 import { EVENT_STREAM_PATH, type StreamEvent } from "./contract.ts";
-import { createEventFrameReader, type EventFrame } from "./event-frames.ts";
 import { HEARTBEAT_MS } from "./event-streams.ts";
 import { errorFromBody } from "./http-errors.ts";
 import { cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
@@ -148,19 +149,18 @@ async function* eventsOf(
   startId: number,
   close: () => void,
 ): AsyncGenerator<StreamedEvent, void, undefined> {
-  const frames = createEventFrameReader(FRAME_LIMIT);
-  let lastId = startId;
-  response.setEncoding("utf8");
+  const parser = createSseParser(FRAME_LIMIT);
   try {
     for await (const chunk of response) {
       silence.sign();
-      for (const frame of readFrames(frames.read, String(chunk))) {
-        const id = frame.id === null ? lastId : Number(frame.id);
+      parser.push(chunk);
+      for (let frame = parser.next(); frame !== null; frame = parser.next()) {
+        const id = Number(parser.lastEventId ?? startId);
         if (!Number.isSafeInteger(id)) throw strange("an event's id is no number");
-        lastId = id;
         const event = await eventOf(frame);
         if (event !== null) yield { id, event };
       }
+      if (parser.overlong) throw strange(`an event is longer than ${FRAME_LIMIT} bytes`);
     }
   } catch (error) {
     if (silence.failure !== null) throw silence.failure;
@@ -170,16 +170,8 @@ async function* eventsOf(
   }
 }
 
-function readFrames(read: (text: string) => EventFrame[], chunk: string): EventFrame[] {
-  try {
-    return read(chunk);
-  } catch (error) {
-    throw strange(errorText(error), error);
-  }
-}
-
 /** null for a kind that this version does not know. */
-async function eventOf({ data }: EventFrame): Promise<StreamEvent | null> {
+async function eventOf({ data }: SseEvent): Promise<StreamEvent | null> {
   let value: unknown;
   try {
     value = JSON.parse(data);

@@ -20,7 +20,7 @@ export type FollowNotice =
   /** No daemon answers; told once for each reason. */
   | { readonly kind: "lost"; readonly reason: string };
 
-export interface FollowOptions {
+interface FollowOptions {
   /** Ends it, without an error. */
   readonly signal: AbortSignal;
   readonly clock?: Clock;

@@ -13,7 +13,7 @@ export interface Listener {
   readonly silenceMs: number;
 }
 
-export interface Question {
+interface Question {
   /** From the root: `/manage/v1/status`. */
   readonly path: string;
   readonly method: string;
@@ -21,7 +21,7 @@ export interface Question {
   readonly signal: AbortSignal;
 }
 
-export interface Reply {
+interface Reply {
   readonly status: number;
   /** What the JSON says; of an answer in plain text, the text. */
   readonly value: unknown;

@@ -13,7 +13,7 @@ export const MCP_CONNECTION_LIMIT = 256;
 /** How long a client may take to read what was said to it before the end. */
 const END_DEADLINE_MS = 1_000;
 
-export interface McpSocketOptions {
+interface McpSocketOptions {
   readonly home: string;
   /**
    * Serves one client that speaks lines of JSON-RPC. The client may end its side first; `serve` ends the other one when

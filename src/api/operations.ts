@@ -49,7 +49,7 @@ type ConfigOperationName = keyof typeof CONFIG_OPERATIONS;
 type GatewayOperationName = keyof typeof GATEWAY_OPERATIONS;
 
 /** Whom operations are for. */
-export interface Served {
+interface Served {
   readonly control: DaemonControl;
   /** null serves nothing about the configuration. */
   readonly config: ConfigControl | null;

@@ -8,16 +8,16 @@ import type { DaemonNote } from "./contract.ts";
 import { readDaemonNote } from "./daemon-note.ts";
 
 /** The longest path a socket may have on every system (104 with its NUL on macOS), and a little less. */
-export const SOCKET_PATH_LIMIT = 100;
+const SOCKET_PATH_LIMIT = 100;
 
 const SHORT_FOLDER_PREFIX = "mountaineer-";
 
-export interface PrivateSocket extends AsyncDisposable {
+interface PrivateSocket extends AsyncDisposable {
   readonly path: string;
 }
 
 /** One of the home's sockets. */
-export interface SocketKind {
+interface SocketKind {
   /** For people: "management socket". */
   readonly title: string;
   /** Its name in the home. */
@@ -28,7 +28,7 @@ export interface SocketKind {
   readonly noted: (note: DaemonNote) => string | null;
 }
 
-export const MANAGEMENT_SOCKET: SocketKind = {
+const MANAGEMENT_SOCKET: SocketKind = {
   title: "management socket",
   file: "mountaineer.sock",
   workshop: ".sock",

@@ -8,7 +8,7 @@ export interface Field<T> {
   readonly expected: string;
 }
 
-export type Reading<T> = { readonly [Key in keyof T]-?: Field<Exclude<T[Key], undefined>> };
+type Reading<T> = { readonly [Key in keyof T]-?: Field<Exclude<T[Key], undefined>> };
 
 export const flag: Field<boolean> = {
   holds: (value) => typeof value === "boolean",

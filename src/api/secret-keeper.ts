@@ -2,7 +2,7 @@
 
 export type SecretPlaceName = "file" | "secret-service" | "keychain";
 
-export interface SecretListing {
+interface SecretListing {
   readonly name: string;
   /** null: the configuration refers to it, and it is not kept. */
   readonly kept: SecretPlaceName | null;
@@ -17,7 +17,7 @@ export interface SecretListReport {
   readonly config_error: string | null;
 }
 
-export interface SecretChange {
+interface SecretChange {
   readonly name: string;
   readonly kept: SecretPlaceName;
 }

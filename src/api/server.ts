@@ -10,7 +10,7 @@ import type { Logger } from "../runtime/log.ts";
 import { EVENT_STREAM_PATH } from "./contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "./control.ts";
 import { removeDaemonNote, writeDaemonNote } from "./daemon-note.ts";
-import { createEventStreams } from "./event-streams.ts";
+import { createEventStreams, type EventStreams } from "./event-streams.ts";
 import { errorBody, httpStatusOf } from "./http-errors.ts";
 import { type Answer, type CountedKind, findOperation, type Operation } from "./operations.ts";
 import { listenPrivately } from "./private-socket.ts";
@@ -30,7 +30,7 @@ const CONNECTION_LIMIT = 128;
 const UNDER_WAY_LIMIT = 32;
 const STOP_DEADLINE_MS = 1_000;
 
-export interface ManagementServerOptions {
+interface ManagementServerOptions {
   readonly home: string;
   readonly control: DaemonControl;
   /** null: nothing about the configuration, and no events, are served. */
@@ -103,7 +103,6 @@ function startExchange(options: ManagementServerOptions): Exchange {
   const visits = new Map<Duplex, Visit>();
   const stopping = new AbortController();
   const streams = config === null ? null : createEventStreams({ config, clock, logger });
-  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0, places: 0 };
 
   const server = createServer({
     // The deadlines here are kept with the injected clock instead.
@@ -119,7 +118,7 @@ function startExchange(options: ManagementServerOptions): Exchange {
   server.on("connection", (socket) => {
     const onLate = (): void => {
       const visit = visits.get(socket);
-      refuse(socket, visit?.response ?? null, 408, "the request did not come in time");
+      answers.refuse(socket, visit?.response ?? null, 408, "the request did not come in time");
     };
     visits.set(socket, { response: null, timer: clock.setTimer(RECEIVE_DEADLINE_MS, onLate) });
     socket.once("end", () => setImmediate(tellApart, socket));
@@ -135,22 +134,72 @@ function startExchange(options: ManagementServerOptions): Exchange {
     if (response.headersSent) socket.destroy();
     else response.writeProcessing();
   };
-  server.on("request", (request, response) => void serve(request, response));
+  server.on("request", (request, response) => void requests.serve(request, response));
   // These are answered like any other request; what they ask for is not done.
   server.on("checkContinue", (request, response) => {
     response.writeContinue();
-    void serve(request, response);
+    void requests.serve(request, response);
   });
-  server.on("checkExpectation", (request, response) => void serve(request, response));
-  server.on("connect", (_request, socket) => refuse(socket, null, 405, "CONNECT is not served"));
+  server.on("checkExpectation", (request, response) => void requests.serve(request, response));
+  server.on("connect", (_request, socket) => answers.refuse(socket, null, 405, "CONNECT is not served"));
   server.on("clientError", (error, socket) => {
     const code = systemErrorCode(error);
     const tooLarge = code === "HPE_HEADER_OVERFLOW";
     if (code === "ECONNRESET" || !socket.writable) socket.destroy();
-    else if (tooLarge) refuse(socket, visits.get(socket)?.response ?? null, 431, "the headers are too large");
-    else refuse(socket, visits.get(socket)?.response ?? null, 400, "the request is not HTTP");
+    else if (tooLarge)
+      answers.refuse(socket, visits.get(socket)?.response ?? null, 431, "the headers are too large");
+    else answers.refuse(socket, visits.get(socket)?.response ?? null, 400, "the request is not HTTP");
   });
   server.on("drop", () => logger.warn("management connection dropped", { connections: CONNECTION_LIMIT }));
+  const answers = createAnswers({ clock, logger, stopping });
+  const requests = createRequests({
+    options,
+    clock,
+    logger,
+    visits,
+    stopping,
+    streams,
+    answers,
+  });
+
+  return {
+    server,
+    stop() {
+      const reason = "the daemon stopped before it was done";
+      stopping.abort(new MountaineerError("daemon_unreachable", reason, { retry: "later" }));
+      streams?.end();
+      return new Promise((resolve) => {
+        const cut = clock.setTimer(STOP_DEADLINE_MS, () => {
+          for (const socket of visits.keys()) socket.destroy();
+        });
+        server.close(() => {
+          cut[Symbol.dispose]();
+          resolve();
+        });
+        for (const [socket, visit] of visits) if (visit.response === null) socket.destroy();
+      });
+    },
+  };
+}
+
+interface RequestsParts {
+  readonly options: ManagementServerOptions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly visits: Map<Duplex, Visit>;
+  readonly stopping: AbortController;
+  readonly streams: EventStreams | null;
+  readonly answers: {
+    refuse: (socket: Duplex, response: ServerResponse | null, status: number, message: string) => void;
+    refuseAnswer: (visit: Visit, response: ServerResponse, status: number, message: string) => void;
+    send: (visit: Visit, response: ServerResponse, status: number, answer: Answer) => void;
+    fail: (visit: Visit, response: ServerResponse, thrown: unknown) => void;
+  };
+}
+
+/** Reads a request, carries it out, and answers it. */
+function createRequests({ options, clock, logger, visits, stopping, streams, answers }: RequestsParts) {
+  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0, places: 0 };
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
@@ -175,24 +224,24 @@ function startExchange(options: ManagementServerOptions): Exchange {
       const isStream = streams !== null && path === EVENT_STREAM_PATH;
       const method = isStream ? "GET" : (operation?.method ?? null);
       if (body.kind === "too_large") {
-        refuseAnswer(visit, response, 413, `the body is larger than ${limitBytes} bytes`);
+        answers.refuseAnswer(visit, response, 413, `the body is larger than ${limitBytes} bytes`);
       } else if (method === null) {
-        refuseAnswer(visit, response, 404, `${request.method} ${path} is not served`);
+        answers.refuseAnswer(visit, response, 404, `${request.method} ${path} is not served`);
       } else if (request.method !== method) {
         response.setHeader("Allow", method);
-        refuseAnswer(visit, response, 405, `${request.method} ${path} is not served`);
+        answers.refuseAnswer(visit, response, 405, `${request.method} ${path} is not served`);
       } else if (body.kind === "no_text") {
-        refuseAnswer(visit, response, 400, "the body is not UTF-8");
+        answers.refuseAnswer(visit, response, 400, "the body is not UTF-8");
       } else if (isStream) {
         if (stopping.signal.aborted) throw stopping.signal.reason;
         streams.serve(request, response);
       } else if (operation !== null) {
         const signal = AbortSignal.any([gone.signal, stopping.signal]);
-        send(visit, response, 200, await perform(operation, body.text, response, signal));
+        answers.send(visit, response, 200, await perform(operation, body.text, response, signal));
       }
     } catch (error) {
       visit.timer[Symbol.dispose]();
-      fail(visit, response, error);
+      answers.fail(visit, response, error);
     } finally {
       logger.debug("management request", {
         method: request.method,
@@ -234,6 +283,17 @@ function startExchange(options: ManagementServerOptions): Exchange {
     }
   }
 
+  return { serve };
+}
+
+interface AnswersParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly stopping: AbortController;
+}
+
+/** The ways a request is answered. */
+function createAnswers({ clock, logger, stopping }: AnswersParts) {
   function fail(visit: Visit, response: ServerResponse, thrown: unknown): void {
     // The client that would be told is the one that went away, unless it is the daemon that ends.
     const ends =
@@ -277,24 +337,7 @@ function startExchange(options: ManagementServerOptions): Exchange {
     socket.once("close", () => cut[Symbol.dispose]());
   }
 
-  return {
-    server,
-    stop() {
-      const reason = "the daemon stopped before it was done";
-      stopping.abort(new MountaineerError("daemon_unreachable", reason, { retry: "later" }));
-      streams?.end();
-      return new Promise((resolve) => {
-        const cut = clock.setTimer(STOP_DEADLINE_MS, () => {
-          for (const socket of visits.keys()) socket.destroy();
-        });
-        server.close(() => {
-          cut[Symbol.dispose]();
-          resolve();
-        });
-        for (const [socket, visit] of visits) if (visit.response === null) socket.destroy();
-      });
-    },
-  };
+  return { refuse, refuseAnswer, send, fail };
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -18,7 +18,7 @@ const GONE_LOOKS = 2;
 const LEARN_AGAIN_MS = 5_000;
 const MOVE_WITHIN_MS = 5_000;
 
-export interface AloneWatchOptions {
+interface AloneWatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly service: CarrierService;
@@ -26,7 +26,7 @@ export interface AloneWatchOptions {
   readonly isPresent: (mount: CarriedMount) => Promise<boolean>;
 }
 
-export interface AloneWatch extends Disposable {
+interface AloneWatch extends Disposable {
   /** How many daemons are connected now. */
   daemons(count: number): void;
   /** The server of a share that is not confirmed answers again. */

@@ -33,7 +33,7 @@ export interface Traffic extends HeldAnswers {
   longestWaitMs: number;
 }
 
-export interface ConnectionEvents {
+interface ConnectionEvents {
   /** Held again: the route did not take it. */
   connectFailed(connection: CarriedConnection, text: string): void;
   connected(connection: CarriedConnection): void;
@@ -48,7 +48,7 @@ export interface ConnectionEvents {
 }
 
 /** `orphaned`: the server's side is gone, and the client does not know it yet. `released`: it is about to find out. */
-export type ConnectionStage = "held" | "connecting" | "joined" | "orphaned" | "released" | "closed";
+type ConnectionStage = "held" | "connecting" | "joined" | "orphaned" | "released" | "closed";
 
 export interface CarriedConnection {
   readonly stage: ConnectionStage;

@@ -49,7 +49,7 @@ export interface ShareSettings {
   confirmed: boolean;
 }
 
-export interface ShareEvents {
+interface ShareEvents {
   /** Whether anybody hears it. */
   notice(what: CarrierNotice["what"]): boolean;
   /** A counter or a number of connections is another; nothing that hurries. */
@@ -60,7 +60,7 @@ export interface ShareEvents {
   unconfirmed(guid: string): void;
 }
 
-export interface ShareParts {
+interface ShareParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly owners: SocketOwners;

@@ -1,4 +1,5 @@
 // The daemon's view of the carrier: connects when one runs, starts one when a share is to be carried, and follows it.
+import { whenAborted } from "../runtime/abort.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
@@ -18,7 +19,7 @@ const START_WITHIN_MS = 15_000;
 const LOOK_FOR_START_MS = 20;
 const START_AGAIN_MS = 1_000;
 
-export interface ConnectOptions {
+interface ConnectOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -139,9 +140,7 @@ export function connectCarrier(options: ConnectOptions): Carrier {
       pauseMs = Math.min(pauseMs * 1.5, shares.size > 0 ? BACK_WITHIN_MS / 10 : LONGEST_PAUSE_MS);
     }
   };
-  const aborted = new Promise<void>((resolve) =>
-    ending.signal.addEventListener("abort", () => resolve(), { once: true }),
-  );
+  const aborted = whenAborted(ending.signal);
 
   /** The carrier that runs, else one that is started now. */
   const connectedOrStarted = async (signal: AbortSignal): Promise<ControlConnection> => {

@@ -36,7 +36,7 @@ export async function startCarrier(
 }
 
 /** Resolves with the program's folder. A copy is there whole or not at all. */
-export async function installProgram(home: string, programPath: string, nodePath: string): Promise<string> {
+async function installProgram(home: string, programPath: string, nodePath: string): Promise<string> {
   const carrier = carrierFolder(home);
   await ensurePrivateFolder(carrier);
   await chmod(carrier, 0o700);
@@ -83,11 +83,11 @@ async function placeProgram(
     ["run.sh", runScript, 0o700],
     ["keep.sh", KEEPER_SCRIPT, 0o700],
   ];
-  const isThere = async (): Promise<boolean> => {
+  const isComplete = async (): Promise<boolean> => {
     const found = await Promise.all(files.map(([name]) => readFile(join(folder, name)).catch(() => null)));
     return found.every((content, index) => content?.equals(Buffer.from(files[index]?.[1] ?? "")));
   };
-  if (await isThere()) return;
+  if (await isComplete()) return;
   const fresh = `${folder}.${randomBytes(4).toString("hex")}`;
   try {
     await mkdir(fresh, { mode: 0o700 });
@@ -96,7 +96,7 @@ async function placeProgram(
       // Another one has just put the same there; what is torn makes way.
       const code = systemErrorCode(error);
       if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
-      if (await isThere()) return;
+      if (await isComplete()) return;
       await rm(folder, { recursive: true, force: true });
       await rename(fresh, folder);
     });

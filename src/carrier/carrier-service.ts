@@ -23,7 +23,7 @@ const BACKLOG = 1_024;
 const SHARES_AT_MOST = 200;
 const CLOSE_WITHIN_MS = 2_000;
 
-export interface ServiceOptions {
+interface ServiceOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly owners: SocketOwners;
@@ -79,14 +79,13 @@ export function listenerFor(): Server {
 /** Operations that change which ports there are run one after the other. */
 export function createCarrierService(options: ServiceOptions): CarrierService {
   const { clock, logger, stateFile } = options;
-  const served = new Map<string, ServedShare>();
   let journal: JournalEntry[] = [];
   let changing: Promise<unknown> = Promise.resolve();
   let ended = false;
 
   const save = (): Promise<void> =>
     stateFile.write({
-      shares: [...served.values()].map(({ carrier }) => carrier.settings),
+      shares: [...shares.served.values()].map(({ carrier }) => carrier.settings),
       journal,
       keeper: keeper.identity,
     });
@@ -97,7 +96,132 @@ export function createCarrierService(options: ServiceOptions): CarrierService {
     return next;
   };
   const holdPorts = (): Promise<void> =>
-    keeper.hold([...served.values()].map(({ carrier }) => carrier.server));
+    keeper.hold([...shares.served.values()].map(({ carrier }) => carrier.server));
+  const shares = createServedShares({ options, clock, logger, ended: () => ended, save, holdPorts });
+
+  return {
+    served: shares.served,
+    states: () => [...shares.served.values()].map(({ carrier }) => carrier.state()),
+    restore: (memory, inherited) =>
+      inTurn(async () => {
+        journal = memory.journal.slice(-JOURNAL_AT_MOST);
+        const byPort = new Map(inherited.map((server) => [portOf(server), server]));
+        for (const settings of memory.shares) {
+          const server = byPort.get(settings.port);
+          byPort.delete(settings.port);
+          if (server === undefined) {
+            logger.error("a share's port was lost with its keeper", {
+              share: settings.share,
+              port: settings.port,
+            });
+            continue;
+          }
+          // Nobody has watched the server meanwhile.
+          shares.serve(server, { ...settings, confirmed: false }, settings.confirmed);
+        }
+        for (const server of byPort.values()) server.close();
+        await holdPorts();
+        await save();
+      }),
+    open: (request) =>
+      inTurn(async () => {
+        const { share, kind, route, endpoints, patienceMs, wantedPort } = request;
+        // Whoever opens has nothing mounted: what is left of an earlier mount ends here.
+        const known = shares.served.get(share);
+        shares.served.delete(share);
+        await known?.carrier[Symbol.asyncDispose]();
+        if (known !== undefined) await holdPorts();
+        if (shares.served.size >= SHARES_AT_MOST)
+          throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
+        const server = listenerFor();
+        await listen(server, wantedPort ?? 0);
+        const port = portOf(server);
+        const settings: ShareSettings = {
+          share,
+          kind,
+          port,
+          route,
+          endpoints: { ...endpoints },
+          patienceMs,
+          mount: null,
+          guid: null,
+          confirmed: true,
+        };
+        const one = shares.serve(server, settings, false);
+        await holdPorts();
+        await save();
+        logger.info("a share is carried", { share, port, route });
+        options.onChanged(true);
+        return one.carrier.state();
+      }),
+    async bind(share, mount) {
+      shares.find(share).carrier.bind(mount);
+      await save();
+    },
+    async configure(share, change) {
+      shares.find(share).carrier.configure(change);
+      await save();
+    },
+    async move({ share, to, endpoint, planned }, untilMs) {
+      const one = shares.served.get(share);
+      if (one === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not carried` };
+      const from = one.carrier.settings.route;
+      const outcome = await one.carrier.move(to, endpoint, planned, untilMs);
+      logger.info(outcome.ok ? "a share was moved" : "a share was not moved", {
+        share,
+        from,
+        to,
+        planned,
+        ...(outcome.ok
+          ? { connections: outcome.connections, quiet: outcome.quiet, took_ms: Math.round(outcome.tookMs) }
+          : { reason: outcome.reason, error: outcome.text }),
+      });
+      if (outcome.ok) await save();
+      return outcome;
+    },
+    hold: (share) => shares.find(share).carrier.hold(),
+    confirm(share, outage) {
+      const one = shares.find(share);
+      const now = one.carrier.state().outage;
+      if (outage !== null && outage !== now) return;
+      if (one.seenGuid !== null && one.seenOutage === now) one.carrier.settings.guid = one.seenGuid;
+      one.wasConfirmed = false;
+      one.carrier.confirm();
+    },
+    usedUp: (share) => shares.find(share).carrier.usedUp(),
+    close: (share) => inTurn(() => shares.closeNow(share)),
+    async takeJournal() {
+      const taken = journal;
+      journal = [];
+      if (taken.length > 0) await save();
+      return taken;
+    },
+    note(entry) {
+      journal = [...journal, entry].slice(-JOURNAL_AT_MOST);
+      void save();
+    },
+    async [Symbol.asyncDispose]() {
+      await changing;
+      ended = true;
+      for (const { carrier } of shares.served.values())
+        await settledWithin(clock, CLOSE_WITHIN_MS, Promise.resolve(carrier[Symbol.asyncDispose]()));
+      await keeper[Symbol.asyncDispose]();
+    },
+  };
+}
+
+interface ServedSharesParts {
+  readonly options: ServiceOptions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly ended: () => boolean;
+  readonly save: () => Promise<void>;
+  readonly holdPorts: () => Promise<void>;
+}
+
+/** The shares that are carried, and how one begins and ends. */
+function createServedShares({ options, clock, logger, ended, save, holdPorts }: ServedSharesParts) {
+  const served = new Map<string, ServedShare>();
 
   const serve = (server: Server, settings: ShareSettings, wasConfirmed: boolean): ServedShare => {
     const { share } = settings;
@@ -116,7 +240,7 @@ export function createCarrierService(options: ServiceOptions): CarrierService {
           counted: () => options.onChanged(false),
           settingsChanged() {
             options.onChanged(true);
-            if (!ended) void save();
+            if (!ended()) void save();
           },
           unconfirmed(guid) {
             one.seenGuid = guid;
@@ -151,115 +275,7 @@ export function createCarrierService(options: ServiceOptions): CarrierService {
     if (served.size === 0) options.onEmpty();
   };
 
-  return {
-    served,
-    states: () => [...served.values()].map(({ carrier }) => carrier.state()),
-    restore: (memory, inherited) =>
-      inTurn(async () => {
-        journal = memory.journal.slice(-JOURNAL_AT_MOST);
-        const byPort = new Map(inherited.map((server) => [portOf(server), server]));
-        for (const settings of memory.shares) {
-          const server = byPort.get(settings.port);
-          byPort.delete(settings.port);
-          if (server === undefined) {
-            logger.error("a share's port was lost with its keeper", {
-              share: settings.share,
-              port: settings.port,
-            });
-            continue;
-          }
-          // Nobody has watched the server meanwhile.
-          serve(server, { ...settings, confirmed: false }, settings.confirmed);
-        }
-        for (const server of byPort.values()) server.close();
-        await holdPorts();
-        await save();
-      }),
-    open: (request) =>
-      inTurn(async () => {
-        const { share, kind, route, endpoints, patienceMs, wantedPort } = request;
-        // Whoever opens has nothing mounted: what is left of an earlier mount ends here.
-        const known = served.get(share);
-        served.delete(share);
-        await known?.carrier[Symbol.asyncDispose]();
-        if (known !== undefined) await holdPorts();
-        if (served.size >= SHARES_AT_MOST)
-          throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
-        const server = listenerFor();
-        await listen(server, wantedPort ?? 0);
-        const port = portOf(server);
-        const settings: ShareSettings = {
-          share,
-          kind,
-          port,
-          route,
-          endpoints: { ...endpoints },
-          patienceMs,
-          mount: null,
-          guid: null,
-          confirmed: true,
-        };
-        const one = serve(server, settings, false);
-        await holdPorts();
-        await save();
-        logger.info("a share is carried", { share, port, route });
-        options.onChanged(true);
-        return one.carrier.state();
-      }),
-    async bind(share, mount) {
-      find(share).carrier.bind(mount);
-      await save();
-    },
-    async configure(share, change) {
-      find(share).carrier.configure(change);
-      await save();
-    },
-    async move({ share, to, endpoint, planned }, untilMs) {
-      const one = served.get(share);
-      if (one === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not carried` };
-      const from = one.carrier.settings.route;
-      const outcome = await one.carrier.move(to, endpoint, planned, untilMs);
-      logger.info(outcome.ok ? "a share was moved" : "a share was not moved", {
-        share,
-        from,
-        to,
-        planned,
-        ...(outcome.ok
-          ? { connections: outcome.connections, quiet: outcome.quiet, took_ms: Math.round(outcome.tookMs) }
-          : { reason: outcome.reason, error: outcome.text }),
-      });
-      if (outcome.ok) await save();
-      return outcome;
-    },
-    hold: (share) => find(share).carrier.hold(),
-    confirm(share, outage) {
-      const one = find(share);
-      const now = one.carrier.state().outage;
-      if (outage !== null && outage !== now) return;
-      if (one.seenGuid !== null && one.seenOutage === now) one.carrier.settings.guid = one.seenGuid;
-      one.wasConfirmed = false;
-      one.carrier.confirm();
-    },
-    usedUp: (share) => find(share).carrier.usedUp(),
-    close: (share) => inTurn(() => closeNow(share)),
-    async takeJournal() {
-      const taken = journal;
-      journal = [];
-      if (taken.length > 0) await save();
-      return taken;
-    },
-    note(entry) {
-      journal = [...journal, entry].slice(-JOURNAL_AT_MOST);
-      void save();
-    },
-    async [Symbol.asyncDispose]() {
-      await changing;
-      ended = true;
-      for (const { carrier } of served.values())
-        await settledWithin(clock, CLOSE_WITHIN_MS, Promise.resolve(carrier[Symbol.asyncDispose]()));
-      await keeper[Symbol.asyncDispose]();
-    },
-  };
+  return { served, serve, find, closeNow };
 }
 
 /** `port` 0: one that the system picks. */

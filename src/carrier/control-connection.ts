@@ -1,10 +1,11 @@
 // The daemon's side of the control socket: one connection, its questions and their deadlines.
+
 import { connect } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
 import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../runtime/errors.ts";
 import { isObject } from "../runtime/json-object.ts";
+import { createLineSplitter } from "../runtime/line-splitter.ts";
 import {
-  createLineSplitter,
   formatLine,
   LINE_BYTES_AT_MOST,
   PROTOCOL_VERSION,
@@ -24,7 +25,7 @@ export interface ControlConnection extends Disposable {
   ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
 }
 
-export interface ControlListener {
+interface ControlListener {
   onPush(message: Members): void;
   onEnd(): void;
 }
@@ -114,9 +115,11 @@ export async function connectControl(
     },
     [Symbol.dispose]: endOtherwise,
   });
-  const onText = createLineSplitter(onLine, endOtherwise);
-  socket.setEncoding("utf8");
-  socket.on("data", (text) => onText(String(text)));
+  const splitter = createLineSplitter(LINE_BYTES_AT_MOST);
+  socket.on("data", (chunk) => {
+    for (const line of splitter.take(chunk)) if (line !== "") onLine(line);
+    if (splitter.overlong) endOtherwise();
+  });
   socket.on("error", (error) => end(unreachable(errorText(error))));
   socket.on("close", endOtherwise);
   return greeted.promise;

@@ -20,7 +20,7 @@ const LINE_VERSION = 1;
 export const LINE_BYTES_AT_MOST = 1024 * 1024;
 const NAME_CHARACTERS_AT_MOST = 1_024;
 
-export const NOTICES = [
+const NOTICES = [
   "stalled",
   "answered",
   "unconfirmed",
@@ -33,26 +33,6 @@ export const NOTICES = [
 
 export function speaksWith(protocol: unknown): boolean {
   return typeof protocol === "number" && Math.abs(protocol - PROTOCOL_VERSION) <= 1;
-}
-
-/** Splits what comes into lines; `onLine` gets each, `onTooLong` that one is over the limit: nothing more is read. */
-export function createLineSplitter(onLine: (line: string) => void, onTooLong: () => void) {
-  let rest = "";
-  let ended = false;
-  return (text: string): void => {
-    if (ended) return;
-    rest += text;
-    for (let end = rest.indexOf("\n"); end !== -1 && !ended; end = rest.indexOf("\n")) {
-      const line = rest.slice(0, end);
-      rest = rest.slice(end + 1);
-      if (line !== "") onLine(line);
-    }
-    if (rest.length > LINE_BYTES_AT_MOST) {
-      ended = true;
-      rest = "";
-      onTooLong();
-    }
-  };
 }
 
 /** One line; null for what is not one of this form. */

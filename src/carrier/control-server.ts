@@ -1,13 +1,14 @@
 // The carrier's side of the control socket: answers the daemon's questions, and tells it what changes.
+
 import { createServer, type Server, type Socket } from "node:net";
 import type { Clock, Timer } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { isObject } from "../runtime/json-object.ts";
+import { createLineSplitter } from "../runtime/line-splitter.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { CarriedShare, CarrierNotice, JournalEntry, MoveRequest, OpenRequest } from "./carrier.ts";
 import type { CarrierService } from "./carrier-service.ts";
 import {
-  createLineSplitter,
   formatLine,
   LINE_BYTES_AT_MOST,
   PROTOCOL_VERSION,
@@ -31,7 +32,7 @@ const COUNTERS_EVERY_MS = 1_000;
 const WAITING_BYTES_AT_MOST = 4 * LINE_BYTES_AT_MOST;
 const MOVE_WITHIN_MS = 3_800;
 
-export interface ControlServer {
+interface ControlServer {
   readonly server: Server;
   /** Whether any daemon hears it. */
   notice(notice: CarrierNotice): boolean;
@@ -40,7 +41,7 @@ export interface ControlServer {
   end(): void;
 }
 
-export interface ControlServerOptions {
+interface ControlServerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly service: () => CarrierService;
@@ -148,15 +149,14 @@ export function createControlServer(options: ControlServerOptions): ControlServe
       return;
     }
     all.add(socket);
-    socket.setEncoding("utf8");
     const deadline = clock.setTimer(HELLO_WITHIN_MS, () => {
       if (!daemons.has(socket)) socket.destroy();
     });
-    const onText = createLineSplitter(
-      (line) => onLine(socket, line),
-      () => socket.destroy(),
-    );
-    socket.on("data", (text) => onText(String(text)));
+    const splitter = createLineSplitter(LINE_BYTES_AT_MOST);
+    socket.on("data", (chunk) => {
+      for (const line of splitter.take(chunk)) if (line !== "") onLine(socket, line);
+      if (splitter.overlong) socket.destroy();
+    });
     socket.on("error", () => {});
     socket.on("close", () => {
       deadline[Symbol.dispose]();

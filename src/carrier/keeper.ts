@@ -43,7 +43,7 @@ export interface Keeper extends AsyncDisposable {
   dismiss(): Promise<void>;
 }
 
-export interface KeeperOptions {
+interface KeeperOptions {
   readonly script: string;
   readonly program: string;
   readonly home: string;
@@ -136,7 +136,7 @@ export function createKeeper(options: KeeperOptions): Keeper {
 }
 
 /** Node has no public way to it: a listening server's handle is an object with `fd`, on every POSIX system. */
-export function descriptorOf(server: Server): number {
+function descriptorOf(server: Server): number {
   // Not in the types, for it is Node's own; looked at with care.
   const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: unknown } | null };
   const fd = handle?.fd;

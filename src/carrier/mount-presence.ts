@@ -4,7 +4,7 @@ import type { CarriedMount } from "./carrier.ts";
 import { isMountedDarwin } from "./mount-presence-darwin.ts";
 import { isMountedLinux } from "./mount-presence-linux.ts";
 
-export type MountPresence = (mount: CarriedMount) => Promise<boolean>;
+type MountPresence = (mount: CarriedMount) => Promise<boolean>;
 
 const isMounted: MountPresence = process.platform === "darwin" ? isMountedDarwin : isMountedLinux;
 

@@ -50,7 +50,7 @@ export interface RequestLedger {
   readonly loggedOff: boolean;
 }
 
-export interface LedgerListener {
+interface LedgerListener {
   /** The client's first request since none was outstanding. */
   asked(): void;
   /** An answer, or any frame that cannot be read, has come; `waitedMs` after its request. */

@@ -9,7 +9,7 @@ const TRY_TIMEOUT_MS = 1_000;
 /** A route that came back late still leaves the daemon this long to prove the server. */
 const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 
-export interface RouteStateOptions {
+interface RouteStateOptions {
   readonly clock: Clock;
   readonly patienceMs: () => number;
   /** What `outage` begins at. */
@@ -24,7 +24,7 @@ export interface RouteStateOptions {
   readonly onImpatient: (lostAtMs: number) => void;
 }
 
-export interface RouteState extends Disposable {
+interface RouteState extends Disposable {
   readonly phase: CarriedPhase;
   readonly routeLostAtMs: number | null;
   /** Another one after each loss: a proof that was begun before it says nothing. */

@@ -44,7 +44,7 @@ export const SMB2_FLAG = { answer: 0x1, async: 0x2 } as const;
 
 export const STATUS_PENDING = 0x00000103;
 
-export interface FrameListener {
+interface FrameListener {
   /**
    * One header; a compound frame has several. `messageId` is exact up to 2^53, which no connection reaches. The header is
    * the 64 bytes from `at` in `bytes`, which are another's as soon as this returns.
@@ -66,7 +66,7 @@ export interface FrameListener {
 }
 
 /** Members of a CREATE request ([MS-SMB2] 2.2.13). */
-export interface OpenWanted {
+interface OpenWanted {
   readonly access: number;
   readonly disposition: number;
   readonly options: number;

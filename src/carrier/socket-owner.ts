@@ -5,7 +5,7 @@ import type { OwnerTable } from "./owner-table.ts";
 import { readOwnersDarwin } from "./socket-owner-darwin.ts";
 import { readOwnersLinux } from "./socket-owner-linux.ts";
 
-export interface OwnerReader {
+interface OwnerReader {
   /** One reading tells of all ports; else `read` is asked for one at a time. */
   readonly hasAllPorts: boolean;
   read(clock: Clock, port: number): Promise<OwnerTable>;

@@ -15,7 +15,7 @@ export interface HeldAnswers {
   heldBytes: number;
 }
 
-export interface WholeAnswers {
+interface WholeAnswers {
   /** The client has had a part of a frame, and not yet the rest. */
   readonly isHalfPassed: boolean;
   /** `bytes` are the caller's again once the client has taken them; the client is corked. `ends`: a frame ends with them. */

@@ -35,13 +35,13 @@ const LIST_KINDS = ["tools", "resources", "prompts"] as const;
 const OPEN_OBJECT = 0x7b;
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
 
-export interface BridgeSessionEnds {
+interface BridgeSessionEnds {
   /** Each is one message, without its newline. */
   readonly tellClient: (json: string) => void;
   readonly tellGateway: (json: string) => void;
 }
 
-export interface BridgeSession {
+interface BridgeSession {
   /** Requests of the client that wait for an answer. */
   readonly inFlight: number;
   /** What the client says, before it goes on; `line` is null when it was too long to be looked at. */

@@ -12,7 +12,7 @@ export interface InboxTaker {
 }
 
 /** Reads nothing before it is first handed to somebody, and nothing more once it is disposed. */
-export interface ClientInbox extends Disposable {
+interface ClientInbox extends Disposable {
   /** The client has said all, though some of it may still be kept. */
   readonly ended: boolean;
   /** What is kept goes first. */

@@ -116,12 +116,12 @@ const SECRET: CommandGroup = {
   ],
 };
 
-export interface CommandSection {
+interface CommandSection {
   readonly heading: string;
   readonly entries: readonly (CommandDefinition | GroupedCommands)[];
 }
 
-export interface GroupedCommands {
+interface GroupedCommands {
   readonly group: CommandGroup;
   readonly commands: readonly CommandDefinition[];
 }

@@ -1,7 +1,7 @@
 // Owns the scripts that make shells complete: they hold no names, but ask `mountaineer __complete` on each press of Tab.
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
-export type Shell = (typeof SHELLS)[number];
+type Shell = (typeof SHELLS)[number];
 
 /** Readable and sourced as it is. */
 export function completionScript(shell: Shell): string {

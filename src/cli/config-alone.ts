@@ -1,5 +1,6 @@
 // Owns changing the configuration when no daemon runs; the home's lock must be held. What held before and what holds
 // now are kept in the history, as a daemon would.
+
 import type { EditReport } from "../api/contract.ts";
 import { askedEdit } from "../config/asked-edit.ts";
 import { diffConfigs, isEmptyDiff } from "../config/diff.ts";
@@ -11,10 +12,10 @@ import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
 import { counted } from "../runtime/plain-text.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { ConfigEditor } from "./config-editor.ts";
-import { sha256Of } from "./config-text.ts";
 
-export interface OwnEditorOptions {
+interface OwnEditorOptions {
   readonly home: string;
   readonly path: string;
   readonly place: ConfigPlace;

@@ -1,4 +1,5 @@
 // Owns `config edit`: a private copy in the person's editor, checked before it lands, and never lost.
+
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -7,9 +8,10 @@ import { refusalError } from "../config/mistakes.ts";
 import { starterText } from "../config/starter.ts";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { harmless } from "../runtime/plain-text.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { CommandContext } from "./command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "./config-session.ts";
-import { decodedText, sha256Of } from "./config-text.ts";
+import { decodedText } from "./config-text.ts";
 import { isSameFile } from "./control-session.ts";
 import { tellEdit } from "./edit-outcome.ts";
 import { runEditor } from "./editor.ts";

@@ -1,9 +1,11 @@
 // Owns `config rollback`: what it would change is shown and asked about, then done.
+
 import { diffText } from "../config/text-diff.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { CommandContext } from "./command.ts";
 import type { SeenRollback } from "./config-editor.ts";
 import { changeConfig, viewConfig } from "./config-session.ts";
-import { decodedText, sha256Of } from "./config-text.ts";
+import { decodedText } from "./config-text.ts";
 import { renderDiff } from "./diff-view.ts";
 import { tellEdit } from "./edit-outcome.ts";
 import { FAILED_EXIT } from "./results-view.ts";

@@ -6,7 +6,7 @@ import type { CommandContext } from "./command.ts";
 import { paintFor } from "./look.ts";
 import { editExit, renderReload } from "./reload-view.ts";
 
-export interface EditTelling {
+interface EditTelling {
   readonly json: boolean;
   /** What was done, in one line, without a mark; for people alone. */
   readonly done: string;

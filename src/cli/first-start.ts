@@ -1,11 +1,12 @@
 // Owns what a daemon would begin with if it were started now: the dry run of a reload when none runs.
+
 import type { ReloadReport } from "../api/contract.ts";
 import { isTableValue } from "../config/edit-value.ts";
 import { type ConfigSource, effectiveData } from "../config/effective.ts";
 import { parseConfig } from "../config/load.ts";
 import { counted, sharesAndBackends } from "../runtime/plain-text.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { ConfigView } from "./config-session.ts";
-import { sha256Of } from "./config-text.ts";
 
 /** Every section of single settings as it is when the file says nothing in it. */
 const DEFAULTS = Buffer.from("[server]\n");

@@ -6,7 +6,7 @@ import { systemErrorCode } from "../runtime/errors.ts";
 import { createPassage } from "./line-passage.ts";
 import type { SeenMessage } from "./message-scan.ts";
 
-export interface LinkOptions {
+interface LinkOptions {
   readonly output: Writable;
   /** As a passage's. */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;

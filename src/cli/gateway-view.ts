@@ -1,7 +1,8 @@
 // Owns how the gateway and its backends look to people. Pure.
+
 import type { BackendStatus, GatewayStatus } from "../api/contract.ts";
+import type { Paint } from "../runtime/paint.ts";
 import { columns, counted, durationText, glued, harmless, padded, wrapped } from "../runtime/plain-text.ts";
-import type { Paint } from "./look.ts";
 import {
   conditionLines,
   INDENT,

@@ -1,4 +1,5 @@
 // Owns `init`: a first configuration, from what is asked, given or found; never over one that is there.
+
 import type { FoundShare } from "../api/found-share.ts";
 import { editConfig } from "../config/edit.ts";
 import { parseConfig, readConfigBytes } from "../config/load.ts";
@@ -7,9 +8,10 @@ import type { ConfigFormat } from "../config/snapshot.ts";
 import { starterText, writeStarter } from "../config/starter.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { harmless } from "../runtime/plain-text.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { CommandContext } from "./command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "./config-session.ts";
-import { decodedText, sha256Of } from "./config-text.ts";
+import { decodedText } from "./config-text.ts";
 import { findMountedShares } from "./in-process-init.ts";
 import { openSecrets } from "./in-process-secrets.ts";
 import { askWishes, type Wishes } from "./init-questions.ts";

@@ -6,7 +6,7 @@ const NEWLINE = 0x0a;
 /** Of one line. Few messages are longer, and a bridge per agent must cost little. */
 const HELD_BYTES = 1024 * 1024;
 
-export interface PassageOptions {
+interface PassageOptions {
   /**
    * Each line, before it goes on: what it is, and its bytes with the newline, or null when it was too long to be held
    * and has gone on already. False keeps it back.
@@ -17,7 +17,7 @@ export interface PassageOptions {
   readonly write: (bytes: Buffer) => void;
 }
 
-export interface Passage {
+interface Passage {
   push(chunk: Buffer): void;
   /** Nothing more comes: what is left lacks its newline, and goes on without. */
   end(): void;

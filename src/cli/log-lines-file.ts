@@ -1,8 +1,12 @@
 // Owns the reading of a log file that is written and rotated meanwhile: its last lines, and those that come after.
+
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
+import { whenAborted } from "../runtime/abort.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { entryExists } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { createLineSplitter } from "../runtime/line-splitter.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 /** Further back is not searched: it would take seconds. */
@@ -13,7 +17,7 @@ const NEWLINE = 0x0a;
 /** What log rotators call the newest file that they have moved away. */
 const ROTATED_SUFFIXES = [".1", ".0"];
 
-export interface FollowedLog extends AsyncDisposable {
+interface FollowedLog extends AsyncDisposable {
   /** The last lines that match, oldest first; those of the rotated file where this one has too few. */
   readonly last: readonly string[];
   /** Whether there is a file at all. */
@@ -22,7 +26,7 @@ export interface FollowedLog extends AsyncDisposable {
   follow(signal: AbortSignal): AsyncGenerator<string, void, undefined>;
 }
 
-export interface LogFileOptions {
+interface LogFileOptions {
   /** Absolute. */
   readonly path: string;
   /** How many of the last matching lines are wanted. */
@@ -45,11 +49,8 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
     last,
     exists: first !== null,
     async *follow(signal) {
-      const look = new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        else signal.addEventListener("abort", () => resolve(), { once: true });
-      });
-      let rest: Buffer = Buffer.alloc(0);
+      const aborted = whenAborted(signal);
+      const lines = createLineSplitter(Number.POSITIVE_INFINITY);
       while (!signal.aborted) {
         file ??= await openPresent(path);
         if (file !== null) {
@@ -58,26 +59,24 @@ export async function openLogFile({ path, count, matches, clock }: LogFileOption
           const { size: length } = await file.stat();
           if (length < offset) {
             offset = 0;
-            rest = Buffer.alloc(0);
+            lines.rest();
           }
           while (offset < length && !signal.aborted) {
             const chunk = await readAt(file, offset, Math.min(CHUNK_BYTES, length - offset));
             if (chunk.length === 0) break;
             offset += chunk.length;
-            const lines = splitLines(Buffer.concat([rest, chunk]));
-            rest = lines.rest;
-            yield* lines.whole;
+            for (const line of lines.take(chunk)) if (line !== "") yield line;
           }
           if (isMoved) {
             await file.close();
             file = null;
             offset = 0;
-            if (rest.length > 0) yield rest.toString("utf8");
-            rest = Buffer.alloc(0);
-            if (await isThere(path)) continue;
+            const last = lines.rest();
+            if (last !== null) yield last;
+            if (await entryExists(path).catch(() => false)) continue;
           }
         }
-        await Promise.race([clock.sleep(LOOK_MS), look]);
+        await Promise.race([clock.sleep(LOOK_MS), aborted]);
       }
     },
     async [Symbol.asyncDispose]() {
@@ -106,10 +105,6 @@ async function openPresent(path: string): Promise<FileHandle | null> {
   });
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null)) !== null;
-}
-
 async function isSame(path: string, file: FileHandle): Promise<boolean> {
   const [there, ours] = await Promise.all([stat(path).catch(() => null), file.stat()]);
   return there !== null && there.dev === ours.dev && there.ino === ours.ino;
@@ -118,13 +113,6 @@ async function isSame(path: string, file: FileHandle): Promise<boolean> {
 async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
   return buffer.subarray(0, bytesRead);
-}
-
-function splitLines(bytes: Buffer): { readonly whole: string[]; readonly rest: Buffer } {
-  const end = bytes.lastIndexOf(NEWLINE);
-  if (end === -1) return { whole: [], rest: bytes };
-  const whole = bytes.subarray(0, end).toString("utf8").split("\n");
-  return { whole: whole.filter((line) => line !== ""), rest: bytes.subarray(end + 1) };
 }
 
 /** Where the line begins that is not ended at `size`; `size` itself when the last one is. */

@@ -1,4 +1,5 @@
 // Owns what a terminal can show: how wide, in colour or not, with which symbols.
+import type { Paint, Style, Symbols } from "../runtime/paint.ts";
 
 export interface Look {
   /** Columns. */
@@ -28,19 +29,6 @@ export function lookOf(
   };
 }
 
-export interface Symbols {
-  readonly on: string;
-  readonly off: string;
-  readonly bad: string;
-  readonly good: string;
-  readonly skip: string;
-  readonly warning: string;
-  readonly info: string;
-  readonly arrow: string;
-  readonly ready: string;
-  readonly dot: string;
-}
-
 const UNICODE: Symbols = {
   on: "●",
   off: "○",
@@ -66,20 +54,6 @@ const ASCII: Symbols = {
   ready: ">>",
   dot: "-",
 };
-
-type Style = (text: string) => string;
-
-export interface Paint {
-  readonly symbols: Symbols;
-  readonly bold: Style;
-  readonly dim: Style;
-  readonly red: Style;
-  readonly green: Style;
-  readonly yellow: Style;
-  readonly cyan: Style;
-  /** Bold black on yellow: what can't be missed. */
-  readonly banner: Style;
-}
 
 export function paintFor(look: Pick<Look, "color" | "unicode">): Paint {
   const style = (open: string, close: string): Style => {

@@ -11,7 +11,7 @@ export interface SeenMessage {
   readonly method: string | null;
 }
 
-export interface MessageScan {
+interface MessageScan {
   push(bytes: Buffer): void;
   /** What the line was, in order; begins with the next line. Empty for what is no message, or too large a batch. */
   end(): readonly SeenMessage[];

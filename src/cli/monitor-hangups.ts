@@ -2,7 +2,7 @@
 import type { MonitorOptions } from "../api/control.ts";
 
 /** What signals come from. */
-export interface SignalSource {
+interface SignalSource {
   on(signal: "SIGHUP", listener: () => void): unknown;
 }
 

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { JsonMembers } from "../runtime/json-object.ts";
 import type { MessageId } from "./message-scan.ts";
 
-export interface OwnRequests {
+interface OwnRequests {
   /** The request as JSON; its answer, a JSON-RPC response, goes to `onAnswer`. */
   ask(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string;
   isOwn(id: MessageId | null): id is MessageId;

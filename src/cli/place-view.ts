@@ -1,8 +1,10 @@
 // Owns how aliases, favorites and folders look to people. Pure.
+
 import type { AliasStatus, FoldersReport } from "../api/contract.ts";
+import type { Paint } from "../runtime/paint.ts";
 import { columns, harmless, padded } from "../runtime/plain-text.ts";
 import type { Favorite } from "./favorite-list.ts";
-import { type Look, type Paint, paintFor } from "./look.ts";
+import { type Look, paintFor } from "./look.ts";
 
 const GAP = "  ";
 const LONGEST_NAME = 32;

@@ -1,8 +1,10 @@
 // Owns how a reload, or an edit that brought one, looks to people, and which exit code it has. Pure.
+
 import type { EditReport, NameChanges, ReloadReport } from "../api/contract.ts";
 import { ERROR_CODES } from "../runtime/errors.ts";
+import type { Paint } from "../runtime/paint.ts";
 import { columns, harmless, padded, wrapped } from "../runtime/plain-text.ts";
-import { type Look, type Paint, paintFor } from "./look.ts";
+import { type Look, paintFor } from "./look.ts";
 import { FAILED_EXIT } from "./results-view.ts";
 
 const INDENT = "    ";

@@ -1,9 +1,11 @@
 // Owns how the outcome of a changing command looks to people, and which exit code it has. Pure.
+
 import type { StepResult, VerifyReport } from "../api/contract.ts";
 import { ERROR_CODES } from "../runtime/errors.ts";
+import type { Paint } from "../runtime/paint.ts";
 import { columns, harmless, padded, sharesAndBackends } from "../runtime/plain-text.ts";
 import { holderLines, unsentLines } from "./holders-view.ts";
-import { type Look, type Paint, paintFor } from "./look.ts";
+import { type Look, paintFor } from "./look.ts";
 
 /** What a changing command was asked for decides whether "pending" is what was asked. */
 export type Asked = "reconcile" | "mount" | "unmount" | "switch";

@@ -1,7 +1,8 @@
 // Owns what a service manager is to run for a home: the program, its arguments and the little environment it needs.
-import { createHash } from "node:crypto";
+
 import { delimiter, isAbsolute } from "node:path";
 import { findPlace } from "../config/locate.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { CommandContext } from "./command.ts";
 import { launcherPath } from "./launcher-path.ts";
 
@@ -51,5 +52,5 @@ export function servicePath(path: string): string {
 }
 
 function shortDigest(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 8);
+  return sha256Of(text).slice(0, 8);
 }

@@ -6,11 +6,13 @@ import { MountaineerError } from "../runtime/errors.ts";
 import { shellWord } from "../runtime/plain-text.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
+  goneUnasked,
   removeServiceFile,
   type ServiceManager,
   type ServiceManagerOptions,
   type ServiceOutcome,
   saidBy,
+  whyAbsent,
   writeServiceFile,
 } from "./service-outcome.ts";
 
@@ -62,15 +64,8 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
     }
   };
 
-  const missing = async (signal: AbortSignal): Promise<string | null> => {
-    try {
-      const result = await launchctl(["print", target], signal);
-      return result.exitCode === 0 ? null : `there is no desktop session of user ${userId}`;
-    } catch (error) {
-      if (error instanceof MountaineerError && error.code === "program_unavailable") return error.message;
-      throw error;
-    }
-  };
+  const missing = (signal: AbortSignal): Promise<string | null> =>
+    whyAbsent(launchctl(["print", target], signal), () => `there is no desktop session of user ${userId}`);
 
   return {
     kind: "launchd",
@@ -99,7 +94,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
       const failure = why === null ? await unload(signal) : null;
       if (failure !== null) return { changed: false, running: true, notes: [], failure };
       const changed = await removeServiceFile(filePath);
-      const notes = changed && why !== null ? [`whether it runs is not known: ${why}`] : [];
+      const notes = goneUnasked(changed, why);
       return { changed, running: false, notes, failure: null };
     },
   };

@@ -1,14 +1,15 @@
 // Owns running the daemon as a unit of systemd's user manager.
 import { isAbsolute, join } from "node:path";
 import { type CommandResult, runCommand } from "../runtime/child-process.ts";
-import { MountaineerError } from "../runtime/errors.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
 import {
+  goneUnasked,
   removeServiceFile,
   type ServiceManager,
   type ServiceManagerOptions,
   type ServiceOutcome,
   saidBy,
+  whyAbsent,
   writeServiceFile,
 } from "./service-outcome.ts";
 
@@ -34,15 +35,8 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
     });
 
   /** Why no user manager answers; null when one does. */
-  const missing = async (signal: AbortSignal): Promise<string | null> => {
-    try {
-      const result = await systemctl(["show", "--property=Version"], signal);
-      return result.exitCode === 0 ? null : saidBy("systemctl", result);
-    } catch (error) {
-      if (error instanceof MountaineerError && error.code === "program_unavailable") return error.message;
-      throw error;
-    }
-  };
+  const missing = (signal: AbortSignal): Promise<string | null> =>
+    whyAbsent(systemctl(["show", "--property=Version"], signal), (result) => saidBy("systemctl", result));
 
   const isActive = async (signal: AbortSignal): Promise<boolean> =>
     (await systemctl(["is-active", "--quiet", unit], signal)).exitCode === 0;
@@ -97,7 +91,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
       if (running) return { changed: false, running, notes: [], failure };
       const changed = await removeServiceFile(filePath);
       if (why === null && changed) await systemctl(["daemon-reload"], signal);
-      const notes = changed && why !== null ? [`whether it runs is not known: ${why}`] : [];
+      const notes = goneUnasked(changed, why);
       return { changed, running, notes, failure };
     },
   };

@@ -1,6 +1,8 @@
 // Owns what installing a service comes to, and the writing of its file: only when it differs, and durably.
+
 import { chmod, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { CommandResult } from "../runtime/child-process.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
@@ -79,4 +81,23 @@ export function saidBy(
 ): string {
   if (timedOut) return `${program} gave no answer`;
   return stderr.trim().split("\n").at(-1) || `${program} ended with ${exitCode}`;
+}
+
+/** Why the service manager does not answer, by `why` or because its program is not there; null when it does. */
+export async function whyAbsent(
+  asked: Promise<CommandResult>,
+  why: (result: CommandResult) => string,
+): Promise<string | null> {
+  try {
+    const result = await asked;
+    return result.exitCode === 0 ? null : why(result);
+  } catch (error) {
+    if (error instanceof MountaineerError && error.code === "program_unavailable") return error.message;
+    throw error;
+  }
+}
+
+/** What is known once the file is gone while no manager answered. */
+export function goneUnasked(changed: boolean, why: string | null): readonly string[] {
+  return changed && why !== null ? [`whether it runs is not known: ${why}`] : [];
 }

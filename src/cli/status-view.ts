@@ -1,8 +1,9 @@
 // Owns how a status looks to people. Pure: a report, a width and a time in, text out.
+
 import type { GlobalStatus, RouteName, ShareStatus, StatusReport } from "../api/contract.ts";
+import type { Paint } from "../runtime/paint.ts";
 import { columns, durationText, glued, harmless, padded, shellWord, wrapped } from "../runtime/plain-text.ts";
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
-import type { Paint } from "./look.ts";
 import {
   conditionLines,
   INDENT,

@@ -13,7 +13,7 @@ export const STEP_EXITS: CommandDefinition["exits"] = {
   7: "no share failed, but files are open or unsent, so that one was not changed",
 };
 
-export type StepCall = (
+type StepCall = (
   control: RemoteControl,
   selection: ShareSelection,
   signal: AbortSignal,

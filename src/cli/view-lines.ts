@@ -1,8 +1,10 @@
 // Owns the lines that the views of a status are made of: wrapped, marked and labelled text. Pure.
+
 import type { Condition } from "../api/contract.ts";
+import type { Paint } from "../runtime/paint.ts";
 import { columns, durationText, glued, harmless, padded, wrapped } from "../runtime/plain-text.ts";
 import { holderLines } from "./holders-view.ts";
-import { type Look, type Paint, paintFor } from "./look.ts";
+import { type Look, paintFor } from "./look.ts";
 
 export interface StatusViewOptions extends Look {
   /** Wall-clock milliseconds, for "for 5 min". */

@@ -2,7 +2,7 @@
 import type { ConfigEdit } from "./edit-meaning.ts";
 import { configEdit } from "./key-path.ts";
 
-export type EditedList = "shares" | "aliases";
+type EditedList = "shares" | "aliases";
 
 export type AskedEdit =
   /** `value` is TOML, else taken as a string; null unsets the key. */

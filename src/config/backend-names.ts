@@ -4,7 +4,7 @@ import type { TextReading } from "./names.ts";
 const LONGEST_NAME = 64;
 const LONGEST_TOOL_NAME = 128;
 
-export const BACKEND_NAME_EXPECTED = `a name of letters, digits, \`_\` and \`-\` that begins with a letter, at most ${LONGEST_NAME} characters`;
+const BACKEND_NAME_EXPECTED = `a name of letters, digits, \`_\` and \`-\` that begins with a letter, at most ${LONGEST_NAME} characters`;
 export const TOOL_NAME_EXPECTED = `a tool's name: letters, digits, \`_\`, \`-\`, \`.\` and \`/\`, at most ${LONGEST_TOOL_NAME} characters`;
 
 function wrong(expected: string, hint: string | null = null): TextReading {

@@ -1,8 +1,9 @@
 // Owns having a configuration's reader ready when a content comes: started at the first sign of a change, so that its
 // own start, and mostly the reading, fall into the time in which the change is waited out.
-import { createHash } from "node:crypto";
+import { unlessAborted } from "../runtime/abort.ts";
 import { type Clock, settledWithin, type Timer } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { ApartReply } from "./apart-messages.ts";
 import { type LoadedApart, loadedApart } from "./load-apart.ts";
 import type { ConfigPlace } from "./locate.ts";
@@ -13,7 +14,7 @@ const UNUSED_MS = 5_000;
 /** A reader that is busy with another content is waited for no longer than a new one takes to start, ms. */
 const BUSY_MS = 200;
 
-export interface ConfigReaderOptions {
+interface ConfigReaderOptions {
   /** Absolute. */
   readonly path: string;
   readonly place: ConfigPlace;
@@ -21,7 +22,7 @@ export interface ConfigReaderOptions {
 }
 
 /** Has at most one process at a time, and none 5 s after the last sign of a change. */
-export interface ConfigReader extends Disposable {
+interface ConfigReader extends Disposable {
   /**
    * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
    * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.
@@ -89,7 +90,9 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
     bytes: Uint8Array,
     signal: AbortSignal,
   ): Promise<ApartReply | null> => {
-    if (guess !== null && guess.sha256 === sha256Of(bytes)) return unlessAborted(guess.reply, signal, path);
+    if (guess !== null && guess.sha256 === sha256Of(bytes)) {
+      return unlessAborted(guess.reply, signal, () => cancelled(path, signal));
+    }
     if (
       guess !== null &&
       !(await settledWithin(
@@ -148,21 +151,6 @@ export function createConfigReader({ path, place, clock }: ConfigReaderOptions):
   };
 }
 
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, path: string): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const leave = (): void =>
-    aborted.reject(
-      new MountaineerError("aborted", `reading ${path} was cancelled`, { cause: signal.reason }),
-    );
-  if (signal.aborted) leave();
-  signal.addEventListener("abort", leave, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", leave);
-  }
-}
-
-function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+function cancelled(path: string, signal: AbortSignal): MountaineerError {
+  return new MountaineerError("aborted", `reading ${path} was cancelled`, { cause: signal.reason });
 }

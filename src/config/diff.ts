@@ -12,16 +12,16 @@ import type {
   SyncSettings,
 } from "./snapshot.ts";
 
-export type ShareField =
+type ShareField =
   | Exclude<keyof ShareConfig, "name" | "routes">
   | `routes.${keyof ShareConfig["routes"]}.${keyof RouteConfig}`;
 
-export type AliasField = Exclude<keyof AliasConfig, "name">;
+type AliasField = Exclude<keyof AliasConfig, "name">;
 
-export type BackendField = Exclude<keyof BackendConfig, "name">;
+type BackendField = Exclude<keyof BackendConfig, "name">;
 
 /** Sections that say how the gateway serves, by their names in the file. */
-export type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit";
+type MiddlewareSection = "conflict_resolution" | "incoming_auth" | "authorization" | "audit";
 
 /** What became of things that are known by their names. */
 export interface NamedDiff<Field> {

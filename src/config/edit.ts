@@ -16,14 +16,14 @@ import { applySplices, type Splice } from "./splice.ts";
 import { proposeToml } from "./toml-edit.ts";
 import { proposeYaml } from "./yaml-edit.ts";
 
-export interface EditRequest {
+interface EditRequest {
   readonly bytes: Uint8Array;
   readonly format: ConfigFormat;
   /** Made in this order, each on what the one before it left. */
   readonly edits: readonly ConfigEdit[];
 }
 
-export interface EditedConfig {
+interface EditedConfig {
   readonly bytes: Uint8Array;
   /** False: the file says so already, and `bytes` are the ones given. */
   readonly changed: boolean;

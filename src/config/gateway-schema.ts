@@ -75,7 +75,7 @@ export const serverSchema = z.strictObject({
 });
 
 /** How a backend may be reached. */
-export const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
+const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
 const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
 

@@ -14,7 +14,7 @@ export interface EntryPlace {
   readonly realPath: string | null;
 }
 
-export interface HistoryOwner {
+interface HistoryOwner {
   readonly place: EntryPlace;
   owns(entry: EntryPlace): boolean;
 }

@@ -1,10 +1,11 @@
 // Owns the accepted contents of a configuration file, the newest 50 of each: one file each in `<home>/history`, a line of JSON
 // that says what it is and then the bytes.
-import { createHash } from "node:crypto";
+
 import { readdir, readFile, rename, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
 import { configFormat } from "./locate.ts";
 import type { ConfigFormat } from "./snapshot.ts";
@@ -39,7 +40,7 @@ export interface HistoryEntry {
 }
 
 /** A file in the history that cannot be used. */
-export interface CorruptEntry {
+interface CorruptEntry {
   readonly file: string;
   readonly reason: string;
 }
@@ -95,10 +96,6 @@ function parseHeader(text: string): Header | null {
   }
 }
 
-function digest(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
 /** The entry, or why it cannot be used. */
 function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
   const end = raw.indexOf(0x0a);
@@ -106,7 +103,7 @@ function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
   if (header === null) return "its first line is not what it should be";
   const bytes = raw.subarray(end + 1);
   if (bytes.length !== header.length) return "it is cut off, or has more than it should";
-  if (digest(bytes) !== header.sha256) return "its content is not what its hash says";
+  if (sha256Of(bytes) !== header.sha256) return "its content is not what its hash says";
   const { length: _, path = null, realPath = null, ...entry } = header;
   return { path, realPath, entry, bytes };
 }
@@ -210,7 +207,7 @@ export function openHistory(
 
   async function record(content: AcceptedContent): Promise<{ added: boolean; setAside: CorruptEntry[] }> {
     const { bytes, sha256, format, source, time } = content;
-    if (digest(bytes) !== sha256) throw new TypeError("the hash is not that of the content");
+    if (sha256Of(bytes) !== sha256) throw new TypeError("the hash is not that of the content");
     const { stored, corrupt } = await readAll(folder);
     if (corrupt.length > 0) await setAside(corrupt);
     const { place, owns } = await findHistoryOwner(home, configPath, stored, realPath);

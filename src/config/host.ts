@@ -9,7 +9,7 @@ export interface HostAddress {
   readonly port: number;
 }
 
-export type HostReading =
+type HostReading =
   | { readonly ok: true; readonly address: HostAddress }
   | { readonly ok: false; readonly found: string; readonly hint: string | null };
 

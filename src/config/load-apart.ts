@@ -8,7 +8,7 @@ import type { ConfigMistake } from "./mistakes.ts";
 import { startReaderProcess } from "./reader-process.ts";
 import { type ConfigSnapshot, deepFreeze } from "./snapshot.ts";
 
-export interface ApartOptions {
+interface ApartOptions {
   readonly clock: Clock;
   readonly signal?: AbortSignal;
 }

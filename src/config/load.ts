@@ -1,9 +1,10 @@
 // Owns the way from a file's bytes to a checked snapshot, or to the list of everything wrong with it.
-import { createHash } from "node:crypto";
+
 import { constants } from "node:fs";
 import { type FileHandle, open, readlink } from "node:fs/promises";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { shellWord } from "../runtime/plain-text.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import { configWarnings, engineConfig } from "./engine-spelling.ts";
 import { type ConfigPlace, configFormat } from "./locate.ts";
 import {
@@ -133,7 +134,7 @@ export async function parseConfig(
   if (checked.success && told.length === 0 && parsed.syntax.length === 0) {
     const snapshot = {
       path,
-      sha256: createHash("sha256").update(bytes).digest("hex"),
+      sha256: sha256Of(bytes),
       format,
       config: engineConfig(checked.data, place),
       warnings: configWarnings(checked.data, place),

@@ -1,7 +1,8 @@
 // Owns where Mountaineer's home is and which file in it is the configuration.
-import { lstat } from "node:fs/promises";
+
 import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
+import { entryExists } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { shellWord } from "../runtime/plain-text.ts";
 import { expandPath } from "./paths.ts";
@@ -20,7 +21,7 @@ export interface ConfigPlace {
   readonly smbDriver?: "rclone" | "netfs";
 }
 
-export interface LocatedConfig {
+interface LocatedConfig {
   /** Absolute. */
   readonly path: string;
   readonly format: ConfigFormat;
@@ -73,17 +74,13 @@ export function noFileAt(path: string): MountaineerError {
   });
 }
 
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return false;
+function exists(path: string): Promise<boolean> {
+  return entryExists(path).catch((error: unknown) => {
+    if (systemErrorCode(error) === "ENOTDIR") return false;
     throw new MountaineerError("config_unreadable", `${path} cannot be looked at: ${errorText(error)}`, {
       cause: error,
     });
-  }
+  });
 }
 
 /**
@@ -94,11 +91,11 @@ async function isThere(path: string): Promise<boolean> {
 export async function locateConfig(place: ConfigPlace, file: string | null): Promise<LocatedConfig> {
   if (file !== null) {
     const path = resolve(expandPath(file, place.userHome));
-    return { path, format: configFormat(path), exists: await isThere(path) };
+    return { path, format: configFormat(path), exists: await exists(path) };
   }
   const candidates = FILE_NAMES.map((name) => join(place.home, name));
   const found: string[] = [];
-  for (const path of candidates) if (await isThere(path)) found.push(path);
+  for (const path of candidates) if (await exists(path)) found.push(path);
   const [first, ...others] = found;
   if (others.length > 0) {
     throw new MountaineerError("config_ambiguous", `more than one configuration: ${found.join(", ")}`, {

@@ -1,9 +1,11 @@
 // Owns one process that reads and edits configurations: started, asked one thing at a time, and ended.
+
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { runCommand } from "../runtime/child-process.ts";
+import { programBeside, runCommand } from "../runtime/child-process.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import { createLineSplitter } from "../runtime/line-splitter.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 
 /** Far more than the largest file needs, ms; the process's start is part of the first answer. */
@@ -38,7 +40,6 @@ export function startReaderProcess(clock: Clock): ReaderProcess {
   const input = new PassThrough();
   const ending = new AbortController();
   const ready = Promise.withResolvers<void>();
-  let text = "";
   let asked: PromiseWithResolvers<ApartReply> | null = null;
   let isRunning = true;
 
@@ -52,26 +53,23 @@ export function startReaderProcess(clock: Clock): ReaderProcess {
     if (message.kind === "ready") ready.resolve();
     else asked?.resolve(message);
   };
-  const running = runCommand(process.execPath, [...NODE_FLAGS, childProgram()], {
-    clock,
-    deadlineMs: LONGEST_LIFE_MS,
-    stdin: input,
-    killGraceMs: 0,
-    signal: ending.signal,
-    onStdout(piece) {
-      if (text.length + piece.length > ANSWER_LIMIT_BYTES) {
-        asked?.reject(new MountaineerError("internal", "the reader's answer is too long"));
-        return;
-      }
-      if (!piece.includes("\n")) {
-        text += piece;
-        return;
-      }
-      const lines = (text + piece).split("\n");
-      text = lines.pop() ?? "";
-      for (const line of lines) heard(line);
+  const answers = createLineSplitter(ANSWER_LIMIT_BYTES, () =>
+    asked?.reject(new MountaineerError("internal", "the reader's answer is too long")),
+  );
+  const running = runCommand(
+    process.execPath,
+    [...NODE_FLAGS, fileURLToPath(programBeside(import.meta.url, "load-child"))],
+    {
+      clock,
+      deadlineMs: LONGEST_LIFE_MS,
+      stdin: input,
+      killGraceMs: 0,
+      signal: ending.signal,
+      onStdout(piece) {
+        for (const line of answers.take(piece)) heard(line);
+      },
     },
-  });
+  );
   const ended = running.then(
     (result) => result,
     () => null,
@@ -132,10 +130,4 @@ export function startReaderProcess(clock: Clock): ReaderProcess {
 
 function unreadable(path: string, why: string): MountaineerError {
   return new MountaineerError("config_unreadable", `${path} cannot be read: ${why}`);
-}
-
-/** The compiler rewrites import paths, not strings: the published program is `.js`, the checkout's `.ts`. */
-function childProgram(): string {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return fileURLToPath(new URL(`./load-child.${extension}`, import.meta.url));
 }

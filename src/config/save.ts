@@ -1,10 +1,11 @@
 // Owns writing the configuration file: only over the bytes that the caller saw, only what is valid, whole or not at all.
-import { createHash } from "node:crypto";
+
 import { access, constants, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../runtime/clock.ts";
 import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import { editConfig } from "./edit.ts";
 import type { ConfigEdit } from "./edit-meaning.ts";
 import { parseConfig, readConfigBytes } from "./load.ts";
@@ -17,7 +18,7 @@ export interface KnownContent {
   readonly runs: boolean;
 }
 
-export interface SaveTarget {
+interface SaveTarget {
   /** Absolute. A file that is not there is an empty one, and is made (0600). */
   readonly path: string;
   readonly place: ConfigPlace;
@@ -114,10 +115,6 @@ async function readPresent(path: string): Promise<Uint8Array | null> {
   }
 }
 
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
 function changedMeanwhile(path: string): MountaineerError {
   return new MountaineerError("config_changed", `${path} changed meanwhile; nothing was written`, {
     hint: "look at what is there now, and try again",
@@ -137,7 +134,7 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
     const status = await stat(path).catch(() => null);
     if (bytes === null || status === null) return bytes;
     const isEmpty = bytes.length === 0;
-    if (!isEmpty && sha256(bytes) === expected) return bytes;
+    if (!isEmpty && sha256Of(bytes) === expected) return bytes;
     const changedMs = Math.max(status.mtimeMs, status.ctimeMs);
     const isYoung = Math.abs(clock.wallMs() - changedMs) < YOUNG_MS;
     const isStill =
@@ -156,7 +153,7 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
 }
 
 function refuseToBeginAfresh({ path, known }: SaveTarget, before: Uint8Array | null): void {
-  if (before !== null && (before.length > 0 || sha256(before) === known?.sha256)) return;
+  if (before !== null && (before.length > 0 || sha256Of(before) === known?.sha256)) return;
   const state = before === null ? "not there" : "empty";
   throw new MountaineerError("config_unreadable", `${path} is ${state}, and what it held runs on`, {
     hint: "`mountaineer config rollback 0` writes what runs",
@@ -166,7 +163,7 @@ function refuseToBeginAfresh({ path, known }: SaveTarget, before: Uint8Array | n
 async function readSeen(target: SaveTarget): Promise<Uint8Array | null> {
   const { path, seenSha256 } = target;
   const bytes = await readSettled(target);
-  if (seenSha256 !== null && sha256(bytes ?? new Uint8Array()) !== seenSha256.toLowerCase()) {
+  if (seenSha256 !== null && sha256Of(bytes ?? new Uint8Array()) !== seenSha256.toLowerCase()) {
     throw changedMeanwhile(path);
   }
   return bytes;

@@ -3,7 +3,7 @@
 import { parseReference, REFERENCE_FORM, type SecretReference, STORED_FORM } from "../secrets/reference.ts";
 import type { SecretText } from "./snapshot.ts";
 
-export type SecretTextReading =
+type SecretTextReading =
   | { readonly ok: true; readonly value: SecretText }
   | { readonly ok: false; readonly expected: string; readonly hint: string };
 

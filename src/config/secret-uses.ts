@@ -2,7 +2,7 @@
 import type { SecretReference } from "../secrets/reference.ts";
 import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, type SecretText } from "./snapshot.ts";
 
-export interface SecretUse {
+interface SecretUse {
   readonly reference: SecretReference;
   /** "share CORE", "backend files (env TOKEN)", "user ann". */
   readonly usedBy: string;

@@ -20,10 +20,10 @@ import {
 } from "./schema-keys.ts";
 
 /** The ways to mount that a configuration may name. */
-export const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
+const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
 /** Whether a mount stays while its route moves beneath it. */
-export const CARRY_CHOICES = ["auto", "on", "off"] as const;
+const CARRY_CHOICES = ["auto", "on", "off"] as const;
 
 export const globalSchema = z.strictObject({
   shares_root: document(

@@ -30,7 +30,7 @@ export interface ParsedText {
   locate(): Promise<Locator>;
 }
 
-export type DecodedText =
+type DecodedText =
   | { readonly ok: true; readonly text: string }
   /** `before` is the readable text up to the mistake. */
   | {
@@ -94,7 +94,7 @@ export function decodeText(bytes: Uint8Array): DecodedText {
   };
 }
 
-export interface TextPlace {
+interface TextPlace {
   /** From 1. */
   readonly line: number;
   /** From 1, in UTF-16 units. */

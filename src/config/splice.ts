@@ -54,7 +54,7 @@ export function lineTextEnd(text: string, offset: number): number {
 }
 
 /** The line break that the file uses, as it is used around `offset`. */
-export function lineBreak(text: string, offset: number): string {
+function lineBreak(text: string, offset: number): string {
   const after = text.indexOf("\n", offset);
   const at = after === -1 ? text.lastIndexOf("\n") : after;
   return at > 0 && text[at - 1] === "\r" ? "\r\n" : "\n";

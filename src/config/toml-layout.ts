@@ -20,7 +20,7 @@ export interface TomlTable {
   readonly node: AST.TOMLTable;
 }
 
-export interface TomlElement {
+interface TomlElement {
   readonly path: KeyPath;
   readonly index: number;
   readonly node: AST.TOMLContentNode;
@@ -42,7 +42,7 @@ export function isWithinPath(inner: KeyPath, outer: KeyPath): boolean {
   return inner.length >= outer.length && outer.every((segment, index) => inner[index] === segment);
 }
 
-export function span(node: { readonly range: readonly [number, number] }): Span {
+function span(node: { readonly range: readonly [number, number] }): Span {
   return { start: node.range[0], end: node.range[1] };
 }
 

@@ -1,7 +1,7 @@
 // Tells what somebody probably did where TOML breaks: another format, a quote or bracket that is not closed, a path.
 
 /** What is said in place of the parser's words; `hint` null: nothing more than those. */
-export interface Slip {
+interface Slip {
   readonly found: string;
   readonly expected: string;
   readonly hint: string | null;

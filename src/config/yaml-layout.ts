@@ -66,7 +66,7 @@ export function isFlow(node: Node): boolean {
 }
 
 /** The text of a pair's key; null for keys that are no text, and for merges. */
-export function pairKey({ yaml }: YamlLayout, pair: Pair): string | null {
+function pairKey({ yaml }: YamlLayout, pair: Pair): string | null {
   if (!yaml.isScalar(pair.key)) return null;
   const { value, type } = pair.key;
   if (value === null || value === undefined) return "";

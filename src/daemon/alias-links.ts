@@ -1,10 +1,12 @@
 // Owns the aliases of a home: a lane of their own that makes, mends and removes their links at the shares' beat, and
 // what is wrong with each.
+
 import { join } from "node:path";
 import type { AliasStatus, Condition } from "../api/contract.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
 import { createLane } from "../reconcile/lane.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
+import { unlessAborted } from "../runtime/abort.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
@@ -24,7 +26,7 @@ const LOOK_MS = 1000;
 /** A link that was right is looked at again after so long, ms, as the shares' own are. */
 const LOOK_AGAIN_MS = 2_000;
 
-export interface AliasLinksOptions {
+interface AliasLinksOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;
@@ -58,7 +60,7 @@ interface Known {
   since: string | null;
 }
 
-export function aliasSpecs({ global, aliases }: MountaineerConfig): AliasSpec[] {
+function aliasSpecs({ global, aliases }: MountaineerConfig): AliasSpec[] {
   return aliases.map(({ name, path, share, targetSubpath }) => ({
     name,
     path,
@@ -178,7 +180,11 @@ export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
     trigger,
     async reconcile(signal) {
       lane.trigger({ reason: "user", atMs: clock.monotonicMs(), details: [] });
-      await unlessAborted(lane.idle(), signal);
+      await unlessAborted(
+        lane.idle(),
+        signal,
+        () => new MountaineerError("aborted", "cancelled; it is carried through"),
+      );
       return status();
     },
     status,
@@ -221,19 +227,4 @@ function statusOf(
   detail: string | null,
 ): AliasStatus {
   return { name, share, target_subpath: targetSubpath, path, target, link, detail };
-}
-
-async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const leave = (): void => reject(new MountaineerError("aborted", "cancelled; it is carried through"));
-  if (signal.aborted) leave();
-  signal.addEventListener("abort", leave, { once: true });
-  promise.catch(() => {
-    // Told by the race, unless the work was done first.
-  });
-  try {
-    await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", leave);
-  }
 }

@@ -12,7 +12,7 @@ const OPEN_MS = 20_000;
 /** How long a start waits for the first word of a carrier that runs, ms. */
 const FIRST_WORD_MS = 2_000;
 
-export interface CarriageTools {
+interface CarriageTools {
   readonly logger: Logger;
   readonly carrier: Carrier;
 }

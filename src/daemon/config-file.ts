@@ -16,7 +16,7 @@ const REAL_PATH_MS = 1000;
 const REMOTE_TYPE =
   /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
 
-export interface ConfigFileTools {
+interface ConfigFileTools {
   readonly prober: Prober;
   readonly mountTable: MountTable;
   readonly clock: Clock;

@@ -2,28 +2,28 @@
 import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../api/contract.ts";
 import type { ConfigControl } from "../api/control.ts";
 import { createConfigReader } from "../config/config-reader.ts";
-import { type AcceptedContent, openHistory, refuseOtherEntry } from "../config/history.ts";
+import { openHistory, refuseOtherEntry } from "../config/history.ts";
 import type { RealPath } from "../config/history-owner.ts";
-import { loadConfigApart, type SavedApart, saveConfigApart } from "../config/load-apart.ts";
+import { type SavedApart, saveConfigApart } from "../config/load-apart.ts";
 import type { ConfigPlace } from "../config/locate.ts";
-import type { ConfigMistake } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type Clock, isoTime } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../sync/config-watcher.ts";
-import { sha256Of } from "../sync/content-hash.ts";
 import type { ReloadOutcome, ReloadResult } from "../sync/reload-outcome.ts";
 import { createSyncEventRing } from "../sync/sync-event.ts";
 import type { WatchedFile } from "../sync/watched-file.ts";
 import type { ConfigApplier } from "./config-applier.ts";
+import { createConfigEdits } from "./config-edits.ts";
 import type { EventStream } from "./event-stream.ts";
-import { mistakesText, NO_CHANGES } from "./reload-report.ts";
+import { mistakesText } from "./reload-report.ts";
 import { createReloader, type Reloader, type ReloaderOptions } from "./reloader.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
-import { createUnkeptHistory } from "./unkept-history.ts";
+import { createUnkeptHistory, type UnkeptHistory } from "./unkept-history.ts";
 
-export interface ConfigServiceOptions {
+interface ConfigServiceOptions {
   readonly home: string;
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;
@@ -56,14 +56,6 @@ type NumberedEvent = SyncEvent;
 export function createConfigService(options: ConfigServiceOptions): ConfigService {
   const { home, place, snapshot, clock, logger, stream, publish } = options;
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
-  const events = createSyncEventRing();
-  let eventCount = 0;
-  /** What became of each content that the watcher offered, by what it was told. */
-  const reports = new WeakMap<object, ReloadReport>();
-  /** Edits that are in the file. */
-  let saves = 0;
-  let lastEdit: Promise<unknown> = Promise.resolve();
-  let editsUnderWay = 0;
   const ending = new AbortController();
 
   /** What was read while an edit was being saved may be older than what the edit has put there: read again. */
@@ -71,9 +63,9 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     ...options.file,
     async read(signal) {
       for (;;) {
-        const before = saves;
+        const before = saving.saves;
         const bytes = await options.file.read(signal);
-        if (before === saves) return bytes;
+        if (before === saving.saves) return bytes;
       }
     },
   };
@@ -111,38 +103,217 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     generation: () => reloader.generation,
     onSign() {
       // What an edit saves is known already.
-      if (editsUnderWay === 0) reader.expect(unknownContent);
+      if (saving.editsUnderWay === 0) reader.expect(unknownContent);
     },
     async onChange({ bytes }, signal) {
       const report = await reloader.offer({ bytes, snapshot: null, source: "file" }, signal);
       const outcome = outcomeOf(report);
-      reports.set(outcome, report);
+      reloads.reports.set(outcome, report);
       return outcome;
     },
     onEvent(event) {
-      eventCount += 1;
-      events.add(event);
+      const id = sync.add(event);
       // Here and not where it was offered: what was only half written, or fails again as before, is no news.
       if (event.type === "error") {
         publish({ name: "config.rejected", source: "file", reason: event.details });
       }
-      stream.publish({ kind: "sync", event: { ...event, id: eventCount } });
+      stream.publish({ kind: "sync", event: { ...event, id } });
     },
-    onState: () => stream.publish({ kind: "sync_state", sync: syncState() }),
+    onState: () => stream.publish({ kind: "sync_state", sync: sync.state() }),
+  });
+  const sync = createSyncReports({ snapshot, reloader, watcher });
+  const reloads = createReloads({ snapshot, ending, file, reloader, watcher });
+  const saving = createConfigEdits({
+    place,
+    snapshot,
+    clock,
+    logger,
+    history,
+    ending,
+    file,
+    reloader,
+    watcher,
+    reloadNow: reloads.reloadNow,
+  });
+  const control = createConfigControl({
+    place,
+    snapshot,
+    clock,
+    stream,
+    history,
+    reloader,
+    sync,
+    reloads,
+    saving,
   });
 
-  const syncState = (): Omit<SyncReport, "events"> => {
-    const { state } = watcher;
+  return {
+    control: control,
+    reloader,
+    watcher,
+    refreshSecrets: reloads.refreshSecrets,
+    get historyUnsavedBecause() {
+      return history.unsavedBecause;
+    },
+    async start() {
+      // What runs is the newest accepted content, whatever brought it.
+      try {
+        const bytes = await file.read(ending.signal);
+        // A file that changed since it was loaded is brought by the watcher.
+        if (bytes !== null && sha256Of(bytes) === snapshot.sha256) {
+          await keep(snapshot, bytes, "start", "started");
+        }
+      } catch (error) {
+        logger.warn("the running configuration could not be kept", { reason: errorText(error) });
+      }
+      await watcher.start();
+    },
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      reader[Symbol.dispose]();
+      await watcher[Symbol.asyncDispose]();
+      await saving.lastEdit;
+    },
+  };
+}
+
+interface ConfigControlParts {
+  readonly place: ConfigPlace;
+  readonly snapshot: ConfigSnapshot;
+  readonly clock: Clock;
+  readonly stream: EventStream;
+  readonly history: UnkeptHistory;
+  readonly reloader: Reloader;
+  readonly sync: {
+    add: (event: Omit<SyncEvent, "id">) => number;
+    state: () => Omit<SyncReport, "events">;
+    numbered: () => NumberedEvent[];
+  };
+  readonly reloads: {
+    reports: WeakMap<object, ReloadReport>;
+    reloadNow: () => Promise<ReloadReport>;
+    readNow: (signal: AbortSignal) => Promise<Uint8Array>;
+    refreshSecrets: () => Promise<ReloadReport>;
+  };
+  readonly saving: {
+    readonly saves: number;
+    readonly editsUnderWay: number;
+    inTurn: (asker: AbortSignal, edit: (signal: AbortSignal) => Promise<EditReport>) => Promise<EditReport>;
+    known: () => { sha256: string; runs: boolean };
+    applySaved: (saved: SavedApart, source: string, signal: AbortSignal) => Promise<EditReport>;
+    replace: (
+      bytes: Uint8Array,
+      expectedSha256: string | null,
+      source: string,
+      signal: AbortSignal,
+    ) => Promise<EditReport>;
+    readonly lastEdit: Promise<unknown>;
+  };
+}
+
+/** What the API asks of the configuration. */
+function createConfigControl({
+  place,
+  snapshot,
+  clock,
+  stream,
+  history,
+  reloader,
+  sync,
+  reloads,
+  saving,
+}: ConfigControlParts) {
+  const control: ConfigControl = {
+    sync: () => ({ ...sync.state(), events: sync.numbered() }),
+    async reload({ dry_run = false }, signal) {
+      if (dry_run) {
+        return reloader.preview(
+          { bytes: await reloads.readNow(signal), snapshot: null, source: "file" },
+          signal,
+        );
+      }
+      return reloads.reloadNow();
+    },
+    async config(signal) {
+      const bytes = await reloads.readNow(signal);
+      return {
+        path: snapshot.path,
+        format: snapshot.format,
+        sha256: sha256Of(bytes),
+        text: Buffer.from(bytes).toString("utf8"),
+        running_sha256: reloader.running.sha256,
+      };
+    },
+    edit({ edits, expected_sha256, source }, asker) {
+      const seenSha256 = expected_sha256 ?? null;
+      return saving.inTurn(asker, async (signal) => {
+        const request = {
+          kind: "edit",
+          path: snapshot.path,
+          place,
+          edits,
+          seenSha256,
+          known: saving.known(),
+        } as const;
+        return saving.applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
+      });
+    },
+    editText: ({ text, expected_sha256, source }, asker) =>
+      saving.inTurn(asker, (signal) => saving.replace(Buffer.from(text), expected_sha256, source, signal)),
+    async history() {
+      const entries = await history.list();
+      return {
+        entries: entries.map(({ n, time, sha256, source, summary }) => ({
+          n,
+          time,
+          sha256,
+          source,
+          summary,
+        })),
+      };
+    },
+    historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
+    rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker) =>
+      saving.inTurn(asker, async (signal) => {
+        const entry = await history.entry(n);
+        refuseOtherEntry(entry, sha256, snapshot.path);
+        return saving.replace(entry.bytes, expected_sha256, `rollback ${n}`, signal);
+      }),
+    listen: (afterId, listener) => stream.listen(afterId, listener),
+  };
+
+  return control;
+}
+
+interface SyncReportsParts {
+  readonly snapshot: ConfigSnapshot;
+  readonly reloader: Reloader;
+  readonly watcher: ConfigWatcher;
+}
+
+/** What the API tells of the watched file. */
+function createSyncReports({ snapshot, reloader, watcher }: SyncReportsParts) {
+  const events = createSyncEventRing();
+  let count = 0;
+
+  /** Keeps the event and gives its number. */
+  const add = (event: Omit<SyncEvent, "id">): number => {
+    events.add(event);
+    count += 1;
+    return count;
+  };
+  const state = (): Omit<SyncReport, "events"> => {
+    const { watching, lastSync, lastError, detector, fileMissing } = watcher.state;
     const { enabled, pollIntervalMs, debounceMs, detection, onFailure } = reloader.running.config.sync;
     return {
       config_path: snapshot.path,
       sha256: reloader.running.sha256,
       generation: reloader.generation,
-      watching: state.watching,
-      last_sync: state.lastSync,
-      last_error: state.lastError,
-      degraded: state.detector.degraded,
-      file_missing: state.fileMissing,
+      watching,
+      last_sync: lastSync,
+      last_error: lastError,
+      degraded: detector.degraded,
+      file_missing: fileMissing,
       settings: {
         enabled,
         poll_interval: pollIntervalMs / 1000,
@@ -155,8 +326,24 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
 
   const numbered = (): NumberedEvent[] => {
     const kept = events.newest();
-    return kept.map((event, index) => ({ ...event, id: eventCount - kept.length + index + 1 }));
+    return kept.map((event, index) => ({ ...event, id: count - kept.length + index + 1 }));
   };
+
+  return { add, state, numbered };
+}
+
+interface ReloadsParts {
+  readonly snapshot: ConfigSnapshot;
+  readonly ending: AbortController;
+  readonly file: WatchedFile;
+  readonly reloader: Reloader;
+  readonly watcher: ConfigWatcher;
+}
+
+/** Reading the file again because somebody asks, and what became of each content. */
+function createReloads({ snapshot, ending, file, reloader, watcher }: ReloadsParts) {
+  /** What became of each content that the watcher offered, by what it was told. */
+  const reports = new WeakMap<object, ReloadReport>();
 
   const readNow = async (signal: AbortSignal): Promise<Uint8Array> => {
     const bytes = await file.read(signal);
@@ -185,200 +372,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     return report;
   };
 
-  /**
-   * One edit after the other: each finds what the one before has saved, and they apply in the order of the file. What
-   * has begun is carried through: an asker who leaves between the write and the commit must not part file and service.
-   */
-  const inTurn = (
-    asker: AbortSignal,
-    edit: (signal: AbortSignal) => Promise<EditReport>,
-  ): Promise<EditReport> => {
-    let begun = false;
-    const mine = lastEdit.then(() => {
-      if (ending.signal.aborted)
-        throw new MountaineerError("aborted", "the daemon is stopping; nothing was written");
-      if (asker.aborted) throw new MountaineerError("aborted", "cancelled; nothing was written");
-      begun = true;
-      editsUnderWay += 1;
-      return edit(ending.signal).finally(() => {
-        editsUnderWay -= 1;
-      });
-    });
-    lastEdit = mine.catch(() => {});
-    return unlessLeft(mine, asker, () =>
-      begun ? "cancelled while it was being saved; it is carried through" : "cancelled; nothing was written",
-    );
-  };
-
-  /** What an edit has saved applies itself; the watcher then sees bytes it knows. */
-  const applySaved = async (saved: SavedApart, source: string, signal: AbortSignal): Promise<EditReport> => {
-    if (!saved.ok) return rejectedEdit(saved.mistakes);
-    const { changed, bytes, snapshot: accepted } = saved;
-    saves += 1;
-    // Before the commit, which may start a new detector: that one must know these bytes already.
-    watcher.noteLoaded(accepted.sha256);
-    let reload = await reloader.offer({ bytes, snapshot: accepted, source }, signal);
-    if (reload.failure === null) {
-      watcher.noteApplied(accepted.sha256, { changed: reload.reloaded, details: reload.summary });
-    } else {
-      // The file holds what does not run: the watcher tries once more, tells it and, if it watches, goes on trying.
-      watcher.noteLoaded(reloader.running.sha256);
-      reload = await reloadNow();
-    }
-    return { changed, path: snapshot.path, sha256: accepted.sha256, errors: [], reload };
-  };
-
-  const rejectedEdit = (errors: readonly ConfigMistake[]): EditReport => ({
-    changed: false,
-    path: snapshot.path,
-    sha256: reloader.running.sha256,
-    errors: [...errors],
-    reload: null,
-  });
-
-  const known = () => ({ sha256: reloader.running.sha256, runs: true });
-
-  const tryToKeep = async (content: AcceptedContent): Promise<void> => {
-    try {
-      await history.record(content);
-    } catch (error) {
-      logger.warn("a configuration could not be kept", { reason: errorText(error) });
-    }
-  };
-
-  /** What a person saved and nobody has run yet would be lost with the file's content. */
-  const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
-    const content = Buffer.from(bytes).toString("base64");
-    const { path } = snapshot;
-    const { loaded } = await loadConfigApart(
-      { path, place, content, writeStarter: false },
-      { clock, signal },
-    );
-    if (!loaded.ok) return;
-    const { sha256, format } = loaded.snapshot;
-    const time = isoTime(clock.wallMs());
-    await tryToKeep({ bytes, sha256, format, source: "file", summary: "found in the file", time });
-  };
-
-  const replace = async (
-    bytes: Uint8Array,
-    expectedSha256: string | null,
-    source: string,
-    signal: AbortSignal,
-  ): Promise<EditReport> => {
-    const before = await file.read(signal);
-    const beforeSha256 = sha256Of(before ?? new Uint8Array());
-    const save = async (): Promise<EditReport> => {
-      const request = {
-        kind: "replace",
-        path: snapshot.path,
-        place,
-        content: Buffer.from(bytes).toString("base64"),
-        seenSha256: expectedSha256 ?? beforeSha256,
-        known: known(),
-      } as const;
-      return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
-    };
-    const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
-    // Of an emptied file there is nothing to keep, and nobody means to go back to it.
-    const isEmpty = before === null || before.length === 0;
-    if (isEmpty || beforeSha256 === reloader.running.sha256 || !isSeen) return save();
-    const newest = await history.entry(0).catch(() => null);
-    await keepUnapplied(before, signal);
-    try {
-      return await save();
-    } finally {
-      // The newest entry is what runs, also when that came back, or goes on.
-      if (newest !== null && newest.sha256 === reloader.running.sha256) {
-        await tryToKeep({ ...newest, source, summary: NO_CHANGES, time: isoTime(clock.wallMs()) });
-      }
-    }
-  };
-
-  const control: ConfigControl = {
-    sync: () => ({ ...syncState(), events: numbered() }),
-    async reload({ dry_run = false }, signal) {
-      if (dry_run) {
-        return reloader.preview({ bytes: await readNow(signal), snapshot: null, source: "file" }, signal);
-      }
-      return reloadNow();
-    },
-    async config(signal) {
-      const bytes = await readNow(signal);
-      return {
-        path: snapshot.path,
-        format: snapshot.format,
-        sha256: sha256Of(bytes),
-        text: Buffer.from(bytes).toString("utf8"),
-        running_sha256: reloader.running.sha256,
-      };
-    },
-    edit({ edits, expected_sha256, source }, asker) {
-      const seenSha256 = expected_sha256 ?? null;
-      return inTurn(asker, async (signal) => {
-        const request = {
-          kind: "edit",
-          path: snapshot.path,
-          place,
-          edits,
-          seenSha256,
-          known: known(),
-        } as const;
-        return applySaved(await saveConfigApart(request, { clock, signal }), source, signal);
-      });
-    },
-    editText: ({ text, expected_sha256, source }, asker) =>
-      inTurn(asker, (signal) => replace(Buffer.from(text), expected_sha256, source, signal)),
-    async history() {
-      const entries = await history.list();
-      return {
-        entries: entries.map(({ n, time, sha256, source, summary }) => ({
-          n,
-          time,
-          sha256,
-          source,
-          summary,
-        })),
-      };
-    },
-    historyText: async (n) => Buffer.from((await history.entry(n)).bytes).toString("utf8"),
-    rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker) =>
-      inTurn(asker, async (signal) => {
-        const entry = await history.entry(n);
-        refuseOtherEntry(entry, sha256, snapshot.path);
-        return replace(entry.bytes, expected_sha256, `rollback ${n}`, signal);
-      }),
-    listen: (afterId, listener) => stream.listen(afterId, listener),
-  };
-
-  return {
-    control,
-    reloader,
-    watcher,
-    refreshSecrets,
-    get historyUnsavedBecause() {
-      return history.unsavedBecause;
-    },
-    async start() {
-      // What runs is the newest accepted content, whatever brought it.
-      try {
-        const bytes = await file.read(ending.signal);
-        // A file that changed since it was loaded is brought by the watcher.
-        if (bytes !== null && sha256Of(bytes) === snapshot.sha256) {
-          await keep(snapshot, bytes, "start", "started");
-        }
-      } catch (error) {
-        logger.warn("the running configuration could not be kept", { reason: errorText(error) });
-      }
-      await watcher.start();
-    },
-    async [Symbol.asyncDispose]() {
-      ending.abort();
-      reader[Symbol.dispose]();
-      await watcher[Symbol.asyncDispose]();
-      await lastEdit;
-    },
-  };
+  return { reports, reloadNow, readNow, refreshSecrets };
 }
 
 function outcomeOf(report: ReloadReport): ReloadOutcome {
@@ -412,16 +406,4 @@ function unofferedReport(result: ReloadResult, reloader: Reloader): ReloadReport
     failure,
     summary: failure ?? "no changes",
   };
-}
-
-/** What `work` resolves with, unless the asker leaves first; `work` goes on. */
-async function unlessLeft<T>(work: Promise<T>, asker: AbortSignal, why: () => string): Promise<T> {
-  const left = Promise.withResolvers<never>();
-  const leave = (): void => left.reject(new MountaineerError("aborted", why()));
-  asker.addEventListener("abort", leave, { once: true });
-  try {
-    return await Promise.race([work, left.promise]);
-  } finally {
-    asker.removeEventListener("abort", leave);
-  }
 }

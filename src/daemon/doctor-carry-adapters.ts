@@ -10,7 +10,7 @@ import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import { type CarryOutcome, moveUnderOpenFile } from "./doctor-carry-test.ts";
 import type { EngineParts } from "./engine-parts.ts";
 
-export interface CarryAdapterOptions {
+interface CarryAdapterOptions {
   readonly home: string;
   readonly parts: Pick<EngineParts, "drivers" | "hostProber">;
   /** The shares of the configuration, with their passwords; none when it cannot be read. */
@@ -19,7 +19,7 @@ export interface CarryAdapterOptions {
   readonly move?: typeof moveUnderOpenFile;
 }
 
-export interface CarryAdapter {
+interface CarryAdapter {
   readonly name: string;
   readonly deadlineMs: number;
   run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;

@@ -1,11 +1,11 @@
 // Moves a mount under an open file: proves that a driver's mounts can be carried here, on a share that is configured.
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { CarriedShare, Carrier, RouteEndpoint } from "../carrier/carrier.ts";
-import { type CommandResult, runCommand } from "../runtime/child-process.ts";
+import { type CommandResult, programBeside, runCommand } from "../runtime/child-process.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -13,7 +13,7 @@ import type { FoundMount, MountDriver } from "../shares/drivers/mount-driver.ts"
 import type { RouteName, ShareSpec } from "../shares/share-spec.ts";
 import { CARRY_BLOCK_BYTES } from "./doctor-carry-content.ts";
 
-export interface CarryTest {
+interface CarryTest {
   readonly clock: Clock;
   readonly carrier: Carrier;
   readonly driver: MountDriver;
@@ -170,7 +170,11 @@ async function carried(carrier: Carrier, name: string, signal: AbortSignal): Pro
 function fileTasks(clock: Clock, signal: AbortSignal) {
   return async (args: readonly string[]): Promise<void> => {
     checkDone(
-      await runCommand(process.execPath, [programPath(), ...args], { clock, deadlineMs: FILE_MS, signal }),
+      await runCommand(
+        process.execPath,
+        [fileURLToPath(programBeside(import.meta.url, "doctor-carry-child")), ...args],
+        { clock, deadlineMs: FILE_MS, signal },
+      ),
     );
   };
 }
@@ -179,13 +183,17 @@ function fileTasks(clock: Clock, signal: AbortSignal) {
 function holdOpen(clock: Clock, signal: AbortSignal, args: readonly string[]) {
   const word = new Readable({ read() {} });
   const { promise: isHeld, resolve } = Promise.withResolvers<void>();
-  const result = runCommand(process.execPath, [programPath(), "hold", ...args], {
-    clock,
-    deadlineMs: 2 * FILE_MS,
-    signal,
-    stdin: word,
-    onStdout: () => resolve(),
-  });
+  const result = runCommand(
+    process.execPath,
+    [fileURLToPath(programBeside(import.meta.url, "doctor-carry-child")), "hold", ...args],
+    {
+      clock,
+      deadlineMs: 2 * FILE_MS,
+      signal,
+      stdin: word,
+      onStdout: () => resolve(),
+    },
+  );
   // Whoever waits for it hears of it; nobody may be there yet.
   result.catch(() => {});
   return {
@@ -207,9 +215,4 @@ function checkExit({ exitCode, timedOut, stderr }: CommandResult): void {
   if (timedOut) throw new Error("the file did not answer in time");
   const said = /^\w*Error: (.*)$/m.exec(stderr)?.[1] ?? stderr.trim().split("\n").at(-1) ?? "";
   if (exitCode !== 0) throw new Error(`the file could not be used: ${said}`);
-}
-
-function programPath(): string {
-  const own = fileURLToPath(import.meta.url);
-  return fileURLToPath(new URL(`./doctor-carry-child${extname(own)}`, import.meta.url));
 }

@@ -22,7 +22,7 @@ export interface DoctorContext {
   readonly parts: Pick<EngineParts, "hostProber" | "drivers" | "prober" | "mountTable">;
 }
 
-export interface FindingDetails {
+interface FindingDetails {
   readonly subject?: string | null;
   readonly hint?: string | null;
 }

@@ -1,5 +1,5 @@
 // Owns what the doctor says of the daemon: whether it runs and answers, what a dead one left, and whether there are two.
-import { lstat, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../api/client.ts";
 import type { StatusReport } from "../api/contract.ts";
@@ -8,8 +8,8 @@ import type { DoctorFinding } from "../api/doctor-report.ts";
 import { defaultSocketPath } from "../api/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
 import { systemClock } from "../runtime/clock.ts";
-import { readIfPresent } from "../runtime/durable-file.ts";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { entryExists, readIfPresent } from "../runtime/durable-file.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { type LockHolder, readLockHolder } from "../runtime/home-lock.ts";
 import { jsonObject } from "../runtime/json-object.ts";
 import { type DoctorContext, findingsOf } from "./doctor-context.ts";
@@ -95,7 +95,7 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
   }
   const note = await readDaemonNote(home).catch(() => null);
   for (const path of new Set([...(note === null ? [] : [note.socket]), defaultSocketPath(home)])) {
-    if (!(await isThere(path))) continue;
+    if (!(await entryExists(path).catch(() => false))) continue;
     const text = `nobody listens at ${path}: a stale socket, left by a daemon that was killed`;
     const hint = "nothing needs doing: the next start replaces it";
     found.push(finding("warning", "stale_socket", text, { hint }));
@@ -115,16 +115,6 @@ async function staleHolder(home: string): Promise<string | null> {
   const { pid } = jsonObject(text) ?? {};
   // A torn file names nobody.
   return typeof pid === "number" ? `pid ${pid}` : "nobody";
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return false;
-  }
 }
 
 /** Other monitors that this user runs; those that keep the same shares or files are a mistake. */

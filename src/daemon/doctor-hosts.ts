@@ -7,7 +7,7 @@ import { type DoctorContext, findingsOf } from "./doctor-context.ts";
 import { lookUpRoute } from "./route-lookup.ts";
 import type { RouteLookup } from "./route-output.ts";
 
-export type RouteName = "tb" | "fallback";
+type RouteName = "tb" | "fallback";
 
 /** One host of the configuration as it is now. */
 export interface HostLook {

@@ -9,7 +9,7 @@ import { findingsOf } from "./doctor-context.ts";
 
 const finding = findingsOf("shares");
 
-export interface MultichannelPlaces {
+interface MultichannelPlaces {
   /** /etc/nsmb.conf; where both files say something, this one is right (nsmb.conf(5)). */
   readonly global: string;
   readonly user: string;

@@ -18,7 +18,7 @@ import { openSecretStore } from "../secrets/secret-store.ts";
 import { logFilePath } from "./log-path.ts";
 import { homeSecrets } from "./stored-secrets.ts";
 
-export interface ReportRequest {
+interface ReportRequest {
   readonly home: string;
   readonly configPath: string | null;
   readonly report: DoctorReport;

@@ -35,7 +35,7 @@ interface Adapter {
   run(folder: string, signal: AbortSignal): Promise<string | { readonly without: string }>;
 }
 
-export interface SelfTestOptions {
+interface SelfTestOptions {
   readonly home: string;
   /** What is configured, wired to these drivers; none when it cannot be read. */
   readonly shares: (parts: EngineParts, signal: AbortSignal) => Promise<readonly ShareSpec[]>;

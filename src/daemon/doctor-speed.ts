@@ -64,7 +64,7 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
   return found;
 }
 
-export interface KernelPlaces {
+interface KernelPlaces {
   /** The kernel's list of what it can mount now. */
   readonly filesystems: string;
   /** The folder of this kernel's modules. */

@@ -33,7 +33,7 @@ import { createStableLinks } from "./stable-links.ts";
 /** How long a name server may take, ms. */
 const RESOLVE_MS = 5000;
 
-export interface PartsOptions {
+interface PartsOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -5,7 +5,7 @@ import { createBus } from "../runtime/bus.ts";
 
 const KEPT = 1000;
 
-export type StreamListener = (id: number, event: StreamEvent) => void;
+type StreamListener = (id: number, event: StreamEvent) => void;
 
 export interface EventStream {
   publish(event: StreamEvent): void;

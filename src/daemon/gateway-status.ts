@@ -91,7 +91,7 @@ function countByBackend(entries: readonly CatalogEntry[]): Map<string, number> {
   return counts;
 }
 
-export function conditionStatus({ code, severity, title, hint, sinceMs }: BackendCondition): Condition {
+function conditionStatus({ code, severity, title, hint, sinceMs }: BackendCondition): Condition {
   return { code, severity, title, hint, since: isoTime(sinceMs) };
 }
 

@@ -5,7 +5,7 @@ import { mistakesError } from "../config/mistakes.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-export interface OpenedHome {
+interface OpenedHome {
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;
   /** A commented starter was written, because there was no configuration; without one an empty one holds. */

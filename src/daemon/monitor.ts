@@ -1,4 +1,5 @@
 // Owns the daemon in the foreground: one per home, serving until it is told to stop.
+
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { MonitorOptions } from "../api/control.ts";
@@ -7,6 +8,7 @@ import { requireSocketPlace } from "../api/private-socket.ts";
 import { startManagementServer } from "../api/server.ts";
 import { packageVersion } from "../api/version.ts";
 import { openMemory } from "../reconcile/state-file.ts";
+import { unlessAborted, whenAborted } from "../runtime/abort.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { ensurePrivateFolder } from "../runtime/durable-file.ts";
@@ -38,9 +40,10 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     stack.use(await acquireHomeLock(home, { command: "monitor", waitMs: LOCK_WAIT_MS, clock, signal }));
     // The engine would mount what nobody can then ask about.
     await requireSocketPlace(home);
+    // A disk that hangs must not make a start deaf.
     const { place, snapshot, starterWritten } = await unlessAborted(
-      signal,
       openHome({ home, configPath, environment, writesStarter: true, clock }),
+      signal,
     );
     const log = stack.use(
       startLog({
@@ -53,7 +56,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
     const { logger } = log;
     if (starterWritten) logger.info("wrote a commented configuration to begin with", { path: snapshot.path });
     const memory = stack.use(
-      await unlessAborted(signal, openMemory({ path: join(home, "state.json"), clock, logger })),
+      await unlessAborted(openMemory({ path: join(home, "state.json"), clock, logger }), signal),
     );
     // Ended after the service: until then it answers on them what is in flight.
     const connections = stack.use(createMcpConnections(clock));
@@ -99,7 +102,7 @@ export async function runMonitor(options: MonitorOptions): Promise<void> {
         path: snapshot.path,
       });
     }
-    await aborted(signal);
+    await whenAborted(signal);
     logger.info("stopping");
   } finally {
     await stack[Symbol.asyncDispose]();
@@ -119,19 +122,4 @@ async function openMcpSocket(
     logger.warn("the socket for MCP clients could not be made", { reason: errorText(error) });
     return null;
   }
-}
-
-/** A disk that hangs must not make a start deaf: rejects with the signal's reason, whatever `work` comes to. */
-async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  work.catch(() => {
-    // Told below, unless nobody waits for it any more.
-  });
-  await Promise.race([work, aborted(signal)]);
-  signal.throwIfAborted();
-  return work;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

@@ -21,7 +21,7 @@ const LONGEST_REASON = 200;
 /** What a program needs to find the user's session, besides what every child gets. */
 const PASSED_ON = ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
-export interface NotificationsOptions {
+interface NotificationsOptions {
   readonly settings: NotifyConfig;
   readonly notifier: Notifier;
   readonly environment: Readonly<Record<string, string | undefined>>;

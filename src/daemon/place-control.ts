@@ -10,7 +10,7 @@ import type { EngineParts } from "./engine-parts.ts";
 import type { AliasTransition } from "./service-transitions.ts";
 import { createShareFolders } from "./share-folders.ts";
 
-export interface Places extends AsyncDisposable {
+interface Places extends AsyncDisposable {
   readonly control: PlaceControl;
   readonly aliases: AliasLinks;
 }

@@ -29,7 +29,7 @@ export interface ReloaderOptions {
   ) => Promise<void>;
 }
 
-export interface OfferedContent {
+interface OfferedContent {
   readonly bytes: Uint8Array;
   /** Set when the content is checked already, as what an edit has saved. */
   readonly snapshot: ConfigSnapshot | null;

@@ -39,7 +39,7 @@ import { startWakeSources } from "./wake-sources.ts";
  */
 const STOP_DEADLINE_MS = 3800;
 
-export interface ServiceOptions {
+interface ServiceOptions {
   readonly home: string;
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -36,7 +36,7 @@ export type NetworkTransition = {
   readonly trigger: "network" | "wake";
 };
 
-export type ConfigTransition =
+type ConfigTransition =
   | {
       readonly name: "config.applied";
       readonly source: string;

@@ -14,13 +14,13 @@ import { shareStatus } from "./share-status.ts";
 /** How long a listing may take, ms: a large folder over a slow route takes seconds. */
 const LIST_MS = 5_000;
 
-export interface ShareFoldersTools {
+interface ShareFoldersTools {
   readonly clock: Clock;
   readonly engine: Pick<ShareEngine, "names" | "view" | "look">;
   readonly prober: Pick<Prober, "folders" | "lastLook">;
 }
 
-export type ShareFolders = (request: FoldersRequest, signal: AbortSignal) => Promise<FoldersReport>;
+type ShareFolders = (request: FoldersRequest, signal: AbortSignal) => Promise<FoldersReport>;
 
 /** Rejects as `PlaceControl.folders` says. */
 export function createShareFolders({ clock, engine, prober }: ShareFoldersTools): ShareFolders {

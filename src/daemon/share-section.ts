@@ -8,7 +8,7 @@ import type { ConfigApplier } from "./config-applier.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 import { type SubjectContext, shareSubjects } from "./share-subjects.ts";
 
-export interface ShareSectionParts {
+interface ShareSectionParts {
   readonly engine: ShareEngine;
   readonly aliases: Pick<AliasLinks, "apply" | "trigger">;
   readonly ticker: Pick<Ticker, "setInterval">;

@@ -12,7 +12,7 @@ import type { SecretStore } from "../secrets/secret-store.ts";
 const READ_DEADLINE_MS = 4_000;
 const RETRY_MS = 30_000;
 
-export interface StoredSecrets {
+interface StoredSecrets {
   /** The process's environment, with the values under `secret:NAME`; those change with each `bind`. */
   readonly values: SecretValues;
   /**
@@ -24,7 +24,7 @@ export interface StoredSecrets {
   readonly unread: readonly string[];
 }
 
-export interface StoredSecretsOptions {
+interface StoredSecretsOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -87,7 +87,7 @@ export function homeSecrets(
   });
 }
 
-export interface SecretRetryOptions {
+interface SecretRetryOptions {
   readonly secrets: Pick<StoredSecrets, "unread">;
   readonly clock: Clock;
   readonly logger: Logger;

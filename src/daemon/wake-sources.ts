@@ -18,7 +18,7 @@ import type { NetworkTransition } from "./service-transitions.ts";
 /** Deltas kept for the order of looks while a link flaps. */
 const MAX_DELTAS = 100;
 
-export interface WakeOptions {
+interface WakeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly engine: ShareEngine;
@@ -34,7 +34,7 @@ export interface WakeOptions {
   readonly publish: (transition: NetworkTransition) => void;
 }
 
-export interface WakeSources {
+interface WakeSources {
   readonly listener: NetworkListener;
   readonly window: TriggerWindow;
   readonly ticker: Pick<Ticker, "setInterval">;

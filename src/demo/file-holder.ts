@@ -12,7 +12,7 @@ export interface FileHolder {
   close(): Promise<void>;
 }
 
-export interface HolderOptions {
+interface HolderOptions {
   readonly environment: Readonly<Record<string, string>>;
   readonly onStart: (identity: ProcessIdentity) => void;
 }

@@ -1,7 +1,9 @@
 // Owns how the live view looks: a state and a terminal's size in, lines out. Pure.
+
 import type { RouteName, ShareStatus } from "../api/contract.ts";
+import type { Paint } from "../runtime/paint.ts";
 import { type LogEvent, ROUTE_LABELS } from "./log-events.ts";
-import type { Manner, Paint } from "./manner.ts";
+import type { Manner } from "./manner.ts";
 import type { DemoDriver } from "./nas.ts";
 import type { Reading } from "./share-reader.ts";
 import { HELD_FILE, SHARE, SIGN_FILE } from "./stage-layout.ts";
@@ -179,7 +181,7 @@ function keyLine({ plugged, heldBy, share }: LiveState, paint: Paint): Part[] {
 }
 
 /** The reader's own time of day: `14:32:05.123`. */
-export function timeText(atMs: number): string {
+function timeText(atMs: number): string {
   const time = new Date(atMs);
   const two = (value: number): string => String(value).padStart(2, "0");
   const parts = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");

@@ -12,7 +12,7 @@ import { openScreen } from "./screen.ts";
 import type { Reading } from "./share-reader.ts";
 import type { Stage } from "./stage.ts";
 
-export interface LiveOptions {
+interface LiveOptions {
   readonly input: ReadStream;
   readonly output: WriteStream;
   readonly manner: Manner;

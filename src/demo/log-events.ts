@@ -1,9 +1,10 @@
 // Owns what people see of the daemon's log: one short line for each thing that happened, as it happens.
+
 import { open } from "node:fs/promises";
-import { StringDecoder } from "node:string_decoder";
 import type { RouteName } from "../api/contract.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { jsonObject } from "../runtime/json-object.ts";
+import { createLineSplitter } from "../runtime/line-splitter.ts";
 
 export interface LogEvent {
   /** Wall clock, ms. */
@@ -16,18 +17,16 @@ export interface LogEvent {
 export const ROUTE_LABELS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "Fallback" };
 
 const READ_AT_MOST = 64 * 1024;
+const LINE_AT_MOST = 1024 * 1024;
 
 /** Reads what has been added to a JSON-lines log since the last time; nothing while there is no file. */
 export function createLogTail(path: string): () => Promise<LogEvent[]> {
   let offset = 0;
-  let rest = "";
-  const decoder = new StringDecoder("utf8");
+  const splitter = createLineSplitter(LINE_AT_MOST, () => {});
   return async () => {
     const chunk = await readFrom(path, offset);
     offset += chunk.length;
-    const lines = (rest + decoder.write(chunk)).split("\n");
-    rest = lines.pop() ?? "";
-    return lines.flatMap((line) => eventOf(line) ?? []);
+    return [...splitter.take(chunk)].flatMap((line) => eventOf(line) ?? []);
   };
 }
 

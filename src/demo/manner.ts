@@ -1,19 +1,5 @@
 // Owns what the demo needs to know of the terminal it speaks to; the command line provides it.
-
-type Style = (text: string) => string;
-
-/** How things look: in colour or not, with which symbols. */
-export interface Paint {
-  readonly symbols: Readonly<Record<"on" | "off" | "good" | "bad" | "ready" | "arrow" | "dot", string>>;
-  readonly bold: Style;
-  readonly dim: Style;
-  readonly red: Style;
-  readonly green: Style;
-  readonly yellow: Style;
-  readonly cyan: Style;
-  /** What can't be missed. */
-  readonly banner: Style;
-}
+import type { Paint } from "../runtime/paint.ts";
 
 export interface Manner {
   readonly unicode: boolean;

@@ -11,7 +11,7 @@ export interface MonitorProcess {
   end(signal: "SIGTERM" | "SIGKILL"): Promise<ExitInfo>;
 }
 
-export interface MonitorOptions {
+interface MonitorOptions {
   /** The argv that runs Mountaineer. */
   readonly program: readonly string[];
   readonly environment: Readonly<Record<string, string>>;

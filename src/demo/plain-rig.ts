@@ -29,7 +29,7 @@ export interface PlainRig extends AsyncDisposable {
   startServer(): Promise<void>;
 }
 
-export interface PlainRigOptions {
+interface PlainRigOptions {
   readonly shares: readonly string[];
   /** Default "secret word". */
   readonly password?: string;

@@ -10,13 +10,13 @@ const LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 const STDOUT = 1;
 const DEFAULT_SIZE: Size = { width: 80, height: 24 };
 
-export interface Screen extends Disposable {
+interface Screen extends Disposable {
   readonly size: Size;
   /** Shows the lines; writes only those that are not what is shown already. */
   show(lines: readonly string[]): void;
 }
 
-export interface ScreenOptions {
+interface ScreenOptions {
   readonly input: ReadStream;
   readonly output: WriteStream;
   /** One key, as the terminal sends it. */

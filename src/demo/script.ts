@@ -7,7 +7,7 @@ import type { Stage } from "./stage.ts";
 import { storySteps } from "./story.ts";
 import { StoryFailure } from "./story-checks.ts";
 
-export interface ScriptOptions {
+interface ScriptOptions {
   readonly manner: Manner;
   readonly print: (text: string) => void;
   readonly signal: AbortSignal;

@@ -8,7 +8,7 @@ export type Reading =
   /** `why` is the system's word for it: "Input/output error". */
   | { readonly ok: false; readonly why: string; readonly tookMs: number };
 
-export interface ReadOptions {
+interface ReadOptions {
   readonly environment: Readonly<Record<string, string>>;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;

@@ -22,13 +22,13 @@ const BETWEEN_ROUNDS_MS = 20;
 const PROCESS_ENDS_WITHIN_MS = 1_500;
 const UNMOUNT_WITHIN_MS = 10_000;
 
-export interface Remains {
+interface Remains {
   readonly processes: readonly FoundProcess[];
   /** Mount points, outermost first. */
   readonly mounts: readonly string[];
 }
 
-export interface FoundProcess {
+interface FoundProcess {
   readonly identity: ProcessIdentity;
   readonly command: string;
   /** One of smbd's, of which there are several. */
@@ -115,7 +115,7 @@ async function findMounts(folder: string): Promise<string[]> {
   return (await mountTable()).map(({ path }) => path).filter((path) => path.startsWith(`${folder}/`));
 }
 
-export interface MountedAt {
+interface MountedAt {
   readonly id: string;
   readonly path: string;
 }

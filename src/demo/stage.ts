@@ -29,7 +29,7 @@ import { clearRemains, describeRemains, findRemains, mountTable, type StageMarks
 import { startWarden } from "./warden-link.ts";
 import { startWork, type WorkAtShare, type WorkMaterial } from "./work-at-share.ts";
 
-export interface StageOptions {
+interface StageOptions {
   /** The argv that runs Mountaineer. */
   readonly program: readonly string[];
   /** null: real SMB where it can be had. */

@@ -1,9 +1,9 @@
 // Owns a TCP relay on one loopback address: the cable that a test, or the demo, pulls.
+
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { programBeside } from "../runtime/child-process.ts";
 
 /**
  * - `pass`: a whole cable; what a silence held up goes on.
@@ -11,7 +11,7 @@ import { Worker } from "node:worker_threads";
  * - `hang`: new connections are accepted, and nothing passes.
  * - `drop`: new connections are not even answered, and nothing passes.
  */
-export type RelayMode = "pass" | "refuse" | "hang" | "drop";
+type RelayMode = "pass" | "refuse" | "hang" | "drop";
 
 export interface TcpRelay extends AsyncDisposable {
   readonly host: string;
@@ -21,7 +21,7 @@ export interface TcpRelay extends AsyncDisposable {
   setMode(mode: RelayMode): Promise<void>;
 }
 
-export interface TcpRelayOptions {
+interface TcpRelayOptions {
   /** The loopback address to listen on; its port is a free one. */
   readonly host: string;
   readonly targetHost: string;
@@ -138,8 +138,7 @@ type Silence = AsyncDisposable;
  */
 async function startSilence(host: string, port: number): Promise<Silence> {
   const wake = new Int32Array(new SharedArrayBuffer(4));
-  const own = fileURLToPath(import.meta.url);
-  const worker = new Worker(new URL(`./tcp-relay-silence${extname(own)}`, import.meta.url), {
+  const worker = new Worker(programBeside(import.meta.url, "tcp-relay-silence"), {
     workerData: { host, port, wake },
   });
   const ended = once(worker, "exit");

@@ -1,8 +1,7 @@
 // Owns the demo's side of its warden: starting it, and telling it what there is to clear.
 import { spawn } from "node:child_process";
-import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { childEnvironment } from "../runtime/child-process.ts";
+import { childEnvironment, programBeside } from "../runtime/child-process.ts";
 import type { ProcessIdentity } from "../runtime/process-identity.ts";
 
 export type WardenMessage =
@@ -10,7 +9,7 @@ export type WardenMessage =
   | { readonly kind: "started"; readonly identity: ProcessIdentity }
   | { readonly kind: "done" };
 
-export interface Warden {
+interface Warden {
   started(identity: ProcessIdentity): void;
   /** Everything is cleared: the warden ends and does nothing. Resolves when it has ended. */
   dismiss(): Promise<void>;
@@ -21,8 +20,7 @@ export interface Warden {
  * without having dismissed it, however that comes, it clears the folder.
  */
 export function startWarden(stage: { readonly folder: string; readonly home: string }): Warden {
-  const own = fileURLToPath(import.meta.url);
-  const program = fileURLToPath(new URL(`./warden${extname(own)}`, import.meta.url));
+  const program = fileURLToPath(programBeside(import.meta.url, "warden"));
   const child = spawn(process.execPath, [...process.execArgv, program], {
     cwd: "/",
     detached: true,

@@ -25,7 +25,7 @@ export interface WorkMaterial {
   readonly digest: string;
 }
 
-export interface WorkOptions {
+interface WorkOptions {
   readonly material: WorkMaterial;
   /** The share's folder on the server's own disk. */
   readonly serverFolder: string;

@@ -12,7 +12,7 @@ export interface GatewayRules {
   readonly auditFile: AuditFile | null;
 }
 
-export interface RulesTools {
+interface RulesTools {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly environment: Readonly<Record<string, string | undefined>>;

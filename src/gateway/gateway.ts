@@ -1,8 +1,11 @@
 // Owns the gateway as a whole. What serves a request is one object, built from the configuration and the backends'
 // answers; when either changes, the next one is built beside it and swapped.
-import { settledWithin } from "../runtime/clock.ts";
-import { createRedaction } from "../runtime/log-redaction.ts";
+import type { ServerConfig } from "../config/snapshot.ts";
+import { type Clock, settledWithin } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/log.ts";
+import { createRedaction, type Redaction } from "../runtime/log-redaction.ts";
 import { createBackendPool, type PoolOptions } from "./backends/backend-pool.ts";
+import type { BackendPool } from "./backends/backend-pool-contract.ts";
 import { openHttpLink } from "./backends/http-link.ts";
 import { startBackendInstance } from "./backends/start-backend-instance.ts";
 import { openStdioLink } from "./backends/stdio-link.ts";
@@ -17,14 +20,15 @@ import { type LinesFront, serveLines } from "./front/lines.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type { Gateway, GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "./gateway-rules.ts";
+import type { GatewayTransition } from "./gateway-transitions.ts";
 import { gatewayGreeting, tasksListedBy } from "./greeting.ts";
 import { createListenerKeeper, type ListenAddress } from "./listener-keeper.ts";
 import type { ServingSet } from "./middleware/middleware.ts";
-import { createRefusalAudit } from "./middleware/refusal-audit.ts";
-import { createTaskMemory } from "./middleware/task-memory.ts";
+import { createRefusalAudit, type RefusalAudit } from "./middleware/refusal-audit.ts";
+import { createTaskMemory, type TaskMemory } from "./middleware/task-memory.ts";
 import { createOwnerCalls } from "./owner-calls.ts";
 import { buildServingSet } from "./serving-set.ts";
-import { createSessionRoster } from "./session-roster.ts";
+import { createSessionRoster, type SessionRoster } from "./session-roster.ts";
 
 const DEFAULT_SERVER = {
   host: "127.0.0.1",
@@ -73,22 +77,251 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
           })
         : openHttpLink({ ...connection, clock, secrets }),
     random: Math.random,
-    onLog: (params, backend) => roster.tellLog(params, backend, served),
+    onLog: (params, backend) => roster.tellLog(params, backend, serving.served),
     ...means,
   });
-
-  let rules: GatewayRules = createRules(NO_GATEWAY, null, tools);
-  let sources: readonly CatalogSource[] = [];
-  let catalog: Catalog = buildCatalog(sources, NO_GATEWAY.conflictResolution);
   let applying = false;
   let ending: Promise<void> | null = null;
 
-  const server = () => rules.config.server ?? DEFAULT_SERVER;
+  const server = () => serving.rules.config.server ?? DEFAULT_SERVER;
 
   const followLogLevel = (): void => {
     const { lowestLogLevel } = roster;
     if (lowestLogLevel !== null) pool.setLogLevel(lowestLogLevel);
   };
+  const serving = createServing({
+    clock,
+    logger,
+    announce,
+    redaction,
+    tools,
+    roster,
+    tasks,
+    pool,
+    followLogLevel,
+  });
+  pool.onPublished(() => {
+    if (!applying) serving.swap(serving.rules);
+  });
+
+  const apply = (next: GatewayRules): void => {
+    const { drainTimeoutMs } = next.config.server ?? DEFAULT_SERVER;
+    applying = true;
+    try {
+      pool.apply(next.config.backends, { drainTimeoutMs });
+    } finally {
+      applying = false;
+    }
+    serving.swap(next);
+  };
+  const entrances = createEntrances({
+    clock,
+    logger,
+    announce,
+    version,
+    roster,
+    pool,
+    server,
+    followLogLevel,
+    serving,
+  });
+
+  /** Null: nothing is configured that could be served, or nothing is to be heard here at all. */
+  const addressOf = ({ server: configured, backends }: GatewayConfig): ListenAddress | null => {
+    if (!listens || (configured === null && backends.length === 0)) return null;
+    const { host, port } = configured ?? DEFAULT_SERVER;
+    return { host, port };
+  };
+
+  const end = async (): Promise<void> => {
+    await Promise.all([
+      entrances.http.stop(STOP_DRAIN_MS),
+      ...[...lines].map((client) => client.stop(STOP_DRAIN_MS)),
+      entrances.owner.stop(STOP_DRAIN_MS),
+      pool[Symbol.asyncDispose](),
+    ]);
+    await entrances.keeper.close(STOP_CUT_MS);
+    await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(warden[Symbol.asyncDispose]()));
+    serving.refusals[Symbol.dispose]();
+    await serving.rules.auditFile?.[Symbol.asyncDispose]();
+  };
+
+  return {
+    async start(config) {
+      const address = addressOf(config);
+      apply(createRules(config, serving.rules, tools));
+      if (address !== null) await entrances.keeper.open(address);
+    },
+    async prepare(config) {
+      const listener = await entrances.keeper.prepare(addressOf(config));
+      const before = serving.rules;
+      const next = createRules(config, before, tools);
+      const fileOf = ({ auditFile }: GatewayRules, other: GatewayRules): AsyncDisposable | null =>
+        auditFile === other.auditFile ? null : auditFile;
+      return {
+        commit() {
+          if (fileOf(before, next) !== null) serving.refusals.tellCounted();
+          apply(next);
+          listener.commit();
+        },
+        async retire() {
+          await Promise.all([fileOf(before, next)?.[Symbol.asyncDispose](), listener.retire()]);
+        },
+        async rollback() {
+          await Promise.all([fileOf(next, before)?.[Symbol.asyncDispose](), listener.rollback()]);
+        },
+      };
+    },
+    view() {
+      const sessions = [...lines].reduce((sum, client) => sum + client.sessions, entrances.http.sessions);
+      const inFlight = [...lines, entrances.owner].reduce(
+        (sum, client) => sum + client.inFlight,
+        entrances.http.inFlight,
+      );
+      return {
+        url: entrances.keeper.url,
+        sessions,
+        inFlight,
+        backends: pool.view(),
+        counts: {
+          tools: serving.catalog.tools.size,
+          resources: serving.catalog.resources.size,
+          resourceTemplates: serving.catalog.templates.size,
+          prompts: serving.catalog.prompts.size,
+        },
+        conditions: conditions(serving.rules, serving.catalog, entrances.keeper.condition),
+      };
+    },
+    entries: () => ({
+      tools: [...serving.catalog.tools.values()],
+      prompts: [...serving.catalog.prompts.values()],
+      resources: [...serving.catalog.resources.values()],
+    }),
+    restart: (backend) => pool.restart(backend),
+    logLines: (backend) => pool.logLines(backend),
+    ask: (method, params, signal) => entrances.owner.ask(method, params, signal),
+    serveLines(stream) {
+      const client = serveLines(stream, {
+        gateway: entrances.front,
+        clock,
+        logger,
+        principal: OWNER,
+        bodyLimitBytes: () => server().bodyLimitBytes,
+      });
+      lines.add(client);
+      void client.closed.then(() => lines.delete(client));
+    },
+    settled: (signal) => pool.settled(signal),
+    [Symbol.asyncDispose]() {
+      ending ??= end();
+      return ending;
+    },
+  };
+}
+
+interface EntrancesParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly announce: (transition: GatewayTransition) => void;
+  readonly version: string;
+  readonly roster: SessionRoster;
+  readonly pool: BackendPool;
+  readonly server: () => ServerConfig;
+  readonly followLogLevel: () => void;
+  readonly serving: {
+    readonly served: ServingSet;
+    readonly rules: GatewayRules;
+    swap: (next: GatewayRules) => void;
+    refusals: RefusalAudit;
+    readonly catalog: Catalog;
+  };
+}
+
+/** Where clients come in: HTTP, and the streams that the daemon hands over. */
+function createEntrances({
+  clock,
+  logger,
+  announce,
+  version,
+  roster,
+  pool,
+  server,
+  followLogLevel,
+  serving,
+}: EntrancesParts) {
+  const front: FrontGateway = {
+    get served() {
+      return serving.served;
+    },
+    initializeResult: () => gatewayGreeting(version, pool.greetings()),
+    opened: (session) => roster.add(session, serving.served),
+    identified: (session) => roster.identified(session, serving.served),
+    closed(session) {
+      roster.remove(session);
+      pool.forget(session);
+      followLogLevel();
+    },
+    notified: (session, method, params) => pool.notifyOwn(session, method, params),
+    turnedAway(request) {
+      if (serving.rules.auditFile !== null) serving.refusals.record(request);
+    },
+    health: () => ({
+      status: "ok",
+      version,
+      backends: Object.fromEntries(pool.view().map(({ name, phase }) => [name, phase])),
+    }),
+  };
+  const http = createHttpFront({
+    gateway: front,
+    clock,
+    logger,
+    bodyLimitBytes: () => server().bodyLimitBytes,
+    boundHost: () => keeper.host,
+  });
+  const owner = createOwnerCalls({ gateway: front, clock, logger });
+  const keeper = createListenerKeeper({
+    handler: http.handle,
+    clock,
+    logger,
+    announce,
+    drainMs: () => server().drainTimeoutMs,
+  });
+
+  return { http, owner, keeper, front };
+}
+
+interface ServingParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly announce: (transition: GatewayTransition) => void;
+  readonly redaction: Redaction;
+  readonly tools: {
+    clock: Clock;
+    logger: Logger;
+    environment: Readonly<Record<string, string | undefined>>;
+    redact: (secret: string) => void;
+  };
+  readonly roster: SessionRoster;
+  readonly tasks: TaskMemory;
+  readonly pool: BackendPool;
+  readonly followLogLevel: () => void;
+}
+
+/** What serves requests now, and the swap to what serves the next ones. */
+function createServing({
+  clock,
+  logger,
+  announce,
+  redaction,
+  tools,
+  roster,
+  tasks,
+  pool,
+  followLogLevel,
+}: ServingParts) {
+  let rules: GatewayRules = createRules(NO_GATEWAY, null, tools);
+  let sources: readonly CatalogSource[] = [];
+  let catalog: Catalog = buildCatalog(sources, NO_GATEWAY.conflictResolution);
   const services = {
     pool,
     catalog: () => catalog,
@@ -142,145 +375,18 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     for (const transition of catalogTransitions(before, catalog)) announce(transition);
     roster.tellChanges(served);
   };
-  pool.onPublished(() => {
-    if (!applying) swap(rules);
-  });
 
-  const apply = (next: GatewayRules): void => {
-    const { drainTimeoutMs } = next.config.server ?? DEFAULT_SERVER;
-    applying = true;
-    try {
-      pool.apply(next.config.backends, { drainTimeoutMs });
-    } finally {
-      applying = false;
-    }
-    swap(next);
-  };
-
-  const front: FrontGateway = {
+  return {
     get served() {
       return served;
     },
-    initializeResult: () => gatewayGreeting(version, pool.greetings()),
-    opened: (session) => roster.add(session, served),
-    identified: (session) => roster.identified(session, served),
-    closed(session) {
-      roster.remove(session);
-      pool.forget(session);
-      followLogLevel();
+    get rules() {
+      return rules;
     },
-    notified: (session, method, params) => pool.notifyOwn(session, method, params),
-    turnedAway(request) {
-      if (rules.auditFile !== null) refusals.record(request);
-    },
-    health: () => ({
-      status: "ok",
-      version,
-      backends: Object.fromEntries(pool.view().map(({ name, phase }) => [name, phase])),
-    }),
-  };
-  const http = createHttpFront({
-    gateway: front,
-    clock,
-    logger,
-    bodyLimitBytes: () => server().bodyLimitBytes,
-    boundHost: () => keeper.host,
-  });
-  const owner = createOwnerCalls({ gateway: front, clock, logger });
-  const keeper = createListenerKeeper({
-    handler: http.handle,
-    clock,
-    logger,
-    announce,
-    drainMs: () => server().drainTimeoutMs,
-  });
-
-  /** Null: nothing is configured that could be served, or nothing is to be heard here at all. */
-  const addressOf = ({ server: configured, backends }: GatewayConfig): ListenAddress | null => {
-    if (!listens || (configured === null && backends.length === 0)) return null;
-    const { host, port } = configured ?? DEFAULT_SERVER;
-    return { host, port };
-  };
-
-  const end = async (): Promise<void> => {
-    await Promise.all([
-      http.stop(STOP_DRAIN_MS),
-      ...[...lines].map((client) => client.stop(STOP_DRAIN_MS)),
-      owner.stop(STOP_DRAIN_MS),
-      pool[Symbol.asyncDispose](),
-    ]);
-    await keeper.close(STOP_CUT_MS);
-    await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(warden[Symbol.asyncDispose]()));
-    refusals[Symbol.dispose]();
-    await rules.auditFile?.[Symbol.asyncDispose]();
-  };
-
-  return {
-    async start(config) {
-      const address = addressOf(config);
-      apply(createRules(config, rules, tools));
-      if (address !== null) await keeper.open(address);
-    },
-    async prepare(config) {
-      const listener = await keeper.prepare(addressOf(config));
-      const before = rules;
-      const next = createRules(config, before, tools);
-      const fileOf = ({ auditFile }: GatewayRules, other: GatewayRules): AsyncDisposable | null =>
-        auditFile === other.auditFile ? null : auditFile;
-      return {
-        commit() {
-          if (fileOf(before, next) !== null) refusals.tellCounted();
-          apply(next);
-          listener.commit();
-        },
-        async retire() {
-          await Promise.all([fileOf(before, next)?.[Symbol.asyncDispose](), listener.retire()]);
-        },
-        async rollback() {
-          await Promise.all([fileOf(next, before)?.[Symbol.asyncDispose](), listener.rollback()]);
-        },
-      };
-    },
-    view() {
-      const sessions = [...lines].reduce((sum, client) => sum + client.sessions, http.sessions);
-      const inFlight = [...lines, owner].reduce((sum, client) => sum + client.inFlight, http.inFlight);
-      return {
-        url: keeper.url,
-        sessions,
-        inFlight,
-        backends: pool.view(),
-        counts: {
-          tools: catalog.tools.size,
-          resources: catalog.resources.size,
-          resourceTemplates: catalog.templates.size,
-          prompts: catalog.prompts.size,
-        },
-        conditions: conditions(rules, catalog, keeper.condition),
-      };
-    },
-    entries: () => ({
-      tools: [...catalog.tools.values()],
-      prompts: [...catalog.prompts.values()],
-      resources: [...catalog.resources.values()],
-    }),
-    restart: (backend) => pool.restart(backend),
-    logLines: (backend) => pool.logLines(backend),
-    ask: (method, params, signal) => owner.ask(method, params, signal),
-    serveLines(stream) {
-      const client = serveLines(stream, {
-        gateway: front,
-        clock,
-        logger,
-        principal: OWNER,
-        bodyLimitBytes: () => server().bodyLimitBytes,
-      });
-      lines.add(client);
-      void client.closed.then(() => lines.delete(client));
-    },
-    settled: (signal) => pool.settled(signal),
-    [Symbol.asyncDispose]() {
-      ending ??= end();
-      return ending;
+    swap,
+    refusals,
+    get catalog() {
+      return catalog;
     },
   };
 }

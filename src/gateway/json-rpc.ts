@@ -33,7 +33,7 @@ export interface RpcNotification {
 export type Reply = { readonly result: JsonObject } | { readonly error: RpcError };
 
 /** `id` is null only in an error about a message whose id could not be read. */
-export type RpcResponse = { readonly jsonrpc: "2.0"; readonly id: RpcId | null } & Reply;
+type RpcResponse = { readonly jsonrpc: "2.0"; readonly id: RpcId | null } & Reply;
 
 export type RpcMessage = RpcRequest | RpcNotification | RpcResponse;
 
@@ -55,8 +55,6 @@ export const RESOURCE_NOT_FOUND = -32002;
 export const BACKEND_UNAVAILABLE = -32000;
 /** What the official SDKs use for a request that took too long. */
 export const REQUEST_TIMEOUT = -32001;
-/** Ours: the policies do not allow it. */
-export const FORBIDDEN = -32003;
 
 /** A number that is kept with its digits is none. */
 export function isJsonObject(value: unknown): value is JsonObject {

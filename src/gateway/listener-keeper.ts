@@ -15,7 +15,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export interface ListenerKeeperOptions {
+interface ListenerKeeperOptions {
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -13,13 +13,13 @@ import { LATEST_VERSION } from "./protocol.ts";
 const SESSION_ID = "owner";
 const STOPPING = "the gateway is stopping";
 
-export interface OwnerCallsOptions {
+interface OwnerCallsOptions {
   readonly gateway: FrontGateway;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-export interface OwnerCalls {
+interface OwnerCalls {
   readonly inFlight: number;
   /** Never rejects. The signal takes this request back, and no other. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;

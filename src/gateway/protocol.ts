@@ -4,8 +4,6 @@
 export const LEGACY_VERSIONS = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] as const;
 export type ProtocolVersion = (typeof LEGACY_VERSIONS)[number];
 export const LATEST_VERSION: ProtocolVersion = "2025-11-25";
-/** What a client without the version header speaks. */
-export const VERSION_WITHOUT_HEADER: ProtocolVersion = "2025-03-26";
 
 export function isProtocolVersion(text: unknown): text is ProtocolVersion {
   return LEGACY_VERSIONS.some((version) => version === text);

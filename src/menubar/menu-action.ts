@@ -1,7 +1,7 @@
 // Owns what a person can ask for in the menu, as data, and its spelling where only text passes (a menu's command line).
 import type { SwitchTarget } from "../api/contract.ts";
 
-export const TOGGLES = ["auto_failback", "lsof_recheck"] as const;
+const TOGGLES = ["auto_failback", "lsof_recheck"] as const;
 
 /** Settings of `[global]` that the menu switches on and off. */
 export type ToggleName = (typeof TOGGLES)[number];

@@ -34,7 +34,7 @@ export interface MenuSession {
   readonly ended: Promise<void>;
 }
 
-export interface MenuSessionOptions extends ActionPorts {
+interface MenuSessionOptions extends ActionPorts {
   /** Whether `open` is called for submenus: their folders are shown then. */
   readonly tellsOpening: boolean;
   /** Absolute; null: not known. */

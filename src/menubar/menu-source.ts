@@ -15,21 +15,21 @@ const GONE: readonly string[] = ["no daemon runs for this home", "the daemon end
 const RETRY_FIRST_MS = 500;
 const RETRY_LONGEST_MS = 8_000;
 
-export interface DaemonGlance {
+interface DaemonGlance {
   readonly connection: MenuConnection;
   /** null: no daemon. */
   readonly status: StatusReport | null;
   readonly sync: SyncState | null;
 }
 
-export interface MenuSource {
+interface MenuSource {
   /** Asks for a look; many calls are one. */
   lookAgain(): void;
   /** Settles when the signal aborts; rejects with a mistake in the program only. */
   readonly ended: Promise<void>;
 }
 
-export interface MenuSourceOptions {
+interface MenuSourceOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;

@@ -1,8 +1,10 @@
 // Owns the doing of what was clicked: one call of the management API, or one program, each with a deadline.
+
 import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../api/client.ts";
 import type { AliasReport, ConfigMistakeWire, ReloadReport, StepResult } from "../api/contract.ts";
 import { nameKey, parseAliasName } from "../config/names.ts";
+import { unlessAborted } from "../runtime/abort.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { FolderPlace } from "./menu.ts";
@@ -43,7 +45,8 @@ export async function runAction(
   const timer = ports.clock.setTimer(deadlineOf(action), () => limit.abort(late));
   const either = AbortSignal.any([signal, limit.signal]);
   try {
-    return await untilAborted(perform(action, ports, either), either);
+    // Some waits (a connect, a program) end later than their signal.
+    return await unlessAborted(perform(action, ports, either), either);
   } catch (error) {
     // A call that was cut off says only that; why it was is what people want to know.
     const reason = limit.signal.aborted && !signal.aborted ? late : error;
@@ -61,7 +64,7 @@ function deadlineOf({ kind }: RunnableAction): number {
 }
 
 /** What a person clicked, for the line that says what became of it. */
-export function titleOf(action: MenuAction): string {
+function titleOf(action: MenuAction): string {
   switch (action.kind) {
     case "mount":
       return `Mount ${action.share ?? "all"}`;
@@ -260,20 +263,4 @@ function ofReload(
   if (failure !== null)
     return { action, ok: false, text: `${titleOf(action)}: ${failure}`, hint: null, results: [] };
   return done(action, report?.summary ?? "done");
-}
-
-/** Some waits (a connect, a program) end later than their signal. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    // Left behind, it may still fail; nobody is there to hear it.
-    work.catch(() => {});
-    aborted.promise.catch(() => {});
-  }
 }

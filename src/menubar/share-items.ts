@@ -17,7 +17,7 @@ export function isRunning({ running }: MenuWorld, action: MenuAction): boolean {
 }
 
 /** A share's route and state, in a few words. */
-export function shareText(share: ShareStatus): string {
+function shareText(share: ShareStatus): string {
   if (share.mount_state === "unmounted") return share.held === "unmounted" ? "unmounted (held)" : "unmounted";
   if (share.mount_state === "error") return "error";
   const route = share.active_interface === "none" ? "unknown route" : ROUTE_NAMES[share.active_interface];

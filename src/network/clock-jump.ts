@@ -2,7 +2,7 @@
 import { uptime } from "node:os";
 import type { Clock } from "../runtime/clock.ts";
 
-export interface ClockJump {
+interface ClockJump {
   /** `woke`: the machine slept (or this process was stopped); `clock_set`: only the wall clock moved. */
   readonly kind: "woke" | "clock_set";
   /** How far; negative when the wall clock was set back. */
@@ -11,7 +11,7 @@ export interface ClockJump {
   readonly text: string;
 }
 
-export interface ClockWatchOptions {
+interface ClockWatchOptions {
   clock: Clock;
   /** Less than this is drift, a busy machine, or a slewed clock. Default 2,000. */
   thresholdMs?: number;
@@ -19,7 +19,7 @@ export interface ClockWatchOptions {
   uptimeMs?: () => number;
 }
 
-export interface ClockWatch {
+interface ClockWatch {
   /**
    * Compares the time that passed since the last call (or the creation). `expectedMs` is when the caller meant to
    * call again; where the monotonic clock runs on in sleep (macOS), being late is the only sign of it.

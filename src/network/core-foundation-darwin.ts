@@ -8,7 +8,7 @@ export type CfRef = bigint;
 export const CORE_FOUNDATION_PATH = "/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation";
 
 /** Takes charge of a reference from a function whose name has Create or Copy; gives it back. */
-export type Own = <Ref extends CfRef | null>(ref: Ref) => Ref;
+type Own = <Ref extends CfRef | null>(ref: Ref) => Ref;
 
 export interface CoreFoundation {
   /** Runs `work` and releases what it owned, last first, whatever happens. Call-backs may come meanwhile. */

@@ -1,7 +1,7 @@
 // Owns how many cycles network events may cause: the first runs at once, the rest of a window share one.
 import type { Clock, Timer } from "../runtime/clock.ts";
 
-export interface TriggerWindowOptions {
+interface TriggerWindowOptions {
   clock: Clock;
   /** Length of a window; 0 lets every event run at once. */
   windowMs: number;

@@ -7,13 +7,13 @@ export const SYSTEM_LIBRARY_PATH = "/usr/lib/libSystem.B.dylib";
 /** An address; 0 for NULL. */
 export type ForeignAddress = bigint;
 
-export interface ForeignBlock {
+interface ForeignBlock {
   readonly address: ForeignAddress;
   /** Only when it can no longer be called. */
   free(): void;
 }
 
-export interface Dispatch {
+interface Dispatch {
   /** A queue with threads of the system's own. */
   readonly queue: ForeignAddress;
   /**

@@ -20,7 +20,7 @@ export interface HostProberOptions {
   maxAtOnce?: number;
 }
 
-export interface AddressBook {
+interface AddressBook {
   /** Addresses known of a host, canonical, without asking anyone; a literal address is its own; [] if none. */
   addressesOf(host: string): readonly string[];
 }

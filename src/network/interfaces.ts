@@ -3,7 +3,7 @@ import { networkInterfaces } from "node:os";
 import type { Clock } from "../runtime/clock.ts";
 import { formatIp, type IpAddress, inPrefix, isLinkLocalIpv6, parseIp } from "./ip-address.ts";
 
-export interface InterfaceAddress {
+interface InterfaceAddress {
   readonly interfaceName: string;
   readonly family: 4 | 6;
   readonly bytes: Uint8Array;
@@ -19,7 +19,7 @@ export interface InterfaceSnapshot {
   readonly names: ReadonlySet<string>;
 }
 
-export interface InterfaceReader {
+interface InterfaceReader {
   /** The newest snapshot if it is no older than `notBeforeMs` (monotonic), else a new one. */
   snapshot(notBeforeMs: number): InterfaceSnapshot;
   /** The next snapshot is a new one. */

@@ -8,7 +8,7 @@ import { createSharedAsks } from "./shared-asks.ts";
 import { createSlots } from "./slots.ts";
 import { type NcFinding, negotiateThroughNc } from "./smb-through-nc.ts";
 
-export const LOCAL_NETWORK_HINT =
+const LOCAL_NETWORK_HINT =
   "System Settings → Privacy & Security → Local Network: allow node or mountaineer, then restart it; where no such row is, start it from Terminal.";
 
 const NC = "/usr/bin/nc";

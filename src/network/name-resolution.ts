@@ -11,7 +11,7 @@ const RETRY_MS = 5_000;
 /** An answer later than this is given up, so that a resolver that hangs is asked again. */
 const GIVE_UP_MS = 10_000;
 
-export interface NameResolutionOptions {
+interface NameResolutionOptions {
   clock: Clock;
   /** May reject or never answer; [] is "has none". Never `dns.lookup` in this process: it shares a small pool. */
   resolve: (host: string) => Promise<readonly string[]>;
@@ -20,7 +20,7 @@ export interface NameResolutionOptions {
   onAddressesChanged?: ((host: string) => void) | undefined;
 }
 
-export interface NameResolution {
+interface NameResolution {
   /**
    * Canonical addresses of `host`, at once where any are known (they are refreshed behind the scenes when old),
    * else after at most `waitMs`; [] when there are none. A literal address is its own.

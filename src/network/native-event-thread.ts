@@ -30,12 +30,6 @@ export interface NativeEventThread {
 /** Enough for koffi and what it reads; a bound so that a mistake in the thread ends the thread, not the daemon. */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
-/** The compiler rewrites import paths, not strings: the published thread is `.js`, the checkout's `.ts`. */
-export function nativeThreadUrl(program: string): URL {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(`./${program}.${extension}`, import.meta.url);
-}
-
 /** Never throws: a thread that cannot be started is a crash that the hearer is told. */
 export function startNativeEventThread(
   thread: NativeEventThread,

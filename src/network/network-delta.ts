@@ -50,7 +50,7 @@ const LINK_WORDS = {
   removed: "was removed",
 } as const;
 
-export interface TouchedHost {
+interface TouchedHost {
   /** The addresses known of it; [] when none are. */
   readonly addresses: readonly string[];
   /** The interface it is configured to, or was last reached by; null when it is routed or unknown. */

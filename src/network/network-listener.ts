@@ -15,7 +15,7 @@ export interface NetworkListener extends AsyncDisposable {
   readonly source: "rtnetlink" | "scdynamicstore" | "scutil" | "polling";
 }
 
-export interface NetworkListenerOptions {
+interface NetworkListenerOptions {
   clock: Clock;
   logger: Logger;
   /** Never called after disposal began, and never with an empty list. */

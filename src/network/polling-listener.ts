@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { type InterfaceSnapshot, readInterfaces } from "./interfaces.ts";
 import type { NetworkDelta } from "./network-delta.ts";
 
-export interface InterfacePollOptions {
+interface InterfacePollOptions {
   clock: Clock;
   intervalMs: number;
   onChange: (deltas: readonly NetworkDelta[]) => void;
@@ -11,7 +11,7 @@ export interface InterfacePollOptions {
   read?: (nowMs: number) => InterfaceSnapshot;
 }
 
-export interface InterfacePoll extends Disposable {
+interface InterfacePoll extends Disposable {
   /** Compares once more, then rests. */
   pause(): void;
   /** Compares with what was seen last, at once, and goes on. */

@@ -1,6 +1,6 @@
 // Owns what a probe of a host can find.
 
-export interface HostAddress {
+interface HostAddress {
   /** A name or an IP address, without brackets. */
   readonly host: string;
   readonly port: number;

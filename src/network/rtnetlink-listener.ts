@@ -1,7 +1,9 @@
 // Owns Linux's network events as a source: how the rtnetlink thread is woken to end, and its eventfd closed after it.
+
 import { closeSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
-import { endedAtOnce, nativeThreadUrl, startNativeEventThread } from "./native-event-thread.ts";
+import { programBeside } from "../runtime/child-process.ts";
+import { endedAtOnce, startNativeEventThread } from "./native-event-thread.ts";
 import type { NetworkEventHearer, NetworkEventSource, RunningEventSource } from "./network-event-source.ts";
 import { CONTROL_BYTES, EVENT_FD_SLOT, STOP_SLOT } from "./rtnetlink-thread.ts";
 
@@ -11,7 +13,9 @@ const STOP_DEADLINE_MS = 2_000;
 const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
 /** Linux's network events, by way of koffi in a thread of its own. `threadUrl`: the thread's program, for tests. */
-export function rtnetlinkSource(threadUrl: URL = nativeThreadUrl("rtnetlink-worker")): NetworkEventSource {
+export function rtnetlinkSource(
+  threadUrl: URL = programBeside(import.meta.url, "rtnetlink-worker"),
+): NetworkEventSource {
   return { name: "rtnetlink", start: (hearer) => startThread(threadUrl, hearer) };
 }
 

@@ -57,7 +57,7 @@ interface Link {
   readonly addresses: Set<string>;
 }
 
-export interface RtnetlinkRead {
+interface RtnetlinkRead {
   readonly deltas: readonly NetworkDelta[];
   /** The dump asked for with this sequence number came to its end (or was refused). */
   readonly dumpEnded: number | null;

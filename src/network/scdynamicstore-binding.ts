@@ -13,7 +13,7 @@ export const MACOS_LIBRARIES: StoreLibraries = {
   systemConfiguration: "/System/Library/Frameworks/SystemConfiguration.framework/SystemConfiguration",
 };
 
-export interface StoreBinding {
+interface StoreBinding {
   /**
    * Opens a store that calls back with the keys that changed; with none when all may have. Throws when the system
    * refuses. The store belongs to the thread that opens it.

@@ -22,7 +22,7 @@ export interface StoreReader {
   changed(keys: readonly string[]): readonly NetworkDelta[];
 }
 
-export interface ReadableStore {
+interface ReadableStore {
   read(key: string): StoreEntry | null;
   list(pattern: string): readonly string[];
 }

@@ -1,5 +1,6 @@
 // Owns macOS's network events as a source: how the SCDynamicStore thread is started, and asked to end.
-import { nativeThreadUrl, startNativeEventThread } from "./native-event-thread.ts";
+import { programBeside } from "../runtime/child-process.ts";
+import { startNativeEventThread } from "./native-event-thread.ts";
 import type { NetworkEventSource } from "./network-event-source.ts";
 import { MACOS_LIBRARIES, type StoreLibraries } from "./scdynamicstore-binding.ts";
 import { CONTROL_BYTES, STOP_SLOT, type StoreWorkerData } from "./scdynamicstore-thread.ts";
@@ -7,7 +8,7 @@ import { CONTROL_BYTES, STOP_SLOT, type StoreWorkerData } from "./scdynamicstore
 /** The thread looks at its flag four times a second. */
 const STOP_DEADLINE_MS = 1_500;
 
-export interface ScdynamicstoreOptions {
+interface ScdynamicstoreOptions {
   /** Default: macOS's own. */
   readonly libraries?: StoreLibraries;
   /** The thread's program, for tests. */
@@ -16,7 +17,8 @@ export interface ScdynamicstoreOptions {
 
 /** macOS's network events, by way of koffi and a run loop in a thread of its own. */
 export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): NetworkEventSource {
-  const { libraries = MACOS_LIBRARIES, threadUrl = nativeThreadUrl("scdynamicstore-worker") } = options;
+  const { libraries = MACOS_LIBRARIES, threadUrl = programBeside(import.meta.url, "scdynamicstore-worker") } =
+    options;
   return {
     name: "scdynamicstore",
     start(hearer) {

@@ -1,7 +1,9 @@
 // Owns the life of a `scutil` child that watches SCDynamicStore: what is used where koffi cannot be had.
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { childEnvironment } from "../runtime/child-process.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
+import { createLineSplitter } from "../runtime/line-splitter.ts";
 import type { NetworkDelta } from "./network-delta.ts";
 import type { NetworkEventHearer, NetworkEventSource, RunningEventSource } from "./network-event-source.ts";
 import { deltaOfScutilLine, SCUTIL_COMMANDS } from "./scutil-output.ts";
@@ -50,12 +52,11 @@ function startScutil(
       },
     };
   }
-  let rest = "";
-  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    if (rest.length > LINE_AT_MOST) rest = "";
-    const deltas = lines.map(deltaOfScutilLine).filter((delta): delta is NetworkDelta => delta !== null);
+  const splitter = createLineSplitter(LINE_AT_MOST, () => {});
+  child.stdout?.on("data", (chunk: Buffer) => {
+    const deltas = [...splitter.take(chunk)]
+      .map(deltaOfScutilLine)
+      .filter((delta): delta is NetworkDelta => delta !== null);
     if (deltas.length > 0 && !stopping && !over) hearer.onChange(deltas);
   });
   child.once("spawn", () => {

@@ -1,7 +1,7 @@
 // Owns sharing: equal questions asked at about the same time are asked once, and answered to all who asked.
 import type { Clock } from "../runtime/clock.ts";
 
-export interface SharedAsks<Answer> {
+interface SharedAsks<Answer> {
   /**
    * Joins the newest question of that key if it began at `notBeforeMs` (monotonic) or later, or has not begun;
    * else asks. `begin` gets a function to call when the question truly goes out (it may have to queue first).

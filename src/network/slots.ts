@@ -1,6 +1,6 @@
 // Owns a limit on how much runs at once.
 
-export interface Slots {
+interface Slots {
   /** Runs `work` when a slot is free; gives what it gives. */
   use<T>(work: () => Promise<T>): Promise<T>;
 }

@@ -77,7 +77,7 @@ export type NegotiateAnswer =
   /** `detail` says what came instead, for people. */
   | { readonly kind: "not_smb"; readonly detail: string };
 
-export interface NegotiateReader {
+interface NegotiateReader {
   /** Takes the next bytes (not kept); once it answered, more bytes change nothing. */
   push(chunk: Uint8Array): NegotiateAnswer;
 }

@@ -19,7 +19,7 @@ export type NcFinding =
   | { readonly kind: "unreachable" }
   | { readonly kind: "unknown"; readonly detail: string };
 
-export interface NcRequest {
+interface NcRequest {
   readonly clock: Clock;
   readonly nc: string;
   readonly address: string;

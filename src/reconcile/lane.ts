@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../runtime/clock.ts";
 import { type Backoff, backOff, NO_BACKOFF } from "./route-health.ts";
 import type { Trigger } from "./trigger.ts";
 
-export interface LaneOptions {
+interface LaneOptions {
   readonly clock: Clock;
   /** One cycle; resolves with the monotonic time (ms) at which to run again, and why, or null to rest. */
   readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<Wake | null>;

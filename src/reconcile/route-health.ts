@@ -18,7 +18,7 @@ export interface Since {
 
 export const UNKNOWN_HEALTH: RouteHealth = { reachableSince: null, healthySince: null, observedAt: null };
 
-export interface HealthReading {
+interface HealthReading {
   readonly at: Since;
   /** Something accepted a connection there. */
   readonly reachable: boolean;
@@ -26,7 +26,7 @@ export interface HealthReading {
   readonly healthy: boolean;
 }
 
-export interface HealthFold {
+interface HealthFold {
   readonly health: RouteHealth;
   /** It was healthy, and is not, or may not have been meanwhile. */
   readonly dropped: boolean;
@@ -85,7 +85,7 @@ export interface Suspicion {
   readonly certain: boolean;
 }
 
-export type SuspicionVerdict =
+type SuspicionVerdict =
   | { readonly state: "waiting"; readonly suspicion: Suspicion; readonly confirmAtMs: number }
   | { readonly state: "confirmed"; readonly suspicion: Suspicion };
 

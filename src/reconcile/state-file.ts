@@ -13,7 +13,7 @@ const MAX_RETRY_MS = 60_000;
 /** A disk that hangs must not hold back a mount. */
 const SAVE_DEADLINE_MS = 2_000;
 
-export interface MemoryOptions {
+interface MemoryOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -5,12 +5,12 @@ import type { ShareMemory } from "./memory.ts";
 
 const VERSION = 1;
 
-export interface LostShare {
+interface LostShare {
   readonly share: string;
   readonly reason: string;
 }
 
-export type DecodedState =
+type DecodedState =
   | {
       readonly kind: "whole";
       readonly shares: ReadonlyMap<string, ShareMemory>;

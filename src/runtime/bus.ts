@@ -6,7 +6,7 @@ export interface Bus<Event> {
   subscribe(listener: (event: Event) => void): () => void;
 }
 
-export interface BusOptions {
+interface BusOptions {
   /** Told when a listener threw; the other listeners still hear the event. */
   onListenerError: (error: unknown) => void;
 }

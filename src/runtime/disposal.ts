@@ -1,6 +1,6 @@
 // Owns orderly ending: what was started is ended in reverse, once, and one failure does not skip the rest.
 
-export type Disposer = () => void | PromiseLike<void>;
+type Disposer = () => void | PromiseLike<void>;
 
 export interface DisposalStack extends AsyncDisposable {
   /** True from the first call of dispose on. */

@@ -27,7 +27,7 @@ const MAX_SYMLINK_HOPS = 40;
 /** Temporary files that this process writes now; by path. */
 const unfinished = new Set<string>();
 
-export interface DurableWriteOptions {
+interface DurableWriteOptions {
   /** Default: what the file has; 0600 for a new one. */
   readonly mode?: number;
 }

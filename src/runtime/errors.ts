@@ -1,7 +1,7 @@
 // Owns the one error type of the project and the table of its codes (docs/troubleshooting.md lists them).
 
 /** Whether trying the same again may help: "never" (the input is wrong), "later" (passing), "now". */
-export type Retry = "never" | "later" | "now";
+type Retry = "never" | "later" | "now";
 
 /** Every code an error may carry, with the exit code a command ends with when it is the outcome. */
 export const ERROR_CODES = {
@@ -49,7 +49,7 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-export interface ErrorDetails {
+interface ErrorDetails {
   /** What the person can do about it. */
   hint?: string;
   cause?: unknown;

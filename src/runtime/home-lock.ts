@@ -25,11 +25,11 @@ export interface LockHolder {
   readonly since: string;
 }
 
-export interface HomeLock extends AsyncDisposable {
+interface HomeLock extends AsyncDisposable {
   readonly holder: LockHolder;
 }
 
-export interface LockRequest {
+interface LockRequest {
   /** Told to whoever meets the lock. */
   readonly command: string;
   /** How long to wait for a single-shot command that holds it, ms. */

@@ -19,7 +19,7 @@ export interface LineTarget {
   write(bytes: Buffer, offset: number): Promise<number>;
 }
 
-export interface LineQueueOptions {
+interface LineQueueOptions {
   readonly clock: Clock;
   readonly target: LineTarget;
   readonly maxBytes: number;

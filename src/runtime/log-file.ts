@@ -12,7 +12,7 @@ const MAX_QUEUED_BYTES = 1024 * 1024;
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const FLUSH_MS = 1_000;
 
-export interface LogOptions {
+interface LogOptions {
   /** null: no file. */
   readonly filePath: string | null;
   /** Whether records go to stderr too. That the file cannot be written is said there in any case. */
@@ -26,7 +26,7 @@ export interface LogOptions {
   readonly maxFileBytes?: number;
 }
 
-export interface Log extends AsyncDisposable {
+interface Log extends AsyncDisposable {
   readonly logger: Logger;
   /** From now on this text appears in no record, however it comes in. */
   redact(secret: string): void;

@@ -1,10 +1,10 @@
 // Owns where log lines go: a file that may be rotated away at any time, and a stderr that may stop being read.
 import { constants, fstat, write } from "node:fs";
-import { type FileHandle, open, realpath, rename, stat } from "node:fs/promises";
+import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { Clock } from "./clock.ts";
-import { ensurePrivateFolder } from "./durable-file.ts";
+import { ensurePrivateFolder, entryExists } from "./durable-file.ts";
 import { systemErrorCode } from "./errors.ts";
 import type { LineTarget } from "./line-queue.ts";
 
@@ -82,8 +82,7 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
       sizeBytes = found.size;
       if (!isFull()) return false;
       // Where the path is a link, say to a larger disk, the link stays and the file makes way.
-      const moved = await realpath(path);
-      await rename(moved, `${moved}.1`);
+      await rotateFile(await realpath(path), 1);
       return true;
     } catch (error) {
       if (systemErrorCode(error) === "ENOENT") return true;
@@ -122,6 +121,22 @@ export function createFileTarget(path: string, clock: Clock, maxBytes: number | 
   };
 }
 
+/**
+ * Moves the file to `path.1`, and each that stands there already up by one to `path.keep` at most, as far as numbers are
+ * taken without a gap, so that one broken off and begun again loses none. With `keep` 0 it is removed.
+ */
+export async function rotateFile(path: string, keep: number): Promise<void> {
+  if (keep === 0) {
+    await rm(path, { force: true });
+    return;
+  }
+  let free = 1;
+  while (free < keep && (await entryExists(`${path}.${free}`))) free++;
+  for (let number = free; number > 0; number--) {
+    await rename(number === 1 ? path : `${path}.${number - 1}`, `${path}.${number}`);
+  }
+}
+
 async function openAppending(path: string): Promise<FileHandle> {
   const attempt = (): Promise<FileHandle> => open(path, APPENDING, 0o600);
   try {
@@ -151,7 +166,7 @@ async function endTornLine(file: FileHandle, found: FoundFile): Promise<void> {
   if (buffer[0] !== NEWLINE) await file.write("\n");
 }
 
-export interface StderrTarget extends LineTarget, AsyncDisposable {}
+interface StderrTarget extends LineTarget, AsyncDisposable {}
 
 /**
  * Writes to stderr without ever blocking: a pipe nobody reads and a terminal stopped by Ctrl-S fill up, then the

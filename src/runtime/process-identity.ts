@@ -29,7 +29,7 @@ export async function isRunning(identity: ProcessIdentity): Promise<boolean> {
   return (await processIdentity(identity.pid))?.startTime === identity.startTime;
 }
 
-export interface EndOptions {
+interface EndOptions {
   readonly clock: Clock;
   /** From SIGTERM to SIGKILL, ms; 0 sends SIGKILL at once. */
   readonly graceMs: number;

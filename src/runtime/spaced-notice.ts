@@ -1,7 +1,7 @@
 // Owns telling something that happens often: at once after a quiet time, else now and then.
 import type { Clock, Timer } from "./clock.ts";
 
-export interface SpacedNotice extends Disposable {
+interface SpacedNotice extends Disposable {
   /** It has happened (again): it is told now, or `betweenMs` after the last time. */
   due(): void;
 }

@@ -1,7 +1,8 @@
 // Owns keeping secrets in the login Keychain of macOS through `security`: as generic passwords of this home.
-import { createHash } from "node:crypto";
+
 import { type CommandResult, runCommand } from "../runtime/child-process.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 const PROGRAM = "security";
@@ -11,7 +12,7 @@ const LINE_AT_MOST_BYTES = 4_000;
 
 export function createKeychain({ home, clock }: KeyringOptions): Keyring {
   // A digest, for the program's own command lines (below) have no safe way to write any path.
-  const service = `mountaineer-${createHash("sha256").update(home).digest("hex").slice(0, 16)}`;
+  const service = `mountaineer-${sha256Of(home).slice(0, 16)}`;
 
   const run = (
     args: readonly string[],

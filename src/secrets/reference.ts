@@ -18,7 +18,7 @@ export type SecretReference =
       readonly revision?: number;
     };
 
-export type ResolvedSecret =
+type ResolvedSecret =
   | { readonly ok: true; readonly value: string }
   /** Its key: the name of a variable that is not set, or `secret:NAME` of a secret that is not kept. */
   | { readonly ok: false; readonly missing: string };

@@ -16,7 +16,7 @@ export interface AliasSpec {
   readonly target: string;
 }
 
-export type AliasOutcome =
+type AliasOutcome =
   | { readonly result: "right" | "created" | "repaired" }
   /** Nothing was touched; `taken`: something that is not ours stands there. */
   | { readonly result: "blocked"; readonly by: string; readonly taken: boolean };

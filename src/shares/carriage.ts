@@ -3,7 +3,7 @@ import type { FoundMount } from "./drivers/mount-driver.ts";
 import type { DriverName, RouteName } from "./share-spec.ts";
 
 /** Where a route leads to, resolved. */
-export interface RouteEndpoint {
+interface RouteEndpoint {
   readonly address: string;
   readonly port: number;
   /** The address to leave from; null: the kernel picks. */
@@ -39,7 +39,7 @@ export interface CarriedState {
   readonly moves: number;
 }
 
-export interface CarryRequest {
+interface CarryRequest {
   readonly share: string;
   readonly driver: DriverName;
   readonly route: RouteName;
@@ -49,7 +49,7 @@ export interface CarryRequest {
   readonly wantedPort: number | null;
 }
 
-export type CarryOutcome =
+type CarryOutcome =
   | { readonly ok: true; readonly port: number }
   | { readonly ok: false; readonly text: string };
 
@@ -59,7 +59,7 @@ export type MoveOutcome =
   /** Nothing was changed. */
   | { readonly ok: false; readonly text: string };
 
-export interface MoveTarget {
+interface MoveTarget {
   readonly share: string;
   readonly to: RouteName;
   readonly endpoint: RouteEndpoint;

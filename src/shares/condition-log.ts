@@ -2,7 +2,7 @@
 import type { Logger } from "../runtime/log.ts";
 import type { StandingCondition } from "./decide.ts";
 
-export interface ConditionLog {
+interface ConditionLog {
   /** What stands now; only what has changed since the last call is told. */
   note(share: string, conditions: readonly StandingCondition[]): void;
   forget(share: string): void;

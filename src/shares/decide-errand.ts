@@ -20,7 +20,7 @@ import type { Step } from "./step.ts";
 /** How old a check may be that only counts what an unmount will cost, ms; its own deadline is shorter. */
 const COUNT_FRESH_MS = 3000;
 
-export type ErrandStart = Pick<Errand, "kind" | "reason" | "mode" | "plan" | "goal" | "moves"> & {
+type ErrandStart = Pick<Errand, "kind" | "reason" | "mode" | "plan" | "goal" | "moves"> & {
   readonly asked?: boolean;
 };
 

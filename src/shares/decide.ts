@@ -1,4 +1,5 @@
 // Owns the decision for one share: from what is wanted, seen and remembered to one step, or rest. Pure.
+import { earliest, standingSince } from "../reconcile/decision.ts";
 import type { Wake } from "../reconcile/lane.ts";
 import type { ShareMemory } from "../reconcile/memory.ts";
 import { decideCarried } from "./decide-carried.ts";
@@ -74,19 +75,10 @@ function chooseStep(draft: Draft): Step | null {
   return carried === null ? decideMounted(draft, mount, route) : decideCarried(draft, mount, route, carried);
 }
 
-function earliest(wakes: readonly Wake[]): Wake | null {
-  return wakes.reduce<Wake | null>(
-    (first, wake) => (first === null || wake.atMs < first.atMs ? wake : first),
-    null,
-  );
-}
-
 function since(draft: Draft): StandingCondition[] {
   const before = draft.episode.conditionsSince;
   if (before.size === 0 && draft.conditions.length === 0) return [];
-  const conditionsSince = new Map(
-    draft.conditions.map(({ code }) => [code, before.get(code) ?? draft.seen.wallMs]),
-  );
+  const conditionsSince = standingSince(draft.conditions, before, draft.seen.wallMs);
   draft.episode = { ...draft.episode, conditionsSince };
   return draft.conditions.map((condition) => ({
     ...condition,

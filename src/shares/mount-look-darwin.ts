@@ -9,7 +9,7 @@ import { type LookAtMount, lookAtMountLinux } from "./mount-look-linux.ts";
 const PREFIX = ".mountaineer-look-";
 
 /** Asks for one name and tells how that failed; null: there is such a name. */
-export type AskName = (path: string, answer: (error: NodeJS.ErrnoException | null) => void) => void;
+type AskName = (path: string, answer: (error: NodeJS.ErrnoException | null) => void) => void;
 
 /**
  * The name is asked first. Then the root is read as on Linux: from memory or not, this tells whether the mount may be

@@ -8,7 +8,7 @@ import type { MountEntry, MountTable } from "./mount-entry.ts";
 import { type MountLine, parseMountOutput } from "./mount-output-darwin.ts";
 import { createMountRecognition, shareReadings } from "./mount-table-readings.ts";
 
-export interface MountTableDarwinOptions {
+interface MountTableDarwinOptions {
   readonly clock: Clock;
   /** Default: the system's getfsstat. A rejection means that it cannot be had. */
   readonly load?: () => Promise<() => readonly MountLine[]>;

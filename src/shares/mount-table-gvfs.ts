@@ -5,7 +5,7 @@ import type { MountEntry, MountTable } from "./mount-entry.ts";
 import type { Prober } from "./prober.ts";
 import { sourceOf } from "./smb-source.ts";
 
-export interface GvfsOptions {
+interface GvfsOptions {
   readonly clock: Clock;
   /** Lists the folder, which is a mount and may hang. */
   readonly prober: Pick<Prober, "folders">;

@@ -5,7 +5,7 @@ import type { MountEntry, MountTable } from "./mount-entry.ts";
 import { type MountInfoLine, parseMountInfo } from "./mount-table-mountinfo.ts";
 import { createMountRecognition, shareReadings } from "./mount-table-readings.ts";
 
-export interface MountTableLinuxOptions {
+interface MountTableLinuxOptions {
   readonly clock: Clock;
   /** Default: /proc/self/mountinfo. */
   readonly readTable?: () => Promise<Buffer>;

@@ -25,7 +25,7 @@ export function shareReadings(clock: Clock, readOnce: () => Promise<readonly Mou
   };
 }
 
-export interface MountRecognition<Line> {
+interface MountRecognition<Line> {
   /** What stays as it is while the mount stands. */
   readonly keyOf: (line: Line) => readonly (string | number)[];
   /** A mount seen for the first time; no other has the same `generation` and `place`. */

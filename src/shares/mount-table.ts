@@ -5,7 +5,7 @@ import type { MountTable } from "./mount-entry.ts";
 import { createMountTableDarwin } from "./mount-table-darwin.ts";
 import { createMountTableLinux } from "./mount-table-linux.ts";
 
-export interface MountTableOptions {
+interface MountTableOptions {
   readonly clock: Clock;
 }
 

@@ -6,7 +6,7 @@ import { scanOpenFilesLsof } from "./open-files-lsof.ts";
 import type { OpenFilesScan } from "./open-files-request.ts";
 import type { OpenFilesAnswer } from "./prober.ts";
 
-export const LIBPROC = "/usr/lib/libproc.dylib";
+const LIBPROC = "/usr/lib/libproc.dylib";
 const PROC_ALL_PIDS = 1;
 /** The path stands for its whole volume, and who only waits for events of it holds nothing. */
 const PATH_IS_VOLUME_NO_EVENTS = 1 | 2;
@@ -14,7 +14,7 @@ const PIDS_AT_MOST = 16_384;
 const PID_BYTES = 4;
 const NAME_BYTES = 64;
 
-export interface Libproc {
+interface Libproc {
   /** Processes that hold anything on the volume. Waits on a thread of the pool, as the path is looked at first. */
   holders(path: string): Promise<readonly number[]>;
   /** "?" when it has ended, or is another user's. */

@@ -6,7 +6,7 @@ import { errorText } from "../runtime/errors.ts";
 import type { OpenFilesRequest } from "./open-files-request.ts";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
 
-export const LSOF = "/usr/sbin/lsof";
+const LSOF = "/usr/sbin/lsof";
 /** Of the prober's own deadline for a scan; what is later counts as open anyway. */
 const DEADLINE_MS = 4_500;
 /** More are never shown to anyone; a build farm on the share must not fill a message. */

@@ -1,12 +1,11 @@
 // Owns one prober process: how it is started, spoken to, and ended even when it hangs in the kernel.
 import { fork } from "node:child_process";
-import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { childEnvironment } from "../runtime/child-process.ts";
+import { childEnvironment, programBeside } from "../runtime/child-process.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { ProberReply, ProberRequest } from "./prober-protocol.ts";
 
-export interface ProberChildEvents {
+interface ProberChildEvents {
   onReply(reply: ProberReply): void;
   /** Once, also when it could not be started; never synchronously. */
   onEnd(why: string): void;
@@ -49,7 +48,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
 
   let child: ReturnType<typeof fork>;
   try {
-    child = fork(programPath(), [String(lookDeadlineMs)], {
+    child = fork(fileURLToPath(programBeside(import.meta.url, "prober-child")), [String(lookDeadlineMs)], {
       execArgv: NODE_FLAGS,
       // Without what it holds open it can hang in the kernel and be in nobody's way.
       stdio: ["ignore", "ignore", "ignore", "ipc"],
@@ -89,11 +88,6 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
       return hasEnded;
     },
   };
-}
-
-function programPath(): string {
-  const own = fileURLToPath(import.meta.url);
-  return fileURLToPath(new URL(`./prober-child${extname(own)}`, import.meta.url));
 }
 
 function resolverEnvironment(): Record<string, string> {

@@ -38,7 +38,7 @@ interface RouteTrust {
   identity: string | null;
 }
 
-export interface TrustTools {
+interface TrustTools {
   readonly clock: Clock;
   readonly proof: Pick<ServerProof, "compare" | "recognise">;
   /** What is told now of the route in use. */

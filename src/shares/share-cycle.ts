@@ -3,18 +3,20 @@ import type { Wake } from "../reconcile/lane.ts";
 import type { Memory, ShareMemory } from "../reconcile/memory.ts";
 import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../reconcile/route-health.ts";
 import { isOutsideEvent, type Trigger } from "../reconcile/trigger.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { CarriedState } from "./carriage.ts";
 import { type Decision, decide, type StandingCondition } from "./decide.ts";
 import { type Episode, forgetChangedRoutes, NEW_EPISODE } from "./episode.ts";
-import { findDriverProblem, NOT_HURRIED, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
+import { createHurry } from "./hurry.ts";
+import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { isCarriedPort } from "./observe-carried.ts";
 import { mountWatched, moveCarried } from "./perform-carried.ts";
 import type { ServerProof } from "./server-proof/server-proof.ts";
 import { createServerTrust } from "./server-trust.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "./share-request.ts";
 import type { OpenFilesSeen, ShareSeen } from "./share-seen.ts";
-import type { Hurried, LookTools, Subject } from "./share-subject.ts";
+import type { LookTools, Subject } from "./share-subject.ts";
 import type { ShareTransition } from "./share-transitions.ts";
 import type { StableLinks } from "./stable-links.ts";
 import type { Step } from "./step.ts";
@@ -22,11 +24,6 @@ import type { Step } from "./step.ts";
 /** More steps than any errand has; reaching it is a mistake in the decision. */
 const MAX_STEPS = 16;
 const MOUNT_DEADLINE_MS = 20_000;
-/** How long a host may take to answer while programs wait for the verdict, ms. */
-const HURRIED_PROBE_MS = 300;
-/** While they wait for a route, each look of so many gives hosts that are slow a chance, ms. */
-const PATIENT_LOOK = 4;
-const PATIENT_PROBE_MS = 1_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
 
 export interface CycleTools extends LookTools {
@@ -92,9 +89,6 @@ export function createShareCycle(
   let episode = recalledEpisode(tools, recalled);
   let view: ShareView = { subject, memory, seen: null, conditions: [] };
   let asked: Asked | null = null;
-  let prepared: { readonly suspicionAtMs: number; files: OpenFilesSeen | null } | null = null;
-  /** In a row, while programs wait for a route. */
-  let hurriedLooks = 0;
   let announcing: Promise<unknown> = Promise.resolve();
   const carriedNow = (): CarriedState | null => tools.carriage?.of(subject.spec.name) ?? null;
   const trust =
@@ -147,80 +141,9 @@ export function createShareCycle(
     return answered === null ? null : () => answered.answer(result);
   };
 
-  const perform = async (step: Step, seen: ShareSeen): Promise<ShareSeen> => {
-    const { driver, spec } = subject;
-    const startedMs = clock.monotonicMs();
-    const limits = (deadlineMs: number) => ({ deadlineMs, signal: tools.forceStop });
-    switch (step.kind) {
-      case "check_open_files": {
-        const [openFiles, driverProblem] = await Promise.all([
-          observeOpenFiles(tools, subject, step.mount),
-          // An unmount may follow, and then a mount must.
-          findDriverProblem(tools, subject),
-        ]);
-        const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
-        return { ...seen, atMs, wallMs, openFiles, driverProblem, lastStep: null };
-      }
-      case "move": {
-        const result = await moveCarried(tools, subject, seen, step);
-        const tookMs = clock.monotonicMs() - startedMs;
-        return observeAfterStep(tools, subject, seen, { kind: "move", step, outcome: result, tookMs });
-      }
-      case "hold":
-      case "confirm":
-        if (step.kind === "hold") await tools.carriage?.hold(spec.name);
-        else await tools.carriage?.confirm(spec.name, step.outage);
-        return observeAfterStep(tools, subject, seen, { kind: "gate", step, outcome: { ok: true } });
-      case "mount": {
-        const result = await mountWatched(tools, subject, seen, step, limits(MOUNT_DEADLINE_MS));
-        const tookMs = clock.monotonicMs() - startedMs;
-        return observeAfterStep(tools, subject, seen, { kind: "mount", step, outcome: result, tookMs });
-      }
-      case "unmount": {
-        const result = await driver.unmount(spec, step.mount, step.mode, limits(UNMOUNT_DEADLINE_MS));
-        if (result.ok) {
-          tools.prober.forget(step.mount.id);
-          if (isCarriedPort(step.mount)) await tools.carriage?.close(spec.name);
-        }
-        const tookMs = clock.monotonicMs() - startedMs;
-        return observeAfterStep(tools, subject, seen, { kind: "unmount", step, outcome: result, tookMs });
-      }
-    }
-  };
-
-  /** How fast hosts have to answer while programs wait for the verdict. */
-  const hurriedNow = (isStalled: boolean): Hurried => {
-    const phase = carriedNow()?.phase ?? "carrying";
-    if (phase === "waiting" || phase === "unconfirmed") {
-      hurriedLooks++;
-      const withinMs = hurriedLooks % PATIENT_LOOK === 0 ? PATIENT_PROBE_MS : HURRIED_PROBE_MS;
-      return { tb: withinMs, fallback: withinMs };
-    }
-    hurriedLooks = 0;
-    const route = view.seen?.mount?.found.route ?? null;
-    if (route === null || (episode.suspicion === null && !isStalled)) return NOT_HURRIED;
-    return { [route]: HURRIED_PROBE_MS };
-  };
-
-  /** While a loss waits for its confirmation, who holds files is looked up: it must be known before the unmount. */
-  const prepareOpenFiles = (seen: ShareSeen): void => {
-    const { suspicion } = episode;
-    if (suspicion === null || seen.mount === null) {
-      prepared = null;
-      return;
-    }
-    if (prepared?.suspicionAtMs === suspicion.firstAtMs) return;
-    const preparing: NonNullable<typeof prepared> = { suspicionAtMs: suspicion.firstAtMs, files: null };
-    prepared = preparing;
-    void observeOpenFiles(tools, subject, seen.mount.found).then(
-      (files) => {
-        preparing.files = files;
-      },
-      () => {
-        // The errand asks again, and there a failure is told.
-      },
-    );
-  };
+  const hurry = createHurry();
+  const perform = createSteps({ subject: () => subject, tools, clock });
+  const openFilesAhead = createOpenFilesAhead({ subject: () => subject, tools, episode: () => episode });
 
   return {
     async run(triggers, stopping) {
@@ -232,14 +155,24 @@ export function createShareCycle(
       }
       const asOfMs = Math.max(...triggers.map(({ atMs }) => atMs));
       const ensureLink = isAskedFor ? tools.links.ensureNow : tools.links.ensure;
-      const hurried = hurriedNow(triggers.some(({ reason }) => reason === "stalled"));
+      const hurried = hurry({
+        phase: carriedNow()?.phase ?? null,
+        route: view.seen?.mount?.found.route ?? null,
+        inDoubt: episode.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
+      });
       const observeTools = { ...tools, ensureLink, trust, hurried };
-      let seen = await observe(observeTools, subject, asOfMs, episode, prepared?.files ?? null);
+      let seen = await observe(
+        observeTools,
+        subject,
+        asOfMs,
+        episode,
+        openFilesAhead.prepared?.files ?? null,
+      );
       for (let steps = 0; steps < MAX_STEPS; steps++) {
         const decision = decideNow(seen, asked?.request ?? null);
         keep(decision, seen);
         if (decision.step === null || (stopping.aborted && !finishesErrand(decision))) {
-          prepareOpenFiles(seen);
+          openFilesAhead.prepareOpenFiles(seen);
           return decision.wake;
         }
         seen = await perform(decision.step, seen);
@@ -283,6 +216,96 @@ export function createShareCycle(
     },
     end: () => trust?.[Symbol.dispose](),
   };
+}
+
+interface OpenFilesAheadParts {
+  readonly subject: () => Subject;
+  readonly tools: CycleTools;
+  readonly episode: () => Episode;
+}
+
+/** While a loss waits for its confirmation, who holds files is looked up: it must be known before the unmount. */
+function createOpenFilesAhead({ subject, tools, episode }: OpenFilesAheadParts) {
+  let prepared: { readonly suspicionAtMs: number; files: OpenFilesSeen | null } | null = null;
+
+  /** While a loss waits for its confirmation, who holds files is looked up: it must be known before the unmount. */
+  const prepareOpenFiles = (seen: ShareSeen): void => {
+    const { suspicion } = episode();
+    if (suspicion === null || seen.mount === null) {
+      prepared = null;
+      return;
+    }
+    if (prepared?.suspicionAtMs === suspicion.firstAtMs) return;
+    const preparing: NonNullable<typeof prepared> = { suspicionAtMs: suspicion.firstAtMs, files: null };
+    prepared = preparing;
+    void observeOpenFiles(tools, subject(), seen.mount.found).then(
+      (files) => {
+        preparing.files = files;
+      },
+      () => {
+        // The errand asks again, and there a failure is told.
+      },
+    );
+  };
+
+  return {
+    get prepared() {
+      return prepared;
+    },
+    prepareOpenFiles,
+  };
+}
+
+interface StepsParts {
+  readonly subject: () => Subject;
+  readonly tools: CycleTools;
+  readonly clock: Clock;
+}
+
+/** Carries out one step, and sees what came of it. */
+function createSteps({ subject, tools, clock }: StepsParts) {
+  const perform = async (step: Step, seen: ShareSeen): Promise<ShareSeen> => {
+    const { driver, spec } = subject();
+    const startedMs = clock.monotonicMs();
+    const limits = (deadlineMs: number) => ({ deadlineMs, signal: tools.forceStop });
+    switch (step.kind) {
+      case "check_open_files": {
+        const [openFiles, driverProblem] = await Promise.all([
+          observeOpenFiles(tools, subject(), step.mount),
+          // An unmount may follow, and then a mount must.
+          findDriverProblem(tools, subject()),
+        ]);
+        const [atMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];
+        return { ...seen, atMs, wallMs, openFiles, driverProblem, lastStep: null };
+      }
+      case "move": {
+        const result = await moveCarried(tools, subject(), seen, step);
+        const tookMs = clock.monotonicMs() - startedMs;
+        return observeAfterStep(tools, subject(), seen, { kind: "move", step, outcome: result, tookMs });
+      }
+      case "hold":
+      case "confirm":
+        if (step.kind === "hold") await tools.carriage?.hold(spec.name);
+        else await tools.carriage?.confirm(spec.name, step.outage);
+        return observeAfterStep(tools, subject(), seen, { kind: "gate", step, outcome: { ok: true } });
+      case "mount": {
+        const result = await mountWatched(tools, subject(), seen, step, limits(MOUNT_DEADLINE_MS));
+        const tookMs = clock.monotonicMs() - startedMs;
+        return observeAfterStep(tools, subject(), seen, { kind: "mount", step, outcome: result, tookMs });
+      }
+      case "unmount": {
+        const result = await driver.unmount(spec, step.mount, step.mode, limits(UNMOUNT_DEADLINE_MS));
+        if (result.ok) {
+          tools.prober.forget(step.mount.id);
+          if (isCarriedPort(step.mount)) await tools.carriage?.close(spec.name);
+        }
+        const tookMs = clock.monotonicMs() - startedMs;
+        return observeAfterStep(tools, subject(), seen, { kind: "unmount", step, outcome: result, tookMs });
+      }
+    }
+  };
+
+  return perform;
 }
 
 /** A share that was unmounted in order to be mounted elsewhere is not left so. */

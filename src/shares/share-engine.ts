@@ -1,5 +1,4 @@
 // Owns all shares of one home: a lane each, so that a slow or hung share holds back no other.
-
 import { createLane, type Lane } from "../reconcile/lane.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { EMPTY_SHARE_MEMORY } from "../reconcile/memory.ts";
@@ -19,7 +18,7 @@ import type { Subject } from "./share-subject.ts";
 const SETTLE_WITHIN_MS = 1500;
 const SETTLE_ROUNDS = 8;
 
-export interface EngineTools extends CycleTools {
+interface EngineTools extends CycleTools {
   readonly memory: Memory;
   readonly logger: Logger;
   /** All that shares may have, or have had when they were mounted; those that know best what they made come first. */
@@ -132,17 +131,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     }
     return keeper;
   };
-
-  const dropLost = tools.carriage === undefined ? null : createDropLost(tools.carriage);
-  const unregisterNotices = tools.carriage?.onNotice((share, notice) => {
-    const keeper = keepers.get(share);
-    if (notice === "lost") {
-      if (keeper !== undefined) dropLost?.(keeper.subject);
-      return;
-    }
-    if (notice === "doubt") keeper?.cycle.doubt();
-    keeper?.lane.trigger(triggerNow(notice === "stalled" ? "stalled" : "carrier"));
-  });
+  const unregisterNotices = hearNotices({ tools, keepers, triggerNow });
 
   return {
     get names() {
@@ -212,6 +201,28 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       await Promise.all(ending.values());
     },
   };
+}
+
+interface hearNoticesParts {
+  readonly tools: EngineTools;
+  readonly keepers: Map<string, Keeper>;
+  readonly triggerNow: (reason: TriggerReason) => Trigger;
+}
+
+/** What a driver or the carrier notices of a mount wakes its lane. */
+function hearNotices({ tools, keepers, triggerNow }: hearNoticesParts) {
+  const dropLost = tools.carriage === undefined ? null : createDropLost(tools.carriage);
+  const unregisterNotices = tools.carriage?.onNotice((share, notice) => {
+    const keeper = keepers.get(share);
+    if (notice === "lost") {
+      if (keeper !== undefined) dropLost?.(keeper.subject);
+      return;
+    }
+    if (notice === "doubt") keeper?.cycle.doubt();
+    keeper?.lane.trigger(triggerNow(notice === "stalled" ? "stalled" : "carrier"));
+  });
+
+  return unregisterNotices;
 }
 
 function rank({ subject }: Keeper, first: (spec: ShareSpec) => boolean): number {

@@ -103,7 +103,7 @@ export interface MoveStepSeen {
 }
 
 /** Connections of a carried mount were held back or let through. */
-export interface GateStepSeen {
+interface GateStepSeen {
   readonly kind: "gate";
   readonly step: Extract<Step, { kind: "hold" | "confirm" }>;
   readonly outcome: { readonly ok: true };

@@ -1,9 +1,10 @@
 // Owns symlinks that change their target at once: nobody ever sees none, and nothing that is not ours is replaced.
-import { createHash } from "node:crypto";
+
 import { open, rename, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { ensureFolder } from "../runtime/durable-file.ts";
 import { errorText } from "../runtime/errors.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import type { LinkLook, Prober } from "./prober.ts";
 
 /** Bytes of a name to which something is added. */
@@ -11,12 +12,12 @@ const LONGEST_NAME = 200;
 /** As `mkdir` makes them: what the umask leaves. */
 const NEW_FOLDER = 0o777;
 
-export type StableLinkOutcome =
+type StableLinkOutcome =
   | { readonly result: "right" | "created" | "repaired" }
   /** Nothing was touched. */
   | { readonly result: "blocked"; readonly by: string };
 
-export interface StableLinkOptions {
+interface StableLinkOptions {
   readonly prober: Prober;
   readonly path: string;
   /** Absolute. */
@@ -94,8 +95,7 @@ export async function replaceLink(path: string, target: string): Promise<void> {
 
 /** A name may have 255 bytes, of up to four a character: of a long one, a digest. */
 function temporaryName(name: string): string {
-  const digest = (): string => createHash("sha256").update(name).digest("hex");
-  return `.${Buffer.byteLength(name) <= LONGEST_NAME ? name : digest()}.mountaineer-new`;
+  return `.${Buffer.byteLength(name) <= LONGEST_NAME ? name : sha256Of(name)}.mountaineer-new`;
 }
 
 /** Removes a link. */

@@ -1,6 +1,6 @@
 // Owns what a mount that refuses to be read means on macOS: a permission of the system, or rights on the server.
 
-export interface DeniedMeaning {
+interface DeniedMeaning {
   readonly cause: "network_volumes" | "server_rights";
   readonly title: string;
   readonly hint: string;

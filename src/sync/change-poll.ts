@@ -2,7 +2,7 @@
 import { startTicker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/clock.ts";
 
-export interface ChangePollOptions {
+interface ChangePollOptions {
   readonly clock: Clock;
   readonly intervalMs: number;
   /** A text that differs where the file differs; null: no file. Must settle in bounded time; may reject. */
@@ -13,7 +13,7 @@ export interface ChangePollOptions {
   readonly onPresence: (present: boolean) => void;
 }
 
-export interface ChangePoll extends Disposable {
+interface ChangePoll extends Disposable {
   /** Looks now. What it sees is reported before it resolves; the first look only learns what is there. */
   look(): Promise<void>;
   /** This fingerprint was seen by somebody else: it counts as seen here, too. */

@@ -5,30 +5,18 @@ import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
-import { sha256Of } from "./content-hash.ts";
+import { sha256Of } from "../runtime/sha256.ts";
 import { decideReload, type SeenFile } from "./decide-reload.ts";
-import { createDetectorSlot } from "./detector-slot.ts";
 import { withDeadline } from "./file-deadline.ts";
-import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";
-import { createQuietWindow } from "./quiet-window.ts";
-import {
-  type ConfigContent,
-  outcomeOfThrown,
-  type ReloadOutcome,
-  type ReloadResult,
-} from "./reload-outcome.ts";
+import { createFileWatch, type FileWatch } from "./file-watch.ts";
+import type { FolderEvents } from "./folder-events.ts";
+import type { ConfigContent, ReloadOutcome, ReloadResult } from "./reload-outcome.ts";
+import { LEFT, NO_CHANGES } from "./reload-outcome.ts";
+import { createOutcomes, type Outcomes } from "./reload-outcomes.ts";
 import { type RoundEnd, reloadRound } from "./reload-round.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
-import {
-  type Moment,
-  newRecord,
-  type Problem,
-  withNoted,
-  withProblem,
-  withProblemLookedAt,
-  withRunning,
-} from "./sync-record.ts";
+import type { Moment } from "./sync-record.ts";
 import { MAX_WAIT_FACTOR, type SyncSettings } from "./sync-settings.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
@@ -83,11 +71,9 @@ export interface ConfigWatcher extends AsyncDisposable {
 }
 
 /** A file on a slow network is read within seconds or counts as not readable now. */
-export const LOOK_DEADLINE_MS = 5_000;
+const LOOK_DEADLINE_MS = 5_000;
 /** A doubtful content is looked at again after the debounce time, within these bounds. */
 const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
-const NO_CHANGES = "no changes";
-const LEFT: ReloadResult = { kind: "failed", reason: "watching ended before the file was read" };
 
 /** Nothing is watched before `start`. Disposing stops watching at once and waits for a running `onChange`. */
 export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatcher {
@@ -97,35 +83,27 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
 
   let settings = options.settings;
   let started = false;
-  let stopped = false;
   let disposed = false;
-  let record = newRecord(options.baseline.sha256);
-  let fileMissing = false;
-  let degraded: string | null = null;
-  /** A window ended, and the file was not read since. */
-  let changeDue = false;
-  /** What the service noted while a content was being offered. */
-  let notedMeanwhile: string | null = null;
   let askers: ((result: ReloadResult) => void)[] = [];
 
   const now = (): Moment => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
-  const isWatching = (): boolean => started && !disposed && !stopped && settings.enabled;
+  const isWatching = (): boolean => started && !disposed && !watch.stopped && settings.enabled;
 
   // --- what is told ---
 
   const stateNow = (): SyncState => {
-    const { problem, lastSync, runningSha256 } = record;
+    const { problem, lastSync, runningSha256 } = outcomes.record;
     return {
-      watching: !started || disposed ? "idle" : !settings.enabled ? "off" : stopped ? "stopped" : "live",
+      watching:
+        !started || disposed ? "idle" : !settings.enabled ? "off" : watch.stopped ? "stopped" : "live",
       lastSync,
       lastError:
         problem === null ? null : { kind: problem.kind, reason: problem.reason, since: problem.since },
       hash: runningSha256,
-      fileMissing: fileMissing && isWatching(),
-      detector: { detection: settings.detection, degraded },
+      fileMissing: watch.fileMissing && isWatching(),
+      detector: { detection: settings.detection, degraded: watch.degraded },
     };
   };
-  let state = stateNow();
   const publish = (): void => {
     const next = stateNow();
     if (isDeepStrictEqual(next, state)) return;
@@ -148,198 +126,39 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
 
   const trigger = (reason: TriggerReason): void =>
     lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
-
-  const slot = createDetectorSlot({
+  const watch = createFileWatch({
+    folderEvents: options.folderEvents,
+    onSign: options.onSign,
+    clock,
+    logger,
     file,
-    clock,
-    folderEvents: options.folderEvents ?? systemFolderEvents,
-    onSign: () => tell(() => options.onSign?.()),
-    onChange(atMs) {
-      window.trigger(atMs);
-      tell(() => options.onSign?.());
-    },
-    onReady: () => trigger("start"),
-    onPresence(present) {
-      if (fileMissing === !present) return;
-      fileMissing = !present;
-      logger.info(present ? "config file is there" : "config file is missing", fields);
-      publish();
-    },
-    onDegraded(reason) {
-      if (degraded === reason) return;
-      degraded = reason;
-      if (reason !== null) logger.warn("config watch only polls", { ...fields, reason });
-      publish();
-    },
+    fields,
+    settings: () => settings,
+    isWatching,
+    publish,
+    tell,
+    trigger,
   });
 
-  const window = createQuietWindow({
-    clock,
-    quietMs: settings.debounceMs,
-    maxWaitMs: settings.debounceMs * MAX_WAIT_FACTOR,
-    beforeEnd: () => slot.look(),
-    onEnd() {
-      changeDue = true;
-      trigger("config");
-    },
+  const outcomes = createOutcomes({
+    baselineSha256: options.baseline.sha256,
+    onChange: options.onChange,
+    logger,
+    fields,
+    settings: () => settings,
+    now,
+    isWatching,
+    announce,
+    watch,
   });
-
-  const watchAsSet = async (): Promise<void> => {
-    const wanted = isWatching();
-    if (!wanted) {
-      window.cancel();
-      changeDue = false;
-    }
-    const ready = slot.want(wanted ? settings : null);
-    publish();
-    await ready;
-  };
-  const endStop = (): void => {
-    stopped = false;
-    void watchAsSet();
-  };
-
-  // --- one look and what becomes of it ---
-
-  const observe = async (signal: AbortSignal): Promise<SeenFile> => {
-    try {
-      const bytes = await file.read(signal);
-      if (bytes === null) return { kind: "missing" };
-      const sha256 = sha256Of(bytes);
-      record = { ...record, lastReadSha256: sha256 };
-      slot.noteRead(sha256);
-      return { kind: "content", bytes, sha256 };
-    } catch (error) {
-      // Whatever keeps the file from being read is shown and retried alike.
-      return { kind: "unreadable", reason: errorText(error) };
-    }
-  };
-
-  const offer = async (content: ConfigContent, signal: AbortSignal): Promise<ReloadOutcome> => {
-    notedMeanwhile = null;
-    try {
-      return await options.onChange(content, signal);
-    } catch (error) {
-      return outcomeOfThrown(error);
-    }
-  };
-
-  const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
-    const { least, most } = SECOND_LOOK_MS;
-    const waitMs = asked ? least : Math.min(most, Math.max(least, settings.debounceMs));
-    try {
-      await clock.sleep(waitMs, signal);
-    } catch (error) {
-      if (signal.aborted) return false;
-      throw error;
-    }
-    await slot.look();
-    if (asked) window.cancel();
-    // Changed again meanwhile: that has, or will have, a round of its own.
-    return !signal.aborted && (asked || (isWatching() && !window.isOpen && !changeDue));
-  };
-
-  const failed = (kind: Problem["kind"], sha256: string | null, reason: string, asked: boolean): void => {
-    const folded = withProblem(record, { kind, sha256, reason }, now());
-    record = folded.record;
-    const told = { ...fields, kind, reason, failures: folded.problem.failures };
-    if (settings.onFailure === "stop" && isWatching()) {
-      stopped = true;
-      void watchAsSet();
-      logger.debug("config reload failed, watching stopped", told);
-      announce("error", `${reason}; watching stopped until a reload by hand succeeds`);
-    } else if (folded.isNew || asked) {
-      // Whoever hears the event says it aloud: once is enough.
-      logger.debug("config reload failed", told);
-      announce("error", reason);
-    } else {
-      logger.debug("config reload failed again", told);
-    }
-  };
-
-  const succeeded = (sha256: string | null): void => {
-    if (record.problem !== null) {
-      logger.info("config error cleared", { ...fields, kind: record.problem.kind });
-    }
-    record = withRunning(record, sha256, now());
-    if (stopped) endStop();
-  };
-
-  const applied = (sha256: string, changed: boolean, details: string): void => {
-    // The service ran something else meanwhile: which of the two came last, the file and onChange will tell.
-    const overtaken = notedMeanwhile !== null && notedMeanwhile !== sha256;
-    succeeded(overtaken ? null : sha256);
-    record = { ...record, expectedSha256: null };
-    logger.info("config reloaded", { ...fields, sha256, changed, details });
-    announce(changed ? "changed" : "no-change", changed ? details : NO_CHANGES);
-    if (overtaken) window.trigger();
-  };
-
-  /** Takes in how a round ended; the answer is for those who asked. */
-  const settle = (end: RoundEnd, asked: boolean): ReloadResult => {
-    switch (end.kind) {
-      case "left":
-        return LEFT;
-      case "problem_gone":
-        record = { ...record, problem: null };
-        return { kind: "missing" };
-      case "unreadable":
-        failed("unreadable", null, end.reason, asked);
-        return end;
-      case "same":
-        succeeded(end.sha256);
-        announce("no-change", NO_CHANGES);
-        return { kind: "same" };
-      case "rest": {
-        const { seen } = end;
-        const isRunning = seen.kind === "content" && seen.sha256 === record.runningSha256;
-        record = isRunning ? withRunning(record, seen.sha256, now()) : withProblemLookedAt(record, now());
-        return { kind: seen.kind === "missing" ? "missing" : "same" };
-      }
-      case "offered": {
-        const { outcome, sha256 } = end;
-        if (outcome.kind === "applied") applied(sha256, outcome.changed, outcome.details);
-        else failed(outcome.kind, sha256, outcome.reason, asked);
-        return outcome;
-      }
-    }
-  };
-
-  const round = async (asked: boolean, signal: AbortSignal): Promise<RoundEnd> => {
-    if (!asked && !isWatching()) return { kind: "left" };
-    // A change that nobody noticed yet is debounced like any other, unless somebody asks.
-    if (asked || !changeDue) await slot.look();
-    if (asked) window.cancel();
-    else if (window.isOpen) return { kind: "left" };
-    let noticed = asked;
-    const look = async (): Promise<SeenFile> => {
-      noticed ||= changeDue;
-      changeDue = false;
-      return observe(signal);
-    };
-    let first: SeenFile | null = await look();
-    if (!noticed) {
-      const decision = decideReload(first, record, { asked, noticed, second: true });
-      const isRetry = decision.do === "offer" && decision.content.sha256 === record.problem?.sha256;
-      if (decision.do === "offer" && !isRetry) {
-        window.trigger();
-        return { kind: "left" };
-      }
-    }
-    const end = await reloadRound({
-      asked,
-      noticed: () => noticed,
-      memory: () => record,
-      async observe() {
-        const seen = first ?? (await look());
-        first = null;
-        return seen;
-      },
-      offer: (content) => offer(content, signal),
-      untilSecondLook: () => untilSecondLook(asked, signal),
-    });
-    return signal.aborted && end.kind !== "offered" ? { kind: "left" } : end;
-  };
+  const rounds = createRounds({
+    clock,
+    file,
+    settings: () => settings,
+    isWatching,
+    watch,
+    outcomes,
+  });
 
   const lane = createLane({
     clock,
@@ -349,27 +168,22 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
       const asked = answering.length > 0;
       let result: ReloadResult = LEFT;
       try {
-        result = settle(await round(asked, signal), asked);
-        if (record.lastReadSha256 === record.expectedSha256) record = { ...record, expectedSha256: null };
+        result = outcomes.settle(await rounds.round(asked, signal), asked);
+        outcomes.endExpectation();
       } finally {
         publish();
         for (const answer of answering) answer(result);
       }
-      const { problem } = record;
+      const { problem } = outcomes.record;
       // An open window ends in a round of its own.
-      if (problem === null || problem.kind === "rejected" || !isWatching() || window.isOpen) return null;
+      if (problem === null || problem.kind === "rejected" || !isWatching() || watch.window.isOpen)
+        return null;
       return { atMs: problem.atMs + retryDelayMs(settings, problem.failures), reason: "retry" };
     },
     onFailure: (error) => logger.error("config watch broke off", { ...fields, reason: errorText(error) }),
   });
 
-  const note = (sha256: string): void => {
-    record = withNoted(record, sha256, now());
-    notedMeanwhile = sha256;
-    slot.noteRead(sha256);
-    endStop();
-  };
-
+  let state = stateNow();
   return {
     get state() {
       return state;
@@ -377,13 +191,13 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
     async start() {
       if (started || disposed) return;
       started = true;
-      await watchAsSet();
+      await watch.watchAsSet();
     },
     setSettings(next) {
       settings = next;
-      window.setLengths(next.debounceMs, next.debounceMs * MAX_WAIT_FACTOR);
-      if (next.onFailure !== "stop") stopped = false;
-      void watchAsSet();
+      watch.window.setLengths(next.debounceMs, next.debounceMs * MAX_WAIT_FACTOR);
+      if (next.onFailure !== "stop") watch.forgetStop();
+      void watch.watchAsSet();
     },
     reloadNow() {
       if (disposed) return Promise.resolve(LEFT);
@@ -392,20 +206,100 @@ export function createConfigWatcher(options: ConfigWatcherOptions): ConfigWatche
         trigger("user");
       });
     },
-    noteLoaded: note,
+    noteLoaded: outcomes.note,
     noteApplied(sha256, { changed, details }) {
-      note(sha256);
+      outcomes.note(sha256);
       announce(changed ? "changed" : "no-change", changed ? details : NO_CHANGES);
     },
     restart() {
-      if (stopped) endStop();
+      if (watch.stopped) watch.endStop();
     },
     async [Symbol.asyncDispose]() {
       disposed = true;
-      await watchAsSet();
-      window[Symbol.dispose]();
+      await watch.watchAsSet();
+      watch.window[Symbol.dispose]();
       await lane[Symbol.asyncDispose]();
       for (const answer of askers.splice(0)) answer(LEFT);
     },
   };
+}
+
+interface RoundsParts {
+  readonly clock: Clock;
+  readonly file: WatchedFile;
+  readonly settings: () => SyncSettings;
+  readonly isWatching: () => boolean;
+  readonly watch: FileWatch;
+  readonly outcomes: Outcomes;
+}
+
+/** One look at the file, and another where the first says too little. */
+function createRounds({ clock, file, settings, isWatching, watch, outcomes }: RoundsParts) {
+  // --- one look and what becomes of it ---
+
+  const observe = async (signal: AbortSignal): Promise<SeenFile> => {
+    try {
+      const bytes = await file.read(signal);
+      if (bytes === null) return { kind: "missing" };
+      const sha256 = sha256Of(bytes);
+      outcomes.noteRead(sha256);
+      return { kind: "content", bytes, sha256 };
+    } catch (error) {
+      // Whatever keeps the file from being read is shown and retried alike.
+      return { kind: "unreadable", reason: errorText(error) };
+    }
+  };
+
+  const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
+    const { least, most } = SECOND_LOOK_MS;
+    const waitMs = asked ? least : Math.min(most, Math.max(least, settings().debounceMs));
+    try {
+      await clock.sleep(waitMs, signal);
+    } catch (error) {
+      if (signal.aborted) return false;
+      throw error;
+    }
+    await watch.slot.look();
+    if (asked) watch.window.cancel();
+    // Changed again meanwhile: that has, or will have, a round of its own.
+    return !signal.aborted && (asked || (isWatching() && !watch.window.isOpen && !watch.changeDue));
+  };
+
+  const round = async (asked: boolean, signal: AbortSignal): Promise<RoundEnd> => {
+    if (!asked && !isWatching()) return { kind: "left" };
+    // A change that nobody noticed yet is debounced like any other, unless somebody asks.
+    if (asked || !watch.changeDue) await watch.slot.look();
+    if (asked) watch.window.cancel();
+    else if (watch.window.isOpen) return { kind: "left" };
+    let noticed = asked;
+    const look = async (): Promise<SeenFile> => {
+      const isDue = watch.takeChange();
+      noticed ||= isDue;
+      return observe(signal);
+    };
+    let first: SeenFile | null = await look();
+    if (!noticed) {
+      const decision = decideReload(first, outcomes.record, { asked, noticed, second: true });
+      const isRetry = decision.do === "offer" && decision.content.sha256 === outcomes.record.problem?.sha256;
+      if (decision.do === "offer" && !isRetry) {
+        watch.window.trigger();
+        return { kind: "left" };
+      }
+    }
+    const end = await reloadRound({
+      asked,
+      noticed: () => noticed,
+      memory: () => outcomes.record,
+      async observe() {
+        const seen = first ?? (await look());
+        first = null;
+        return seen;
+      },
+      offer: (content) => outcomes.offer(content, signal),
+      untilSecondLook: () => untilSecondLook(asked, signal),
+    });
+    return signal.aborted && end.kind !== "offered" ? { kind: "left" } : end;
+  };
+
+  return { round };
 }

@@ -28,7 +28,7 @@ export interface ReloadLook {
   readonly second: boolean;
 }
 
-export type ReloadDecision =
+type ReloadDecision =
   | { readonly do: "rest" }
   /** The running bytes: worth an event. */
   | { readonly do: "report_same"; readonly sha256: string }

@@ -1,6 +1,6 @@
 // Owns detection by content: the whole file is read and hashed each poll, so times that lie do not matter.
+import { sha256Of } from "../runtime/sha256.ts";
 import { startChangePoll } from "./change-poll.ts";
-import { sha256Of } from "./content-hash.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
 
 /** A touch is no change. */

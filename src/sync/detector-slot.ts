@@ -7,13 +7,13 @@ import type { Detection } from "./sync-settings.ts";
 /** A poll below this is a busy loop. */
 const SHORTEST_POLL_MS = 10;
 
-export interface DetectorSlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
+interface DetectorSlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
   readonly folderEvents: FolderEvents;
   /** A new detector has had its first look: what changed before that, only reading the file tells. */
   readonly onReady: () => void;
 }
 
-export interface DetectorWish {
+interface DetectorWish {
   readonly detection: Detection;
   readonly pollIntervalMs: number;
 }

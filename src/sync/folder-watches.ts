@@ -5,7 +5,7 @@ import type { FolderEvents } from "./folder-events.ts";
 /** More folders than any sane path passes through; each costs a kernel watch of a limited number. */
 export const MAX_FOLDER_WATCHES = 64;
 
-export interface FolderWatchesOptions {
+interface FolderWatchesOptions {
   readonly events: FolderEvents;
   readonly path: string;
   readonly isHere: (path: string) => boolean;
@@ -13,7 +13,7 @@ export interface FolderWatchesOptions {
   readonly onEvent: () => void;
 }
 
-export interface FolderWatches extends Disposable {
+interface FolderWatches extends Disposable {
   /**
    * Makes the watches those that the path needs now. Resolves with whether any was made new, and why some part of the
    * path is not watched (null: all of it is). System errors are part of the answer. Not to be called while it runs.

@@ -1,7 +1,7 @@
 // Owns the debounce of saves: a window that restarts on each further change, yet ends within a bound.
 import type { Clock, Timer } from "../runtime/clock.ts";
 
-export interface QuietWindowOptions {
+interface QuietWindowOptions {
   readonly clock: Clock;
   readonly quietMs: number;
   /** From the opening to the end at the latest. */

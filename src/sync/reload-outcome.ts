@@ -46,3 +46,6 @@ export function outcomeOfThrown(error: unknown): ReloadOutcome {
   }
   return { kind: "failed", reason };
 }
+
+export const NO_CHANGES = "no changes";
+export const LEFT: ReloadResult = { kind: "failed", reason: "watching ended before the file was read" };

@@ -3,7 +3,7 @@
 import { decideReload, type ReloadLook, type ReloadMemory, type SeenFile } from "./decide-reload.ts";
 import type { ConfigContent, ReloadOutcome } from "./reload-outcome.ts";
 
-export interface ReloadRoundParts {
+interface ReloadRoundParts {
   readonly asked: boolean;
   /** Whether a detector said that something changed before the latest look. */
   readonly noticed: () => boolean;

@@ -35,7 +35,7 @@ export function localTime(wallMs: number): string {
 
 export const SYNC_EVENTS_KEPT = 1_000;
 
-export interface SyncEventRing {
+interface SyncEventRing {
   add(event: SyncEvent): void;
   /** The newest `count` (default: all that are kept), oldest first. */
   newest(count?: number): readonly SyncEvent[];

@@ -4,7 +4,7 @@
 export type Detection = "mtime" | "hash" | "inotify";
 
 /** What a failed reload leads to: retries further and further apart, retries at the normal pace, or the end. */
-export type OnFailure = "backoff" | "fixed" | "stop";
+type OnFailure = "backoff" | "fixed" | "stop";
 
 export interface SyncSettings {
   readonly enabled: boolean;

@@ -15,7 +15,7 @@ const STYLES: Readonly<Record<Tone, TextProps>> = {
   cursor: { inverse: true },
 };
 
-export interface LinesProps {
+interface LinesProps {
   readonly lines: readonly Line[];
   readonly look: TuiLook;
 }

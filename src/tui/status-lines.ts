@@ -22,7 +22,7 @@ const PATH_MIN = 24;
 const GAP = "  ";
 
 /** Local wall time `HH:MM:SS` of an ISO time. */
-export function clockText(iso: string | null): string {
+function clockText(iso: string | null): string {
   const date = new Date(iso ?? Number.NaN);
   if (Number.isNaN(date.getTime())) return "--:--:--";
   return [date.getHours(), date.getMinutes(), date.getSeconds()]

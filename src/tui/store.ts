@@ -6,7 +6,7 @@ export interface Readable<T> {
   subscribe(listener: () => void): () => void;
 }
 
-export interface Store<T> extends Readable<T> {
+interface Store<T> extends Readable<T> {
   /** The same value again tells nobody. */
   set(value: T): void;
 }

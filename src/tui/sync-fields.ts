@@ -5,7 +5,6 @@ import type { SyncSettingsWire } from "../api/contract.ts";
 
 export type FieldName = keyof SyncSettingsWire;
 export type NumberField = "poll_interval" | "debounce";
-export type ChoiceField = "detection" | "on_failure";
 
 export const FIELDS: readonly FieldName[] = [
   "enabled",
@@ -48,7 +47,7 @@ export function isNumberField(field: FieldName): field is NumberField {
 }
 
 /** Seconds as the panel shows them: `2.0`, `0.25`. */
-export function secondsText(seconds: number): string {
+function secondsText(seconds: number): string {
   return Number.isInteger(seconds) ? seconds.toFixed(1) : String(seconds);
 }
 
@@ -61,7 +60,7 @@ export function draftOf(settings: SyncSettingsWire): SyncDraft {
 }
 
 /** Seconds as typed; null when it is no number. */
-export function parseSeconds(text: string): number | null {
+function parseSeconds(text: string): number | null {
   return /^\s*[+-]?(\d+\.?\d*|\.\d+)\s*$/.test(text) ? Number(text) : null;
 }
 

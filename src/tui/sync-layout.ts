@@ -1,7 +1,7 @@
 // Owns how the Sync screen shares its height: what must be seen comes first, the table takes what is left.
 import { ROWS_KEPT } from "./event-rows.ts";
 
-export interface SyncParts {
+interface SyncParts {
   /** Lines of the status line. */
   readonly status: number;
   /** Lines that the problem would like. */

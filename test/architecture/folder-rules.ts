@@ -83,6 +83,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   // shares calls macOS's libraries through network/foreign-library.ts.
   koffi: ["network"],
   "smol-toml": ["config"],
+  diff: ["config"],
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
   // Foreign data comes in at three edges: the file, the wire, the state file.

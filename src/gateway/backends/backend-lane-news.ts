@@ -35,7 +35,7 @@ export function eventTransition(
   };
 }
 
-export interface BackendState {
+interface BackendState {
   readonly config: BackendConfig;
   readonly decision: BackendDecision;
   readonly serving: BackendInstance | null;

@@ -3,6 +3,7 @@
 import type { BackendConfig } from "../../config/snapshot.ts";
 import { settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log.ts";
 import type { CatalogSource } from "../catalog/catalog.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../json-rpc.ts";
 import type { McpLogLevel } from "../protocol.ts";
@@ -22,13 +23,9 @@ export function createBackendPool(options: PoolOptions): BackendPool {
   const { clock, logger } = options;
   /** In the file's order; what is being shut down comes last. */
   const lanes = new Map<string, BackendLane>();
-  const listeners = new Set<() => void>();
-  /** Whoever waits for a change of any lane. */
-  const watchers = new Set<() => void>();
   let order: readonly string[] = [];
   let settings: PoolSettings = { drainTimeoutMs: 0 };
   let logLevel: McpLogLevel | null = null;
-  let published: readonly CatalogSource[] = [];
   let applying = false;
   let stopping: Promise<void> | null = null;
 
@@ -53,50 +50,16 @@ export function createBackendPool(options: PoolOptions): BackendPool {
         lanes.delete(lane.name);
         lane.stop(`backend ${lane.name} was removed from the configuration`);
       }
-      if (!applying) publish();
-      for (const watcher of [...watchers]) watcher();
+      if (!applying) publishing.publish();
+      for (const watcher of [...publishing.watchers]) watcher();
     },
-  };
-
-  const publish = (): void => {
-    if (stopping !== null) return;
-    const sources: CatalogSource[] = [];
-    for (const name of order) {
-      const source = lanes.get(name)?.source ?? null;
-      if (source !== null) sources.push(source);
-    }
-    const isSame =
-      sources.length === published.length && sources.every((source, at) => source === published[at]);
-    if (isSame) return;
-    published = sources;
-    for (const listener of [...listeners]) {
-      try {
-        listener();
-      } catch (error) {
-        // A lane is in the middle of its step, which must be taken all the same.
-        logger.error("what is published was not taken over", { reason: errorText(error) });
-      }
-    }
   };
 
   const unknown = (backend: string): Promise<Reply> => {
     const message = stopping === null ? `there is no backend of the name ${backend}` : STOPPING;
     return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, message));
   };
-
-  /** Resolves when `isSo`, looked at after each change, or when the signal aborts. */
-  const until = (isSo: () => boolean, signal: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
-      const look = (): void => {
-        if (!isSo() && !signal.aborted) return;
-        watchers.delete(look);
-        signal.removeEventListener("abort", look);
-        resolve();
-      };
-      watchers.add(look);
-      signal.addEventListener("abort", look, { once: true });
-      look();
-    });
+  const publishing = createPublishing({ logger, lanes, order: () => order, stopping: () => stopping });
 
   const end = async (): Promise<void> => {
     const all = [...lanes.values()];
@@ -105,7 +68,7 @@ export function createBackendPool(options: PoolOptions): BackendPool {
     const drain = clock.setTimer(STOP_DRAIN_MS, () => giveUp.abort());
     // Each by itself: ending a stubborn one takes as long as the calls of another may.
     const closed = all.map(async (lane) => {
-      await until(() => lane.inFlight === 0, giveUp.signal);
+      await publishing.until(() => lane.inFlight === 0, giveUp.signal);
       await lane.close(STOPPING);
     });
     if (!(await settledWithin(clock, STOP_LIMIT_MS, Promise.all(closed)))) {
@@ -113,9 +76,9 @@ export function createBackendPool(options: PoolOptions): BackendPool {
     }
     drain[Symbol.dispose]();
     lanes.clear();
-    listeners.clear();
-    for (const watcher of [...watchers]) watcher();
-    watchers.clear();
+    publishing.listeners.clear();
+    for (const watcher of [...publishing.watchers]) watcher();
+    publishing.watchers.clear();
   };
 
   return {
@@ -146,14 +109,14 @@ export function createBackendPool(options: PoolOptions): BackendPool {
       } finally {
         applying = false;
       }
-      publish();
+      publishing.publish();
     },
     get published() {
-      return published;
+      return publishing.published;
     },
     onPublished(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
+      publishing.listeners.add(listener);
+      return () => void publishing.listeners.delete(listener);
     },
     call: (backend, call) => lanes.get(backend)?.call(call) ?? unknown(backend),
     subscribe: (backend, uri, client) => lanes.get(backend)?.subscribe(uri, client) ?? unknown(backend),
@@ -177,10 +140,71 @@ export function createBackendPool(options: PoolOptions): BackendPool {
       return lane !== undefined;
     },
     logLines: (backend) => lanes.get(backend)?.logLines() ?? null,
-    settled: (signal) => until(() => [...lanes.values()].every(({ isSettled }) => isSettled), signal),
+    settled: (signal) =>
+      publishing.until(() => [...lanes.values()].every(({ isSettled }) => isSettled), signal),
     [Symbol.asyncDispose]() {
       stopping ??= end();
       return stopping;
+    },
+  };
+}
+
+interface PublishingParts {
+  readonly logger: Logger;
+  readonly lanes: Map<string, BackendLane>;
+  readonly order: () => readonly string[];
+  readonly stopping: () => Promise<void> | null;
+}
+
+/** Tells what is published when that changes, and lets others wait for a change. */
+function createPublishing({ logger, lanes, order, stopping }: PublishingParts) {
+  const listeners = new Set<() => void>();
+  /** Whoever waits for a change of any lane. */
+  const watchers = new Set<() => void>();
+  let published: readonly CatalogSource[] = [];
+
+  const publish = (): void => {
+    if (stopping() !== null) return;
+    const sources: CatalogSource[] = [];
+    for (const name of order()) {
+      const source = lanes.get(name)?.source ?? null;
+      if (source !== null) sources.push(source);
+    }
+    const isSame =
+      sources.length === published.length && sources.every((source, at) => source === published[at]);
+    if (isSame) return;
+    published = sources;
+    for (const listener of [...listeners]) {
+      try {
+        listener();
+      } catch (error) {
+        // A lane is in the middle of its step, which must be taken all the same.
+        logger.error("what is published was not taken over", { reason: errorText(error) });
+      }
+    }
+  };
+
+  /** Resolves when `isSo`, looked at after each change, or when the signal aborts. */
+  const until = (isSo: () => boolean, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (!isSo() && !signal.aborted) return;
+        watchers.delete(look);
+        signal.removeEventListener("abort", look);
+        resolve();
+      };
+      watchers.add(look);
+      signal.addEventListener("abort", look, { once: true });
+      look();
+    });
+
+  return {
+    publish,
+    watchers,
+    until,
+    listeners,
+    get published() {
+      return published;
     },
   };
 }

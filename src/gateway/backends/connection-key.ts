@@ -1,6 +1,7 @@
 // Owns what tells two connections apart: the values that references stand for, and one key over all of them.
-import { createHash } from "node:crypto";
+
 import type { BackendConfig } from "../../config/snapshot.ts";
+import { sha256Of } from "../../runtime/sha256.ts";
 import { type Environment, resolveSecretRecord } from "./secret-values.ts";
 
 /** A connection with the values of its secrets; never logged, never kept where it could be shown. */
@@ -52,7 +53,7 @@ function connectionKey(connection: ResolvedConnection): string {
     connection.type === "stdio"
       ? [connection.type, connection.command, connection.args, sorted(connection.env), connection.cwd]
       : [connection.type, connection.url, sorted(connection.headers)];
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+  return sha256Of(JSON.stringify(parts));
 }
 
 function sorted(values: Readonly<Record<string, string>>): readonly (readonly [string, string])[] {

@@ -15,7 +15,7 @@ import {
 import type { DrainReason } from "./draining.ts";
 
 /** So long an instance must have been ready before its failures are forgotten. */
-export const STABLE_MS = 30_000;
+const STABLE_MS = 30_000;
 /** Failures in a row after which it is tried once per `BACKOFF_LIMIT_MS` only. */
 export const CIRCUIT_FAILURES = 5;
 /** At most so long after a crash the first try is made. */

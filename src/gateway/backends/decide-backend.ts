@@ -1,4 +1,5 @@
 // Owns the decision for one backend: from what is wanted, seen and remembered to one step, or rest. Pure.
+import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { Wake } from "../../reconcile/lane.ts";
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { missingText } from "../../secrets/reference.ts";
@@ -51,7 +52,7 @@ export type BackendStep =
   | { readonly kind: "refresh"; readonly id: number };
 
 /** What becomes of a call that comes now. */
-export type CallRule =
+type CallRule =
   | { readonly kind: "serve"; readonly id: number }
   | { readonly kind: "wait" }
   | { readonly kind: "refuse"; readonly reason: string };
@@ -259,17 +260,10 @@ function conditionsSince(draft: Draft): readonly BackendCondition[] {
   const found = backendConditions(draft);
   const before = draft.memory.conditionsSince;
   if (before.size === 0 && found.length === 0) return [];
-  const since = new Map(found.map(({ code }) => [code, before.get(code) ?? draft.now.wallMs]));
+  const since = standingSince(found, before, draft.now.wallMs);
   draft.memory = { ...draft.memory, conditionsSince: since };
   return found.map((condition) => ({
     ...condition,
     sinceMs: since.get(condition.code) ?? draft.now.wallMs,
   }));
-}
-
-function earliest(wakes: readonly Wake[]): Wake | null {
-  return wakes.reduce<Wake | null>(
-    (first, wake) => (first === null || wake.atMs < first.atMs ? wake : first),
-    null,
-  );
 }

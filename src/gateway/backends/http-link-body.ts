@@ -1,7 +1,7 @@
 // Owns reading the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can hold.
 import type { IncomingMessage } from "node:http";
 import { withoutByteOrderMark } from "../../runtime/byte-order-mark.ts";
-import { createSseParser, type SseParser } from "./sse-parser.ts";
+import { createSseParser, type SseParser } from "../../runtime/sse-parser.ts";
 
 /** How a body came to its end. */
 export type BodyEnd = "complete" | "broken" | "overlong";
@@ -38,7 +38,7 @@ export function readWhole(
   response.once("close", () => end("broken"));
 }
 
-export interface EventReader {
+interface EventReader {
   /** `message` events with data; a returned promise holds the stream until it settles. */
   onData(data: string): Promise<void> | null;
   /** Once, after all data was handed over. */

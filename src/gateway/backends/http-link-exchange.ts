@@ -40,7 +40,7 @@ export interface Exchange {
 }
 
 /** How a message goes out; the headers are those of the session at that moment. */
-export interface Outgoing {
+interface Outgoing {
   readonly message: RpcMessage;
   readonly text: string;
   readonly headers: OutgoingHttpHeaders;

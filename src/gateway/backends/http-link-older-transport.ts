@@ -1,9 +1,9 @@
 // Owns telling a server of the older transport, HTTP+SSE of 2024-11-05, from others: what it sends first to who listens
 // names the endpoint for messages.
 import type { Clock } from "../../runtime/clock.ts";
+import { createSseParser } from "../../runtime/sse-parser.ts";
 import { mediaType } from "./http-link-body.ts";
 import type { Asked, HttpTarget } from "./http-link-target.ts";
-import { createSseParser } from "./sse-parser.ts";
 
 const WAIT_MS = 2_000;
 const FIRST_EVENT_BYTES = 4_096;

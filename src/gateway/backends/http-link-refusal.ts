@@ -2,7 +2,7 @@
 import { classifyMessage, isError, isJsonObject, type RpcId } from "../json-rpc.ts";
 import type { LinkFailure } from "./backend-link.ts";
 
-export interface RefusedResponse {
+interface RefusedResponse {
   /** Not 2xx. */
   readonly status: number;
   /** The body; null when it could not be read. */
@@ -17,7 +17,7 @@ export interface RefusedResponse {
   readonly clean: (text: string) => string;
 }
 
-export type Refusal =
+type Refusal =
   /** The body is the JSON-RPC answer to this very request. */
   | { readonly kind: "answer"; readonly value: unknown }
   | { readonly kind: "failure"; readonly failure: LinkFailure };

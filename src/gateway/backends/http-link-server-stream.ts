@@ -12,7 +12,7 @@ const LATER: ReadonlySet<number> = new Set([408, 409, 429]);
 /** A stream that lived so long was a good one: the next is opened without more delay than the first. */
 const CALM_MS = 10_000;
 
-export interface ServerStreamOptions {
+interface ServerStreamOptions {
   readonly target: HttpTarget;
   readonly clock: Clock;
   /** With the session. */

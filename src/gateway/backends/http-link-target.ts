@@ -14,7 +14,7 @@ const IDLE_MS = 4_000;
 /** Of a stream on which nothing is said: a peer that is gone is found, and Node's own 1 s would wake both ends for it. */
 const PROBE_MS = 30_000;
 
-export interface TargetOptions {
+interface TargetOptions {
   readonly url: string;
   /** Resolved. */
   readonly headers: Readonly<Record<string, string>>;

@@ -17,7 +17,7 @@ export type Attribution =
   /** `idle`: no call that it could belong to; `unclear`: several clients, or a call that ended. */
   | { readonly kind: "nobody"; readonly why: "idle" | "unclear" };
 
-export interface InFlight extends Iterable<PendingRequest> {
+interface InFlight extends Iterable<PendingRequest> {
   get(id: RpcId): PendingRequest | undefined;
 }
 

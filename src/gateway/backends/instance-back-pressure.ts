@@ -1,7 +1,7 @@
 // Owns what happens while a client does not read: its source waits where that holds up nobody else.
 import type { CallPort } from "../client-port.ts";
 
-export interface BackPressure {
+interface BackPressure {
   /**
    * What the link has to wait for before it reads on; null: nothing. `alone`: nobody else waits for the same source,
    * and will not while it is held (`release`).

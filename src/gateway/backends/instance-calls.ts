@@ -19,7 +19,7 @@ import { noAnswer, oneLine, seconds } from "./instance-failures.ts";
 import { type Ask, type Asked, createPendingRequests, type PendingRequest } from "./instance-pending.ts";
 import { progressTokenOf, withProgressToken } from "./instance-progress.ts";
 
-export interface InstanceCalls {
+interface InstanceCalls {
   /** Calls that have no answer yet; the gateway's own requests are none. */
   readonly inFlight: number;
   /** The id given last; 0: none. */
@@ -44,7 +44,7 @@ export interface InstanceCalls {
   end(error: RpcError, failure: LinkFailure): void;
 }
 
-export interface InstanceCallsOptions {
+interface InstanceCallsOptions {
   readonly backend: string;
   readonly owner: ClientPort | null;
   readonly clock: Clock;

@@ -3,10 +3,10 @@ import type { ClientPort } from "../client-port.ts";
 import { isJsonObject, type RpcError } from "../json-rpc.ts";
 
 /** The error by which a server says that URLs have to be visited first. */
-export const URL_ELICITATION_REQUIRED = -32042;
+const URL_ELICITATION_REQUIRED = -32042;
 const REMEMBERED = 1_000;
 
-export interface ElicitationRecord {
+interface ElicitationRecord {
   readonly client: ClientPort;
   /** Our id of the call that it came with. */
   readonly call: number | null;

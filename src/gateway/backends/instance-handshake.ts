@@ -7,7 +7,7 @@ import type { LinkFailure } from "./backend-link.ts";
 import { errorAnswer, oneLine } from "./instance-failures.ts";
 
 /** What the gateway can pass on for some client; who of them declared what is looked at for each question. */
-export const SHARED_CAPABILITIES: JsonObject = {
+const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },

@@ -2,7 +2,7 @@
 import type { Clock } from "../../runtime/clock.ts";
 import type { Asked } from "./instance-pending.ts";
 
-export interface Health {
+interface Health {
   readonly missedChecks: number;
   /** Monotonic ms; null: never. */
   readonly checkedAtMs: number | null;
@@ -15,7 +15,7 @@ export interface Health {
   check(): void;
 }
 
-export interface HealthOptions {
+interface HealthOptions {
   readonly clock: Clock;
   readonly ping: () => Promise<Asked>;
   readonly onChanged: () => void;

@@ -30,7 +30,7 @@ const LISTS: Readonly<Record<ListKind, readonly List[]>> = {
 /** The list cannot be what the server means it to be. `unwritable_entry`: one would take all lists down with it. */
 export type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 
-export interface ReadOptions {
+interface ReadOptions {
   readonly ask: Ask;
   readonly clock: Clock;
   /** Of one list, all its pages. */

@@ -4,14 +4,14 @@ import type { JsonObject } from "../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS, type McpLogLevel } from "../protocol.ts";
 import type { Ask } from "./instance-pending.ts";
 
-export interface LogLevelOptions {
+interface LogLevelOptions {
   readonly ask: Ask;
   readonly timeoutMs: number;
   /** Whether the server declares `logging`. */
   readonly supported: () => boolean;
 }
 
-export interface ServerLogLevel {
+interface ServerLogLevel {
   /** What the server was told last; null: nothing, it logs as it likes. */
   readonly told: McpLogLevel | null;
   want(level: McpLogLevel | null): void;

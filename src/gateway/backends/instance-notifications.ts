@@ -9,7 +9,7 @@ import { passesLogLevel } from "./instance-log-level.ts";
 import type { PendingRequest } from "./instance-pending.ts";
 import type { InstanceTasks } from "./instance-tasks.ts";
 
-export interface NotificationOptions {
+interface NotificationOptions {
   readonly get: (id: RpcId) => PendingRequest | undefined;
   /** Starts a call's time anew. */
   readonly restart: (request: PendingRequest) => void;
@@ -33,7 +33,7 @@ export interface NotificationOptions {
 }
 
 /** Takes one notification; the promise asks the link to read no more from its source until it settles. */
-export type TakeNotification = (message: RpcNotification, streamOf: RpcId | null) => Promise<void> | null;
+type TakeNotification = (message: RpcNotification, streamOf: RpcId | null) => Promise<void> | null;
 
 const LIST_KIND_OF: ReadonlyMap<string, ListKind> = new Map(
   LIST_KINDS.map((kind) => [LIST_CHANGED[kind], kind]),

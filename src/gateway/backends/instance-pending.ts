@@ -59,7 +59,7 @@ export interface PendingRequests extends Iterable<PendingRequest>, Disposable {
   settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void;
 }
 
-export interface PendingOptions {
+interface PendingOptions {
   readonly clock: Clock;
   /** Its time has passed; it is still there. */
   readonly onOverdue: (request: PendingRequest) => void;

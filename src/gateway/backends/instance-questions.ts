@@ -24,7 +24,7 @@ import { progressTokenOf, withProgressToken } from "./instance-progress.ts";
 /** Questions of one server that wait for an answer at a time; more are refused. */
 const MOST_OPEN = 1_000;
 
-export interface Questions {
+interface Questions {
   take(request: RpcRequest, streamOf: RpcId | null): void;
   /** The server takes one back. */
   cancelled(id: unknown): void;
@@ -36,7 +36,7 @@ export interface Questions {
   end(): void;
 }
 
-export interface QuestionsOptions {
+interface QuestionsOptions {
   readonly backend: string;
   readonly send: (message: RpcMessage) => void;
   readonly attribute: (streamOf: RpcId | null) => Attribution;

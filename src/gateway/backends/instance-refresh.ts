@@ -23,7 +23,7 @@ const NOTHING: Readonly<Record<ListKind, Partial<Listings>>> = {
   prompts: { prompts: [] },
 };
 
-export interface InstanceLists extends Disposable {
+interface InstanceLists extends Disposable {
   /** Null until all were read for the first time. */
   readonly listings: Listings | null;
   readonly staleBecause: string | null;
@@ -35,7 +35,7 @@ export interface InstanceLists extends Disposable {
   refresh(): void;
 }
 
-export interface InstanceListsOptions {
+interface InstanceListsOptions {
   readonly backend: string;
   readonly ask: Ask;
   readonly clock: Clock;

@@ -6,13 +6,13 @@ import type { LinkFailure } from "./backend-link.ts";
 /** More renewals than that within a minute: the instance ends, and its restart backs off. */
 const MOST_A_MINUTE = 5;
 
-export interface Renewal {
+interface Renewal {
   /** Settles when it is over, however it went; null: none is. */
   readonly underWay: Promise<void> | null;
   begin(): void;
 }
 
-export interface RenewalOptions {
+interface RenewalOptions {
   readonly backend: string;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -8,7 +8,7 @@ import type { Ask } from "./instance-pending.ts";
 
 const DONE: Reply = { result: {} };
 
-export interface Subscriptions {
+interface Subscriptions {
   readonly clients: ReadonlyMap<string, ReadonlySet<ClientPort>>;
   /** Those who are subscribed to it, or to what it is a part of (`a/b` of `a`). */
   subscribers(uri: string): ReadonlySet<ClientPort>;
@@ -24,7 +24,7 @@ export interface Subscriptions {
   resume(): void;
 }
 
-export interface SubscriptionsOptions {
+interface SubscriptionsOptions {
   readonly backend: string;
   readonly ask: Ask;
   readonly logger: Logger;

@@ -6,7 +6,7 @@ import type { PendingRequest } from "./instance-pending.ts";
 
 const REMEMBERED = 1_000;
 
-export interface TaskRecord {
+interface TaskRecord {
   readonly client: ClientPort;
   /** As the client gave it; null: it wants no progress. */
   readonly progressToken: RpcId | null;

@@ -9,7 +9,7 @@ const NPM_ENDS = /^npm (?:error|ERR!) A complete log of this run/;
 /** The first of npm's lines that is a sentence. */
 const NPM_HEAD = /^npm (?:error|ERR!) (?!code |syscall |errno |path |dest |A complete log)\S+ \S/;
 
-export interface LastWords {
+interface LastWords {
   hear(line: string): void;
   /** As it was written; null: nothing. */
   readonly lastLine: string | null;

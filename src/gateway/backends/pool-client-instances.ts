@@ -12,9 +12,9 @@ import { createWaitingCalls, type WaitingCalls } from "./pool-waiting-calls.ts";
  * Of one backend. Those that drain do not count: a change must not refuse the clients that it moves. Beyond it, that of
  * the client which may have gone gives way.
  */
-export const MAX_CLIENT_INSTANCES = 64;
+const MAX_CLIENT_INSTANCES = 64;
 
-export interface ClientInstancesOptions {
+interface ClientInstancesOptions {
   readonly backend: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -28,7 +28,7 @@ export interface ClientInstancesOptions {
   readonly onSettled: () => void;
 }
 
-export interface ClientCall {
+interface ClientCall {
   readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
@@ -65,10 +65,6 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
   const owned = new Map<ClientPort, Own>();
   const retired = new Map<PoolInstance, Timer>();
   const closing = new Map<PoolInstance, Promise<void>>();
-  /** Calls in a row had no answer: a check without one is enough. */
-  const doubted = new WeakSet<PoolInstance>();
-  /** Known to be ready: what waited for it was begun. */
-  const greeted = new WeakSet<PoolInstance>();
 
   const close = (entry: PoolInstance, message: string): void => {
     retired.get(entry)?.[Symbol.dispose]();
@@ -93,44 +89,7 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
     const cut = (): void => close(entry, drainMessage(backend, why, limitMs));
     retired.set(entry, clock.setTimer(limitMs, cut));
   };
-
-  const events = (client: ClientPort): PoolInstanceEvents => ({
-    onChange: (entry) => look(client, entry),
-    onListings: () => {},
-    onSettled: (entry) => {
-      if (retired.has(entry) && entry.instance.seen.inFlight === 0)
-        close(entry, `backend ${backend} has ended`);
-      options.onSettled();
-    },
-    onDoubt: (entry) => {
-      doubted.add(entry);
-      entry.instance.check();
-    },
-  });
-
-  const look = (client: ClientPort, entry: PoolInstance): void => {
-    const { state, missedChecks } = entry.instance.seen;
-    const own = owned.get(client);
-    if (own?.entry !== entry) {
-      if (state.kind === "ended" && retired.has(entry)) close(entry, `backend ${backend} has ended`);
-      return;
-    }
-    if (state.kind === "ended") {
-      owned.delete(client);
-      const { failure, wasReady } = state;
-      const what = wasReady ? "has ended" : "could not be started";
-      own.waiting.fail(`backend ${backend}: the instance of this client ${what}: ${failure.message}`);
-      close(entry, failure.message);
-    } else if (state.kind === "ready" && missedChecks >= (doubted.has(entry) ? 1 : DISTRUST_CHECKS)) {
-      owned.delete(client);
-      own.waiting.fail(unwantedMessage(backend, "not_answering"));
-      retireOne(entry, "not_answering");
-    } else if (state.kind === "ready" && !greeted.has(entry)) {
-      greeted.add(entry);
-      options.onReady(client, entry);
-      own.waiting.begin();
-    }
-  };
+  const watching = createInstanceWatch({ options, backend, owned, retired, close, retireOne });
 
   const endOf = (client: ClientPort, own: Own, message: string): void => {
     owned.delete(client);
@@ -159,7 +118,7 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
     if (owned.size >= MAX_CLIENT_INSTANCES) {
       return `backend ${backend} runs ${MAX_CLIENT_INSTANCES} instances for its clients already, which is the limit`;
     }
-    const entry = options.start(client, base, events(client));
+    const entry = options.start(client, base, watching.events(client));
     const own: Own = {
       entry,
       usedMs: clock.monotonicMs(),
@@ -203,7 +162,7 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
         const base = why === "removed" || why === "disabled" ? null : options.base();
         if (own.waiting.size > 0 && base !== null) {
           // Its calls have not begun: they wait for the new one instead.
-          own.entry = options.start(client, base, events(client));
+          own.entry = options.start(client, base, watching.events(client));
         } else {
           owned.delete(client);
           // They were accepted while it was wanted: the instance holds them until it is ready, and drains. Where the
@@ -228,4 +187,61 @@ export function createClientInstances(options: ClientInstancesOptions): ClientIn
       await Promise.all(closing.values());
     },
   };
+}
+
+interface InstanceWatchParts {
+  readonly options: ClientInstancesOptions;
+  readonly backend: string;
+  readonly owned: Map<ClientPort, Own>;
+  readonly retired: Map<PoolInstance, Timer>;
+  readonly close: (entry: PoolInstance, message: string) => void;
+  readonly retireOne: (entry: PoolInstance, why: DrainReason) => void;
+}
+
+/** What the instances of clients tell, and what follows from it. */
+function createInstanceWatch({ options, backend, owned, retired, close, retireOne }: InstanceWatchParts) {
+  /** Calls in a row had no answer: a check without one is enough. */
+  const doubted = new WeakSet<PoolInstance>();
+  /** Known to be ready: what waited for it was begun. */
+  const greeted = new WeakSet<PoolInstance>();
+
+  const events = (client: ClientPort): PoolInstanceEvents => ({
+    onChange: (entry) => look(client, entry),
+    onListings: () => {},
+    onSettled: (entry) => {
+      if (retired.has(entry) && entry.instance.seen.inFlight === 0)
+        close(entry, `backend ${backend} has ended`);
+      options.onSettled();
+    },
+    onDoubt: (entry) => {
+      doubted.add(entry);
+      entry.instance.check();
+    },
+  });
+
+  const look = (client: ClientPort, entry: PoolInstance): void => {
+    const { state, missedChecks } = entry.instance.seen;
+    const own = owned.get(client);
+    if (own?.entry !== entry) {
+      if (state.kind === "ended" && retired.has(entry)) close(entry, `backend ${backend} has ended`);
+      return;
+    }
+    if (state.kind === "ended") {
+      owned.delete(client);
+      const { failure, wasReady } = state;
+      const what = wasReady ? "has ended" : "could not be started";
+      own.waiting.fail(`backend ${backend}: the instance of this client ${what}: ${failure.message}`);
+      close(entry, failure.message);
+    } else if (state.kind === "ready" && missedChecks >= (doubted.has(entry) ? 1 : DISTRUST_CHECKS)) {
+      owned.delete(client);
+      own.waiting.fail(unwantedMessage(backend, "not_answering"));
+      retireOne(entry, "not_answering");
+    } else if (state.kind === "ready" && !greeted.has(entry)) {
+      greeted.add(entry);
+      options.onReady(client, entry);
+      own.waiting.begin();
+    }
+  };
+
+  return { events };
 }

@@ -3,9 +3,9 @@ import type { Clock } from "../../runtime/clock.ts";
 import { BACKEND_UNAVAILABLE, errorReply, REQUEST_TIMEOUT, type Reply } from "../json-rpc.ts";
 
 /** More would only wait to fail. */
-export const MAX_WAITING_CALLS = 1_000;
+const MAX_WAITING_CALLS = 1_000;
 
-export interface WaitingCall {
+interface WaitingCall {
   /** Begins it, with what is left of its deadline, ms. Never rejects. */
   readonly run: (leftMs: number) => Promise<Reply>;
   /** How long it may wait and run in all, ms. */

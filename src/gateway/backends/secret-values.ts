@@ -6,19 +6,19 @@ import { resolveReference } from "../../secrets/reference.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The variables that are not set, each once, in order. */
-export interface MissingSecrets {
+interface MissingSecrets {
   readonly ok: false;
   readonly missing: readonly string[];
 }
 
-export interface ResolvedText {
+interface ResolvedText {
   readonly ok: true;
   readonly value: string;
   /** The values that came from references: never to be shown or logged. */
   readonly secrets: readonly string[];
 }
 
-export interface ResolvedRecord {
+interface ResolvedRecord {
   readonly ok: true;
   readonly values: Readonly<Record<string, string>>;
   /** As of `ResolvedText`. */

@@ -2,7 +2,7 @@
 // dropped.
 import type { Readable } from "node:stream";
 import type { Clock, Timer } from "../../runtime/clock.ts";
-import { createLineSplitter, type LineSplitter } from "./line-splitter.ts";
+import { createLineSplitter, type LineSplitter } from "../../runtime/line-splitter.ts";
 
 const LINE_BYTES = 64 * 1024;
 const WINDOW_MS = 1_000;
@@ -12,7 +12,7 @@ const WINDOW_BYTES = 512 * 1024;
 /** Beyond it one chunk (64 KiB) is read and dropped in that time: some 13 MB/s, at little cost to us. */
 const DROP_PAUSE_MS = 5;
 
-export interface LogReader extends Disposable {
+interface LogReader extends Disposable {
   /** Tells what is left without a line's end. Nothing more is told after it. */
   finish(): void;
 }
@@ -53,8 +53,7 @@ export function readLogLines(stream: Readable, clock: Clock, onLine: (line: stri
       pause();
       return;
     }
-    splitter.push(chunk);
-    for (let line = splitter.next(); line !== null; line = splitter.next()) {
+    for (const line of splitter.take(chunk)) {
       lines += 1;
       if (line !== "" && lines <= WINDOW_LINES) onLine(line);
     }

@@ -5,12 +5,12 @@ import type { Clock, Timer } from "../../runtime/clock.ts";
 import { settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { parseExactly } from "../../runtime/exact-json.ts";
+import { createLineSplitter } from "../../runtime/line-splitter.ts";
 import type { RpcMessage } from "../json-rpc.ts";
 import type { BackendLink, LinkEvents, LinkFailure, OpenLink } from "./backend-link.ts";
 import { closedLink } from "./closed-link.ts";
 import { createLastWords } from "./last-words.ts";
 import { createLineCleaner } from "./line-cleaner.ts";
-import { createLineSplitter } from "./line-splitter.ts";
 import { linkText } from "./link-text.ts";
 import { readLogLines } from "./stdio-link-log.ts";
 import {

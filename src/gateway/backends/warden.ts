@@ -32,7 +32,7 @@ export interface Warden {
   readonly pid: number | null;
 }
 
-export interface WardenOptions {
+interface WardenOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }

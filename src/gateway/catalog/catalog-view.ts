@@ -11,7 +11,7 @@ export interface ViewRights {
   isVisible(principal: Principal, entry: CatalogEntry): boolean;
 }
 
-export type ViewFor = (principal: Principal) => CatalogView;
+type ViewFor = (principal: Principal) => CatalogView;
 
 /** Roles may come from outside one day; then views of long gone combinations must not stay for ever. */
 const MAX_VIEWS = 1_000;

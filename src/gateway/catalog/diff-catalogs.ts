@@ -2,7 +2,7 @@
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { Catalog, CatalogEntry, Collision } from "./catalog.ts";
 
-export interface CatalogDiff {
+interface CatalogDiff {
   /** `tool:NAME`, `resource:URI`, `template:TEMPLATE`, `prompt:NAME`; in the order of the lists. */
   readonly added: readonly string[];
   readonly removed: readonly string[];

@@ -3,7 +3,7 @@ import type { Catalog, CatalogEntry } from "./catalog.ts";
 import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 
 /** The backend that a request goes to, and what the server there calls the thing. */
-export interface Resolved {
+interface Resolved {
   readonly backend: string;
   readonly originalName: string;
 }

@@ -10,13 +10,13 @@ import {
 import { BATCH_LIMIT } from "./limits.ts";
 import type { Session } from "./session.ts";
 
-export interface MemberError {
+interface MemberError {
   /** As far as it could be read. */
   readonly id: RpcId | null;
   readonly reply: { readonly error: RpcError };
 }
 
-export type Batch =
+type Batch =
   /** As a whole, by one error. */
   | { readonly kind: "refused"; readonly reason: string }
   | {

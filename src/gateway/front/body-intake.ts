@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 /** Of all bodies being received at once. */
 const TOTAL_LIMIT_BYTES = 256 * 1024 * 1024;
 
-export type Body =
+type Body =
   | { readonly kind: "whole"; readonly bytes: Buffer }
   | { readonly kind: "too_large" }
   /** All together are too much at the moment. */

@@ -5,12 +5,12 @@ import { createSpacedNotice } from "../../runtime/spaced-notice.ts";
 
 const BETWEEN_WARNINGS_MS = 60_000;
 
-export interface DropNotice extends Disposable {
+interface DropNotice extends Disposable {
   /** One more was refused. */
   dropped(): void;
 }
 
-export interface DropNoticeOptions {
+interface DropNoticeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly port: number;

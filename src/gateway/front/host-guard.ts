@@ -1,7 +1,7 @@
 // Owns the refusal of requests that a web page was tricked into (DNS rebinding): by Host and by Origin.
 import { isIP } from "node:net";
 
-export interface HostGuard {
+interface HostGuard {
   /** Why a request with these headers is refused; null: it is not. */
   refusal(host: string | undefined, origin: string | undefined): string | null;
 }
@@ -38,7 +38,7 @@ export function createHostGuard(boundHost: () => string): HostGuard {
 }
 
 /** `name` or an IP address, in lower case and without brackets. */
-export function isLoopbackHost(name: string): boolean {
+function isLoopbackHost(name: string): boolean {
   if (name === "localhost" || name === "localhost.") return true;
   if (isIP(name) === 4) return name.startsWith("127.");
   return name === "::1" || (isIP(name) === 6 && name.startsWith("::ffff:127."));

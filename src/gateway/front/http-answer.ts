@@ -7,7 +7,7 @@ import { PacedWriter } from "./paced-writer.ts";
 import type { StreamWatch } from "./stream-watch.ts";
 
 /** What the official SDKs use where HTTP itself refuses a request. */
-export const HTTP_REFUSED = -32000;
+const HTTP_REFUSED = -32000;
 /** A body up to this is read to its end though nobody wants it, and the connection lives on. */
 const UNREAD_LIMIT_BYTES = 64 * 1024;
 // A body that is refused is read and thrown away this far, so that its sender gets to read why.

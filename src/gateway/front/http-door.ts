@@ -22,7 +22,7 @@ export interface Visit extends Exchange {
   readonly principal: Principal;
 }
 
-export interface HttpDoorOptions {
+interface HttpDoorOptions {
   readonly gateway: Pick<FrontGateway, "served" | "turnedAway">;
   readonly sessions: Pick<SessionStore, "find">;
   readonly boundHost: () => string;

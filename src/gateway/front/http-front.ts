@@ -14,10 +14,10 @@ import {
   type RpcRequest,
 } from "../json-rpc.ts";
 import { readBatch } from "./batch.ts";
-import { createBodyIntake } from "./body-intake.ts";
+import { type BodyIntake, createBodyIntake } from "./body-intake.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { type AnswerParts, answerEmpty, answerJson, type Refusal, refuse } from "./http-answer.ts";
-import { createHttpDoor, type Exchange, type Visit } from "./http-door.ts";
+import { createHttpDoor, type Exchange, type HttpDoor, type Visit } from "./http-door.ts";
 import {
   accepted,
   formFor,
@@ -33,14 +33,14 @@ import { parseMessage } from "./message-text.ts";
 import { responseJson } from "./outlet.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
 import { Session } from "./session.ts";
-import { createSessionStore } from "./session-store.ts";
+import { createSessionStore, type SessionStore } from "./session-store.ts";
 import { SseStream } from "./sse-stream.ts";
-import { createStreamWatch } from "./stream-watch.ts";
+import { createStreamWatch, type StreamWatch } from "./stream-watch.ts";
 
-export const MCP_PATH = "/mcp";
-export const HEALTH_PATH = "/manage/v1/health";
+const MCP_PATH = "/mcp";
+const HEALTH_PATH = "/manage/v1/health";
 
-export interface HttpFrontOptions {
+interface HttpFrontOptions {
   readonly gateway: FrontGateway;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -119,11 +119,110 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     const principal = door.identify(exchange);
     if (principal === null) return;
     const visit: Visit = { request, response, principal };
-    if (method === "POST") post(visit);
+    if (method === "POST") posts.post(visit);
     else if (method === "GET") listen(visit);
     else remove(visit);
   };
+  const posts = createPosts({
+    gateway,
+    clock,
+    logger,
+    bodyLimitBytes,
+    intake,
+    watch,
+    store,
+    parts,
+    idle,
+    stopping: () => stopping,
+    inFlight,
+    refused,
+    door,
+    guarded,
+  });
 
+  const listen = (visit: Visit): void => {
+    const { request, response } = visit;
+    if (!accepted(request.headers.accept).events) {
+      refused(visit, { status: 406, message: "the client must accept text/event-stream" });
+      return;
+    }
+    const session = door.namedSession(visit);
+    if (session === null) return;
+    const onClosed = (): void => session.outletClosed(stream);
+    const stream = new SseStream({ response, clock, watch, onClosed });
+    session.listen(stream);
+  };
+
+  const remove = (visit: Visit): void => {
+    const session = door.namedSession(visit);
+    if (session === null) return;
+    session.end("the client ended the session");
+    answerEmpty(visit.response, 200);
+  };
+
+  const stop = async (graceMs: number): Promise<void> => {
+    for (const session of store.sessions) session.endStreams();
+    if (inFlight() > 0 && graceMs > 0) await settledWithin(clock, graceMs, idle.promise);
+    for (const session of store.sessions) session.end("the gateway is stopping");
+    store[Symbol.dispose]();
+  };
+
+  return {
+    handle: (request, response) => guarded(request, response, () => route(request, response)),
+    get sessions() {
+      return store.size;
+    },
+    get inFlight() {
+      return inFlight();
+    },
+    stop(graceMs) {
+      if (stopping === null) {
+        const begun = Promise.withResolvers<void>();
+        stopping = begun.promise;
+        stop(graceMs).then(begun.resolve, begun.reject);
+      }
+      return stopping;
+    },
+    [Symbol.asyncDispose]() {
+      return this.stop(0);
+    },
+  };
+}
+
+interface PostsParts {
+  readonly gateway: FrontGateway;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly bodyLimitBytes: () => number;
+  readonly intake: BodyIntake;
+  readonly watch: StreamWatch;
+  readonly store: SessionStore;
+  readonly parts: AnswerParts;
+  readonly idle: PromiseWithResolvers<void>;
+  readonly stopping: () => Promise<void> | null;
+  readonly inFlight: () => number;
+  readonly refused: (arg0: Exchange, refusal: Refusal) => void;
+  readonly door: HttpDoor;
+  readonly guarded: (request: IncomingMessage, response: ServerResponse, work: () => void) => void;
+}
+
+/** Takes what clients post: single messages, batches, and the `initialize` that opens a session. */
+function createPosts({
+  gateway,
+  clock,
+  logger,
+  bodyLimitBytes,
+  intake,
+  watch,
+  store,
+  parts,
+  idle,
+  stopping,
+  inFlight,
+  refused,
+  door,
+  guarded,
+}: PostsParts) {
   const post = (visit: Visit): void => {
     const { request } = visit;
     if (!isJsonType(request.headers["content-type"])) {
@@ -236,7 +335,7 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
       gateway,
       logger,
       onSettled: () => {
-        if (stopping !== null && inFlight() === 0) idle.resolve();
+        if (stopping() !== null && inFlight() === 0) idle.resolve();
       },
       onEnded: () => store.delete(session),
     });
@@ -256,51 +355,5 @@ export function createHttpFront(options: HttpFrontOptions): HttpFront {
     stream.end();
   };
 
-  const listen = (visit: Visit): void => {
-    const { request, response } = visit;
-    if (!accepted(request.headers.accept).events) {
-      refused(visit, { status: 406, message: "the client must accept text/event-stream" });
-      return;
-    }
-    const session = door.namedSession(visit);
-    if (session === null) return;
-    const onClosed = (): void => session.outletClosed(stream);
-    const stream = new SseStream({ response, clock, watch, onClosed });
-    session.listen(stream);
-  };
-
-  const remove = (visit: Visit): void => {
-    const session = door.namedSession(visit);
-    if (session === null) return;
-    session.end("the client ended the session");
-    answerEmpty(visit.response, 200);
-  };
-
-  const stop = async (graceMs: number): Promise<void> => {
-    for (const session of store.sessions) session.endStreams();
-    if (inFlight() > 0 && graceMs > 0) await settledWithin(clock, graceMs, idle.promise);
-    for (const session of store.sessions) session.end("the gateway is stopping");
-    store[Symbol.dispose]();
-  };
-
-  return {
-    handle: (request, response) => guarded(request, response, () => route(request, response)),
-    get sessions() {
-      return store.size;
-    },
-    get inFlight() {
-      return inFlight();
-    },
-    stop(graceMs) {
-      if (stopping === null) {
-        const begun = Promise.withResolvers<void>();
-        stopping = begun.promise;
-        stop(graceMs).then(begun.resolve, begun.reject);
-      }
-      return stopping;
-    },
-    [Symbol.asyncDispose]() {
-      return this.stop(0);
-    },
-  };
+  return { post };
 }

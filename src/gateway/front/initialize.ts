@@ -11,7 +11,7 @@ import { isOwnIntroduction } from "../own-mark.ts";
 import { isProtocolVersion, LATEST_VERSION, type ProtocolVersion } from "../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 
-export type Introduction =
+type Introduction =
   | {
       readonly ok: true;
       readonly protocolVersion: ProtocolVersion;

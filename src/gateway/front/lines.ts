@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { type Clock, settledWithin } from "../../runtime/clock.ts";
 import { errorText } from "../../runtime/errors.ts";
+import { createLineSplitter } from "../../runtime/line-splitter.ts";
 import type { Logger } from "../../runtime/log.ts";
 import type { Principal } from "../client-port.ts";
 import {
@@ -20,7 +21,6 @@ import { readBatch } from "./batch.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { initializeReply, readIntroduction } from "./initialize.ts";
 import { BACKLOG_LIMIT_BYTES } from "./limits.ts";
-import { createLineDecoder } from "./line-decoder.ts";
 import { parseMessage } from "./message-text.ts";
 import { type CallOutlet, responseJson } from "./outlet.ts";
 import { PacedWriter } from "./paced-writer.ts";
@@ -30,7 +30,7 @@ import { createStreamWatch, type WatchedStream } from "./stream-watch.ts";
 /** For writing what is left when the stream ends. */
 const LAST_WORDS_MS = 1_000;
 
-export interface LinesOptions {
+interface LinesOptions {
   readonly gateway: FrontGateway;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -157,70 +157,26 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
       target.answer(id, errorReply(METHOD_NOT_FOUND, "Method not found"));
     else target.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
   };
-  const take = (message: Classified, target: CallOutlet): void => {
-    if (message.kind === "request") serve(message.message, target);
-    else if (message.kind === "notification") session?.hear(message.message);
-    else if (message.kind === "response") session?.settle(message.id, message.reply);
-  };
-
-  const takeBatch = (values: readonly unknown[]): void => {
-    const batch = readBatch(values, session);
-    if (batch.kind === "refused") {
-      refuse(INVALID_REQUEST, batch.reason);
-      return;
-    }
-    const answers: string[] = [];
-    let waiting = batch.requests + batch.errors.length;
-    const target: CallOutlet = {
-      get congested() {
-        return outlet.congested;
-      },
-      send: outlet.send,
-      answer(id, reply) {
-        if (reply !== null) answers.push(responseJson(id, reply));
-        waiting -= 1;
-        if (waiting === 0 && answers.length > 0) write(`[${answers.join(",")}]`);
-        rest();
-      },
-    };
-    for (const { id, reply } of batch.errors) target.answer(id, reply);
-    for (const message of batch.messages) take(message, target);
-  };
-
-  const read = (line: Buffer): void => {
-    if (!open || line.length === 0 || (line.length === 1 && line[0] === 0x0d)) return;
-    const parsed = parseMessage(line);
-    if (!parsed.ok) {
-      refuse(PARSE_ERROR, parsed.reason);
-      return;
-    }
-    if (Array.isArray(parsed.value)) {
-      takeBatch(parsed.value);
-      return;
-    }
-    const message = classifyMessage(parsed.value);
-    if (message.kind === "invalid") {
-      session?.settleInvalid(parsed.value, message.id);
-      refuse(INVALID_REQUEST, message.reason, message.id);
-    } else take(message, outlet);
-  };
-
-  /** A mistake of ours costs its message, and nothing else. */
-  const readGuarded = (line: Buffer): void => {
-    try {
-      read(line);
-    } catch (error) {
-      logger.error("a message was not handled", { error: errorText(error) });
-      refuse(INTERNAL_ERROR, "internal error");
-    }
-  };
-  const decoder = createLineDecoder(bodyLimitBytes, readGuarded, () => {
-    refuse(INVALID_REQUEST, `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`);
+  const reader = createLineReader({
+    logger,
+    bodyLimitBytes,
+    session: () => session,
+    open: () => open,
+    write,
+    outlet,
+    rest,
+    refuse,
+    serve,
   });
   watch.add(watched);
-  stream.on("data", (chunk: Buffer) => decoder.push(chunk));
+  stream.on("data", (chunk: Buffer) => {
+    reader.splitter.push(chunk);
+    for (let line = reader.splitter.nextBytes(); line !== null; line = reader.splitter.nextBytes())
+      reader.readGuarded(line);
+  });
   stream.once("end", () => {
-    decoder.end();
+    const last = reader.splitter.restBytes();
+    if (last !== null) reader.readGuarded(last);
     said = true;
     session?.fallSilent();
     if (session === null || session.inFlight === 0) end("the stream ends");
@@ -250,4 +206,92 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
       return this.stop(0);
     },
   };
+}
+
+interface LineReaderParts {
+  readonly logger: Logger;
+  readonly bodyLimitBytes: () => number;
+  readonly session: () => Session | null;
+  readonly open: () => boolean;
+  readonly write: (json: string) => void;
+  readonly outlet: CallOutlet & ListeningOutlet;
+  readonly rest: () => void;
+  readonly refuse: (code: number, message: string, id?: RpcId | null) => void;
+  readonly serve: (request: RpcRequest, target: CallOutlet) => void;
+}
+
+/** Takes the lines of the client apart: single messages and batches. */
+function createLineReader({
+  logger,
+  bodyLimitBytes,
+  session,
+  open,
+  write,
+  outlet,
+  rest,
+  refuse,
+  serve,
+}: LineReaderParts) {
+  const take = (message: Classified, target: CallOutlet): void => {
+    if (message.kind === "request") serve(message.message, target);
+    else if (message.kind === "notification") session()?.hear(message.message);
+    else if (message.kind === "response") session()?.settle(message.id, message.reply);
+  };
+
+  const takeBatch = (values: readonly unknown[]): void => {
+    const batch = readBatch(values, session());
+    if (batch.kind === "refused") {
+      refuse(INVALID_REQUEST, batch.reason);
+      return;
+    }
+    const answers: string[] = [];
+    let waiting = batch.requests + batch.errors.length;
+    const target: CallOutlet = {
+      get congested() {
+        return outlet.congested;
+      },
+      send: outlet.send,
+      answer(id, reply) {
+        if (reply !== null) answers.push(responseJson(id, reply));
+        waiting -= 1;
+        if (waiting === 0 && answers.length > 0) write(`[${answers.join(",")}]`);
+        rest();
+      },
+    };
+    for (const { id, reply } of batch.errors) target.answer(id, reply);
+    for (const message of batch.messages) take(message, target);
+  };
+
+  const read = (line: Buffer): void => {
+    if (!open() || line.length === 0) return;
+    const parsed = parseMessage(line);
+    if (!parsed.ok) {
+      refuse(PARSE_ERROR, parsed.reason);
+      return;
+    }
+    if (Array.isArray(parsed.value)) {
+      takeBatch(parsed.value);
+      return;
+    }
+    const message = classifyMessage(parsed.value);
+    if (message.kind === "invalid") {
+      session()?.settleInvalid(parsed.value, message.id);
+      refuse(INVALID_REQUEST, message.reason, message.id);
+    } else take(message, outlet);
+  };
+
+  /** A mistake of ours costs its message, and nothing else. */
+  const readGuarded = (line: Buffer): void => {
+    try {
+      read(line);
+    } catch (error) {
+      logger.error("a message was not handled", { error: errorText(error) });
+      refuse(INTERNAL_ERROR, "internal error");
+    }
+  };
+  const splitter = createLineSplitter(bodyLimitBytes, () => {
+    refuse(INVALID_REQUEST, `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`);
+  });
+
+  return { splitter, readGuarded };
 }

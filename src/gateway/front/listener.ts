@@ -22,7 +22,7 @@ const CLOSING_LOOK_MS = 50;
 /** For what came through a new listener before it was given up. */
 const ROLLBACK_GRACE_MS = 1_000;
 
-export interface ListenerOptions {
+interface ListenerOptions {
   /** A name or an IP address, without brackets. */
   readonly host: string;
   /** 0: any free one. */
@@ -187,7 +187,7 @@ interface SeenSocket {
   readonly sinceMs: number;
 }
 
-export interface Rebinding {
+interface Rebinding {
   readonly listener: Listener;
   /** The old one listens no more; its connections are served on, until it is closed. */
   commit(): void;

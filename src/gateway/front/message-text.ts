@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { parseExactly } from "../../runtime/exact-json.ts";
 
-export type Parsed =
+type Parsed =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly reason: string };
 

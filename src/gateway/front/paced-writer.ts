@@ -8,7 +8,7 @@ const PIECE_BYTES = 256 * 1024;
 const CONGESTED_BYTES = 1024 * 1024;
 
 /** What a ServerResponse and a Duplex have in common. */
-export interface WritableEnd {
+interface WritableEnd {
   readonly destroyed: boolean;
   write(chunk: string | Uint8Array, callback: (error?: Error | null) => void): boolean;
   end(): unknown;

@@ -30,7 +30,7 @@ import { IN_FLIGHT_LIMIT, LISTENING_LIMIT } from "./limits.ts";
 import type { CallOutlet, Outlet } from "./outlet.ts";
 import { createQuestions, messageJson, type OnProgress } from "./questions.ts";
 
-export interface SessionOptions {
+interface SessionOptions {
   readonly id: string;
   readonly principal: Principal;
   readonly protocolVersion: ProtocolVersion;

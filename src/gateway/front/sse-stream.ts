@@ -12,7 +12,7 @@ const HEADERS = {
   "X-Accel-Buffering": "no",
 };
 
-export interface SseStreamOptions {
+interface SseStreamOptions {
   readonly response: ServerResponse;
   readonly clock: Clock;
   readonly watch: StreamWatch;

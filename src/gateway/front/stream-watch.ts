@@ -2,7 +2,7 @@
 // end to those whose reader takes nothing.
 import type { Clock, Timer } from "../../runtime/clock.ts";
 
-export const KEEP_ALIVE_MS = 15_000;
+const KEEP_ALIVE_MS = 15_000;
 /** A reader that takes nothing of what waits for it for so long is gone. */
 export const STALL_LIMIT_MS = 60_000;
 

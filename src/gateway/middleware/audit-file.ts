@@ -1,13 +1,12 @@
 // Owns the audit's file: lines on their way to it, rotation by size, and what is known of a disk that does not take
 // them. A request never waits for it.
-import { rename, rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { type Clock, isoTime, settledWithin } from "../../runtime/clock.ts";
-import { entryExists } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { createLineQueue } from "../../runtime/line-queue.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { createFileTarget, type FileTarget } from "../../runtime/log-targets.ts";
+import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log-targets.ts";
 import type { AuditRecord } from "./audit.ts";
 import type { RefusalRecord } from "./refusal-audit.ts";
 
@@ -33,7 +32,7 @@ export interface AuditFile extends AsyncDisposable {
   readonly state: AuditFileState;
 }
 
-export interface AuditFileOptions {
+interface AuditFileOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** `state` is another one. */
@@ -162,7 +161,7 @@ async function writeWithin(
   const size = await sizeOf(config.path);
   const firstEnd = lineEnd(bytes, offset);
   if (size > 0 && size + firstEnd - offset > config.maxSizeBytes) {
-    await rotate(config);
+    await rotateFile(config.path, config.keep);
     await file.reopen();
     return offset;
   }
@@ -192,18 +191,5 @@ async function sizeOf(path: string): Promise<number> {
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return 0;
     throw error;
-  }
-}
-
-/** Moves each up by one as far as numbers are taken without a gap, so that one broken off and begun again loses none. */
-async function rotate({ path, keep }: Pick<AuditConfig, "path" | "keep">): Promise<void> {
-  if (keep === 0) {
-    await rm(path, { force: true });
-    return;
-  }
-  let free = 1;
-  while (free < keep && (await entryExists(`${path}.${free}`))) free++;
-  for (let number = free; number > 0; number--) {
-    await rename(number === 1 ? path : `${path}.${number - 1}`, `${path}.${number}`);
   }
 }

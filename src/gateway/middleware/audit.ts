@@ -1,8 +1,9 @@
 // Owns the record of each request: who, what, on which target, with which outcome, how long. What it never holds:
 // results, and arguments unless they are asked for.
-import { createHash } from "node:crypto";
+
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { type Clock, isoTime } from "../../runtime/clock.ts";
+import { sha256Of } from "../../runtime/sha256.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import type { ClientPort } from "../client-port.ts";
 import { isError, type Reply } from "../json-rpc.ts";
@@ -34,7 +35,7 @@ export interface Audit {
   denied(request: GatewayRequest): void;
 }
 
-export interface AuditOptions {
+interface AuditOptions {
   readonly config: AuditConfig;
   readonly write: (record: AuditRecord) => void;
   readonly clock: Clock;
@@ -53,7 +54,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   const sessionOf = (client: ClientPort): string => {
     let session = sessions.get(client);
     if (session === undefined) {
-      session = createHash("sha256").update(client.sessionId).digest("hex").slice(0, 12);
+      session = sha256Of(client.sessionId).slice(0, 12);
       sessions.set(client, session);
     }
     return session;

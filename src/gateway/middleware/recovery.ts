@@ -9,7 +9,7 @@ import { sanitise } from "./sanitise.ts";
 
 const MAX_DETAIL = 4_000;
 
-export interface RecoveryOptions {
+interface RecoveryOptions {
   readonly logger: Logger;
   /** Takes registered secrets out of a text. */
   readonly clean: (text: string) => string;

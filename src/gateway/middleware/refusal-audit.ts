@@ -37,7 +37,7 @@ export interface RefusalAudit extends Disposable {
   tellCounted(): void;
 }
 
-export interface RefusalAuditOptions {
+interface RefusalAuditOptions {
   readonly write: (record: RefusalRecord) => void;
   readonly clock: Clock;
   /** Takes registered secrets out of a text. */

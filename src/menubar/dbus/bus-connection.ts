@@ -13,7 +13,7 @@ const CALL_DEADLINE_MS = 5_000;
 const UNSENT_LIMIT = 8 * 1024 * 1024;
 const LONGEST_GREETING = 16 * 1024;
 
-export interface BusCall {
+interface BusCall {
   readonly destination: string;
   readonly path: string;
   readonly interface: string;

@@ -26,14 +26,14 @@ export function marshal(signature: string, values: readonly unknown[]): Buffer {
   return writer.bytes.subarray(0, writer.length);
 }
 
-export interface BytesOf {
+interface BytesOf {
   readonly bytes: Buffer;
   readonly littleEndian: boolean;
   /** Where to begin; alignment counts from 0. */
   readonly offset?: number;
 }
 
-export interface Unmarshalled {
+interface Unmarshalled {
   readonly values: readonly unknown[];
   /** Where the next byte is. */
   readonly end: number;

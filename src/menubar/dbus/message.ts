@@ -2,7 +2,7 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { marshal, unmarshal, variant } from "./marshal.ts";
 
-export type MessageType = "call" | "return" | "error" | "signal";
+type MessageType = "call" | "return" | "error" | "signal";
 
 export interface Message {
   readonly type: MessageType;

@@ -1,7 +1,7 @@
 // Owns D-Bus type signatures: "a{sv}" as a tree.
 import { MountaineerError } from "../../runtime/errors.ts";
 
-export type BasicCode = "y" | "b" | "n" | "q" | "i" | "u" | "x" | "t" | "d" | "s" | "o" | "g" | "h";
+type BasicCode = "y" | "b" | "n" | "q" | "i" | "u" | "x" | "t" | "d" | "s" | "o" | "g" | "h";
 
 export type DbusType =
   | { readonly code: BasicCode }

@@ -4,7 +4,7 @@ import type { Menu, MenuItem, MenuState, Tone } from "../menu.ts";
 import { actionText, type MenuAction } from "../menu-action.ts";
 
 /** Between the frames of a streamable plugin: what follows replaces all that was shown. */
-export const FRAME_BREAK = "~~~";
+const FRAME_BREAK = "~~~";
 
 const SYMBOLS: Readonly<Record<MenuState, string>> = {
   healthy: "externaldrive.connected.to.line.below",
@@ -73,7 +73,7 @@ function actionLook(action: MenuAction, [file = "", ...first]: readonly string[]
 }
 
 /** A label that is nothing but a label: without `|`, leading dashes, and what readers look for anywhere in a text. */
-export function labelText(label: string): string {
+function labelText(label: string): string {
   const text = label.replaceAll("|", "∣").trim();
   return text === "" ? " " : text.replace(/^[-~]+|-{3,}|~{3,}/g, inOtherMarks);
 }

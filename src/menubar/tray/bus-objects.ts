@@ -3,7 +3,7 @@ import type { BusReply } from "../dbus/bus-connection.ts";
 import type { Variant } from "../dbus/marshal.ts";
 import type { Message } from "../dbus/message.ts";
 
-export interface BusObject {
+interface BusObject {
   readonly interface: string;
   /** The interface's methods, properties and signals as introspection tells them. */
   readonly xml: string;

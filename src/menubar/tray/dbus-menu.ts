@@ -17,7 +17,7 @@ export const MENU_INTERFACE = "com.canonical.dbusmenu";
 const EVERYTHING = -1;
 const NO_ITEM = "com.canonical.dbusmenu.Error.UnknownItem";
 
-export interface DbusMenu {
+interface DbusMenu {
   /** Shows another menu; what is to be told of it goes to `emit`. */
   show(menu: Menu): void;
   /** Answers a method of the interface; null: it has none of that name and signature. */
@@ -25,7 +25,7 @@ export interface DbusMenu {
   properties(): ReadonlyMap<string, Variant>;
 }
 
-export interface DbusMenuOptions {
+interface DbusMenuOptions {
   readonly menu: Menu;
   readonly emit: (signal: BusSignal) => void;
   readonly onClick: (item: MenuItem) => void;

@@ -1,7 +1,7 @@
 // Owns the icons: drawn here, so that no theme has to have them. Each state differs by shape, not by colour alone.
 import type { MenuState } from "../menu.ts";
 
-export interface IconPixels {
+interface IconPixels {
   readonly width: number;
   readonly height: number;
   /** Four bytes each, alpha first: as StatusNotifierItem takes them. */

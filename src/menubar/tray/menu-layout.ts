@@ -19,7 +19,7 @@ export interface Layout {
   readonly nodes: ReadonlyMap<number, LayoutNode>;
 }
 
-export interface LayoutBuilder {
+interface LayoutBuilder {
   /** Items that mean the same keep their id; one that is gone leaves an id that nobody gets again. */
   build(items: readonly MenuItem[]): Layout;
 }
@@ -79,7 +79,7 @@ function propertiesOf(item: MenuItem): Properties {
   return properties;
 }
 
-export type LayoutChange =
+type LayoutChange =
   | { readonly kind: "none" }
   | { readonly kind: "layout" }
   | {

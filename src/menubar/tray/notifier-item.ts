@@ -10,7 +10,7 @@ export const ITEM_INTERFACE = "org.kde.StatusNotifierItem";
 
 const PIXMAPS = "a(iiay)";
 
-export interface NotifierItem {
+interface NotifierItem {
   show(menu: Menu): void;
   answer(member: string, signature: string): BusReply | null;
   properties(): ReadonlyMap<string, Variant>;

@@ -1,7 +1,8 @@
 // Owns the icon's life on the session bus: one for each home, registered anew whenever another panel takes over.
-import { createHash } from "node:crypto";
+
 import type { Clock } from "../../runtime/clock.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/sha256.ts";
 import { sessionBusPaths } from "../dbus/bus-address.ts";
 import { BUS_NAME, BUS_PATH, type BusConnection, connectToBus } from "../dbus/bus-connection.ts";
 import type { Message } from "../dbus/message.ts";
@@ -199,7 +200,7 @@ async function requestName(bus: BusConnection, name: string): Promise<boolean> {
 
 /** A name's parts must not begin with a digit. */
 function instanceName(home: string): string {
-  return `dev.mountaineer.Menu.h${createHash("sha256").update(home).digest("hex").slice(0, 16)}`;
+  return `dev.mountaineer.Menu.h${sha256Of(home).slice(0, 16)}`;
 }
 
 function alreadyShown(home: string): MountaineerError {

@@ -1,7 +1,7 @@
 // Owns what mount.cifs and mount say when they fail, and what that means.
 import type { MountFailure } from "./mount-driver.ts";
 
-export interface CifsMeaning {
+interface CifsMeaning {
   readonly reason: MountFailure;
   readonly text: string;
   readonly hint: string | null;

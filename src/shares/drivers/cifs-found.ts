@@ -8,7 +8,7 @@ import type { FoundMount } from "./mount-driver.ts";
 import { type AddressesOf, isReadable, routeOfSource, type SmbMount } from "./smb-mounts.ts";
 
 /** What is known without touching the mount. */
-export interface CifsSigns {
+interface CifsSigns {
   /** The share's path, as the mount table spells it. */
   readonly path: string;
   readonly note: CifsNote | null;

@@ -15,7 +15,7 @@ export interface CifsNote {
   readonly carried: CarriedNote | null;
 }
 
-export interface CarriedNote {
+interface CarriedNote {
   /** On this machine. */
   readonly port: number;
   /** The preferred host when it was mounted: `source` names this machine. */
@@ -58,7 +58,7 @@ export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsN
 }
 
 /** null for what is no note of ours, whole and of this form. */
-export function parseCifsNote(text: string | null): CifsNote | null {
+function parseCifsNote(text: string | null): CifsNote | null {
   const { path, source, port, carried: told } = jsonObject(text ?? "") ?? {};
   if (typeof path !== "string" || typeof source !== "string" || typeof port !== "number") return null;
   if (told === undefined) return { path, source, port, carried: null };

@@ -3,7 +3,7 @@ import type { RouteSpec, ShareSpec } from "../share-spec.ts";
 import { SMB_PORT } from "../smb-source.ts";
 import type { Through } from "./mount-driver.ts";
 
-export interface CifsMount {
+interface CifsMount {
   readonly share: ShareSpec;
   readonly route: RouteSpec;
   /** An address of the host that is known already, so that the mount goes where the probe went. */

@@ -5,7 +5,7 @@ import type { MountTable } from "../mount-entry.ts";
 import type { StepLimits, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
 import { runUnmountProgram, unmountFailed } from "./unmount-command.ts";
 
-export interface CifsUnmountOptions {
+interface CifsUnmountOptions {
   readonly clock: Clock;
   readonly mountTable: MountTable;
   /** `umount`, by its path or name. */
@@ -53,7 +53,7 @@ export function createCifsUnmount({ clock, mountTable, program }: CifsUnmountOpt
 }
 
 /** `umount: /mnt: target is busy.` */
-export function isBusy(said: string): boolean {
+function isBusy(said: string): boolean {
   return /\b(target is busy|device is busy|resource busy|EBUSY)\b/i.test(said);
 }
 

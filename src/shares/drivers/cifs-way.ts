@@ -1,6 +1,8 @@
 // Owns by which program, and by whose right, the kernel's SMB client mounts a share here: as root, or as fstab lets users.
-import { access, readFile } from "node:fs/promises";
+
+import { readFile } from "node:fs/promises";
 import { delimiter } from "node:path";
+import { entryExists } from "../../runtime/durable-file.ts";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { findProgram } from "../../runtime/find-program.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
@@ -63,7 +65,8 @@ export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> 
 }
 
 async function lackingProgram(tools: CifsTools): Promise<Lacking | null> {
-  if (!(await isThere(tools.filesystems))) return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
+  if (!(await entryExists(tools.filesystems).catch(() => false)))
+    return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
   return (await findProgram("mount.cifs", tools.programFolders)) === null ? NO_HELPER : null;
 }
 
@@ -180,16 +183,6 @@ function suggestedPort(name: string): number {
 async function linesOf(tools: CifsTools, share: ShareSpec, path: string): Promise<readonly FstabEntry[]> {
   const entries = await readFstab(tools.fstab);
   return entries.filter((entry) => entry.path === path || entry.path === share.mountPath);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return false;
-  }
 }
 
 export async function readFstab(path: string): Promise<readonly FstabEntry[]> {

@@ -14,7 +14,7 @@ import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
 import { meaningOfMountCifs, tellingLine } from "./cifs-codes.ts";
 import { foundCifs, namesThisMachine } from "./cifs-found.ts";
-import { type CifsNote, createCifsNotes } from "./cifs-note.ts";
+import { type CifsNote, type CifsNotes, createCifsNotes } from "./cifs-note.ts";
 import { CARRIED_ADDRESS, cifsEnvironment, cifsOptions, cifsSource, unspeakable } from "./cifs-options.ts";
 import { createCifsUnmount } from "./cifs-unmount.ts";
 import {
@@ -37,16 +37,18 @@ import type {
   MountOutcome,
   StepLimits,
   Through,
+  UnmountMode,
+  UnmountOutcome,
 } from "./mount-driver.ts";
-import { createMountFolders } from "./mount-folder.ts";
+import { createMountFolders, type MountFolders } from "./mount-folder.ts";
 import { lookAtNewMount } from "./new-mount-look.ts";
-import { rcloneFiles } from "./rclone-files.ts";
+import { type RcloneFiles, rcloneFiles } from "./rclone-files.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
 import { createRealMountPaths } from "./real-mount-paths.ts";
 import { type AddressesOf, indexMounts } from "./smb-mounts.ts";
 import { runUnmount } from "./unmount-command.ts";
 
-export interface CifsDriverOptions {
+interface CifsDriverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;
@@ -111,7 +113,122 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
 
   const standingAt = async (share: ShareSpec): Promise<FoundMount | null> =>
     (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath) ?? null;
+  const attempts = createCifsAttempts({
+    clock,
+    logger,
+    prober,
+    addressesOf,
+    folders,
+    notes,
+    unmountKernels,
+    filesOf,
+    pathOf,
+    standingAt,
+  });
 
+  return {
+    name: "cifs",
+    cacheMs: CACHE_MS,
+    unavailable: async (share) =>
+      share === undefined ? lackingForCifs(tools) : lackingForShare(await wayTo(share)),
+    carries: {
+      can: true,
+      fixedPort: async (share) => fixedPortOf(await wayTo(share)),
+      refusal: async (share) => refusalToCarry(await wayTo(share)),
+      account: async (share) => accountInFstab(await wayTo(share)),
+    },
+    find,
+    async mount(share, asked, limits, through = null) {
+      if (limits.signal.aborted) return failed("other", "cancelled");
+      // A carried mount is shown as the preferred host's, wherever its bytes go.
+      const route = through === null ? asked : "tb";
+      const source = sourceOf(share.routes[route], share.shareName);
+      try {
+        const present = await standingAt(share);
+        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
+        if (present !== null) {
+          return failed("path_taken", `${share.mountPath} is a mount of ${present.source}`);
+        }
+        const unfit = unspeakable(share);
+        if (unfit !== null) return failed("other", `${source}: ${unfit}; set driver = "rclone"`);
+        const way = await wayToMount(await wayTo(share), route, through);
+        if (way.kind === "none") {
+          return failed("driver_unavailable", `${way.lacking.text}; ${way.lacking.hint}`);
+        }
+        await ensureFolder(dirname(share.mountPath), 0o755);
+        const outcome = await attempts.attempt(share, route, await pathOf(share), way, limits, through);
+        return outcome.ok
+          ? outcome
+          : { ...outcome, text: withoutSecret(`${source}: ${outcome.text}`, share) };
+      } catch (error) {
+        return failedBy(error, share.password);
+      }
+    },
+    async unmount(share, mount, mode, limits) {
+      const isShares = mount.path === share.mountPath;
+      const path = isShares ? await pathOf(share) : mount.path;
+      const entry = (await mountTable.read(clock.monotonicMs())).find(({ id }) => id === mount.id);
+      if (entry?.type.startsWith("fuse")) {
+        const lazy = mode === "force";
+        const attempted = await runUnmount(entry, { clock, deadlineMs: limits.deadlineMs, lazy });
+        if (attempted.result === "busy") return { ok: false, reason: "busy", text: attempted.text };
+        if (attempted.result === "failed") return { ok: false, reason: "failed", text: attempted.text };
+      }
+      const outcome = await unmountKernels({ id: mount.id, path }, mode, limits);
+      if (!outcome.ok) {
+        // The one who holds it may be our own look that waits in it.
+        const hangs = outcome.reason === "busy" && prober.lastLook(mount.id).state === "pending";
+        return hangs ? { ...outcome, text: "the mount does not answer, --force unmounts it" } : outcome;
+      }
+      prober.forget(mount.id);
+      await folders.clear(share.name, filesOf(share), path, isShares);
+      return outcome;
+    },
+    async setAside(share) {
+      const kept = await folders.setAside(share.name, filesOf(share));
+      return kept.map((folder) => ({ folder, files: [] }));
+    },
+    async unsent(share) {
+      // The kernel writes back by itself, and a plain unmount waits for it; rclone's mount of before keeps a cache.
+      const atPath = indexMounts(await mountTable.read(0)).at(await pathOf(share));
+      if (atPath?.entry.type !== "fuse.rclone") return [];
+      return unsentOfRclone.of(filesOf(share).cache, share.shareName);
+    },
+    ownProcesses: () => Promise.resolve([]),
+    openFilesPath: ({ path }) => realPaths.known(path),
+  };
+}
+
+interface CifsAttemptsParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prober: Prober;
+  readonly addressesOf: AddressesOf;
+  readonly folders: MountFolders;
+  readonly notes: CifsNotes;
+  readonly unmountKernels: (
+    { id, path }: { readonly id: string; readonly path: string },
+    mode: UnmountMode,
+    { deadlineMs, signal }: StepLimits,
+  ) => Promise<UnmountOutcome>;
+  readonly filesOf: (arg0: ShareSpec) => RcloneFiles;
+  readonly pathOf: (arg0: ShareSpec) => Promise<string>;
+  readonly standingAt: (share: ShareSpec) => Promise<FoundMount | null>;
+}
+
+/** One try to mount, which leaves nothing of itself when it fails. */
+function createCifsAttempts({
+  clock,
+  logger,
+  prober,
+  addressesOf,
+  folders,
+  notes,
+  unmountKernels,
+  filesOf,
+  pathOf,
+  standingAt,
+}: CifsAttemptsParts) {
   /** Runs the one command that mounts; null: it says that it did. */
   const ask = async (
     share: ShareSpec,
@@ -209,77 +326,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     return failure;
   };
 
-  return {
-    name: "cifs",
-    cacheMs: CACHE_MS,
-    unavailable: async (share) =>
-      share === undefined ? lackingForCifs(tools) : lackingForShare(await wayTo(share)),
-    carries: {
-      can: true,
-      fixedPort: async (share) => fixedPortOf(await wayTo(share)),
-      refusal: async (share) => refusalToCarry(await wayTo(share)),
-      account: async (share) => accountInFstab(await wayTo(share)),
-    },
-    find,
-    async mount(share, asked, limits, through = null) {
-      if (limits.signal.aborted) return failed("other", "cancelled");
-      // A carried mount is shown as the preferred host's, wherever its bytes go.
-      const route = through === null ? asked : "tb";
-      const source = sourceOf(share.routes[route], share.shareName);
-      try {
-        const present = await standingAt(share);
-        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
-        if (present !== null) {
-          return failed("path_taken", `${share.mountPath} is a mount of ${present.source}`);
-        }
-        const unfit = unspeakable(share);
-        if (unfit !== null) return failed("other", `${source}: ${unfit}; set driver = "rclone"`);
-        const way = await wayToMount(await wayTo(share), route, through);
-        if (way.kind === "none") {
-          return failed("driver_unavailable", `${way.lacking.text}; ${way.lacking.hint}`);
-        }
-        await ensureFolder(dirname(share.mountPath), 0o755);
-        const outcome = await attempt(share, route, await pathOf(share), way, limits, through);
-        return outcome.ok
-          ? outcome
-          : { ...outcome, text: withoutSecret(`${source}: ${outcome.text}`, share) };
-      } catch (error) {
-        return failedBy(error, share.password);
-      }
-    },
-    async unmount(share, mount, mode, limits) {
-      const isShares = mount.path === share.mountPath;
-      const path = isShares ? await pathOf(share) : mount.path;
-      const entry = (await mountTable.read(clock.monotonicMs())).find(({ id }) => id === mount.id);
-      if (entry?.type.startsWith("fuse")) {
-        const lazy = mode === "force";
-        const attempted = await runUnmount(entry, { clock, deadlineMs: limits.deadlineMs, lazy });
-        if (attempted.result === "busy") return { ok: false, reason: "busy", text: attempted.text };
-        if (attempted.result === "failed") return { ok: false, reason: "failed", text: attempted.text };
-      }
-      const outcome = await unmountKernels({ id: mount.id, path }, mode, limits);
-      if (!outcome.ok) {
-        // The one who holds it may be our own look that waits in it.
-        const hangs = outcome.reason === "busy" && prober.lastLook(mount.id).state === "pending";
-        return hangs ? { ...outcome, text: "the mount does not answer, --force unmounts it" } : outcome;
-      }
-      prober.forget(mount.id);
-      await folders.clear(share.name, filesOf(share), path, isShares);
-      return outcome;
-    },
-    async setAside(share) {
-      const kept = await folders.setAside(share.name, filesOf(share));
-      return kept.map((folder) => ({ folder, files: [] }));
-    },
-    async unsent(share) {
-      // The kernel writes back by itself, and a plain unmount waits for it; rclone's mount of before keeps a cache.
-      const atPath = indexMounts(await mountTable.read(0)).at(await pathOf(share));
-      if (atPath?.entry.type !== "fuse.rclone") return [];
-      return unsentOfRclone.of(filesOf(share).cache, share.shareName);
-    },
-    ownProcesses: () => Promise.resolve([]),
-    openFilesPath: ({ path }) => realPaths.known(path),
-  };
+  return { attempt };
 }
 
 function sourceToMount(share: ShareSpec, route: RouteName, through: Through | null): string {

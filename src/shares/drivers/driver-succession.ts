@@ -5,7 +5,7 @@ import type { ShareSpec } from "../share-spec.ts";
 import type { FoundMount, MountDriver } from "./mount-driver.ts";
 import { unmountFailed } from "./unmount-command.ts";
 
-export interface DrivenShare {
+interface DrivenShare {
   readonly spec: ShareSpec;
   readonly driver: MountDriver;
 }

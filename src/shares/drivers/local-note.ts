@@ -6,7 +6,7 @@ import { systemErrorCode } from "../../runtime/errors.ts";
 import { jsonObject } from "../../runtime/json-object.ts";
 import { rcloneFiles, writeIfChanged } from "./rclone-files.ts";
 
-export interface LocalNote {
+interface LocalNote {
   readonly path: string;
   readonly folder: string;
 }

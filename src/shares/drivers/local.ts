@@ -8,7 +8,7 @@ import { createLink, removeLink } from "../stable-link.ts";
 import { readLocalNote, writeLocalNote } from "./local-note.ts";
 import type { FoundMount, MountDriver, MountOutcome, UnmountMode, UnmountOutcome } from "./mount-driver.ts";
 
-export interface LocalDriverOptions {
+interface LocalDriverOptions {
   readonly clock: Clock;
   readonly prober: Prober;
   /** Holds a folder per share, `mounts/<NAME>`, with the note of its link. */
@@ -40,7 +40,6 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
   };
   const lookAtPath = (path: string): Promise<LinkLook> => prober.readLink(path, LINK_MS);
   const lookAt = ({ mountPath }: ShareSpec): Promise<LinkLook> => lookAtPath(mountPath);
-  const openFilesPath = ({ source }: Pick<FoundMount, "source">): string => realFolders.get(source) ?? source;
 
   const everConfigured = (share: ShareSpec): ReadonlySet<string> => {
     const folders = configured.get(share.name) ?? new Set();
@@ -94,39 +93,7 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
       madeByDriver: everConfigured(share).has(look.target),
     };
   };
-
-  const busyBy = async (mount: FoundMount, deadlineMs: number): Promise<UnmountOutcome | null> => {
-    await learnReal(mount.source);
-    const ours = [process.pid, ...prober.pids];
-    const waitMs = Math.min(deadlineMs, OPEN_FILES_MS);
-    const [answer] = await prober.openFiles([openFilesPath(mount)], ours, waitMs);
-    if (answer === undefined || !answer.ok) {
-      return { ok: false, reason: "busy", text: `open files are not known: ${answer?.text ?? "no answer"}` };
-    }
-    return answer.files.length === 0 ? null : { ok: false, reason: "busy", text: holdersText(answer.files) };
-  };
-
-  const unmount = async (
-    share: ShareSpec,
-    mount: FoundMount,
-    mode: UnmountMode,
-    deadlineMs: number,
-  ): Promise<UnmountOutcome> => {
-    const busy = mode === "plain" ? await busyBy(mount, deadlineMs) : null;
-    if (busy !== null) return busy;
-    const look = await lookAtPath(mount.path);
-    if (look.state === "unknown") return unmountFailed(look.text);
-    // Gone, or replaced by another: that one was not asked to go.
-    if (look.state !== "link" || look.identity !== mount.id) {
-      prober.forget(mount.id);
-      return { ok: true };
-    }
-    const { sameShare, madeByDriver } = foundBy(share, look);
-    if (!sameShare && !madeByDriver) return unmountFailed(`${mount.path} is a link to ${look.target}`);
-    await removeLink(mount.path);
-    prober.forget(mount.id);
-    return { ok: true };
-  };
+  const unmounting = createLocalUnmount({ prober, realFolders, learnReal, lookAtPath, foundBy });
 
   return {
     name: "local",
@@ -176,14 +143,14 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
     async unmount(share, mount, mode, { deadlineMs, signal }) {
       if (signal.aborted) return unmountFailed("cancelled");
       try {
-        return await unmount(share, mount, mode, deadlineMs);
+        return await unmounting.unmount(share, mount, mode, deadlineMs);
       } catch (error) {
         return unmountFailed(errorText(error));
       }
     },
     unsent: () => Promise.resolve([]),
     ownProcesses: () => Promise.resolve([]),
-    openFilesPath,
+    openFilesPath: unmounting.openFilesPath,
   };
 
   /** A readdir through the link; without it the link is taken away again. */
@@ -203,6 +170,54 @@ export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOpt
     const reason = look.errno === "ENOENT" || look.errno === "ENOTDIR" ? "unreachable" : "other";
     return mountFailed(reason, `${folder} (${route}) does not list (${look.errno})`);
   }
+}
+
+interface LocalUnmountParts {
+  readonly prober: Prober;
+  readonly realFolders: Map<string, string>;
+  readonly learnReal: (folder: string) => Promise<void>;
+  readonly lookAtPath: (path: string) => Promise<LinkLook>;
+  readonly foundBy: (share: ShareSpec, look: Extract<LinkLook, { state: "link" }>) => FoundMount;
+}
+
+/** Lets go of a folder once nobody holds it. */
+function createLocalUnmount({ prober, realFolders, learnReal, lookAtPath, foundBy }: LocalUnmountParts) {
+  const openFilesPath = ({ source }: Pick<FoundMount, "source">): string => realFolders.get(source) ?? source;
+
+  const busyBy = async (mount: FoundMount, deadlineMs: number): Promise<UnmountOutcome | null> => {
+    await learnReal(mount.source);
+    const ours = [process.pid, ...prober.pids];
+    const waitMs = Math.min(deadlineMs, OPEN_FILES_MS);
+    const [answer] = await prober.openFiles([openFilesPath(mount)], ours, waitMs);
+    if (answer === undefined || !answer.ok) {
+      return { ok: false, reason: "busy", text: `open files are not known: ${answer?.text ?? "no answer"}` };
+    }
+    return answer.files.length === 0 ? null : { ok: false, reason: "busy", text: holdersText(answer.files) };
+  };
+
+  const unmount = async (
+    share: ShareSpec,
+    mount: FoundMount,
+    mode: UnmountMode,
+    deadlineMs: number,
+  ): Promise<UnmountOutcome> => {
+    const busy = mode === "plain" ? await busyBy(mount, deadlineMs) : null;
+    if (busy !== null) return busy;
+    const look = await lookAtPath(mount.path);
+    if (look.state === "unknown") return unmountFailed(look.text);
+    // Gone, or replaced by another: that one was not asked to go.
+    if (look.state !== "link" || look.identity !== mount.id) {
+      prober.forget(mount.id);
+      return { ok: true };
+    }
+    const { sameShare, madeByDriver } = foundBy(share, look);
+    if (!sameShare && !madeByDriver) return unmountFailed(`${mount.path} is a link to ${look.target}`);
+    await removeLink(mount.path);
+    prober.forget(mount.id);
+    return { ok: true };
+  };
+
+  return { unmount, openFilesPath };
 }
 
 type Failed = Extract<MountOutcome, { ok: false }>;

@@ -13,18 +13,18 @@ export interface CommandMount extends NetfsTarget {
   readonly folder: string | null;
 }
 
-export interface CommandLimits {
+interface CommandLimits {
   readonly clock: Clock;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
 
-export type CommandMountOutcome =
+type CommandMountOutcome =
   | { readonly ok: true }
   | { readonly ok: false; readonly reason: MountFailure; readonly text: string };
 
-export const OSASCRIPT = "/usr/bin/osascript";
-export const MOUNT_SMBFS = "/sbin/mount_smbfs";
+const OSASCRIPT = "/usr/bin/osascript";
+const MOUNT_SMBFS = "/sbin/mount_smbfs";
 
 /** Rejects with `aborted` or `program_unavailable`. */
 export async function mountByCommand(

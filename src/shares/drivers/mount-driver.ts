@@ -37,7 +37,7 @@ export interface Through {
 }
 
 /** Whether mounts of a driver go on while their connections are reset and made anew over another route. */
-export type CarryAbility =
+type CarryAbility =
   | {
       readonly can: true;
       /** The port that the system's own instructions for this share name; null: any will do. */

@@ -17,7 +17,7 @@ import {
   writeIfChanged,
 } from "./rclone-files.ts";
 
-export type MountFolder =
+type MountFolder =
   /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */
   | { readonly ok: true; readonly bare: FileHandle }
   | { readonly ok: false; readonly reason: MountFailure; readonly text: string };
@@ -51,7 +51,6 @@ const MODE = process.getuid?.() === 0 ? 0o555 : 0o755;
 
 export function createMountFolders({ clock, logger }: { clock: Clock; logger: Logger }): MountFolders {
   const notes = new Map<string, FolderNote>();
-  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
 
   const noteOf = async (shareName: string, files: RcloneFiles): Promise<FolderNote> => {
     const known = notes.get(shareName);
@@ -77,6 +76,88 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
     if (known.path !== path || known.identity === null) return false;
     return known.identity === (await identityOf(path));
   };
+  const places = createPlaces({ clock, logger, noteOf, note, isOurs });
+
+  return {
+    async ensure(shareName, files, path) {
+      try {
+        await ensureFolder(dirname(path), 0o755);
+        for (let tries = 0; tries < TRIES; tries++) {
+          const standing = await places.makeWay(shareName, files, path);
+          if (standing !== null) return standing;
+          const placed = await places.place(shareName, files, path);
+          if (placed !== null) return placed;
+        }
+        return taken(path, "made by someone again and again");
+      } catch (error) {
+        return refused(path, error);
+      }
+    },
+    async uncover(shareName, files, path, bare) {
+      const below = `/proc/self/fd/${bare.fd}`;
+      try {
+        const names = await readdir(below);
+        if (names.length === 0) return;
+        const place = await places.newPlace(shareName, files, path);
+        await mkdir(place, { mode: 0o700 });
+        for (const name of names) await rename(join(below, name), join(place, name));
+        places.tell(shareName, place, names.length);
+      } catch (error) {
+        // They come to light again at the next unmount.
+        logger.warn("files below the mount not set aside", { share: shareName, error: errorText(error) });
+      }
+    },
+    async clear(shareName, files, path, isShares) {
+      try {
+        const known = await noteOf(shareName, files);
+        if (known.path !== path && !isShares) return;
+        if (await isFull(dirname(path))) return;
+        try {
+          await rmdir(path);
+          // The next folder there may get the same number, and be somebody's.
+          notes.set(shareName, { ...known, identity: null });
+        } catch (error) {
+          const code = systemErrorCode(error);
+          // A mount is EBUSY: where this is the answer, nothing is mounted.
+          const holds = code === "ENOTEMPTY" || code === "EEXIST";
+          if (holds && (await isOurs(shareName, files, path)))
+            await places.setAsideWhole(shareName, files, path);
+        }
+      } catch (error) {
+        logger.warn("mount folder not removed", { share: shareName, error: errorText(error) });
+      }
+    },
+    async setAside(shareName, files) {
+      const before = places.listed.get(shareName);
+      const nowMs = clock.monotonicMs();
+      // Where there is none, only what we do changes that, and then it is looked up anew.
+      if (before?.folders.length === 0) return before.folders;
+      if (before !== undefined && nowMs - before.atMs < LISTED_FOR_MS) return before.folders;
+      try {
+        const { aside } = await noteOf(shareName, files);
+        const folders = await stillHolding([...aside, files.setAside]);
+        places.listed.set(shareName, { atMs: nowMs, folders });
+        return folders;
+      } catch (error) {
+        logger.debug("set aside files not looked up", { share: shareName, error: errorText(error) });
+        return before?.folders ?? [];
+      }
+    },
+    changed: (shareName) => void places.listed.delete(shareName),
+  };
+}
+
+interface PlacesParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly noteOf: (shareName: string, files: RcloneFiles) => Promise<FolderNote>;
+  readonly note: (shareName: string, files: RcloneFiles, change: Partial<FolderNote>) => Promise<void>;
+  readonly isOurs: (shareName: string, files: RcloneFiles, path: string) => Promise<boolean>;
+}
+
+/** Makes an empty folder to mount on, and sets aside what stands in its way. */
+function createPlaces({ clock, logger, noteOf, note, isOurs }: PlacesParts) {
+  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
   /** Noted before it is there: a crash in between must not hide where the files went. */
   const newPlace = async (shareName: string, files: RcloneFiles, path: string): Promise<string> => {
     const place = await unusedPlace(path, clock.wallMs());
@@ -156,72 +237,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
     return null;
   };
 
-  return {
-    async ensure(shareName, files, path) {
-      try {
-        await ensureFolder(dirname(path), 0o755);
-        for (let tries = 0; tries < TRIES; tries++) {
-          const standing = await makeWay(shareName, files, path);
-          if (standing !== null) return standing;
-          const placed = await place(shareName, files, path);
-          if (placed !== null) return placed;
-        }
-        return taken(path, "made by someone again and again");
-      } catch (error) {
-        return refused(path, error);
-      }
-    },
-    async uncover(shareName, files, path, bare) {
-      const below = `/proc/self/fd/${bare.fd}`;
-      try {
-        const names = await readdir(below);
-        if (names.length === 0) return;
-        const place = await newPlace(shareName, files, path);
-        await mkdir(place, { mode: 0o700 });
-        for (const name of names) await rename(join(below, name), join(place, name));
-        tell(shareName, place, names.length);
-      } catch (error) {
-        // They come to light again at the next unmount.
-        logger.warn("files below the mount not set aside", { share: shareName, error: errorText(error) });
-      }
-    },
-    async clear(shareName, files, path, isShares) {
-      try {
-        const known = await noteOf(shareName, files);
-        if (known.path !== path && !isShares) return;
-        if (await isFull(dirname(path))) return;
-        try {
-          await rmdir(path);
-          // The next folder there may get the same number, and be somebody's.
-          notes.set(shareName, { ...known, identity: null });
-        } catch (error) {
-          const code = systemErrorCode(error);
-          // A mount is EBUSY: where this is the answer, nothing is mounted.
-          const holds = code === "ENOTEMPTY" || code === "EEXIST";
-          if (holds && (await isOurs(shareName, files, path))) await setAsideWhole(shareName, files, path);
-        }
-      } catch (error) {
-        logger.warn("mount folder not removed", { share: shareName, error: errorText(error) });
-      }
-    },
-    async setAside(shareName, files) {
-      const before = listed.get(shareName);
-      const nowMs = clock.monotonicMs();
-      // Where there is none, only what we do changes that, and then it is looked up anew.
-      if (before?.folders.length === 0) return before.folders;
-      if (before !== undefined && nowMs - before.atMs < LISTED_FOR_MS) return before.folders;
-      try {
-        const { aside } = await noteOf(shareName, files);
-        const folders = await stillHolding([...aside, files.setAside]);
-        listed.set(shareName, { atMs: nowMs, folders });
-        return folders;
-      } catch (error) {
-        logger.debug("set aside files not looked up", { share: shareName, error: errorText(error) });
-        return before?.folders ?? [];
-      }
-    },
-    changed: (shareName) => void listed.delete(shareName),
-  };
+  return { makeWay, place, newPlace, tell, setAsideWhole, listed };
 }
 
 async function stillHolding(folders: readonly string[]): Promise<readonly string[]> {

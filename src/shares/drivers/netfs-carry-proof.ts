@@ -13,7 +13,7 @@ export interface CarryProof {
   readonly reason: string;
 }
 
-export interface CarryVerdict {
+interface CarryVerdict {
   /** The open file was read on over the new route. */
   readonly carried: boolean;
   /** How it went, in one line. */
@@ -27,7 +27,7 @@ const VERSION = 1;
 const RUN_IT = "run `mountaineer doctor --self-test` with a share of driver netfs configured";
 
 /** The kernel's release changes with every update of the system. */
-export function currentSystem(): string {
+function currentSystem(): string {
   return `${platform()} ${release()}`;
 }
 

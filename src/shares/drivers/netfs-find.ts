@@ -9,7 +9,7 @@ import type { FoundMount } from "./mount-driver.ts";
 import { createRealMountPaths } from "./real-mount-paths.ts";
 import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "./smb-mounts.ts";
 
-export interface NetfsMountsOptions {
+interface NetfsMountsOptions {
   readonly prober: Prober;
   readonly mountTable: MountTable;
   readonly addressesOf: AddressesOf;
@@ -17,7 +17,7 @@ export interface NetfsMountsOptions {
   readonly volumes: string;
 }
 
-export interface NetfsMounts {
+interface NetfsMounts {
   isSystemNamed(share: ShareSpec): boolean;
   /** Where the share belongs, as the mount table spells it. */
   pathOf(share: ShareSpec): Promise<string>;

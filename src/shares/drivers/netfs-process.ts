@@ -1,7 +1,6 @@
 // Asks the NetFS process: one process for each mount, which is told to cancel when its deadline passes, and killed last.
-import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runCommand } from "../../runtime/child-process.ts";
+import { programBeside, runCommand } from "../../runtime/child-process.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import {
   NETFS_LIBRARIES,
@@ -27,7 +26,7 @@ export type NetfsOutcome =
   | Exclude<NetfsChildAnswer, { readonly kind: "cancelled" }>
   | { readonly kind: "timed_out"; readonly text: string };
 
-export interface NetfsProcessOptions {
+interface NetfsProcessOptions {
   readonly clock: Clock;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
@@ -49,14 +48,18 @@ export async function mountByNetfs(
 ): Promise<NetfsOutcome> {
   const question: NetfsChildRequest = { libraries, request };
   const killGraceMs = Math.min(CANCEL_MS, deadlineMs / 2);
-  const result = await runCommand(process.execPath, [...NODE_FLAGS, programPath()], {
-    clock,
-    deadlineMs: deadlineMs - killGraceMs,
-    signal,
-    env,
-    stdin: JSON.stringify(question),
-    killGraceMs,
-  });
+  const result = await runCommand(
+    process.execPath,
+    [...NODE_FLAGS, fileURLToPath(programBeside(import.meta.url, "netfs-child"))],
+    {
+      clock,
+      deadlineMs: deadlineMs - killGraceMs,
+      signal,
+      env,
+      stdin: JSON.stringify(question),
+      killGraceMs,
+    },
+  );
   const answer = parsedAnswer(result.stdout);
   if (answer !== null && answer.kind !== "cancelled") return answer;
   if (result.timedOut || answer !== null) {
@@ -76,9 +79,4 @@ function parsedAnswer(printed: string): NetfsChildAnswer | null {
   } catch {
     return null;
   }
-}
-
-function programPath(): string {
-  const own = fileURLToPath(import.meta.url);
-  return fileURLToPath(new URL(`./netfs-child${extname(own)}`, import.meta.url));
 }

@@ -20,6 +20,8 @@ import type {
   MountOutcome,
   StepLimits,
   Through,
+  UnmountMode,
+  UnmountOutcome,
 } from "./mount-driver.ts";
 import { createMountTurns } from "./mount-turns.ts";
 import { NETFS_LIBRARIES } from "./netfs-binding.ts";
@@ -31,7 +33,7 @@ import { type NetfsTarget, netfsUrl } from "./netfs-url.ts";
 import { lookAtNewMount } from "./new-mount-look.ts";
 import type { AddressesOf } from "./smb-mounts.ts";
 
-export interface NetfsDriverOptions {
+interface NetfsDriverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;
@@ -99,9 +101,98 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
   });
   const mounts = createNetfsMounts({ prober, mountTable, addressesOf, volumes });
   const { isSystemNamed, pathOf, standsAt, find } = mounts;
-  // Several mounts of one server at once are reported to bring macOS down.
-  const turns = createMountTurns(clock);
+  const requests = createNetfsRequests({ clock, logger, tools });
+  const attempts = createNetfsAttempts({
+    clock,
+    logger,
+    prober,
+    unmount,
+    isSystemNamed,
+    standsAt,
+    find,
+    requests,
+  });
 
+  return {
+    name: "netfs",
+    cacheMs: CACHE_MS,
+    mayWaitForPermission: true,
+    unavailable: tools.unavailable,
+    find,
+    carries: { can: true, refusal: async () => carryRefusal((await options.carryProof?.()) ?? NO_PROOF) },
+    async mount(wanted, route, limits, through = null) {
+      const share = through === null ? wanted : throughPort(wanted, route, through);
+      const problem = await tools.unavailable();
+      if (problem !== null) return failed("driver_unavailable", problem.text);
+      if (limits.signal.aborted) return failed("other", "cancelled");
+      const source = sourceOf(wanted.routes[route], wanted.shareName);
+      try {
+        if (!isSystemNamed(share)) await ensureFolder(dirname(share.mountPath), 0o755);
+        const path = await pathOf(share);
+        const present = (await find(share, clock.monotonicMs())).find((mount) =>
+          standsAt(share, path, mount),
+        );
+        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
+        if (present !== undefined) return taken(path, `a mount of ${present.source}`);
+        const outcome = await attempts.attempt(share, route, path, limits);
+        return outcome.ok ? outcome : { ...outcome, text: `${source}: ${outcome.text}` };
+      } catch (error) {
+        return failed(reasonOf(error), `${source}: ${errorText(error)}`);
+      }
+    },
+    async unmount(share, mount, mode, limits) {
+      const outcome = await unmount(mount, mode, limits);
+      if (!outcome.ok) {
+        // The one who holds it may be our own look that waits in it.
+        const hangs = outcome.reason === "busy" && prober.lastLook(mount.id).state === "pending";
+        return hangs ? { ...outcome, text: "the mount does not answer, --force unmounts it" } : outcome;
+      }
+      prober.forget(mount.id);
+      // Under /Volumes the system removes its own.
+      if (dirname(mount.path) !== volumes && mount.path === share.mountPath)
+        await rmdir(mount.path).catch(() => {});
+      return outcome;
+    },
+    // The kernel's client writes back by itself, and a plain unmount waits for it.
+    unsent: () => Promise.resolve([]),
+    ownProcesses: () => Promise.resolve([]),
+    openFilesPath: mounts.openFilesPath,
+  };
+}
+
+interface NetfsAttemptsParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prober: Prober;
+  readonly unmount: (
+    mount: { readonly id: string; readonly path: string },
+    mode: UnmountMode,
+    limits: StepLimits,
+  ) => Promise<UnmountOutcome>;
+  readonly isSystemNamed: (share: ShareSpec) => boolean;
+  readonly standsAt: (share: ShareSpec, path: string, mount: FoundMount) => boolean;
+  readonly find: (share: ShareSpec, notBeforeMs: number) => Promise<readonly FoundMount[]>;
+  readonly requests: {
+    ask: (
+      share: ShareSpec,
+      route: RouteName,
+      folder: string | null,
+      { deadlineMs, signal }: StepLimits,
+    ) => Promise<Asked | Failed>;
+  };
+}
+
+/** One try to mount, which leaves nothing of itself when it fails. */
+function createNetfsAttempts({
+  clock,
+  logger,
+  prober,
+  unmount,
+  isSystemNamed,
+  standsAt,
+  find,
+  requests,
+}: NetfsAttemptsParts) {
   const makeWay = async (share: ShareSpec, path: string): Promise<Failed | null> => {
     let stats: Awaited<ReturnType<typeof lstat>>;
     try {
@@ -126,57 +217,6 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
       if (code === "ENOTEMPTY" || code === "EEXIST") return taken(path, "a folder with something in it");
       throw error;
     }
-  };
-
-  /** Asks macOS to mount, when no other mount of that host is under way. */
-  const ask = async (
-    share: ShareSpec,
-    route: RouteName,
-    folder: string | null,
-    { deadlineMs, signal }: StepLimits,
-  ): Promise<Asked | Failed> => {
-    const { host, port } = share.routes[route];
-    if (host === null) return failed("other", `route ${route} has no host`);
-    const untilMs = clock.monotonicMs() + deadlineMs;
-    const asked = await turns.take(host.toLowerCase(), { waitMs: deadlineMs, signal }, () =>
-      askNow(share, { host, port }, folder, { deadlineMs: untilMs - clock.monotonicMs(), signal }),
-    );
-    return asked ?? failed("other", `other mounts of ${host} took all the time there was`);
-  };
-  /** The path that macOS gave, or null where it is to be looked up. */
-  const askNow = async (
-    share: ShareSpec,
-    { host, port }: Pick<NetfsTarget, "host" | "port">,
-    folder: string | null,
-    limits: StepLimits,
-  ): Promise<Asked | Failed> => {
-    const guest = share.password === null && /^(guest)?$/i.test(share.username);
-    const target = { host, port, shareName: share.shareName, username: guest ? null : share.username };
-    const step = { clock, deadlineMs: limits.deadlineMs, signal: limits.signal };
-    const outcome = await tools.netfs(
-      { url: netfsUrl(target), folder, username: target.username, password: share.password, guest },
-      step,
-    );
-    if (outcome.kind === "unavailable") {
-      logger.warn("NetFS cannot be called; a command mounts instead", {
-        share: share.name,
-        error: outcome.text,
-      });
-      const mount: CommandMount = { ...target, password: share.password, folder };
-      const byCommand = await tools.byCommand(mount, step);
-      return byCommand.ok
-        ? { ok: true, path: folder, existed: false }
-        : failed(byCommand.reason, byCommand.text);
-    }
-    if (outcome.kind === "timed_out") return failed("timed_out", outcome.text);
-    if (outcome.kind === "failed") return failed("other", outcome.text);
-    if (outcome.status === 0 || outcome.status === ALREADY_MOUNTED) {
-      const [path = null] = outcome.mountPoints;
-      const existed = outcome.status === ALREADY_MOUNTED;
-      if (!existed || path !== null) return { ok: true, path, existed };
-    }
-    const { reason, text, hint } = meaningOfNetfs(outcome.status);
-    return failed(reason, `${text} (${outcome.status})${hint === null ? "" : `; ${hint}`}`);
   };
 
   const untilFound = async (share: ShareSpec, path: string, at: string): Promise<FoundMount | null> => {
@@ -234,7 +274,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     /** Given up while it was under way: it may have got through all the same. */
     let givenUp = false;
     try {
-      const asked = await ask(share, route, folder, limits);
+      const asked = await requests.ask(share, route, folder, limits);
       if (asked.ok) {
         const mount = await untilFound(share, path, asked.path ?? path);
         if (mount?.sameShare && asked.existed) {
@@ -275,51 +315,72 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
     return prove(mount, untilMs, signal);
   };
 
-  return {
-    name: "netfs",
-    cacheMs: CACHE_MS,
-    mayWaitForPermission: true,
-    unavailable: tools.unavailable,
-    find,
-    carries: { can: true, refusal: async () => carryRefusal((await options.carryProof?.()) ?? NO_PROOF) },
-    async mount(wanted, route, limits, through = null) {
-      const share = through === null ? wanted : throughPort(wanted, route, through);
-      const problem = await tools.unavailable();
-      if (problem !== null) return failed("driver_unavailable", problem.text);
-      if (limits.signal.aborted) return failed("other", "cancelled");
-      const source = sourceOf(wanted.routes[route], wanted.shareName);
-      try {
-        if (!isSystemNamed(share)) await ensureFolder(dirname(share.mountPath), 0o755);
-        const path = await pathOf(share);
-        const present = (await find(share, clock.monotonicMs())).find((mount) =>
-          standsAt(share, path, mount),
-        );
-        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
-        if (present !== undefined) return taken(path, `a mount of ${present.source}`);
-        const outcome = await attempt(share, route, path, limits);
-        return outcome.ok ? outcome : { ...outcome, text: `${source}: ${outcome.text}` };
-      } catch (error) {
-        return failed(reasonOf(error), `${source}: ${errorText(error)}`);
-      }
-    },
-    async unmount(share, mount, mode, limits) {
-      const outcome = await unmount(mount, mode, limits);
-      if (!outcome.ok) {
-        // The one who holds it may be our own look that waits in it.
-        const hangs = outcome.reason === "busy" && prober.lastLook(mount.id).state === "pending";
-        return hangs ? { ...outcome, text: "the mount does not answer, --force unmounts it" } : outcome;
-      }
-      prober.forget(mount.id);
-      // Under /Volumes the system removes its own.
-      if (dirname(mount.path) !== volumes && mount.path === share.mountPath)
-        await rmdir(mount.path).catch(() => {});
-      return outcome;
-    },
-    // The kernel's client writes back by itself, and a plain unmount waits for it.
-    unsent: () => Promise.resolve([]),
-    ownProcesses: () => Promise.resolve([]),
-    openFilesPath: mounts.openFilesPath,
+  return { attempt };
+}
+
+interface NetfsRequestsParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly tools: NetfsTools;
+}
+
+/** Asks the system for mounts: one process at a time for each server. */
+function createNetfsRequests({ clock, logger, tools }: NetfsRequestsParts) {
+  // Several mounts of one server at once are reported to bring macOS down.
+  const turns = createMountTurns(clock);
+
+  /** Asks macOS to mount, when no other mount of that host is under way. */
+  const ask = async (
+    share: ShareSpec,
+    route: RouteName,
+    folder: string | null,
+    { deadlineMs, signal }: StepLimits,
+  ): Promise<Asked | Failed> => {
+    const { host, port } = share.routes[route];
+    if (host === null) return failed("other", `route ${route} has no host`);
+    const untilMs = clock.monotonicMs() + deadlineMs;
+    const asked = await turns.take(host.toLowerCase(), { waitMs: deadlineMs, signal }, () =>
+      askNow(share, { host, port }, folder, { deadlineMs: untilMs - clock.monotonicMs(), signal }),
+    );
+    return asked ?? failed("other", `other mounts of ${host} took all the time there was`);
   };
+  /** The path that macOS gave, or null where it is to be looked up. */
+  const askNow = async (
+    share: ShareSpec,
+    { host, port }: Pick<NetfsTarget, "host" | "port">,
+    folder: string | null,
+    limits: StepLimits,
+  ): Promise<Asked | Failed> => {
+    const guest = share.password === null && /^(guest)?$/i.test(share.username);
+    const target = { host, port, shareName: share.shareName, username: guest ? null : share.username };
+    const step = { clock, deadlineMs: limits.deadlineMs, signal: limits.signal };
+    const outcome = await tools.netfs(
+      { url: netfsUrl(target), folder, username: target.username, password: share.password, guest },
+      step,
+    );
+    if (outcome.kind === "unavailable") {
+      logger.warn("NetFS cannot be called; a command mounts instead", {
+        share: share.name,
+        error: outcome.text,
+      });
+      const mount: CommandMount = { ...target, password: share.password, folder };
+      const byCommand = await tools.byCommand(mount, step);
+      return byCommand.ok
+        ? { ok: true, path: folder, existed: false }
+        : failed(byCommand.reason, byCommand.text);
+    }
+    if (outcome.kind === "timed_out") return failed("timed_out", outcome.text);
+    if (outcome.kind === "failed") return failed("other", outcome.text);
+    if (outcome.status === 0 || outcome.status === ALREADY_MOUNTED) {
+      const [path = null] = outcome.mountPoints;
+      const existed = outcome.status === ALREADY_MOUNTED;
+      if (!existed || path !== null) return { ok: true, path, existed };
+    }
+    const { reason, text, hint } = meaningOfNetfs(outcome.status);
+    return failed(reason, `${text} (${outcome.status})${hint === null ? "" : `; ${hint}`}`);
+  };
+
+  return { ask };
 }
 
 /** Reached by the port of this machine, over which the carrier answers. */

@@ -1,4 +1,5 @@
 // Looks at a mount that a step has just made, for as long as the step goes on.
+import { whenAborted } from "../../runtime/abort.ts";
 import type { Look, Prober } from "../prober.ts";
 import type { FoundMount } from "./mount-driver.ts";
 
@@ -9,12 +10,5 @@ export function lookAtNewMount(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<Look | null> {
-  return Promise.race([prober.look(id, path, Math.max(0, waitMs)), aborted(signal)]);
-}
-
-function aborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(null);
-    else signal.addEventListener("abort", () => resolve(null), { once: true });
-  });
+  return Promise.race([prober.look(id, path, Math.max(0, waitMs)), whenAborted(signal).then(() => null)]);
 }

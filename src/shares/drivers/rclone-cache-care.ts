@@ -32,7 +32,7 @@ export interface CacheCare {
   named(folder: string, files: RcloneFiles): Promise<SetAsideFolder>;
 }
 
-export interface CacheCareOptions {
+interface CacheCareOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly unsent: UnsentWrites;

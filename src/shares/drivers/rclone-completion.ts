@@ -18,7 +18,7 @@ import {
 } from "./rclone-set-aside.ts";
 import { holdsZeros } from "./sparse-file.ts";
 
-export interface Completion {
+interface Completion {
   /** Begins it for a share, in place of one that runs; `onChange` is called when something was filled. */
   start(shareName: string, files: RcloneFiles, onChange: () => void): void;
   /** Ends what is under way, which is done again after the next mount. Resolves when its processes have ended. */

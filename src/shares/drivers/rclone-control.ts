@@ -14,7 +14,7 @@ export interface RcloneControl {
 }
 
 /** `failed`: rclone answered that it could not. `unreachable`: it did not answer, or not as rclone does. */
-export type ControlAnswer = "done" | "failed" | "unreachable";
+type ControlAnswer = "done" | "failed" | "unreachable";
 
 const USER = "mountaineer";
 const PASSWORD_BYTES = 32;

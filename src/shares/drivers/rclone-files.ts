@@ -1,12 +1,12 @@
 // Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
 
-import { createHash } from "node:crypto";
 import { open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureFolder, readIfPresent } from "../../runtime/durable-file.ts";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { jsonObject } from "../../runtime/json-object.ts";
 import type { ProcessIdentity } from "../../runtime/process-identity.ts";
+import { sha256Of } from "../../runtime/sha256.ts";
 import type { RouteSpec, ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
 import type { Through } from "./mount-driver.ts";
@@ -84,7 +84,7 @@ export function folderName(shareName: string): string {
     })
     .join("");
   if (escaped.length <= NAME_AT_MOST) return escaped;
-  const digest = createHash("sha256").update(shareName).digest("hex").slice(0, 16);
+  const digest = sha256Of(shareName).slice(0, 16);
   return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
 }
 
@@ -158,7 +158,7 @@ function retriesCarried(version: RcloneVersion | null): number {
 }
 
 /** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */
-export const CARRIED_FLAG = ["--user-agent"] as const;
+const CARRIED_FLAG = ["--user-agent"] as const;
 
 /** It can be asked itself, on a port that the system picks, by whoever has the password that its environment holds. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
@@ -206,7 +206,7 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 /** Who serves a mount, as it stands in the share's folder. */
-export interface ProcessNote {
+interface ProcessNote {
   readonly identity: ProcessIdentity;
   readonly mountPath: string;
   /** The port of 127.0.0.1 that it talks to; null: to the host itself. */

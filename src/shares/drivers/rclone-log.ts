@@ -1,7 +1,7 @@
 // Owns reading from rclone's log why a mount does not work; rclone tells it nowhere else.
 import type { MountFailure, RefusedUpload } from "./mount-driver.ts";
 
-export interface LoggedFailure {
+interface LoggedFailure {
   readonly reason: MountFailure;
   /** One line for people. */
   readonly text: string;

@@ -6,7 +6,7 @@ import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { rcloneLogPath, rcloneMountsFolder } from "./rclone-files.ts";
 
-export interface RcloneLogsOptions {
+interface RcloneLogsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** As rclone's driver has it. */

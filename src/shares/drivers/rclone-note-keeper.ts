@@ -9,7 +9,7 @@ import { isRunning } from "../../runtime/process-identity.ts";
 import { parseProcessNote, rcloneFilesIn, rcloneMountsFolder } from "./rclone-files.ts";
 import type { NoteWriter, ServedMount } from "./rclone-note-writer.ts";
 
-export interface NoteKeeperOptions {
+interface NoteKeeperOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly notes: NoteWriter;

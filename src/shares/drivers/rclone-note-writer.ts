@@ -25,13 +25,13 @@ export interface NoteWriter {
   writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten>;
 }
 
-export interface NotesWritten {
+interface NotesWritten {
   readonly due: number;
   /** Of these. */
   readonly written: number;
 }
 
-export interface NoteWriterOptions {
+interface NoteWriterOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -30,7 +30,7 @@ export interface CacheFile {
   readonly blockBytes: number;
 }
 
-export type NoteVerdict =
+type NoteVerdict =
   /** rclone can go on with it; `corrected` is what the note has to say for that, null when it says so already. */
   | { readonly state: "resumable"; readonly corrected: string | null }
   /**
@@ -96,13 +96,13 @@ export async function judgeNote(
 }
 
 /** What is asked of a cache file's bytes. */
-export interface ZeroLooks {
+interface ZeroLooks {
   isZero(range: ByteRange): Promise<boolean>;
   /** Of all stretches of zeros in it, as long as they go, those that are wanted. */
   zeroRuns(range: ByteRange, isWanted: (run: ByteRange) => boolean): Promise<readonly ByteRange[]>;
 }
 
-export interface RealBytes {
+interface RealBytes {
   /** What programs wrote, or rclone fetched; the rest is for the server to fill. */
   readonly real: readonly ByteRange[];
   /** Zeros in blocks that no note lists: nothing tells whether they were written, or never were. */
@@ -192,7 +192,7 @@ export function union(ranges: readonly ByteRange[]): readonly ByteRange[] {
 }
 
 /** What of them lies before `end`. */
-export function clip(ranges: readonly ByteRange[], end: number): readonly ByteRange[] {
+function clip(ranges: readonly ByteRange[], end: number): readonly ByteRange[] {
   return ranges
     .map((range) => ({ start: range.start, end: Math.min(range.end, end) }))
     .filter((range) => range.start < range.end);

@@ -5,7 +5,7 @@ import type { RefusedUpload } from "./mount-driver.ts";
 import type { RcloneFiles } from "./rclone-files.ts";
 import { readRefusedUpload } from "./rclone-log.ts";
 
-export interface RefusedUploads {
+interface RefusedUploads {
   /**
    * Of the files that are not on the server yet. Cheap where nothing was logged since: `unsent`, their paths in the
    * share, is asked only while there are some. Rejects with the system's error.

@@ -14,7 +14,7 @@ import {
 } from "./rclone-files.ts";
 import { listRcloneMounts, type RcloneProcess } from "./rclone-processes.ts";
 
-export interface Server {
+interface Server {
   /** null when it is not known, or runs no more. */
   readonly identity: ProcessIdentity | null;
   /** It was known, and runs no more. */

@@ -24,7 +24,7 @@ import { dataOf, holdsZeros, zeroRunsOf } from "./sparse-file.ts";
  * - `truncated`: it was made shorter, and rclone would make it longer again.
  * - `stuck`: the note is whole, and rclone did not mount because of the file.
  */
-export type SetAsideReason = "torn" | "unlisted" | "truncated" | "stuck";
+type SetAsideReason = "torn" | "unlisted" | "truncated" | "stuck";
 
 /**
  * - `incomplete`: holes are still to be filled with the server's bytes.
@@ -50,7 +50,7 @@ export interface SetAsideNote {
   readonly state: SetAsideState;
 }
 
-export interface CacheReview {
+interface CacheReview {
   /** Paths that files were set aside to. */
   readonly aside: readonly string[];
   /** Files whose notes were corrected, by their paths in the cache. */
@@ -117,7 +117,7 @@ export async function listSetAside(
   return Promise.all(paths.map(async (path) => ({ path, note: await readSetAsideNote(files, path) })));
 }
 
-export async function readSetAsideNote(files: RcloneFiles, path: string): Promise<SetAsideNote | null> {
+async function readSetAsideNote(files: RcloneFiles, path: string): Promise<SetAsideNote | null> {
   return parseSetAsideNote((await readIfPresent(setAsideNotePath(files, path))) ?? "");
 }
 

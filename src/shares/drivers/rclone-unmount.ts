@@ -14,7 +14,7 @@ import type { ServingProcesses } from "./rclone-serving.ts";
 import type { UnsentWrites } from "./rclone-unsent.ts";
 import { abortFuseConnection, runUnmount, unmountFailed } from "./unmount-command.ts";
 
-export interface RcloneUnmountOptions {
+interface RcloneUnmountOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: Prober;
@@ -60,36 +60,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
     endProcess(identity, { clock, graceMs: 0, deadlineMs: Math.min(deadlineMs, KILL_MS) });
   const entryOf = async (id: string): Promise<MountEntry | null> =>
     (await mountTable.read(clock.monotonicMs())).find((entry) => entry.id === id) ?? null;
-
-  /** Unmounted, it ends by itself and tidies up; but it does not have for ever. */
-  const awaitOwnEnd = async (identity: ProcessIdentity, deadlineMs: number): Promise<boolean> => {
-    const untilMs = clock.monotonicMs() + Math.min(deadlineMs, OWN_END_MS);
-    while (clock.monotonicMs() < untilMs) {
-      if (!(await isRunning(identity))) return true;
-      await clock.sleep(OWN_END_POLL_MS);
-    }
-    return kill(identity, KILL_MS);
-  };
-
-  const plain = async (
-    entry: MountEntry,
-    identity: ProcessIdentity | null,
-    deadlineMs: number,
-  ): Promise<UnmountOutcome> => {
-    const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: false });
-    if (await entryOf(entry.id)) {
-      if (attempt.result === "done") return unmountFailed("it stands in the mount table still");
-      if (attempt.result !== "busy") return unmountFailed(attempt.text);
-      // The one who holds it may be our own look that waits in it.
-      const hangs = prober.lastLook(entry.id).state === "pending";
-      const text = hangs ? "the mount does not answer, --force unmounts it" : attempt.text;
-      return { ok: false, reason: "busy", text };
-    }
-    if (identity !== null && !(await awaitOwnEnd(identity, deadlineMs))) {
-      return unmountFailed(`process ${identity.pid} does not end`);
-    }
-    return { ok: true };
-  };
+  const plainly = createPlainUnmount({ clock, prober, kill, entryOf });
 
   /**
    * Stops rclone at a moment when its notes of unsent writes are whole: it writes them in place, and what an
@@ -153,7 +124,7 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
         serving.ending(shareName, true);
         const outcome =
           mode === "plain"
-            ? await plain(entry, identity, deadlineMs)
+            ? await plainly.plain(entry, identity, deadlineMs)
             : await force(shareName, entry, identity, deadlineMs, files);
         if (!outcome.ok) {
           serving.ending(shareName, false);
@@ -204,6 +175,48 @@ export function createRcloneUnmount(options: RcloneUnmountOptions): RcloneUnmoun
       return true;
     },
   };
+}
+
+interface PlainUnmountParts {
+  readonly clock: Clock;
+  readonly prober: Prober;
+  readonly kill: (identity: ProcessIdentity, deadlineMs: number) => Promise<boolean>;
+  readonly entryOf: (id: string) => Promise<MountEntry | null>;
+}
+
+/** Unmounts without force: refused while anybody holds files. */
+function createPlainUnmount({ clock, prober, kill, entryOf }: PlainUnmountParts) {
+  /** Unmounted, it ends by itself and tidies up; but it does not have for ever. */
+  const awaitOwnEnd = async (identity: ProcessIdentity, deadlineMs: number): Promise<boolean> => {
+    const untilMs = clock.monotonicMs() + Math.min(deadlineMs, OWN_END_MS);
+    while (clock.monotonicMs() < untilMs) {
+      if (!(await isRunning(identity))) return true;
+      await clock.sleep(OWN_END_POLL_MS);
+    }
+    return kill(identity, KILL_MS);
+  };
+
+  const plain = async (
+    entry: MountEntry,
+    identity: ProcessIdentity | null,
+    deadlineMs: number,
+  ): Promise<UnmountOutcome> => {
+    const attempt = await runUnmount(entry, { clock, deadlineMs, lazy: false });
+    if (await entryOf(entry.id)) {
+      if (attempt.result === "done") return unmountFailed("it stands in the mount table still");
+      if (attempt.result !== "busy") return unmountFailed(attempt.text);
+      // The one who holds it may be our own look that waits in it.
+      const hangs = prober.lastLook(entry.id).state === "pending";
+      const text = hangs ? "the mount does not answer, --force unmounts it" : attempt.text;
+      return { ok: false, reason: "busy", text };
+    }
+    if (identity !== null && !(await awaitOwnEnd(identity, deadlineMs))) {
+      return unmountFailed(`process ${identity.pid} does not end`);
+    }
+    return { ok: true };
+  };
+
+  return { plain };
 }
 
 /** False when it has ended. */

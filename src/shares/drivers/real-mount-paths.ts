@@ -4,7 +4,7 @@ import type { Prober } from "../prober.ts";
 
 const REAL_PATH_MS = 1_000;
 
-export interface RealMountPaths {
+interface RealMountPaths {
   /** `mountPath` below the real path of its folder; as it is while that is not known. */
   find(mountPath: string): Promise<string>;
   /** The same by what was found before, without asking. */

@@ -14,7 +14,7 @@ export interface SmbMount {
 /** Known addresses of a host, without asking anyone now. */
 export type AddressesOf = (host: string) => readonly string[];
 
-export interface MountIndex {
+interface MountIndex {
   at(path: string): SmbMount | null;
   /** Mounts of the root of a share of that name, on whatever server. */
   named(shareName: string): readonly SmbMount[];

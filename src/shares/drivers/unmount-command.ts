@@ -6,11 +6,11 @@ import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import type { MountEntry } from "../mount-entry.ts";
 import type { UnmountOutcome } from "./mount-driver.ts";
 
-export type UnmountAttempt =
+type UnmountAttempt =
   | { readonly result: "done" }
   | { readonly result: "busy" | "not_mounted" | "failed"; readonly text: string };
 
-export interface UnmountCommandOptions {
+interface UnmountCommandOptions {
   readonly clock: Clock;
   readonly deadlineMs: number;
   /** Takes it out of sight at once, whoever uses it. */

@@ -10,7 +10,7 @@ import type { MountDriver, SetAsideFolder } from "./mount-driver.ts";
 import { parseProcessNote, REMOTE_NAME, rcloneFiles } from "./rclone-files.ts";
 import { createUnsentWrites } from "./rclone-unsent.ts";
 
-export interface LeftBehindOptions {
+interface LeftBehindOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** As rclone's driver has it. */
@@ -21,10 +21,7 @@ export interface LeftBehindOptions {
  * Folders of rclone's write cache that hold what the share's rclone will not send, which is all but what is below
  * `sentNames`, its names on the server. Cheap enough for every look; never rejects.
  */
-export type UnsentLeftBehind = (
-  name: string,
-  sentNames: readonly string[],
-) => Promise<readonly SetAsideFolder[]>;
+type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
 
 /** By the name on the server. */
 type LeftBehind = ReadonlyMap<string, SetAsideFolder>;

@@ -2,37 +2,6 @@
 import { jsonObject } from "../../runtime/json-object.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
-/** SMB names have at most 255 characters; a line that is longer than this is none of an entry. */
-const LINE_AT_MOST = 16_384;
-
-/** Gives each line whole, without its end; call `end` for the last one. Lines that are too long are dropped. */
-export function createLineSplitter(onLine: (line: string) => void): {
-  push(piece: string): void;
-  end(): void;
-} {
-  let started = "";
-  let tooLong = false;
-  return {
-    push(piece) {
-      const lines = piece.split("\n");
-      for (const [index, part] of lines.entries()) {
-        if (started.length + part.length > LINE_AT_MOST) {
-          tooLong = true;
-          started = "";
-        } else if (!tooLong) started += part;
-        if (index === lines.length - 1) break;
-        if (!tooLong) onLine(started.replace(/\r$/, ""));
-        started = "";
-        tooLong = false;
-      }
-    },
-    end() {
-      if (started !== "" && !tooLong) onLine(started);
-      started = "";
-    },
-  };
-}
-
 /** One line of `rclone lsjson`, which prints one entry a line; null for any other line. */
 export function parseRcloneLine(line: string): ListedEntry | null {
   const start = line.indexOf("{");
@@ -56,7 +25,7 @@ export interface Birth {
   readonly isOwn: boolean;
 }
 
-export interface SmbclientReader {
+interface SmbclientReader {
   onLine(line: string): void;
   /** By the position of their question; null where there was no answer. */
   births(): readonly (Birth | null)[];

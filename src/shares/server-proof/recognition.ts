@@ -7,7 +7,7 @@ import { KNOWN_ENTRIES_AT_MOST, type KnownEntry, type ServerWitness } from "./se
 export type Births = ReadonlyMap<string, Birth>;
 
 /** `text` continues "X ". */
-export type Recognition =
+type Recognition =
   | { readonly kind: "same" }
   | { readonly kind: "different"; readonly text: string }
   | { readonly kind: "unproved"; readonly text: string };

@@ -21,13 +21,13 @@ export interface RootListing {
   readonly rest: RestOfListing | null;
 }
 
-export interface RestOfListing {
+interface RestOfListing {
   readonly count: number;
   /** Equal for equal entries, in whatever order they came. */
   readonly digest: string;
 }
 
-export interface ListingCollector {
+interface ListingCollector {
   add(entry: ListedEntry): void;
   end(precisionMs: number): RootListing;
 }

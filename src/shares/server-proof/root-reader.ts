@@ -1,4 +1,5 @@
 // Reads the root of a share over one route by `rclone lsjson` or `smbclient`, with the share's own login.
+
 import { rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
@@ -6,13 +7,13 @@ import type { Clock } from "../../runtime/clock.ts";
 import { ensureFolder } from "../../runtime/durable-file.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { findProgram } from "../../runtime/find-program.ts";
+import { createLineSplitter } from "../../runtime/line-splitter.ts";
 import { account, configText, REMOTE_NAME, rcloneFiles, writeIfChanged } from "../drivers/rclone-files.ts";
 import { readLoggedFailure } from "../drivers/rclone-log.ts";
 import { createObscuredPasswords } from "../drivers/rclone-password.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import {
   type Birth,
-  createLineSplitter,
   createSmbclientReader,
   parseRcloneLine,
   SMBCLIENT_ROUNDING_MS,
@@ -46,12 +47,12 @@ export interface ReadFailure {
   readonly isRefusedLogin: boolean;
 }
 
-export interface RootRead {
+interface RootRead {
   readonly kind: "read";
   readonly listing: RootListing;
 }
 
-export interface BirthsRead {
+interface BirthsRead {
   readonly kind: "read";
   /** Only what was asked for with `listsRoot`. */
   readonly listing: RootListing;
@@ -74,13 +75,15 @@ export interface RootReader {
   forget(share: ShareSpec): Promise<void>;
 }
 
-export interface RootReaderOptions {
+interface RootReaderOptions {
   readonly clock: Clock;
   readonly stateFolder: string;
   /** Where programs are looked for. */
   readonly folders?: () => readonly string[];
 }
 
+/** SMB names have at most 255 characters; a longer line is none of an entry. */
+const LINE_BYTES_AT_MOST = 16_384;
 const COMPLAINT_AT_MOST_BYTES = 64 * 1024;
 
 /**
@@ -144,7 +147,7 @@ export function createRootReader({
     const secret = share.password === null ? null : await obscured(share.password);
     const spec = { ...share.routes[route], host: endpoint.address, port: endpoint.port };
     const collector = createListingCollector();
-    const lines = createLineSplitter((line) => {
+    const lines = outputLines((line) => {
       const entry = parseRcloneLine(line);
       if (entry !== null) collector.add(entry);
     });
@@ -174,7 +177,7 @@ export function createRootReader({
     const asked = ["", ...names.filter(isPlainName)];
     const collector = createListingCollector();
     const reader = createSmbclientReader(asked.length, (entry) => collector.add(entry));
-    const lines = createLineSplitter((line) => reader.onLine(line));
+    const lines = outputLines((line) => reader.onLine(line));
     const script = smbclientScript(
       listsRoot,
       asked.map((name) => (name === "" ? "\\" : name)),
@@ -281,4 +284,18 @@ function late(program: ProofProgram): ReadFailure {
 function lastLine(text: string, program: ProofProgram): string {
   const line = text.trim().split("\n").at(-1)?.trim() ?? "";
   return line === "" ? `${program} failed` : line.slice(0, 300);
+}
+
+/** Gives each line of an output whole; lines that are too long are dropped. `end`: nothing more comes. */
+function outputLines(onLine: (line: string) => void): { push(piece: string): void; end(): void } {
+  const splitter = createLineSplitter(LINE_BYTES_AT_MOST, () => {});
+  return {
+    push(piece) {
+      for (const line of splitter.take(piece)) onLine(line);
+    },
+    end() {
+      const last = splitter.rest();
+      if (last !== null) onLine(last);
+    },
+  };
 }

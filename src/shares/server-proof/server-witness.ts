@@ -23,7 +23,7 @@ export interface ServerWitness {
   readonly entries: readonly KnownEntry[];
 }
 
-export interface WitnessStore {
+interface WitnessStore {
   /** null: nothing is known of what the share is now set to. Never rejects. */
   read(share: ShareSpec): Promise<ServerWitness | null>;
   /** Never rejects: what cannot be kept is logged. */

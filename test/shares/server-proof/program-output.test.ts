@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
-  createLineSplitter,
   createSmbclientReader,
   parseRcloneLine,
   parseSmbclientLine,
@@ -139,28 +138,4 @@ describe("smbclient", () => {
       assert.equal(reader.listingError(), error);
     }
   });
-});
-
-test("A10 lines come whole however they are cut, and one without an end takes no memory", () => {
-  fc.assert(
-    fc.property(fc.array(fc.constantFrom("a", "bc", "\n", "\r\n", "é"), { maxLength: 30 }), (pieces) => {
-      const seen: string[] = [];
-      const splitter = createLineSplitter((line) => seen.push(line));
-      for (const piece of pieces) splitter.push(piece);
-      splitter.end();
-      const expected = pieces
-        .join("")
-        .split("\n")
-        .map((line) => line.replace(/\r$/, ""));
-      if (expected.at(-1) === "") expected.pop();
-      assert.deepEqual(seen, expected);
-    }),
-  );
-  const seen: string[] = [];
-  const splitter = createLineSplitter((line) => seen.push(line));
-  splitter.push("one\n");
-  for (let count = 0; count < 1_000; count += 1) splitter.push("x".repeat(1_000));
-  splitter.push("\ntwo\nthree");
-  splitter.end();
-  assert.deepEqual(seen, ["one", "two", "three"]);
 });

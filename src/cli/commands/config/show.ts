@@ -34,7 +34,8 @@ export const configShowCommand: CommandDefinition = {
         context.print(json ? jsonText(await effectiveData(source)) : await effectiveText(source));
         return 0;
       }
-      const { decodedText, sha256Of } = await import("../../config-text.ts");
+      const { decodedText } = await import("../../config-text.ts");
+      const { sha256Of } = await import("../../../runtime/sha256.ts");
       const text = decodedText(bytes);
       if (json) {
         const running = daemon === null ? null : (await daemon.sync(context.signal)).sha256;

@@ -1,13 +1,12 @@
 // An MCP-like server over stdio that does what the method's name says (link-echo-answers.ts).
-import { createLineSplitter } from "../../../../src/gateway/backends/line-splitter.ts";
+import { createLineSplitter } from "../../../../src/runtime/line-splitter.ts";
 import { createEcho } from "./link-echo-answers.ts";
 
 const echo = createEcho();
 // Not by readline: it takes U+2028 for a line's end.
 const splitter = createLineSplitter(1e9);
 process.stdin.on("data", (chunk: Buffer) => {
-  splitter.push(chunk);
-  for (let line = splitter.next(); line !== null; line = splitter.next()) {
+  for (const line of splitter.take(chunk)) {
     for (const message of echo(JSON.parse(line))) process.stdout.write(`${JSON.stringify(message)}\n`);
   }
 });

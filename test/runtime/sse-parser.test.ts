@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createSseParser, type SseEvent, type SseParser } from "../../../src/gateway/backends/sse-parser.ts";
-import { fc } from "../../support/properties.ts";
+import { createSseParser, type SseEvent, type SseParser } from "../../src/runtime/sse-parser.ts";
+import { fc } from "../support/properties.ts";
 
 function read(parser: SseParser, ...chunks: (string | Buffer)[]): SseEvent[] {
   const events: SseEvent[] = [];

@@ -1,4 +1,4 @@
-// Owns reading an event stream (text/event-stream), as the HTML standard says: bytes in, events out one by one, so
+// Reads an event stream (text/event-stream), as the HTML standard says: bytes in, events out one by one, so
 // that the reader may stop between two events of one chunk.
 
 const LINE_FEED = 10;

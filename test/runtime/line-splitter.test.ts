@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createLineSplitter } from "../../../src/gateway/backends/line-splitter.ts";
-import { fc } from "../../support/properties.ts";
+import { createLineSplitter } from "../../src/runtime/line-splitter.ts";
+import { fc } from "../support/properties.ts";
 
 function linesOf(chunks: readonly Buffer[], limit = 1_000_000): (string | null)[] {
   const splitter = createLineSplitter(limit);
@@ -73,4 +73,48 @@ test("64 MiB in one line take linear time: to copy or search them at each of 65,
   splitter.push(Buffer.from("\n"));
   assert.equal(splitter.next()?.length, 64 * 1024 * 1024);
   assert.ok(performance.now() - startedAt < 30_000);
+});
+
+test("lines over the limit alone are left out, each told once, for whoever wants to go on", () => {
+  const line = fc.string({ unit: "grapheme", maxLength: 12 }).map((text) => text.replaceAll(/[\r\n]/g, " "));
+  fc.assert(
+    fc.property(fc.array(line), fc.array(fc.nat(200)), fc.boolean(), (lines, cuts, isEnded) => {
+      const limit = 20;
+      const text = lines.map((each) => `${each}\n`).join("");
+      // The last may lack its end, unless there is nothing of it.
+      const bytes = Buffer.from(isEnded || lines.at(-1) === "" ? text : text.replace(/\n$/, ""));
+      const found: (string | null)[] = [];
+      let tooLong = 0;
+      const splitter = createLineSplitter(
+        () => limit,
+        () => {
+          tooLong += 1;
+        },
+      );
+      let start = 0;
+      for (const cut of [...cuts.toSorted((a, b) => a - b), bytes.length]) {
+        const end = Math.min(cut, bytes.length);
+        found.push(...splitter.take(bytes.subarray(start, end)));
+        start = Math.max(start, end);
+      }
+      found.push(splitter.rest());
+      assert.equal(splitter.rest(), null);
+      const expected = lines.filter((text) => Buffer.byteLength(text) <= limit);
+      assert.deepEqual(
+        found.filter((each) => each !== null),
+        expected,
+      );
+      assert.equal(tooLong, lines.length - expected.length);
+      assert.equal(splitter.overlong, false);
+    }),
+  );
+});
+
+test("bytes that are no UTF-8 can be had as they are, and text may be pushed", () => {
+  const splitter = createLineSplitter(100);
+  splitter.push(Buffer.from([0xff, 0x0d, 0x0a, 0xfe]));
+  assert.deepEqual(splitter.nextBytes(), Buffer.from([0xff]));
+  assert.deepEqual(splitter.restBytes(), Buffer.from([0xfe]));
+  assert.deepEqual([...splitter.take("é\nü")], ["é"]);
+  assert.equal(splitter.rest(), "ü");
 });

@@ -1,0 +1,19 @@
+// What the decisions about shares and about backends have in common. Pure.
+import type { Wake } from "./lane.ts";
+
+/** null: there is none. */
+export function earliest(wakes: readonly Wake[]): Wake | null {
+  return wakes.reduce<Wake | null>(
+    (first, wake) => (first === null || wake.atMs < first.atMs ? wake : first),
+    null,
+  );
+}
+
+/** Since when (wall ms) each condition stands, by its code: `before` where it stood already, else now. */
+export function standingSince(
+  conditions: readonly { readonly code: string }[],
+  before: ReadonlyMap<string, number>,
+  wallMs: number,
+): ReadonlyMap<string, number> {
+  return new Map(conditions.map(({ code }) => [code, before.get(code) ?? wallMs]));
+}

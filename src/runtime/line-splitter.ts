@@ -1,0 +1,113 @@
+// Splits a stream of bytes into lines. It cuts before it decodes, so that a character may straddle two chunks, and gives
+// lines one by one, so that the reader may stop between two lines of one chunk.
+
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+
+export interface LineSplitter {
+  push(chunk: Buffer | string): void;
+  /** The next whole line, without its end (LF or CRLF); null when there is none yet, or nothing more comes. */
+  next(): string | null;
+  /** The same as bytes, which may be no UTF-8. */
+  nextBytes(): Buffer | null;
+  /** Pushes the chunk and gives every line that is whole now. */
+  take(chunk: Buffer | string): Iterable<string>;
+  /** What is left without an end, and forgets it; null when that is nothing. */
+  rest(): string | null;
+  restBytes(): Buffer | null;
+  /** A line was longer than the limit, and nobody wanted to go on: nothing more comes. */
+  readonly overlong: boolean;
+}
+
+/**
+ * `limitBytes`: of one line. With `onTooLong`, which is called once for each longer one, such lines are left out and the
+ * next ones come; without it the first ends everything. Time and memory are linear in what is pushed.
+ */
+export function createLineSplitter(
+  limitBytes: number | (() => number),
+  onTooLong?: () => void,
+): LineSplitter {
+  const limit = typeof limitBytes === "number" ? () => limitBytes : limitBytes;
+  let chunk: Buffer | null = null;
+  let offset = 0;
+  /** Of a line whose end has not come. */
+  let parts: Buffer[] = [];
+  let partBytes = 0;
+  let skipping = false;
+  let overlong = false;
+
+  const refuse = (): void => {
+    parts = [];
+    partBytes = 0;
+    if (onTooLong === undefined) {
+      overlong = true;
+      chunk = null;
+      return;
+    }
+    skipping = true;
+    onTooLong();
+  };
+  const hold = (part: Buffer): void => {
+    if (skipping || part.length === 0) return;
+    parts.push(part);
+    partBytes += part.length;
+    if (partBytes > limit()) refuse();
+  };
+  const joined = (): Buffer => {
+    const line = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, partBytes);
+    parts = [];
+    partBytes = 0;
+    return line;
+  };
+
+  const nextBytes = (): Buffer | null => {
+    while (chunk !== null) {
+      const source: Buffer = chunk;
+      const start = offset;
+      const end = source.indexOf(LINE_FEED, start);
+      offset = end + 1;
+      if (end === -1 || offset === source.length) chunk = null;
+      if (end === -1) {
+        hold(source.subarray(start));
+        return null;
+      }
+      hold(source.subarray(start, end));
+      if (overlong) return null;
+      if (!skipping) return withoutReturn(joined());
+      skipping = false;
+    }
+    return null;
+  };
+  const restBytes = (): Buffer | null => {
+    if (chunk !== null) hold(chunk.subarray(offset));
+    chunk = null;
+    skipping = false;
+    return partBytes === 0 ? null : withoutReturn(joined());
+  };
+  const push = (more: Buffer | string): void => {
+    if (overlong || more.length === 0) return;
+    const bytes = typeof more === "string" ? Buffer.from(more) : more;
+    chunk = chunk === null ? bytes : Buffer.concat([chunk.subarray(offset), bytes]);
+    offset = 0;
+  };
+  const next = (): string | null => nextBytes()?.toString("utf8") ?? null;
+
+  return {
+    get overlong() {
+      return overlong;
+    },
+    push,
+    next,
+    nextBytes,
+    *take(more) {
+      push(more);
+      for (let line = next(); line !== null; line = next()) yield line;
+    },
+    rest: () => restBytes()?.toString("utf8") ?? null,
+    restBytes,
+  };
+}
+
+function withoutReturn(line: Buffer): Buffer {
+  return line.at(-1) === CARRIAGE_RETURN ? line.subarray(0, -1) : line;
+}
