@@ -4,7 +4,7 @@ import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { shellWord } from "../runtime/plain-text.ts";
-import { expandPath } from "./paths.ts";
+import { expandPath, USUAL_HOME_NAME } from "./paths.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 
 /** What a configuration's defaults depend on. */
@@ -49,7 +49,7 @@ export function findPlace(
   // homedir() itself gives back an empty HOME, and that is the folder one stands in.
   const userHome = resolve(environment["HOME"] || homedir() || userInfo().homedir);
   const chosen = environment["MOUNTAINEER_HOME"];
-  const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, ".mountaineer");
+  const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
   const place = { home, userHome, userName: loginName(environment) };
   return platform === "darwin"
     ? { ...place, defaultMountRoot: "/Volumes", smbDriver: "netfs" }
