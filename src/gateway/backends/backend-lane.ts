@@ -22,6 +22,8 @@ import { createPoolSubscriptions } from "./pool-subscriptions.ts";
 import { createWaitingCalls } from "./pool-waiting-calls.ts";
 
 /** More steps than instances that may have to end at once; reaching it is a mistake in the decision. */
+/** How long `npx` and the like may download a server before its time to answer begins. */
+const DOWNLOAD_MS = 60_000;
 const MAX_STEPS = 200;
 
 /** What was published last, and of which connection. */
@@ -85,6 +87,7 @@ export function createBackendLane(tools: LaneTools, name: string, first: Backend
     open: tools.openLink(ofBase.connection, name, ofBase.secrets),
     secrets: ofBase.secrets,
     initMs: config.timeouts.initMs,
+    downloadMs: "url" in ofBase.connection ? 0 : DOWNLOAD_MS,
     listMs: config.timeouts.listMs,
     clientInfo: tools.clientInfo,
     owner,
