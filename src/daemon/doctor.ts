@@ -176,10 +176,15 @@ async function loadedConfig(
     const request = { path, place, content: exists ? null : "", writeStarter: false };
     const { loaded } = await loadConfigApart(request, { clock: systemClock, signal });
     if (!loaded.ok) {
-      const findings = loaded.mistakes.map((mistake) =>
+      const { mistakes } = loaded;
+      const findings = mistakes.map((mistake, index) =>
         finding("error", "config_invalid", describeMistakes([mistake]), {
           subject: mistake.path === "" ? null : mistake.path,
-          hint: "mountaineer config edit; what ran before runs on until it is mended",
+          // Each brings a hint of its own; this one is for all of them.
+          hint:
+            index === mistakes.length - 1
+              ? "mountaineer config edit; what ran before runs on until it is mended"
+              : null,
         }),
       );
       return { snapshot: null, findings };

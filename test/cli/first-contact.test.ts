@@ -25,6 +25,26 @@ test("monitor says at once which variable is not set, and what to do", async (t)
   assert.equal((await monitor.ended).code, 0);
 });
 
+test("what is asked of a share whose password is missing says how to set it, not to mount it", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), SHARE);
+  for (const args of [["mount"], ["verify"], ["reconcile"], ["folders", "--share", "CORE"]]) {
+    const { code, stdout, stderr } = await runCommand(args, { home });
+    const told = `${stdout}${stderr}`;
+    assert.equal(code, 1, told);
+    assert.match(told, /hint: Set NAS_PASSWORD in the environment of the daemon/);
+    assert.doesNotMatch(told, /mountaineer mount/);
+  }
+});
+
+test("doctor gives each mistake its own hint, and says once where they are mended", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), "[global]\nauto_failbak = true\nlsof_rechek = true\n");
+  const { stdout } = await runCommand(["doctor"], { home });
+  assert.equal(stdout.match(/did you mean/g)?.length, 2, stdout);
+  assert.equal(stdout.match(/mountaineer config edit/g)?.length, 1, stdout);
+});
+
 test("C3 a reload is one line in the log, and a backend that cannot start a warning", async (t) => {
   const folder = await temporaryFolder(t);
   const backend = '[backends.files]\ncommand = "sh"\nenv = { T = "${NOT_SET}" }\n';
