@@ -255,6 +255,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
           resourceTemplates: catalog.templates.size,
           prompts: catalog.prompts.size,
         },
+        withheldTools: catalog.withheldTools,
         conditions: conditions(rules, catalog, keeper.condition),
       };
     },
