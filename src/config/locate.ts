@@ -73,6 +73,11 @@ export function noFileAt(path: string): MountaineerError {
   });
 }
 
+/** Rejects with `config_unreadable` when there is no file at `path`, or it cannot be looked at. */
+export async function requireFileAt(path: string): Promise<void> {
+  if (!(await isThere(path))) throw noFileAt(path);
+}
+
 async function isThere(path: string): Promise<boolean> {
   try {
     await lstat(path);

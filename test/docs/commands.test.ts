@@ -155,7 +155,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   },
 
   "mountaineer shares list": running(/CORE {3}mounted/),
-  "mountaineer shares list --json | jq -r '.favorites[].stable_path'": {
+  "mountaineer shares list --json | jq -r '.shares[].stable_path'": {
     on: "running",
     says: /Shares\/CORE\n.*Shares\/MEDIA\n$/,
     needs: "jq",
