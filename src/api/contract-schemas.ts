@@ -126,6 +126,7 @@ export const backendStatusSchema = z.object({
   tools: z.number(),
   resources: z.number(),
   prompts: z.number(),
+  withheld_tools: z.exactOptional(z.number()),
   conditions: z.array(conditionSchema),
 });
 

@@ -206,6 +206,8 @@ export interface BackendStatus {
   tools: number;
   resources: number;
   prompts: number;
+  /** Tools that its filters keep back; absent: none. */
+  withheld_tools?: number;
   conditions: Condition[];
 }
 

@@ -1,13 +1,13 @@
 // Owns `config validate`: a file checked, and every mistake told.
 import { resolve } from "node:path";
 import { type LoadedConfig, loadConfig, parseConfig } from "../config/load.ts";
-import { findPlace, noFileAt } from "../config/locate.ts";
+import { findPlace } from "../config/locate.ts";
 import { mistakesError } from "../config/mistakes.ts";
 import { expandPath } from "../config/paths.ts";
 import { ERROR_CODES } from "../runtime/errors.ts";
 import { harmless, sharesAndBackends } from "../runtime/plain-text.ts";
 import type { CommandContext } from "./command.ts";
-import { viewConfig } from "./config-session.ts";
+import { requireNamedFile, viewConfig } from "./config-session.ts";
 import { paintFor } from "./look.ts";
 
 /** Resolves with the exit code. Rejects with `config_invalid`, every mistake in it, and `config_unreadable`. */
@@ -49,8 +49,8 @@ async function checkFile({ home }: CommandContext, file: string): Promise<Checke
 
 function checkOwn(context: CommandContext): Promise<Checked> {
   return viewConfig(context, async ({ path, place, read }) => {
+    await requireNamedFile(context, { path, read });
     const bytes = await read();
-    if (bytes === null && context.configPath !== null) throw noFileAt(path);
     return { path, loaded: await parseConfig(bytes ?? new Uint8Array(), path, place) };
   });
 }

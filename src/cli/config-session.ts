@@ -4,7 +4,7 @@ import type { DaemonClient } from "../api/client.ts";
 import type { HistoryEntry } from "../api/contract.ts";
 import { openHistory } from "../config/history.ts";
 import { readConfigBytes } from "../config/load.ts";
-import { type ConfigPlace, configFormat, findPlace, locateConfig } from "../config/locate.ts";
+import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../config/locate.ts";
 import type { ConfigFormat } from "../config/snapshot.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { ensurePrivateFolder } from "../runtime/durable-file.ts";
@@ -43,6 +43,14 @@ export function viewConfig<T>(context: CommandContext, use: (view: ConfigView) =
     async (daemon) => use(await daemonView(context, daemon)),
     async () => ({ kind: "done", value: await use(await ownView(context)) }),
   );
+}
+
+/** Rejects with `config_unreadable` when `--config` names a file that is not there. */
+export async function requireNamedFile(
+  { configPath }: Pick<CommandContext, "configPath">,
+  { path, read }: Pick<ConfigView, "path" | "read">,
+): Promise<void> {
+  if (configPath !== null && (await read()) === null) throw noFileAt(path);
 }
 
 /** Runs `use` with who may change it: the daemon, else this command with the home's lock, as `command`. */

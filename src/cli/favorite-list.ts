@@ -5,7 +5,7 @@ import { hostText } from "../config/host.ts";
 import type { MountaineerConfig, RouteConfig } from "../config/snapshot.ts";
 import type { CommandContext } from "./command.ts";
 import { readMembers } from "./config-members.ts";
-import { viewConfig } from "./config-session.ts";
+import { requireNamedFile, viewConfig } from "./config-session.ts";
 
 /** One share, as `shares list --json` has it. */
 export interface Favorite {
@@ -28,6 +28,7 @@ export interface Favorite {
 /** Looks at no mount and no host. Rejects with `config_…`. */
 export function listFavorites(context: CommandContext): Promise<Favorite[]> {
   return viewConfig(context, async (view) => {
+    await requireNamedFile(context, view);
     const config = await readMembers(view);
     const status = view.daemon === null ? null : await view.daemon.status(context.signal);
     return config.shares.map((share) => {

@@ -39,10 +39,13 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
   ];
 }
 
-/** A line for each backend, and below it what is wrong. */
-export function backendBlock(backends: readonly BackendStatus[], view: View): string[] {
+/** A line for each backend, and below it what is wrong. `started`: without a daemon none of them is. */
+export function backendBlock(backends: readonly BackendStatus[], view: View, started = true): string[] {
   const width = nameColumns(backends);
-  return backends.flatMap((backend) => backendLines(backend, width, view));
+  return backends.flatMap((backend) => [
+    ...backendHead(backend, width, view),
+    ...(started ? backendTroubles(backend, view) : []),
+  ]);
 }
 
 /** The backends alone, ending in a newline; "" when there is none. */
@@ -52,24 +55,30 @@ export function renderBackends(backends: readonly BackendStatus[], options: Stat
     .join("");
 }
 
-function backendLines(backend: BackendStatus, nameWidth: number, view: View): string[] {
+function backendHead(backend: BackendStatus, nameWidth: number, view: View): string[] {
   const { paint } = view;
   const { dot, phase, style } = stateOf(backend, paint);
   const name = padded(harmless(backend.name), nameWidth);
   const lead = columns(`${paint.symbols.on} ${name}  `) + PHASE_COLUMNS + 2;
   const [first = "", ...more] = wrapped(factsOf(backend).map(glued).join(", "), view.width - lead);
-  const lines = [
+  return [
     `${dot} ${paint.bold(name)}  ${style(padded(phase, PHASE_COLUMNS))}  ${first}`.trimEnd(),
     ...more.map((line) => `${" ".repeat(lead)}${line}`),
   ];
-  const retry = retryText(backend, view);
+}
+
+/** Why it is not ready, what its last error was, and what stands: each trouble once. */
+function backendTroubles(backend: BackendStatus, view: View): string[] {
+  const { paint } = view;
+  const lines: string[] = [];
+  const isTold = (trouble: string): boolean =>
+    backend.conditions.some(({ title }) => title.includes(trouble));
   if (backend.enabled && backend.phase !== "Ready") {
-    const why = [backend.reason === null ? null : harmless(backend.reason), retry].filter(
-      (part) => part !== null,
-    );
-    lines.push(...text(why.join("; "), INDENT, view).map(paint.dim));
+    const reason = backend.reason === null || isTold(backend.reason) ? null : harmless(backend.reason);
+    const why = [reason, retryText(backend, view)].filter((part) => part !== null);
+    if (why.length > 0) lines.push(...text(why.join("; "), INDENT, view).map(paint.dim));
   }
-  if (backend.last_error !== null && backend.last_error !== backend.reason) {
+  if (backend.last_error !== null && backend.last_error !== backend.reason && !isTold(backend.last_error)) {
     const error = `last error: ${harmless(backend.last_error)}`;
     const [mark, paintError] =
       backend.phase === "Ready"
@@ -106,9 +115,11 @@ function stateOf({ enabled, phase }: BackendStatus, paint: Paint): State {
 
 function factsOf(backend: BackendStatus): string[] {
   if (!backend.enabled) return [];
-  const { pid, in_flight: inFlight, draining, instances, restarts } = backend;
+  const { pid, in_flight: inFlight, draining, instances, restarts, withheld_tools: withheld = 0 } = backend;
   return [
     published(backend),
+    ...(withheld > 0 ? [`${counted(withheld, "tool")} withheld`] : []),
+    ...(backend.group === null ? [] : [`group ${harmless(backend.group)}`]),
     ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
     ...(draining > 0 ? [`${draining} draining`] : []),
     ...(instances > 1 ? [`${instances} instances`] : []),

@@ -1,13 +1,13 @@
 // Owns `init`: a first configuration, from what is asked, given or found; never over one that is there.
-
+import { pathToFileURL } from "node:url";
 import type { FoundShare } from "../api/found-share.ts";
 import { editConfig } from "../config/edit.ts";
 import { parseConfig, readConfigBytes } from "../config/load.ts";
 import { mistakesError, refusalError } from "../config/mistakes.ts";
-import type { ConfigFormat } from "../config/snapshot.ts";
-import { starterText, writeStarter } from "../config/starter.ts";
+import type { ConfigFormat, ConfigSnapshot } from "../config/snapshot.ts";
+import { writeStarter } from "../config/starter.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { harmless } from "../runtime/plain-text.ts";
+import { harmless, shellWord } from "../runtime/plain-text.ts";
 import { sha256Of } from "../runtime/sha256.ts";
 import type { CommandContext } from "./command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "./config-session.ts";
@@ -15,7 +15,17 @@ import { decodedText } from "./config-text.ts";
 import { findMountedShares } from "./in-process-init.ts";
 import { openSecrets } from "./in-process-secrets.ts";
 import { askWishes, type Wishes } from "./init-questions.ts";
-import { backendBlock, backendTable, foundBlock, shareBlock, shareTable, withBlocks } from "./init-text.ts";
+import {
+  backendBlock,
+  backendTable,
+  EXAMPLES,
+  foundBlock,
+  openingText,
+  shareBlock,
+  shareTable,
+  withBlocks,
+} from "./init-text.ts";
+import { launcherPath } from "./launcher-path.ts";
 import { paintFor } from "./look.ts";
 import { readSecretValue } from "./secret-question.ts";
 
@@ -41,12 +51,12 @@ export async function initConfig(context: CommandContext, options: InitArguments
   const standing = await viewConfig(context, lookAt);
   const { ask } = context;
   if (!standing.isBlank && !options.add) {
-    if (ask === null || !(await isWilling(ask, standing.path))) throw exists(standing.path);
+    if (ask === null || !(await isWilling(ask, standing.path))) throw exists(context, standing.path);
   }
   const found = await findMountedShares();
   const wishes =
     options.given ?? (ask === null ? NOTHING : await askWishes(ask, found, standing.place.userName));
-  const before = standing.bytes === null ? starterText() : decodedText(standing.bytes);
+  const before = standing.bytes === null ? opening() : decodedText(standing.bytes);
   if (standing.bytes !== null) await refuseRepeats(standing, wishes);
   const text =
     standing.format === "toml"
@@ -56,20 +66,23 @@ export async function initConfig(context: CommandContext, options: InitArguments
   if (!checked.ok) throw refusalError(checked.mistakes);
   // Before the file names them: a daemon that runs takes it at once.
   await keepSecrets(context, wishes.secrets);
-  const created = standing.bytes === null && !(await writeStarter(standing.path)).existed;
+  const created = standing.bytes === null && !(await writeStarter(standing.path, before)).existed;
   if (standing.bytes === null && !created) {
     // A link that leads nowhere says so when it is read.
     await readConfigBytes(standing.path);
-    throw exists(standing.path);
+    throw exists(context, standing.path);
   }
-  const changed = text === before ? created : await land(context, standing, text);
-  return tell(context, options.json, { path: standing.path, created, changed, wishes, found: found.length });
+  const changed = text === before ? created : await land(context, standing, { before, text });
+  const { config } = checked.snapshot;
+  return tell(context, options.json, { path: standing.path, created, changed, wishes, found, config });
 }
 
 /** What was found and nobody took is a suggestion at its end. */
 function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[]): string {
   const taken = new Set(wishes.shares.map(({ fallbackHost, name }) => `${fallbackHost} ${name}`));
+  const isNothing = wishes.shares.length + wishes.backends.length + found.length === 0;
   return withBlocks(before, [
+    ...(isNothing && before === opening() ? [EXAMPLES] : []),
     ...wishes.shares.map(shareBlock),
     ...wishes.backends.map(backendBlock),
     ...found.filter(({ host, share }) => !taken.has(`${host} ${share}`)).map(foundBlock),
@@ -105,6 +118,31 @@ async function refuseRepeats({ bytes, path, place }: Standing, { shares, backend
   });
 }
 
+/** What to type next, in order; the last is how an agent comes to the tools. */
+function nextLines(context: CommandContext, { wishes, config }: Outcome): string[] {
+  const servesTools = config.backends.length > 0 || wishes.shares.length === 0;
+  const { host = "127.0.0.1", port = 9000 } = config.server ?? {};
+  return [
+    `next: ${typed(context, "doctor")} checks it, then ${typed(context, "monitor")} keeps it up`,
+    `      (${typed(context, "install")} has it begin at every login)`,
+    ...(servesTools
+      ? [
+          `connect an agent: http://${host}:${port}/mcp, or the command ${typed(context, "mcp")}`,
+          `      in Claude Code: claude mcp add mountaineer -- ${typed(context, "mcp")}`,
+        ]
+      : []),
+  ];
+}
+
+/** A command of ours that speaks of the same file as this one. */
+function typed({ configPath }: CommandContext, command: string): string {
+  return `mountaineer ${command}${configPath === null ? "" : ` --config ${shellWord(configPath)}`}`;
+}
+
+function opening(): string {
+  return openingText(new URL("../docs/configuration.md", pathToFileURL(launcherPath())).href);
+}
+
 const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };
 
 async function lookAt({ path, place, format, read }: ConfigView): Promise<Standing> {
@@ -126,15 +164,19 @@ async function isWilling(ask: (question: string) => Promise<string>, path: strin
   return /^y/i.test(await ask(`${harmless(path)} is there already. Add to it? [y/N] `));
 }
 
-function exists(path: string): MountaineerError {
+function exists(context: CommandContext, path: string): MountaineerError {
   return new MountaineerError("config_changed", `${path} is there already; nothing was written`, {
-    hint: "mountaineer init --add adds to it; mountaineer config edit edits it",
+    hint: `${typed(context, "init --add")} adds to it; ${typed(context, "config edit")} edits it`,
   });
 }
 
 /** Resolves with whether the file changed. */
-async function land(context: CommandContext, standing: Standing, text: string): Promise<boolean> {
-  const begun = standing.bytes === null ? Buffer.from(starterText()) : standing.bytes;
+async function land(
+  context: CommandContext,
+  standing: Standing,
+  { before, text }: { readonly before: string; readonly text: string },
+): Promise<boolean> {
+  const begun = standing.bytes === null ? Buffer.from(before) : standing.bytes;
   return changeConfig(context, "init", async (editor, { path }) => {
     if (path !== standing.path) {
       throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${standing.path}`);
@@ -162,11 +204,13 @@ interface Outcome {
   readonly created: boolean;
   readonly changed: boolean;
   readonly wishes: Wishes;
-  readonly found: number;
+  readonly found: readonly FoundShare[];
+  readonly config: ConfigSnapshot["config"];
 }
 
 function tell(context: CommandContext, json: boolean, outcome: Outcome): number {
-  const { path, created, changed, wishes, found } = outcome;
+  const { path, created, changed, wishes } = outcome;
+  const found = outcome.found.length;
   const shares = wishes.shares.map(({ name }) => name);
   const backends = wishes.backends.map(({ name }) => name);
   if (json) {
@@ -186,6 +230,6 @@ function tell(context: CommandContext, json: boolean, outcome: Outcome): number 
   for (const name of wanted.filter((one) => !wishes.secrets.includes(one))) {
     context.print(dim(`  its password is still to be set: mountaineer secret set ${name}\n`));
   }
-  context.print(dim("  next: mountaineer doctor, then mountaineer monitor or mountaineer install\n"));
+  for (const line of nextLines(context, outcome)) context.print(dim(`  ${line}\n`));
   return 0;
 }

@@ -20,8 +20,8 @@ export async function askWishes(ask: Ask, found: readonly FoundShare[], userName
   const more = async (
     known: Pick<WantedShare, "name" | "shareName"> & { readonly host: string | null; readonly user: string },
   ): Promise<void> => {
-    const tbHost = await ask(`  Its address over Thunderbolt, such as 10.10.10.1 (empty: leave it out): `);
-    if (tbHost === "") return;
+    const tbHost = await thunderboltHost(ask, known.name);
+    if (tbHost === null) return;
     const fallbackHost =
       known.host ??
       (await required(ask, "  Its address or name over the other network, such as nas.local: "));
@@ -75,6 +75,16 @@ export function connectionOf(text: string): WantedBackend["connection"] {
   const [command, ...args] = splitWords(text);
   if (command === undefined) throw new MountaineerError("usage", "a backend needs a command");
   return { command, args };
+}
+
+/** null: the share is to be left out, and somebody has said so. */
+async function thunderboltHost(ask: Ask, share: string): Promise<string | null> {
+  for (;;) {
+    const host = await ask("  Its address over Thunderbolt, or the faster cable, such as 10.10.10.1: ");
+    if (host !== "") return host;
+    if (isYes(await ask(`  A share needs two addresses. Leave ${harmless(share)} out? [y/N] `), false))
+      return null;
+  }
 }
 
 async function required(ask: Ask, question: string): Promise<string> {

@@ -22,6 +22,28 @@ export interface WantedBackend {
     | { readonly url: string };
 }
 
+/** What the file begins with; `reference` is the address of the page that explains every option. */
+export function openingText(reference: string): string {
+  return [
+    "#:schema ./config.schema.json",
+    "# Mountaineer's configuration. What you save here applies at once; a mistake changes nothing and is told.",
+    `# Every option, with its default: ${reference}`,
+    "",
+  ].join("\n");
+}
+
+/** For somebody who has said nothing yet: to be filled in. */
+export const EXAMPLES = `#[[shares]]
+#name = "CORE"
+#thunderbolt_host = "10.10.10.1"
+#fallback_host = "nas.local"
+#username = "ann"
+#password = "secret:core"
+
+#[backends.files]
+#command = "npx"
+#args = ["-y", "@modelcontextprotocol/server-filesystem", "/tmp"]`;
+
 export function shareTable(share: WantedShare): ConfigTable {
   return {
     name: share.name,

@@ -2,10 +2,12 @@
 import { packageVersion } from "../api/version.ts";
 
 const VERSION_WORDS: readonly (string | undefined)[] = ["--version", "-V", "-v", "version"];
-const [first, ...others] = process.argv.slice(2);
-if (others.length === 0 && VERSION_WORDS.includes(first)) {
+const [first, second, ...others] = process.argv.slice(2);
+const asksJson = second === "--json";
+if (VERSION_WORDS.includes(first) && others.length === 0 && (second === undefined || asksJson)) {
   process.stdout.on("error", () => {});
-  process.stdout.write(`${packageVersion()}\n`);
+  const version = packageVersion();
+  process.stdout.write(`${asksJson ? JSON.stringify({ version }) : version}\n`);
 } else {
   const { run } = await import("./run.ts");
   await run(process.argv.slice(2));

@@ -1,28 +1,128 @@
-// Owns what people type for commands that are called otherwise here.
+// What people type for commands that are called otherwise here, and what is said then.
 
-/** By word: what to type. */
-const MEANT: Readonly<Record<string, string>> = {
-  start: "mountaineer monitor keeps everything up here; mountaineer install has it begin at every login",
-  stop:
-    "Ctrl-C ends mountaineer monitor where it runs; mountaineer uninstall stops the service and removes it, " +
-    "docs/install.md says how to stop it alone",
-  restart: "end mountaineer monitor with Ctrl-C and begin it again; mountaineer reload reads the file anew",
-  run: "mountaineer monitor keeps everything up here",
-  up: "mountaineer monitor keeps everything up here",
-  serve: "mountaineer monitor serves the gateway; mountaineer mcp serves one client over stdio",
-  list: "mountaineer shares list, mountaineer backends list or mountaineer tools list",
-  ls: "mountaineer shares list, mountaineer backends list or mountaineer tools list",
-  add: "mountaineer shares add; backends are added with mountaineer config edit",
-  remove: "mountaineer shares remove; backends are removed with mountaineer config edit",
-  validate: "mountaineer config validate",
-  edit: "mountaineer config edit",
-  check: "mountaineer verify looks at the shares, mountaineer doctor at everything",
-  servers: "mountaineer backends list",
-  setup: "mountaineer init",
+const LIST_SHARES = "mountaineer shares list";
+const ADD_SHARE = "mountaineer shares add --share NAME --tb-host HOST --fallback-host HOST";
+const REMOVE_SHARE = "mountaineer shares remove --share NAME";
+const ADD_BACKEND = "mountaineer init --add --backend NAME --command 'PROGRAM ARGUMENTS'";
+const REMOVE_BACKEND = "mountaineer config edit, and delete its [backends.NAME]";
+const TURN_OFF_BACKEND = "mountaineer config set backends.NAME.enabled false; true has it run again";
+const SHOW_CONFIG = "mountaineer config show";
+const UNSET_KEY =
+  "mountaineer config unset KEY takes one out; mountaineer config rollback undoes the last change";
+const DASHBOARD = "mountaineer tui in a terminal, mountaineer menubar in the panel";
+const STOP =
+  "Ctrl-C ends mountaineer monitor where it runs; mountaineer uninstall stops the service and removes it, " +
+  "docs/install.md says how to stop it alone";
+
+/** By what stands before the word (the group, or nothing), then by the word: what to type. */
+const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "": {
+    start: "mountaineer monitor keeps everything up here; mountaineer install has it begin at every login",
+    stop: STOP,
+    quit: STOP,
+    kill: STOP,
+    restart: "end mountaineer monitor with Ctrl-C and begin it again; mountaineer reload reads the file anew",
+    run: "mountaineer monitor keeps everything up here",
+    up: "mountaineer monitor keeps everything up here",
+    serve: "mountaineer monitor serves the gateway; mountaineer mcp serves one client over stdio",
+    list: `${LIST_SHARES}, mountaineer backends list or mountaineer tools list`,
+    ls: `${LIST_SHARES}, mountaineer backends list or mountaineer tools list`,
+    add: "mountaineer shares add; backends are added with mountaineer init --add",
+    remove: "mountaineer shares remove; backends are removed with mountaineer config edit",
+    rm: "mountaineer shares remove; backends are removed with mountaineer config edit",
+    validate: "mountaineer config validate",
+    edit: "mountaineer config edit",
+    get: "mountaineer config get KEY",
+    set: "mountaineer config set KEY VALUE",
+    show: `mountaineer status shows how things are, ${SHOW_CONFIG} the configuration`,
+    info: "mountaineer status",
+    history: "mountaineer config history",
+    rollback: "mountaineer config rollback",
+    diff: "mountaineer config diff",
+    check: "mountaineer verify looks at the shares, mountaineer doctor at everything",
+    server: "mountaineer backends list",
+    servers: "mountaineer backends list",
+    setup: "mountaineer init",
+    umount: "mountaineer unmount",
+    eject: "mountaineer unmount --share NAME",
+    favourites: LIST_SHARES,
+    connect:
+      "docs/connect-an-agent.md has it for each client; in Claude Code: claude mcp add mountaineer -- mountaineer mcp",
+    gui: DASHBOARD,
+    ui: DASHBOARD,
+    web: DASHBOARD,
+    dashboard: DASHBOARD,
+  },
+  shares: {
+    ls: LIST_SHARES,
+    show: LIST_SHARES,
+    new: ADD_SHARE,
+    create: ADD_SHARE,
+    rm: REMOVE_SHARE,
+    delete: REMOVE_SHARE,
+    del: REMOVE_SHARE,
+    edit: "mountaineer config edit",
+    set: "mountaineer config set shares.NAME.KEY VALUE",
+  },
+  backends: {
+    ls: "mountaineer backends list",
+    show: "mountaineer backends list",
+    status: "mountaineer backends list",
+    log: "mountaineer backends logs NAME",
+    add: ADD_BACKEND,
+    new: ADD_BACKEND,
+    create: ADD_BACKEND,
+    rm: REMOVE_BACKEND,
+    remove: REMOVE_BACKEND,
+    delete: REMOVE_BACKEND,
+    stop: TURN_OFF_BACKEND,
+    disable: TURN_OFF_BACKEND,
+    start: "mountaineer backends restart NAME",
+    enable: "mountaineer config set backends.NAME.enabled true",
+  },
+  config: {
+    ls: SHOW_CONFIG,
+    list: SHOW_CONFIG,
+    view: SHOW_CONFIG,
+    print: SHOW_CONFIG,
+    cat: SHOW_CONFIG,
+    check: "mountaineer config validate",
+    open: "mountaineer config edit",
+    add: "mountaineer config set KEY VALUE",
+    rm: UNSET_KEY,
+    remove: UNSET_KEY,
+    delete: UNSET_KEY,
+    reset: UNSET_KEY,
+    undo: "mountaineer config rollback",
+    init: "mountaineer init",
+  },
+  secret: {
+    ls: "mountaineer secret list",
+    show: "mountaineer secret list says which are kept; their values are never shown",
+    get: "mountaineer secret list says which are kept; their values are never shown",
+    add: "mountaineer secret set NAME",
+    create: "mountaineer secret set NAME",
+    rm: "mountaineer secret remove NAME",
+    delete: "mountaineer secret remove NAME",
+    unset: "mountaineer secret remove NAME",
+  },
+  alias: {
+    ls: "mountaineer alias list",
+    new: "mountaineer alias add --name NAME --share SHARE --target-subpath FOLDER",
+    create: "mountaineer alias add --name NAME --share SHARE --target-subpath FOLDER",
+    rm: "mountaineer alias remove --name NAME",
+    delete: "mountaineer alias remove --name NAME",
+  },
+  tools: { ls: "mountaineer tools list", call: "mountaineer call TOOL" },
 };
 
-/** null: the first word is none of them. */
-export function meantBy(args: readonly string[]): string | null {
-  const word = args.find((arg, index) => !arg.startsWith("-") && args[index - 1] !== "--config") ?? "";
-  return Object.hasOwn(MEANT, word) ? (MEANT[word] ?? null) : null;
+/** null: nothing is known to be meant by `word` after `group` ("" where it stands first). */
+export function meantBy(group: string, word: string): string | null {
+  const words = Object.hasOwn(MEANT, group) ? MEANT[group] : undefined;
+  return words !== undefined && Object.hasOwn(words, word) ? (words[word] ?? null) : null;
+}
+
+/** The words that are no options, nor the file of `--config`. */
+export function plainWords(args: readonly string[]): string[] {
+  return args.filter((arg, index) => !arg.startsWith("-") && args[index - 1] !== "--config");
 }

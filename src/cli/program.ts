@@ -1,10 +1,12 @@
 // Owns the command line as a whole: the commands put together, and what is said when it is not understood.
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { packageVersion } from "../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../runtime/errors.ts";
+import { shellWord } from "../runtime/plain-text.ts";
+import { closestWord } from "../runtime/suggest.ts";
 import type { CommandContext, CommandDefinition, CommandGroup, Example } from "./command.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "./command-list.ts";
-import { meantBy } from "./meant-words.ts";
+import { meantBy, plainWords } from "./meant-words.ts";
 
 export interface ProgramOptions {
   readonly makeContext: (configFile: string | null) => CommandContext;
@@ -16,6 +18,10 @@ const SUMMARY =
   "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
 /** The commands about which one may think that shares are their arguments. */
 const SHARE_COMMANDS: readonly string[] = ["verify", "reconcile", "mount", "unmount", "switch"];
+/** From so many columns on, names and what they do stand side by side. */
+const WIDE = 60;
+const NARROWEST = 20;
+const BELOW = "      ";
 const FIRST_EXAMPLES: readonly Example[] = [
   { command: "mountaineer monitor", does: "keep shares and gateway up, in the foreground" },
   { command: "mountaineer status", does: "see how things are" },
@@ -27,6 +33,7 @@ const FIRST_EXAMPLES: readonly Example[] = [
  */
 export async function parseAndRun(args: readonly string[], options: ProgramOptions): Promise<number> {
   let exitCode = 0;
+  refuseUnknownHelp(args);
   const program = createProgram(options, async (definition, command) => {
     const { config, ...given } = command.optsWithGlobals<Record<string, unknown>>();
     const context = options.makeContext(typeof config === "string" ? config : null);
@@ -61,7 +68,12 @@ export function createProgram(
         .helpGroup(SECTIONS.at(-1)?.heading ?? ""),
     )
     .option("--config <file>", "use this configuration file (TOML or YAML) instead of the home's")
-    .configureHelp({ showGlobalOptions: true, subcommandTerm: termOf })
+    .configureHelp({
+      showGlobalOptions: true,
+      subcommandTerm: termOf,
+      formatItem: itemOf,
+      minWidthToWrap: NARROWEST,
+    })
     .configureOutput({ writeOut: print, writeErr: complain, outputError: () => {} })
     .exitOverride()
     .addHelpText("after", () => `${examplesText(FIRST_EXAMPLES)}\nmountaineer help <command> has more.`);
@@ -84,6 +96,16 @@ export function createProgram(
     }
   }
   return program;
+}
+
+/** One entry of a list: in a narrow terminal, what is said of it goes below it. */
+function itemOf(this: Help, term: string, termWidth: number, description: string, helper: Help): string {
+  const width = this.helpWidth ?? WIDE;
+  if (width >= WIDE || description === "") {
+    return Help.prototype.formatItem.call(this, term, termWidth, description, helper);
+  }
+  const below = helper.boxWrap(description, width - BELOW.length);
+  return [`  ${term}`, ...below.split("\n").map((line) => `${BELOW}${line}`)].join("\n");
 }
 
 /** A command in a list of them: its other word is for those who know it. */
@@ -119,15 +141,59 @@ function examplesText(examples: readonly Example[]): string {
 
 function usageError(error: CommanderError, args: readonly string[]): MountaineerError {
   const [first = "", ...more] = error.message.replace(/^error: /, "").split("\n");
-  const suggestion = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(more.join(" ").trim());
   const named = namedIn(args);
-  const meant = error.code === "commander.unknownCommand" ? meantBy(args) : null;
   let hint = `mountaineer ${named === null ? "" : `${named} `}--help shows what there is`;
-  if (meant !== null) hint = meant;
-  else if (suggestion?.[1] !== undefined) hint = `did you mean ${suggestion[1]}?`;
-  else if (error.code === "commander.excessArguments" && SHARE_COMMANDS.includes(named ?? ""))
-    hint = "a share is named with --share NAME";
+  if (error.code === "commander.unknownCommand") hint = unknownHint(args);
+  else {
+    const suggestion = /^\(Did you mean (?:one of )?(.+)\?\)$/.exec(more.join(" ").trim());
+    const missing = /^required option '(--(?:share|name)) /.exec(first)?.[1];
+    if (suggestion?.[1] !== undefined) hint = `did you mean ${suggestion[1]}?`;
+    else if (missing !== undefined && named !== null)
+      hint = `mountaineer ${named} ${missing} ${operand(args, named)}`;
+    else if (error.code === "commander.excessArguments" && SHARE_COMMANDS.includes(named ?? ""))
+      hint = "a share is named with --share NAME";
+  }
   return new MountaineerError("usage", first, { hint, cause: error });
+}
+
+/** What was given without its option's name. */
+function operand(args: readonly string[], named: string): string {
+  const given = plainWords(args)[named.split(" ").length];
+  return given === undefined ? "NAME" : shellWord(given);
+}
+
+/** What to type instead of a command that there is not: `args` name it, perhaps after its group. */
+function unknownHint(args: readonly string[]): string {
+  const [first = "", second = ""] = plainWords(args);
+  const group = COMMAND_GROUPS.find(({ name, alias }) => first === name || first === alias)?.name ?? "";
+  const word = group === "" ? first : second;
+  const meant = meantBy(group, word);
+  if (meant !== null) return meant;
+  const own = (name: string): boolean => (group === "" ? !name.includes(" ") : name.startsWith(`${group} `));
+  const known = [...COMMANDS, ...(group === "" ? COMMAND_GROUPS : [])].map(({ name }) => name).filter(own);
+  const close = closestWord(
+    word,
+    known.map((name) => name.split(" ").at(-1) ?? ""),
+  );
+  if (close !== null) return `did you mean ${close}?`;
+  return `mountaineer ${group === "" ? "" : `${group} `}--help shows what there is`;
+}
+
+/** commander shows the whole help for a command that there is not. */
+function refuseUnknownHelp(args: readonly string[]): void {
+  const asks = args.includes("--help") || args.includes("-h");
+  const words = plainWords(args);
+  if (!asks && words[0] !== "help") return;
+  const [word] = words[0] === "help" ? words.slice(1) : words;
+  if (word === undefined || word === "help" || isKnown(word)) return;
+  throw new MountaineerError("usage", `unknown command '${word}'`, { hint: unknownHint([word]) });
+}
+
+function isKnown(word: string): boolean {
+  return (
+    COMMANDS.some(({ name }) => name.split(" ")[0] === word) ||
+    COMMAND_GROUPS.some(({ alias }) => alias === word)
+  );
 }
 
 /** The command, else the group, whose words are among the arguments. */

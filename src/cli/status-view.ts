@@ -61,7 +61,7 @@ export function renderStatus(report: StatusReport, options: StatusViewOptions): 
   for (const share of shares) blocks.push(shareLines(share, nameWidth, view));
   if (gateway !== undefined) {
     blocks.push(gatewayBlock(gateway, report.global.pid !== null, view));
-    if (backends.length > 0) blocks.push(backendBlock(backends, view));
+    if (backends.length > 0) blocks.push(backendBlock(backends, view, report.global.pid !== null));
   }
   return `${blocks.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }

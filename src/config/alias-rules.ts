@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { closestWord } from "../runtime/suggest.ts";
 import { describeValue, type Finding, type KeyPath, pathText, quoted } from "./mistakes.ts";
 import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "./names.ts";
-import { DEFAULT_SHARES_ROOT, expandPath, isWithin, parsePath } from "./paths.ts";
+import { defaultSharesRoot, expandPath, isWithin, parsePath } from "./paths.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 
 interface Roots {
@@ -125,7 +125,7 @@ export function aliasFindings(file: Table, place: RulePlace): Finding[] {
   const rootOf = (value: unknown): string | null =>
     typeof value === "string" && parsePath(value).ok ? expandPath(value, place.userHome) : null;
   const roots: Roots = {
-    sharesRoot: rootOf(global["shares_root"] ?? DEFAULT_SHARES_ROOT),
+    sharesRoot: rootOf(global["shares_root"] ?? defaultSharesRoot(place)),
     mountRoot: rootOf(global["mount_root"] ?? place.defaultMountRoot),
   };
   const findTwins = createTwinRule();

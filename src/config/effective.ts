@@ -9,7 +9,7 @@ import type { ConfigKey } from "./key-path.ts";
 import type { ConfigPlace } from "./locate.ts";
 import type { KeyPath } from "./mistakes.ts";
 import { RESERVED_SHARE_NAME } from "./names.ts";
-import { DEFAULT_SHARES_ROOT } from "./paths.ts";
+import { defaultSharesRoot } from "./paths.ts";
 import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "./schema.ts";
 import { isShowable } from "./secret-text.ts";
 import type { ConfigFormat } from "./snapshot.ts";
@@ -56,6 +56,8 @@ function settledValue(
 ): ConfigValue | null {
   const isHttp = valueAt(table, ["command"]) === undefined && valueAt(table, ["url"]) !== undefined;
   switch (`${section.name}.${key}`) {
+    case "global.shares_root":
+      return defaultSharesRoot(place);
     case "global.mount_root":
       return place.defaultMountRoot;
     case "shares.username":
@@ -63,7 +65,7 @@ function settledValue(
     case "shares.share_name":
       return plain(valueAt(table, ["name"]));
     case "aliases.path":
-      return aliasPath(file, table);
+      return aliasPath(file, table, place);
     case "backends.type":
       return isHttp ? "streamable-http" : "stdio";
     case "backends.cwd":
@@ -76,9 +78,9 @@ function settledValue(
 }
 
 /** The default path of an alias' link, as the file would spell it. */
-function aliasPath(file: unknown, alias: unknown): string | null {
+function aliasPath(file: unknown, alias: unknown, place: ConfigPlace): string | null {
   const name = valueAt(alias, ["name"]);
-  const root = valueAt(file, ["global", "shares_root"]) ?? DEFAULT_SHARES_ROOT;
+  const root = valueAt(file, ["global", "shares_root"]) ?? defaultSharesRoot(place);
   if (typeof name !== "string" || typeof root !== "string") return null;
   return `${root.replace(/\/+$/, "")}/${RESERVED_SHARE_NAME}/${name}`;
 }

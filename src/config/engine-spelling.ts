@@ -5,7 +5,7 @@ import { gatewayConfig, gatewayWarnings } from "./gateway-spelling.ts";
 import { SMB_PORT } from "./host.ts";
 import type { ConfigPlace } from "./locate.ts";
 import { RESERVED_SHARE_NAME } from "./names.ts";
-import { expandPath } from "./paths.ts";
+import { defaultSharesRoot, expandPath } from "./paths.ts";
 import type { AliasFile, ConfigFile, ShareFile } from "./schema.ts";
 import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "./snapshot.ts";
 
@@ -64,7 +64,7 @@ function engineAlias(alias: AliasFile, sharesRoot: string, place: ConfigPlace): 
 /** What a checked file means on this machine. */
 export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
   const { global, sync, notify, shares, aliases } = file;
-  const sharesRoot = expandPath(global.shares_root, place.userHome);
+  const sharesRoot = expandPath(global.shares_root ?? defaultSharesRoot(place), place.userHome);
   return {
     global: {
       sharesRoot,

@@ -3,7 +3,7 @@ import { closestWord } from "../runtime/suggest.ts";
 import { isCredentialHeader } from "./backend-names.ts";
 import { isLoopback, parseListenAddress } from "./host.ts";
 import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "./mistakes.ts";
-import { expandPath, isWithin, parsePath } from "./paths.ts";
+import { defaultSharesRoot, expandPath, isWithin, parsePath } from "./paths.ts";
 import { isLiteral, parseSecretText } from "./secret-text.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 
@@ -189,7 +189,10 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
     return [{ path: ["audit", "path"], at: "value", found, expected, hint }];
   };
   const global = asTable(file["global"]) ?? {};
-  const roots = [global["shares_root"] ?? "~/Shares", global["mount_root"] ?? place.defaultMountRoot];
+  const roots = [
+    global["shares_root"] ?? defaultSharesRoot(place),
+    global["mount_root"] ?? place.defaultMountRoot,
+  ];
   for (const root of roots) {
     if (typeof root !== "string" || !parsePath(root).ok) continue;
     if (!isWithin(path, expandPath(root, place.userHome))) continue;

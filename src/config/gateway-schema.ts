@@ -137,7 +137,8 @@ export const timeoutsSchema = z.strictObject({
     max: 600,
     absent: 15,
     unit: "seconds",
-    meaning: "How long the server has to start and to answer `initialize`.",
+    meaning:
+      "How long the server has to answer `initialize`, from its first output on, or from 60 s after its start, as `npx` may download it first; a server at a `url` from the start on.",
   }),
   cap_fetch: numberKey({
     min: 0.1,

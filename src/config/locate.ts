@@ -5,7 +5,7 @@ import { extname, join, resolve } from "node:path";
 import { entryExists } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { shellWord } from "../runtime/plain-text.ts";
-import { expandPath } from "./paths.ts";
+import { expandPath, USUAL_HOME_NAME } from "./paths.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 
 /** What a configuration's defaults depend on. */
@@ -50,7 +50,7 @@ export function findPlace(
   // homedir() itself gives back an empty HOME, and that is the folder one stands in.
   const userHome = resolve(environment["HOME"] || homedir() || userInfo().homedir);
   const chosen = environment["MOUNTAINEER_HOME"];
-  const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, ".mountaineer");
+  const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
   const place = { home, userHome, userName: loginName(environment) };
   return platform === "darwin"
     ? { ...place, defaultMountRoot: "/Volumes", smbDriver: "netfs" }
@@ -72,6 +72,11 @@ export function noFileAt(path: string): MountaineerError {
   return new MountaineerError("config_unreadable", `there is no file at ${path}`, {
     hint: `name one that is there, or have one written: mountaineer init --config ${shellWord(path)}`,
   });
+}
+
+/** Rejects with `config_unreadable` when there is no file at `path`, or it cannot be looked at. */
+export async function requireFileAt(path: string): Promise<void> {
+  if (!(await exists(path))) throw noFileAt(path);
 }
 
 function exists(path: string): Promise<boolean> {

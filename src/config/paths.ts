@@ -1,11 +1,16 @@
 // Owns how paths are written in a configuration, and what they are on this machine.
-import { normalize, relative, sep } from "node:path";
+import { join, normalize, relative, sep } from "node:path";
 import type { TextReading } from "./names.ts";
 
 export const PATH_EXPECTED = "an absolute path, or one that begins with `~/`";
 
-/** Where the links to shares are unless the file says otherwise, as a file would spell it. */
-export const DEFAULT_SHARES_ROOT = "~/Shares";
+/** Mountaineer's folder in the user's home, unless $MOUNTAINEER_HOME names another. */
+export const USUAL_HOME_NAME = ".mountaineer";
+
+/** Where the links to shares are unless the file says otherwise, as the file would spell it. */
+export function defaultSharesRoot(place: { readonly home: string; readonly userHome: string }): string {
+  return place.home === join(place.userHome, USUAL_HOME_NAME) ? "~/Shares" : join(place.home, "Shares");
+}
 
 const LONGEST_PATH_BYTES = 4096;
 

@@ -13,7 +13,7 @@ import {
   quoted,
 } from "./mistakes.ts";
 import { nameKey, parseServerShareName, parseShareName } from "./names.ts";
-import { DEFAULT_SHARES_ROOT, expandPath, isWithin, PATH_EXPECTED, parsePath } from "./paths.ts";
+import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "./paths.ts";
 import { asTable, type RulePlace, type Table } from "./tables.ts";
 
 type RouteKeys = { readonly host: string; readonly path: string };
@@ -163,7 +163,7 @@ function createTwinRule() {
 /** Links and mounts must not stand in each other's way. */
 function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace): Finding[] {
   const global = asTable(file["global"]) ?? {};
-  const sharesRoot = readPath(global["shares_root"] ?? DEFAULT_SHARES_ROOT, place.userHome);
+  const sharesRoot = readPath(global["shares_root"] ?? defaultSharesRoot(place), place.userHome);
   const mountRoot = readPath(global["mount_root"] ?? place.defaultMountRoot, place.userHome);
   if (sharesRoot === null || mountRoot === null) return [];
   if (sharesRoot === mountRoot) {

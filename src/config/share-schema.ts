@@ -3,7 +3,6 @@ import * as z from "zod";
 import { REFERENCE_FORMS } from "../secrets/reference.ts";
 import { describeServerShare } from "./mistakes.ts";
 import { parseServerShareName, parseShareName, parseUserName, SHARE_NAME_EXPECTED } from "./names.ts";
-import { PATH_EXPECTED, parsePath } from "./paths.ts";
 import {
   choiceDoc,
   choiceKey,
@@ -26,17 +25,11 @@ const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 const CARRY_CHOICES = ["auto", "on", "off"] as const;
 
 export const globalSchema = z.strictObject({
-  shares_root: document(
-    readText(parsePath).default("~/Shares"),
-    textDoc({
-      type: "path",
-      expected: PATH_EXPECTED,
-      absent: '"~/Shares"',
-      meaning:
-        "The folder with one stable link per share: open your files below it, whatever route is in use.",
-      example: '"~/Shares"',
-    }),
-  ),
+  shares_root: pathKey({
+    absent: '"~/Shares"; `Shares` in `$MOUNTAINEER_HOME` where that is set',
+    meaning: "The folder with one stable link per share: open your files below it, whatever route is in use.",
+    example: '"~/Shares"',
+  }),
   mount_root: pathKey({
     absent: 'macOS "/Volumes", Linux `volumes` in Mountaineer\'s home',
     meaning: "The folder in which shares are mounted.",

@@ -144,16 +144,19 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * Writes the starter to `path`, readable by its owner alone, in a private folder that is made if need be, and
+ * Writes the starter, or another `text`, to `path`, readable by its owner alone, in a private folder that is made if need be, and
  * beside it the JSON Schema that its first line names to editors, unless a file of that name is there. Never touches
  * what is there: `existed` is true then. Durable when it resolves; rejects with `home_unwritable`.
  */
-export async function writeStarter(path: string): Promise<{ readonly existed: boolean }> {
+export async function writeStarter(
+  path: string,
+  text = starterText(),
+): Promise<{ readonly existed: boolean }> {
   try {
     await ensurePrivateFolder(dirname(path));
-    // A crash leaves a part of it at worst, and each part is a valid configuration too.
+    // A crash leaves a part of it at worst, and each part of a comment is a valid configuration too.
     await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-    await file.writeFile(starterText());
+    await file.writeFile(text);
     await file.sync();
     await writeSchemaBeside(path);
     await syncFolder(dirname(path));

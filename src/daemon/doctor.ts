@@ -13,7 +13,7 @@ import { settledWithin, systemClock } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log.ts";
-import { sharesAndBackends } from "../runtime/plain-text.ts";
+import { sharesAndBackends, shellWord } from "../runtime/plain-text.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { examineClock } from "./doctor-clock.ts";
 import { type DoctorContext, findingsOf } from "./doctor-context.ts";
@@ -176,10 +176,15 @@ async function loadedConfig(
     const request = { path, place, content: exists ? null : "", writeStarter: false };
     const { loaded } = await loadConfigApart(request, { clock: systemClock, signal });
     if (!loaded.ok) {
-      const findings = loaded.mistakes.map((mistake) =>
+      const { mistakes } = loaded;
+      const findings = mistakes.map((mistake, index) =>
         finding("error", "config_invalid", describeMistakes([mistake]), {
           subject: mistake.path === "" ? null : mistake.path,
-          hint: "mountaineer config edit; what ran before runs on until it is mended",
+          // Each brings a hint of its own; this one is for all of them.
+          hint:
+            index === mistakes.length - 1
+              ? "mountaineer config edit; what ran before runs on until it is mended"
+              : null,
         }),
       );
       return { snapshot: null, findings };
@@ -192,7 +197,8 @@ async function loadedConfig(
     const what = sharesAndBackends(shares.length, backends.length);
     if (!exists) {
       const text = `there is no configuration at ${path}`;
-      return { snapshot, findings: [finding("info", "config_absent", text, { hint: "mountaineer init" })] };
+      const hint = `mountaineer init${configPath === null ? "" : ` --config ${shellWord(path)}`}`;
+      return { snapshot, findings: [finding("info", "config_absent", text, { hint })] };
     }
     const told =
       what === null

@@ -81,8 +81,13 @@ function backends(view: GatewayView, entries: ReturnType<Gateway["entries"]>): B
     tools: tools.get(backend.name) ?? 0,
     resources: resources.get(backend.name) ?? 0,
     prompts: prompts.get(backend.name) ?? 0,
+    ...withheld(view.withheldTools.get(backend.name)),
     conditions: backend.conditions.map(conditionStatus),
   }));
+}
+
+function withheld(count: number | undefined): Pick<BackendStatus, "withheld_tools"> {
+  return count === undefined ? {} : { withheld_tools: count };
 }
 
 function countByBackend(entries: readonly CatalogEntry[]): Map<string, number> {

@@ -5,7 +5,7 @@ import { selectShares } from "../api/share-selection.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { ShareEngine } from "../shares/share-engine.ts";
 import type { RequestOutcome, ShareRequest } from "../shares/share-request.ts";
-import { openFileHolders, shareStatus } from "./share-status.ts";
+import { keptUnmountedBy, openFileHolders, shareStatus } from "./share-status.ts";
 import { verifyShare } from "./verify.ts";
 
 /** How long unsent writes are waited for, ms: rclone sends them a second after the last close. */
@@ -43,16 +43,20 @@ export function createShareControl(engine: ShareEngine, clock: Clock): ShareCont
 
   const isConfigured = (name: string): boolean => engine.names.includes(name);
 
-  const result = (name: string, outcome: RequestOutcome): StepResult => ({
-    share: name,
-    result: outcome.result,
+  const result = (name: string, outcome: RequestOutcome): StepResult => {
     // A reload may have removed it meanwhile.
-    active_interface: isConfigured(name) ? shareStatus(engine.view(name)).active_interface : "none",
-    detail: outcome.detail,
-    hint: outcome.hint,
-    holders: openFileHolders(outcome.holders),
-    unsent: [...outcome.unsent],
-  });
+    const status = isConfigured(name) ? shareStatus(engine.view(name)) : null;
+    const standing = outcome.result === "failed" && status !== null ? keptUnmountedBy(status) : null;
+    return {
+      share: name,
+      result: outcome.result,
+      active_interface: status?.active_interface ?? "none",
+      detail: outcome.detail,
+      hint: outcome.hint ?? standing?.hint ?? null,
+      holders: openFileHolders(outcome.holders),
+      unsent: [...outcome.unsent],
+    };
+  };
 
   const waitUntilMs = (): number => clock.monotonicMs() + UNSENT_WAIT_MS;
 
@@ -91,17 +95,13 @@ function removedMeanwhile(share: string): StepResult {
   return { share, result: "failed", active_interface: "none", detail, hint: null, holders: [], unsent: [] };
 }
 
-/** Conditions that keep a share from being mounted, whatever an earlier try came to. */
-const KEEP_UNMOUNTED = ["variable_missing", "secret_missing", "path_taken", "driver_unavailable"];
-
 function settledResult(
   engine: ShareEngine,
   name: string,
   before: StepResult["active_interface"],
 ): StepResult {
-  const { active_interface, mount_state, held, last_error, tb_recovery_pending, conditions } = shareStatus(
-    engine.view(name),
-  );
+  const status = shareStatus(engine.view(name));
+  const { active_interface, mount_state, held, last_error, tb_recovery_pending } = status;
   const base = { share: name, active_interface, hint: null, holders: [], unsent: [] };
   if (mount_state === "mounted" && last_error === null) {
     if (tb_recovery_pending)
@@ -114,8 +114,7 @@ function settledResult(
     };
   }
   if (held === "unmounted") return { ...base, result: "skipped", detail: "held unmounted" };
-  const standing =
-    mount_state === "unmounted" && conditions.find(({ code }) => KEEP_UNMOUNTED.includes(code));
-  if (standing) return { ...base, result: "failed", detail: standing.title, hint: standing.hint };
+  const standing = keptUnmountedBy(status);
+  if (standing !== null) return { ...base, result: "failed", detail: standing.title, hint: standing.hint };
   return { ...base, result: "failed", detail: last_error ?? "not mounted" };
 }

@@ -9,7 +9,7 @@ import { SILENT_LOOK_MS } from "../shares/decide-routes.ts";
 import type { FolderListing, Prober } from "../shares/prober.ts";
 import type { ShareView } from "../shares/share-cycle.ts";
 import type { ShareEngine } from "../shares/share-engine.ts";
-import { shareStatus } from "./share-status.ts";
+import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
 /** How long a listing may take, ms: a large folder over a slow route takes seconds. */
 const LIST_MS = 5_000;
@@ -111,10 +111,12 @@ function listed(
   }
 }
 
-function notMounted(share: string, { memory }: ShareView): MountaineerError {
-  const why = memory.lastError === null ? "" : `: ${memory.lastError}`;
+function notMounted(share: string, view: ShareView): MountaineerError {
+  const standing = keptUnmountedBy(shareStatus(view));
+  const reason = standing?.title ?? view.memory.lastError;
+  const why = reason === null ? "" : `: ${reason}`;
   return new MountaineerError("share_unavailable", `${share} is not mounted${why}`, {
-    hint: `mountaineer mount --share ${share}`,
+    hint: standing?.hint ?? `mountaineer mount --share ${share}`,
     retry: "later",
   });
 }

@@ -86,3 +86,12 @@ function hostText({ host, port, folder }: RouteSpec): string | null {
 function timeOrNull(wallMs: number | null): string | null {
   return wallMs === null ? null : isoTime(wallMs);
 }
+
+/** Conditions that keep a share from being mounted, whatever an earlier try came to. */
+const KEEP_UNMOUNTED = ["variable_missing", "secret_missing", "path_taken", "driver_unavailable"];
+
+/** What has to be mended before the share can be mounted; null: it is mounted, or nothing is known to be in the way. */
+export function keptUnmountedBy({ mount_state, conditions }: ShareStatus): Condition | null {
+  if (mount_state !== "unmounted") return null;
+  return conditions.find(({ code }) => KEEP_UNMOUNTED.includes(code)) ?? null;
+}

@@ -20,6 +20,7 @@ const LEVELS: Partial<Record<ServiceTransition["name"], "warn" | "error">> = {
 
 export function logTransition(logger: Logger, transition: ServiceTransition): void {
   const { name, ...fields } = transition;
-  const level = LEVELS[name] ?? "info";
+  const hasFailed = transition.name === "backend.phase" && transition.to === "Failed";
+  const level = hasFailed ? "warn" : (LEVELS[name] ?? "info");
   logger[level](name, fields satisfies LogFields);
 }

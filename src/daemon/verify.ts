@@ -1,7 +1,7 @@
 // Owns what counts as wrong when a person asks whether all is well.
 import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { ShareView } from "../shares/share-cycle.ts";
-import { shareStatus } from "./share-status.ts";
+import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
 /** What stands and concerns no single share. */
 export function globalFindings(conditions: readonly Condition[]): VerifyFinding[] {
@@ -50,7 +50,8 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
       "error",
       "not_mounted",
       `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`,
-      `mountaineer mount --share ${share}`,
+      // With what keeps it so stands how to mend that; to mount it again would not help.
+      keptUnmountedBy(status) === null ? `mountaineer mount --share ${share}` : null,
     );
   } else if (status.mount_state !== "unmounted" && !status.mount_alive) {
     add(

@@ -63,6 +63,31 @@ function standing(
         hint: `Rename one with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy.`,
       });
     }
-  }
+  } else conditions.push(...hiddenNames(catalog));
   return conditions;
+}
+
+/** Names that are told of each pair of backends. */
+const MOST_NAMES = 5;
+
+/** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */
+function hiddenNames({ collisions }: Catalog): Standing[] {
+  const pairs = Map.groupBy(collisions, ({ kept, hidden }) => JSON.stringify([kept, hidden]));
+  return [...pairs.values()].flatMap((same) => {
+    const [first] = same;
+    if (first === undefined) return [];
+    const { kept, hidden } = first;
+    const names = same.slice(0, MOST_NAMES).map(({ kind, name }) => `${kind} ${name}`);
+    const more = same.length - names.length;
+    const told = `${names.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
+    return {
+      code: "catalog_hidden",
+      severity: "info" as const,
+      title:
+        kept === hidden
+          ? `${kept} offers names twice, and the second ones are not published: ${told}`
+          : `${kept} and ${hidden} offer the same names, and those of ${hidden} are not published: ${told}`,
+      hint: `Rename them with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy = "prefix".`,
+    };
+  });
 }

@@ -54,6 +54,8 @@ export interface GatewayView {
     readonly resourceTemplates: number;
     readonly prompts: number;
   };
+  /** By backend: tools that its filters keep back. */
+  readonly withheldTools: ReadonlyMap<string, number>;
   readonly conditions: readonly BackendCondition[];
 }
 

@@ -189,6 +189,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
           resourceTemplates: serving.catalog.templates.size,
           prompts: serving.catalog.prompts.size,
         },
+        withheldTools: serving.catalog.withheldTools,
         conditions: conditions(serving.rules, serving.catalog, entrances.keeper.condition),
       };
     },

@@ -86,9 +86,10 @@ export function createOutcomes({
     }
   };
 
-  const succeeded = (sha256: string | null): void => {
+  /** `level`: of the line that says so, which what was applied has said already. */
+  const succeeded = (sha256: string | null, level: "info" | "debug" = "info"): void => {
     if (record.problem !== null) {
-      logger.info("config error cleared", { ...fields, kind: record.problem.kind });
+      logger[level]("config error cleared", { ...fields, kind: record.problem.kind });
     }
     record = withRunning(record, sha256, now());
     if (watch.stopped) watch.endStop();
@@ -97,9 +98,10 @@ export function createOutcomes({
   const applied = (sha256: string, changed: boolean, details: string): void => {
     // The service ran something else meanwhile: which of the two came last, the file and onChange will tell.
     const overtaken = notedMeanwhile !== null && notedMeanwhile !== sha256;
-    succeeded(overtaken ? null : sha256);
+    succeeded(overtaken ? null : sha256, "debug");
     record = { ...record, expectedSha256: null };
-    logger.info("config reloaded", { ...fields, sha256, changed, details });
+    // A change was told by whoever applied it.
+    logger[changed ? "debug" : "info"]("config reloaded", { ...fields, sha256, changed, details });
     announce(changed ? "changed" : "no-change", changed ? details : NO_CHANGES);
     if (overtaken) watch.window.trigger();
   };

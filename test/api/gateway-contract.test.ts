@@ -55,6 +55,7 @@ test("pin: the fields of what is told about the gateway, in the order in which t
     "tools",
     "resources",
     "prompts",
+    "withheld_tools",
     "conditions",
   ]);
   assert.deepEqual(fields(toolsReportSchema), ["tools"]);

@@ -1,9 +1,13 @@
 // What somebody sees who runs it for the first time, with something missing.
 import assert from "node:assert/strict";
-import { access, writeFile } from "node:fs/promises";
+import { access, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
+import { COMMANDS } from "../../src/cli/command-list.ts";
+import { createProgram } from "../../src/cli/program.ts";
+import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { runCommand, startCommand } from "./command-line.ts";
 
@@ -23,16 +27,146 @@ test("monitor says at once which variable is not set, and what to do", async (t)
   assert.equal((await monitor.ended).code, 0);
 });
 
+test("what is asked of a share whose password is missing says how to set it, not to mount it", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), SHARE);
+  for (const args of [["mount"], ["verify"], ["reconcile"], ["folders", "--share", "CORE"]]) {
+    const { code, stdout, stderr } = await runCommand(args, { home });
+    const told = `${stdout}${stderr}`;
+    assert.equal(code, 1, told);
+    assert.match(told, /hint: Set NAS_PASSWORD in the environment of the daemon/);
+    assert.doesNotMatch(told, /mountaineer mount/);
+  }
+});
+
+test("doctor gives each mistake its own hint, and says once where they are mended", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), "[global]\nauto_failbak = true\nlsof_rechek = true\n");
+  const { stdout } = await runCommand(["doctor"], { home });
+  assert.equal(stdout.match(/did you mean/g)?.length, 2, stdout);
+  assert.equal(stdout.match(/mountaineer config edit/g)?.length, 1, stdout);
+});
+
+test("C3 a reload is one line in the log, and a backend that cannot start a warning", async (t) => {
+  const folder = await temporaryFolder(t);
+  const backend = '[backends.files]\ncommand = "sh"\nenv = { T = "${NOT_SET}" }\n';
+  const sync = '[sync]\ndetection = "hash"\npoll_interval = 0.1\ndebounce = 0.1\n';
+  const config = `[server]\nport = ${await freePort()}\n${sync}${backend}`;
+  const home = await createTestHome({ home: join(folder, "home"), config, env: { HOME: folder } });
+  await using _monitor = await home.startMonitor();
+  const begun = await home.log();
+  const failed = begun.filter(({ message, level }) => message === "backend.phase" && level === "warn");
+  assert.deepEqual(
+    failed.map(({ reason }) => reason),
+    ["not set in the environment: NOT_SET"],
+  );
+  const told = async (): Promise<unknown[]> =>
+    (await home.log()).map(({ message }) => message).filter((message) => /config|reload/.test(`${message}`));
+  const before = (await told()).length;
+  for (const [times, interval] of [3, 4].entries()) {
+    await home.writeConfig(`${config}[global]\ncheck_interval_secs = ${interval}\n`);
+    await eventually(async () => (await told()).length > before + times, 10_000);
+  }
+  // The second is there, so all that the first had to say is, too.
+  assert.deepEqual((await told()).slice(before), ["config.applied", "config.applied"]);
+});
+
 test("a configuration that is named and not there is told, and none is written in its place", async (t) => {
   const home = await temporaryFolder(t);
   const path = join(home, "mine.toml");
-  for (const command of ["monitor", "status", "verify"]) {
-    const { code, stderr } = await runCommand([command, "--config", path], { home });
-    assert.notEqual(code, 0, command);
+  const commands = [
+    "monitor",
+    "status",
+    "verify",
+    "shares list",
+    "reload --dry-run",
+    "menubar",
+    "tools list",
+  ];
+  for (const command of commands) {
+    const { code, stderr } = await runCommand([...command.split(" "), "--config", path], { home });
+    assert.equal(code, 3, command);
     assert.equal(
       stderr,
       `mountaineer: there is no file at ${path}\n  hint: name one that is there, or have one written: mountaineer init --config ${path}\n`,
     );
   }
   await assert.rejects(access(path), { code: "ENOENT" });
+});
+
+test("words that people try are answered with what to type, wherever they stand", async (t) => {
+  const home = await temporaryFolder(t);
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ["start", /^mountaineer monitor keeps/],
+    ["help start", /^mountaineer monitor keeps/],
+    ["start --help", /^mountaineer monitor keeps/],
+    ["help nosuch", /^mountaineer --help shows what there is$/],
+    ["nosuch --help", /^mountaineer --help shows what there is$/],
+    ["help statsu", /^did you mean status\?$/],
+    ["--config /x.toml rm CORE", /^mountaineer shares remove/],
+    ["shares rm", /^mountaineer shares remove --share NAME$/],
+    ["favorites delete", /^mountaineer shares remove --share NAME$/],
+    ["shares lisst", /^did you mean list\?$/],
+    ["shares remove CORE", /^mountaineer shares remove --share CORE$/],
+    ["shares remove", /^mountaineer shares remove --share NAME$/],
+    ["alias remove docs", /^mountaineer alias remove --name docs$/],
+    ["backends add files", /^mountaineer init --add --backend NAME/],
+    ["backends rm files", /^mountaineer config edit/],
+    ["config ls", /^mountaineer config show$/],
+    ["config delete sync.enabled", /^mountaineer config unset KEY/],
+    ["secret rm nas", /^mountaineer secret remove NAME$/],
+    ["tools call", /^mountaineer call TOOL$/],
+    ["server", /^mountaineer backends list$/],
+    ["favourites", /^mountaineer shares list$/],
+    ["kill", /^Ctrl-C ends/],
+    ["quux", /^mountaineer --help shows what there is$/],
+  ];
+  const answers = await Promise.all(cases.map(([line]) => runCommand(line.split(" "), { home })));
+  for (const [index, { code, stdout, stderr }] of answers.entries()) {
+    const [line, hint] = cases[index] ?? ["", /$^/];
+    assert.deepEqual([code, stdout], [2, ""], `${line}: ${stderr}`);
+    assert.match(/^ {2}hint: (.*)$/m.exec(stderr)?.[1] ?? "", hint, `${line}: ${stderr}`);
+  }
+});
+
+test("what is meant names commands that there are", async () => {
+  const source = await readFile(new URL("../../src/cli/meant-words.ts", import.meta.url), "utf8");
+  const named = [...source.matchAll(/mountaineer ([a-z]+)(?: ([a-z]+))?/g)];
+  assert.ok(named.length > 40, `only ${named.length} were found`);
+  const known = COMMANDS.map(({ name }) => name);
+  for (const [text, first = "", second = ""] of named) {
+    assert.ok(known.includes(first) || known.includes(`${first} ${second}`), text);
+  }
+});
+
+test("the version is told as JSON, too", async (t) => {
+  const home = await temporaryFolder(t);
+  const { stdout: version } = await runCommand(["--version"], { home });
+  for (const word of ["-v", "version", "--version"]) {
+    const { code, stdout } = await runCommand([word, "--json"], { home });
+    assert.deepEqual([code, JSON.parse(stdout)], [0, { version: version.trim() }]);
+  }
+});
+
+test("help in a narrow terminal puts what a command does below its name", async () => {
+  const lines: string[] = [];
+  const program = createProgram({ print: (text) => void lines.push(text), complain() {} }, async () => {});
+  program.configureOutput({ getOutHelpWidth: () => 44 });
+  await assert.rejects(program.parseAsync(["--help"], { from: "user" }));
+  const text = lines.join("");
+  assert.match(text, /\n {2}status \[options\]\n {6}show every share and backend, and what\n {6}is wrong\n/);
+  const [list = ""] = text.split("\nExamples:");
+  for (const line of list.split("\n")) assert.ok(line.length <= 44, line);
+});
+
+test("shares list tells its shares under their own name, and under the older one", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), SHARE);
+  const { stdout } = await runCommand(["shares", "list", "--json"], { home });
+  const { shares, favorites } = JSON.parse(stdout);
+  assert.deepEqual(
+    shares.map(({ name }: { name: string }) => name),
+    ["CORE"],
+  );
+  assert.deepEqual(shares, favorites);
 });

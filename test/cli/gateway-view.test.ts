@@ -62,6 +62,24 @@ const disabled = sampleBackend({
   tools: 0,
   resources: 0,
 });
+const unset = sampleBackend({
+  name: "github",
+  phase: "Failed",
+  reason: "not set in the environment: GITHUB_TOKEN",
+  last_error: "not set in the environment: GITHUB_TOKEN",
+  pid: null,
+  tools: 0,
+  resources: 0,
+  conditions: [
+    {
+      code: "secret_missing",
+      severity: "error",
+      title: "backend github cannot start: not set in the environment: GITHUB_TOKEN",
+      hint: "Set GITHUB_TOKEN in the environment of the daemon and restart it, or write another reference.",
+      since: secondsAgo(60),
+    },
+  ],
+});
 const busyPort = {
   url: null,
   sessions: 0,
@@ -84,7 +102,20 @@ const STATES: Readonly<Record<string, StatusReport>> = {
     gateway: { ...busyPort, conditions: [...busyPort.conditions] },
   }),
   "no-backends": gatewayReport([], { gateway: { tools: 0, resources: 0, sessions: 0, in_flight: 0 } }),
-  "no-daemon": gatewayReport([{ ...starting, phase: "Pending", reason: null, pid: null }], {
+  "told-once": gatewayReport([unset, sampleBackend({ group: "work", withheld_tools: 3 })], {
+    gateway: {
+      conditions: [
+        {
+          code: "catalog_hidden",
+          severity: "info",
+          title: "files and web offer the same names, and those of web are not published: tool search",
+          hint: 'Rename them with [backends.web.tool_overrides], or set [conflict_resolution].strategy = "prefix".',
+          since: secondsAgo(60),
+        },
+      ],
+    },
+  }),
+  "no-daemon": gatewayReport([{ ...starting, phase: "Pending", reason: "no daemon runs", pid: null }], {
     gateway: { url: null },
     global: { pid: null, started_at: null },
   }),
@@ -104,6 +135,13 @@ for (const [name, report] of Object.entries(STATES)) {
     });
   }
 }
+
+test("C3 each trouble of a backend is told once", () => {
+  const text = renderStatus(STATES["told-once"] ?? gatewayReport(), { ...plain, width: 200 });
+  assert.equal(text.match(/not set in the environment/g)?.length, 1, text);
+  const idle = renderStatus(STATES["no-daemon"] ?? gatewayReport(), plain);
+  assert.equal(idle.match(/no daemon runs/g)?.length, 1, idle);
+});
 
 test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
   const gateway = renderStatus(gatewayReport(), plain);

@@ -3,10 +3,17 @@ import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { test } from "node:test";
 import { connectionOf } from "../../src/cli/init-questions.ts";
-import { backendBlock, foundBlock, secretNameOf, shareBlock, withBlocks } from "../../src/cli/init-text.ts";
+import {
+  backendBlock,
+  EXAMPLES,
+  foundBlock,
+  openingText,
+  secretNameOf,
+  shareBlock,
+  withBlocks,
+} from "../../src/cli/init-text.ts";
 import { splitWords } from "../../src/cli/split-words.ts";
 import { parseConfig } from "../../src/config/load.ts";
-import { starterText } from "../../src/config/starter.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -26,7 +33,7 @@ test("what is written loads, whatever the names in it", async () => {
     password: "secret:nas",
   };
   const found = { host: "nas", share: 'a"b', user: null, path: "/mnt/x\ny", by: "fstab" } as const;
-  const text = withBlocks(starterText(), [
+  const text = withBlocks(openingText("file:///r"), [
     shareBlock(share),
     backendBlock({ name: "files", connection: { command: "npx", args: ["-y", 'a "b" \\c'] } }),
     backendBlock({ name: "web", connection: { url: "https://example.org/mcp" } }),
@@ -70,13 +77,45 @@ test("a share's name becomes one that a secret may have", () => {
   assert.equal(secretNameOf("日本"), "share");
 });
 
-test("without a terminal: the starter, then what is given, then nothing over it", async (t) => {
+test("the examples that nobody filled in are valid once they are", async () => {
+  const loaded = await parseConfig(Buffer.from(EXAMPLES.replaceAll(/^#/gm, "")), "/h/m/config.toml", PLACE);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  assert.deepEqual([loaded.snapshot.config.shares.length, loaded.snapshot.config.backends.length], [1, 1]);
+});
+
+test("the file is what was asked for, and says where every option is; the end says what to type", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  const path = join(folder, "my own.toml");
+  const args = ["init", "--config", path, "--backend", "files", "--command", "sh -c true"];
+  const { code, stdout, stderr } = await runCommand(args, { home });
+  assert.equal(code, 0, stderr);
+  const [schema, , reference = "", ...rest] = (await readFile(path, "utf8")).split("\n");
+  assert.equal(schema, "#:schema ./config.schema.json");
+  assert.equal(rest.join("\n"), '\n[backends.files]\ncommand = "sh"\nargs = ["-c", "true"]\n');
+  const page = await readFile(new URL(/file:\/\/\S+$/.exec(reference)?.[0] ?? ""), "utf8");
+  assert.match(page, /check_interval_secs/);
+  const named = `--config '${path}'`;
+  const lines = stdout.split("\n").slice(1, -1);
+  assert.deepEqual(lines, [
+    `  next: mountaineer doctor ${named} checks it, then mountaineer monitor ${named} keeps it up`,
+    `        (mountaineer install ${named} has it begin at every login)`,
+    `  connect an agent: http://127.0.0.1:9000/mcp, or the command mountaineer mcp ${named}`,
+    `        in Claude Code: claude mcp add mountaineer -- mountaineer mcp ${named}`,
+  ]);
+  const again = await runCommand(args, { home });
+  assert.match(again.stderr, /hint: mountaineer init --add --config '.*my own\.toml' adds to it/);
+  const list = await runCommand(["config", "validate", "--config", path], { home });
+  assert.equal(list.code, 0, list.stderr);
+});
+
+test("without a terminal: a beginning, then what is given, then nothing over it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const first = await runCommand(["init"], { home });
   assert.deepEqual([first.code, first.stderr], [0, ""]);
   assert.match(first.stdout, /config\.toml is written[\s\S]*mountaineer doctor/);
   const path = join(home, "config.toml");
-  assert.ok((await readFile(path, "utf8")).startsWith(starterText().trimEnd()));
+  assert.match(await readFile(path, "utf8"), /^#:schema [\s\S]*\n#?\[\[?\w/m);
   assert.equal((await stat(path)).mode & 0o777, 0o600);
   assert.ok((await readdir(home)).includes("config.schema.json"));
   const added = await runCommand(
@@ -218,7 +257,10 @@ test("at a terminal it asks, keeps the password, and adds only when told so", {
       await terminal.press(...(text === "" ? [] : [text]), "Enter");
     };
     await answer("on the server (empty: none):", "CORE");
-    await answer("over Thunderbolt", "10.10.10.1");
+    await answer("over Thunderbolt", "");
+    await answer("Leave CORE out? [y/N]", "");
+    await terminal.until((lines) => lines.filter((line) => line.includes("over Thunderbolt")).length === 2);
+    await terminal.press("10.10.10.1", "Enter");
     await answer("over the other network", "nas.local");
     await answer("Your name on the server", "ann");
     await answer("want a password?", "y");

@@ -3,6 +3,9 @@ import { symlink, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
+import { getConfigValue } from "../../src/config/effective.ts";
+import { parseConfigKey } from "../../src/config/key-path.ts";
+import { parseConfig } from "../../src/config/load.ts";
 import { findPlace, locateConfig } from "../../src/config/locate.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -37,6 +40,23 @@ test("the home is ~/.mountaineer unless $MOUNTAINEER_HOME names another", () => 
   assert.equal(findPlace({ HOME: "/home/ann", MOUNTAINEER_HOME: "~/m" }, "linux").home, "/home/ann/m");
   assert.equal(findPlace({ HOME: "/home/ann", MOUNTAINEER_HOME: "m" }, "linux").home, resolve("m"));
   assert.equal(findPlace({ HOME: "/Users/ann" }, "darwin").defaultMountRoot, "/Volumes");
+});
+
+test("shares are linked in ~/Shares, and in $MOUNTAINEER_HOME where that is set", async () => {
+  const rootIn = async (own: string): Promise<unknown> => {
+    const place = findPlace({ HOME: "/home/ann", MOUNTAINEER_HOME: own }, "linux");
+    const loaded = await parseConfig(new Uint8Array(), "config.toml", place);
+    assert.ok(loaded.ok);
+    const said = await getConfigValue(
+      { bytes: new Uint8Array(), format: "toml", place },
+      parseConfigKey("global.shares_root"),
+    );
+    return [loaded.snapshot.config.global.sharesRoot, said];
+  };
+  const usual = ["/home/ann/Shares", { source: "default", value: "~/Shares" }];
+  assert.deepEqual(await rootIn(""), usual);
+  assert.deepEqual(await rootIn("/home/ann/.mountaineer/"), usual);
+  assert.deepEqual(await rootIn("/srv/m"), ["/srv/m/Shares", { source: "default", value: "/srv/m/Shares" }]);
 });
 
 test("the file is config.toml, else config.yaml or config.yml", async (t) => {

@@ -82,6 +82,22 @@ test("a share that is not mounted is told, and the prober not asked: its link le
   assert.deepEqual(asked, []);
 });
 
+test("one whose password is missing is told with that, and what to do about it", async () => {
+  const missing = {
+    code: "secret_missing",
+    severity: "error",
+    title: "The password is not there",
+    hint: "mountaineer secret set nas",
+    since: 0,
+  } as const;
+  const { ask } = scene(viewOf({ seen: seenOf(), conditions: [missing] }));
+  await assert.rejects(ask(), {
+    code: "share_unavailable",
+    message: /not mounted: The password is not there/,
+    hint: "mountaineer secret set nas",
+  });
+});
+
 test("one that was not looked at yet is looked at first", async () => {
   const { ask } = scene(viewOf());
   assert.equal((await ask()).folders.length, 3);

@@ -28,6 +28,24 @@ test("one that is not mounted is an error that says why and what to do; held unm
   assert.deepEqual(verifyShare(viewOf({ memory: held, seen: seenOf() })), []);
 });
 
+test("one whose password is missing is not told to be mounted: that would not help", () => {
+  const missing = {
+    code: "secret_missing",
+    severity: "error",
+    title: "The password is not there",
+    hint: "mountaineer secret set nas",
+    since: WALL_MS,
+  } as const;
+  const found = verifyShare(viewOf({ seen: seenOf(), conditions: [missing] }));
+  assert.deepEqual(
+    found.map(({ code, hint }) => [code, hint]),
+    [
+      ["not_mounted", null],
+      ["secret_missing", "mountaineer secret set nas"],
+    ],
+  );
+});
+
 test("a mount that is dead, and one that gives no answer, are errors", () => {
   const dead = seenOf({ mount: { found: foundMount(), look: answered("EIO") } });
   const hung = seenOf({ mount: { found: foundMount(), look: { state: "pending", startedAtMs: -9000 } } });

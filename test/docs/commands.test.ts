@@ -54,6 +54,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer verify --share CORE --json": running(/"ok": true/),
   "mountaineer reconcile": running(/CORE[\s\S]*MEDIA/),
   "mountaineer reconcile --share CORE --share MEDIA": running(/CORE[\s\S]*MEDIA/),
+  "mountaineer unmount": running(/CORE\s+unmounted[\s\S]*MEDIA\s+unmounted/),
   "mountaineer mount": running(/CORE[\s\S]*MEDIA/),
   "mountaineer mount --share CORE": running(/CORE/),
   "mountaineer unmount --share CORE": running(/CORE\s+unmounted/),
@@ -149,13 +150,14 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
   "mountaineer backends restart files": running(/files/),
   "mountaineer backends restart --all": running(/files/),
+  "command -v mountaineer": running(/\/bin\/mountaineer\n$/),
   "claude mcp add mountaineer -- mountaineer mcp": { elsewhere: "test/mcp/stdio-bridge.test.ts" },
   "npx @modelcontextprotocol/conformance@0.1.16 server --url http://127.0.0.1:9000/mcp --suite all": {
     elsewhere: "test/mcp/conformance.test.ts",
   },
 
   "mountaineer shares list": running(/CORE {3}mounted/),
-  "mountaineer shares list --json | jq -r '.favorites[].stable_path'": {
+  "mountaineer shares list --json | jq -r '.shares[].stable_path'": {
     on: "running",
     says: /Shares\/CORE\n.*Shares\/MEDIA\n$/,
     needs: "jq",
@@ -204,6 +206,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   [`mountaineer config set backends.files.env.API_TOKEN '${"$"}{FILES_TOKEN}'`]: alone(/API_TOKEN/),
   [`mountaineer config set incoming_auth.users.ann.roles '["developer"]'`]: alone(/roles/),
   "mountaineer config set backends.files.enabled false": alone(/enabled/),
+  "find ~/Shares -type l -delete": alone(/^$/),
+  "rm -r --one-file-system ~/.mountaineer": alone(/^$/),
 };
 
 /** The lines of a document's `sh` blocks, comments left out. */
@@ -339,6 +343,8 @@ test("each of them does what it says, in a home with a daemon, in one without, o
     for (const monitor of ends) await monitor[Symbol.asyncDispose]();
   });
   const folder = await temporaryFolder(t);
+  // Of somebody who uses the usual home, for the page that removes it.
+  await mkdir(join(folder, ".mountaineer"));
   await writeFile(join(folder, "query.json"), '{"words": "everything"}');
   await writeFile(join(folder, "token.txt"), "a word\n");
   await writeFile(join(folder, "draft.toml"), "[global]\nauto_failbak = true\n");

@@ -20,9 +20,34 @@ const rulesOf = (change: Partial<GatewayRules["config"]> = {}): GatewayRules =>
 const twins = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "own"] })];
 const NO_CATALOG = buildCatalog([], FIRST_WINS);
 
-test("a calm gateway has none, and a collision is one under the strategy `error` alone", () => {
+test("C3 names that the strategy hides are named, once for each pair of backends", () => {
   const conditions = createGatewayConditions(() => 1);
-  assert.deepEqual(conditions(rulesOf(), buildCatalog(twins, FIRST_WINS), null), []);
+  const tools = ["a", "b", "c", "d", "e", "f", "g"];
+  const catalog = buildCatalog(
+    [source("one", { tools }), source("two", { tools }), source("three", { tools: ["a", "own"] })],
+    FIRST_WINS,
+  );
+  const found = conditions(rulesOf(), catalog, null);
+  assert.deepEqual(
+    found.map(({ code, severity, title }) => [code, severity, title]),
+    [
+      [
+        "catalog_hidden",
+        "info",
+        "one and two offer the same names, and those of two are not published: tool a, tool b, tool c, tool d, tool e and 2 more",
+      ],
+      [
+        "catalog_hidden",
+        "info",
+        "one and three offer the same names, and those of three are not published: tool a",
+      ],
+    ],
+  );
+});
+
+test("a calm gateway has none, and a collision is a warning under the strategy `error`", () => {
+  const conditions = createGatewayConditions(() => 1);
+  assert.deepEqual(conditions(rulesOf(), NO_CATALOG, null), []);
   const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
   const [found, ...more] = conditions(
     rulesOf({ conflictResolution }),

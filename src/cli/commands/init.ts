@@ -6,7 +6,7 @@ import { addJsonOption, readFlag } from "../options.ts";
 
 export const initCommand: CommandDefinition = {
   name: "init",
-  summary: "write a first configuration, with every option explained",
+  summary: "write a first configuration",
   description:
     "At a terminal it asks; SMB shares that are mounted already (by the kernel, by rclone, by the desktop, in " +
     "/etc/fstab) are offered. With options it does not ask. It never writes over a configuration that is there: it " +

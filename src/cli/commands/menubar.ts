@@ -42,6 +42,10 @@ export const menubarCommand: CommandDefinition = {
     const { home, configPath, signal, note, print } = context;
     const { env: environment, platform } = process;
     const opener = platform === "darwin" ? "/usr/bin/open" : "xdg-open";
+    if (configPath !== null && swiftbar === undefined && act === undefined) {
+      const { requireFileAt } = await import("../../config/locate.ts");
+      await requireFileAt(configPath);
+    }
     if (readFlag(options, "installSwiftbar")) {
       return install(context, typeof pluginFolder === "string" ? pluginFolder : null);
     }

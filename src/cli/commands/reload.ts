@@ -45,11 +45,12 @@ async function reload(context: CommandContext, json: boolean): Promise<number> {
 }
 
 async function dryRun(context: CommandContext, json: boolean): Promise<number> {
-  const { viewConfig } = await import("../config-session.ts");
+  const { requireNamedFile, viewConfig } = await import("../config-session.ts");
   const { NOTHING_STAYS } = await import("../reload-view.ts");
   const { tellReload } = await import("../reload-outcome.ts");
   return viewConfig(context, async (view) => {
     if (view.daemon === null) {
+      await requireNamedFile(context, view);
       const { firstStart } = await import("../first-start.ts");
       return tellReload(context, await firstStart(view), { json, staying: NOTHING_STAYS });
     }

@@ -96,7 +96,10 @@ export interface InstanceOptions {
   readonly open: OpenLink;
   /** Of its connection; they appear in nothing that is kept or told of it beside answers to clients. Default none. */
   readonly secrets?: readonly string[];
+  /** From the server's first output until it has answered `initialize`. */
   readonly initMs: number;
+  /** How long that first output is waited for: `npx` may have to download the server first. Default 0. */
+  readonly downloadMs?: number;
   /** Of reading one list, all its pages. */
   readonly listMs: number;
   /** What the gateway says it is at initialize. */

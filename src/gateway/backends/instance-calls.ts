@@ -15,7 +15,7 @@ import {
 import type { BackendCall } from "./backend-instance.ts";
 import type { LinkFailure } from "./backend-link.ts";
 import { type Attribution, attribute, createGivenUpCalls } from "./instance-attribution.ts";
-import { noAnswer, oneLine, seconds } from "./instance-failures.ts";
+import { noAnswer, notInitialized, oneLine, seconds } from "./instance-failures.ts";
 import { type Ask, type Asked, createPendingRequests, type PendingRequest } from "./instance-pending.ts";
 import { progressTokenOf, withProgressToken } from "./instance-progress.ts";
 
@@ -68,8 +68,11 @@ export function createInstanceCalls(options: InstanceCallsOptions): InstanceCall
   const pending = createPendingRequests({
     clock,
     onOverdue(request) {
-      const text = `backend ${backend} did not answer within ${seconds(request.timeoutMs)}`;
-      giveUp(request, text, errorReply(REQUEST_TIMEOUT, text), noAnswer(request.method, request.timeoutMs));
+      const { method, timeoutMs, graceMs } = request;
+      const text = `backend ${backend} did not answer within ${seconds(timeoutMs)}`;
+      const failure =
+        method === "initialize" ? notInitialized(backend, timeoutMs, graceMs) : noAnswer(method, timeoutMs);
+      giveUp(request, text, errorReply(REQUEST_TIMEOUT, text), failure);
     },
     onAborted: (request, reason) => giveUp(request, reasonText(reason), cancelled(), null),
   });
@@ -130,7 +133,7 @@ export function createInstanceCalls(options: InstanceCallsOptions): InstanceCall
         else held.set(request, message);
       });
     },
-    ask(method, params, timeoutMs) {
+    ask(method, params, timeoutMs, graceMs = 0) {
       if (over !== null) return Promise.resolve({ kind: "failed", failure: over.failure });
       const { promise, resolve } = Promise.withResolvers<Asked>();
       const request = pending.add({
@@ -139,6 +142,7 @@ export function createInstanceCalls(options: InstanceCallsOptions): InstanceCall
         own: true,
         progressToken: null,
         timeoutMs,
+        graceMs,
         signal: null,
         settled: (reply, failure) =>
           resolve(failure === null ? { kind: "answered", reply } : { kind: "failed", failure }),

@@ -28,6 +28,13 @@ export function noAnswer(method: string, timeoutMs: number): LinkFailure {
   return { kind: "unreachable", message: `no answer to ${method} within ${seconds(timeoutMs)}`, hint: null };
 }
 
+/** `graceMs`: it was silent, so that its time began so much later. */
+export function notInitialized(backend: string, timeoutMs: number, graceMs: number): LinkFailure {
+  const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
+  const hint = `If it needs longer to start, raise \`timeouts.init\` of backend ${backend} (${seconds(timeoutMs)} now).`;
+  return { kind, message, hint };
+}
+
 /** A server's error reply to a request that the instance needs. */
 export function errorAnswer(method: string, error: RpcError): LinkFailure {
   return {

@@ -14,6 +14,7 @@ export type Ask = (
   method: string,
   params: Readonly<Record<string, unknown>> | undefined,
   timeoutMs: number,
+  graceMs?: number,
 ) => Promise<Asked>;
 
 /** Something that belongs to the request, or may. */
@@ -30,6 +31,8 @@ export interface NewRequest {
   /** As the client gave it; null: it gave none. */
   readonly progressToken: RpcId | null;
   readonly timeoutMs: number;
+  /** Its time begins so much later, unless `restart` begins it before. Default 0. */
+  readonly graceMs?: number;
   readonly signal: AbortSignal | null;
   /** Called once. `failure` is set when it was not the server who answered. */
   readonly settled: (reply: Reply, failure: LinkFailure | null) => void;
@@ -37,6 +40,7 @@ export interface NewRequest {
 
 export interface PendingRequest extends NewRequest {
   readonly id: number;
+  graceMs: number;
   /** Which session it was sent in; null: not sent yet. */
   sentIn: number | null;
   /** Monotonic ms. */
@@ -112,13 +116,15 @@ export function createPendingRequests({ clock, onOverdue, onAborted }: PendingOp
       return lastId;
     },
     add(asked) {
-      const dueMs = clock.monotonicMs() + asked.timeoutMs;
+      const { graceMs = 0 } = asked;
+      const dueMs = clock.monotonicMs() + graceMs + asked.timeoutMs;
       const request: PendingRequest = {
         method: asked.method,
         port: asked.port,
         own: asked.own,
         progressToken: asked.progressToken,
         timeoutMs: asked.timeoutMs,
+        graceMs,
         signal: asked.signal,
         settled: asked.settled,
         id: ++lastId,
@@ -140,6 +146,9 @@ export function createPendingRequests({ clock, onOverdue, onAborted }: PendingOp
     get: (id) => requests.get(id),
     restart(request) {
       request.dueMs = clock.monotonicMs() + request.timeoutMs;
+      if (request.graceMs === 0) return;
+      request.graceMs = 0;
+      arm(request.dueMs);
     },
     settle(request, reply, failure) {
       if (!requests.delete(request.id)) return;

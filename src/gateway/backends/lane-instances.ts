@@ -25,6 +25,9 @@ interface LaneInstancesParts {
   readonly changed: () => void;
 }
 
+/** How long `npx` and the like may download a server before its time to answer begins. */
+const DOWNLOAD_MS = 60_000;
+
 export type LaneInstances = ReturnType<typeof createLaneInstances>;
 
 export function createLaneInstances({
@@ -53,6 +56,7 @@ export function createLaneInstances({
     open: tools.openLink(ofBase.connection, name, ofBase.secrets),
     secrets: ofBase.secrets,
     initMs: config().timeouts.initMs,
+    downloadMs: "url" in ofBase.connection ? 0 : DOWNLOAD_MS,
     listMs: config().timeouts.listMs,
     clientInfo: tools.clientInfo,
     owner,

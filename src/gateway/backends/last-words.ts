@@ -9,6 +9,14 @@ const NPM_ENDS = /^npm (?:error|ERR!) A complete log of this run/;
 /** The first of npm's lines that is a sentence. */
 const NPM_HEAD = /^npm (?:error|ERR!) (?!code |syscall |errno |path |dest |A complete log)\S+ \S/;
 
+/** What `npx` and `uvx` write while they download a server. */
+const INSTALLER = /^(?:npm |\s*(?:Resolved|Downloading|Downloaded|Building|Built|Prepared|Installed) )/;
+
+/** The server itself has not written this, nor has it begun. */
+export function isInstallerLine(line: string): boolean {
+  return INSTALLER.test(line);
+}
+
 interface LastWords {
   hear(line: string): void;
   /** As it was written; null: nothing. */

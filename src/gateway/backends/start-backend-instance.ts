@@ -32,6 +32,7 @@ import { createInstanceLists } from "./instance-refresh.ts";
 import { createRenewal } from "./instance-renewal.ts";
 import { createSubscriptions } from "./instance-subscriptions.ts";
 import { createInstanceTasks } from "./instance-tasks.ts";
+import { isInstallerLine } from "./last-words.ts";
 
 const PING_MS = 5_000;
 /** One call after the other must not become one notice after the other. */
@@ -52,6 +53,9 @@ export const startBackendInstance: StartInstance = (options) => {
   let closing: Promise<void> | null = null;
   /** Counts sessions; 0: not initialized yet. */
   let session = 0;
+  /** The server itself has written something. */
+  let heard = false;
+  let greetingId = 0;
   const startedAtMs = clock.monotonicMs();
   const lines: string[] = [];
   const redaction = createRedaction();
@@ -71,7 +75,15 @@ export const startBackendInstance: StartInstance = (options) => {
   const send = (message: RpcMessage): void => {
     if (over === null) link.send(message);
   };
+  /** Its time to answer `initialize` begins. */
+  const heardFirst = (): void => {
+    if (heard) return;
+    heard = true;
+    const request = calls.get(greetingId);
+    if (request !== undefined) calls.restart(request);
+  };
   const keepLine = (line: string): void => {
+    if (!isInstallerLine(line)) heardFirst();
     lines.push(line);
     if (lines.length > MOST_LINES) lines.shift();
     logger.debug("a backend writes", { backend, line });
@@ -168,7 +180,10 @@ export const startBackendInstance: StartInstance = (options) => {
   };
 
   const greet = async (): Promise<LinkFailure | null> => {
-    const asked = await calls.ask("initialize", initializeParams(options.clientInfo, owner), options.initMs);
+    const params = initializeParams(options.clientInfo, owner);
+    const asking = calls.ask("initialize", params, options.initMs, heard ? 0 : (options.downloadMs ?? 0));
+    greetingId = calls.newestId;
+    const asked = await asking;
     if (over !== null) return endedFailure();
     if (asked.kind === "failed") return asked.failure;
     const answer = readGreeting(asked.reply, backend);
@@ -239,6 +254,7 @@ export const startBackendInstance: StartInstance = (options) => {
   const link = options.open({
     onMessage(message, streamOf) {
       if (over !== null) return null;
+      heardFirst();
       health.heard();
       if (!Array.isArray(message)) return takeMessage(message, streamOf);
       // Servers of 2025-03-26 may gather messages.

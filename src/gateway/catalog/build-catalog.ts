@@ -37,6 +37,12 @@ export function buildCatalog(sources: readonly CatalogSource[], conflict: Confli
     templates: publish("templates"),
     prompts: publish("prompts"),
     collisions,
+    withheldTools: new Map(
+      sources.flatMap(({ backend, filters, listings }) => {
+        const withheld = withheldOf(listings.tools, filters.tools);
+        return withheld === 0 ? [] : [[backend, withheld] as const];
+      }),
+    ),
     resourceReach: offers.flatMap(({ reach }) => reach ?? []),
   };
 }
@@ -89,6 +95,11 @@ function offerOf(source: CatalogSource, { strategy, separator }: ConflictConfig)
     prompts: offer("prompt", listings.prompts, "name", promptPermission),
     reach: resources.length + templates.length === 0 ? null : { backend, ...unlisted(resourcePermission) },
   };
+}
+
+function withheldOf(tools: readonly JsonObject[], filter: NameFilter): number {
+  const { permits } = permissionOf(filter);
+  return tools.filter(({ name }) => typeof name === "string" && !permits(name)).length;
 }
 
 function permissionOf({ allow, deny }: NameFilter): Permission {

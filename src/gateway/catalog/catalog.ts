@@ -49,6 +49,8 @@ export interface Catalog {
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
   readonly collisions: readonly Collision[];
+  /** By backend: how many of its tools its filters keep back, where there are any. */
+  readonly withheldTools: ReadonlyMap<string, number>;
   /** Of the backends that offer resources or templates, in the same order. */
   readonly resourceReach: readonly ResourceReach[];
 }

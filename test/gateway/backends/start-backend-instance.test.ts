@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { ownMark } from "../../../src/gateway/own-mark.ts";
 import { LIST_CHANGED } from "../../../src/gateway/protocol.ts";
 import { settle } from "../../support/manual-clock.ts";
-import { FAILURE } from "./programs/instance-scripted-link.ts";
+import { FAILURE, INITIALIZED } from "./programs/instance-scripted-link.ts";
 import { createTestClient } from "./programs/instance-test-client.ts";
 import { startReady, startUnderTest, type UnderTest } from "./programs/instance-under-test.ts";
 
@@ -12,6 +12,11 @@ const OK = { result: { content: [] } };
 function failureOf({ instance }: UnderTest): string | null {
   const { state } = instance.seen;
   return state.kind === "ended" ? state.failure.message : null;
+}
+
+function hintOf({ instance }: UnderTest): string | null {
+  const { state } = instance.seen;
+  return state.kind === "ended" ? state.failure.hint : null;
 }
 
 describe("starting", () => {
@@ -116,6 +121,35 @@ describe("starting", () => {
     await slow.clock.advance(10_000);
     assert.equal(failureOf(slow), "no answer to tools/list within 10 s");
     assert.equal(slow.clock.pendingTimers, 0);
+  });
+  test("a server that is downloaded first has the time for it; its own first output ends that", async () => {
+    const hang = { downloadMs: 60_000 };
+    const start = () => startUnderTest(hang, (link) => link.answers.set("initialize", () => null));
+    const silent = start();
+    silent.link.log("npm warn exec The following package was not found and will be installed: files@1.0.0");
+    await silent.clock.advance(74_999);
+    assert.equal(silent.instance.seen.state.kind, "starting");
+    await silent.clock.advance(1);
+    assert.equal(failureOf(silent), "no answer to initialize within 75 s");
+    assert.equal(
+      hintOf(silent),
+      "If it needs longer to start, raise `timeouts.init` of backend files (15 s now).",
+    );
+    const slow = start();
+    await slow.clock.advance(40_000);
+    slow.link.log("files server is starting");
+    await slow.clock.advance(10_000);
+    slow.link.log("still starting");
+    await slow.clock.advance(4_999);
+    assert.equal(slow.instance.seen.state.kind, "starting");
+    await slow.clock.advance(1);
+    assert.equal(failureOf(slow), "no answer to initialize within 15 s");
+    assert.equal(slow.clock.pendingTimers, 0);
+    const downloaded = start();
+    await downloaded.clock.advance(70_000);
+    downloaded.link.answer(downloaded.link.requests("initialize")[0]?.id ?? -1, INITIALIZED);
+    await settle();
+    assert.equal(downloaded.instance.seen.state.kind, "ready");
   });
   test("all pages are read, nameless entries are skipped and logged once", async () => {
     const { instance, link, logger } = await startReady({}, (link) =>

@@ -56,6 +56,7 @@ describe("filters", () => {
       FIRST_WINS,
     );
     assert.deepEqual(owners(catalog), ["a:write"]);
+    assert.deepEqual([...catalog.withheldTools], [["a", 2]]);
     assert.equal(catalog.tools.get("write")?.originalName, "read_file");
   });
 

@@ -49,6 +49,7 @@ export function createScriptedGateway(
           templates: empty,
           prompts: empty,
           collisions: [],
+          withheldTools: new Map(),
           resourceReach: [],
         },
         authenticate: (headers) => gateway.authenticate(headers),

@@ -9,7 +9,7 @@ export const sharesListCommand: CommandDefinition = {
     "What the file says; with a daemon running, also whether they are mounted. Waits for no host and no mount.",
   examples: [
     { command: "mountaineer shares list", does: "see which shares there are" },
-    { command: "mountaineer shares list --json | jq -r '.favorites[].stable_path'", does: "their links" },
+    { command: "mountaineer shares list --json | jq -r '.shares[].stable_path'", does: "their links" },
   ],
   exits: { 0: "it could answer" },
   addOptions: addJsonOption,
@@ -17,7 +17,8 @@ export const sharesListCommand: CommandDefinition = {
     const { listFavorites } = await import("../../favorite-list.ts");
     const { renderFavorites } = await import("../../place-view.ts");
     const favorites = await listFavorites(context);
-    if (readFlag(options, "json")) context.print(`${JSON.stringify({ favorites }, null, 2)}\n`);
+    if (readFlag(options, "json"))
+      context.print(`${JSON.stringify({ shares: favorites, favorites }, null, 2)}\n`);
     else context.print(renderFavorites(favorites, context.stdoutLook));
     if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
     return 0;
