@@ -31,7 +31,7 @@ export function recordingSvg(lines: readonly SpokenLine[]): string {
     return `<text x="${MARGIN_PX}" y="${y}"${colour}>${escaped(text)}${atMs < 10 ? "" : hidden}</text>`;
   });
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" xml:space="preserve">`,
     `<title>mountaineer demo --script</title><style>${STYLE}</style>`,
     `<rect width="100%" height="100%" rx="8" fill="#1d2330"/>`,
     ...texts,

@@ -19,7 +19,7 @@ import {
   backendBlock,
   backendTable,
   EXAMPLES,
-  foundBlock,
+  foundBlocks,
   openingText,
   shareBlock,
   shareTable,
@@ -85,7 +85,10 @@ function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[]):
     ...(isNothing && before === opening() ? [EXAMPLES] : []),
     ...wishes.shares.map(shareBlock),
     ...wishes.backends.map(backendBlock),
-    ...found.filter(({ host, share }) => !taken.has(`${host} ${share}`)).map(foundBlock),
+    ...foundBlocks(
+      before,
+      found.filter(({ host, share }) => !taken.has(`${host} ${share}`)),
+    ),
   ]);
 }
 

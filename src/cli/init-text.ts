@@ -70,7 +70,7 @@ export function backendBlock(backend: WantedBackend): string {
 }
 
 /** A share that was found, commented out: one of its hosts nobody knows. */
-export function foundBlock(found: FoundShare): string {
+function foundBlock(found: FoundShare): string {
   const table: ConfigTable = {
     name: shareNameOf(found),
     thunderbolt_host: "its address over Thunderbolt",
@@ -84,6 +84,11 @@ export function foundBlock(found: FoundShare): string {
     `# Found: //${oneLine(found.host)}/${oneLine(found.share)} at ${oneLine(found.path)}`,
     ...lines,
   ].join("\n");
+}
+
+/** The blocks of found shares that `text` does not have yet. */
+export function foundBlocks(text: string, found: readonly FoundShare[]): string[] {
+  return found.map(foundBlock).filter((block) => !text.includes(block));
 }
 
 /** The whole text with blocks below it, an empty line between each. */
