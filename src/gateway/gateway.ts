@@ -60,25 +60,16 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
   const tasks = createTaskMemory();
   const conditions = createGatewayConditions(() => clock.wallMs());
   const lines = new Set<LinesFront>();
-  const warden = startWarden({ clock, logger });
-  const pool = createBackendPool({
-    ...tools,
+  const { pool, warden } = createPool({
+    means,
+    clock,
+    logger,
+    programEnvironment,
     announce,
+    tools,
     clientInfo,
-    startInstance: startBackendInstance,
-    openLink: (connection, _backend, secrets) =>
-      connection.type === "stdio"
-        ? openStdioLink({
-            ...connection,
-            env: { ...programEnvironment, ...connection.env },
-            warden,
-            clock,
-            secrets,
-          })
-        : openHttpLink({ ...connection, clock, secrets }),
-    random: Math.random,
-    onLog: (params, backend) => roster.tellLog(params, backend, serving.served),
-    ...means,
+    roster,
+    served: () => serving.served,
   });
   let applying = false;
   let ending: Promise<void> | null = null;
@@ -217,6 +208,59 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
       return ending;
     },
   };
+}
+
+interface PoolParts {
+  readonly means: GatewayMeans;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly programEnvironment: Readonly<Record<string, string>> | undefined;
+  readonly announce: (transition: GatewayTransition) => void;
+  readonly tools: {
+    clock: Clock;
+    logger: Logger;
+    environment: Readonly<Record<string, string | undefined>>;
+    redact: (secret: string) => void;
+  };
+  readonly clientInfo: { name: string; version: string };
+  readonly roster: SessionRoster;
+  readonly served: () => ServingSet;
+}
+
+/** The backends, and where their questions and messages go. */
+function createPool({
+  means,
+  clock,
+  logger,
+  programEnvironment,
+  announce,
+  tools,
+  clientInfo,
+  roster,
+  served,
+}: PoolParts) {
+  const warden = startWarden({ clock, logger });
+  const pool = createBackendPool({
+    ...tools,
+    announce,
+    clientInfo,
+    startInstance: startBackendInstance,
+    openLink: (connection, _backend, secrets) =>
+      connection.type === "stdio"
+        ? openStdioLink({
+            ...connection,
+            env: { ...programEnvironment, ...connection.env },
+            warden,
+            clock,
+            secrets,
+          })
+        : openHttpLink({ ...connection, clock, secrets }),
+    random: Math.random,
+    onLog: (params, backend) => roster.tellLog(params, backend, served()),
+    ...means,
+  });
+
+  return { pool, warden };
 }
 
 interface EntrancesParts {
