@@ -117,49 +117,22 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     }
     joinHeld();
   };
-
-  const admit = (client: Socket): void => {
-    const connection = createConnection(client, clock, traffic, settings.kind === "rclone", {
-      connected(joined) {
-        joining.delete(joined);
-        joinHeld();
-      },
-      connectFailed(failed, text) {
-        joining.delete(failed);
-        held.add(failed);
-        logger.debug("a connection to the server failed", { share: settings.share, error: text });
-        if (!moves.moving) route.lost();
-      },
-      serverClosed(ended, text) {
-        logger.debug("the server ended a connection", { share: settings.share, error: text });
-        // The route in use is another by now.
-        if (retiring.has(ended)) losses.tellOrphans();
-        else if (!moves.moving) route.doubted();
-      },
-      asked: () => stall.watchForStall(STALLED_AFTER_MS),
-      answered(from, nowMs, waitedMs) {
-        if (from.retiring) return;
-        if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
-        stall.heardAnswer(nowMs);
-        events.counted();
-      },
-      // Newer versions of rclone keep it for later all the same.
-      foundOut: () => void events.notice("lost"),
-      closed(gone) {
-        connections.delete(gone);
-        retiring.delete(gone);
-        held.delete(gone);
-        joining.delete(gone);
-        if (stall.unansweredSinceMs() === null) stall.endStall();
-        events.counted();
-        joinHeld();
-      },
-    });
-    connections.add(connection);
-    held.add(connection);
-    events.counted();
-    joinHeld();
-  };
+  const admit = createAdmit({
+    settings,
+    clock,
+    logger,
+    events,
+    traffic,
+    connections,
+    retiring,
+    held,
+    joining,
+    route,
+    stall,
+    losses,
+    joinHeld,
+    moving: () => moves.moving,
+  });
   const admission = createAdmission({
     settings,
     parts,
@@ -167,7 +140,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     connections,
     closed: () => closed,
     route,
-    admit,
+    admit: admit,
   });
   server.on("connection", admission.onConnection);
   server.on("error", admission.onListenError);
@@ -244,6 +217,93 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
       await ended;
     },
   };
+}
+
+interface AdmitParts {
+  readonly settings: ShareSettings;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly events: ShareEvents;
+  readonly traffic: Traffic;
+  readonly connections: Set<CarriedConnection>;
+  readonly retiring: Map<CarriedConnection, CarriedRoute>;
+  readonly held: Set<CarriedConnection>;
+  readonly joining: Set<CarriedConnection>;
+  readonly route: RouteState;
+  readonly stall: {
+    endStall: () => void;
+    watchForStall: (delayMs: number) => void;
+    heardAnswer: (nowMs: number) => void;
+    unansweredSinceMs: () => number | null;
+    readonly lastAnswerAtMs: number | null;
+    stopStallWatch: () => void;
+  };
+  readonly losses: { tellOrphans: () => void; retireLater: () => void; readonly usedUp: () => void };
+  readonly joinHeld: () => void;
+  readonly moving: () => boolean;
+}
+
+/** Takes a connection in: it is held until the route takes it, and everything it tells is passed on. */
+function createAdmit({
+  settings,
+  clock,
+  logger,
+  events,
+  traffic,
+  connections,
+  retiring,
+  held,
+  joining,
+  route,
+  stall,
+  losses,
+  joinHeld,
+  moving,
+}: AdmitParts) {
+  const admit = (client: Socket): void => {
+    const connection = createConnection(client, clock, traffic, settings.kind === "rclone", {
+      connected(joined) {
+        joining.delete(joined);
+        joinHeld();
+      },
+      connectFailed(failed, text) {
+        joining.delete(failed);
+        held.add(failed);
+        logger.debug("a connection to the server failed", { share: settings.share, error: text });
+        if (!moving()) route.lost();
+      },
+      serverClosed(ended, text) {
+        logger.debug("the server ended a connection", { share: settings.share, error: text });
+        // The route in use is another by now.
+        if (retiring.has(ended)) losses.tellOrphans();
+        else if (!moving()) route.doubted();
+      },
+      asked: () => stall.watchForStall(STALLED_AFTER_MS),
+      answered(from, nowMs, waitedMs) {
+        if (from.retiring) return;
+        if (waitedMs > traffic.longestWaitMs) traffic.longestWaitMs = waitedMs;
+        stall.heardAnswer(nowMs);
+        events.counted();
+      },
+      // Newer versions of rclone keep it for later all the same.
+      foundOut: () => void events.notice("lost"),
+      closed(gone) {
+        connections.delete(gone);
+        retiring.delete(gone);
+        held.delete(gone);
+        joining.delete(gone);
+        if (stall.unansweredSinceMs() === null) stall.endStall();
+        events.counted();
+        joinHeld();
+      },
+    });
+    connections.add(connection);
+    held.add(connection);
+    events.counted();
+    joinHeld();
+  };
+
+  return admit;
 }
 
 interface AdmissionParts {

@@ -18,7 +18,7 @@ import type { FrontGateway } from "./front/front-contract.ts";
 import { createHttpFront } from "./front/http-front.ts";
 import { type LinesFront, serveLines } from "./front/lines.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
-import type { Gateway, GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
+import type { Gateway, GatewayConfig, GatewayOptions, GatewayView } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "./gateway-rules.ts";
 import type { GatewayTransition } from "./gateway-transitions.ts";
 import { gatewayGreeting, tasksListedBy } from "./greeting.ts";
@@ -137,6 +137,27 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     await serving.rules.auditFile?.[Symbol.asyncDispose]();
   };
 
+  const view = (): GatewayView => {
+    const sessions = [...lines].reduce((sum, client) => sum + client.sessions, entrances.http.sessions);
+    const inFlight = [...lines, entrances.owner].reduce(
+      (sum, client) => sum + client.inFlight,
+      entrances.http.inFlight,
+    );
+    return {
+      url: entrances.keeper.url,
+      sessions,
+      inFlight,
+      backends: pool.view(),
+      counts: {
+        tools: serving.catalog.tools.size,
+        resources: serving.catalog.resources.size,
+        resourceTemplates: serving.catalog.templates.size,
+        prompts: serving.catalog.prompts.size,
+      },
+      conditions: conditions(serving.rules, serving.catalog, entrances.keeper.condition),
+    };
+  };
+
   return {
     async start(config) {
       const address = addressOf(config);
@@ -163,26 +184,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
         },
       };
     },
-    view() {
-      const sessions = [...lines].reduce((sum, client) => sum + client.sessions, entrances.http.sessions);
-      const inFlight = [...lines, entrances.owner].reduce(
-        (sum, client) => sum + client.inFlight,
-        entrances.http.inFlight,
-      );
-      return {
-        url: entrances.keeper.url,
-        sessions,
-        inFlight,
-        backends: pool.view(),
-        counts: {
-          tools: serving.catalog.tools.size,
-          resources: serving.catalog.resources.size,
-          resourceTemplates: serving.catalog.templates.size,
-          prompts: serving.catalog.prompts.size,
-        },
-        conditions: conditions(serving.rules, serving.catalog, entrances.keeper.condition),
-      };
-    },
+    view,
     entries: () => ({
       tools: [...serving.catalog.tools.values()],
       prompts: [...serving.catalog.prompts.values()],

@@ -57,19 +57,14 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
   const { message, sessionId } = outgoing;
   const method = "method" in message ? message.method : null;
   const id = method !== null && "id" in message ? message.id : null;
-  let answered = false;
-  let garbled = false;
-  /** An error that names no request. */
-  let complaint: string | null = null;
   let done = false;
   let taken = false;
   let current: Asked | null = null;
-  let timer: Timer | null = null;
-  let resumeId: string | null = null;
-  let retryMs: number | null = null;
-  let tries = 0;
   let retriedStale = false;
 
+  const asking = (asked: Asked): void => {
+    current = asked;
+  };
   const wasTaken = (): void => {
     if (taken) return;
     taken = true;
@@ -78,157 +73,49 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
   const finish = (): void => {
     if (done) return;
     done = true;
-    timer?.[Symbol.dispose]();
+    stream.cancelResume();
     wasTaken();
     outgoing.onDone();
   };
   const fail = (failure: LinkFailure): void => {
     if (done) return;
     finish();
-    if (id !== null && !answered) events.onRequestFailed(id, failure);
+    if (id !== null && !answers.answered) events.onRequestFailed(id, failure);
   };
-
-  const deliver = (value: unknown): Promise<void> | null => {
-    const isAnswer = id !== null && isJsonObject(value) && value["id"] === id && !("method" in value);
-    if (isAnswer) answered = true;
-    else if (id !== null && isJsonObject(value) && value["id"] === null) {
-      const other = classifyMessage(value);
-      if (other.kind === "response" && other.id === null && isError(other.reply)) {
-        complaint = clean(other.reply.error.message).slice(0, SAID_AT_MOST);
-      }
-    }
-    return events.onMessage(value, id);
-  };
-  const garbage = (text: string): void => {
-    garbled = true;
-    events.onLogLine(clean(text));
-  };
-  const notMcp = (message: string): LinkFailure => ({ kind: "protocol", message, hint: null });
-  const unanswered = (): LinkFailure => {
-    if (complaint !== null) return notMcp(`${target.origin} answered with an error: ${complaint}`);
-    if (garbled) return notMcp(`${target.origin} answered something that is no JSON`);
-    return { kind: "closed", message: `${target.origin} ended the stream without an answer`, hint: null };
-  };
-  const tooLong = (): LinkFailure => ({
-    kind: "overloaded",
-    message: `it sent a message of more than ${responseLimitBytes} bytes`,
-    hint: null,
+  const answers = createAnswers({
+    target,
+    events,
+    responseLimitBytes,
+    clean,
+    id,
+    done: () => done,
+    finish,
+    fail,
   });
-
-  const onJson = async (text: string): Promise<void> => {
-    let body: unknown;
-    try {
-      body = parseExactly(text);
-    } catch {
-      garbage(text);
-      fail(unanswered());
-      return;
-    }
-    if (!Array.isArray(body)) deliver(body)?.catch(() => {});
-    else {
-      for (const value of body) {
-        const wait = done ? null : deliver(value);
-        if (wait !== null) await wait.catch(() => {});
-      }
-    }
-    if (answered) finish();
-    else if (complaint !== null) fail(unanswered());
-    else fail(notMcp(`${target.origin} answered something else than asked`));
-  };
-
-  const onEvents = (response: IncomingMessage): void => {
-    const parser = readEvents(response, responseLimitBytes, {
-      onData(data) {
-        if (done) return null;
-        tries = 0;
-        let value: unknown;
-        try {
-          value = parseExactly(data);
-        } catch {
-          garbage(data);
-          return null;
-        }
-        const wait = deliver(value);
-        if (answered && timer === null) timer = clock.setTimer(AFTER_ANSWER_MS, () => response.destroy());
-        return wait;
-      },
-      onEnd(end) {
-        if (done) return;
-        if (end === "overlong") fail(tooLong());
-        else if (answered) finish();
-        else {
-          resumeId = parser.lastEventId ?? resumeId;
-          retryMs = parser.retryMs ?? retryMs;
-          resumeLater();
-        }
-      },
-    });
-  };
-
-  const resumeLater = (): void => {
-    if (resumeId === null || tries >= RESUME_TRIES) {
-      fail(unanswered());
-      return;
-    }
-    const firstMs = Math.max(RESUME_MS.least, retryMs ?? RESUME_MS.usual);
-    const delayMs = Math.min(RESUME_MS.atMost, firstMs * 2 ** tries);
-    tries += 1;
-    timer = clock.setTimer(delayMs, () => {
-      timer = null;
-      resume();
-    });
-  };
-  const resume = (): void => {
-    const headers = { ...outgoing.headers, accept: "text/event-stream", "last-event-id": resumeId ?? "" };
-    delete headers["content-type"];
-    const onResponse = (response: IncomingMessage): void => {
-      if (done) response.destroy();
-      else if (response.statusCode === 200 && mediaType(response) === "text/event-stream") onEvents(response);
-      else {
-        response.resume();
-        response.on("error", () => {});
-        if ((response.statusCode ?? 0) >= 500) resumeLater();
-        else fail(unanswered());
-      }
-    };
-    try {
-      const asked = target.ask("GET", headers, onResponse);
-      current = asked;
-      asked.request.on("error", () => {
-        if (!done && !asked.responded) resumeLater();
-      });
-      asked.request.end();
-    } catch {
-      // An event id that cannot be a header's value cannot be asked for.
-      fail(unanswered());
-    }
-  };
-
-  const onRefused = (response: IncomingMessage): void => {
-    readWhole(response, ERROR_BODY_BYTES, (text) => {
-      if (done) return;
-      const status = response.statusCode ?? 0;
-      const judged = refusal({
-        status,
-        text,
-        location: response.headers.location ?? null,
-        id,
-        hadSession: sessionId !== null,
-        origin: target.origin,
-        path: target.path,
-        clean,
-      });
-      if (judged.kind === "answer") {
-        deliver(judged.value)?.catch(() => {});
-        finish();
-      } else if (method === "initialize" && TAKES_NO_MESSAGES.has(status)) {
-        const { failure } = judged;
-        current = lookForOlderTransport(target, clock, (isOlder) =>
-          fail(isOlder ? { ...failure, hint: OLDER_TRANSPORT_HINT } : failure),
-        );
-      } else fail(judged.failure);
-    });
-  };
+  const stream = createEventAnswers({
+    outgoing,
+    target,
+    clock,
+    responseLimitBytes,
+    done: () => done,
+    asking,
+    finish,
+    fail,
+    answers,
+  });
+  const onRefused = createRefusals({
+    target,
+    clock,
+    clean,
+    sessionId,
+    method,
+    id,
+    done: () => done,
+    asking,
+    finish,
+    fail,
+    answers,
+  });
 
   const onResponse = (response: IncomingMessage): void => {
     if (done) {
@@ -257,12 +144,12 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
       // Nothing is due, and a stream that does not end would hold a connection.
       if (type === "text/event-stream") response.destroy();
       readWhole(response, ERROR_BODY_BYTES, finish);
-    } else if (type === "text/event-stream") onEvents(response);
+    } else if (type === "text/event-stream") stream.onEvents(response);
     else if (type === "application/json") {
       readWhole(response, responseLimitBytes, (text, end: BodyEnd) => {
         if (done) return;
-        if (text !== null) void onJson(text);
-        else if (end === "overlong") fail(tooLong());
+        if (text !== null) void answers.onJson(text);
+        else if (end === "overlong") fail(answers.tooLong());
         else {
           fail({
             kind: "closed",
@@ -314,5 +201,258 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
       finish();
       current?.request.destroy();
     },
+  };
+}
+
+interface RefusalsParts {
+  readonly target: HttpTarget;
+  readonly clock: Clock;
+  readonly clean: CleanLine;
+  readonly sessionId: string | null;
+  readonly method: string | null;
+  readonly id: RpcId | null;
+  readonly done: () => boolean;
+  readonly asking: (asked: Asked) => void;
+  readonly finish: () => void;
+  readonly fail: (failure: LinkFailure) => void;
+  readonly answers: {
+    readonly answered: boolean;
+    garbage: (text: string) => void;
+    deliver: (value: unknown) => Promise<void> | null;
+    tooLong: () => LinkFailure;
+    unanswered: () => LinkFailure;
+    onJson: (text: string) => Promise<void>;
+  };
+}
+
+/** Judges a response that is no success. */
+function createRefusals({
+  target,
+  clock,
+  clean,
+  sessionId,
+  method,
+  id,
+  done,
+  asking,
+  finish,
+  fail,
+  answers,
+}: RefusalsParts) {
+  const onRefused = (response: IncomingMessage): void => {
+    readWhole(response, ERROR_BODY_BYTES, (text) => {
+      if (done()) return;
+      const status = response.statusCode ?? 0;
+      const judged = refusal({
+        status,
+        text,
+        location: response.headers.location ?? null,
+        id,
+        hadSession: sessionId !== null,
+        origin: target.origin,
+        path: target.path,
+        clean,
+      });
+      if (judged.kind === "answer") {
+        answers.deliver(judged.value)?.catch(() => {});
+        finish();
+      } else if (method === "initialize" && TAKES_NO_MESSAGES.has(status)) {
+        const { failure } = judged;
+        asking(
+          lookForOlderTransport(target, clock, (isOlder) =>
+            fail(isOlder ? { ...failure, hint: OLDER_TRANSPORT_HINT } : failure),
+          ),
+        );
+      } else fail(judged.failure);
+    });
+  };
+
+  return onRefused;
+}
+
+interface EventAnswersParts {
+  readonly outgoing: Outgoing;
+  readonly target: HttpTarget;
+  readonly clock: Clock;
+  readonly responseLimitBytes: number;
+  readonly done: () => boolean;
+  readonly asking: (asked: Asked) => void;
+  readonly finish: () => void;
+  readonly fail: (failure: LinkFailure) => void;
+  readonly answers: {
+    readonly answered: boolean;
+    garbage: (text: string) => void;
+    deliver: (value: unknown) => Promise<void> | null;
+    tooLong: () => LinkFailure;
+    unanswered: () => LinkFailure;
+    onJson: (text: string) => Promise<void>;
+  };
+}
+
+/** Reads answers from a stream of events, and asks for the rest of one that broke. */
+function createEventAnswers({
+  outgoing,
+  target,
+  clock,
+  responseLimitBytes,
+  done,
+  asking,
+  finish,
+  fail,
+  answers,
+}: EventAnswersParts) {
+  let timer: Timer | null = null;
+  let resumeId: string | null = null;
+  let retryMs: number | null = null;
+  let tries = 0;
+
+  const onEvents = (response: IncomingMessage): void => {
+    const parser = readEvents(response, responseLimitBytes, {
+      onData(data) {
+        if (done()) return null;
+        tries = 0;
+        let value: unknown;
+        try {
+          value = parseExactly(data);
+        } catch {
+          answers.garbage(data);
+          return null;
+        }
+        const wait = answers.deliver(value);
+        if (answers.answered && timer === null)
+          timer = clock.setTimer(AFTER_ANSWER_MS, () => response.destroy());
+        return wait;
+      },
+      onEnd(end) {
+        if (done()) return;
+        if (end === "overlong") fail(answers.tooLong());
+        else if (answers.answered) finish();
+        else {
+          resumeId = parser.lastEventId ?? resumeId;
+          retryMs = parser.retryMs ?? retryMs;
+          resumeLater();
+        }
+      },
+    });
+  };
+
+  const cancelResume = (): void => timer?.[Symbol.dispose]();
+  const resumeLater = (): void => {
+    if (resumeId === null || tries >= RESUME_TRIES) {
+      fail(answers.unanswered());
+      return;
+    }
+    const firstMs = Math.max(RESUME_MS.least, retryMs ?? RESUME_MS.usual);
+    const delayMs = Math.min(RESUME_MS.atMost, firstMs * 2 ** tries);
+    tries += 1;
+    timer = clock.setTimer(delayMs, () => {
+      timer = null;
+      resume();
+    });
+  };
+  const resume = (): void => {
+    const headers = { ...outgoing.headers, accept: "text/event-stream", "last-event-id": resumeId ?? "" };
+    delete headers["content-type"];
+    const onResponse = (response: IncomingMessage): void => {
+      if (done()) response.destroy();
+      else if (response.statusCode === 200 && mediaType(response) === "text/event-stream") onEvents(response);
+      else {
+        response.resume();
+        response.on("error", () => {});
+        if ((response.statusCode ?? 0) >= 500) resumeLater();
+        else fail(answers.unanswered());
+      }
+    };
+    try {
+      const asked = target.ask("GET", headers, onResponse);
+      asking(asked);
+      asked.request.on("error", () => {
+        if (!done() && !asked.responded) resumeLater();
+      });
+      asked.request.end();
+    } catch {
+      // An event id that cannot be a header's value cannot be asked for.
+      fail(answers.unanswered());
+    }
+  };
+
+  return { cancelResume, onEvents };
+}
+
+interface AnswersParts {
+  readonly target: HttpTarget;
+  readonly events: LinkEvents;
+  readonly responseLimitBytes: number;
+  readonly clean: CleanLine;
+  readonly id: RpcId | null;
+  readonly done: () => boolean;
+  readonly finish: () => void;
+  readonly fail: (failure: LinkFailure) => void;
+}
+
+/** What has come back, and whether the answer was among it. */
+function createAnswers({ target, events, responseLimitBytes, clean, id, done, finish, fail }: AnswersParts) {
+  let answered = false;
+  let garbled = false;
+  /** An error that names no request. */
+  let complaint: string | null = null;
+
+  const deliver = (value: unknown): Promise<void> | null => {
+    const isAnswer = id !== null && isJsonObject(value) && value["id"] === id && !("method" in value);
+    if (isAnswer) answered = true;
+    else if (id !== null && isJsonObject(value) && value["id"] === null) {
+      const other = classifyMessage(value);
+      if (other.kind === "response" && other.id === null && isError(other.reply)) {
+        complaint = clean(other.reply.error.message).slice(0, SAID_AT_MOST);
+      }
+    }
+    return events.onMessage(value, id);
+  };
+  const garbage = (text: string): void => {
+    garbled = true;
+    events.onLogLine(clean(text));
+  };
+  const notMcp = (message: string): LinkFailure => ({ kind: "protocol", message, hint: null });
+  const unanswered = (): LinkFailure => {
+    if (complaint !== null) return notMcp(`${target.origin} answered with an error: ${complaint}`);
+    if (garbled) return notMcp(`${target.origin} answered something that is no JSON`);
+    return { kind: "closed", message: `${target.origin} ended the stream without an answer`, hint: null };
+  };
+  const tooLong = (): LinkFailure => ({
+    kind: "overloaded",
+    message: `it sent a message of more than ${responseLimitBytes} bytes`,
+    hint: null,
+  });
+
+  const onJson = async (text: string): Promise<void> => {
+    let body: unknown;
+    try {
+      body = parseExactly(text);
+    } catch {
+      garbage(text);
+      fail(unanswered());
+      return;
+    }
+    if (!Array.isArray(body)) deliver(body)?.catch(() => {});
+    else {
+      for (const value of body) {
+        const wait = done() ? null : deliver(value);
+        if (wait !== null) await wait.catch(() => {});
+      }
+    }
+    if (answered) finish();
+    else if (complaint !== null) fail(unanswered());
+    else fail(notMcp(`${target.origin} answered something else than asked`));
+  };
+
+  return {
+    get answered() {
+      return answered;
+    },
+    garbage,
+    deliver,
+    tooLong,
+    unanswered,
+    onJson,
   };
 }
