@@ -230,15 +230,8 @@ interface AdmitParts {
   readonly held: Set<CarriedConnection>;
   readonly joining: Set<CarriedConnection>;
   readonly route: RouteState;
-  readonly stall: {
-    endStall: () => void;
-    watchForStall: (delayMs: number) => void;
-    heardAnswer: (nowMs: number) => void;
-    unansweredSinceMs: () => number | null;
-    readonly lastAnswerAtMs: number | null;
-    stopStallWatch: () => void;
-  };
-  readonly losses: { tellOrphans: () => void; retireLater: () => void; readonly usedUp: () => void };
+  readonly stall: ReturnType<typeof createStallWatch>;
+  readonly losses: ReturnType<typeof createLosses>;
   readonly joinHeld: () => void;
   readonly moving: () => boolean;
 }

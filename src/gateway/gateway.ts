@@ -24,7 +24,7 @@ import type { GatewayTransition } from "./gateway-transitions.ts";
 import { gatewayGreeting, tasksListedBy } from "./greeting.ts";
 import { createListenerKeeper, type ListenAddress } from "./listener-keeper.ts";
 import type { ServingSet } from "./middleware/middleware.ts";
-import { createRefusalAudit, type RefusalAudit } from "./middleware/refusal-audit.ts";
+import { createRefusalAudit } from "./middleware/refusal-audit.ts";
 import { createTaskMemory, type TaskMemory } from "./middleware/task-memory.ts";
 import { createOwnerCalls } from "./owner-calls.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -274,13 +274,7 @@ interface EntrancesParts {
   readonly pool: BackendPool;
   readonly server: () => ServerConfig;
   readonly followLogLevel: () => void;
-  readonly serving: {
-    readonly served: ServingSet;
-    readonly rules: GatewayRules;
-    swap: (next: GatewayRules) => void;
-    refusals: RefusalAudit;
-    readonly catalog: Catalog;
-  };
+  readonly serving: ReturnType<typeof createServing>;
 }
 
 /** Where clients come in: HTTP, and the streams that the daemon hands over. */

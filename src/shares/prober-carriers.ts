@@ -207,11 +207,7 @@ interface HearingParts {
   readonly takeAnswers: (carrier: Carrier, reply: ProberReply) => void;
   readonly end: (carrier: Carrier) => Promise<void>;
   readonly retire: (carrier: Carrier) => void;
-  readonly restarting: {
-    restartLater: (why: string) => void;
-    endRestarts: () => void;
-    cancelRestart: () => void;
-  };
+  readonly restarting: ReturnType<typeof createRestarts>;
 }
 
 /** What the children say. */

@@ -215,14 +215,7 @@ interface RefusalsParts {
   readonly asking: (asked: Asked) => void;
   readonly finish: () => void;
   readonly fail: (failure: LinkFailure) => void;
-  readonly answers: {
-    readonly answered: boolean;
-    garbage: (text: string) => void;
-    deliver: (value: unknown) => Promise<void> | null;
-    tooLong: () => LinkFailure;
-    unanswered: () => LinkFailure;
-    onJson: (text: string) => Promise<void>;
-  };
+  readonly answers: ReturnType<typeof createAnswers>;
 }
 
 /** Judges a response that is no success. */
@@ -279,14 +272,7 @@ interface EventAnswersParts {
   readonly asking: (asked: Asked) => void;
   readonly finish: () => void;
   readonly fail: (failure: LinkFailure) => void;
-  readonly answers: {
-    readonly answered: boolean;
-    garbage: (text: string) => void;
-    deliver: (value: unknown) => Promise<void> | null;
-    tooLong: () => LinkFailure;
-    unanswered: () => LinkFailure;
-    onJson: (text: string) => Promise<void>;
-  };
+  readonly answers: ReturnType<typeof createAnswers>;
 }
 
 /** Reads answers from a stream of events, and asks for the rest of one that broke. */
