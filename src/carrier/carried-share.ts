@@ -59,32 +59,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
   let closed = false;
 
   const endpoint = (): RouteEndpoint | undefined => settings.endpoints[settings.route];
-  const proveRoute = (timeoutMs: number): Promise<ServerProof> => {
-    const target = endpoint();
-    if (target !== undefined) return parts.prove(target, timeoutMs);
-    return Promise.resolve({ ok: false, reason: "refused", text: "the route has no endpoint" });
-  };
-  const route = createRouteState(
-    {
-      clock,
-      patienceMs: () => settings.patienceMs,
-      // No other carrier of this share has told the same number.
-      firstOutage: clock.wallMs(),
-      prove: proveRoute,
-      onPhase() {
-        settings.confirmed = route.isConfirmed;
-        events.settingsChanged();
-        // Its own notice says more.
-        if (route.phase !== "carrying") events.notice("phase");
-      },
-      onUnconfirmed({ guid }) {
-        events.notice("unconfirmed");
-        events.unconfirmed(guid);
-      },
-      onImpatient: loseConnections,
-    },
-    settings.confirmed,
-  );
+  const route = createShareRoute({ settings, parts, clock, events, endpoint, loseConnections });
   const stall = createStallWatch({ clock, events, connections, closed: () => closed });
 
   /** At the end of the patience: what is held, and what has heard nothing since the route was lost. */
@@ -140,7 +115,7 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
     connections,
     closed: () => closed,
     route,
-    admit: admit,
+    admit,
   });
   server.on("connection", admission.onConnection);
   server.on("error", admission.onListenError);
@@ -217,6 +192,47 @@ export function createShareCarrier(server: Server, settings: ShareSettings, part
       await ended;
     },
   };
+}
+
+interface ShareRouteParts {
+  readonly settings: ShareSettings;
+  readonly parts: ShareParts;
+  readonly clock: Clock;
+  readonly events: ShareEvents;
+  readonly endpoint: () => RouteEndpoint | undefined;
+  readonly loseConnections: (lostAtMs: number) => void;
+}
+
+/** Whether the route that is in use carries, and what follows when it does not. */
+function createShareRoute({ settings, parts, clock, events, endpoint, loseConnections }: ShareRouteParts) {
+  const proveRoute = (timeoutMs: number): Promise<ServerProof> => {
+    const target = endpoint();
+    if (target !== undefined) return parts.prove(target, timeoutMs);
+    return Promise.resolve({ ok: false, reason: "refused", text: "the route has no endpoint" });
+  };
+  const route = createRouteState(
+    {
+      clock,
+      patienceMs: () => settings.patienceMs,
+      // No other carrier of this share has told the same number.
+      firstOutage: clock.wallMs(),
+      prove: proveRoute,
+      onPhase() {
+        settings.confirmed = route.isConfirmed;
+        events.settingsChanged();
+        // Its own notice says more.
+        if (route.phase !== "carrying") events.notice("phase");
+      },
+      onUnconfirmed({ guid }) {
+        events.notice("unconfirmed");
+        events.unconfirmed(guid);
+      },
+      onImpatient: loseConnections,
+    },
+    settings.confirmed,
+  );
+
+  return route;
 }
 
 interface AdmitParts {

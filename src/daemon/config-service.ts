@@ -148,7 +148,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
   });
 
   return {
-    control: control,
+    control,
     reloader,
     watcher,
     refreshSecrets: reloads.refreshSecrets,

@@ -58,7 +58,6 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
   const clientInfo = { name: "mountaineer", version };
   const roster = createSessionRoster();
   const tasks = createTaskMemory();
-  const conditions = createGatewayConditions(() => clock.wallMs());
   const lines = new Set<LinesFront>();
   const { pool, warden } = createPool({
     means,
@@ -136,27 +135,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     serving.refusals[Symbol.dispose]();
     await serving.rules.auditFile?.[Symbol.asyncDispose]();
   };
-
-  const view = (): GatewayView => {
-    const sessions = [...lines].reduce((sum, client) => sum + client.sessions, entrances.http.sessions);
-    const inFlight = [...lines, entrances.owner].reduce(
-      (sum, client) => sum + client.inFlight,
-      entrances.http.inFlight,
-    );
-    return {
-      url: entrances.keeper.url,
-      sessions,
-      inFlight,
-      backends: pool.view(),
-      counts: {
-        tools: serving.catalog.tools.size,
-        resources: serving.catalog.resources.size,
-        resourceTemplates: serving.catalog.templates.size,
-        prompts: serving.catalog.prompts.size,
-      },
-      conditions: conditions(serving.rules, serving.catalog, entrances.keeper.condition),
-    };
-  };
+  const view = createView({ clock, lines, pool, serving, entrances });
 
   return {
     async start(config) {
@@ -210,6 +189,42 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
       return ending;
     },
   };
+}
+
+interface ViewParts {
+  readonly clock: Clock;
+  readonly lines: Set<LinesFront>;
+  readonly pool: BackendPool;
+  readonly serving: ReturnType<typeof createServing>;
+  readonly entrances: ReturnType<typeof createEntrances>;
+}
+
+/** What people are shown of the gateway. */
+function createView({ clock, lines, pool, serving, entrances }: ViewParts) {
+  const conditions = createGatewayConditions(() => clock.wallMs());
+
+  const view = (): GatewayView => {
+    const sessions = [...lines].reduce((sum, client) => sum + client.sessions, entrances.http.sessions);
+    const inFlight = [...lines, entrances.owner].reduce(
+      (sum, client) => sum + client.inFlight,
+      entrances.http.inFlight,
+    );
+    return {
+      url: entrances.keeper.url,
+      sessions,
+      inFlight,
+      backends: pool.view(),
+      counts: {
+        tools: serving.catalog.tools.size,
+        resources: serving.catalog.resources.size,
+        resourceTemplates: serving.catalog.templates.size,
+        prompts: serving.catalog.prompts.size,
+      },
+      conditions: conditions(serving.rules, serving.catalog, entrances.keeper.condition),
+    };
+  };
+
+  return view;
 }
 
 interface PoolParts {

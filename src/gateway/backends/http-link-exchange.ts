@@ -60,7 +60,6 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
   let done = false;
   let taken = false;
   let current: Asked | null = null;
-  let retriedStale = false;
 
   const asking = (asked: Asked): void => {
     current = asked;
@@ -186,13 +185,7 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
       setImmediate(() => fail({ kind: "refused", message: `it cannot be sent: ${clean(text)}`, hint: null }));
     }
   };
-  /** A kept connection that the server ended as we wrote: harmless to repeat, but for what may have side effects. */
-  const mayRepeat = (error: unknown, asked: Asked): boolean => {
-    const code = systemErrorCode(error);
-    if (retriedStale || !asked.request.reusedSocket || method === "tools/call") return false;
-    retriedStale = true;
-    return code === "ECONNRESET" || code === "EPIPE";
-  };
+  const mayRepeat = createRepeat({ method });
 
   post();
   return {
@@ -202,6 +195,24 @@ export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exc
       current?.request.destroy();
     },
   };
+}
+
+interface RepeatParts {
+  readonly method: string | null;
+}
+
+/** A request may be sent once more where the server has not read it. */
+function createRepeat({ method }: RepeatParts) {
+  let retriedStale = false;
+  /** A kept connection that the server ended as we wrote: harmless to repeat, but for what may have side effects. */
+  const mayRepeat = (error: unknown, asked: Asked): boolean => {
+    const code = systemErrorCode(error);
+    if (retriedStale || !asked.request.reusedSocket || method === "tools/call") return false;
+    retriedStale = true;
+    return code === "ECONNRESET" || code === "EPIPE";
+  };
+
+  return mayRepeat;
 }
 
 interface RefusalsParts {
