@@ -19,7 +19,7 @@ interface OwnerCallsOptions {
   readonly logger: Logger;
 }
 
-export interface OwnerCalls {
+interface OwnerCalls {
   readonly inFlight: number;
   /** Never rejects. The signal takes this request back, and no other. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
