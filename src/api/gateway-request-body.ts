@@ -1,12 +1,16 @@
-// Owns the reading of request bodies about the gateway, by hand as request-body.ts does; a test holds it to the schemas
+// Reads request bodies about the gateway and about places, by hand as request-body.ts does; a test holds it to the schemas
 // of contract-schemas.ts.
-import type { BackendLogsRequest, BackendsRequest, CallRequest } from "./contract.ts";
+import type { BackendLogsRequest, BackendsRequest, CallRequest, FoldersRequest } from "./contract.ts";
 import { type Field, readFields, text } from "./request-fields.ts";
 
 const backends: Field<string[] | null> = {
   holds: (value): value is string[] | null =>
     value === null || (Array.isArray(value) && value.every((item) => typeof item === "string")),
   expected: "a list of names, or null for all",
+};
+const name: Field<string> = {
+  holds: (value): value is string => typeof value === "string",
+  expected: "a text",
 };
 const toolArguments: Field<Record<string, unknown>> = {
   holds: (value): value is Record<string, unknown> =>
@@ -26,4 +30,9 @@ export function readBackendsRequest(body: string): BackendsRequest {
 
 export function readBackendLogsRequest(body: string): BackendLogsRequest {
   return readFields<BackendLogsRequest>(body, { backend: text }, ["backend"]);
+}
+
+/** Reads `{ share, subpath? }`. */
+export function readFoldersRequest(body: string): FoldersRequest {
+  return readFields<FoldersRequest>(body, { share: name, subpath: name }, ["share"]);
 }

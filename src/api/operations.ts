@@ -17,8 +17,12 @@ import {
 } from "./contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "./control.ts";
 import { gatewayOff } from "./gateway-names.ts";
-import { readBackendLogsRequest, readBackendsRequest, readCallRequest } from "./gateway-request-body.ts";
-import { readFoldersRequest } from "./place-request-body.ts";
+import {
+  readBackendLogsRequest,
+  readBackendsRequest,
+  readCallRequest,
+  readFoldersRequest,
+} from "./gateway-request-body.ts";
 import { readRequestBody } from "./request-body.ts";
 
 const BODY_LIMIT_BYTES = 64 * 1024;

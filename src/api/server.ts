@@ -189,12 +189,7 @@ interface RequestsParts {
   readonly visits: Map<Duplex, Visit>;
   readonly stopping: AbortController;
   readonly streams: EventStreams | null;
-  readonly answers: {
-    refuse: (socket: Duplex, response: ServerResponse | null, status: number, message: string) => void;
-    refuseAnswer: (visit: Visit, response: ServerResponse, status: number, message: string) => void;
-    send: (visit: Visit, response: ServerResponse, status: number, answer: Answer) => void;
-    fail: (visit: Visit, response: ServerResponse, thrown: unknown) => void;
-  };
+  readonly answers: ReturnType<typeof createAnswers>;
 }
 
 /** Reads a request, carries it out, and answers it. */

@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:net";
 import { type Clock, settledWithin } from "../runtime/clock.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
-import { createShareCarrier, type ShareCarrier, type ShareSettings } from "./carried-share.ts";
+import { createShareCarrier, type ShareCarrier } from "./carried-share.ts";
 import type {
   CarriedMount,
   CarriedShare,
@@ -16,6 +16,7 @@ import type {
 import { type CarrierMemory, type CarrierStateFile, JOURNAL_AT_MOST } from "./carrier-state.ts";
 import type { Keeper } from "./keeper.ts";
 import type { ProveServer } from "./server-proof.ts";
+import type { ShareSettings } from "./share-settings.ts";
 import type { SocketOwners } from "./socket-owner.ts";
 
 /** What the kernel holds while this process is dead, or busy. */

@@ -6,9 +6,9 @@ import { errorText } from "../runtime/errors.ts";
 import { isObject, jsonObject } from "../runtime/json-object.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { ProcessIdentity } from "../runtime/process-identity.ts";
-import type { ShareSettings } from "./carried-share.ts";
 import type { JournalEntry } from "./carrier.ts";
 import { parseEndpoints, parseJournalEntry, parseKind, parseMount, parseRoute } from "./control-messages.ts";
+import type { ShareSettings } from "./share-settings.ts";
 
 const WRITE_AGAIN_MS = 1_000;
 export const JOURNAL_AT_MOST = 200;

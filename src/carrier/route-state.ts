@@ -24,7 +24,7 @@ interface RouteStateOptions {
   readonly onImpatient: (lostAtMs: number) => void;
 }
 
-interface RouteState extends Disposable {
+export interface RouteState extends Disposable {
   readonly phase: CarriedPhase;
   readonly routeLostAtMs: number | null;
   /** Another one after each loss: a proof that was begun before it says nothing. */

@@ -148,7 +148,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
   });
 
   return {
-    control: control,
+    control,
     reloader,
     watcher,
     refreshSecrets: reloads.refreshSecrets,
@@ -184,17 +184,8 @@ interface ConfigControlParts {
   readonly stream: EventStream;
   readonly history: UnkeptHistory;
   readonly reloader: Reloader;
-  readonly sync: {
-    add: (event: Omit<SyncEvent, "id">) => number;
-    state: () => Omit<SyncReport, "events">;
-    numbered: () => NumberedEvent[];
-  };
-  readonly reloads: {
-    reports: WeakMap<object, ReloadReport>;
-    reloadNow: () => Promise<ReloadReport>;
-    readNow: (signal: AbortSignal) => Promise<Uint8Array>;
-    refreshSecrets: () => Promise<ReloadReport>;
-  };
+  readonly sync: ReturnType<typeof createSyncReports>;
+  readonly reloads: ReturnType<typeof createReloads>;
   readonly saving: {
     readonly saves: number;
     readonly editsUnderWay: number;

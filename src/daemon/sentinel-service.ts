@@ -12,26 +12,27 @@ import { type Clock, isoTime } from "../runtime/clock.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log.ts";
+import type { ShareEngine } from "../shares/share-engine.ts";
 import type { AliasLinks } from "./alias-links.ts";
 import { openConfigFile, realPathThrough } from "./config-file.ts";
-import { createConfigService } from "./config-service.ts";
+import { type ConfigService, createConfigService } from "./config-service.ts";
 import { startEngineParts } from "./engine-parts.ts";
 import { createEventStream } from "./event-stream.ts";
 import { lineageBelow } from "./gateway-lineage.ts";
-import { createGatewayPart } from "./gateway-part.ts";
+import { createGatewayPart, type GatewayPart } from "./gateway-part.ts";
 import { createGlobalConditions } from "./global-conditions.ts";
 import { desktopNotifier } from "./notification-command.ts";
-import { createNotifications } from "./notifications.ts";
+import { createNotifications, type Notifications } from "./notifications.ts";
 import { openPlaces } from "./place-control.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
-import { createShareControl } from "./share-control.ts";
+import { createShareControl, type ShareControl } from "./share-control.ts";
 import { shareSection } from "./share-section.ts";
 import { shareStatus } from "./share-status.ts";
 import { shareSubjects } from "./share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./stored-secrets.ts";
 import { logTransition } from "./transition-log.ts";
 import { gatewayFindings, globalFindings } from "./verify.ts";
-import { startWakeSources } from "./wake-sources.ts";
+import { startWakeSources, type WakeSources } from "./wake-sources.ts";
 
 /**
  * What is not done so long after a stop began is left to the next start, ms. The rest of the 5 s that a stop takes
@@ -188,19 +189,6 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       publish,
     }),
   );
-  const conditions = createGlobalConditions({
-    clock,
-    memory,
-    listener: wakes.listener,
-    running: () => config.reloader.running,
-    sync: () => config.watcher.state,
-    historyUnsavedBecause: () => config.historyUnsavedBecause,
-  });
-  const globalConditions = (): Condition[] => [
-    ...conditions(),
-    ...aliases.conditions(),
-    ...notifications.conditions(),
-  ];
 
   engine.triggerAll("start", clock.monotonicMs());
   aliases.trigger("start");
@@ -215,6 +203,165 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   });
   await config.start();
   stack.use(startSecretRetry({ secrets, clock, logger, refresh: () => config.refreshSecrets() }));
+  const control = createServiceControl({
+    startedAt,
+    home,
+    memory,
+    clock,
+    intervalMs,
+    snapshot,
+    notifications,
+    engine,
+    shareControl,
+    aliases,
+    wakes,
+    gateway,
+    config,
+  });
+
+  const leave = (): void => {
+    state = "stopping";
+  };
+  const stop = createStop({
+    options,
+    stack,
+    memory,
+    clock,
+    logger,
+    force,
+    engine,
+    shareControl,
+    wakes,
+    gateway,
+    config,
+    leave,
+  });
+
+  let stopping: Promise<void> | null = null;
+  return {
+    get state() {
+      return state === "running" && config.reloader.busy ? "reloading" : state;
+    },
+    control,
+    config: config.control,
+    gateway: gateway.control,
+    places: places.control,
+    serveLines: (stream) => gateway.serveLines(stream),
+    bus,
+    reload: (signal) => config.control.reload({}, signal),
+    forceStop: () => force.abort(),
+    [Symbol.asyncDispose]() {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}
+
+interface StopParts {
+  readonly options: ServiceOptions;
+  readonly stack: DisposalStack;
+  readonly memory: Memory;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly force: AbortController;
+  readonly engine: ShareEngine;
+  readonly shareControl: ShareControl;
+  readonly wakes: WakeSources;
+  readonly gateway: GatewayPart;
+  readonly config: ConfigService;
+  readonly leave: () => void;
+}
+
+/** Ends the service: calls drain, steps end, and what is asked for is unmounted. */
+function createStop({
+  options,
+  stack,
+  memory,
+  clock,
+  logger,
+  force,
+  engine,
+  shareControl,
+  wakes,
+  gateway,
+  config,
+  leave,
+}: StopParts) {
+  const stop = async (): Promise<void> => {
+    leave();
+    const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
+    wakes.stop();
+    // A config that is applied now would begin cycles, and mount again what is unmounted here.
+    await config[Symbol.asyncDispose]();
+    // Calls drain while mounts are seen to; the stack below waits for the same end.
+    Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
+    if (options.unmountOnExit) {
+      // A cycle under way may carry out the request that the next one was begun for.
+      engine.rest();
+      await unmountAll();
+    }
+    await stack[Symbol.asyncDispose]();
+    await memory.flush();
+    deadline[Symbol.dispose]();
+  };
+
+  const unmountAll = async (): Promise<void> => {
+    const results = await shareControl.unmount(null, { force: false, hold: false }, force.signal);
+    for (const { share, result, detail } of results) {
+      if (result !== "unmounted" && result !== "skipped") {
+        logger.warn("left mounted at exit", { share, reason: detail });
+      }
+    }
+  };
+
+  return stop;
+}
+
+interface ServiceControlParts {
+  readonly startedAt: string;
+  readonly home: string;
+  readonly memory: Memory;
+  readonly clock: Clock;
+  readonly intervalMs: number | null;
+  readonly snapshot: ConfigSnapshot;
+  readonly notifications: Notifications;
+  readonly engine: ShareEngine;
+  readonly shareControl: ShareControl;
+  readonly aliases: AliasLinks;
+  readonly wakes: WakeSources;
+  readonly gateway: GatewayPart;
+  readonly config: ConfigService;
+}
+
+/** What the API asks of the service. */
+function createServiceControl({
+  startedAt,
+  home,
+  memory,
+  clock,
+  intervalMs,
+  snapshot,
+  notifications,
+  engine,
+  shareControl,
+  aliases,
+  wakes,
+  gateway,
+  config,
+}: ServiceControlParts) {
+  const conditions = createGlobalConditions({
+    clock,
+    memory,
+    listener: wakes.listener,
+    running: () => config.reloader.running,
+    sync: () => config.watcher.state,
+    historyUnsavedBecause: () => config.historyUnsavedBecause,
+  });
+  const globalConditions = (): Condition[] => [
+    ...conditions(),
+    ...aliases.conditions(),
+    ...notifications.conditions(),
+  ];
 
   const control: DaemonControl = {
     status: (): StatusReport => {
@@ -263,51 +410,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
       shareControl.unmount(selection, { force: cut, hold: true }, signal),
   };
 
-  const stop = async (): Promise<void> => {
-    state = "stopping";
-    const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
-    wakes.stop();
-    // A config that is applied now would begin cycles, and mount again what is unmounted here.
-    await config[Symbol.asyncDispose]();
-    // Calls drain while mounts are seen to; the stack below waits for the same end.
-    Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
-    if (options.unmountOnExit) {
-      // A cycle under way may carry out the request that the next one was begun for.
-      engine.rest();
-      await unmountAll();
-    }
-    await stack[Symbol.asyncDispose]();
-    await memory.flush();
-    deadline[Symbol.dispose]();
-  };
-
-  const unmountAll = async (): Promise<void> => {
-    const results = await shareControl.unmount(null, { force: false, hold: false }, force.signal);
-    for (const { share, result, detail } of results) {
-      if (result !== "unmounted" && result !== "skipped") {
-        logger.warn("left mounted at exit", { share, reason: detail });
-      }
-    }
-  };
-
-  let stopping: Promise<void> | null = null;
-  return {
-    get state() {
-      return state === "running" && config.reloader.busy ? "reloading" : state;
-    },
-    control,
-    config: config.control,
-    gateway: gateway.control,
-    places: places.control,
-    serveLines: (stream) => gateway.serveLines(stream),
-    bus,
-    reload: (signal) => config.control.reload({}, signal),
-    forceStop: () => force.abort(),
-    [Symbol.asyncDispose]() {
-      stopping ??= stop();
-      return stopping;
-    },
-  };
+  return control;
 }
 
 function aliasStatus(aliases: AliasLinks): Pick<StatusReport, "aliases"> {

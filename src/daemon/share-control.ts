@@ -11,7 +11,7 @@ import { verifyShare } from "./verify.ts";
 /** How long unsent writes are waited for, ms: rclone sends them a second after the last close. */
 const UNSENT_WAIT_MS = 15_000;
 
-interface ShareControl {
+export interface ShareControl {
   verify(selection: ShareSelection, signal: AbortSignal): Promise<VerifyReport>;
   reconcile(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]>;
   mount(selection: ShareSelection, signal: AbortSignal): Promise<readonly StepResult[]>;

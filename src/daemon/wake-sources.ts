@@ -34,7 +34,7 @@ interface WakeOptions {
   readonly publish: (transition: NetworkTransition) => void;
 }
 
-interface WakeSources {
+export interface WakeSources {
   readonly listener: NetworkListener;
   readonly window: TriggerWindow;
   readonly ticker: Pick<Ticker, "setInterval">;

@@ -8,6 +8,7 @@ import type { FileHolder } from "./file-holder.ts";
 import { type LiveState, renderLive } from "./live-view.ts";
 import { createLogTail, type LogEvent, ROUTE_LABELS } from "./log-events.ts";
 import type { Manner } from "./manner.ts";
+import type { Nas } from "./nas.ts";
 import { openScreen } from "./screen.ts";
 import type { Reading } from "./share-reader.ts";
 import type { Stage } from "./stage.ts";
@@ -44,11 +45,6 @@ export async function playLive(
   const over = new AbortController();
   const ending = AbortSignal.any([over.signal, signal]);
   let share: ShareStatus | null = null;
-  let reading: Reading | null = null;
-  let readingSinceMs: number | null = null;
-  let holder: FileHolder | null = null;
-  /** When the route in use was cut, until the share is readable again; monotonic ms. */
-  let cutAtMs: number | null = null;
   let events: readonly LogEvent[] = [];
   let acting: Promise<void> = Promise.resolve();
 
@@ -62,16 +58,16 @@ export async function playLive(
     draw();
   };
   const state = (): LiveState => {
-    const waitingMs = readingSinceMs === null ? 0 : systemClock.monotonicMs() - readingSinceMs;
+    const waitingMs = play.readingSinceMs === null ? 0 : systemClock.monotonicMs() - play.readingSinceMs;
     return {
       driver: nas.driver,
       plugged: { tb: nas.cables.tb.plugged, fallback: nas.cables.fallback.plugged },
       addresses: { tb: nas.cables.tb.address, fallback: nas.cables.fallback.address },
       stablePath: layout.stablePath,
       share,
-      reading,
+      reading: play.reading,
       waitingMs: waitingMs < WAITS_FROM_MS ? null : waitingMs,
-      heldBy: holder === null || holder.ended ? null : holder.pid,
+      heldBy: play.holder === null || play.holder.ended ? null : play.holder.pid,
       events,
     };
   };
@@ -91,57 +87,15 @@ export async function playLive(
     });
     acting.catch(quit.reject);
   };
-  const toggleCable = async (route: RouteName): Promise<void> => {
-    const cable = nas.cables[route];
-    if (cable.plugged) {
-      tell(`you pull the ${ROUTE_LABELS[route]} cable`);
-      if (share?.active_interface === route) cutAtMs = systemClock.monotonicMs();
-      await cable.pull();
-    } else {
-      tell(`you plug in the ${ROUTE_LABELS[route]} cable`);
-      await cable.plug();
-    }
-  };
-  const toggleFile = async (): Promise<void> => {
-    if (holder !== null && !holder.ended) {
-      tell("you close the file");
-      await holder.close();
-      holder = null;
-    } else {
-      tell("you open a file");
-      holder = await stage.holdFile();
-    }
-  };
-  const toggleHold = async (): Promise<void> => {
-    // Of a share that is not seen yet nothing is held that a person could mean to let go.
-    const to = (share?.held ?? null) === null ? "fallback" : "auto";
-    tell(`you run mountaineer switch --to ${to}`);
-    const control = await stage.control();
-    let result: StepResult | undefined;
-    // The view's own reader has the file open for some milliseconds of each look.
-    for (let tries = 0; tries < BUSY_TRIES; tries++) {
-      [result] = (await control?.switchRoute(null, { to, force: false, wait: false }, ending)) ?? [];
-      if (result?.result !== "busy") break;
-      await systemClock.sleep(BUSY_PAUSE_MS, ending);
-    }
-    if (result !== undefined && result.result !== "switched") tell(result.detail, "plain");
-  };
-
-  const toggleCarry = async (): Promise<void> => {
-    if (nas.driver !== "smb") return tell("folders are not carried", "plain");
-    const to = share?.carried === undefined ? "auto" : "off";
-    tell(`you set carry = "${to}"; it is mounted anew`);
-    await setCarry(stage, to, ending);
-  };
 
   const onKey = (key: string): void => {
     if (key === "q") quit.resolve(0);
     else if (key === CTRL_C) quit.resolve(INTERRUPTED_EXIT);
-    else if (key === "t") act(() => toggleCable("tb"));
-    else if (key === "f") act(() => toggleCable("fallback"));
-    else if (key === "o") act(toggleFile);
-    else if (key === "h") act(toggleHold);
-    else if (key === "c") act(toggleCarry);
+    else if (key === "t") act(() => play.toggleCable("tb"));
+    else if (key === "f") act(() => play.toggleCable("fallback"));
+    else if (key === "o") act(play.toggleFile);
+    else if (key === "h") act(play.toggleHold);
+    else if (key === "c") act(play.toggleCarry);
   };
 
   const every = async (pauseMs: number, look: () => Promise<void>): Promise<void> => {
@@ -151,19 +105,7 @@ export async function playLive(
       await systemClock.sleep(pauseMs, ending);
     }
   };
-  const readAgain = async (): Promise<void> => {
-    const expected = await stage.sign();
-    readingSinceMs = systemClock.monotonicMs();
-    const startedAtMs = readingSinceMs;
-    try {
-      reading = await stage.read(READ_WITHIN_MS);
-    } finally {
-      readingSinceMs = null;
-    }
-    if (cutAtMs === null || startedAtMs < cutAtMs || !reading.ok || reading.text !== expected) return;
-    tell(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
-    cutAtMs = null;
-  };
+  const play = createPlay({ stage, nas, ending, share: () => share, tell });
   const loops = (): Promise<unknown> => {
     const logTail = createLogTail(layout.logFile);
     let missed = false;
@@ -177,9 +119,9 @@ export async function playLive(
       every(LOG_EVERY_MS, async () => add(await logTail())),
       (async () => {
         while (!ending.aborted) {
-          await readAgain();
+          await play.readAgain();
           draw();
-          await systemClock.sleep(cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS, ending);
+          await systemClock.sleep(play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS, ending);
         }
       })(),
     ]);
@@ -202,4 +144,96 @@ export async function playLive(
     print("cleaning up\n");
     await settledWithin(systemClock, 1_000, acting).catch((error: unknown) => print(`${errorText(error)}\n`));
   }
+}
+
+interface PlayParts {
+  readonly stage: Stage;
+  readonly nas: Nas;
+  readonly ending: AbortSignal;
+  readonly share: () => ShareStatus | null;
+  readonly tell: (text: string, tone?: LogEvent["tone"]) => void;
+}
+
+/** What a person at the keys does to the stage, and whether the share is still read meanwhile. */
+function createPlay({ stage, nas, ending, share, tell }: PlayParts) {
+  let reading: Reading | null = null;
+  let readingSinceMs: number | null = null;
+  let holder: FileHolder | null = null;
+  /** When the route in use was cut, until the share is readable again; monotonic ms. */
+  let cutAtMs: number | null = null;
+  const toggleCable = async (route: RouteName): Promise<void> => {
+    const cable = nas.cables[route];
+    if (cable.plugged) {
+      tell(`you pull the ${ROUTE_LABELS[route]} cable`);
+      if (share()?.active_interface === route) cutAtMs = systemClock.monotonicMs();
+      await cable.pull();
+    } else {
+      tell(`you plug in the ${ROUTE_LABELS[route]} cable`);
+      await cable.plug();
+    }
+  };
+  const toggleFile = async (): Promise<void> => {
+    if (holder !== null && !holder.ended) {
+      tell("you close the file");
+      await holder.close();
+      holder = null;
+    } else {
+      tell("you open a file");
+      holder = await stage.holdFile();
+    }
+  };
+  const toggleHold = async (): Promise<void> => {
+    // Of a share that is not seen yet nothing is held that a person could mean to let go.
+    const to = (share()?.held ?? null) === null ? "fallback" : "auto";
+    tell(`you run mountaineer switch --to ${to}`);
+    const control = await stage.control();
+    let result: StepResult | undefined;
+    // The view's own reader has the file open for some milliseconds of each look.
+    for (let tries = 0; tries < BUSY_TRIES; tries++) {
+      [result] = (await control?.switchRoute(null, { to, force: false, wait: false }, ending)) ?? [];
+      if (result?.result !== "busy") break;
+      await systemClock.sleep(BUSY_PAUSE_MS, ending);
+    }
+    if (result !== undefined && result.result !== "switched") tell(result.detail, "plain");
+  };
+
+  const toggleCarry = async (): Promise<void> => {
+    if (nas.driver !== "smb") return tell("folders are not carried", "plain");
+    const to = share()?.carried === undefined ? "auto" : "off";
+    tell(`you set carry = "${to}"; it is mounted anew`);
+    await setCarry(stage, to, ending);
+  };
+  const readAgain = async (): Promise<void> => {
+    const expected = await stage.sign();
+    readingSinceMs = systemClock.monotonicMs();
+    const startedAtMs = readingSinceMs;
+    try {
+      reading = await stage.read(READ_WITHIN_MS);
+    } finally {
+      readingSinceMs = null;
+    }
+    if (cutAtMs === null || startedAtMs < cutAtMs || !reading.ok || reading.text !== expected) return;
+    tell(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
+    cutAtMs = null;
+  };
+
+  return {
+    get readingSinceMs() {
+      return readingSinceMs;
+    },
+    get reading() {
+      return reading;
+    },
+    get holder() {
+      return holder;
+    },
+    toggleCable,
+    toggleFile,
+    toggleHold,
+    toggleCarry,
+    readAgain,
+    get cutAtMs() {
+      return cutAtMs;
+    },
+  };
 }

@@ -18,13 +18,13 @@ import type { FrontGateway } from "./front/front-contract.ts";
 import { createHttpFront } from "./front/http-front.ts";
 import { type LinesFront, serveLines } from "./front/lines.ts";
 import { createGatewayConditions } from "./gateway-conditions.ts";
-import type { Gateway, GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
+import type { Gateway, GatewayConfig, GatewayOptions, GatewayView } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "./gateway-rules.ts";
 import type { GatewayTransition } from "./gateway-transitions.ts";
 import { gatewayGreeting, tasksListedBy } from "./greeting.ts";
 import { createListenerKeeper, type ListenAddress } from "./listener-keeper.ts";
 import type { ServingSet } from "./middleware/middleware.ts";
-import { createRefusalAudit, type RefusalAudit } from "./middleware/refusal-audit.ts";
+import { createRefusalAudit } from "./middleware/refusal-audit.ts";
 import { createTaskMemory, type TaskMemory } from "./middleware/task-memory.ts";
 import { createOwnerCalls } from "./owner-calls.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -58,27 +58,17 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
   const clientInfo = { name: "mountaineer", version };
   const roster = createSessionRoster();
   const tasks = createTaskMemory();
-  const conditions = createGatewayConditions(() => clock.wallMs());
   const lines = new Set<LinesFront>();
-  const warden = startWarden({ clock, logger });
-  const pool = createBackendPool({
-    ...tools,
+  const { pool, warden } = createPool({
+    means,
+    clock,
+    logger,
+    programEnvironment,
     announce,
+    tools,
     clientInfo,
-    startInstance: startBackendInstance,
-    openLink: (connection, _backend, secrets) =>
-      connection.type === "stdio"
-        ? openStdioLink({
-            ...connection,
-            env: { ...programEnvironment, ...connection.env },
-            warden,
-            clock,
-            secrets,
-          })
-        : openHttpLink({ ...connection, clock, secrets }),
-    random: Math.random,
-    onLog: (params, backend) => roster.tellLog(params, backend, serving.served),
-    ...means,
+    roster,
+    served: () => serving.served,
   });
   let applying = false;
   let ending: Promise<void> | null = null;
@@ -145,6 +135,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     serving.refusals[Symbol.dispose]();
     await serving.rules.auditFile?.[Symbol.asyncDispose]();
   };
+  const view = createView({ clock, lines, pool, serving, entrances });
 
   return {
     async start(config) {
@@ -172,27 +163,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
         },
       };
     },
-    view() {
-      const sessions = [...lines].reduce((sum, client) => sum + client.sessions, entrances.http.sessions);
-      const inFlight = [...lines, entrances.owner].reduce(
-        (sum, client) => sum + client.inFlight,
-        entrances.http.inFlight,
-      );
-      return {
-        url: entrances.keeper.url,
-        sessions,
-        inFlight,
-        backends: pool.view(),
-        counts: {
-          tools: serving.catalog.tools.size,
-          resources: serving.catalog.resources.size,
-          resourceTemplates: serving.catalog.templates.size,
-          prompts: serving.catalog.prompts.size,
-        },
-        withheldTools: serving.catalog.withheldTools,
-        conditions: conditions(serving.rules, serving.catalog, entrances.keeper.condition),
-      };
-    },
+    view,
     entries: () => ({
       tools: [...serving.catalog.tools.values()],
       prompts: [...serving.catalog.prompts.values()],
@@ -220,6 +191,96 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
   };
 }
 
+interface ViewParts {
+  readonly clock: Clock;
+  readonly lines: Set<LinesFront>;
+  readonly pool: BackendPool;
+  readonly serving: ReturnType<typeof createServing>;
+  readonly entrances: ReturnType<typeof createEntrances>;
+}
+
+/** What people are shown of the gateway. */
+function createView({ clock, lines, pool, serving, entrances }: ViewParts) {
+  const conditions = createGatewayConditions(() => clock.wallMs());
+
+  const view = (): GatewayView => {
+    const sessions = [...lines].reduce((sum, client) => sum + client.sessions, entrances.http.sessions);
+    const inFlight = [...lines, entrances.owner].reduce(
+      (sum, client) => sum + client.inFlight,
+      entrances.http.inFlight,
+    );
+    return {
+      url: entrances.keeper.url,
+      sessions,
+      inFlight,
+      backends: pool.view(),
+      counts: {
+        tools: serving.catalog.tools.size,
+        resources: serving.catalog.resources.size,
+        resourceTemplates: serving.catalog.templates.size,
+        prompts: serving.catalog.prompts.size,
+      },
+      withheldTools: serving.catalog.withheldTools,
+      conditions: conditions(serving.rules, serving.catalog, entrances.keeper.condition),
+    };
+  };
+
+  return view;
+}
+
+interface PoolParts {
+  readonly means: GatewayMeans;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly programEnvironment: Readonly<Record<string, string>> | undefined;
+  readonly announce: (transition: GatewayTransition) => void;
+  readonly tools: {
+    clock: Clock;
+    logger: Logger;
+    environment: Readonly<Record<string, string | undefined>>;
+    redact: (secret: string) => void;
+  };
+  readonly clientInfo: { name: string; version: string };
+  readonly roster: SessionRoster;
+  readonly served: () => ServingSet;
+}
+
+/** The backends, and where their questions and messages go. */
+function createPool({
+  means,
+  clock,
+  logger,
+  programEnvironment,
+  announce,
+  tools,
+  clientInfo,
+  roster,
+  served,
+}: PoolParts) {
+  const warden = startWarden({ clock, logger });
+  const pool = createBackendPool({
+    ...tools,
+    announce,
+    clientInfo,
+    startInstance: startBackendInstance,
+    openLink: (connection, _backend, secrets) =>
+      connection.type === "stdio"
+        ? openStdioLink({
+            ...connection,
+            env: { ...programEnvironment, ...connection.env },
+            warden,
+            clock,
+            secrets,
+          })
+        : openHttpLink({ ...connection, clock, secrets }),
+    random: Math.random,
+    onLog: (params, backend) => roster.tellLog(params, backend, served()),
+    ...means,
+  });
+
+  return { pool, warden };
+}
+
 interface EntrancesParts {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -229,13 +290,7 @@ interface EntrancesParts {
   readonly pool: BackendPool;
   readonly server: () => ServerConfig;
   readonly followLogLevel: () => void;
-  readonly serving: {
-    readonly served: ServingSet;
-    readonly rules: GatewayRules;
-    swap: (next: GatewayRules) => void;
-    refusals: RefusalAudit;
-    readonly catalog: Catalog;
-  };
+  readonly serving: ReturnType<typeof createServing>;
 }
 
 /** Where clients come in: HTTP, and the streams that the daemon hands over. */

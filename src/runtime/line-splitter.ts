@@ -71,6 +71,8 @@ export function createLineSplitter(
         hold(source.subarray(start));
         return null;
       }
+      const isWhole = partBytes === 0 && !skipping && end - start <= limit();
+      if (isWhole) return withoutReturn(source.subarray(start, end));
       hold(source.subarray(start, end));
       if (overlong) return null;
       if (!skipping) return withoutReturn(joined());

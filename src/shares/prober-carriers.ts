@@ -63,8 +63,6 @@ export function createProberCarriers({
   let toSend: Pending[] = [];
   let sendPlanned = false;
   let current: Carrier | null = null;
-  let restarts = 0;
-  let restartTimer: Timer | null = null;
 
   // -- children ---------------------------------------------------------------------------------------------
 
@@ -72,7 +70,7 @@ export function createProberCarriers({
     if (disposed() || current !== null) return;
     const carrier: Carrier = {
       child: startProberChild(lookDeadlineMs, {
-        onReply: (reply) => hear(carrier, reply),
+        onReply: (reply) => hearing.hear(carrier, reply),
         onEnd: (why) => ended(carrier, why),
       }),
       carried: new Set(),
@@ -122,15 +120,9 @@ export function createProberCarriers({
     carrier.retired = true;
     current = null;
     askAgain(carrier, () => true);
-    restartLater(why);
+    restarting.restartLater(why);
   };
-
-  const restartLater = (why: string): void => {
-    const delayMs = Math.min(RESTART_MS.first * 2 ** restarts, RESTART_MS.atMost);
-    restarts++;
-    logger.warn("prober ended", { why, restartInMs: delayMs });
-    restartTimer = clock.setTimer(delayMs, startCurrent);
-  };
+  const restarting = createRestarts({ clock, logger, startCurrent });
 
   const watchSilence = (carrier: Carrier): void => {
     carrier.silenceTimer = clock.setTimer(SILENT_CHILD_MS, () => {
@@ -142,7 +134,7 @@ export function createProberCarriers({
         carrier.retired = true;
         current = null;
         askAgain(carrier, () => true);
-        restartLater("it said nothing for too long");
+        restarting.restartLater("it said nothing for too long");
       } else if (carrier.carried.size > 0) {
         watchSilence(carrier);
       }
@@ -174,26 +166,7 @@ export function createProberCarriers({
     current.child.send(request);
     if (current.silenceTimer === null && current.carried.size > 0) watchSilence(current);
   };
-
-  const hear = (carrier: Carrier, reply: ProberReply): void => {
-    if (disposed()) return;
-    carrier.heardAtMs = clock.monotonicMs();
-    restarts = 0;
-    takeAnswers(carrier, reply);
-    if (reply.late.length > 0) hearLate(carrier, reply.late);
-    if (carrier.retired && carrier.carried.size === 0) void end(carrier);
-  };
-
-  const hearLate = (carrier: Carrier, late: readonly number[]): void => {
-    const lateOnes = new Set(late);
-    for (const pending of [...carrier.carried]) {
-      if (!lateOnes.has(pending.sequence)) continue;
-      if (pending.keptWhenLate) pending.late = true;
-      else pending.lost("the prober did not answer in time");
-    }
-    logger.warn("prober has late looks", { pid: carrier.child.pid, late: late.length });
-    retire(carrier);
-  };
+  const hearing = createHearing({ clock, logger, disposed, takeAnswers, end, retire, restarting });
 
   const ask = (pending: Pending): void => {
     toSend.push(pending);
@@ -215,7 +188,7 @@ export function createProberCarriers({
   const pids = (): number[] => [...carriers].map(({ child }) => child.pid).filter((pid) => pid > 0);
 
   const endAll = async (): Promise<void> => {
-    restartTimer?.[Symbol.dispose]();
+    restarting.cancelRestart();
     const ending = [...carriers].map(end);
     current = null;
     const patience = new AbortController();
@@ -225,4 +198,65 @@ export function createProberCarriers({
   };
 
   return { ask, startCurrent, drop, pids, endAll };
+}
+
+interface HearingParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly disposed: () => boolean;
+  readonly takeAnswers: (carrier: Carrier, reply: ProberReply) => void;
+  readonly end: (carrier: Carrier) => Promise<void>;
+  readonly retire: (carrier: Carrier) => void;
+  readonly restarting: ReturnType<typeof createRestarts>;
+}
+
+/** What the children say. */
+function createHearing({ clock, logger, disposed, takeAnswers, end, retire, restarting }: HearingParts) {
+  const hear = (carrier: Carrier, reply: ProberReply): void => {
+    if (disposed()) return;
+    carrier.heardAtMs = clock.monotonicMs();
+    restarting.endRestarts();
+    takeAnswers(carrier, reply);
+    if (reply.late.length > 0) hearLate(carrier, reply.late);
+    if (carrier.retired && carrier.carried.size === 0) void end(carrier);
+  };
+
+  const hearLate = (carrier: Carrier, late: readonly number[]): void => {
+    const lateOnes = new Set(late);
+    for (const pending of [...carrier.carried]) {
+      if (!lateOnes.has(pending.sequence)) continue;
+      if (pending.keptWhenLate) pending.late = true;
+      else pending.lost("the prober did not answer in time");
+    }
+    logger.warn("prober has late looks", { pid: carrier.child.pid, late: late.length });
+    retire(carrier);
+  };
+
+  return { hear };
+}
+
+interface RestartsParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly startCurrent: () => void;
+}
+
+/** Starts another child some time after one has ended, later each time. */
+function createRestarts({ clock, logger, startCurrent }: RestartsParts) {
+  let restarts = 0;
+  let restartTimer: Timer | null = null;
+
+  const restartLater = (why: string): void => {
+    const delayMs = Math.min(RESTART_MS.first * 2 ** restarts, RESTART_MS.atMost);
+    restarts++;
+    logger.warn("prober ended", { why, restartInMs: delayMs });
+    restartTimer = clock.setTimer(delayMs, startCurrent);
+  };
+
+  const endRestarts = (): void => {
+    restarts = 0;
+  };
+  const cancelRestart = (): void => restartTimer?.[Symbol.dispose]();
+
+  return { restartLater, endRestarts, cancelRestart };
 }

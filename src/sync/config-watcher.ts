@@ -21,7 +21,7 @@ import { MAX_WAIT_FACTOR, type SyncSettings } from "./sync-settings.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
-export interface ConfigWatcherOptions {
+interface ConfigWatcherOptions {
   readonly file: WatchedFile;
   readonly settings: SyncSettings;
   readonly clock: Clock;
@@ -235,8 +235,6 @@ interface RoundsParts {
 
 /** One look at the file, and another where the first says too little. */
 function createRounds({ clock, file, settings, isWatching, watch, outcomes }: RoundsParts) {
-  // --- one look and what becomes of it ---
-
   const observe = async (signal: AbortSignal): Promise<SeenFile> => {
     try {
       const bytes = await file.read(signal);

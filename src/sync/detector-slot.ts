@@ -18,7 +18,7 @@ interface DetectorWish {
   readonly pollIntervalMs: number;
 }
 
-export interface DetectorSlot {
+interface DetectorSlot {
   /** Makes it so, at once; resolves when a new detector is ready, or is itself replaced. */
   want(wish: DetectorWish | null): Promise<void>;
   /** Looks now, if a detector runs. Never rejects. */

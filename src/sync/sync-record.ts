@@ -18,7 +18,7 @@ export interface Moment {
   readonly wallMs: number;
 }
 
-export interface SyncRecord extends ReloadMemory {
+interface SyncRecord extends ReloadMemory {
   readonly problem: Problem | null;
   readonly lastReadSha256: string | null;
   /** ISO 8601 UTC. */

@@ -9,7 +9,7 @@ import {
   foldersRequestSchema,
 } from "../../src/api/contract-schemas.ts";
 import type { PlaceControl } from "../../src/api/control.ts";
-import { readFoldersRequest } from "../../src/api/place-request-body.ts";
+import { readFoldersRequest } from "../../src/api/gateway-request-body.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig, talk } from "./management-rig.ts";
 

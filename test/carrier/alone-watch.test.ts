@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { startAloneWatch } from "../../src/carrier/alone-watch.ts";
-import type { ShareCarrier, ShareSettings } from "../../src/carrier/carried-share.ts";
+import type { ShareCarrier } from "../../src/carrier/carried-share.ts";
 import type { CarriedShare, JournalEntry, RouteEndpoint } from "../../src/carrier/carrier.ts";
 import type { CarrierService, ServedShare } from "../../src/carrier/carrier-service.ts";
 import type { ServerProof } from "../../src/carrier/server-proof.ts";
+import type { ShareSettings } from "../../src/carrier/share-settings.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";
 

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import type { ShareSettings } from "../../src/carrier/carried-share.ts";
 import {
   type CarrierMemory,
   createCarrierStateFile,
   parseMemory,
   statePath,
 } from "../../src/carrier/carrier-state.ts";
+import type { ShareSettings } from "../../src/carrier/share-settings.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { createRecordingLogger } from "../support/recording-logger.ts";

@@ -2,14 +2,11 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
-import {
-  createShareCarrier,
-  type ShareCarrier,
-  type ShareSettings,
-} from "../../src/carrier/carried-share.ts";
+import { createShareCarrier, type ShareCarrier } from "../../src/carrier/carried-share.ts";
 import type { CarriedKind, CarriedRoute } from "../../src/carrier/carrier.ts";
 import { listenerFor } from "../../src/carrier/carrier-service.ts";
 import { createServerProof } from "../../src/carrier/server-proof.ts";
+import type { ShareSettings } from "../../src/carrier/share-settings.ts";
 import type { SocketOwners } from "../../src/carrier/socket-owner.ts";
 import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/log.ts";

@@ -1,30 +1,24 @@
 // Owns the running of the real command line in a child process.
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { type Collected, collect, type Ran } from "../support/collect.ts";
 
 /** No claim of speed: it ends what hangs. */
 const DEADLINE_MS = 100_000;
 const { PATH: SEARCH_PATH } = process.env;
 
-export interface Ran {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-export interface Running {
+export interface Running extends Collected {
   readonly child: ChildProcess;
-  readonly ended: Promise<Ran>;
-  /** What has come on stderr so far. */
-  stderr(): string;
 }
 
 export interface CommandLineOptions {
   readonly home: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** All of its standard input; else it has none. */
+  readonly input?: string | Buffer;
 }
 
 /**
@@ -51,23 +45,11 @@ export function startCommand(args: readonly string[], options: CommandLineOption
   const child = spawn(node, [...own, ...args], {
     env: environmentOf(options),
     cwd: options.cwd ?? "/",
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     timeout: DEADLINE_MS,
     killSignal: "SIGKILL",
   });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    stderr += chunk;
-  });
-  const ended = new Promise<Ran>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
-  });
-  return { child, ended, stderr: () => stderr };
+  return { child, ...collect(child, options.input) };
 }
 
 export function runCommand(args: readonly string[], options: CommandLineOptions): Promise<Ran> {

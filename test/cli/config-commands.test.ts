@@ -1,12 +1,14 @@
 // The `config` commands as processes, with no daemon: they do it themselves.
+
 import assert from "node:assert/strict";
 import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { acquireHomeLock } from "../../src/runtime/home-lock.ts";
+import type { Ran } from "../support/collect.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { type Ran, runCommand } from "./command-line.ts";
+import { runCommand } from "./command-line.ts";
 
 const CONFIG = `# mine
 [global]

@@ -1,4 +1,5 @@
 // The `config` commands and `reload` as processes, with a scripted daemon: what they ask it, and what they make of it.
+
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -15,8 +16,9 @@ import {
   scriptedConfig,
 } from "../api/sample-config.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../api/sample-report.ts";
+import type { Ran } from "../support/collect.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { type Ran, runCommand } from "./command-line.ts";
+import { runCommand } from "./command-line.ts";
 
 const CONFIG = "[global]\nlsof_recheck = true\n";
 

@@ -1,4 +1,5 @@
 // `config edit` as a process, in a real editor (ed, or a program that stands for one), with and without a terminal.
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { chmod, readdir, readFile, stat, writeFile } from "node:fs/promises";
@@ -9,9 +10,10 @@ import { editorCommand } from "../../src/cli/editor.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleEdit, scriptedConfig } from "../api/sample-config.ts";
 import { sampleReport, scriptedControl } from "../api/sample-report.ts";
+import type { Ran } from "../support/collect.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { COMMAND, environmentOf, type Ran, startCommand } from "./command-line.ts";
+import { COMMAND, environmentOf, startCommand } from "./command-line.ts";
 
 const CONFIG = "# mine\n[global]\ncheck_interval_secs = 2\n";
 

@@ -1,13 +1,15 @@
 // The `config` commands, `reload` and SIGHUP with a real monitor.
+
 import assert from "node:assert/strict";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client.ts";
 import { type FollowNotice, followDaemon } from "../../src/api/follow-daemon.ts";
+import type { Ran } from "../support/collect.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { type Ran, type Running, runCommand, startCommand } from "./command-line.ts";
+import { type Running, runCommand, startCommand } from "./command-line.ts";
 
 const never = new AbortController().signal;
 

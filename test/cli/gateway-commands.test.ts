@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -18,7 +16,7 @@ import {
 import { scriptedControl } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { COMMAND, environmentOf, type Ran, runCommand, startCommand } from "./command-line.ts";
+import { COMMAND, runCommand, startCommand } from "./command-line.ts";
 
 const failed = sampleBackend({
   name: "web",
@@ -31,29 +29,6 @@ const failed = sampleBackend({
 async function startGatewayRig(t: TestContext, gateway: ScriptedGateway = scriptedGateway()) {
   const report = gatewayReport([sampleBackend(), failed]);
   return { gateway, report, ...(await startRig(t, { control: scriptedControl(report), gateway })) };
-}
-
-/** Runs it with `input` on its stdin. */
-async function runWithInput(args: readonly string[], home: string, input: string): Promise<Ran> {
-  const [node = "", ...own] = COMMAND;
-  const child = spawn(node, [...own, ...args], {
-    env: environmentOf({ home }),
-    stdio: "pipe",
-    timeout: 100_000,
-    killSignal: "SIGKILL",
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    stderr += chunk;
-  });
-  child.stdin.on("error", () => {});
-  child.stdin.end(input);
-  const [code, signal] = await once(child, "close");
-  return { code, signal, stdout, stderr };
 }
 
 describe("the commands about the gateway, with a daemon", { concurrency: 2 }, () => {
@@ -86,7 +61,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     );
     const plain = await runCommand(["call", "read_file", '{"path":"/tmp"}'], { home });
     assert.deepEqual([plain.code, plain.stdout, plain.stderr], [0, "a\tb\nc\n", ""]);
-    const json = await runWithInput(["call", "read_file", "-", "--json"], home, '{"path":"ü"}');
+    const json = await runCommand(["call", "read_file", "-", "--json"], { home, input: '{"path":"ü"}' });
     assert.deepEqual([json.code, JSON.parse(json.stdout), json.stderr], [0, result, ""]);
     assert.equal((await runCommand(["call", "read_file"], { home })).code, 0);
     assert.deepEqual(
@@ -183,7 +158,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       ["backends", "logs", "x"],
       ["mcp"],
     ]) {
-      const { code, stdout, stderr } = await runWithInput(args, home, "");
+      const { code, stdout, stderr } = await runCommand(args, { home, input: "" });
       // A bridge whose client leaves at once may not have learned it.
       if (args[0] === "mcp" && code === 0) continue;
       assert.deepEqual([code, stdout], [1, ""], args.join(" "));
@@ -199,7 +174,7 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
     const control = scriptedControl(gatewayReport());
     await startRig(t, { home, control, gateway: scriptedGateway(), mcpSocket: socket.socketPath });
     const sent = `${JSON.stringify({ jsonrpc: "2.0", method: "notifications/x" })}\n`;
-    const { code, stdout, stderr } = await runWithInput(["mcp"], home, sent);
+    const { code, stdout, stderr } = await runCommand(["mcp"], { home, input: sent });
     assert.deepEqual([code, stdout, stderr], [0, sent, ""]);
   });
 });
@@ -292,7 +267,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
       { id: 2, method: "ping" },
     ];
     const input = messages.map((message) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`).join("");
-    const { code, stdout } = await runWithInput(["mcp"], home, input);
+    const { code, stdout } = await runCommand(["mcp"], { home, input });
     assert.equal(code, 0);
     const answers = stdout
       .trim()
@@ -317,7 +292,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
   test("with no backend configured they say so", async (t) => {
     const home = await temporaryFolder(t);
     for (const args of [["tools", "list"], ["call", "x"], ["backends", "list"], ["mcp"]]) {
-      const { code, stderr } = await runWithInput(args, home, "");
+      const { code, stderr } = await runCommand(args, { home, input: "" });
       assert.equal(code, 1, stderr);
       assert.match(stderr, /no (gateway|backend) is configured/);
     }

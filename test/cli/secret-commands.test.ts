@@ -1,33 +1,18 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import type { Ran } from "../support/collect.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { NO_TERMINAL, openTerminal } from "../tui/terminal.ts";
-import { COMMAND, environmentOf, type Ran, runCommand } from "./command-line.ts";
+import { COMMAND, environmentOf, runCommand } from "./command-line.ts";
 
 /** The command with something on its standard input. */
 function piped(args: readonly string[], input: string | Buffer, home: string): Promise<Ran> {
-  const [node = "", ...own] = COMMAND;
-  const child = spawn(node, [...own, ...args], { env: environmentOf({ home }), timeout: 100_000 });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    stderr += chunk;
-  });
-  child.stdin.on("error", () => {});
-  child.stdin.end(input);
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
-  });
+  return runCommand(args, { home, input });
 }
 
 const CONFIG = `[[shares]]

@@ -1,9 +1,11 @@
 // Owns the running of the real demo in a process of its own, and the search for what it left behind.
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import type { TestContext } from "node:test";
 import { describeLeftBehind, findLeftBehind } from "../../scripts/left-behind.ts";
 import { COMMAND, environmentOf } from "../cli/command-line.ts";
+import { collect } from "../support/collect.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 export interface DemoEnd {
@@ -43,19 +45,7 @@ export async function startDemo(
     killSignal: "SIGKILL",
   });
   t.after(() => child.kill("SIGKILL"));
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    stderr += chunk;
-  });
-  const ended = new Promise<DemoEnd>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code, signal) => resolve({ code, signal }));
-  });
-  return { child, temporary, ended, stdout: () => stdout, stderr: () => stderr };
+  return { child, temporary, ...collect(child) };
 }
 
 /** What is there of demos that had this folder: processes, mounts, folders. */

@@ -1,9 +1,11 @@
 // Every command line that the documents show is run as it stands there, and ends as people would expect.
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { access, chmod, glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import test from "node:test";
+import { collect } from "../support/collect.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
@@ -264,18 +266,7 @@ function shell(line: string, folder: string, environment: NodeJS.ProcessEnv): Pr
     timeout: COMMAND_DEADLINE_MS,
     killSignal: "SIGKILL",
   });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    stderr += chunk;
-  });
-  return new Promise((settle, reject) => {
-    child.once("error", reject);
-    child.once("close", (code) => settle({ code, stdout, stderr }));
-  });
+  return collect(child).ended;
 }
 
 /** A person at an editor: puts one line below what is there. */

@@ -260,7 +260,7 @@ function createPosts({
       return;
     }
     if (Array.isArray(parsed.value)) {
-      takeBatch(visit, session, accepts, parsed.value);
+      intakes.takeBatch(visit, session, accepts, parsed.value);
       return;
     }
     const message = classifyMessage(parsed.value);
@@ -275,43 +275,11 @@ function createPosts({
       const form = formFor(message.message.method, accepts);
       session.serve(message.message, new PostExchange(parts, visit.response, session, form, null));
     } else {
-      take(session, message);
+      intakes.take(session, message);
       answerEmpty(visit.response, 202);
     }
   };
-
-  const take = (session: Session, message: Classified): void => {
-    if (message.kind === "notification") session.hear(message.message);
-    else if (message.kind === "response") session.settle(message.id, message.reply);
-  };
-
-  const takeBatch = (
-    visit: Visit,
-    session: Session | null,
-    accepts: Accepts,
-    values: readonly unknown[],
-  ): void => {
-    const { response } = visit;
-    const batch = readBatch(values, session);
-    if (batch.kind === "refused") {
-      refused(visit, { status: 400, code: INVALID_REQUEST, message: batch.reason });
-      return;
-    }
-    const { requests, errors } = batch;
-    if (requests === 0) {
-      for (const message of batch.messages) take(batch.session, message);
-      const told = errors.map(({ id, reply }) => responseJson(id, reply));
-      if (told.length === 0) answerEmpty(response, 202);
-      else answerJson(parts, response, 400, `[${told.join(",")}]`);
-      return;
-    }
-    const exchange = new PostExchange(parts, response, batch.session, accepts, requests + errors.length);
-    for (const { id, reply } of errors) exchange.answer(id, reply);
-    for (const message of batch.messages) {
-      if (message.kind === "request") batch.session.serve(message.message, exchange);
-      else take(batch.session, message);
-    }
-  };
+  const intakes = createIntake({ parts, refused });
 
   const initialize = (visit: Visit, accepts: Accepts, request: RpcRequest): void => {
     const introduction = readIntroduction(request.params);
@@ -356,4 +324,47 @@ function createPosts({
   };
 
   return { post };
+}
+
+interface IntakeParts {
+  readonly parts: AnswerParts;
+  readonly refused: (arg0: Exchange, refusal: Refusal) => void;
+}
+
+/** Gives each message of a post to its session. */
+function createIntake({ parts, refused }: IntakeParts) {
+  const take = (session: Session, message: Classified): void => {
+    if (message.kind === "notification") session.hear(message.message);
+    else if (message.kind === "response") session.settle(message.id, message.reply);
+  };
+
+  const takeBatch = (
+    visit: Visit,
+    session: Session | null,
+    accepts: Accepts,
+    values: readonly unknown[],
+  ): void => {
+    const { response } = visit;
+    const batch = readBatch(values, session);
+    if (batch.kind === "refused") {
+      refused(visit, { status: 400, code: INVALID_REQUEST, message: batch.reason });
+      return;
+    }
+    const { requests, errors } = batch;
+    if (requests === 0) {
+      for (const message of batch.messages) take(batch.session, message);
+      const told = errors.map(({ id, reply }) => responseJson(id, reply));
+      if (told.length === 0) answerEmpty(response, 202);
+      else answerJson(parts, response, 400, `[${told.join(",")}]`);
+      return;
+    }
+    const exchange = new PostExchange(parts, response, batch.session, accepts, requests + errors.length);
+    for (const { id, reply } of errors) exchange.answer(id, reply);
+    for (const message of batch.messages) {
+      if (message.kind === "request") batch.session.serve(message.message, exchange);
+      else take(batch.session, message);
+    }
+  };
+
+  return { takeBatch, take };
 }

@@ -118,45 +118,22 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
   const refuse = (code: number, message: string, id: RpcId | null = null): void =>
     write(responseJson(id, errorReply(code, message)));
 
-  const initialize = ({ id, params }: RpcRequest): void => {
-    const introduction = readIntroduction(params);
-    if (!introduction.ok) {
-      write(responseJson(id, introduction.reply));
-      return;
-    }
-    const { protocolVersion, capabilities, clientInfo } = introduction;
-    const begun = new Session({
-      id: randomBytes(24).toString("base64url"),
-      principal,
-      protocolVersion,
-      capabilities,
-      clientInfo,
-      gateway,
-      logger,
-      onSettled: () => {
-        if (begun.inFlight > 0) return;
-        settled.resolve();
-        if (said) end("the stream ends");
-      },
-      onEnded() {},
-    });
+  const begin = (begun: Session): void => {
     session = begun;
-    write(responseJson(id, initializeReply(gateway, protocolVersion)));
-    gateway.opened(begun);
-    begun.listen(outlet);
   };
-
-  const serve = (request: RpcRequest, target: CallOutlet): void => {
-    const { id, method } = request;
-    if (stopping) target.answer(id, errorReply(INVALID_REQUEST, "the gateway is stopping"));
-    else if (session !== null) session.serve(request, target);
-    else if (method === "initialize") initialize(request);
-    else if (method === "ping") target.answer(id, { result: {} });
-    // What clients of other eras ask first, to find out whom they speak to.
-    else if (method === "server/discover")
-      target.answer(id, errorReply(METHOD_NOT_FOUND, "Method not found"));
-    else target.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
-  };
+  const requests = createRequests({
+    gateway,
+    logger,
+    principal,
+    settled: () => settled,
+    session: () => session,
+    stopping: () => stopping,
+    said: () => said,
+    end,
+    write,
+    outlet,
+    begin,
+  });
   const reader = createLineReader({
     logger,
     bodyLimitBytes,
@@ -166,7 +143,7 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
     outlet,
     rest,
     refuse,
-    serve,
+    serve: requests.serve,
   });
   watch.add(watched);
   stream.on("data", (chunk: Buffer) => {
@@ -206,6 +183,78 @@ export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
       return this.stop(0);
     },
   };
+}
+
+interface RequestsParts {
+  readonly gateway: FrontGateway;
+  readonly logger: Logger;
+  readonly principal: Principal;
+  readonly settled: () => PromiseWithResolvers<void>;
+  readonly session: () => Session | null;
+  readonly stopping: () => boolean;
+  readonly said: () => boolean;
+  readonly end: (reason: string) => void;
+  readonly write: (json: string) => void;
+  readonly outlet: CallOutlet & ListeningOutlet;
+  readonly begin: (begun: Session) => void;
+}
+
+/** Serves the requests of the client; the first is `initialize`, which opens the session. */
+function createRequests({
+  gateway,
+  logger,
+  principal,
+  settled,
+  session,
+  stopping,
+  said,
+  end,
+  write,
+  outlet,
+  begin,
+}: RequestsParts) {
+  const initialize = ({ id, params }: RpcRequest): void => {
+    const introduction = readIntroduction(params);
+    if (!introduction.ok) {
+      write(responseJson(id, introduction.reply));
+      return;
+    }
+    const { protocolVersion, capabilities, clientInfo } = introduction;
+    const begun = new Session({
+      id: randomBytes(24).toString("base64url"),
+      principal,
+      protocolVersion,
+      capabilities,
+      clientInfo,
+      gateway,
+      logger,
+      onSettled: () => {
+        if (begun.inFlight > 0) return;
+        settled().resolve();
+        if (said()) end("the stream ends");
+      },
+      onEnded() {},
+    });
+    begin(begun);
+    write(responseJson(id, initializeReply(gateway, protocolVersion)));
+    gateway.opened(begun);
+    begun.listen(outlet);
+  };
+
+  const serve = (request: RpcRequest, target: CallOutlet): void => {
+    const current = session();
+    const { id, method } = request;
+    if (stopping()) target.answer(id, errorReply(INVALID_REQUEST, "the gateway is stopping"));
+    else if (current !== null) current.serve(request, target);
+    else if (method === "initialize") initialize(request);
+    else if (method === "ping") target.answer(id, { result: {} });
+    // What clients of other eras ask first, to find out whom they speak to.
+    else if (method === "server/discover")
+      target.answer(id, errorReply(METHOD_NOT_FOUND, "Method not found"));
+    else target.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
+  };
+
+  return { serve };
 }
 
 interface LineReaderParts {

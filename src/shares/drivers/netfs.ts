@@ -172,14 +172,7 @@ interface NetfsAttemptsParts {
   readonly isSystemNamed: (share: ShareSpec) => boolean;
   readonly standsAt: (share: ShareSpec, path: string, mount: FoundMount) => boolean;
   readonly find: (share: ShareSpec, notBeforeMs: number) => Promise<readonly FoundMount[]>;
-  readonly requests: {
-    ask: (
-      share: ShareSpec,
-      route: RouteName,
-      folder: string | null,
-      { deadlineMs, signal }: StepLimits,
-    ) => Promise<Asked | Failed>;
-  };
+  readonly requests: ReturnType<typeof createNetfsRequests>;
 }
 
 /** One try to mount, which leaves nothing of itself when it fails. */

@@ -62,12 +62,123 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const userId = process.getuid?.() ?? null;
   const realPaths = createRealMountPaths(prober);
   const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
-  /** By share: its name on the server where that is mounted, which an edit may have changed since. */
-  const servedNames = new Map<string, string>();
-  const servedName = ({ name, shareName }: ShareSpec): string => servedNames.get(name) ?? shareName;
 
   /** As the mount table spells it. */
   const pathOf = ({ mountPath }: ShareSpec): Promise<string> => realPaths.find(mountPath);
+  const finding = createRcloneFinding({ mountTable, addressesOf, serving, userId, filesOf, pathOf });
+  const attempts = createRcloneAttempts({
+    clock,
+    prober,
+    mountTable,
+    check,
+    obscure,
+    folders,
+    serving,
+    unmounts,
+    care,
+    filesOf,
+    found: finding.found,
+  });
+
+  return {
+    name: "rclone",
+    cacheMs: CACHE_MS,
+    unavailable: check.lacking,
+    find: finding.find,
+    carries: { can: true },
+    async mount(share, route, limits, through = null) {
+      const problem = await check.lacking();
+      if (problem !== null) return failed("driver_unavailable", problem.text);
+      try {
+        const path = await pathOf(share);
+        const present = (await finding.find(share, clock.monotonicMs())).find(
+          (mount) => mount.path === share.mountPath,
+        );
+        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
+        if (present !== undefined) return failed("path_taken", `${path} is a mount of ${present.source}`);
+        if (!(await unmounts.endLeftovers(share.name, filesOf(share), path, limits.deadlineMs))) {
+          return failed("other", "an earlier rclone of this share does not end");
+        }
+        await ensureFolder(dirname(share.mountPath), 0o755);
+        return await attempts.attempt(share, route, await pathOf(share), limits, through);
+      } catch (error) {
+        return failedBy(error, share.password);
+      }
+    },
+    async unmount(share, mount, mode, limits) {
+      const files = filesOf(share);
+      const [outcome] = await Promise.all([
+        unmounts.unmount(share.name, files, mount, mode, limits),
+        care.unmounting(share.name),
+      ]);
+      const isShares = mount.path === share.mountPath;
+      const path = isShares ? await pathOf(share) : mount.path;
+      if (outcome.ok) await folders.clear(share.name, files, path, isShares);
+      return outcome;
+    },
+    async setAside(share) {
+      const left = await leftBehind(share.name, [share.shareName, finding.servedName(share)]);
+      const files = filesOf(share);
+      const own = await folders.setAside(share.name, files);
+      return [...(await Promise.all(own.map((folder) => care.named(folder, files)))), ...left];
+    },
+    async refusedUploads(share) {
+      const files = filesOf(share);
+      const name = finding.servedName(share);
+      try {
+        return await refused.of(share.name, files, () => unsent.of(files.cache, name));
+      } catch (error) {
+        logger.debug("refused uploads not looked up", { share: share.name, error: errorText(error) });
+        return [];
+      }
+    },
+    unsent: (share) => unsent.of(filesOf(share).cache, finding.servedName(share)),
+    async dropLost(share, kept) {
+      try {
+        const path = await pathOf(share);
+        const entry = indexMounts(await mountTable.read(0)).at(path)?.entry;
+        if (entry === undefined) return;
+        const { identity } = await serving.of(share.name, filesOf(share), entry);
+        const control = identity === null ? null : await controlOf(filesOf(share), identity);
+        if (control !== null)
+          await dropLostConnections(clock, control, remoteOf(finding.servedName(share)), kept);
+      } catch (error) {
+        logger.debug("lost connections not used up", { share: share.name, error: errorText(error) });
+      }
+    },
+    async ownProcesses(share, mount) {
+      const entries = await mountTable.read(0);
+      const entry = entries.find(({ id }) => id === mount.id);
+      if (entry === undefined) return [];
+      const { identity } = await serving.of(share.name, filesOf(share), entry);
+      return identity === null ? [] : [identity.pid];
+    },
+    openFilesPath: ({ path }) => realPaths.known(path),
+    onMountProcessExit: serving.onUnexpectedExit,
+  };
+}
+
+interface RcloneFindingParts {
+  readonly mountTable: MountTable;
+  readonly addressesOf: AddressesOf;
+  readonly serving: ServingProcesses;
+  readonly userId: number | null;
+  readonly filesOf: (arg0: ShareSpec) => RcloneFiles;
+  readonly pathOf: (arg0: ShareSpec) => Promise<string>;
+}
+
+/** Tells which mounts are ours, and of which route. */
+function createRcloneFinding({
+  mountTable,
+  addressesOf,
+  serving,
+  userId,
+  filesOf,
+  pathOf,
+}: RcloneFindingParts) {
+  /** By share: its name on the server where that is mounted, which an edit may have changed since. */
+  const servedNames = new Map<string, string>();
+  const servedName = ({ name, shareName }: ShareSpec): string => servedNames.get(name) ?? shareName;
 
   const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
     const { entry, source } = mount;
@@ -104,93 +215,6 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     const candidates = atPath === null ? named : [atPath, ...named];
     return Promise.all(candidates.map((mount) => found(share, mount)));
   };
-  const attempts = createRcloneAttempts({
-    clock,
-    prober,
-    mountTable,
-    check,
-    obscure,
-    folders,
-    serving,
-    unmounts,
-    care,
-    filesOf,
-    found,
-  });
 
-  return {
-    name: "rclone",
-    cacheMs: CACHE_MS,
-    unavailable: check.lacking,
-    find,
-    carries: { can: true },
-    async mount(share, route, limits, through = null) {
-      const problem = await check.lacking();
-      if (problem !== null) return failed("driver_unavailable", problem.text);
-      try {
-        const path = await pathOf(share);
-        const present = (await find(share, clock.monotonicMs())).find(
-          (mount) => mount.path === share.mountPath,
-        );
-        if (present?.sameShare) return { ok: true, mount: present, adopted: true };
-        if (present !== undefined) return failed("path_taken", `${path} is a mount of ${present.source}`);
-        if (!(await unmounts.endLeftovers(share.name, filesOf(share), path, limits.deadlineMs))) {
-          return failed("other", "an earlier rclone of this share does not end");
-        }
-        await ensureFolder(dirname(share.mountPath), 0o755);
-        return await attempts.attempt(share, route, await pathOf(share), limits, through);
-      } catch (error) {
-        return failedBy(error, share.password);
-      }
-    },
-    async unmount(share, mount, mode, limits) {
-      const files = filesOf(share);
-      const [outcome] = await Promise.all([
-        unmounts.unmount(share.name, files, mount, mode, limits),
-        care.unmounting(share.name),
-      ]);
-      const isShares = mount.path === share.mountPath;
-      const path = isShares ? await pathOf(share) : mount.path;
-      if (outcome.ok) await folders.clear(share.name, files, path, isShares);
-      return outcome;
-    },
-    async setAside(share) {
-      const left = await leftBehind(share.name, [share.shareName, servedName(share)]);
-      const files = filesOf(share);
-      const own = await folders.setAside(share.name, files);
-      return [...(await Promise.all(own.map((folder) => care.named(folder, files)))), ...left];
-    },
-    async refusedUploads(share) {
-      const files = filesOf(share);
-      const name = servedName(share);
-      try {
-        return await refused.of(share.name, files, () => unsent.of(files.cache, name));
-      } catch (error) {
-        logger.debug("refused uploads not looked up", { share: share.name, error: errorText(error) });
-        return [];
-      }
-    },
-    unsent: (share) => unsent.of(filesOf(share).cache, servedName(share)),
-    async dropLost(share, kept) {
-      try {
-        const path = await pathOf(share);
-        const entry = indexMounts(await mountTable.read(0)).at(path)?.entry;
-        if (entry === undefined) return;
-        const { identity } = await serving.of(share.name, filesOf(share), entry);
-        const control = identity === null ? null : await controlOf(filesOf(share), identity);
-        if (control !== null) await dropLostConnections(clock, control, remoteOf(servedName(share)), kept);
-      } catch (error) {
-        logger.debug("lost connections not used up", { share: share.name, error: errorText(error) });
-      }
-    },
-    async ownProcesses(share, mount) {
-      const entries = await mountTable.read(0);
-      const entry = entries.find(({ id }) => id === mount.id);
-      if (entry === undefined) return [];
-      const { identity } = await serving.of(share.name, filesOf(share), entry);
-      return identity === null ? [] : [identity.pid];
-    },
-    openFilesPath: ({ path }) => realPaths.known(path),
-    onMountProcessExit: serving.onUnexpectedExit,
-  };
+  return { found, find, servedName };
 }
