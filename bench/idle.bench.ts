@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { missingForPlainRig, startPlainRig } from "../src/demo/plain-rig.ts";
+import { missingForPlainRig, startPlainRig } from "../src/demo/stage/plain-rig.ts";
 import { createTestHome } from "../test/support/daemon.ts";
 import { goal, round, say } from "./figures.ts";
 import { childrenOf, commandLine, cpuMs, pssMb, rssMb } from "./processes.ts";

@@ -6,9 +6,9 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { Carrier } from "../src/carrier/carrier.ts";
-import type { Clock } from "../src/runtime/clock.ts";
-import { systemClock } from "../src/runtime/clock.ts";
-import { type Logger, silentLogger } from "../src/runtime/log.ts";
+import { type Logger, silentLogger } from "../src/runtime/log/log.ts";
+import type { Clock } from "../src/runtime/time/clock.ts";
+import { systemClock } from "../src/runtime/time/clock.ts";
 import { cpuMs, cpuMsWithChildren } from "./processes.ts";
 
 export interface Relay extends AsyncDisposable {
@@ -47,7 +47,7 @@ export async function startSocat(targetPort: number, blockBytes: number): Promis
   };
 }
 
-/** What `src/carrier/carrier-client.ts` exports. */
+/** What `src/carrier/client/carrier-client.ts` exports. */
 interface CarrierClient {
   readonly connectCarrier: (options: {
     readonly home: string;
@@ -58,7 +58,7 @@ interface CarrierClient {
 
 /** null: this checkout has none. `home`: a folder of its own. */
 export async function startCarrier(home: string, share: string, targetPort: number): Promise<Relay | null> {
-  const module = join(import.meta.dirname, "../src/carrier/carrier-client.ts");
+  const module = join(import.meta.dirname, "../src/carrier/client/carrier-client.ts");
   if (!existsSync(module)) return null;
   const { connectCarrier }: CarrierClient = await import(module);
   const carrier = await connectCarrier({ home, clock: systemClock, logger: silentLogger });

@@ -2,9 +2,9 @@
 // Arguments: the way, the path, the poll interval and the debounce in ms. Says "ready", then each content it would apply.
 import { watchFile } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { systemClock } from "../src/runtime/clock.ts";
-import { silentLogger } from "../src/runtime/log.ts";
-import { sha256Of } from "../src/runtime/sha256.ts";
+import { sha256Of } from "../src/runtime/files/sha256.ts";
+import { silentLogger } from "../src/runtime/log/log.ts";
+import { systemClock } from "../src/runtime/time/clock.ts";
 import { createConfigWatcher } from "../src/sync/config-watcher.ts";
 import type { Detection } from "../src/sync/sync-settings.ts";
 import { createLocalFile } from "../src/sync/watched-file.ts";

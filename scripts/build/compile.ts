@@ -8,17 +8,17 @@ import { type BuildOptions, build, type Metafile } from "esbuild";
 /** Programs that share their code in chunks, which are loaded when they are needed. */
 const PROGRAMS = [
   "src/cli/main.ts",
-  "src/shares/prober-child.ts",
-  "src/network/rtnetlink-worker.ts",
-  "src/network/scdynamicstore-worker.ts",
-  "src/shares/drivers/netfs-child.ts",
-  "src/daemon/doctor-carry-child.ts",
-  "src/demo/warden.ts",
-  "src/demo/tcp-relay-silence.ts",
+  "src/shares/prober/prober-child.ts",
+  "src/network/listen/linux/rtnetlink-worker.ts",
+  "src/network/listen/darwin/scdynamicstore-worker.ts",
+  "src/shares/drivers/netfs/netfs-child.ts",
+  "src/doctor/doctor-carry-child.ts",
+  "src/demo/stage/warden.ts",
+  "src/demo/stage/tcp-relay-silence.ts",
 ];
 
 /** Programs that are one file each and load no other: they start often, or live on without the build's folder. */
-const SINGLE_FILE_PROGRAMS = ["src/config/load-child.ts", "src/carrier/carrier-process.ts"];
+const SINGLE_FILE_PROGRAMS = ["src/config/worker/load-child.ts", "src/carrier/service/carrier-process.ts"];
 
 /** Shell programs that lie beside the bundled ones. */
 const SHELL_PROGRAMS = ["bin/backend-launch.sh", "bin/backend-warden.sh"];

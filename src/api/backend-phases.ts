@@ -1,6 +1,6 @@
 // Owns reading, of a status, no more than how its backends are: without a schema, which costs a process 15 MB, and of a
 // daemon of any version.
-import { objectOf } from "../runtime/json-object.ts";
+import { objectOf } from "../runtime/text/json-object.ts";
 
 /** A backend's phase, as the daemon calls it; those that are not enabled have none here. */
 export type BackendPhases = readonly string[];

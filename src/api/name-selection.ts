@@ -1,6 +1,6 @@
 // Owns which of the known names a request means, and what is said when there is none of that name.
 import { type ErrorCode, MountaineerError } from "../runtime/errors.ts";
-import { closestWord } from "../runtime/suggest.ts";
+import { closestWord } from "../runtime/text/suggest.ts";
 
 const NAMES_SHOWN = 12;
 

@@ -1,6 +1,6 @@
 // What the daemon asks of the carrier: the one process per home that forwards the bytes of carried mounts and moves
 // them between routes. The process is `carrier-process.ts`; `connectCarrier` gives this interface over its socket.
-import type { ProcessIdentity } from "../runtime/process-identity.ts";
+import type { ProcessIdentity } from "../runtime/process/process-identity.ts";
 
 export type CarriedRoute = "tb" | "fallback";
 export type CarriedKind = "rclone" | "cifs" | "netfs";

@@ -1,7 +1,7 @@
 // Owns how a command that failed says so: one clear line, what to do, and its exit code.
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { harmless } from "../runtime/plain-text.ts";
-import { type Look, paintFor } from "./look.ts";
+import { harmless } from "../runtime/text/plain-text.ts";
+import { type Look, paintFor } from "./views/look.ts";
 
 /** What the machine refuses, wherever it happens; no reader of the source could mend it. */
 const OF_THE_MACHINE: ReadonlySet<string | null> = new Set([

@@ -1,11 +1,11 @@
 // Owns what `mountaineer` says by itself: how things are, or how to begin.
 import type { StatusReport } from "../api/contract.ts";
 import { packageVersion } from "../api/version.ts";
-import { columns, padded } from "../runtime/plain-text.ts";
-import type { CommandContext } from "./command.ts";
-import { withControl } from "./control-session.ts";
-import { paintFor } from "./look.ts";
-import { renderStatus } from "./status-view.ts";
+import { columns, padded } from "../runtime/text/plain-text.ts";
+import type { CommandContext } from "./input/command.ts";
+import { withControl } from "./sessions/control-session.ts";
+import { paintFor } from "./views/look.ts";
+import { renderStatus } from "./views/status-view.ts";
 
 const FIRST_COMMANDS = [
   ["mountaineer demo", "see it work: a small NAS here, with two cables to pull"],

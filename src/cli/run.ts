@@ -2,13 +2,13 @@
 import { resolve } from "node:path";
 import { findPlace } from "../config/locate.ts";
 import { expandPath } from "../config/paths.ts";
-import { systemClock } from "../runtime/clock.ts";
 import { MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import type { CommandContext } from "./command.ts";
+import { systemClock } from "../runtime/time/clock.ts";
 import { exitCodeOfError, failureText } from "./failure.ts";
-import { lookOf } from "./look.ts";
-import { readMonitorArguments } from "./monitor-arguments.ts";
-import { askOnTerminal } from "./terminal-question.ts";
+import type { CommandContext } from "./input/command.ts";
+import { readMonitorArguments } from "./input/monitor-arguments.ts";
+import { askOnTerminal } from "./input/terminal-question.ts";
+import { lookOf } from "./views/look.ts";
 
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** How long a command may take to end after a second signal. */
@@ -77,7 +77,7 @@ async function act(
 ): Promise<number> {
   const monitor = readMonitorArguments(args);
   if (monitor !== null) {
-    const { runMonitorCommand } = await import("./run-monitor.ts");
+    const { runMonitorCommand } = await import("./in-process/run-monitor.ts");
     return runMonitorCommand(contextFor(monitor.config), monitor);
   }
   const configAlone = readConfigAlone(args);
@@ -86,10 +86,10 @@ async function act(
     return showFirstPage(contextFor(configAlone));
   }
   if (args[0] === "__complete") {
-    const { complete } = await import("./complete.ts");
+    const { complete } = await import("./program/complete.ts");
     return complete(args.slice(1), { ...contextFor(null), clock: systemClock });
   }
-  const { parseAndRun } = await import("./program.ts");
+  const { parseAndRun } = await import("./program/program.ts");
   return parseAndRun(args, {
     makeContext: contextFor,
     print: (text) => void process.stdout.write(text),

@@ -2,9 +2,9 @@
 
 import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
-import { entryExists } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { shellWord } from "../runtime/plain-text.ts";
+import { entryExists } from "../runtime/files/durable-file.ts";
+import { shellWord } from "../runtime/text/plain-text.ts";
 import { expandPath, USUAL_HOME_NAME } from "./paths.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 

@@ -3,11 +3,11 @@ import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { GatewayControl } from "../api/control.ts";
 import type { MountaineerConfig } from "../config/snapshot.ts";
-import type { Gateway, GatewayOptions } from "../gateway/gateway-contract.ts";
-import type { ConfigApplier } from "./config-applier.ts";
-import { gatewayConfig, wantsGateway } from "./gateway-config.ts";
-import { createGatewayControl } from "./gateway-control.ts";
-import { gatewayStatus } from "./gateway-status.ts";
+import type { Gateway, GatewayOptions } from "../gateway/serving/gateway-contract.ts";
+import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
+import { createGatewayControl } from "./control/gateway-control.ts";
+import { gatewayStatus } from "./control/gateway-status.ts";
+import type { ConfigApplier } from "./reload/config-applier.ts";
 
 export interface GatewayPart extends AsyncDisposable {
   readonly applier: ConfigApplier;
@@ -28,7 +28,7 @@ export function createGatewayPart(options: GatewayOptions): GatewayPart {
   let wanted = false;
 
   const load = async (): Promise<Gateway> => {
-    const { createGateway } = await import("../gateway/gateway.ts");
+    const { createGateway } = await import("../gateway/serving/gateway.ts");
     gateway ??= createGateway(options);
     return gateway;
   };

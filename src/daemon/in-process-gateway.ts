@@ -1,17 +1,17 @@
 // Owns the gateway run once inside a command, when no daemon runs: the same gateway, without a listener.
 import type { InProcessGateway, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
-import { systemClock } from "../runtime/clock.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
-import { startLog } from "../runtime/log-file.ts";
-import { wantsGateway } from "./gateway-config.ts";
-import { lineageBelow, requireNoOwnBackend } from "./gateway-lineage.ts";
+import { startLog } from "../runtime/log/log-file.ts";
+import { systemClock } from "../runtime/time/clock.ts";
+import { wantsGateway } from "./compose/gateway-config.ts";
+import { lineageBelow, requireNoOwnBackend } from "./compose/gateway-lineage.ts";
+import { openHome } from "./compose/home.ts";
+import { logLevel } from "./compose/log-level.ts";
+import { homeSecrets } from "./compose/stored-secrets.ts";
+import { logTransition } from "./events/transition-log.ts";
 import { createGatewayPart } from "./gateway-part.ts";
-import { openHome } from "./home.ts";
-import { logLevel } from "./log-level.ts";
-import { homeSecrets } from "./stored-secrets.ts";
-import { logTransition } from "./transition-log.ts";
 
 /**
  * Takes no lock, as it changes nothing of the home, and writes no log file. Rejects with what keeps a start from

@@ -3,23 +3,23 @@
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { MonitorOptions } from "../api/control.ts";
-import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/mcp-socket.ts";
-import { requireSocketPlace } from "../api/private-socket.ts";
-import { startManagementServer } from "../api/server.ts";
+import { startManagementServer } from "../api/server/server.ts";
+import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";
+import { requireSocketPlace } from "../api/socket/private-socket.ts";
 import { packageVersion } from "../api/version.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { unlessAborted, whenAborted } from "../runtime/abort.ts";
-import { systemClock } from "../runtime/clock.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
-import { ensurePrivateFolder } from "../runtime/durable-file.ts";
 import { errorText } from "../runtime/errors.ts";
-import { acquireHomeLock } from "../runtime/home-lock.ts";
-import type { Logger } from "../runtime/log.ts";
-import { startLog } from "../runtime/log-file.ts";
-import { wantsGateway } from "./gateway-config.ts";
-import { openHome } from "./home.ts";
-import { logLevel } from "./log-level.ts";
-import { logFilePath } from "./log-path.ts";
+import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import { startLog } from "../runtime/log/log-file.ts";
+import { acquireHomeLock } from "../runtime/process/home-lock.ts";
+import { systemClock } from "../runtime/time/clock.ts";
+import { wantsGateway } from "./compose/gateway-config.ts";
+import { openHome } from "./compose/home.ts";
+import { logLevel } from "./compose/log-level.ts";
+import { logFilePath } from "./compose/log-path.ts";
 import { type SentinelService, startSentinelService } from "./sentinel-service.ts";
 
 /** How long a single-shot command's lock is waited for, ms. */

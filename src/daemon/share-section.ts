@@ -1,12 +1,12 @@
 // Owns the shares' and the loop's part in a reload: only what changed is touched, and mounts wait for open files.
-import type { TriggerWindow } from "../network/debounce-window.ts";
+import type { TriggerWindow } from "../network/listen/debounce-window.ts";
 import type { Ticker } from "../reconcile/ticker.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { ShareEngine } from "../shares/share-engine.ts";
-import type { AliasLinks } from "./alias-links.ts";
-import type { ConfigApplier } from "./config-applier.ts";
-import type { ServiceTransition } from "./service-transitions.ts";
-import { type SubjectContext, shareSubjects } from "./share-subjects.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { ShareEngine } from "../shares/engine/share-engine.ts";
+import { type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
+import type { AliasLinks } from "./control/alias-links.ts";
+import type { ServiceTransition } from "./events/service-transitions.ts";
+import type { ConfigApplier } from "./reload/config-applier.ts";
 
 interface ShareSectionParts {
   readonly engine: ShareEngine;

@@ -1,19 +1,19 @@
 // Owns what wakes the engine: the beat, the network's events through the debounce window, and clock jumps.
-import { createClockWatch } from "../network/clock-jump.ts";
-import { createTriggerWindow, type TriggerWindow } from "../network/debounce-window.ts";
-import type { AddressedHostProber } from "../network/host-prober.ts";
-import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/network-delta.ts";
-import { type NetworkListener, startNetworkListener } from "../network/network-listener.ts";
+import { createClockWatch } from "../network/listen/clock-jump.ts";
+import { createTriggerWindow, type TriggerWindow } from "../network/listen/debounce-window.ts";
+import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
+import { type NetworkListener, startNetworkListener } from "../network/listen/network-listener.ts";
+import type { AddressedHostProber } from "../network/probe/host-prober.ts";
 import { startTicker, type Ticker } from "../reconcile/ticker.ts";
-import type { Clock } from "../runtime/clock.ts";
 import type { DisposalStack } from "../runtime/disposal.ts";
-import type { Logger } from "../runtime/log.ts";
-import type { RcloneLogs } from "../shares/drivers/rclone-logs.ts";
-import type { NoteKeeper } from "../shares/drivers/rclone-note-keeper.ts";
-import type { ShareEngine } from "../shares/share-engine.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { RcloneLogs } from "../shares/drivers/rclone/logs.ts";
+import type { NoteKeeper } from "../shares/drivers/rclone/note-keeper.ts";
+import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
-import type { AliasLinks } from "./alias-links.ts";
-import type { NetworkTransition } from "./service-transitions.ts";
+import type { AliasLinks } from "./control/alias-links.ts";
+import type { NetworkTransition } from "./events/service-transitions.ts";
 
 /** Deltas kept for the order of looks while a link flaps. */
 const MAX_DELTAS = 100;

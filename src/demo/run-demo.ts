@@ -1,10 +1,10 @@
 // Owns the demo from its start to its end: the stage, then either the story or the live view, then nothing left.
 import type { ReadStream, WriteStream } from "node:tty";
-import { playLive } from "./live.ts";
-import type { Manner } from "./manner.ts";
-import type { DemoDriver } from "./nas.ts";
-import { playScript } from "./script.ts";
-import { openStage, type Stage } from "./stage.ts";
+import { playLive } from "./live/live.ts";
+import type { Manner } from "./stage/manner.ts";
+import type { DemoDriver } from "./stage/nas.ts";
+import { openStage, type Stage } from "./stage/stage.ts";
+import { playScript } from "./story/script.ts";
 
 export interface DemoOptions {
   /** The argv that runs this very program. */

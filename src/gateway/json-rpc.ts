@@ -1,6 +1,6 @@
 // Owns JSON-RPC 2.0 as it passes through: what kind a message is, and the errors we make. Nothing else of a message is
 // looked at, so that what the gateway does not know still passes.
-import { isRawNumber, type RawNumber } from "../runtime/exact-json.ts";
+import { isRawNumber, type RawNumber } from "../runtime/text/exact-json.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 export type RpcId = string | number | RawNumber;

@@ -1,8 +1,8 @@
 // Owns the programs a click starts: whatever shows a path here, and the daemon. Both outlive the menu.
-import { connectToDaemon } from "../api/client.ts";
-import { type DetachedProcess, runCommand, startDetached } from "../runtime/child-process.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { connectToDaemon } from "../api/client/client.ts";
 import { ERROR_CODES, type ErrorCode, MountaineerError } from "../runtime/errors.ts";
+import { type DetachedProcess, runCommand, startDetached } from "../runtime/process/child-process.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 
 /** One that cannot show a path says so at once; one that can may run for as long as its window. */
 const REFUSAL_WAIT_MS = 3_000;

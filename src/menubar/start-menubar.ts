@@ -1,13 +1,13 @@
 // Owns the menu as a whole: the daemon it speaks for, the desktop that draws it, and its orderly end.
 import type { Writable } from "node:stream";
-import { connectToDaemon } from "../api/client.ts";
-import { type Clock, systemClock } from "../runtime/clock.ts";
+import { connectToDaemon } from "../api/client/client.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import { type Clock, systemClock } from "../runtime/time/clock.ts";
 import { createDesktopPrograms, type FolderChooser } from "./desktop-programs.ts";
-import { parseAction } from "./menu-action.ts";
-import { type MenuSession, startMenuSession } from "./menu-session.ts";
-import type { ActionOutcome } from "./menu-world.ts";
-import { runAction } from "./run-action.ts";
+import { parseAction } from "./menu/action.ts";
+import { runAction } from "./menu/run-action.ts";
+import { type MenuSession, startMenuSession } from "./menu/session.ts";
+import type { ActionOutcome } from "./menu/world.ts";
 
 export interface MenubarPlace {
   /** Absolute. */

@@ -1,6 +1,6 @@
 // Owns the lane of one resource: idle → running → running again if something came in meanwhile. Cycles of one
 // lane never overlap, triggers never pile up, and a lane that is slow or fails holds back no other.
-import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/time/clock.ts";
 import { type Backoff, backOff, NO_BACKOFF } from "./route-health.ts";
 import type { Trigger } from "./trigger.ts";
 

@@ -1,10 +1,10 @@
 // Owns state.json: reading it without ever losing what it holds, and writing it durably, many callers to one fsync.
 import type { Stats } from "node:fs";
 import { lstat, rename } from "node:fs/promises";
-import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/clock.ts";
-import { entryExists, readIfPresent, removeLeftovers, writeDurably } from "../runtime/durable-file.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/log.ts";
+import { entryExists, readIfPresent, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import { type Clock, isoTime, settledWithin, type Timer } from "../runtime/time/clock.ts";
 import type { Memory, Recollection, RememberOutcome, ShareMemory } from "./memory.ts";
 import { decodeState, encodeState } from "./state-format.ts";
 

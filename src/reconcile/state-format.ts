@@ -1,6 +1,7 @@
 // Owns the spelling of state.json, format version 1: what is written, and what can be made of what is found.
-import { isoTime } from "../runtime/clock.ts";
+
 import { errorText } from "../runtime/errors.ts";
+import { isoTime } from "../runtime/time/clock.ts";
 import type { ShareMemory } from "./memory.ts";
 
 const VERSION = 1;

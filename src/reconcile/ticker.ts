@@ -1,5 +1,5 @@
 // Owns the regular beat: it does not drift, and beats missed while the process stood still are skipped.
-import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 export interface Ticker extends Disposable {
   /** Takes effect at once: the next beat is one new interval after the last. */

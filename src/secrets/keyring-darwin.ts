@@ -1,8 +1,8 @@
 // Owns keeping secrets in the login Keychain of macOS through `security`: as generic passwords of this home.
 
-import { type CommandResult, runCommand } from "../runtime/child-process.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { sha256Of } from "../runtime/sha256.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
+import { type CommandResult, runCommand } from "../runtime/process/child-process.ts";
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 const PROGRAM = "security";

@@ -1,6 +1,7 @@
 // Owns keeping secrets in the Secret Service (GNOME Keyring, KWallet, KeePassXC) through `secret-tool`.
-import { type CommandResult, runCommand } from "../runtime/child-process.ts";
+
 import { MountaineerError } from "../runtime/errors.ts";
+import { type CommandResult, runCommand } from "../runtime/process/child-process.ts";
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 const PROGRAM = "secret-tool";

@@ -2,15 +2,15 @@
 // in the system's keyring.
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock } from "../runtime/clock.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import {
   ensurePrivateFolder,
   readIfPresent,
   removeLeftovers,
   writeDurably,
-} from "../runtime/durable-file.ts";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { beginExclusive } from "../runtime/sqlite-file-lock.ts";
+} from "../runtime/files/durable-file.ts";
+import { beginExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 import { createKeyring } from "./keyring.ts";
 import { parseSecretFile, type SecretFile, type SecretRecord, secretFileText } from "./secret-file.ts";
 import type { Keyring, KeyringKind } from "./system-keyring.ts";

@@ -1,5 +1,5 @@
 // Owns what the system's own place for secrets must offer; one file `keyring-OS.ts` for each.
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 
 export type KeyringKind = "secret-service" | "keychain";
 

@@ -1,6 +1,6 @@
 // Owns noticing change by looking again and again: one look at a time, compared with what was last seen.
 import { startTicker } from "../reconcile/ticker.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 
 interface ChangePollOptions {
   readonly clock: Clock;

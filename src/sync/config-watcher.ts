@@ -2,10 +2,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { createLane } from "../reconcile/lane.ts";
 import type { TriggerReason } from "../reconcile/trigger.ts";
-import type { Clock } from "../runtime/clock.ts";
 import { errorText } from "../runtime/errors.ts";
-import type { Logger } from "../runtime/log.ts";
-import { sha256Of } from "../runtime/sha256.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 import { decideReload, type SeenFile } from "./decide-reload.ts";
 import { withDeadline } from "./file-deadline.ts";
 import { createFileWatch, type FileWatch } from "./file-watch.ts";

@@ -1,8 +1,8 @@
 // Owns detection by what the OS tells about folders, confirmed by content; named `inotify` for users. A slow poll of
 // the same check is its safety net, and its fallback where folders cannot be watched.
 
-import type { Timer } from "../runtime/clock.ts";
-import { sha256Of } from "../runtime/sha256.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
+import type { Timer } from "../runtime/time/clock.ts";
 import { startChangePoll } from "./change-poll.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
 import type { FolderEvents } from "./folder-events.ts";

@@ -1,5 +1,5 @@
 // Owns the contract of change detectors: they only say that something may have changed; what it is, is read later.
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 import type { Detection } from "./sync-settings.ts";
 import type { WatchedFile } from "./watched-file.ts";
 

@@ -1,6 +1,7 @@
 // Owns that no look at the file is waited for without end, and that a stuck one is not followed by more.
-import type { Clock } from "../runtime/clock.ts";
+
 import { MountaineerError } from "../runtime/errors.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 import type { WatchedFile } from "./watched-file.ts";
 
 /**

@@ -1,7 +1,7 @@
 // Watches the configuration file as the settings say.
 import type { TriggerReason } from "../reconcile/trigger.ts";
-import type { Clock } from "../runtime/clock.ts";
-import type { Logger } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log/log.ts";
+import type { Clock } from "../runtime/time/clock.ts";
 
 import { createDetectorSlot } from "./detector-slot.ts";
 import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";

@@ -1,5 +1,5 @@
 // Owns the debounce of saves: a window that restarts on each further change, yet ends within a bound.
-import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 interface QuietWindowOptions {
   readonly clock: Clock;

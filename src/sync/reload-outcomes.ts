@@ -1,5 +1,5 @@
 // What became of each content of the file: what runs, what is wrong, and what is said of it.
-import type { Logger } from "../runtime/log.ts";
+import type { Logger } from "../runtime/log/log.ts";
 import type { FileWatch } from "./file-watch.ts";
 import {
   type ConfigContent,

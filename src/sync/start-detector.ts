@@ -1,5 +1,5 @@
 // Picks the detector, and has those that look again and again.
-import { sha256Of } from "../runtime/sha256.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
 import { startChangePoll } from "./change-poll.ts";
 import type { Detector, DetectorOptions } from "./detector.ts";
 import { startOsEventsDetector } from "./detector-os-events.ts";

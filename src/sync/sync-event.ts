@@ -1,5 +1,5 @@
 // Owns what people are told about config sync: one event a reload, the newest thousand kept.
-import { isoTime } from "../runtime/clock.ts";
+import { isoTime } from "../runtime/time/clock.ts";
 
 export type SyncEventType = "changed" | "no-change" | "error";
 

@@ -1,5 +1,5 @@
 // Owns what is known about the file and what runs: the watcher's memory from one round to the next.
-import { isoTime } from "../runtime/clock.ts";
+import { isoTime } from "../runtime/time/clock.ts";
 import type { ReloadMemory } from "./decide-reload.ts";
 import type { SyncProblem } from "./sync-state.ts";
 

@@ -1,11 +1,11 @@
 // Owns the way from the Sync screen to the daemon: the management API's client, over the daemon's restarts.
 import { realpath } from "node:fs/promises";
-import { connectToDaemon, type DaemonClient } from "../api/client.ts";
+import { connectToDaemon, type DaemonClient } from "../api/client/client.ts";
+import { followDaemon } from "../api/client/follow-daemon.ts";
 import type { StreamEvent } from "../api/contract.ts";
-import { followDaemon } from "../api/follow-daemon.ts";
-import { systemClock } from "../runtime/clock.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import type { GatewayGlance, SyncListener, SyncSource } from "./sync-source.ts";
+import { systemClock } from "../runtime/time/clock.ts";
+import type { GatewayGlance, SyncListener, SyncSource } from "./status/sync-source.ts";
 
 /** As following a daemon says it, too. */
 const NO_DAEMON = "no daemon runs for this home";

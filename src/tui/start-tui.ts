@@ -1,8 +1,9 @@
 // Owns the live view as a whole: its source, its screens, the terminal while it runs, and the terminal as it was.
-import { settledWithin, systemClock } from "../runtime/clock.ts";
+
 import { MountaineerError } from "../runtime/errors.ts";
-import type { TuiLook } from "./look.ts";
-import type { SyncSession } from "./sync-session.ts";
+import { settledWithin, systemClock } from "../runtime/time/clock.ts";
+import type { SyncSession } from "./sync/sync-session.ts";
+import type { TuiLook } from "./terminal/look.ts";
 
 /** How long a save under way is waited for when a person leaves, ms. */
 const SAVE_WAIT_MS = 5_000;
@@ -37,9 +38,9 @@ export async function startTui({ home, configPath, look, signal }: TuiOptions): 
     import("react"),
     import("ink"),
     import("./tui-app.ts"),
-    import("./frame.ts"),
-    import("./sync-screen.ts"),
-    import("./sync-session.ts"),
+    import("./terminal/frame.ts"),
+    import("./sync/sync-screen.ts"),
+    import("./sync/sync-session.ts"),
     import("./daemon-source.ts"),
   ]);
   signal.throwIfAborted();

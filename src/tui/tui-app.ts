@@ -1,13 +1,13 @@
 // Owns the frame around the screens: header, the screen that is shown, key hints, and the way of keys to them.
 import { Box, useApp, useInput, useWindowSize } from "ink";
 import { createElement as h, type ReactElement, useSyncExternalStore } from "react";
-import type { Frame } from "./frame.ts";
-import { footerLine, headerLine } from "./frame-lines.ts";
-import { keysOf } from "./key.ts";
-import { Lines } from "./lines-view.ts";
-import { symbolsFor, type TuiLook } from "./look.ts";
-import type { Screen } from "./screen.ts";
-import type { View } from "./view.ts";
+import type { Frame } from "./terminal/frame.ts";
+import { footerLine, headerLine } from "./terminal/frame-lines.ts";
+import { keysOf } from "./terminal/key.ts";
+import { Lines } from "./terminal/lines-view.ts";
+import { symbolsFor, type TuiLook } from "./terminal/look.ts";
+import type { Screen } from "./terminal/screen.ts";
+import type { View } from "./terminal/view.ts";
 
 export interface TuiAppProps {
   readonly screens: readonly Screen[];

@@ -13,14 +13,7 @@ import {
   rollbackRequestSchema,
   syncEventSchema,
   syncReportSchema,
-} from "../../src/api/config-contract-schemas.ts";
-import {
-  readEditRequest,
-  readEditTextRequest,
-  readReloadRequest,
-  readRollbackRequest,
-} from "../../src/api/config-request-body.ts";
-import { MANAGE_PREFIX, OPERATIONS } from "../../src/api/contract.ts";
+} from "../../src/api/client/config-contract-schemas.ts";
 import {
   shareRequestSchema,
   statusReportSchema,
@@ -28,8 +21,15 @@ import {
   switchRequestSchema,
   unmountRequestSchema,
   verifyReportSchema,
-} from "../../src/api/contract-schemas.ts";
-import { type RequestFields, readRequestBody } from "../../src/api/request-body.ts";
+} from "../../src/api/client/contract-schemas.ts";
+import { MANAGE_PREFIX, OPERATIONS } from "../../src/api/contract.ts";
+import {
+  readEditRequest,
+  readEditTextRequest,
+  readReloadRequest,
+  readRollbackRequest,
+} from "../../src/api/requests/config-request-body.ts";
+import { type RequestFields, readRequestBody } from "../../src/api/requests/request-body.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { fc } from "../support/properties.ts";
 import { sampleReport, sampleResult, sampleShare, secondsAgo } from "./sample-report.ts";
@@ -180,7 +180,7 @@ test("the server's code loads neither zod nor Node's fetch and WebSocket, for th
     const resolved = [];
     registerHooks({ resolve(specifier, context, next) { resolved.push(specifier); return next(specifier, context); } });
     const before = new Set(process.moduleLoadList);
-    await import(${JSON.stringify(new URL("../../src/api/server.ts", import.meta.url).href)});
+    await import(${JSON.stringify(new URL("../../src/api/server/server.ts", import.meta.url).href)});
     process.getBuiltinModule("node:http").createServer();
     const loaded = process.moduleLoadList.filter((name) => !before.has(name));
     console.log(resolved.length > 5, resolved.filter((name) => /zod|node:http/.test(name)));

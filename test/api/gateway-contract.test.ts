@@ -13,12 +13,12 @@ import {
   statusReportSchema,
   toolEntrySchema,
   toolsReportSchema,
-} from "../../src/api/contract-schemas.ts";
+} from "../../src/api/client/contract-schemas.ts";
 import {
   readBackendLogsRequest,
   readBackendsRequest,
   readCallRequest,
-} from "../../src/api/gateway-request-body.ts";
+} from "../../src/api/requests/gateway-request-body.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { fc } from "../support/properties.ts";
 import { gatewayReport, sampleBackend } from "./sample-gateway.ts";

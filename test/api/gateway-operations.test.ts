@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import { connectToDaemon } from "../../src/api/client.ts";
+import { connectToDaemon } from "../../src/api/client/client.ts";
 import { GATEWAY_OPERATIONS } from "../../src/api/contract.ts";
-import { findOperation } from "../../src/api/operations.ts";
-import { SIGN_OF_LIFE_MS } from "../../src/api/server.ts";
+import { findOperation } from "../../src/api/requests/operations.ts";
+import { SIGN_OF_LIFE_MS } from "../../src/api/server/server.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";

@@ -1,9 +1,9 @@
 // Owns a management server of one test, and raw talk with it.
 import { connect } from "node:net";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../../src/api/control.ts";
-import { type ManagementServer, startManagementServer } from "../../src/api/server.ts";
-import { type Clock, systemClock } from "../../src/runtime/clock.ts";
-import { type Logger, silentLogger } from "../../src/runtime/log.ts";
+import { type ManagementServer, startManagementServer } from "../../src/api/server/server.ts";
+import { type Logger, silentLogger } from "../../src/runtime/log/log.ts";
+import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 import { scriptedControl } from "./sample-report.ts";
 

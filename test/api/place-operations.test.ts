@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { connectToDaemon } from "../../src/api/client.ts";
-import type { AliasReport, AliasStatus, FoldersReport } from "../../src/api/contract.ts";
-import { PLACE_OPERATIONS } from "../../src/api/contract.ts";
+import { connectToDaemon } from "../../src/api/client/client.ts";
 import {
   aliasReportSchema,
   foldersReportSchema,
   foldersRequestSchema,
-} from "../../src/api/contract-schemas.ts";
+} from "../../src/api/client/contract-schemas.ts";
+import type { AliasReport, AliasStatus, FoldersReport } from "../../src/api/contract.ts";
+import { PLACE_OPERATIONS } from "../../src/api/contract.ts";
 import type { PlaceControl } from "../../src/api/control.ts";
-import { readFoldersRequest } from "../../src/api/gateway-request-body.ts";
+import { readFoldersRequest } from "../../src/api/requests/gateway-request-body.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig, talk } from "./management-rig.ts";
 

@@ -124,7 +124,10 @@ describe("the rules find", () => {
     },
     {
       name: "a daemon loaded eagerly",
-      files: { "src/cli/monitor.ts": 'import { run } from "../daemon/a.ts";', "src/daemon/a.ts": "" },
+      files: {
+        "src/cli/in-process/monitor.ts": 'import { run } from "../../daemon/a.ts";',
+        "src/daemon/a.ts": "",
+      },
       expected: /loads daemon/,
     },
     {
@@ -170,8 +173,8 @@ describe("the rules find", () => {
     {
       name: "a decision that imports the clock",
       files: {
-        "src/shares/decide.ts": 'import { systemClock } from "../runtime/clock.ts";',
-        "src/runtime/clock.ts": "",
+        "src/shares/decide.ts": 'import { systemClock } from "../runtime/time/clock.ts";',
+        "src/runtime/time/clock.ts": "",
       },
       expected: /imports the clock/,
     },
@@ -222,15 +225,15 @@ describe("the rules find", () => {
 
   test("nothing in a tree that keeps to them", () => {
     const files = {
-      "src/runtime/clock.ts": "export const x = 1;\n".repeat(500),
+      "src/runtime/time/clock.ts": "export const x = 1;\n".repeat(500),
       "src/shares/a.ts":
         '// import { x } from "../gateway/b.ts";\n/* console.log(process.platform) */\n' +
         'const text = \'import "../gateway/b.ts"\'; const pattern = /["/]console.log/;\n' +
         `const nested = \`\${\`process.platform \${x}\`} console.log\`;\n`,
-      "src/shares/decide.ts": 'import type { Clock } from "../runtime/clock.ts"; // await, Date.now()\n',
+      "src/shares/decide.ts": 'import type { Clock } from "../runtime/time/clock.ts"; // await, Date.now()\n',
       "src/shares/mounts.ts": "process.platform",
       "src/shares/mounts-linux.ts": "",
-      "src/cli/monitor.ts": 'const { run } = await import("../daemon/a.ts"); console.log(1);',
+      "src/cli/in-process/monitor.ts": 'const { run } = await import("../../daemon/a.ts"); console.log(1);',
       "src/daemon/a.ts": 'import { x } from "../shares/a.ts";',
       "src/api/a.ts": 'import type { X } from "../config/b.ts";',
       "src/config/b.ts": 'import { z } from "zod";\nimport * as node from "node:fs";',

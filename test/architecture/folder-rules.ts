@@ -55,14 +55,33 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
     ],
     because: "the daemon wires the parts together, and serves any face without knowing one",
   },
+  doctor: {
+    knows: [
+      "runtime",
+      "secrets",
+      "config",
+      "network",
+      "reconcile",
+      "carrier",
+      "shares",
+      "gateway",
+      "api",
+      "daemon",
+    ],
+    because: "a check asks the parts that the daemon is made of, put together as the daemon does it",
+  },
+  "mcp-bridge": {
+    knows: ["runtime", "api"],
+    because: "it passes a client's lines on to a daemon, and outlives that daemon",
+  },
   demo: {
     knows: ["runtime", "api"],
     because:
       "the demo runs the program from outside, as a person would, and asks the daemon as any face does",
   },
   cli: {
-    // daemon, demo, tui and menubar: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
-    knows: ["runtime", "config", "api", "daemon", "demo", "tui", "menubar"],
+    // daemon and the folders behind it: as `LAZY_FOLDERS` says. config: where the home and its file are, before anything runs.
+    knows: ["runtime", "config", "api", "daemon", "doctor", "mcp-bridge", "demo", "tui", "menubar"],
     because: "a face shows and asks over the management API, and holds no engine logic of its own",
   },
   tui: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
@@ -70,9 +89,11 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
   web: { knows: ["runtime", "config", "api"], because: "a face shows and asks over the management API" },
 };
 
-/** The only files outside of these folders that load them, and only by `import()`: no other command pays for it. */
+/** The only files outside of these folders that load them, and only by `import()`, or from a folder that is loaded so. */
 export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
-  daemon: /^src\/cli\/((run-)?monitor|in-process)[^/]*\.ts$/,
+  daemon: /^src\/(cli\/in-process|doctor)\/[^/]+\.ts$/,
+  doctor: /^src\/cli\/in-process\/doctor\.ts$/,
+  "mcp-bridge": /^src\/cli\/commands\/mcp\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,
   tui: /^src\/cli\/commands\/tui\.ts$/,
   menubar: /^src\/cli\/commands\/menubar\.ts$/,
@@ -95,13 +116,13 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
 
 /** Files that read the platform although no `x-linux.ts` or `x-darwin.ts` stands beside them, and why. */
 export const PLATFORM_READERS: Readonly<Record<string, string>> = {
-  "src/network/network-listener.ts": "picks between rtnetlink, SCDynamicStore and polling",
-  "src/shares/open-files.ts": "picks between /proc and lsof",
+  "src/network/listen/network-listener.ts": "picks between rtnetlink, SCDynamicStore and polling",
+  "src/shares/prober/open-files.ts": "picks between /proc and lsof",
   "src/config/locate.ts": "the default folders differ, and the one place that knows them asks",
   "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
-  "src/demo/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
+  "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/cli/commands/menubar.ts": "macOS has no tray icons; SwiftBar draws the menu there",
-  "src/cli/in-process.ts": "the log's place differs; log-path.ts is given the platform",
+  "src/cli/in-process/control.ts": "the log's place differs; log-path.ts is given the platform",
   "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
 };
 

@@ -10,7 +10,7 @@ import {
 } from "./folder-rules.ts";
 import { type Import, type Scan, scanSource } from "./source-scan.ts";
 
-/** Paths as `src/shares/decide.ts`, with `/`. */
+/** Paths as `src/shares/policy/decide.ts`, with `/`. */
 export type Tree = ReadonlyMap<string, string>;
 
 interface ScannedFile {
@@ -69,7 +69,8 @@ function arrows({ file, folder, scan }: ScannedFile): string[] {
       return [`${where}: ${folder} imports more than types from ${other} (${to}); ${rule.because}`];
     }
     const loaders = LAZY_FOLDERS[other];
-    if (loaders !== undefined && (!loaders.test(file) || !(imported.dynamic || imported.typeOnly))) {
+    const costsNothing = imported.dynamic || imported.typeOnly || LAZY_FOLDERS[folder] !== undefined;
+    if (loaders !== undefined && !(loaders.test(file) && costsNothing)) {
       return [
         `${where}: loads ${other} (${to}); only ${loaders.source} may, by import(), so that no other command pays for it`,
       ];
@@ -101,7 +102,7 @@ function pureDecisions({ file, scan }: ScannedFile): string[] {
     const { specifier, line, typeOnly } = imported;
     if (specifier.startsWith("node:"))
       return [`${file}:${line}: a decision imports ${specifier}; it is a pure function`];
-    const clock = target(file, imported) === "src/runtime/clock.ts" && !typeOnly;
+    const clock = target(file, imported) === "src/runtime/time/clock.ts" && !typeOnly;
     return clock ? [`${file}:${line}: a decision imports the clock; now is one of its arguments`] : [];
   });
   for (const { pattern, what } of [

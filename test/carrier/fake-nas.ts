@@ -1,7 +1,7 @@
 // A server that speaks just enough SMB2 for the carrier, answers what it is told to, and writes down what it gets.
 import { createServer, type Server, type Socket } from "node:net";
 import type { RouteEndpoint } from "../../src/carrier/carrier.ts";
-import { createFrameReader } from "../../src/carrier/smb-frames.ts";
+import { createFrameReader } from "../../src/carrier/smb/smb-frames.ts";
 import { ANSWER, answerTo, COMMAND, negotiated } from "./smb-messages.ts";
 
 export interface FakeConnection {

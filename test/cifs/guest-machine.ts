@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { access, constants, mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { jsonObject } from "../../src/runtime/json-object.ts";
+import { jsonObject } from "../../src/runtime/text/json-object.ts";
 import type { GuestImage } from "./image.ts";
 import { withSystemFolders } from "./payload.ts";
 

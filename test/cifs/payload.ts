@@ -4,7 +4,7 @@ import { chmod, copyFile, cp, mkdir, readFile, realpath, stat } from "node:fs/pr
 import path from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
-import { jsonObject } from "../../src/runtime/json-object.ts";
+import { jsonObject } from "../../src/runtime/text/json-object.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const GUEST = path.join(import.meta.dirname, "guest");
@@ -73,7 +73,7 @@ async function bundleSuite(folder: string): Promise<void> {
     entryPoints: [
       path.join(GUEST, "suite.ts"),
       path.join(GUEST, "drive.ts"),
-      path.join(ROOT, "src/shares/prober-child.ts"),
+      path.join(ROOT, "src/shares/prober/prober-child.ts"),
     ],
     outdir: folder,
     entryNames: "[name]",

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { access, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
-import { COMMANDS } from "../../src/cli/command-list.ts";
-import { createProgram } from "../../src/cli/program.ts";
+import { COMMANDS } from "../../src/cli/program/command-list.ts";
+import { createProgram } from "../../src/cli/program/program.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
@@ -130,7 +130,7 @@ test("words that people try are answered with what to type, wherever they stand"
 });
 
 test("what is meant names commands that there are", async () => {
-  const source = await readFile(new URL("../../src/cli/meant-words.ts", import.meta.url), "utf8");
+  const source = await readFile(new URL("../../src/cli/input/meant-words.ts", import.meta.url), "utf8");
   const named = [...source.matchAll(/mountaineer ([a-z]+)(?: ([a-z]+))?/g)];
   assert.ok(named.length > 40, `only ${named.length} were found`);
   const known = COMMANDS.map(({ name }) => name);

@@ -5,7 +5,7 @@ import { access, readdir, readFile, symlink, writeFile } from "node:fs/promises"
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "../../src/cli/command-list.ts";
+import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "../../src/cli/program/command-list.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";

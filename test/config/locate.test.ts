@@ -3,10 +3,10 @@ import { symlink, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import { getConfigValue } from "../../src/config/effective.ts";
-import { parseConfigKey } from "../../src/config/key-path.ts";
-import { parseConfig } from "../../src/config/load.ts";
+import { getConfigValue } from "../../src/config/edit/effective.ts";
+import { parseConfigKey } from "../../src/config/edit/key-path.ts";
 import { findPlace, locateConfig } from "../../src/config/locate.ts";
+import { parseConfig } from "../../src/config/read/load.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

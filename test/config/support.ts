@@ -1,9 +1,9 @@
 // Owns what the tests of this folder share: a machine to configure, and checking a text.
 
-import { parseConfig } from "../../src/config/load.ts";
 import type { ConfigPlace } from "../../src/config/locate.ts";
 import type { ConfigMistake } from "../../src/config/mistakes.ts";
 import { describeMistakes } from "../../src/config/mistakes.ts";
+import { parseConfig } from "../../src/config/read/load.ts";
 import type { ConfigSnapshot } from "../../src/config/snapshot.ts";
 
 export const PLACE: ConfigPlace = {

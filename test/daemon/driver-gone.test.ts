@@ -4,8 +4,8 @@ import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { ShareStatus } from "../../src/api/contract.ts";
-import { missingForPlainRig, startPlainRig } from "../../src/demo/plain-rig.ts";
-import { findProgram } from "../../src/runtime/find-program.ts";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
 
 const missing = missingForPlainRig();

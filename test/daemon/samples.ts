@@ -1,10 +1,10 @@
 // Owns configurations, snapshots and subjects that tests of the daemon's parts speak of.
 import { createHash } from "node:crypto";
 import { type ConfigDiff, diffConfigs } from "../../src/config/diff.ts";
-import { parseConfig } from "../../src/config/load.ts";
 import type { ConfigPlace } from "../../src/config/locate.ts";
+import { parseConfig } from "../../src/config/read/load.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../../src/config/snapshot.ts";
-import type { ConfigChange } from "../../src/daemon/config-applier.ts";
+import type { ConfigChange } from "../../src/daemon/reload/config-applier.ts";
 
 export const PLACE: ConfigPlace = {
   home: "/home/ada/.mountaineer",

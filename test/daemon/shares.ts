@@ -2,9 +2,9 @@
 
 import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/memory.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";
-import type { Look } from "../../src/shares/prober.ts";
-import type { ShareView } from "../../src/shares/share-cycle.ts";
-import type { RouteProbe, ShareSeen } from "../../src/shares/share-seen.ts";
+import type { ShareView } from "../../src/shares/engine/share-cycle.ts";
+import type { RouteProbe, ShareSeen } from "../../src/shares/policy/share-seen.ts";
+import type { Look } from "../../src/shares/prober/prober.ts";
 import type { SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
 
 /** 2026-01-01T00:00:00.000Z. */

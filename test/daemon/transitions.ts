@@ -1,5 +1,5 @@
 // Owns transitions that tests of their listeners speak of.
-import type { ServiceTransition } from "../../src/daemon/service-transitions.ts";
+import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
 
 const MOVED = { host: "10.0.2.5", reason: "10.0.1.5 is gone", duration_ms: 1_200 };
 

@@ -1,7 +1,7 @@
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import test from "node:test";
-import { rcloneFiles } from "../../src/shares/drivers/rclone-files.ts";
+import { rcloneFiles } from "../../src/shares/drivers/rclone/files.ts";
 import { eventually } from "../support/eventually.ts";
 import { createServiceRig, SETTLES_MS } from "./service-rig.ts";
 

@@ -42,9 +42,9 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer monitor": { on: "own", args: [] },
   "mountaineer monitor --interval 0.5": { on: "own", args: ["--interval", "0.5"] },
   "mountaineer monitor --unmount-on-exit": { on: "own", args: ["--unmount-on-exit"] },
-  "mountaineer demo": { elsewhere: "test/demo/live.test.ts" },
-  "mountaineer demo --script": { elsewhere: "test/demo/script-smb.test.ts" },
-  "mountaineer demo --script --driver local": { elsewhere: "test/demo/script-local.test.ts" },
+  "mountaineer demo": { elsewhere: "test/demo/live/live.test.ts" },
+  "mountaineer demo --script": { elsewhere: "test/demo/story/script-smb.test.ts" },
+  "mountaineer demo --script --driver local": { elsewhere: "test/demo/story/script-local.test.ts" },
 
   "mountaineer status": running(/CORE[\s\S]*MEDIA/),
   "mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'": {
@@ -145,8 +145,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer completions zsh > ~/.zfunc/_mountaineer": alone(/^$/),
   "mountaineer completions fish > ~/.config/fish/completions/mountaineer.fish": alone(/^$/),
   "mountaineer install --print": alone(/^KillMode=process$/m),
-  "mountaineer install": { elsewhere: "test/cli/service.test.ts" },
-  "mountaineer uninstall": { elsewhere: "test/cli/service.test.ts" },
+  "mountaineer install": { elsewhere: "test/cli/service/service.test.ts" },
+  "mountaineer uninstall": { elsewhere: "test/cli/service/service.test.ts" },
   "mountaineer backends logs files": running(/^ready$/m),
   "mountaineer backends logs files | tail -5": running(/^ready$/m),
   [`echo '{"jsonrpc":"2.0","id":1,"method":"ping"}' | mountaineer mcp`]: running(/"id":1,"result":\{\}/),
@@ -165,7 +165,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
-    { elsewhere: "test/cli/place-commands.test.ts" },
+    { elsewhere: "test/cli/sessions/place-commands.test.ts" },
   "mountaineer folders --share CORE": running(/^Projects\n$/),
   "mountaineer folders --share CORE --subpath Projects": running(/^2026\n$/),
   "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026": running(
@@ -185,7 +185,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer config set aliases.projects.target_subpath Projects": running(/aliases\.projects/),
   "mountaineer alias remove --name projects": running(/projects is removed/),
   "mountaineer logs": running(/share\.mounted/),
-  "mountaineer logs -f --share CORE": { elsewhere: "test/cli/logs-command.test.ts" },
+  "mountaineer logs -f --share CORE": { elsewhere: "test/cli/sessions/logs-command.test.ts" },
   [`mountaineer logs --lines 10000 --json | jq -r 'select(.level == "error") | .message'`]: {
     on: "running",
     says: /^/,

@@ -11,7 +11,7 @@ test("every code that the doctor finds something wrong with is in its table", as
   const text = await readFile(join(ROOT, "docs/troubleshooting.md"), "utf8");
   const [table = ""] = text.split("## Conditions");
   const codes = new Set<string>();
-  for await (const file of glob("src/daemon/{doctor*,verify}.ts", { cwd: ROOT })) {
+  for await (const file of glob("src/{doctor/*,daemon/control/verify}.ts", { cwd: ROOT })) {
     const source = await readFile(join(ROOT, file), "utf8");
     for (const [, code = ""] of source.matchAll(FINDING)) codes.add(code);
   }

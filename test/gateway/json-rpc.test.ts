@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { classifyMessage } from "../../src/gateway/json-rpc.ts";
-import { parseExactly } from "../../src/runtime/exact-json.ts";
+import { parseExactly } from "../../src/runtime/text/exact-json.ts";
 
 const LONG = "12345678901234567890";
 const read = (text: string) => classifyMessage(parseExactly(text));

@@ -1,14 +1,14 @@
 // A gateway that is told to be its own backend.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createGateway } from "../../src/gateway/gateway.ts";
-import { NO_GATEWAY } from "../../src/gateway/gateway-rules.ts";
 import { isOwnIntroduction, ownMark } from "../../src/gateway/own-mark.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { silentLogger } from "../../src/runtime/log.ts";
+import { createGateway } from "../../src/gateway/serving/gateway.ts";
+import { NO_GATEWAY } from "../../src/gateway/serving/gateway-rules.ts";
+import { silentLogger } from "../../src/runtime/log/log.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
-import { backendConfig } from "./backends/scripted-instance.ts";
+import { backendConfig } from "./backends/pool/scripted-instance.ts";
 
 test("the mark is known again, and nothing else is", () => {
   assert.ok(isOwnIntroduction({ _meta: ownMark() }));

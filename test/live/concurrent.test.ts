@@ -3,9 +3,9 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { loadConfig } from "../../src/config/load.ts";
 import { findPlace } from "../../src/config/locate.ts";
-import { sha256Of } from "../../src/runtime/sha256.ts";
+import { loadConfig } from "../../src/config/read/load.ts";
+import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { eventually } from "../support/eventually.ts";
 import { liveHome, NEVER, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
 

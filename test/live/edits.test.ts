@@ -3,7 +3,7 @@ import { readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { sha256Of } from "../../src/runtime/sha256.ts";
+import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { eventually } from "../support/eventually.ts";
 import { programMissing, runProgram, saveWithVim } from "../sync/programs.ts";
 import { liveHome, QUICK_SYNC, renameOver, SETTLES_MS } from "./live-home.ts";

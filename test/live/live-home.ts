@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { connectToDaemon, type DaemonClient } from "../../src/api/client.ts";
+import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
 import type { Condition, ShareStatus, SyncReport } from "../../src/api/contract.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
-import { missingForPlainRig, startPlainRig } from "../../src/demo/plain-rig.ts";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { liveHome, SETTLES_MS } from "./live-home.ts";
 import { mountSmb, type SmbMount } from "./smb-mount.ts";

@@ -3,8 +3,8 @@ import { readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { ShareStatus } from "../../src/api/contract.ts";
-import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/plain-rig.ts";
-import { startTcpRelay, type TcpRelay } from "../../src/demo/tcp-relay.ts";
+import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts";
 import { eventually } from "../support/eventually.ts";
 import { type LiveHome, liveHome, mountIdAt, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
 

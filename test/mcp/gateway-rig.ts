@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from "nod
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
-import { connectToDaemon, type DaemonClient } from "../../src/api/client.ts";
+import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
 import type { BackendStatus, StatusReport } from "../../src/api/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";

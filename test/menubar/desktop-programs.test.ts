@@ -8,7 +8,7 @@ import {
   LINUX_FOLDER_CHOOSERS,
   MACOS_FOLDER_CHOOSERS,
 } from "../../src/menubar/desktop-programs.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;

@@ -1,7 +1,7 @@
 // Owns a daemon's socket that can hang: its events go on, and whatever else is asked gets no answer.
 import { connect, createServer, type Socket } from "node:net";
 import { EVENT_STREAM_PATH } from "../../src/api/contract.ts";
-import { defaultSocketPath } from "../../src/api/private-socket.ts";
+import { defaultSocketPath } from "../../src/api/socket/private-socket.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
 const EVENTS = `GET ${EVENT_STREAM_PATH} `;

@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { connectToDaemon } from "../../src/api/client.ts";
+import { connectToDaemon } from "../../src/api/client/client.ts";
 import { startRig } from "../api/management-rig.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";

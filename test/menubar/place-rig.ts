@@ -1,9 +1,9 @@
 // Owns a management server of one test that answers about aliases and folders, too.
 import type { TestContext } from "node:test";
 import type { ConfigControl, DaemonControl, PlaceControl } from "../../src/api/control.ts";
-import { startManagementServer } from "../../src/api/server.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { silentLogger } from "../../src/runtime/log.ts";
+import { startManagementServer } from "../../src/api/server/server.ts";
+import { silentLogger } from "../../src/runtime/log/log.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 export interface PlaceRigOptions {

@@ -8,7 +8,7 @@ import {
   connectToBus,
 } from "../../src/menubar/dbus/bus-connection.ts";
 import type { Message } from "../../src/menubar/dbus/message.ts";
-import { type Clock, systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/time/clock.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 
 /** However slow a machine is, a panel waits for its answer: what hangs is ended by the test's own deadline. */

@@ -1,8 +1,8 @@
 // Owns what menus of tests are drawn from, and looks at them.
 import type { AliasStatus, BackendStatus, GatewayStatus, StatusReport } from "../../src/api/contract.ts";
-import type { Menu, MenuItem } from "../../src/menubar/menu.ts";
-import { actionText } from "../../src/menubar/menu-action.ts";
-import { FIRST_WORLD, type MenuWorld, type SyncState } from "../../src/menubar/menu-world.ts";
+import { actionText } from "../../src/menubar/menu/action.ts";
+import type { Menu, MenuItem } from "../../src/menubar/menu/menu.ts";
+import { FIRST_WORLD, type MenuWorld, type SyncState } from "../../src/menubar/menu/world.ts";
 import { sampleReport } from "../api/sample-report.ts";
 
 export function sampleSync(changes: Partial<SyncState> = {}): SyncState {

@@ -1,6 +1,7 @@
 // Owns leading the double of SCDynamicStore from a test: what the system says, and what it counted.
-import { loadKoffi } from "../../src/network/core-foundation-darwin.ts";
-import type { StoreLibraries } from "../../src/network/scdynamicstore-binding.ts";
+
+import type { StoreLibraries } from "../../src/network/listen/darwin/scdynamicstore-binding.ts";
+import { loadKoffi } from "../../src/network/native/core-foundation-darwin.ts";
 import { buildDouble } from "../doubles/build-double.ts";
 
 export interface StoreDouble {

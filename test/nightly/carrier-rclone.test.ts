@@ -6,9 +6,9 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { CarriedRoute, Carrier, RouteEndpoint } from "../../src/carrier/carrier.ts";
-import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/plain-rig.ts";
-import { runCommand } from "../../src/runtime/child-process.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { runCommand } from "../../src/runtime/process/child-process.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { kill, signal, startBench } from "../carrier/carrier-bench.ts";
 import { eventually } from "../support/eventually.ts";
 

@@ -1,7 +1,7 @@
 // Nothing written is lost in silence: a slice of the loss table, or all of it (MOUNTAINEER_LOSS=all), and by its seed
 // (MOUNTAINEER_LOSS_SEED) again.
 import test from "node:test";
-import { missingForPlainRig } from "../../src/demo/plain-rig.ts";
+import { missingForPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { ENDS, type End } from "../live/loss/ends.ts";
 import { CHANGES, type LossRow, lossScene } from "../live/loss/scene.ts";
 

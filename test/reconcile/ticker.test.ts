@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
 import { startTicker } from "../../src/reconcile/ticker.ts";
-import type { Clock } from "../../src/runtime/clock.ts";
+import type { Clock } from "../../src/runtime/time/clock.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 
 /** Timers fire this much late, as those of a busy process do. */

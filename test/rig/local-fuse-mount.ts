@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { accessSync, constants, existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { runCommand } from "../../src/runtime/child-process.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { runCommand } from "../../src/runtime/process/child-process.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";
 

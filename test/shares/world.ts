@@ -1,16 +1,15 @@
 // Owns a simulated world for one share: hosts, links, mounts, files, a person, others who mount, and a daemon that
-// looks, decides and steps in it as src/shares/observe.ts and share-cycle.ts do, in simulated time.
+// looks, decides and steps in it as src/shares/engine/observe.ts and share-cycle.ts do, in simulated time.
 import assert from "node:assert/strict";
 import type { Wake } from "../../src/reconcile/lane.ts";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";
 import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../src/reconcile/route-health.ts";
-import type { MoveOutcome } from "../../src/shares/carriage.ts";
-import { type Decision, decide } from "../../src/shares/decide.ts";
-import type { DecideInput } from "../../src/shares/draft.ts";
+import type { MoveOutcome } from "../../src/shares/drivers/carriage.ts";
 import type { FoundMount, MountOutcome, UnmountOutcome } from "../../src/shares/drivers/mount-driver.ts";
-import { type Episode, NEW_EPISODE } from "../../src/shares/episode.ts";
-import type { Look } from "../../src/shares/prober.ts";
-import type { RequestOutcome, ShareRequest } from "../../src/shares/share-request.ts";
+import { type Decision, decide } from "../../src/shares/policy/decide.ts";
+import type { DecideInput } from "../../src/shares/policy/draft.ts";
+import { type Episode, NEW_EPISODE } from "../../src/shares/policy/episode.ts";
+import type { RequestOutcome, ShareRequest } from "../../src/shares/policy/share-request.ts";
 import type {
   CarrySeen,
   MountSeen,
@@ -18,10 +17,11 @@ import type {
   RouteSeen,
   ShareSeen,
   StepSeen,
-} from "../../src/shares/share-seen.ts";
+} from "../../src/shares/policy/share-seen.ts";
+import type { TransitionDraft } from "../../src/shares/policy/share-transitions.ts";
+import type { Step } from "../../src/shares/policy/step.ts";
+import type { Look } from "../../src/shares/prober/prober.ts";
 import type { RouteName, SharePolicy, ShareSpec } from "../../src/shares/share-spec.ts";
-import type { TransitionDraft } from "../../src/shares/share-transitions.ts";
-import type { Step } from "../../src/shares/step.ts";
 
 import { type SimCarried, SimCarrier } from "./sim-carrier.ts";
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { connectToDaemon } from "../../src/api/client.ts";
+import { connectToDaemon } from "../../src/api/client/client.ts";
 import type { ShareStatus, StatusReport } from "../../src/api/contract.ts";
 import { ANSWERS_MS, eventually } from "./eventually.ts";
 

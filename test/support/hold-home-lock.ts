@@ -2,10 +2,10 @@
 // ends, and then releases it. Arguments: HOME COMMAND WAIT_MS [HOW]. HOW is `detach`: start a child that outlives it
 // first; or `patient`: wait a hundred times as long for what it waits for, as among many on a busy machine.
 import { once } from "node:events";
-import { startDetached } from "../../src/runtime/child-process.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
 import { errorText, MountaineerError } from "../../src/runtime/errors.ts";
-import { acquireHomeLock } from "../../src/runtime/home-lock.ts";
+import { startDetached } from "../../src/runtime/process/child-process.ts";
+import { acquireHomeLock } from "../../src/runtime/process/home-lock.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 
 const [home = "", command = "", waitMs = "0", how] = process.argv.slice(2);
 const clock =

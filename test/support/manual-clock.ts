@@ -1,6 +1,6 @@
 // Owns time in tests: a Clock that moves only when the test says so.
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Clock, Timer } from "../../src/runtime/clock.ts";
+import type { Clock, Timer } from "../../src/runtime/time/clock.ts";
 
 interface PendingTimer {
   readonly dueMs: number;

@@ -1,6 +1,6 @@
 // Owns running a module in a process that can open no file any more, as a daemon under a low limit.
-import { runCommand } from "../../src/runtime/child-process.ts";
-import { systemClock as clock } from "../../src/runtime/clock.ts";
+import { runCommand } from "../../src/runtime/process/child-process.ts";
+import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 
 /** Runs `script` once `imports` are loaded and every descriptor is taken; resolves with what it wrote to stdout. */
 export async function runOutOfFiles(imports: string, script: string): Promise<string> {

@@ -1,5 +1,5 @@
 // Owns a logger that keeps what it is told, for tests to look at.
-import type { LogFields, Logger, LogLevel } from "../../src/runtime/log.ts";
+import type { LogFields, Logger, LogLevel } from "../../src/runtime/log/log.ts";
 
 export interface RecordedLine {
   readonly level: LogLevel;

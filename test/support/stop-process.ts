@@ -1,5 +1,5 @@
 // Owns stopping a process for a while: what is done next finds none of its threads still at work.
-import { isAtRest } from "../../src/runtime/stopped-process.ts";
+import { isAtRest } from "../../src/runtime/process/stopped-process.ts";
 import { ANSWERS_MS, eventually } from "./eventually.ts";
 
 /** SIGSTOP; resolves when no thread of it runs any more. */

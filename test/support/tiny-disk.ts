@@ -2,8 +2,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { runCommand } from "../../src/runtime/child-process.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { runCommand } from "../../src/runtime/process/child-process.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
 import { ANSWERS_MS } from "./eventually.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 

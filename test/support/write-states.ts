@@ -2,8 +2,8 @@
 // its shares the same switch time; a file in which they differ is torn.
 import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/memory.ts";
 import { openMemory } from "../../src/reconcile/state-file.ts";
-import { systemClock as clock } from "../../src/runtime/clock.ts";
-import { silentLogger as logger } from "../../src/runtime/log.ts";
+import { silentLogger as logger } from "../../src/runtime/log/log.ts";
+import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 
 const [path = ""] = process.argv.slice(2);
 const memory = await openMemory({ path, clock, logger });

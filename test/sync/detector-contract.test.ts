@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { readConfigBytes } from "../../src/config/load.ts";
+import { readConfigBytes } from "../../src/config/read/load.ts";
 import { SAFETY_POLL_MS, SETTLE_MS } from "../../src/sync/detector-os-events.ts";
 import { systemFolderEvents } from "../../src/sync/folder-events.ts";
 import { startDetector } from "../../src/sync/start-detector.ts";

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { readConfigBytes } from "../../src/config/load.ts";
+import { readConfigBytes } from "../../src/config/read/load.ts";
 import { SAFETY_POLL_MS, SETTLE_MS, startOsEventsDetector } from "../../src/sync/detector-os-events.ts";
 import { type FolderEvents, systemFolderEvents } from "../../src/sync/folder-events.ts";
 import { createLocalFile, type WatchedFile } from "../../src/sync/watched-file.ts";
@@ -215,7 +215,7 @@ for (const [limit, value] of [
       import { startOsEventsDetector } from ${JSON.stringify(join(source, "sync", "detector-os-events.ts"))};
       import { systemFolderEvents } from ${JSON.stringify(join(source, "sync", "folder-events.ts"))};
       import { createLocalFile } from ${JSON.stringify(join(source, "sync", "watched-file.ts"))};
-      import { systemClock } from ${JSON.stringify(join(source, "runtime", "clock.ts"))};
+      import { systemClock } from ${JSON.stringify(join(source, "runtime", "time", "clock.ts"))};
       const path = ${JSON.stringify(join(root, "app", "config.toml"))};
       const detector = startOsEventsDetector({
         file: createLocalFile(path, (path) => readFile(path)), clock: systemClock, pollIntervalMs: 50,

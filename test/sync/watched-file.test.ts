@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
-import { readConfigBytes } from "../../src/config/load.ts";
+import { readConfigBytes } from "../../src/config/read/load.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { createLocalFile, saysMissing } from "../../src/sync/watched-file.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

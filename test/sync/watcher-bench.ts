@@ -1,7 +1,7 @@
 // Owns a ConfigWatcher on a file in memory and a clock that a test moves, with all it says written down.
 import { createHash } from "node:crypto";
 import type { TestContext } from "node:test";
-import type { Logger } from "../../src/runtime/log.ts";
+import type { Logger } from "../../src/runtime/log/log.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StatusReport } from "../../src/api/contract.ts";
 import { createDaemonSource } from "../../src/tui/daemon-source.ts";
-import type { GatewayGlance } from "../../src/tui/sync-source.ts";
+import type { GatewayGlance } from "../../src/tui/status/sync-source.ts";
 import { startRig } from "../api/management-rig.ts";
 import { scriptedConfig } from "../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../api/sample-gateway.ts";

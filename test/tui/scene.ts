@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { TestContext } from "node:test";
-import { connectToDaemon } from "../../src/api/client.ts";
+import { connectToDaemon } from "../../src/api/client/client.ts";
 import type { SyncReport } from "../../src/api/contract.ts";
 import { createTestHome, type TestHome } from "../support/daemon.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

@@ -1,8 +1,9 @@
 // Owns what the tests of views start from: a room to draw in, and a status to draw.
-import { type Line, lineText } from "../../src/tui/line.ts";
-import { symbolsFor } from "../../src/tui/look.ts";
-import type { SyncStatus } from "../../src/tui/sync-source.ts";
-import type { View } from "../../src/tui/view.ts";
+
+import type { SyncStatus } from "../../src/tui/status/sync-source.ts";
+import { type Line, lineText } from "../../src/tui/terminal/line.ts";
+import { symbolsFor } from "../../src/tui/terminal/look.ts";
+import type { View } from "../../src/tui/terminal/view.ts";
 
 export function viewOf(width: number, look: { color?: boolean; unicode?: boolean } = {}): View {
   const whole = { color: look.color ?? true, unicode: look.unicode ?? true };

@@ -1,7 +1,7 @@
 // Owns `mountaineer call`.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, readFlag } from "../options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
 
 export const callCommand: CommandDefinition = {
   name: "call",
@@ -29,9 +29,9 @@ export const callCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [tool = "", given]) {
-    const { readToolArguments } = await import("../tool-arguments.ts");
-    const { withGateway } = await import("../gateway-session.ts");
-    const { answerText, callFailure } = await import("../call-view.ts");
+    const { readToolArguments } = await import("../input/tool-arguments.ts");
+    const { withGateway } = await import("../sessions/gateway-session.ts");
+    const { answerText, callFailure } = await import("../views/call-view.ts");
     const { toolUnknown } = await import("../../api/gateway-names.ts");
     const { signal } = context;
     const request = { tool, arguments: await readToolArguments(given, process.stdin, signal) };

@@ -1,7 +1,7 @@
 // Owns `mountaineer completions`.
 import { Argument } from "commander";
-import type { CommandDefinition } from "../command.ts";
-import { completionScript, SHELLS } from "../completion-scripts.ts";
+import { completionScript, SHELLS } from "../completion/completion-scripts.ts";
+import type { CommandDefinition } from "../input/command.ts";
 
 export const completionsCommand: CommandDefinition = {
   name: "completions",

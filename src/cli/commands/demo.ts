@@ -1,10 +1,10 @@
 // Owns `mountaineer demo`.
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { columns, harmless } from "../../runtime/plain-text.ts";
-import type { CommandDefinition } from "../command.ts";
-import { paintFor } from "../look.ts";
-import { readFlag } from "../options.ts";
+import { columns, harmless } from "../../runtime/text/plain-text.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { readFlag } from "../input/options.ts";
+import { paintFor } from "../views/look.ts";
 
 const DRIVERS = ["smb", "local"] as const;
 

@@ -1,7 +1,7 @@
 // Owns `mountaineer doctor`.
 import { Option } from "commander";
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, readFlag } from "../options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
 
 export const doctorCommand: CommandDefinition = {
   name: "doctor",
@@ -35,7 +35,7 @@ export const doctorCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { runDoctor } = await import("../doctor-command.ts");
+    const { runDoctor } = await import("../sessions/doctor-command.ts");
     const { report } = options;
     return runDoctor(context, {
       selfTest: readFlag(options, "selfTest"),

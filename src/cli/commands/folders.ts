@@ -1,6 +1,6 @@
 // Owns `mountaineer folders`.
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, readFlag, readText } from "../options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag, readText } from "../input/options.ts";
 
 export const foldersCommand: CommandDefinition = {
   name: "folders",
@@ -20,8 +20,8 @@ export const foldersCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { withPlaces } = await import("../place-session.ts");
-    const { renderFolders } = await import("../place-view.ts");
+    const { withPlaces } = await import("../sessions/place-session.ts");
+    const { renderFolders } = await import("../views/place-view.ts");
     const share = readText(options, "share") ?? "";
     const subpath = readText(options, "subpath") ?? "";
     const ask = { intent: "look", command: "folders" } as const;

@@ -1,8 +1,8 @@
 // Owns `mountaineer init`.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition, GivenOptions } from "../command.ts";
-import type { Wishes } from "../init-questions.ts";
-import { addJsonOption, readFlag } from "../options.ts";
+import type { Wishes } from "../init/init-questions.ts";
+import type { CommandDefinition, GivenOptions } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
 
 export const initCommand: CommandDefinition = {
   name: "init",
@@ -43,14 +43,14 @@ export const initCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { initConfig } = await import("../init-command.ts");
+    const { initConfig } = await import("../init/init-command.ts");
     const given = await givenWishes(options);
     return initConfig(context, { given, add: readFlag(options, "add"), json: readFlag(options, "json") });
   },
 };
 
 async function givenWishes(options: GivenOptions): Promise<Wishes | null> {
-  const { connectionOf } = await import("../init-questions.ts");
+  const { connectionOf } = await import("../init/init-questions.ts");
   const text = (name: string): string | null => {
     const value = options[name];
     return typeof value === "string" ? value : null;

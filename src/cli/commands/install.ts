@@ -1,6 +1,6 @@
 // Owns `mountaineer install`.
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, readFlag } from "../options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
 
 export const installCommand: CommandDefinition = {
   name: "install",
@@ -19,7 +19,7 @@ export const installCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { installService, printService } = await import("../service-command.ts");
+    const { installService, printService } = await import("../service/service-command.ts");
     if (readFlag(options, "print")) return printService(context);
     return installService(context, readFlag(options, "json"));
   },

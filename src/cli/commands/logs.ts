@@ -1,8 +1,8 @@
 // Owns `mountaineer logs`.
 import { InvalidArgumentError } from "commander";
 import { findPlace } from "../../config/locate.ts";
-import type { CommandDefinition } from "../command.ts";
-import { readFlag, readText } from "../options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { readFlag, readText } from "../input/options.ts";
 
 const DEFAULT_LINES = 100;
 const MOST_LINES = 1_000_000;
@@ -30,8 +30,8 @@ export const logsCommand: CommandDefinition = {
     command.option("--json", "print the lines as they are in the file: a JSON object each");
   },
   async run(context, options) {
-    const { daemonLogPath } = await import("../in-process.ts");
-    const { showLog } = await import("../show-log.ts");
+    const { daemonLogPath } = await import("../in-process/control.ts");
+    const { showLog } = await import("../sessions/show-log.ts");
     const { home } = context;
     const { userHome } = findPlace(process.env);
     const { lines } = options;

@@ -1,5 +1,5 @@
 // Owns `mountaineer mcp`.
-import type { CommandDefinition } from "../command.ts";
+import type { CommandDefinition } from "../input/command.ts";
 
 export const mcpCommand: CommandDefinition = {
   name: "mcp",
@@ -27,10 +27,10 @@ export const mcpCommand: CommandDefinition = {
   },
   addOptions() {},
   async run(context) {
-    const { findDaemon, withDaemonOr } = await import("../control-session.ts");
-    const { withOwnGateway } = await import("../gateway-session.ts");
-    const { bridge } = await import("../mcp-bridge.ts");
-    const { serveHere } = await import("../serve-here.ts");
+    const { findDaemon, withDaemonOr } = await import("../sessions/control-session.ts");
+    const { withOwnGateway } = await import("../sessions/gateway-session.ts");
+    const { bridge } = await import("../../mcp-bridge/mcp-bridge.ts");
+    const { serveHere } = await import("../../mcp-bridge/serve-here.ts");
     const { stdin, stdout } = process;
     if (stdin.isTTY) context.note("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };

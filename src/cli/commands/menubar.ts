@@ -3,9 +3,9 @@ import { homedir } from "node:os";
 import { dirname, resolve } from "node:path";
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandContext, CommandDefinition } from "../command.ts";
-import { launcherPath } from "../launcher-path.ts";
-import { readFlag } from "../options.ts";
+import type { CommandContext, CommandDefinition } from "../input/command.ts";
+import { readFlag } from "../input/options.ts";
+import { launcherPath } from "../service/launcher-path.ts";
 
 export const menubarCommand: CommandDefinition = {
   name: "menubar",
@@ -73,7 +73,7 @@ export const menubarCommand: CommandDefinition = {
     const plugin = typeof swiftbar === "string" ? swiftbar : environment["SWIFTBAR_PLUGIN_PATH"];
     const command = plugin ? [resolve(plugin)] : [...environmentWords(context), ...ownProgram(), "menubar"];
     // Loaded when it is run: it knows the daemon, of which the menu needs nothing else.
-    const { daemonLogPath } = await import("../in-process.ts");
+    const { daemonLogPath } = await import("../in-process/control.ts");
     await startMenubar({
       ...place,
       face: isPlugin
@@ -95,7 +95,7 @@ export const menubarCommand: CommandDefinition = {
 
 async function install(context: CommandContext, folder: string | null): Promise<number> {
   const { installPlugin } = await import("../../menubar/swiftbar/install-plugin.ts");
-  const { systemClock } = await import("../../runtime/clock.ts");
+  const { systemClock } = await import("../../runtime/time/clock.ts");
   const program = [...environmentWords(context), launcherPath(), ...configWords(context)];
   const { path, changed } = await installPlugin(program, folder === null ? null : resolve(folder), {
     userHome: process.env["HOME"] || homedir(),
@@ -126,8 +126,8 @@ function ownProgram(): string[] {
 async function tellSwiftBar(environment: NodeJS.ProcessEnv, opener: string, text: string): Promise<void> {
   if (environment["SWIFTBAR"] !== "1") return;
   const query = `plugin=mountaineer&title=Mountaineer&body=${encodeURIComponent(text)}`;
-  const { runCommand } = await import("../../runtime/child-process.ts");
-  const { systemClock } = await import("../../runtime/clock.ts");
+  const { runCommand } = await import("../../runtime/process/child-process.ts");
+  const { systemClock } = await import("../../runtime/time/clock.ts");
   // Nothing is left to try when that fails, too.
   await runCommand(opener, ["-g", `swiftbar://notify?${query}`], {
     clock: systemClock,

@@ -1,8 +1,8 @@
 // Owns `mountaineer monitor`: the daemon in the foreground.
 import { Option } from "commander";
-import type { CommandDefinition } from "../command.ts";
-import { parseInterval, readFlag } from "../options.ts";
-import { runMonitorCommand } from "../run-monitor.ts";
+import { runMonitorCommand } from "../in-process/run-monitor.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { parseInterval, readFlag } from "../input/options.ts";
 
 export const monitorCommand: CommandDefinition = {
   name: "monitor",

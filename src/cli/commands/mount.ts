@@ -1,7 +1,7 @@
 // Owns `mountaineer mount`.
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, addShareOptions } from "../options.ts";
-import { runSteps, STEP_EXITS } from "../step-command.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, addShareOptions } from "../input/options.ts";
+import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 export const mountCommand: CommandDefinition = {
   name: "mount",

@@ -1,8 +1,8 @@
 // Owns `mountaineer reload`.
 import type { NameChanges } from "../../api/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandContext, CommandDefinition } from "../command.ts";
-import { addJsonOption, readFlag } from "../options.ts";
+import type { CommandContext, CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
 
 export const reloadCommand: CommandDefinition = {
   name: "reload",
@@ -32,9 +32,9 @@ export const reloadCommand: CommandDefinition = {
 };
 
 async function reload(context: CommandContext, json: boolean): Promise<number> {
-  const { withDaemonOr } = await import("../control-session.ts");
-  const { NOTHING_STAYS } = await import("../reload-view.ts");
-  const { tellReload } = await import("../reload-outcome.ts");
+  const { withDaemonOr } = await import("../sessions/control-session.ts");
+  const { NOTHING_STAYS } = await import("../views/reload-view.ts");
+  const { tellReload } = await import("../sessions/reload-outcome.ts");
   const report = await withDaemonOr(
     context,
     "change",
@@ -45,13 +45,13 @@ async function reload(context: CommandContext, json: boolean): Promise<number> {
 }
 
 async function dryRun(context: CommandContext, json: boolean): Promise<number> {
-  const { requireNamedFile, viewConfig } = await import("../config-session.ts");
-  const { NOTHING_STAYS } = await import("../reload-view.ts");
-  const { tellReload } = await import("../reload-outcome.ts");
+  const { requireNamedFile, viewConfig } = await import("../sessions/config-session.ts");
+  const { NOTHING_STAYS } = await import("../views/reload-view.ts");
+  const { tellReload } = await import("../sessions/reload-outcome.ts");
   return viewConfig(context, async (view) => {
     if (view.daemon === null) {
       await requireNamedFile(context, view);
-      const { firstStart } = await import("../first-start.ts");
+      const { firstStart } = await import("../init/first-start.ts");
       return tellReload(context, await firstStart(view), { json, staying: NOTHING_STAYS });
     }
     const report = await view.daemon.reload({ dry_run: true }, context.signal);

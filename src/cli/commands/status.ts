@@ -1,6 +1,6 @@
 // Owns `mountaineer status`.
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, readFlag } from "../options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
 
 export const statusCommand: CommandDefinition = {
   name: "status",
@@ -18,14 +18,14 @@ export const statusCommand: CommandDefinition = {
   exits: { 0: "it could answer, however things are" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withControl } = await import("../control-session.ts");
+    const { withControl } = await import("../sessions/control-session.ts");
     const report = await withControl(context, { intent: "look", command: "status" }, (control) =>
       control.status(context.signal),
     );
     if (readFlag(options, "json")) {
       context.print(`${JSON.stringify(report, null, 2)}\n`);
     } else {
-      const { renderStatus } = await import("../status-view.ts");
+      const { renderStatus } = await import("../views/status-view.ts");
       context.print(renderStatus(report, { ...context.stdoutLook, now: Date.now() }));
     }
     return 0;

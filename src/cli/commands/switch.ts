@@ -1,9 +1,9 @@
 // Owns `mountaineer switch`.
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, addShareOptions, readFlag, SWITCH_TARGETS } from "../options.ts";
-import { runSteps, STEP_EXITS } from "../step-command.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, addShareOptions, readFlag, SWITCH_TARGETS } from "../input/options.ts";
+import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 export const switchCommand: CommandDefinition = {
   name: "switch",

@@ -1,6 +1,6 @@
 // Owns `mountaineer tui`: the live view, loaded when it is run.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../command.ts";
+import type { CommandDefinition } from "../input/command.ts";
 
 export const tuiCommand: CommandDefinition = {
   name: "tui",

@@ -1,6 +1,6 @@
 // Owns `mountaineer uninstall`.
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, readFlag } from "../options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, readFlag } from "../input/options.ts";
 
 export const uninstallCommand: CommandDefinition = {
   name: "uninstall",
@@ -14,7 +14,7 @@ export const uninstallCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { uninstallService } = await import("../service-command.ts");
+    const { uninstallService } = await import("../service/service-command.ts");
     return uninstallService(context, readFlag(options, "json"));
   },
 };

@@ -1,7 +1,7 @@
 // Owns `mountaineer unmount`.
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, addShareOptions, readFlag } from "../options.ts";
-import { runSteps, STEP_EXITS } from "../step-command.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, addShareOptions, readFlag } from "../input/options.ts";
+import { runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 
 export const unmountCommand: CommandDefinition = {
   name: "unmount",

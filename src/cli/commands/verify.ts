@@ -1,6 +1,6 @@
 // Owns `mountaineer verify`.
-import type { CommandDefinition } from "../command.ts";
-import { addJsonOption, addShareOptions, readFlag, readSelection } from "../options.ts";
+import type { CommandDefinition } from "../input/command.ts";
+import { addJsonOption, addShareOptions, readFlag, readSelection } from "../input/options.ts";
 
 export const verifyCommand: CommandDefinition = {
   name: "verify",
@@ -17,8 +17,8 @@ export const verifyCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { withControl } = await import("../control-session.ts");
-    const { FAILED_EXIT, renderVerify } = await import("../results-view.ts");
+    const { withControl } = await import("../sessions/control-session.ts");
+    const { FAILED_EXIT, renderVerify } = await import("../views/results-view.ts");
     const report = await withControl(context, { intent: "look", command: "verify" }, (control) =>
       control.verify(readSelection(options), context.signal),
     );

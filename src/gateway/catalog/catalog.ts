@@ -1,7 +1,7 @@
 // Owns the shape of what is published: every name, whose it is, and what the server calls it.
 import type { BackendFilters, ToolOverride } from "../../config/snapshot.ts";
-import type { Listings } from "../backends/listings.ts";
 import type { JsonObject } from "../json-rpc.ts";
+import type { Listings } from "./listings.ts";
 
 /** One backend's part. */
 export interface CatalogSource {

@@ -1,5 +1,5 @@
 // Owns arguments as the audit may write them: named values left out, secrets taken out, bounded in every direction.
-import { isRawNumber } from "../../runtime/exact-json.ts";
+import { isRawNumber } from "../../runtime/text/exact-json.ts";
 
 const REDACTED = "[redacted]";
 const CUT = "[cut]";

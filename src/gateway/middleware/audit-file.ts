@@ -2,11 +2,11 @@
 // them. A request never waits for it.
 import { stat } from "node:fs/promises";
 import type { AuditConfig } from "../../config/snapshot.ts";
-import { type Clock, isoTime, settledWithin } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
-import { createLineQueue } from "../../runtime/line-queue.ts";
-import type { Logger } from "../../runtime/log.ts";
-import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log-targets.ts";
+import { createLineQueue } from "../../runtime/log/line-queue.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log/log-targets.ts";
+import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
 import type { AuditRecord } from "./audit.ts";
 import type { RefusalRecord } from "./refusal-audit.ts";
 

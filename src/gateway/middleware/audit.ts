@@ -2,8 +2,8 @@
 // results, and arguments unless they are asked for.
 
 import type { AuditConfig } from "../../config/snapshot.ts";
-import { type Clock, isoTime } from "../../runtime/clock.ts";
-import { sha256Of } from "../../runtime/sha256.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import type { ClientPort } from "../client-port.ts";
 import { isError, type Reply } from "../json-rpc.ts";

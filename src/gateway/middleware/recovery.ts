@@ -1,8 +1,8 @@
 // Owns that every request gets a well-formed answer: what throws, or answers something else, is an internal error for
 // the client and a line in the log for us. Well-formed answers pass as they are, but for secrets of ours in an error.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { parseExactly } from "../../runtime/exact-json.ts";
-import type { Logger } from "../../runtime/log.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { errorReply, INTERNAL_ERROR, isError, isJsonObject, type Reply, type RpcError } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
 import { sanitise } from "./sanitise.ts";

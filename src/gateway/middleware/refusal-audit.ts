@@ -1,6 +1,6 @@
 // Owns the records of requests that are refused before anything is known of them but where they come from. Anybody can
 // make as many of those as they like: they are counted, so that the audit's files keep room for what was done.
-import { type Clock, isoTime, type Timer } from "../../runtime/clock.ts";
+import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { shortened } from "./sanitise.ts";
 
 export interface TurnedAway {

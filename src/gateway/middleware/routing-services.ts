@@ -1,5 +1,5 @@
 // Owns what routing needs of the rest of the gateway.
-import type { BackendPool } from "../backends/backend-pool-contract.ts";
+import type { BackendPool } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ClientPort } from "../client-port.ts";
 import type { McpLogLevel } from "../protocol.ts";

@@ -1,5 +1,5 @@
 // Owns where a request goes: what the catalog answers, and which backend answers the rest, under its own names.
-import type { RenewedCall } from "../backends/backend-pool-contract.ts";
+import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import { resolvePrompt, resolveResource, resolveTemplate, resolveTool } from "../catalog/resolve.ts";
 import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";

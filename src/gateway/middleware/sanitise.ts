@@ -1,6 +1,6 @@
 // Owns texts that we put into errors for clients: one line, bounded, without secrets and without where we are installed.
 import { fileURLToPath } from "node:url";
-import { harmless } from "../../runtime/plain-text.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
 
 const MAX_CHARACTERS = 2_000;
 const INSTALLED_AT = fileURLToPath(new URL("../../..", import.meta.url));

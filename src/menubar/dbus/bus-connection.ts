@@ -1,7 +1,7 @@
 // Owns one connection to a message bus: signing in, calls with deadlines, and the answering of calls to us.
 import { connect, type Socket } from "node:net";
-import type { Clock, Timer } from "../../runtime/clock.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { createMessageReader, encodeMessage, type Message } from "./message.ts";
 
 export const BUS_NAME = "org.freedesktop.DBus";

@@ -1,11 +1,11 @@
 // Owns the plugin file: the small script in SwiftBar's (or xbar's) folder that becomes `mountaineer menubar --swiftbar`.
 import { chmod, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { runCommand } from "../../runtime/child-process.ts";
-import type { Clock } from "../../runtime/clock.ts";
-import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/durable-file.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import { shellWord } from "../../runtime/plain-text.ts";
+import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 
 /** What SwiftBar knows the plugin by; the interval means nothing to a streamable one. */
 export const PLUGIN_FILE = "mountaineer.1d.sh";

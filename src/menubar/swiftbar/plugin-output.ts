@@ -1,7 +1,7 @@
 // Owns the menu as SwiftBar and xbar read it: lines of text, `---`, dashes for submenus, `| key=value`.
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { Menu, MenuItem, MenuState, Tone } from "../menu.ts";
-import { actionText, type MenuAction } from "../menu-action.ts";
+import { actionText, type MenuAction } from "../menu/action.ts";
+import type { Menu, MenuItem, MenuState, Tone } from "../menu/menu.ts";
 
 /** Between the frames of a streamable plugin: what follows replaces all that was shown. */
 const FRAME_BREAK = "~~~";

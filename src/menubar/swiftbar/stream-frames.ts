@@ -1,7 +1,7 @@
 // Owns the long-lived plugin process: a frame for each new menu, on a pipe that may not be read for a while.
 import type { Writable } from "node:stream";
-import type { Menu } from "../menu.ts";
-import type { MenuSession } from "../menu-session.ts";
+import type { Menu } from "../menu/menu.ts";
+import type { MenuSession } from "../menu/session.ts";
 import { type PluginOptions, pluginFrame } from "./plugin-output.ts";
 
 /**

@@ -1,7 +1,7 @@
 // Owns com.canonical.dbusmenu, version 3: the menu as a panel asks for it, and the clicks it sends back.
 import type { BusReply, BusSignal } from "../dbus/bus-connection.ts";
 import { type Variant, variant } from "../dbus/marshal.ts";
-import type { Menu, MenuItem } from "../menu.ts";
+import type { Menu, MenuItem } from "../menu/menu.ts";
 import {
   createLayoutBuilder,
   type Layout,

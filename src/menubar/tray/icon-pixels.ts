@@ -1,5 +1,5 @@
 // Owns the icons: drawn here, so that no theme has to have them. Each state differs by shape, not by colour alone.
-import type { MenuState } from "../menu.ts";
+import type { MenuState } from "../menu/menu.ts";
 
 interface IconPixels {
   readonly width: number;

@@ -1,6 +1,6 @@
 // Owns the menu as dbusmenu numbers it: an id for each meaning, never used for another one, and what differs from before.
 import { type Variant, variant } from "../dbus/marshal.ts";
-import type { MenuItem, Tone } from "../menu.ts";
+import type { MenuItem, Tone } from "../menu/menu.ts";
 
 export const ROOT_ID = 0;
 

@@ -1,7 +1,7 @@
 // Owns org.kde.StatusNotifierItem: the icon in the panel, and what it says when pointed at.
 import type { BusReply, BusSignal } from "../dbus/bus-connection.ts";
 import { type Variant, variant } from "../dbus/marshal.ts";
-import type { Menu, MenuState } from "../menu.ts";
+import type { Menu, MenuState } from "../menu/menu.ts";
 import { MENU_PATH } from "./dbus-menu.ts";
 import { ICON_SIZES, iconPixels } from "./icon-pixels.ts";
 

@@ -1,12 +1,12 @@
 // Owns the icon's life on the session bus: one for each home, registered anew whenever another panel takes over.
 
-import type { Clock } from "../../runtime/clock.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { sha256Of } from "../../runtime/sha256.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import { sessionBusPaths } from "../dbus/bus-address.ts";
 import { BUS_NAME, BUS_PATH, type BusConnection, connectToBus } from "../dbus/bus-connection.ts";
 import type { Message } from "../dbus/message.ts";
-import type { MenuSession } from "../menu-session.ts";
+import type { MenuSession } from "../menu/session.ts";
 import { answerCall, propertiesXml } from "./bus-objects.ts";
 import { createDbusMenu, MENU_INTERFACE, MENU_PATH } from "./dbus-menu.ts";
 import { createNotifierItem, ITEM_INTERFACE, ITEM_PATH } from "./notifier-item.ts";

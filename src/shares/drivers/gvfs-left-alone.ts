@@ -1,5 +1,5 @@
 // Owns what a driver does with a share that the desktop (GVfs) has mounted: it is used, and let go of, never unmounted.
-import { isGvfsMount } from "../mount-table-gvfs.ts";
+import { isGvfsMount } from "../mounts/mount-table-gvfs.ts";
 import type { MountDriver } from "./mount-driver.ts";
 
 /**

@@ -3,10 +3,10 @@
 import type { Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Clock } from "../../runtime/clock.ts";
-import { ensureFolder, readIfPresent } from "../../runtime/durable-file.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
-import type { Logger } from "../../runtime/log.ts";
+import { ensureFolder, readIfPresent } from "../../runtime/files/durable-file.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountFailure } from "./mount-driver.ts";
 import {
   type FolderNote,
@@ -15,7 +15,7 @@ import {
   parseFolderNote,
   type RcloneFiles,
   writeIfChanged,
-} from "./rclone-files.ts";
+} from "./rclone/files.ts";
 
 type MountFolder =
   /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */

@@ -1,6 +1,6 @@
 // Looks at a mount that a step has just made, for as long as the step goes on.
 import { whenAborted } from "../../runtime/abort.ts";
-import type { Look, Prober } from "../prober.ts";
+import type { Look, Prober } from "../prober/prober.ts";
 import type { FoundMount } from "./mount-driver.ts";
 
 /** null: the step was cancelled. `waitMs` below 0 counts as 0. */

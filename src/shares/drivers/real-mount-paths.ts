@@ -1,6 +1,6 @@
 // Owns where mounts stand as the mount table spells it: mount_root may be reached through a link.
 import { basename, dirname, join } from "node:path";
-import type { Prober } from "../prober.ts";
+import type { Prober } from "../prober/prober.ts";
 
 const REAL_PATH_MS = 1_000;
 

@@ -1,7 +1,7 @@
 // Owns telling which entries of the mount table are SMB shares, which share each is, and over which route.
 import { isIPv6 } from "node:net";
-import type { MountEntry } from "../mount-entry.ts";
-import { GVFS_SHARE } from "../mount-table-gvfs.ts";
+import type { MountEntry } from "../mounts/mount-entry.ts";
+import { GVFS_SHARE } from "../mounts/mount-table-gvfs.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import { foldedShareName, isSameHost, isShareNamed, parseSmbSource, type SmbSource } from "../smb-source.ts";
 

@@ -1,9 +1,9 @@
 // Owns the commands that unmount, and what their failures mean.
 import { access, writeFile } from "node:fs/promises";
-import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
-import type { Clock } from "../../runtime/clock.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
-import type { MountEntry } from "../mount-entry.ts";
+import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { MountEntry } from "../mounts/mount-entry.ts";
 import type { UnmountOutcome } from "./mount-driver.ts";
 
 type UnmountAttempt =

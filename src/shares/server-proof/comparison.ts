@@ -1,5 +1,5 @@
 // Judges what both routes to a share showed of its root, asked once or a few times. Pure.
-import { harmless } from "../../runtime/plain-text.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Birth } from "./program-output.ts";
 import { alignedListings, type ListedEntry, type RootListing } from "./root-listing.ts";
 

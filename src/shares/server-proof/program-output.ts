@@ -1,5 +1,5 @@
 // Reads what `rclone lsjson` and `smbclient` print about a share's root. Pure; foreign text never throws.
-import { jsonObject } from "../../runtime/json-object.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
 /** One line of `rclone lsjson`, which prints one entry a line; null for any other line. */

@@ -2,15 +2,15 @@
 
 import { rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { type CommandResult, runCommand } from "../../runtime/child-process.ts";
-import type { Clock } from "../../runtime/clock.ts";
-import { ensureFolder } from "../../runtime/durable-file.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { findProgram } from "../../runtime/find-program.ts";
-import { createLineSplitter } from "../../runtime/line-splitter.ts";
-import { account, configText, REMOTE_NAME, rcloneFiles, writeIfChanged } from "../drivers/rclone-files.ts";
-import { readLoggedFailure } from "../drivers/rclone-log.ts";
-import { createObscuredPasswords } from "../drivers/rclone-password.ts";
+import { ensureFolder } from "../../runtime/files/durable-file.ts";
+import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import { findProgram } from "../../runtime/process/find-program.ts";
+import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { account, configText, REMOTE_NAME, rcloneFiles, writeIfChanged } from "../drivers/rclone/files.ts";
+import { readLoggedFailure } from "../drivers/rclone/log.ts";
+import { createObscuredPasswords } from "../drivers/rclone/password.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import {
   type Birth,

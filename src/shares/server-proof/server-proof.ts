@@ -1,9 +1,9 @@
 // Proves that both routes of a share lead to one server, and that a server that was away is the one from before.
 
-import { createSlots } from "../../network/slots.ts";
-import type { Clock } from "../../runtime/clock.ts";
-import type { Logger } from "../../runtime/log.ts";
-import { harmless } from "../../runtime/plain-text.ts";
+import { createSlots } from "../../network/probe/slots.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import { sourceOf } from "../smb-source.ts";
 import { compareReadings, READINGS_AT_MOST, type Reading, type SideReading } from "./comparison.ts";

@@ -1,11 +1,11 @@
 // What is known of the server behind a share, kept on disk: written after each proof, read when a server is back.
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/durable-file.ts";
 import { errorText } from "../../runtime/errors.ts";
-import { isObject, type JsonMembers, jsonObject } from "../../runtime/json-object.ts";
-import type { Logger } from "../../runtime/log.ts";
-import { rcloneFiles } from "../drivers/rclone-files.ts";
+import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
+import { rcloneFiles } from "../drivers/rclone/files.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { ListedEntry } from "./root-listing.ts";
 

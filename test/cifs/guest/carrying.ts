@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { connectToDaemon } from "../../../src/api/client.ts";
-import { objectOf } from "../../../src/runtime/json-object.ts";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
+import { objectOf } from "../../../src/runtime/text/json-object.ts";
 import { eventually } from "../../support/eventually.ts";
 import { ACCOUNT, makeHome, PATIENT_MS } from "./daemon-home.ts";
 import * as nas from "./nas.ts";

@@ -1,8 +1,8 @@
 // Asks the product's cifs driver for one thing, as a daemon would: node drive.js mount|unmount|find root|ann PORT
-import { systemClock } from "../../../src/runtime/clock.ts";
-import { createCifsDriver } from "../../../src/shares/drivers/cifs.ts";
-import { createMountTableLinux } from "../../../src/shares/mount-table-linux.ts";
-import { startProber } from "../../../src/shares/prober-process.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { createCifsDriver } from "../../../src/shares/drivers/cifs/cifs.ts";
+import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
+import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { HOSTS, PASSWORD, type Route, USERNAME } from "./nas.ts";
 

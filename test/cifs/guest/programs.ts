@@ -3,7 +3,7 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import { jsonObject, objectOf } from "../../../src/runtime/json-object.ts";
+import { jsonObject, objectOf } from "../../../src/runtime/text/json-object.ts";
 import { eventually } from "../../support/eventually.ts";
 import { prefixFor, type Who } from "./run.ts";
 

@@ -1,6 +1,6 @@
 // Runs programs in the guest, as root or as its one user, each with a deadline.
-import { runCommand } from "../../../src/runtime/child-process.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { runCommand } from "../../../src/runtime/process/child-process.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 
 export type Who = "root" | "ann";
 

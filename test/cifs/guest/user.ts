@@ -1,7 +1,7 @@
 // The cifs driver as a user whom fstab lets mount: with a line for each route, and with the one line of a carried mount.
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
-import { objectOf } from "../../../src/runtime/json-object.ts";
+import { objectOf } from "../../../src/runtime/text/json-object.ts";
 import { eventually } from "../../support/eventually.ts";
 import { makeReadable, whileMoving } from "./carried.ts";
 import { startCarrying } from "./carrying.ts";

@@ -1,8 +1,8 @@
 // Saves the configuration again and again, until it is killed: argv is the file and the mode ("edit" or "history").
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
-import { openHistory } from "../../../src/config/history.ts";
-import { saveEdit } from "../../../src/config/save.ts";
+import { saveEdit } from "../../../src/config/edit/save.ts";
+import { openHistory } from "../../../src/config/history/history.ts";
 import { PLACE } from "../support.ts";
 
 const [, , path = "", mode] = process.argv;

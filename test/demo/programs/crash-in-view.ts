@@ -1,5 +1,5 @@
 // Opens the live view's screen and dies of something that nobody caught.
-import { openScreen } from "../../../src/demo/screen.ts";
+import { openScreen } from "../../../src/demo/live/screen.ts";
 
 const screen = openScreen({
   input: process.stdin,

@@ -1,7 +1,7 @@
 // Owns a gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
 
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
-import type { FrontGateway, SessionPort } from "../../../src/gateway/front/front-contract.ts";
+import type { FrontGateway, SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type {
   Authentication,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { auditedArguments } from "../../../src/gateway/middleware/audit-arguments.ts";
-import { parseExactly } from "../../../src/runtime/exact-json.ts";
+import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { fc } from "../../support/properties.ts";
 
 const same = (text: string): string => text;

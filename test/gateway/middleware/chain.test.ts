@@ -6,7 +6,7 @@ import type { Policies } from "../../../src/gateway/middleware/authorization.ts"
 import { type ChainParts, composeChain } from "../../../src/gateway/middleware/chain.ts";
 import type { Middleware } from "../../../src/gateway/middleware/middleware.ts";
 import { createRecovery } from "../../../src/gateway/middleware/recovery.ts";
-import { silentLogger } from "../../../src/runtime/log.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { source } from "../catalog/sources.ts";
 import { callPort, client, recordingServices, servingSet } from "./requests.ts";
 

@@ -1,6 +1,6 @@
 // Owns requests, clients and a pool that writes down what it is asked, for tests of the chain.
 import type { ConflictConfig } from "../../../src/config/snapshot.ts";
-import type { PoolCall } from "../../../src/gateway/backends/backend-pool-contract.ts";
+import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import {
@@ -15,8 +15,8 @@ import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { RoutingServices } from "../../../src/gateway/middleware/routing-services.ts";
 import { createTaskMemory } from "../../../src/gateway/middleware/task-memory.ts";
 import type { McpLogLevel } from "../../../src/gateway/protocol.ts";
-import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving-set.ts";
-import { silentLogger } from "../../../src/runtime/log.ts";
+import { buildServingSet, type ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { FIRST_WINS } from "../catalog/sources.ts";
 

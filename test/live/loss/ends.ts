@@ -1,5 +1,5 @@
 // Every way in which what serves a mount of the loss table ends, brought about by SIGKILL and by cut cables.
-import type { TcpRelay } from "../../../src/demo/tcp-relay.ts";
+import type { TcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
 import type { Monitor } from "../../support/daemon.ts";
 import { carriersOf, killAll, rclonesOf } from "../../support/processes.ts";
 import type { LiveHome } from "../live-home.ts";

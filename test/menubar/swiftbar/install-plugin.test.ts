@@ -4,7 +4,7 @@ import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { installPlugin, PLUGIN_FILE } from "../../../src/menubar/swiftbar/install-plugin.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 /** A `defaults` that knows one setting. */

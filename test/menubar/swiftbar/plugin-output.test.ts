@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseAction } from "../../../src/menubar/menu-action.ts";
-import { menuOf } from "../../../src/menubar/menu-model.ts";
+import { parseAction } from "../../../src/menubar/menu/action.ts";
+import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { pluginFrame } from "../../../src/menubar/swiftbar/plugin-output.ts";
 import { sampleReport, sampleShare } from "../../api/sample-report.ts";
 import { fc } from "../../support/properties.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { MenuState } from "../../../src/menubar/menu.ts";
+import type { MenuState } from "../../../src/menubar/menu/menu.ts";
 import { ICON_SIZES, iconPixels } from "../../../src/menubar/tray/icon-pixels.ts";
 
 const STATES: readonly MenuState[] = ["healthy", "tb_ready", "degraded", "down"];

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { MenuItem } from "../../../src/menubar/menu.ts";
-import { menuOf } from "../../../src/menubar/menu-model.ts";
-import { separator, submenu, text } from "../../../src/menubar/menu-words.ts";
+import type { MenuItem } from "../../../src/menubar/menu/menu.ts";
+import { menuOf } from "../../../src/menubar/menu/model.ts";
+import { separator, submenu, text } from "../../../src/menubar/menu/words.ts";
 import { createLayoutBuilder, layoutChange } from "../../../src/menubar/tray/menu-layout.ts";
 import { sampleReport, sampleShare } from "../../api/sample-report.ts";
 import { sampleWorld } from "../worlds.ts";

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { startMenuSession } from "../../../src/menubar/menu-session.ts";
+import { startMenuSession } from "../../../src/menubar/menu/session.ts";
 import { runTray } from "../../../src/menubar/tray/run-tray.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { type TestContext, test } from "node:test";
-import { type MenuSession, startMenuSession } from "../../../src/menubar/menu-session.ts";
+import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
 import { runTray } from "../../../src/menubar/tray/run-tray.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { sampleReport, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";

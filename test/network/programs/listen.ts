@@ -2,11 +2,11 @@
 import { existsSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { createInterface } from "node:readline";
-import { describeDelta } from "../../../src/network/network-delta.ts";
-import { startNetworkListener } from "../../../src/network/network-listener.ts";
-import { rtnetlinkSource } from "../../../src/network/rtnetlink-listener.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
-import type { LogFields } from "../../../src/runtime/log.ts";
+import { describeDelta } from "../../../src/network/listen/events/network-delta.ts";
+import { rtnetlinkSource } from "../../../src/network/listen/linux/rtnetlink-listener.ts";
+import { startNetworkListener } from "../../../src/network/listen/network-listener.ts";
+import type { LogFields } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 
 function say(line: Record<string, unknown>): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);

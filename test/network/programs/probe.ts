@@ -1,8 +1,8 @@
 // A program that probes what its stdin names, one `host port interface|- timeout_ms` per line, and answers in JSON lines.
 import { createInterface } from "node:readline";
-import { createHostProber } from "../../../src/network/host-prober.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
-import { silentLogger } from "../../../src/runtime/log.ts";
+import { createHostProber } from "../../../src/network/probe/host-prober.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 
 const prober = createHostProber({ clock: systemClock, logger: silentLogger, resolve: async () => [] });
 createInterface({ input: process.stdin }).on("line", async (line) => {

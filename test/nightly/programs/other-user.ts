@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { connect, createServer, type ListenOptions } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
-import { buildNegotiateRequest } from "../../../src/network/smb-negotiate.ts";
+import { buildNegotiateRequest } from "../../../src/network/probe/smb-negotiate.ts";
 
 export interface Target {
   /** Where it connects to; it listens on this machine's addresses. */

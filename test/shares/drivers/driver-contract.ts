@@ -6,14 +6,14 @@ import { existsSync, lstatSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, symlink, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import type {
   FoundMount,
   MountDriver,
   MountOutcome,
   StepLimits,
 } from "../../../src/shares/drivers/mount-driver.ts";
-import type { Prober } from "../../../src/shares/prober.ts";
+import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { otherRoute, type RouteName, type ShareSpec } from "../../../src/shares/share-spec.ts";
 import { eventually } from "../../support/eventually.ts";
 

@@ -4,10 +4,10 @@ import { existsSync, lstatSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { systemClock } from "../../../src/runtime/clock.ts";
-import { silentLogger } from "../../../src/runtime/log.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createMountFolders, type MountFolders } from "../../../src/shares/drivers/mount-folder.ts";
-import { makeFolders, rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
+import { makeFolders, rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
 

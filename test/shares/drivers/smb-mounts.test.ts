@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { indexMounts, isReadable, routeOfSource } from "../../../src/shares/drivers/smb-mounts.ts";
-import { createMountTableLinux } from "../../../src/shares/mount-table-linux.ts";
-import { parseMountInfo } from "../../../src/shares/mount-table-mountinfo.ts";
+import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
+import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 

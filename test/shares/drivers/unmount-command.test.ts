@@ -1,7 +1,7 @@
 // What is told of a program that was to unmount: the words that people and the ladders' own rules read.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { systemClock } from "../../../src/runtime/clock.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { runUnmountProgram } from "../../../src/shares/drivers/unmount-command.ts";
 
 const said = (script: string, { name, deadlineMs = 20_000 }: { name?: string; deadlineMs?: number } = {}) =>

@@ -4,8 +4,8 @@ import { appendFile, open, readdir, readFile, rm, stat, unlink, utimes, writeFil
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { systemClock } from "../../../src/runtime/clock.ts";
-import { rcloneFiles } from "../../../src/shares/drivers/rclone-files.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { rcloneFiles } from "../../../src/shares/drivers/rclone/files.ts";
 import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { startSmbServer } from "../../network/smb-server.ts";

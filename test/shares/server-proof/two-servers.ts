@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, symlink, utimes, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../src/demo/plain-rig.ts";
-import { startHostProbe } from "../../../src/network/host-probe.ts";
-import { runCommand } from "../../../src/runtime/child-process.ts";
-import { systemClock } from "../../../src/runtime/clock.ts";
-import { findProgram } from "../../../src/runtime/find-program.ts";
-import { silentLogger } from "../../../src/runtime/log.ts";
+import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { startHostProbe } from "../../../src/network/probe/host-probe.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { runCommand } from "../../../src/runtime/process/child-process.ts";
+import { findProgram } from "../../../src/runtime/process/find-program.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
 import {
   createServerProof,
   type ProofEndpoint,

@@ -1,7 +1,7 @@
 // Owns `mountaineer alias add`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag, readText } from "../../options.ts";
-import { FAILED_EXIT } from "../../results-view.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag, readText } from "../../input/options.ts";
+import { FAILED_EXIT } from "../../views/results-view.ts";
 
 export const aliasAddCommand: CommandDefinition = {
   name: "alias add",
@@ -35,8 +35,8 @@ export const aliasAddCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { addAlias } = await import("../../alias-change.ts");
-    const { renderAliases } = await import("../../place-view.ts");
+    const { addAlias } = await import("../../edits/alias-change.ts");
+    const { renderAliases } = await import("../../views/place-view.ts");
     const added = await addAlias(context, {
       name: readText(options, "name") ?? "",
       share: readText(options, "share") ?? "",

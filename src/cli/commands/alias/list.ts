@@ -1,6 +1,6 @@
 // Owns `mountaineer alias list`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const aliasListCommand: CommandDefinition = {
   name: "alias list",
@@ -16,8 +16,8 @@ export const aliasListCommand: CommandDefinition = {
   exits: { 0: "it could answer, however the links are" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withPlaces } = await import("../../place-session.ts");
-    const { renderAliases } = await import("../../place-view.ts");
+    const { withPlaces } = await import("../../sessions/place-session.ts");
+    const { renderAliases } = await import("../../views/place-view.ts");
     const ask = { intent: "look", command: "alias list" } as const;
     const report = await withPlaces(context, ask, ({ places }) => places.aliases(context.signal));
     if (readFlag(options, "json")) context.print(`${JSON.stringify(report, null, 2)}\n`);

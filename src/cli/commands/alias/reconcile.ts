@@ -1,7 +1,7 @@
 // Owns `mountaineer alias reconcile`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
-import { FAILED_EXIT } from "../../results-view.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
+import { FAILED_EXIT } from "../../views/results-view.ts";
 
 export const aliasReconcileCommand: CommandDefinition = {
   name: "alias reconcile",
@@ -13,8 +13,8 @@ export const aliasReconcileCommand: CommandDefinition = {
   exits: { 0: "every link is right", 1: "one cannot be made" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { reconcileAliases } = await import("../../alias-change.ts");
-    const { renderAliases } = await import("../../place-view.ts");
+    const { reconcileAliases } = await import("../../edits/alias-change.ts");
+    const { renderAliases } = await import("../../views/place-view.ts");
     const aliases = await reconcileAliases(context, "alias reconcile");
     if (readFlag(options, "json")) context.print(`${JSON.stringify({ aliases }, null, 2)}\n`);
     else context.print(renderAliases(aliases, context.stdoutLook));

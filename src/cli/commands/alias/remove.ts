@@ -1,9 +1,9 @@
 // Owns `mountaineer alias remove`.
-import { harmless } from "../../../runtime/plain-text.ts";
-import type { CommandDefinition } from "../../command.ts";
-import { paintFor } from "../../look.ts";
-import { addJsonOption, readFlag, readText } from "../../options.ts";
-import { FAILED_EXIT } from "../../results-view.ts";
+import { harmless } from "../../../runtime/text/plain-text.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag, readText } from "../../input/options.ts";
+import { paintFor } from "../../views/look.ts";
+import { FAILED_EXIT } from "../../views/results-view.ts";
 
 export const aliasRemoveCommand: CommandDefinition = {
   name: "alias remove",
@@ -20,7 +20,7 @@ export const aliasRemoveCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { removeAlias } = await import("../../alias-change.ts");
+    const { removeAlias } = await import("../../edits/alias-change.ts");
     const removed = await removeAlias(context, readText(options, "name") ?? "");
     if (removed === null) return FAILED_EXIT;
     const { name, path, kept } = removed;

@@ -1,6 +1,6 @@
 // Owns `mountaineer backends list`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const backendsListCommand: CommandDefinition = {
   name: "backends list",
@@ -18,14 +18,14 @@ export const backendsListCommand: CommandDefinition = {
   exits: { 0: "it could answer, however the backends are" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withGateway } = await import("../../gateway-session.ts");
+    const { withGateway } = await import("../../sessions/gateway-session.ts");
     const backends = await withGateway(context, "backends list", (gateway) =>
       gateway.backends(context.signal),
     );
     if (readFlag(options, "json")) {
       context.print(`${JSON.stringify({ backends }, null, 2)}\n`);
     } else {
-      const { renderBackends } = await import("../../gateway-view.ts");
+      const { renderBackends } = await import("../../views/gateway-view.ts");
       context.print(renderBackends(backends, { ...context.stdoutLook, now: Date.now() }));
     }
     if (backends.length === 0)

@@ -1,6 +1,6 @@
 // Owns `mountaineer backends logs`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const backendsLogsCommand: CommandDefinition = {
   name: "backends logs",
@@ -18,8 +18,8 @@ export const backendsLogsCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [name = ""]) {
-    const { withDaemonsGateway } = await import("../../gateway-session.ts");
-    const { forTerminal } = await import("../../diff-view.ts");
+    const { withDaemonsGateway } = await import("../../sessions/gateway-session.ts");
+    const { forTerminal } = await import("../../views/diff-view.ts");
     const report = await withDaemonsGateway(context, ({ control }) => control.logs(name, context.signal));
     if (readFlag(options, "json")) {
       context.print(`${JSON.stringify(report, null, 2)}\n`);

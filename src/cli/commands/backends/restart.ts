@@ -1,9 +1,9 @@
 // Owns `mountaineer backends restart`.
 import { MountaineerError } from "../../../runtime/errors.ts";
-import { harmless } from "../../../runtime/plain-text.ts";
-import type { CommandContext, CommandDefinition } from "../../command.ts";
-import { paintFor } from "../../look.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import { harmless } from "../../../runtime/text/plain-text.ts";
+import type { CommandContext, CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
+import { paintFor } from "../../views/look.ts";
 
 export const backendsRestartCommand: CommandDefinition = {
   name: "backends restart",
@@ -23,7 +23,7 @@ export const backendsRestartCommand: CommandDefinition = {
   async run(context, options, names) {
     const all = readFlag(options, "all");
     requireOneWay(names, all);
-    const { withDaemonsGateway } = await import("../../gateway-session.ts");
+    const { withDaemonsGateway } = await import("../../sessions/gateway-session.ts");
     const report = await withDaemonsGateway(context, ({ control }) =>
       control.restart(all ? null : [...new Set(names)], context.signal),
     );

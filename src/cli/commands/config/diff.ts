@@ -1,5 +1,5 @@
 // Owns `mountaineer config diff`.
-import type { CommandDefinition } from "../../command.ts";
+import type { CommandDefinition } from "../../input/command.ts";
 import { addEntryArgument, readEntry } from "./entry-argument.ts";
 
 export const configDiffCommand: CommandDefinition = {
@@ -17,10 +17,10 @@ export const configDiffCommand: CommandDefinition = {
     addEntryArgument(command, "the entry");
   },
   async run(context, _options, args) {
-    const { viewConfig } = await import("../../config-session.ts");
-    const { diffText } = await import("../../../config/text-diff.ts");
-    const { decodedText } = await import("../../config-text.ts");
-    const { renderDiff } = await import("../../diff-view.ts");
+    const { viewConfig } = await import("../../sessions/config-session.ts");
+    const { diffText } = await import("../../../config/history/text-diff.ts");
+    const { decodedText } = await import("../../sessions/config-text.ts");
+    const { renderDiff } = await import("../../views/diff-view.ts");
     const n = readEntry(args);
     const diff = await viewConfig(context, async (view) => {
       const names = { before: `history ${n}`, after: view.path };

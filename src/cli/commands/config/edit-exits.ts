@@ -1,5 +1,5 @@
 // Owns what the exit codes of commands that change the configuration mean.
-import type { CommandDefinition } from "../../command.ts";
+import type { CommandDefinition } from "../../input/command.ts";
 
 export const EDIT_EXITS: CommandDefinition["exits"] = {
   0: "it is written and runs, or the file said so already",

@@ -1,5 +1,5 @@
 // Owns `mountaineer config edit`.
-import type { CommandDefinition } from "../../command.ts";
+import type { CommandDefinition } from "../../input/command.ts";
 import { EDIT_EXITS } from "./edit-exits.ts";
 
 export const configEditCommand: CommandDefinition = {
@@ -21,7 +21,7 @@ export const configEditCommand: CommandDefinition = {
   },
   addOptions() {},
   async run(context) {
-    const { editConfigFile } = await import("../../config-edit.ts");
+    const { editConfigFile } = await import("../../edits/config-edit.ts");
     return editConfigFile(context);
   },
 };

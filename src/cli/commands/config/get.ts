@@ -1,7 +1,7 @@
 // Owns `mountaineer config get`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
-import { FAILED_EXIT } from "../../results-view.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
+import { FAILED_EXIT } from "../../views/results-view.ts";
 import { addKeyArgument } from "./key-argument.ts";
 
 export const configGetCommand: CommandDefinition = {
@@ -20,10 +20,10 @@ export const configGetCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [key = ""]) {
-    const { viewConfig } = await import("../../config-session.ts");
-    const { parseConfigKey } = await import("../../../config/key-path.ts");
-    const { getConfigValue } = await import("../../../config/effective.ts");
-    const { jsonText, valueText } = await import("../../config-value-text.ts");
+    const { viewConfig } = await import("../../sessions/config-session.ts");
+    const { parseConfigKey } = await import("../../../config/edit/key-path.ts");
+    const { getConfigValue } = await import("../../../config/edit/effective.ts");
+    const { jsonText, valueText } = await import("../../edits/config-value-text.ts");
     const known = parseConfigKey(key);
     const held = await viewConfig(context, async ({ read, format, place }) =>
       getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, known),

@@ -1,6 +1,6 @@
 // Owns `mountaineer config history`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const configHistoryCommand: CommandDefinition = {
   name: "config history",
@@ -13,8 +13,8 @@ export const configHistoryCommand: CommandDefinition = {
   exits: {},
   addOptions: addJsonOption,
   async run(context, options) {
-    const { viewConfig } = await import("../../config-session.ts");
-    const { renderHistory } = await import("../../history-view.ts");
+    const { viewConfig } = await import("../../sessions/config-session.ts");
+    const { renderHistory } = await import("../../views/history-view.ts");
     const entries = await viewConfig(context, (view) => view.history());
     if (readFlag(options, "json")) context.print(`${JSON.stringify(entries, null, 2)}\n`);
     else context.print(renderHistory(entries, context.stdoutLook));

@@ -1,5 +1,5 @@
 // Owns `mountaineer config path`.
-import type { CommandDefinition } from "../../command.ts";
+import type { CommandDefinition } from "../../input/command.ts";
 
 export const configPathCommand: CommandDefinition = {
   name: "config path",
@@ -9,7 +9,7 @@ export const configPathCommand: CommandDefinition = {
   exits: {},
   addOptions() {},
   async run(context) {
-    const { viewConfig } = await import("../../config-session.ts");
+    const { viewConfig } = await import("../../sessions/config-session.ts");
     context.print(`${await viewConfig(context, async ({ path }) => path)}\n`);
     return 0;
   },

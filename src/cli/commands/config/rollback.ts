@@ -1,6 +1,6 @@
 // Owns `mountaineer config rollback`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 import { EDIT_EXITS } from "./edit-exits.ts";
 import { addEntryArgument, readEntry } from "./entry-argument.ts";
 
@@ -26,7 +26,7 @@ export const configRollbackCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, args) {
-    const { rollBack } = await import("../../config-rollback.ts");
+    const { rollBack } = await import("../../edits/config-rollback.ts");
     const json = readFlag(options, "json");
     return rollBack(context, readEntry(args), { json, asks: !json && !readFlag(options, "yes") });
   },

@@ -1,5 +1,5 @@
 // Owns `mountaineer config schema`.
-import type { CommandDefinition } from "../../command.ts";
+import type { CommandDefinition } from "../../input/command.ts";
 
 export const configSchemaCommand: CommandDefinition = {
   name: "config schema",
@@ -12,7 +12,7 @@ export const configSchemaCommand: CommandDefinition = {
   exits: {},
   addOptions() {},
   async run(context) {
-    const { configJsonSchema } = await import("../../../config/json-schema.ts");
+    const { configJsonSchema } = await import("../../../config/schema/json-schema.ts");
     context.print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
     return 0;
   },

@@ -1,6 +1,6 @@
 // Owns `mountaineer config set`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 import { EDIT_EXITS } from "./edit-exits.ts";
 import { addKeyArgument } from "./key-argument.ts";
 
@@ -22,7 +22,7 @@ export const configSetCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [key = "", value = ""]) {
-    const { setKey } = await import("../../config-key-change.ts");
+    const { setKey } = await import("../../edits/config-key-change.ts");
     return setKey(context, { key, value }, readFlag(options, "json"));
   },
 };

@@ -1,6 +1,6 @@
 // Owns `mountaineer config show`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const configShowCommand: CommandDefinition = {
   name: "config show",
@@ -22,20 +22,20 @@ export const configShowCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { viewConfig } = await import("../../config-session.ts");
+    const { viewConfig } = await import("../../sessions/config-session.ts");
     return viewConfig(context, async (view) => {
       const { path, format, place, daemon } = view;
       const bytes = await view.read();
       const source = { bytes: bytes ?? new Uint8Array(), format, place };
       const json = readFlag(options, "json");
       if (readFlag(options, "effective")) {
-        const { effectiveData, effectiveText } = await import("../../../config/effective.ts");
-        const { jsonText } = await import("../../config-value-text.ts");
+        const { effectiveData, effectiveText } = await import("../../../config/edit/effective.ts");
+        const { jsonText } = await import("../../edits/config-value-text.ts");
         context.print(json ? jsonText(await effectiveData(source)) : await effectiveText(source));
         return 0;
       }
-      const { decodedText } = await import("../../config-text.ts");
-      const { sha256Of } = await import("../../../runtime/sha256.ts");
+      const { decodedText } = await import("../../sessions/config-text.ts");
+      const { sha256Of } = await import("../../../runtime/files/sha256.ts");
       const text = decodedText(bytes);
       if (json) {
         const running = daemon === null ? null : (await daemon.sync(context.signal)).sha256;
@@ -44,7 +44,7 @@ export const configShowCommand: CommandDefinition = {
         return 0;
       }
       if (bytes === null) context.note(`${path} is not there yet; every key has its default`);
-      const { forTerminal } = await import("../../diff-view.ts");
+      const { forTerminal } = await import("../../views/diff-view.ts");
       context.print(context.isTerminal ? forTerminal(text) : text);
       return 0;
     });

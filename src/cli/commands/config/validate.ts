@@ -1,6 +1,6 @@
 // Owns `mountaineer config validate`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const configValidateCommand: CommandDefinition = {
   name: "config validate",
@@ -17,7 +17,7 @@ export const configValidateCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [file]) {
-    const { checkConfig } = await import("../../config-check.ts");
+    const { checkConfig } = await import("../../edits/config-check.ts");
     return checkConfig(context, file ?? null, readFlag(options, "json"));
   },
 };

@@ -1,6 +1,6 @@
 // Owns `mountaineer secret list`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const secretListCommand: CommandDefinition = {
   name: "secret list",
@@ -19,8 +19,8 @@ export const secretListCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { openSecrets } = await import("../../in-process-secrets.ts");
-    const { renderSecrets } = await import("../../secret-view.ts");
+    const { openSecrets } = await import("../../in-process/secrets.ts");
+    const { renderSecrets } = await import("../../views/secret-view.ts");
     const report = await (await openSecrets(context)).list();
     const json = readFlag(options, "json");
     context.print(json ? `${JSON.stringify(report, null, 2)}\n` : renderSecrets(report, context.stdoutLook));

@@ -1,8 +1,8 @@
 // Owns `mountaineer secret remove`.
 import { Argument } from "commander";
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
-import { parseSecretName } from "../../secret-name.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
+import { parseSecretName } from "../../input/secret-name.ts";
 
 export const secretRemoveCommand: CommandDefinition = {
   name: "secret remove",
@@ -16,9 +16,9 @@ export const secretRemoveCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [name = ""]) {
-    const { openSecrets } = await import("../../in-process-secrets.ts");
-    const { placeName } = await import("../../secret-view.ts");
-    const { paintFor } = await import("../../look.ts");
+    const { openSecrets } = await import("../../in-process/secrets.ts");
+    const { placeName } = await import("../../views/secret-view.ts");
+    const { paintFor } = await import("../../views/look.ts");
     const change = await (await openSecrets(context)).remove(name, context.signal);
     if (readFlag(options, "json")) context.print(`${JSON.stringify(change, null, 2)}\n`);
     else {

@@ -1,8 +1,8 @@
 // Owns `mountaineer secret set`.
 import { Argument, Option } from "commander";
-import type { CommandContext, CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
-import { parseSecretName } from "../../secret-name.ts";
+import type { CommandContext, CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
+import { parseSecretName } from "../../input/secret-name.ts";
 
 export const secretSetCommand: CommandDefinition = {
   name: "secret set",
@@ -32,10 +32,10 @@ export const secretSetCommand: CommandDefinition = {
   },
   async run(context, options, [name = ""]) {
     const [{ openSecrets }, { readSecretValue }, { placeName }, { paintFor }] = await Promise.all([
-      import("../../in-process-secrets.ts"),
-      import("../../secret-question.ts"),
-      import("../../secret-view.ts"),
-      import("../../look.ts"),
+      import("../../in-process/secrets.ts"),
+      import("../../input/secret-question.ts"),
+      import("../../views/secret-view.ts"),
+      import("../../views/look.ts"),
     ]);
     const keeper = await openSecrets(context);
     const value = await readSecretValue(name, context.signal);
@@ -53,7 +53,7 @@ export const secretSetCommand: CommandDefinition = {
 };
 
 async function tellReload({ home, note }: CommandContext): Promise<void> {
-  const { connectToDaemon } = await import("../../../api/client.ts");
+  const { connectToDaemon } = await import("../../../api/client/client.ts");
   // Somebody else's daemon, or one that hangs, is no reason to fail: the secret is kept.
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon !== null) note("the running daemon takes it with: mountaineer reload");

@@ -1,8 +1,9 @@
 // Owns `mountaineer shares add`.
-import type { CommandDefinition, GivenOptions } from "../../command.ts";
-import type { NewFavorite } from "../../favorite-change.ts";
-import { addJsonOption, readFlag, readText } from "../../options.ts";
-import { STEP_EXITS } from "../../step-command.ts";
+
+import type { NewFavorite } from "../../edits/favorite-change.ts";
+import type { CommandDefinition, GivenOptions } from "../../input/command.ts";
+import { addJsonOption, readFlag, readText } from "../../input/options.ts";
+import { STEP_EXITS } from "../../sessions/step-command.ts";
 
 const KEYS: readonly (readonly [option: string, key: string])[] = [
   ["tbHost", "thunderbolt_host"],
@@ -46,8 +47,8 @@ export const sharesAddCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { addFavorite } = await import("../../favorite-change.ts");
-    const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../../results-view.ts");
+    const { addFavorite } = await import("../../edits/favorite-change.ts");
+    const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../../views/results-view.ts");
     const added = await addFavorite(context, entryOf(options));
     const { share } = added;
     if (readFlag(options, "json")) context.print(`${JSON.stringify(added, null, 2)}\n`);

@@ -1,6 +1,6 @@
 // Owns `mountaineer shares list`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const sharesListCommand: CommandDefinition = {
   name: "shares list",
@@ -14,8 +14,8 @@ export const sharesListCommand: CommandDefinition = {
   exits: { 0: "it could answer" },
   addOptions: addJsonOption,
   async run(context, options) {
-    const { listFavorites } = await import("../../favorite-list.ts");
-    const { renderFavorites } = await import("../../place-view.ts");
+    const { listFavorites } = await import("../../edits/favorite-list.ts");
+    const { renderFavorites } = await import("../../views/place-view.ts");
     const favorites = await listFavorites(context);
     if (readFlag(options, "json"))
       context.print(`${JSON.stringify({ shares: favorites, favorites }, null, 2)}\n`);

@@ -1,11 +1,11 @@
 // Owns `mountaineer shares remove`.
 
 import { Option } from "commander";
-import { harmless } from "../../../runtime/plain-text.ts";
-import type { CommandContext, CommandDefinition } from "../../command.ts";
-import type { RemovedFavorite } from "../../favorite-change.ts";
-import { paintFor } from "../../look.ts";
-import { addJsonOption, readFlag, readText } from "../../options.ts";
+import { harmless } from "../../../runtime/text/plain-text.ts";
+import type { RemovedFavorite } from "../../edits/favorite-change.ts";
+import type { CommandContext, CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag, readText } from "../../input/options.ts";
+import { paintFor } from "../../views/look.ts";
 
 export const sharesRemoveCommand: CommandDefinition = {
   name: "shares remove",
@@ -34,8 +34,8 @@ export const sharesRemoveCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { removeFavorite } = await import("../../favorite-change.ts");
-    const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../../results-view.ts");
+    const { removeFavorite } = await import("../../edits/favorite-change.ts");
+    const { exitCodeOf, FAILED_EXIT, renderResults } = await import("../../views/results-view.ts");
     const removed = await removeFavorite(context, {
       share: readText(options, "share") ?? "",
       withAliases: readFlag(options, "withAliases"),

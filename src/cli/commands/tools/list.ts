@@ -1,6 +1,6 @@
 // Owns `mountaineer tools list`.
-import type { CommandDefinition } from "../../command.ts";
-import { addJsonOption, readFlag } from "../../options.ts";
+import type { CommandDefinition } from "../../input/command.ts";
+import { addJsonOption, readFlag } from "../../input/options.ts";
 
 export const toolsListCommand: CommandDefinition = {
   name: "tools list",
@@ -19,8 +19,8 @@ export const toolsListCommand: CommandDefinition = {
   exits: {},
   addOptions: addJsonOption,
   async run(context, options) {
-    const { withGateway } = await import("../../gateway-session.ts");
-    const { absentBackends } = await import("../../gateway-view.ts");
+    const { withGateway } = await import("../../sessions/gateway-session.ts");
+    const { absentBackends } = await import("../../views/gateway-view.ts");
     const { signal } = context;
     const { report, backends } = await withGateway(context, "tools list", async (gateway) => ({
       report: await gateway.control.tools(signal),
@@ -29,7 +29,7 @@ export const toolsListCommand: CommandDefinition = {
     if (readFlag(options, "json")) {
       context.print(`${JSON.stringify(report, null, 2)}\n`);
     } else {
-      const { renderTools } = await import("../../tools-view.ts");
+      const { renderTools } = await import("../../views/tools-view.ts");
       context.print(renderTools(report.tools, context.stdoutLook));
     }
     if (report.tools.length === 0) context.note("no tool is published");

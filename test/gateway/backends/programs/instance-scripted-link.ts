@@ -1,5 +1,9 @@
 // Owns a server for tests of instances: a link in memory, whose answers the test scripts.
-import type { LinkEvents, LinkFailure, OpenLink } from "../../../../src/gateway/backends/backend-link.ts";
+import type {
+  LinkEvents,
+  LinkFailure,
+  OpenLink,
+} from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { JsonObject, Reply, RpcId, RpcMessage, RpcRequest } from "../../../../src/gateway/json-rpc.ts";
 
 /** null: no answer, until the test gives one. */

@@ -1,5 +1,5 @@
 // An MCP-like server over stdio that does what the method's name says (link-echo-answers.ts).
-import { createLineSplitter } from "../../../../src/runtime/line-splitter.ts";
+import { createLineSplitter } from "../../../../src/runtime/text/line-splitter.ts";
 import { createEcho } from "./link-echo-answers.ts";
 
 const echo = createEcho();

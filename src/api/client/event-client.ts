@@ -1,0 +1,189 @@
+// Owns the following of a daemon's events over its socket: one connection, until either side ends it.
+
+import type { ClientRequest, IncomingMessage } from "node:http";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { createSseParser, type SseEvent } from "../../runtime/text/sse-parser.ts";
+import type { Timer } from "../../runtime/time/clock.ts";
+import { EVENT_STREAM_PATH, type StreamEvent } from "../contract.ts";
+import { errorFromBody } from "../http-errors.ts";
+import { HEARTBEAT_MS } from "../server/event-streams.ts";
+import { cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
+
+/** Two heartbeats that are missing are a hang. */
+const SILENCE_MS = 3 * HEARTBEAT_MS;
+const FRAME_LIMIT = 16 * 1024 * 1024;
+const REFUSAL_LIMIT = 64 * 1024;
+const KINDS: readonly string[] = ["sync", "sync_state", "transition", "gap"] satisfies StreamEvent["kind"][];
+
+export interface StreamedEvent {
+  /** To go on after it: `afterId`. */
+  readonly id: number;
+  readonly event: StreamEvent;
+}
+
+export interface EventStream extends Disposable {
+  /**
+   * Ends when the daemon ends the stream. Rejects with `daemon_unreachable` (it broke, or said nothing for 45 s),
+   * `protocol`, and `aborted` when the signal did. What a newer daemon tells beyond the contract is left out.
+   */
+  readonly events: AsyncGenerator<StreamedEvent, void, undefined>;
+}
+
+/** Resolves once no later event can be missed. Rejects as the events do, and with what the daemon refuses it with. */
+export async function openEventStream(
+  listener: Listener,
+  { signal, afterId }: { readonly signal: AbortSignal; readonly afterId: number | null },
+): Promise<EventStream> {
+  if (signal.aborted) throw cancelled(signal);
+  const { request, response, silence } = await openResponse(listener, signal, afterId);
+  const close = (): void => {
+    silence.stop();
+    // What still comes of the cut connection is nobody's business any more.
+    response.on("error", () => {});
+    request.destroy();
+  };
+  try {
+    if (response.statusCode !== 200) throw await refusal(response);
+    silence.allow(SILENCE_MS);
+    return { events: eventsOf(response, silence, afterId ?? 0, close), [Symbol.dispose]: close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** What ends the stream from this side. */
+interface Silence {
+  /** From the next sign of life on, and once now. */
+  allow(limitMs: number): void;
+  sign(): void;
+  stop(): void;
+  /** Why this side ended it: silence, or the signal. */
+  readonly failure: MountaineerError | null;
+}
+
+interface Opened {
+  readonly request: ClientRequest;
+  readonly response: IncomingMessage;
+  readonly silence: Silence;
+}
+
+function openResponse(listener: Listener, signal: AbortSignal, afterId: number | null): Promise<Opened> {
+  const { socketPath, pid, clock } = listener;
+  // Not imported: see server.ts.
+  const { request: ask } = process.getBuiltinModule("node:http");
+  const request = ask({
+    socketPath,
+    path: EVENT_STREAM_PATH,
+    method: "GET",
+    agent: false,
+    headers: {
+      Host: "mountaineer",
+      Accept: "text/event-stream",
+      ...(afterId === null ? {} : { "Last-Event-ID": String(afterId) }),
+    },
+  });
+  let limitMs = listener.silenceMs;
+  let failure: MountaineerError | null = null;
+  let opened: IncomingMessage | null = null;
+  let timer: Timer = clock.setTimer(limitMs, onSilence);
+  function fail(error: MountaineerError): void {
+    failure ??= error;
+    (opened ?? request).destroy(error);
+  }
+  function onSilence(): void {
+    fail(hung(pid, limitMs));
+  }
+  const onAbort = (): void => fail(cancelled(signal));
+  signal.addEventListener("abort", onAbort, { once: true });
+  const silence: Silence = {
+    allow(ms) {
+      limitMs = ms;
+      silence.sign();
+    },
+    sign() {
+      timer[Symbol.dispose]();
+      timer = clock.setTimer(limitMs, onSilence);
+    },
+    stop() {
+      timer[Symbol.dispose]();
+      signal.removeEventListener("abort", onAbort);
+    },
+    get failure() {
+      return failure;
+    },
+  };
+  return new Promise((resolve, reject) => {
+    request.once("response", (response) => {
+      opened = response;
+      resolve({ request, response, silence });
+    });
+    // It stays: an error that comes later must not be thrown for want of a listener.
+    request.on("error", (error) => {
+      silence.stop();
+      reject(error instanceof MountaineerError ? error : lost(error));
+    });
+    request.end();
+  });
+}
+
+async function refusal(response: IncomingMessage): Promise<MountaineerError> {
+  let text = "";
+  response.setEncoding("utf8");
+  for await (const chunk of response) {
+    text += chunk;
+    if (text.length > REFUSAL_LIMIT) break;
+  }
+  try {
+    const said = errorFromBody(JSON.parse(text));
+    if (said !== null) return said;
+  } catch {
+    // Then only its number is known.
+  }
+  return strange(`it answered the event stream with HTTP ${response.statusCode}`);
+}
+
+async function* eventsOf(
+  response: IncomingMessage,
+  silence: Silence,
+  startId: number,
+  close: () => void,
+): AsyncGenerator<StreamedEvent, void, undefined> {
+  const parser = createSseParser(FRAME_LIMIT);
+  try {
+    for await (const chunk of response) {
+      silence.sign();
+      parser.push(chunk);
+      for (let frame = parser.next(); frame !== null; frame = parser.next()) {
+        const id = Number(parser.lastEventId ?? startId);
+        if (!Number.isSafeInteger(id)) throw strange("an event's id is no number");
+        const event = await eventOf(frame);
+        if (event !== null) yield { id, event };
+      }
+      if (parser.overlong) throw strange(`an event is longer than ${FRAME_LIMIT} bytes`);
+    }
+  } catch (error) {
+    if (silence.failure !== null) throw silence.failure;
+    throw error instanceof MountaineerError || !(error instanceof Error) ? error : lost(error);
+  } finally {
+    close();
+  }
+}
+
+/** null for a kind that this version does not know. */
+async function eventOf({ data }: SseEvent): Promise<StreamEvent | null> {
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch (cause) {
+    throw strange("an event is not JSON", cause);
+  }
+  if (typeof value !== "object" || value === null || !("kind" in value))
+    throw strange("an event has no kind");
+  if (typeof value.kind !== "string" || !KINDS.includes(value.kind)) return null;
+  const { streamEventSchema } = await import("./config-contract-schemas.ts");
+  const parsed = streamEventSchema.safeParse(value);
+  if (parsed.success) return value as StreamEvent;
+  const [issue] = parsed.error.issues;
+  throw strange(`an event is wrong at ${issue?.path.join(".") || "its root"}: ${issue?.message}`);
+}

@@ -1,0 +1,84 @@
+// Owns following a home's daemon through its restarts: waiting for one, hearing its events, waiting for the next.
+
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import type { StreamEvent } from "../contract.ts";
+import { connectToDaemon, type DaemonClient } from "./client.ts";
+
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 2_000;
+/** A connection that held so long was a good one: the next wait is short again. */
+const GOOD_AFTER_MS = 5_000;
+
+export type FollowNotice =
+  | {
+      readonly kind: "connected";
+      readonly client: DaemonClient;
+      /** True: it is the daemon from before, and what happened meanwhile comes as events. Else look afresh. */
+      readonly resumed: boolean;
+    }
+  | { readonly kind: "event"; readonly id: number; readonly event: StreamEvent }
+  /** No daemon answers; told once for each reason. */
+  | { readonly kind: "lost"; readonly reason: string };
+
+interface FollowOptions {
+  /** Ends it, without an error. */
+  readonly signal: AbortSignal;
+  readonly clock?: Clock;
+}
+
+/**
+ * Never ends and never rejects before the signal aborts. After "connected" no event is missed; a `gap` says that some
+ * were, and that what they told must be looked at afresh. "lost" comes after "connected", or first.
+ */
+export async function* followDaemon(
+  home: string,
+  { signal, clock = systemClock }: FollowOptions,
+): AsyncGenerator<FollowNotice, void, undefined> {
+  let waitMs = FIRST_WAIT_MS;
+  let toldReason: string | null = null;
+  let last: { readonly life: string; readonly id: number } | null = null;
+  while (!signal.aborted) {
+    let reason = "no daemon runs for this home";
+    let connectedAtMs: number | null = null;
+    try {
+      const client = await connectToDaemon(home, { clock });
+      if (client !== null) {
+        const life = lifeOf(client);
+        const resumed: boolean = last !== null && last.life === life;
+        using stream = await client.openEvents(signal, {
+          afterId: resumed && last !== null ? last.id : null,
+        });
+        connectedAtMs = clock.monotonicMs();
+        toldReason = null;
+        if (!resumed) last = null;
+        yield { kind: "connected", client, resumed };
+        for await (const { id, event } of stream.events) {
+          if (life !== null) last = { life, id };
+          yield { kind: "event", id, event };
+        }
+        reason = "the daemon ended the connection";
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      reason = errorText(error);
+    }
+    if (connectedAtMs !== null && clock.monotonicMs() - connectedAtMs >= GOOD_AFTER_MS)
+      waitMs = FIRST_WAIT_MS;
+    if (reason !== toldReason) yield { kind: "lost", reason };
+    toldReason = reason;
+    try {
+      await clock.sleep(waitMs, signal);
+    } catch {
+      // Only the signal ends a sleep.
+      return;
+    }
+    waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+  }
+}
+
+/** null: not to be known again. */
+function lifeOf({ pid, startedAt }: DaemonClient): string | null {
+  return pid === null || startedAt === null ? null : `${pid} ${startedAt}`;
+}

@@ -1,0 +1,142 @@
+// Owns one question to a daemon over its socket: deadlines, and errors that say what to do.
+
+import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { parseExactly } from "../../runtime/text/exact-json.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+
+const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** Whom to ask, and how long a daemon may show no sign of life. */
+export interface Listener {
+  readonly socketPath: string;
+  readonly pid: number | null;
+  readonly clock: Clock;
+  readonly silenceMs: number;
+}
+
+interface Question {
+  /** From the root: `/manage/v1/status`. */
+  readonly path: string;
+  readonly method: string;
+  readonly body: object | null;
+  readonly signal: AbortSignal;
+}
+
+interface Reply {
+  readonly status: number;
+  /** What the JSON says; of an answer in plain text, the text. */
+  readonly value: unknown;
+}
+
+/** Asks and waits for the whole answer. Rejects with `daemon_unreachable`, `protocol`, and `aborted`. */
+export function exchange(listener: Listener, question: Question): Promise<Reply> {
+  const { socketPath, pid, clock, silenceMs } = listener;
+  const { path, method, body, signal } = question;
+  // Not imported: see server.ts.
+  const { request: ask } = process.getBuiltinModule("node:http");
+  const text = body === null ? null : JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const request = ask({
+      socketPath,
+      path,
+      method,
+      agent: false,
+      headers: {
+        Host: "mountaineer",
+        ...(text === null
+          ? {}
+          : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) }),
+      },
+    });
+    const settle = (outcome: Reply | Error): void => {
+      silence[Symbol.dispose]();
+      signal.removeEventListener("abort", onAbort);
+      // What still comes of the cut connection is nobody's business any more.
+      request.on("error", () => {});
+      request.destroy();
+      if (outcome instanceof Error) reject(outcome);
+      else resolve(outcome);
+    };
+    const onSilence = (): void => settle(hung(pid, silenceMs));
+    let silence = clock.setTimer(silenceMs, onSilence);
+    const onSign = (): void => {
+      silence[Symbol.dispose]();
+      silence = clock.setTimer(silenceMs, onSilence);
+    };
+    const onAbort = (): void => settle(cancelled(signal));
+    if (signal.aborted) {
+      onAbort();
+      return;
+    }
+    signal.addEventListener("abort", onAbort, { once: true });
+    request.on("information", onSign);
+    request.once("error", (cause) => settle(lost(cause)));
+    request.once("response", (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      onSign();
+      response.on("data", (chunk: Buffer) => {
+        onSign();
+        bytes += chunk.length;
+        if (bytes > ANSWER_LIMIT_BYTES) settle(strange("its answer has no end"));
+        else chunks.push(chunk);
+      });
+      response.once("error", (cause) => settle(lost(cause)));
+      response.once("end", () => {
+        const status = response.statusCode ?? 0;
+        const answer = Buffer.concat(chunks).toString("utf8");
+        const isText = response.headers["content-type"]?.startsWith("text/plain") === true;
+        try {
+          settle({ status, value: isText ? answer : parseExactly(answer) });
+        } catch (cause) {
+          settle(strange(`its answer to ${path} is not JSON`, cause));
+        }
+      });
+    });
+    request.end(text ?? undefined);
+  });
+}
+
+/** For a daemon that is silent longer than it may be. */
+export function hung(pid: number | null, silenceMs: number): MountaineerError {
+  const who = pid === null ? "the daemon" : `the daemon (pid ${pid})`;
+  // One that hangs hears no SIGTERM; what is mounted outlives a SIGKILL.
+  const how = pid === null ? "" : ` (kill ${pid}, at last kill -9 ${pid})`;
+  return new MountaineerError("daemon_unreachable", `${who} has said nothing for ${silenceMs / 1000} s`, {
+    hint: `it hangs or the machine is overloaded; stop it${how} and start mountaineer monitor again`,
+    retry: "later",
+  });
+}
+
+/** For a connection that broke. */
+export function lost(cause: Error): MountaineerError {
+  const code = systemErrorCode(cause);
+  if (code?.startsWith("HPE_")) return strange("it does not speak HTTP", cause);
+  return new MountaineerError(
+    "daemon_unreachable",
+    "the connection to the daemon was lost before it answered",
+    {
+      cause,
+      hint: "it was stopped or has crashed; mountaineer status tells how things are",
+      retry: "later",
+    },
+  );
+}
+
+/** For an answer that the contract does not allow. */
+export function strange(what: string, cause?: unknown): MountaineerError {
+  return new MountaineerError(
+    "protocol",
+    `the daemon answers what this version does not understand: ${what}`,
+    {
+      cause,
+      hint: "after an update, restart the daemon so that both are of one version",
+    },
+  );
+}
+
+/** For a call whose signal aborted. */
+export function cancelled(signal: AbortSignal): MountaineerError {
+  const reason: unknown = signal.reason;
+  return reason instanceof MountaineerError ? reason : new MountaineerError("aborted", "cancelled");
+}

@@ -1,0 +1,166 @@
+// Owns the serving of the event stream as server-sent events: replay, heartbeats, and an end for those who read too
+// slowly. Whoever was dropped is told so by a last `gap`, whose id is where to go on.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { StreamEvent } from "../contract.ts";
+import type { ConfigControl } from "../control.ts";
+
+/** How often a stream that says nothing shows that it lives; a client takes three times this for a hang. */
+export const HEARTBEAT_MS = 15_000;
+export const LISTENER_LIMIT = 32;
+/** What may wait for one reader: a replay of all that is kept, and more than any burst. */
+const QUEUE_LIMIT_BYTES = 2 * 1024 * 1024;
+/** How long a reader that is dropped, or a daemon that ends, waits for the rest to be read. */
+const END_DEADLINE_MS = 10_000;
+/** Reconnect after a second, for browsers. */
+const GREETING = "retry: 1000\n: connected\n\n";
+const HEARTBEAT = ":\n\n";
+
+export interface EventStreams {
+  /** Answers the request with the stream. Throws `protocol` (Last-Event-ID) and `daemon_unreachable` (too many). */
+  serve(request: IncomingMessage, response: ServerResponse): void;
+  /** Ends every stream. */
+  end(): void;
+}
+
+/** Nothing is heard before somebody listens. */
+export function createEventStreams(options: {
+  readonly config: ConfigControl;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): EventStreams {
+  const { config, clock, logger } = options;
+  const streams = new Set<Stream>();
+  return {
+    serve(request, response) {
+      const afterId = lastEventId(request);
+      if (streams.size >= LISTENER_LIMIT) {
+        const message = `${streams.size} listeners follow the events already`;
+        throw new MountaineerError("daemon_unreachable", message, {
+          retry: "later",
+          hint: "end one of them",
+        });
+      }
+      response.writeHead(200, {
+        "Content-Type": "text/event-stream; charset=utf-8",
+        "Cache-Control": "no-store",
+      });
+      const stream = startStream(response, clock, (waitingBytes) =>
+        logger.warn("event listener reads too slowly and is dropped", { waitingBytes }),
+      );
+      streams.add(stream);
+      response.once("close", () => streams.delete(stream));
+      stream.hear((listener) => config.listen(afterId, listener));
+    },
+    end() {
+      for (const stream of streams) stream.end();
+    },
+  };
+}
+
+/** null: from now on. */
+function lastEventId(request: IncomingMessage): number | null {
+  const header = request.headers["last-event-id"];
+  if (header === undefined || header === "") return null;
+  if (typeof header !== "string" || !/^\d{1,15}$/.test(header)) {
+    throw new MountaineerError("protocol", "Last-Event-ID is not the id of an event");
+  }
+  return Number(header);
+}
+
+interface Stream {
+  hear(subscribe: (listener: (id: number, event: StreamEvent) => void) => () => void): void;
+  end(): void;
+}
+
+function startStream(
+  response: ServerResponse,
+  clock: Clock,
+  onDropped: (waitingBytes: number) => void,
+): Stream {
+  const queue: string[] = [];
+  let queuedBytes = 0;
+  let isBlocked = false;
+  let isOver = false;
+  let unsubscribe: (() => void) | null = null;
+  let heartbeat: Timer = clock.setTimer(HEARTBEAT_MS, beat);
+
+  function beat(): void {
+    // A reader that is behind needs no sign of life, and none shall pile up.
+    if (!isBlocked) isBlocked = !response.write(HEARTBEAT);
+    heartbeat = clock.setTimer(HEARTBEAT_MS, beat);
+  }
+
+  function send(frame: string): boolean {
+    if (!isBlocked) {
+      isBlocked = !response.write(frame);
+      return true;
+    }
+    queuedBytes += Buffer.byteLength(frame);
+    if (queuedBytes > QUEUE_LIMIT_BYTES) return false;
+    queue.push(frame);
+    return true;
+  }
+
+  response.on("drain", () => {
+    isBlocked = false;
+    let sent = 0;
+    while (!isBlocked && sent < queue.length) {
+      const frame = queue[sent++] ?? "";
+      queuedBytes -= Buffer.byteLength(frame);
+      isBlocked = !response.write(frame);
+    }
+    queue.splice(0, sent);
+  });
+  response.once("close", leave);
+
+  function leave(): void {
+    isOver = true;
+    queue.length = 0;
+    heartbeat[Symbol.dispose]();
+    unsubscribe?.();
+    unsubscribe = null;
+  }
+
+  function finish(lastWords: string): void {
+    leave();
+    response.end(lastWords);
+    const cut = clock.setTimer(END_DEADLINE_MS, () => response.destroy());
+    response.once("close", () => cut[Symbol.dispose]());
+  }
+
+  isBlocked = !response.write(GREETING);
+  return {
+    hear(subscribe) {
+      let newestId = 0;
+      let isTooSlow = false;
+      const drop = (): void => {
+        onDropped(queuedBytes);
+        finish(frameOf(newestId, { kind: "gap" }));
+      };
+      const stop = subscribe((id, event) => {
+        if (isOver) return;
+        newestId = id;
+        if (isTooSlow || send(frameOf(id, event))) return;
+        isTooSlow = true;
+        // Within a replay all of it is let pass, so that the gap's id is after it.
+        if (unsubscribe !== null) drop();
+      });
+      if (isOver) {
+        stop();
+        return;
+      }
+      unsubscribe = stop;
+      if (isTooSlow) drop();
+    },
+    end() {
+      if (!isOver) finish("");
+    },
+  };
+}
+
+function frameOf(id: number, event: StreamEvent): string {
+  return `id: ${id}\ndata: ${JSON.stringify(event)}\n\n`;
+}

@@ -1,0 +1,366 @@
+// Owns the serving of the management API over the home's socket: limits, time-outs, and errors that are always JSON.
+import { isUtf8 } from "node:buffer";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { createDisposalStack } from "../../runtime/disposal.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
+import { EVENT_STREAM_PATH } from "../contract.ts";
+import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../control.ts";
+import { errorBody, httpStatusOf } from "../http-errors.ts";
+import { type Answer, type CountedKind, findOperation, type Operation } from "../requests/operations.ts";
+import { removeDaemonNote, writeDaemonNote } from "../socket/daemon-note.ts";
+import { listenPrivately } from "../socket/private-socket.ts";
+import { createEventStreams, type EventStreams } from "./event-streams.ts";
+
+/** Of a request that is not served anyway. */
+const UNSERVED_LIMIT_BYTES = 64 * 1024;
+// A body over the limit is read and thrown away this far beyond it, so that the sender gets to read why.
+const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
+/** From connecting until the request has come whole. */
+const RECEIVE_DEADLINE_MS = 10_000;
+/** From answering until the answer is read. */
+const DRAIN_DEADLINE_MS = 10_000;
+/** How often a request under way is told so; a client takes silence for a hung daemon. */
+export const SIGN_OF_LIFE_MS = 2_000;
+const CONNECTION_LIMIT = 128;
+/** Requests under way at once, of each kind: who waits for files, or for a slow tool, holds up no reload. */
+const UNDER_WAY_LIMIT = 32;
+const STOP_DEADLINE_MS = 1_000;
+
+interface ManagementServerOptions {
+  readonly home: string;
+  readonly control: DaemonControl;
+  /** null: nothing about the configuration, and no events, are served. */
+  readonly config: ConfigControl | null;
+  /** null: all that is about the gateway is refused with `gateway_off`. */
+  readonly gateway: GatewayControl | null;
+  /** Absent: nothing about places is served. */
+  readonly places?: PlaceControl;
+  /** Where MCP clients are served (`startMcpSocket`), for the note; null: nowhere. */
+  readonly mcpSocket: string | null;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly version: string;
+}
+
+export interface ManagementServer extends AsyncDisposable {
+  readonly socketPath: string;
+}
+
+/**
+ * Serves `control`, `config` and `gateway` over the home's socket, whose path it notes in `<home>/daemon.json`. The
+ * home's lock must be held. Disposing removes both, aborts the requests under way, and cuts what is left after a second. Rejects with
+ * `path_taken` and `home_unwritable`.
+ */
+export async function startManagementServer(options: ManagementServerOptions): Promise<ManagementServer> {
+  const { home, mcpSocket, clock, logger, version } = options;
+  const stack = createDisposalStack((error) => {
+    logger.warn("management server did not end cleanly", { error: errorText(error) });
+  });
+  const exchange = startExchange(options);
+  stack.defer(() => exchange.stop());
+  try {
+    const socket = stack.use(await listenPrivately(exchange.server, home));
+    stack.defer(() => removeDaemonNote(home, process.pid));
+    try {
+      const started_at = isoTime(clock.wallMs());
+      await writeDaemonNote(home, {
+        pid: process.pid,
+        socket: socket.path,
+        ...(mcpSocket === null ? {} : { mcp_socket: mcpSocket }),
+        version,
+        started_at,
+      });
+    } catch (error) {
+      // A full disk must not keep the daemon from serving; at the usual path it is found without the note.
+      logger.warn("daemon.json could not be written", { error: errorText(error) });
+    }
+    return { socketPath: socket.path, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
+  } catch (error) {
+    await stack[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+interface Exchange {
+  readonly server: Server;
+  stop(): Promise<void>;
+}
+
+/** One connection, which carries one request. */
+interface Visit {
+  response: ServerResponse | null;
+  timer: Timer;
+}
+
+function startExchange(options: ManagementServerOptions): Exchange {
+  const { config, clock, logger } = options;
+  // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
+  const { createServer } = process.getBuiltinModule("node:http");
+  const visits = new Map<Duplex, Visit>();
+  const stopping = new AbortController();
+  const streams = config === null ? null : createEventStreams({ config, clock, logger });
+
+  const server = createServer({
+    // The deadlines here are kept with the injected clock instead.
+    headersTimeout: 0,
+    requestTimeout: 0,
+    connectionsCheckingInterval: 2 ** 31 - 1,
+    // Without it the answer would be node's own, which is no JSON.
+    requireHostHeader: false,
+  });
+  // Who says that nothing more will be sent (`nc -N`) still reads the answer; there is no option for it.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  server.maxConnections = CONNECTION_LIMIT;
+  server.on("connection", (socket) => {
+    const onLate = (): void => {
+      const visit = visits.get(socket);
+      answers.refuse(socket, visit?.response ?? null, 408, "the request did not come in time");
+    };
+    visits.set(socket, { response: null, timer: clock.setTimer(RECEIVE_DEADLINE_MS, onLate) });
+    socket.once("end", () => setImmediate(tellApart, socket));
+    socket.once("close", () => {
+      visits.get(socket)?.timer[Symbol.dispose]();
+      visits.delete(socket);
+    });
+  });
+  /** A client that went away has ended its side, too; only writing to it tells. */
+  const tellApart = (socket: Socket): void => {
+    const response = visits.get(socket)?.response ?? null;
+    if (response === null || response.writableEnded || !socket.writable) return;
+    if (response.headersSent) socket.destroy();
+    else response.writeProcessing();
+  };
+  server.on("request", (request, response) => void requests.serve(request, response));
+  // These are answered like any other request; what they ask for is not done.
+  server.on("checkContinue", (request, response) => {
+    response.writeContinue();
+    void requests.serve(request, response);
+  });
+  server.on("checkExpectation", (request, response) => void requests.serve(request, response));
+  server.on("connect", (_request, socket) => answers.refuse(socket, null, 405, "CONNECT is not served"));
+  server.on("clientError", (error, socket) => {
+    const code = systemErrorCode(error);
+    const tooLarge = code === "HPE_HEADER_OVERFLOW";
+    if (code === "ECONNRESET" || !socket.writable) socket.destroy();
+    else if (tooLarge)
+      answers.refuse(socket, visits.get(socket)?.response ?? null, 431, "the headers are too large");
+    else answers.refuse(socket, visits.get(socket)?.response ?? null, 400, "the request is not HTTP");
+  });
+  server.on("drop", () => logger.warn("management connection dropped", { connections: CONNECTION_LIMIT }));
+  const answers = createAnswers({ clock, logger, stopping });
+  const requests = createRequests({
+    options,
+    clock,
+    logger,
+    visits,
+    stopping,
+    streams,
+    answers,
+  });
+
+  return {
+    server,
+    stop() {
+      const reason = "the daemon stopped before it was done";
+      stopping.abort(new MountaineerError("daemon_unreachable", reason, { retry: "later" }));
+      streams?.end();
+      return new Promise((resolve) => {
+        const cut = clock.setTimer(STOP_DEADLINE_MS, () => {
+          for (const socket of visits.keys()) socket.destroy();
+        });
+        server.close(() => {
+          cut[Symbol.dispose]();
+          resolve();
+        });
+        for (const [socket, visit] of visits) if (visit.response === null) socket.destroy();
+      });
+    },
+  };
+}
+
+interface RequestsParts {
+  readonly options: ManagementServerOptions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly visits: Map<Duplex, Visit>;
+  readonly stopping: AbortController;
+  readonly streams: EventStreams | null;
+  readonly answers: ReturnType<typeof createAnswers>;
+}
+
+/** Reads a request, carries it out, and answers it. */
+function createRequests({ options, clock, logger, visits, stopping, streams, answers }: RequestsParts) {
+  const underWay: Record<CountedKind, number> = { steps: 0, config: 0, calls: 0, places: 0 };
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    const visit = visits.get(socket);
+    // One request per connection; what is pipelined behind it is never begun.
+    if (visit === undefined || visit.response !== null) return;
+    visit.response = response;
+    response.shouldKeepAlive = false;
+    response.on("error", () => socket.destroy());
+    const gone = new AbortController();
+    response.once("close", () => {
+      if (!response.writableFinished) gone.abort(new MountaineerError("aborted", "the client went away"));
+    });
+    const startedAtMs = clock.monotonicMs();
+    try {
+      const path = pathOf(request);
+      const operation = findOperation(path, options);
+      const limitBytes = operation?.bodyLimitBytes ?? UNSERVED_LIMIT_BYTES;
+      const body = await readBody(request, limitBytes);
+      visit.timer[Symbol.dispose]();
+      if (body === null) return;
+      const isStream = streams !== null && path === EVENT_STREAM_PATH;
+      const method = isStream ? "GET" : (operation?.method ?? null);
+      if (body.kind === "too_large") {
+        answers.refuseAnswer(visit, response, 413, `the body is larger than ${limitBytes} bytes`);
+      } else if (method === null) {
+        answers.refuseAnswer(visit, response, 404, `${request.method} ${path} is not served`);
+      } else if (request.method !== method) {
+        response.setHeader("Allow", method);
+        answers.refuseAnswer(visit, response, 405, `${request.method} ${path} is not served`);
+      } else if (body.kind === "no_text") {
+        answers.refuseAnswer(visit, response, 400, "the body is not UTF-8");
+      } else if (isStream) {
+        if (stopping.signal.aborted) throw stopping.signal.reason;
+        streams.serve(request, response);
+      } else if (operation !== null) {
+        const signal = AbortSignal.any([gone.signal, stopping.signal]);
+        answers.send(visit, response, 200, await perform(operation, body.text, response, signal));
+      }
+    } catch (error) {
+      visit.timer[Symbol.dispose]();
+      answers.fail(visit, response, error);
+    } finally {
+      logger.debug("management request", {
+        method: request.method,
+        url: request.url,
+        status: response.headersSent ? response.statusCode : null,
+        tookMs: Math.round(clock.monotonicMs() - startedAtMs),
+      });
+    }
+  }
+
+  async function perform(
+    operation: Operation,
+    body: string,
+    response: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { counts } = operation;
+    if (counts === null) return operation.prepare(body)(signal);
+    if (stopping.signal.aborted) throw stopping.signal.reason;
+    const call = operation.prepare(body);
+    if (underWay[counts] >= UNDER_WAY_LIMIT) {
+      const message = `${underWay[counts]} requests are under way already; this one was not begun`;
+      throw new MountaineerError("daemon_unreachable", message, {
+        retry: "later",
+        hint: "try again in a moment",
+      });
+    }
+    underWay[counts] += 1;
+    let pulse = clock.setTimer(SIGN_OF_LIFE_MS, function beat() {
+      if (signal.aborted) return;
+      response.writeProcessing();
+      pulse = clock.setTimer(SIGN_OF_LIFE_MS, beat);
+    });
+    try {
+      return await call(signal);
+    } finally {
+      pulse[Symbol.dispose]();
+      underWay[counts] -= 1;
+    }
+  }
+
+  return { serve };
+}
+
+interface AnswersParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly stopping: AbortController;
+}
+
+/** The ways a request is answered. */
+function createAnswers({ clock, logger, stopping }: AnswersParts) {
+  function fail(visit: Visit, response: ServerResponse, thrown: unknown): void {
+    // The client that would be told is the one that went away, unless it is the daemon that ends.
+    const ends =
+      stopping.signal.aborted && (!(thrown instanceof MountaineerError) || thrown.code === "aborted");
+    const error = ends ? stopping.signal.reason : thrown;
+    if (!(error instanceof MountaineerError)) {
+      const stack = error instanceof Error ? error.stack : undefined;
+      logger.error("management request failed", { error: errorText(error), stack });
+    }
+    send(visit, response, httpStatusOf(error), { kind: "json", value: errorBody(error) });
+  }
+
+  function refuseAnswer(visit: Visit, response: ServerResponse, status: number, message: string): void {
+    const value = errorBody(new MountaineerError("protocol", message));
+    send(visit, response, status, { kind: "json", value });
+  }
+
+  function send(visit: Visit, response: ServerResponse, status: number, answer: Answer): void {
+    if (response.headersSent || response.destroyed) return;
+    const isText = answer.kind === "text";
+    const text = isText ? answer.text : JSON.stringify(answer.value);
+    response.writeHead(status, {
+      "Content-Type": isText ? "text/plain; charset=utf-8" : "application/json",
+      "Content-Length": Buffer.byteLength(text),
+      "Cache-Control": "no-store",
+    });
+    response.end(text);
+    visit.timer = clock.setTimer(DRAIN_DEADLINE_MS, () => response.destroy());
+  }
+
+  function refuse(socket: Duplex, response: ServerResponse | null, status: number, message: string): void {
+    if (socket.destroyed || response?.headersSent) {
+      socket.destroy();
+      return;
+    }
+    const text = JSON.stringify(errorBody(new MountaineerError("protocol", message)));
+    const reason = process.getBuiltinModule("node:http").STATUS_CODES[status] ?? "Error";
+    const head = `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json\r\nConnection: close\r\n`;
+    socket.end(`${head}Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`, () => socket.destroy());
+    const cut = clock.setTimer(DRAIN_DEADLINE_MS, () => socket.destroy());
+    socket.once("close", () => cut[Symbol.dispose]());
+  }
+
+  return { refuse, refuseAnswer, send, fail };
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? "").split("?", 1)[0] ?? "";
+}
+
+type Body =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "too_large" }
+  | { readonly kind: "no_text" };
+
+/** null when the client went away before its end. */
+function readBody(request: IncomingMessage, limitBytes: number): Promise<Body | null> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    request.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= limitBytes) chunks.push(chunk);
+      else if (bytes > limitBytes + DISCARD_LIMIT_BYTES) resolve({ kind: "too_large" });
+    });
+    request.once("end", () => {
+      const whole = Buffer.concat(chunks);
+      if (bytes > limitBytes) resolve({ kind: "too_large" });
+      else if (!isUtf8(whole)) resolve({ kind: "no_text" });
+      else resolve({ kind: "text", text: whole.toString("utf8") });
+    });
+    request.once("error", () => resolve(null));
+    request.once("close", () => resolve(null));
+  });
+}

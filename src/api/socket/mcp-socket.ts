@@ -1,0 +1,92 @@
+// Owns the home's socket for MCP clients: its owner alone may connect, and each connection is one client.
+import type { Socket } from "node:net";
+import { createServer } from "node:net";
+import type { Duplex } from "node:stream";
+import { createDisposalStack } from "../../runtime/disposal.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import { listenPrivately, MCP_SOCKET } from "./private-socket.ts";
+
+/** Clients at once; what comes beyond is ended at once. */
+export const MCP_CONNECTION_LIMIT = 256;
+/** How long a client may take to read what was said to it before the end. */
+const END_DEADLINE_MS = 1_000;
+
+interface McpSocketOptions {
+  readonly home: string;
+  /**
+   * Serves one client that speaks lines of JSON-RPC. The client may end its side first; `serve` ends the other one when
+   * it has answered.
+   */
+  readonly serve: (stream: Duplex) => void;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  /** Where connections are kept. Default: its own, ended with the socket. */
+  readonly connections?: McpConnections;
+}
+
+/** The connections of clients. Disposing ends each, and cuts what is left after a second. */
+export interface McpConnections extends AsyncDisposable {
+  add(socket: Socket): void;
+}
+
+export function createMcpConnections(clock: Clock): McpConnections {
+  const sockets = new Set<Socket>();
+  return {
+    add(socket) {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+    },
+    async [Symbol.asyncDispose]() {
+      const cut = clock.setTimer(END_DEADLINE_MS, () => {
+        for (const socket of sockets) socket.destroy();
+      });
+      const closed = [...sockets].map(
+        (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
+      );
+      for (const socket of sockets) socket.destroySoon();
+      await Promise.all(closed);
+      cut[Symbol.dispose]();
+    },
+  };
+}
+
+export interface McpSocket extends AsyncDisposable {
+  readonly socketPath: string;
+}
+
+/**
+ * Listens at `<home>/mcp.sock`, by the rules of the management socket: 0600, a dead daemon's replaced, a short path
+ * where the home's is too long. The home's lock must be held. Disposing removes it, and ends the connections that are
+ * its own. Rejects with `path_taken` and `home_unwritable`.
+ */
+export async function startMcpSocket(options: McpSocketOptions): Promise<McpSocket> {
+  const { home, serve, logger, clock = systemClock } = options;
+  const stack = createDisposalStack((error) => {
+    logger.warn("the MCP socket did not end cleanly", { error: errorText(error) });
+  });
+  const connections = options.connections ?? stack.use(createMcpConnections(clock));
+  // Whoever pipes its requests in ends its side, and waits for the answers.
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    connections.add(socket);
+    // A client that goes away is no failure of the daemon.
+    socket.on("error", () => socket.destroy());
+    try {
+      serve(socket);
+    } catch (error) {
+      logger.error("an MCP client could not be served", { error: errorText(error) });
+      socket.destroy();
+    }
+  });
+  server.maxConnections = MCP_CONNECTION_LIMIT;
+  server.on("drop", () => logger.warn("MCP connection dropped", { connections: MCP_CONNECTION_LIMIT }));
+  stack.defer(() => void server.close());
+  try {
+    const socket = stack.use(await listenPrivately(server, home, MCP_SOCKET));
+    return { socketPath: socket.path, [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose]() };
+  } catch (error) {
+    await stack[Symbol.asyncDispose]();
+    throw error;
+  }
+}

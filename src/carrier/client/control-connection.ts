@@ -1,0 +1,139 @@
+// The daemon's side of the control socket: one connection, its questions and their deadlines.
+
+import { connect } from "node:net";
+import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../../runtime/errors.ts";
+import { isObject } from "../../runtime/text/json-object.ts";
+import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import {
+  formatLine,
+  LINE_BYTES_AT_MOST,
+  PROTOCOL_VERSION,
+  parseLine,
+  speaksWith,
+} from "../control/control-messages.ts";
+
+const CONNECT_WITHIN_MS = 2_000;
+const QUESTIONS_AT_MOST = 1_000;
+
+type Members = Readonly<Record<string, unknown>>;
+
+export interface ControlConnection extends Disposable {
+  /** The carrier's program: the first characters of its hash. */
+  readonly program: string;
+  /** Rejects with `timed_out`, with the signal's reason, with the carrier's error, or when the connection ends. */
+  ask(operation: string, members: Members, deadlineMs: number, signal: AbortSignal): Promise<unknown>;
+}
+
+interface ControlListener {
+  onPush(message: Members): void;
+  onEnd(): void;
+}
+
+/** Null: nobody listens there. Rejects with `protocol` when what listens is of another version. */
+export async function connectControl(
+  path: string,
+  clock: Clock,
+  listener: ControlListener,
+): Promise<ControlConnection | null> {
+  const greeted = Promise.withResolvers<ControlConnection | null>();
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  let nextId = 1;
+  let ended = false;
+  let isGreeted = false;
+
+  const socket = connect(path);
+  const end = (error: MountaineerError): void => {
+    if (ended) return;
+    ended = true;
+    deadline[Symbol.dispose]();
+    socket.destroy();
+    for (const question of waiting.values()) question.reject(error);
+    waiting.clear();
+    if (isGreeted) listener.onEnd();
+    else if (error.code === "protocol") greeted.reject(error);
+    else greeted.resolve(null);
+  };
+  const endOtherwise = (): void => end(unreachable("the carrier closed the connection"));
+  const deadline = clock.setTimer(CONNECT_WITHIN_MS, () => {
+    if (!isGreeted) end(unreachable("the carrier does not answer"));
+  });
+  const onLine = (line: string): void => {
+    const message = parseLine(line);
+    if (message === null) {
+      end(new MountaineerError("protocol", "what listens at the carrier's socket is something else"));
+      return;
+    }
+    const { hello, id, push } = message;
+    if (isObject(hello) && !isGreeted) {
+      if (!speaksWith(hello["protocol"])) {
+        end(new MountaineerError("protocol", `the carrier speaks protocol ${String(hello["protocol"])}`));
+        return;
+      }
+      isGreeted = true;
+      socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION } }));
+      greeted.resolve(connection(String(hello["program"])));
+    } else if (typeof id === "number") {
+      const question = waiting.get(id);
+      waiting.delete(id);
+      if (message["ok"] === true) question?.resolve(message["result"]);
+      else question?.reject(errorOf(message));
+    } else if (typeof push === "string" && isGreeted) {
+      listener.onPush(message);
+    } else if (message["refused"] !== undefined) {
+      end(new MountaineerError("protocol", `the carrier refuses: ${String(message["refused"])}`));
+    }
+  };
+  const connection = (program: string): ControlConnection => ({
+    program,
+    ask(operation, members, deadlineMs, signal) {
+      signal.throwIfAborted();
+      if (ended || waiting.size >= QUESTIONS_AT_MOST || socket.writableLength > LINE_BYTES_AT_MOST)
+        return Promise.reject(unreachable("the carrier takes no more questions"));
+      const id = nextId;
+      nextId += 1;
+      const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+      waiting.set(id, { resolve, reject });
+      const giveUp = (error: unknown): void => {
+        waiting.delete(id);
+        reject(error);
+      };
+      const timer = clock.setTimer(deadlineMs, () =>
+        giveUp(
+          new MountaineerError("timed_out", `the carrier gave no answer to "${operation}"`, {
+            retry: "later",
+          }),
+        ),
+      );
+      const onAbort = (): void => giveUp(signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
+      socket.write(formatLine({ ...members, id, do: operation }));
+      return promise.finally(() => {
+        timer[Symbol.dispose]();
+        signal.removeEventListener("abort", onAbort);
+      });
+    },
+    [Symbol.dispose]: endOtherwise,
+  });
+  const splitter = createLineSplitter(LINE_BYTES_AT_MOST);
+  socket.on("data", (chunk) => {
+    for (const line of splitter.take(chunk)) if (line !== "") onLine(line);
+    if (splitter.overlong) endOtherwise();
+  });
+  socket.on("error", (error) => end(unreachable(errorText(error))));
+  socket.on("close", endOtherwise);
+  return greeted.promise;
+}
+
+/** The carrier cannot be asked now. */
+export function unreachable(text: string): MountaineerError {
+  return new MountaineerError("program_unavailable", `the carrier cannot be asked: ${text}`, {
+    retry: "later",
+  });
+}
+
+function errorOf({ code, message }: Members): MountaineerError {
+  const known = typeof code === "string" && Object.hasOwn(ERROR_CODES, code);
+  // Looked up in the table just now.
+  return new MountaineerError(known ? (code as ErrorCode) : "internal", String(message));
+}

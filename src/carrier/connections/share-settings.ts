@@ -1,0 +1,41 @@
+// What is kept of a carried share, and what it needs to be carried.
+
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { CarriedKind, CarriedMount, CarriedRoute, CarrierNotice, RouteEndpoint } from "../carrier.ts";
+import type { ProveServer } from "../smb/server-proof.ts";
+import type { SocketOwners } from "../system/socket-owner.ts";
+
+export interface ShareSettings {
+  readonly share: string;
+  readonly kind: CarriedKind;
+  readonly port: number;
+  route: CarriedRoute;
+  endpoints: Partial<Record<CarriedRoute, RouteEndpoint>>;
+  patienceMs: number;
+  mount: CarriedMount | null;
+  /** The server's, in hex, once it was seen. */
+  guid: string | null;
+  confirmed: boolean;
+}
+
+export interface ShareEvents {
+  /** Whether anybody hears it. */
+  notice(what: CarrierNotice["what"]): boolean;
+  /** A counter or a number of connections is another; nothing that hurries. */
+  counted(): void;
+  /** What must survive the process is another. */
+  settingsChanged(): void;
+  /** The server behind the route in use answers again, and is not confirmed. */
+  unconfirmed(guid: string): void;
+}
+
+export interface ShareParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly owners: SocketOwners;
+  readonly prove: ProveServer;
+  /** Whose clients may connect. */
+  readonly uid: number;
+  readonly events: ShareEvents;
+}

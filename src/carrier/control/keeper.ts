@@ -1,0 +1,145 @@
+// The keeper: a shell that holds the carrier's listening sockets and starts the carrier anew when it dies.
+import type { ChildProcess } from "node:child_process";
+import type { Server } from "node:net";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { spawnChild } from "../../runtime/process/child-process.ts";
+import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
+import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+
+const GO_WITHIN_MS = 1_000;
+const AGAIN_AFTER_FAILURE_MS = 500;
+/** A system that shuts down ends both, one after the other. */
+const AGAIN_AFTER_SIGTERM_MS = 250;
+/** The first descriptor beyond stdin, stdout and stderr. */
+export const FIRST_INHERITED = 3;
+
+/**
+ * `$1` is the program to start, `$2` the home, `$3` how many sockets it is given, from descriptor 3 on. It reads its
+ * stdin, whose other end only the carrier holds: "bye" is a farewell, an end without it a death.
+ */
+export const KEEPER_SCRIPT = `#!/bin/sh
+# Holds the carrier's ports, and starts the carrier again when it dies without a farewell.
+trap '' HUP INT QUIT PIPE
+while IFS= read -r line; do
+  if [ "$line" = bye ]; then exit 0; fi
+done
+exec </dev/null
+tries=0
+while [ "$tries" -lt 100 ]; do
+  # It ends this shell once another one holds the ports, and ends itself with 0 when it has nothing to carry.
+  MOUNTAINEER_KEEPER=$$ /bin/sh "$1" "$2" "$3"
+  if [ $? -eq 0 ]; then exit 0; fi
+  tries=$((tries + 1))
+  if [ "$tries" -gt 3 ]; then sleep 1; fi
+done
+`;
+
+export interface Keeper extends AsyncDisposable {
+  readonly identity: ProcessIdentity | null;
+  /** From now on these sockets are held. Resolves when they are, and when the one before is gone. */
+  hold(servers: readonly Server[]): Promise<void>;
+  /** Ends the carrier's watch over it, but leaves it: for a carrier that ends and is not to be started again. */
+  dismiss(): Promise<void>;
+}
+
+interface KeeperOptions {
+  readonly script: string;
+  readonly program: string;
+  readonly home: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A new one holds the ports: called before the one before goes. */
+  readonly onChange: (identity: ProcessIdentity | null) => Promise<void>;
+}
+
+export function createKeeper(options: KeeperOptions): Keeper {
+  const { clock, logger } = options;
+  let current: { child: ChildProcess; identity: ProcessIdentity | null } | null = null;
+  let servers: readonly Server[] = [];
+  let ended = false;
+  let changing: Promise<void> = Promise.resolve();
+
+  const start = async (): Promise<void> => {
+    if (servers.length === 0) {
+      current = null;
+      await options.onChange(null);
+      return;
+    }
+    const held = servers.map(descriptorOf);
+    const args = [options.script, options.program, options.home, String(held.length)];
+    const child = spawnChild("/bin/sh", args, {
+      cwd: "/",
+      detached: true,
+      // Its own messages, and the next carrier's, have nowhere to go.
+      stdio: ["pipe", "ignore", "ignore", ...held],
+    });
+    child.on("error", (error) => logger.error("the keeper cannot be started", { error: errorText(error) }));
+    child.stdin?.on("error", () => {});
+    if (child.pid === undefined) throw new Error("the keeper cannot be started");
+    const started = { child, identity: await processIdentity(child.pid) };
+    current = started;
+    child.once("exit", (_, signal) => {
+      if (current !== started || ended) return;
+      logger.warn("the keeper ended and is made anew", { signal });
+      const delayMs = signal === "SIGTERM" ? AGAIN_AFTER_SIGTERM_MS : 0;
+      if (delayMs === 0) void change();
+      else clock.setTimer(delayMs, () => void change());
+    });
+    // Before its exit was listened for.
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error("the keeper ended at once");
+    await options.onChange(started.identity);
+  };
+  const change = (): Promise<void> => {
+    const next = changing.then(async () => {
+      if (ended) return;
+      const before = current;
+      try {
+        await start();
+      } catch (error) {
+        current = before;
+        logger.error("the ports have no new keeper", { error: errorText(error) });
+        clock.setTimer(AGAIN_AFTER_FAILURE_MS, () => void change());
+        return;
+      }
+      if (before !== null) await sendAway(before.child);
+    });
+    changing = next.catch(() => {});
+    return next;
+  };
+  const sendAway = async (child: ChildProcess): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.stdin?.end("bye\n");
+    if (await settledWithin(clock, GO_WITHIN_MS, gone)) return;
+    child.kill("SIGKILL");
+    await settledWithin(clock, GO_WITHIN_MS, gone);
+  };
+  const dismiss = async (): Promise<void> => {
+    ended = true;
+    await changing;
+    const last = current;
+    current = null;
+    if (last !== null) await sendAway(last.child);
+  };
+  return {
+    get identity() {
+      return current?.identity ?? null;
+    },
+    hold(next) {
+      servers = [...next];
+      return change();
+    },
+    dismiss,
+    [Symbol.asyncDispose]: dismiss,
+  };
+}
+
+/** Node has no public way to it: a listening server's handle is an object with `fd`, on every POSIX system. */
+function descriptorOf(server: Server): number {
+  // Not in the types, for it is Node's own; looked at with care.
+  const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: unknown } | null };
+  const fd = handle?.fd;
+  if (typeof fd !== "number" || fd < 0) throw new Error("the listening socket has no descriptor");
+  return fd;
+}

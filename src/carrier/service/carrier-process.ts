@@ -1,0 +1,129 @@
+// The carrier's process: `carrier.mjs HOME [SOCKETS]`, with that many listening sockets inherited from descriptor 3 on.
+import { chmod } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { errorText } from "../../runtime/errors.ts";
+import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
+import { beginExclusive } from "../../runtime/files/sqlite-file-lock.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { isRunning } from "../../runtime/process/process-identity.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { carrierFolder, listenForControl } from "../control/control-socket.ts";
+import { createKeeper, FIRST_INHERITED } from "../control/keeper.ts";
+import { createServerProof } from "../smb/server-proof.ts";
+import { isPresent } from "../system/mount-presence.ts";
+import { createSocketOwners } from "../system/socket-owner.ts";
+import { startAloneWatch } from "./alone-watch.ts";
+import { createCarrierLog } from "./carrier-log.ts";
+import { createCarrierService, takeOver } from "./carrier-service.ts";
+import { createCarrierStateFile } from "./carrier-state.ts";
+import { createControlServer } from "./control-server.ts";
+
+/** A carrier that nobody asks to carry anything ends. */
+const FIRST_SHARE_WITHIN_MS = 15_000;
+const GOODBYE_WITHIN_MS = 3_000;
+
+async function main(): Promise<void> {
+  const [home, socketsText] = process.argv.slice(2);
+  if (home === undefined || !home.startsWith("/")) throw new Error("usage: carrier.mjs HOME [SOCKETS]");
+  const clock = systemClock;
+  const folder = carrierFolder(home);
+  await ensurePrivateFolder(folder);
+  await chmod(folder, 0o700);
+  const logger = createCarrierLog(join(folder, "carrier.log"), clock);
+  surviveMistakes(logger);
+  const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
+
+  const lock = beginExclusive(join(folder, "lock.db"));
+  // Another one carries; this one's keeper, if it has one, ends with it.
+  if (lock === null) return;
+  const stateFile = createCarrierStateFile(folder, clock, logger);
+  const memory = await stateFile.read();
+  if (inheritedCount === 0 && memory.keeper !== null && (await isRunning(memory.keeper))) {
+    // The keeper of a carrier that has just died holds its ports, and is about to start the next one.
+    lock.release();
+    return;
+  }
+  const program = fileURLToPath(import.meta.url);
+  const prove = createServerProof(clock);
+  const ending = Promise.withResolvers<void>();
+  const control = createControlServer({
+    clock,
+    logger,
+    service: () => service,
+    program: basename(dirname(program)).replace(/^program-/u, ""),
+    onDaemons: (count) => watch.daemons(count),
+  });
+  const service = createCarrierService({
+    clock,
+    logger,
+    owners: createSocketOwners(clock),
+    prove,
+    uid: process.getuid?.() ?? 0,
+    stateFile,
+    keeper: (onChange) =>
+      createKeeper({
+        script: join(dirname(program), "keep.sh"),
+        program: join(dirname(program), "run.sh"),
+        home,
+        clock,
+        logger,
+        onChange,
+      }),
+    onNotice: (notice) => control.notice(notice),
+    onChanged: (urgent) => control.changed(urgent),
+    onUnconfirmed: (one) => watch.answersAgain(one),
+    onEmpty: () => ending.resolve(),
+  });
+  const watch = startAloneWatch({ clock, logger, service, prove, isPresent });
+
+  const inherited = Array.from({ length: inheritedCount }, (_, index) => FIRST_INHERITED + index);
+  await service.restore(memory, await takeOver(inherited, logger));
+  endFormerKeeper();
+  const removeSocket = await listenForControl(control.server, home);
+  if (inheritedCount > 0) {
+    logger.warn("the carrier died and goes on", { shares: [...service.served.keys()] });
+    if (service.served.size === 0) ending.resolve();
+  }
+  const firstShare = clock.setTimer(FIRST_SHARE_WITHIN_MS, () => {
+    if (service.served.size === 0) ending.resolve();
+  });
+  await ending.promise;
+
+  firstShare[Symbol.dispose]();
+  watch[Symbol.dispose]();
+  await removeSocket();
+  // Whoever still waits for an answer gets it before the process is gone.
+  control.end();
+  clock.setTimer(GOODBYE_WITHIN_MS, () => process.exit(0));
+  await service[Symbol.asyncDispose]();
+  lock.release();
+}
+
+/** The keeper that started this process has held the ports until now. */
+function endFormerKeeper(): void {
+  const former = Number(process.env["MOUNTAINEER_KEEPER"]);
+  delete process.env["MOUNTAINEER_KEEPER"];
+  if (Number.isSafeInteger(former) && former > 1 && former === process.ppid) process.kill(former, "SIGKILL");
+}
+
+/** Open files hang on this process: a mistake in one connection must not end the others'. */
+function surviveMistakes(logger: Logger): void {
+  const log = (error: unknown): void => {
+    const stack = error instanceof Error ? (error.stack ?? "") : "";
+    logger.error("a mistake in the carrier", { error: errorText(error), stack: stack.slice(0, 2_000) });
+  };
+  process.on("uncaughtException", log);
+  process.on("unhandledRejection", log);
+  // A terminal's signals are for the daemon; a plain kill ends it, and the keeper starts it anew.
+  process.on("SIGINT", () => {});
+  process.on("SIGHUP", () => {});
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    process.stderr.write(`mountaineer carrier: ${errorText(error)}\n`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,127 @@
+// The carrier's own memory: which shares it carries on which ports, so that one that is started anew goes on.
+import { join } from "node:path";
+import { errorText } from "../../runtime/errors.ts";
+import { readIfPresent, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
+import { isObject, jsonObject } from "../../runtime/text/json-object.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { JournalEntry } from "../carrier.ts";
+import type { ShareSettings } from "../connections/share-settings.ts";
+import {
+  parseEndpoints,
+  parseJournalEntry,
+  parseKind,
+  parseMount,
+  parseRoute,
+} from "../control/control-messages.ts";
+
+const WRITE_AGAIN_MS = 1_000;
+export const JOURNAL_AT_MOST = 200;
+
+export interface CarrierMemory {
+  readonly shares: readonly ShareSettings[];
+  readonly journal: readonly JournalEntry[];
+  /** The shell that holds the ports now. */
+  readonly keeper: ProcessIdentity | null;
+}
+
+export interface CarrierStateFile {
+  /** Empty when there is none; what cannot be read is left out. */
+  read(): Promise<CarrierMemory>;
+  /** Resolves once this, or something newer, is on the disk, or the disk has refused it: it is then tried again. */
+  write(memory: CarrierMemory): Promise<void>;
+}
+
+export function statePath(folder: string): string {
+  return join(folder, "state.json");
+}
+
+export function createCarrierStateFile(folder: string, clock: Clock, logger: Logger): CarrierStateFile {
+  const path = statePath(folder);
+  let wanted: string | null = null;
+  let writing: Promise<void> | null = null;
+  let saidSo = false;
+
+  const writeAll = async (): Promise<void> => {
+    for (let text = wanted; text !== null; text = wanted) {
+      wanted = null;
+      try {
+        await writeDurably(path, text, { mode: 0o600 });
+        saidSo = false;
+      } catch (error) {
+        if (!saidSo) logger.error("the carrier's state cannot be saved", { path, error: errorText(error) });
+        saidSo = true;
+        wanted ??= text;
+        clock.setTimer(WRITE_AGAIN_MS, () => void writeSoon());
+        return;
+      }
+    }
+  };
+  const writeSoon = (): Promise<void> => {
+    if (wanted === null) return Promise.resolve();
+    writing ??= writeAll().finally(() => {
+      writing = null;
+    });
+    return writing;
+  };
+  return {
+    async read() {
+      await removeLeftovers(path).catch(() => {});
+      const text = await readIfPresent(path);
+      return text === null ? EMPTY : parseMemory(text);
+    },
+    async write(memory) {
+      wanted = serialize(memory);
+      // One that is at its end already may not take this with it.
+      if (writing !== null) await writing;
+      await writeSoon();
+    },
+  };
+}
+
+const EMPTY: CarrierMemory = { shares: [], journal: [], keeper: null };
+
+function serialize({ shares, journal, keeper }: CarrierMemory): string {
+  return `${JSON.stringify({ version: 1, shares, journal, keeper }, null, 1)}\n`;
+}
+
+export function parseMemory(text: string): CarrierMemory {
+  const { shares, journal, keeper } = jsonObject(text) ?? {};
+  return {
+    shares: listOf(shares, parseSettings),
+    journal: listOf(journal, parseJournalEntry),
+    keeper: parseIdentity(keeper),
+  };
+}
+
+function listOf<T>(value: unknown, parse: (one: unknown) => T | null): T[] {
+  if (!Array.isArray(value)) return [];
+  return value.map(parse).filter((one) => one !== null);
+}
+
+function parseIdentity(value: unknown): ProcessIdentity | null {
+  if (!isObject(value)) return null;
+  const { pid, startTime } = value;
+  return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : null;
+}
+
+function parseSettings(value: unknown): ShareSettings | null {
+  if (!isObject(value)) return null;
+  const { share, port, patienceMs, guid, confirmed } = value;
+  const kind = parseKind(value["kind"]);
+  const route = parseRoute(value["route"]);
+  if (typeof share !== "string" || typeof port !== "number" || typeof patienceMs !== "number") return null;
+  if (kind === null || route === null) return null;
+  return {
+    share,
+    kind,
+    port,
+    route,
+    endpoints: parseEndpoints(value["endpoints"]),
+    patienceMs,
+    mount: parseMount(value["mount"]),
+    guid: typeof guid === "string" ? guid : null,
+    confirmed: confirmed !== false,
+  };
+}

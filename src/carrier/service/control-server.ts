@@ -1,0 +1,218 @@
+// The carrier's side of the control socket: answers the daemon's questions, and tells it what changes.
+
+import { createServer, type Server, type Socket } from "node:net";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { isObject } from "../../runtime/text/json-object.ts";
+import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { CarriedShare, CarrierNotice, JournalEntry, MoveRequest, OpenRequest } from "../carrier.ts";
+import {
+  formatLine,
+  LINE_BYTES_AT_MOST,
+  PROTOCOL_VERSION,
+  parseEndpoint,
+  parseEndpoints,
+  parseKind,
+  parseLine,
+  parseMount,
+  parseName,
+  parseOutage,
+  parsePatience,
+  parseRoute,
+  parseWantedPort,
+  speaksWith,
+} from "../control/control-messages.ts";
+import type { CarrierService } from "./carrier-service.ts";
+
+const DAEMONS_AT_MOST = 16;
+const HELLO_WITHIN_MS = 5_000;
+const COUNTERS_EVERY_MS = 1_000;
+/** What a daemon that does not read may have waiting, before it is let go. */
+const WAITING_BYTES_AT_MOST = 4 * LINE_BYTES_AT_MOST;
+const MOVE_WITHIN_MS = 3_800;
+
+interface ControlServer {
+  readonly server: Server;
+  /** Whether any daemon hears it. */
+  notice(notice: CarrierNotice): boolean;
+  changed(urgent: boolean): void;
+  /** Ends every connection, and takes no more. */
+  end(): void;
+}
+
+interface ControlServerOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly service: () => CarrierService;
+  /** The first characters of the program's hash. */
+  readonly program: string;
+  /** How many daemons are connected, each time that changes. */
+  readonly onDaemons: (count: number) => void;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+export function createControlServer(options: ControlServerOptions): ControlServer {
+  const { clock, logger } = options;
+  const daemons = new Set<Socket>();
+  const all = new Set<Socket>();
+  let countersTimer: Timer | null = null;
+  let told = "";
+  let tellingSoon = false;
+
+  const send = (socket: Socket, message: Members): void => {
+    if (socket.destroyed) return;
+    socket.write(formatLine(message));
+    if (socket.writableLength > WAITING_BYTES_AT_MOST) socket.destroy();
+  };
+  const state = (): Members => ({ nowMs: clock.monotonicMs(), shares: options.service().states() });
+  const tellAll = (): void => {
+    const shares: readonly CarriedShare[] = options.service().states();
+    const text = JSON.stringify(shares);
+    if (text === told) return;
+    told = text;
+    const message = { push: "shares", nowMs: clock.monotonicMs(), shares };
+    for (const socket of daemons) send(socket, message);
+  };
+  /** What changes at once is told once. */
+  const tellSoon = (): void => {
+    if (tellingSoon || daemons.size === 0) return;
+    tellingSoon = true;
+    queueMicrotask(() => {
+      tellingSoon = false;
+      tellAll();
+    });
+  };
+
+  const operations: Readonly<Record<string, (members: Members) => Promise<unknown> | unknown>> = {
+    refresh: () => state(),
+    async open(members) {
+      const share = await options.service().open(readOpen(members));
+      return { nowMs: clock.monotonicMs(), share };
+    },
+    bind: (members) =>
+      options.service().bind(need(parseName(members["share"])), need(parseMount(members["mount"]))),
+    configure: (members) =>
+      options.service().configure(need(parseName(members["share"])), {
+        endpoints: parseEndpoints(members["endpoints"]),
+        patienceMs: need(parsePatience(members["patienceMs"])),
+      }),
+    move: (members) => options.service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
+    hold: (members) => options.service().hold(need(parseName(members["share"]))),
+    confirm: (members) =>
+      options.service().confirm(need(parseName(members["share"])), parseOutage(members["outage"])),
+    used_up: (members) => options.service().usedUp(need(parseName(members["share"]))),
+    close: (members) => options.service().close(need(parseName(members["share"]))),
+    async takeJournal(): Promise<readonly JournalEntry[]> {
+      return options.service().takeJournal();
+    },
+  };
+  const answer = async (socket: Socket, id: unknown, members: Members): Promise<void> => {
+    try {
+      const name = members["do"];
+      const operation = typeof name === "string" && Object.hasOwn(operations, name) ? operations[name] : null;
+      if (operation === null || operation === undefined)
+        throw new MountaineerError("protocol", `the carrier has no operation ${JSON.stringify(name)}`);
+      const result = await operation(members);
+      send(socket, { id, ok: true, result: result ?? null });
+    } catch (error) {
+      const code = error instanceof MountaineerError ? error.code : "internal";
+      if (code === "internal") logger.error("a question to the carrier failed", { error: errorText(error) });
+      send(socket, { id, ok: false, code, message: errorText(error) });
+    }
+  };
+
+  const onLine = (socket: Socket, line: string): void => {
+    const message = parseLine(line);
+    if (message === null) {
+      socket.destroy();
+      return;
+    }
+    const { hello, id } = message;
+    if (isObject(hello)) {
+      if (!speaksWith(hello["protocol"])) {
+        send(socket, { refused: `protocol ${PROTOCOL_VERSION} is spoken here` });
+        socket.end();
+        return;
+      }
+      daemons.add(socket);
+      options.onDaemons(daemons.size);
+      send(socket, { push: "shares", ...state() });
+    } else if (typeof id === "number" && daemons.has(socket)) {
+      void answer(socket, id, message);
+    }
+  };
+  const server = createServer((socket) => {
+    if (all.size >= DAEMONS_AT_MOST) {
+      socket.destroy();
+      return;
+    }
+    all.add(socket);
+    const deadline = clock.setTimer(HELLO_WITHIN_MS, () => {
+      if (!daemons.has(socket)) socket.destroy();
+    });
+    const splitter = createLineSplitter(LINE_BYTES_AT_MOST);
+    socket.on("data", (chunk) => {
+      for (const line of splitter.take(chunk)) if (line !== "") onLine(socket, line);
+      if (splitter.overlong) socket.destroy();
+    });
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      deadline[Symbol.dispose]();
+      all.delete(socket);
+      if (daemons.delete(socket)) options.onDaemons(daemons.size);
+    });
+    send(socket, { hello: { protocol: PROTOCOL_VERSION, program: options.program, pid: process.pid } });
+  });
+  server.on("error", (error) => logger.warn("the control socket fails", { error: errorText(error) }));
+
+  return {
+    server,
+    notice(notice) {
+      // The state that it is about comes first.
+      tellAll();
+      for (const socket of daemons) send(socket, { push: "notice", notice });
+      return daemons.size > 0;
+    },
+    changed(urgent) {
+      if (urgent) tellSoon();
+      else if (countersTimer === null && daemons.size > 0) {
+        countersTimer = clock.setTimer(COUNTERS_EVERY_MS, () => {
+          countersTimer = null;
+          tellAll();
+        });
+      }
+    },
+    end() {
+      countersTimer?.[Symbol.dispose]();
+      server.close();
+      for (const socket of all) socket.destroySoon();
+    },
+  };
+}
+
+function need<T>(value: T | null): T {
+  if (value === null) throw new MountaineerError("protocol", "the question lacks something that it needs");
+  return value;
+}
+
+function readOpen(members: Members): OpenRequest {
+  return {
+    share: need(parseName(members["share"])),
+    kind: need(parseKind(members["kind"])),
+    route: need(parseRoute(members["route"])),
+    endpoints: parseEndpoints(members["endpoints"]),
+    patienceMs: need(parsePatience(members["patienceMs"])),
+    wantedPort: parseWantedPort(members["wantedPort"]),
+  };
+}
+
+function readMove(members: Members): MoveRequest {
+  return {
+    share: need(parseName(members["share"])),
+    to: need(parseRoute(members["to"])),
+    endpoint: need(parseEndpoint(members["endpoint"])),
+    planned: members["planned"] === true,
+  };
+}

@@ -1,0 +1,70 @@
+// Reads the owners of TCP connections from /proc/net/tcp and tcp6, of the network namespace that this process is in.
+import { readFile } from "node:fs/promises";
+import { systemErrorCode } from "../../runtime/errors.ts";
+import type { OwnerTable } from "./owner-table.ts";
+
+const ESTABLISHED = "01";
+const MAPPED_PREFIX = "0000000000000000FFFF0000";
+
+export async function readOwnersLinux(): Promise<OwnerTable> {
+  const [four, six] = await Promise.all([readTable("/proc/net/tcp"), readTable("/proc/net/tcp6")]);
+  return parseOwners(four, six);
+}
+
+/**
+ * Only established connections count: of one that was closed before it was accepted the table shows uid 0, whoever made
+ * it. The bytes of an address are in the order of this machine; all that Node runs on have the least one first.
+ */
+export function parseOwners(four: string, six: string): OwnerTable {
+  return {
+    ownerOf(address, port, localPort) {
+      const client = hexOf(address);
+      if (client === null) return null;
+      const from = `:${hexPort(port)}`;
+      const to = `:${hexPort(localPort)}`;
+      const here = hexOf("127.0.0.1");
+      return (
+        find(four, `${client}${from} ${here}${to} ${ESTABLISHED} `) ??
+        find(six, `${MAPPED_PREFIX}${client}${from} ${MAPPED_PREFIX}${here}${to} ${ESTABLISHED} `)
+      );
+    },
+  };
+}
+
+/** `sl local remote state queues timer retransmits uid …`; the local end is the client's, which is another row than ours. */
+function find(table: string, wanted: string): number | null {
+  // A blank before it, or a longer address would do that ends so.
+  const at = table.indexOf(` ${wanted}`);
+  if (at === -1) return null;
+  const lineEnd = table.indexOf("\n", at);
+  const fields = table
+    .slice(at, lineEnd === -1 ? undefined : lineEnd)
+    .trim()
+    .split(/\s+/u);
+  const uid = fields[6];
+  return uid !== undefined && /^\d+$/u.test(uid) ? Number(uid) : null;
+}
+
+function hexOf(address: string): string | null {
+  const plain = address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
+  const parts = plain.split(".");
+  if (parts.length !== 4) return null;
+  return parts
+    .reverse()
+    .map((part) => Number(part).toString(16).toUpperCase().padStart(2, "0"))
+    .join("");
+}
+
+function hexPort(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, "0");
+}
+
+async function readTable(path: string): Promise<string> {
+  try {
+    return await readFile(path, "latin1");
+  } catch (error) {
+    // A kernel without IPv6.
+    if (systemErrorCode(error) === "ENOENT") return "";
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+// Whose connection it is that came to a port of 127.0.0.1: the user at its other end.
+
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { OwnerTable } from "./owner-table.ts";
+import { readOwnersDarwin } from "./socket-owner-darwin.ts";
+import { readOwnersLinux } from "./socket-owner-linux.ts";
+
+interface OwnerReader {
+  /** One reading tells of all ports; else `read` is asked for one at a time. */
+  readonly hasAllPorts: boolean;
+  read(clock: Clock, port: number): Promise<OwnerTable>;
+}
+
+export interface SocketOwners {
+  /** null: there is no such connection. Rejects when the table cannot be read. */
+  ownerOf(address: string, port: number, localPort: number): Promise<number | null>;
+}
+
+/** One reading serves all who asked before it began. */
+export function createSocketOwners(
+  clock: Clock,
+  reader: OwnerReader = process.platform === "darwin"
+    ? { hasAllPorts: false, read: readOwnersDarwin }
+    : { hasAllPorts: true, read: readOwnersLinux },
+): SocketOwners {
+  const lines = new Map<number, { running: Promise<OwnerTable>; next: Promise<OwnerTable> | null }>();
+  const tableOf = (localPort: number): Promise<OwnerTable> => {
+    const key = reader.hasAllPorts ? 0 : localPort;
+    const line = lines.get(key);
+    if (line === undefined) return begin(key, localPort);
+    const again = (): Promise<OwnerTable> => begin(key, localPort);
+    line.next ??= line.running.then(again, again);
+    return line.next;
+  };
+  const begin = (key: number, localPort: number): Promise<OwnerTable> => {
+    const running = reader.read(clock, localPort);
+    const line = { running, next: null };
+    lines.set(key, line);
+    const ended = (): void => {
+      if (lines.get(key) === line && line.next === null) lines.delete(key);
+    };
+    running.then(ended, ended);
+    return running;
+  };
+  return {
+    async ownerOf(address, port, localPort) {
+      const owner = (await tableOf(localPort)).ownerOf(address, port, localPort);
+      // The table is no snapshot: a row may be missed while others come and go.
+      return owner ?? (await tableOf(localPort)).ownerOf(address, port, localPort);
+    },
+  };
+}

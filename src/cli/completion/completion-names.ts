@@ -1,0 +1,138 @@
+// Owns looking up live names for completion: quickly, quietly, and of nothing that may block.
+import { connectToDaemon } from "../../api/client/client.ts";
+import { findPlace, locateConfig } from "../../config/locate.ts";
+import { readConfigBytes } from "../../config/read/load.ts";
+import { parseToml } from "../../config/read/toml-text.ts";
+import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { Candidate, LiveKind } from "./completion-request.ts";
+
+export interface NamePlace {
+  readonly home: string;
+  readonly configPath: string | null;
+  /** What the line says besides: the share it names, and what is typed of the name. */
+  readonly share: string | null;
+  readonly typed: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
+
+/** Resolves once all is loaded that looking needs. What it gives tells what there is now, as far as it can be found out. */
+export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
+  switch (kind) {
+    case "shares":
+      return async (place) => named((await configTable(place))["shares"], "share");
+    case "aliases":
+      return async (place) => named((await configTable(place))["aliases"], "alias");
+    case "backends":
+      return async (place) =>
+        Object.keys(objectOf((await configTable(place))["backends"])).map((value) => ({
+          value,
+          description: "backend",
+        }));
+    case "tools":
+      await import("../../api/client/contract-schemas.ts");
+      return toolNames;
+    case "folders":
+      await import("../../api/client/contract-schemas.ts");
+      return folderNames;
+    case "secrets": {
+      const { loadSecretNames } = await import("../in-process/secrets.ts");
+      const keptNames = await loadSecretNames();
+      return (place) => secretNames(place, keptNames);
+    }
+    case "keys": {
+      const [schema, values] = await Promise.all([
+        import("../../config/schema/schema.ts"),
+        import("../../config/edit/toml-value.ts"),
+      ]);
+      return (place) => configKeys(place, schema, values);
+    }
+  }
+}
+
+function named(list: unknown, description: string): Candidate[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry) => {
+    const { name } = objectOf(entry) as { name?: unknown };
+    return typeof name === "string" ? [{ value: name, description }] : [];
+  });
+}
+
+/** As far as it can be read, mistakes and all. */
+async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers> {
+  try {
+    const { path, format } = await locateConfig(
+      findPlace({ ...process.env, MOUNTAINEER_HOME: home }),
+      configPath,
+    );
+    const text = Buffer.from(await readConfigBytes(path)).toString("utf8");
+    if (format === "toml") return objectOf(parseToml(text).value);
+    const { parseYaml } = await import("../../config/read/yaml-text.ts");
+    return objectOf((await parseYaml(text)).value);
+  } catch (error) {
+    if (error instanceof Error) return {};
+    throw error;
+  }
+}
+
+async function toolNames({ home, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+  const daemon = await connectToDaemon(home, { clock });
+  const report = await daemon?.gateway.tools(signal);
+  return (report?.tools ?? []).map(({ name, description }) => ({
+    value: name,
+    description: description?.split("\n")[0] ?? "",
+  }));
+}
+
+/** Those in the folder that is typed already. Only of a daemon: without one, looking would begin with the hosts. */
+async function folderNames({ home, share, typed, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
+  // A path on the share has no slash in front.
+  if (share === null || typed.startsWith("/")) return [];
+  const above = typed.slice(0, typed.lastIndexOf("/") + 1);
+  const daemon = await connectToDaemon(home, { clock });
+  const report = await daemon?.places.folders({ share, subpath: above.replace(/\/$/, "") }, signal);
+  return (report?.folders ?? []).map((name) => ({ value: `${above}${name}/`, description: "" }));
+}
+
+async function secretNames(
+  place: NamePlace,
+  keptNames: (home: string) => Promise<readonly string[]>,
+): Promise<readonly Candidate[]> {
+  const [kept, text] = await Promise.all([
+    // A file that cannot be read has no names.
+    keptNames(place.home).catch((): readonly string[] => []),
+    configTable(place),
+  ]);
+  const wanted = [...JSON.stringify(text).matchAll(/secret:([A-Za-z0-9][A-Za-z0-9._-]{0,63})/g)];
+  const missing = wanted.flatMap(([, name]) => (name === undefined || kept.includes(name) ? [] : [name]));
+  return [
+    ...kept.map((value) => ({ value, description: "kept" })),
+    ...[...new Set(missing)].map((value) => ({ value, description: "not kept yet" })),
+  ];
+}
+
+async function configKeys(
+  place: NamePlace,
+  { SECTIONS, ANY_NAME, ANY_PLACE }: typeof import("../../config/schema/schema.ts"),
+  { tomlKey }: typeof import("../../config/edit/toml-value.ts"),
+): Promise<readonly Candidate[]> {
+  const table = await configTable(place);
+  const shares = named(table["shares"], "").map(({ value }) => value);
+  const backends = Object.keys(objectOf(table["backends"]));
+  return SECTIONS.flatMap(({ pattern, keys, keyDoc }) => {
+    const [top = "", member, ...deeper] = pattern;
+    if (deeper.includes(ANY_NAME) || deeper.includes(ANY_PLACE)) return [];
+    const isMembers = member === ANY_NAME || member === ANY_PLACE;
+    const members = top === "shares" ? shares : top === "backends" ? backends : [];
+    const heads = isMembers
+      ? members.map((name) => [top, tomlKey(name), ...deeper])
+      : [pattern.filter((part) => part !== ANY_PLACE)];
+    if (!isMembers && pattern.some((part) => part === ANY_NAME || part === ANY_PLACE)) return [];
+    return heads.flatMap((head) =>
+      keys.map((key) => ({ value: [...head, key].join("."), description: keyDoc(key).meaning })),
+    );
+  });
+}

@@ -1,0 +1,101 @@
+// Owns adding and removing an alias: in the configuration, and then its link.
+import { isAbsolute, resolve } from "node:path";
+import type { AliasStatus } from "../../api/contract.ts";
+import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/names.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { CommandContext } from "../input/command.ts";
+import { findAlias, findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
+import { changeConfig } from "../sessions/config-session.ts";
+import { type AskedPlaces, withPlaces } from "../sessions/place-session.ts";
+import { refuseToBeginAfresh } from "./config-key-change.ts";
+
+export interface NewAlias {
+  readonly name: string;
+  readonly share: string;
+  readonly targetSubpath: string;
+  /** As typed; null: the default. */
+  readonly path: string | null;
+}
+
+/** What came of it, and its `--json`. */
+export interface AddedAlias {
+  /** False: the file said so already. */
+  readonly changed: boolean;
+  /** null: it is saved and does not run. */
+  readonly alias: AliasStatus | null;
+}
+
+export interface RemovedAlias {
+  readonly name: string;
+  readonly path: string;
+  /** What stands at the path is not a link that we made, and stays. */
+  readonly kept: boolean;
+}
+
+function read(option: string, text: string, reader: (text: string) => TextReading): string {
+  const reading = reader(text);
+  if (reading.ok) return reading.value;
+  const { expected, hint } = reading;
+  const message = `${option} ${JSON.stringify(text)} cannot be that: expected ${expected}`;
+  throw new MountaineerError("usage", message, hint === null ? {} : { hint });
+}
+
+/** The same alias again is no mistake. Rejects with `usage`, `share_unknown`, `config_…`. */
+export async function addAlias(context: CommandContext, wanted: NewAlias): Promise<AddedAlias> {
+  const name = read("--name", wanted.name, parseAliasName);
+  const targetSubpath = read("--target-subpath", wanted.targetSubpath, parseSubpath);
+  const isTyped = wanted.path !== null && !isAbsolute(wanted.path) && !wanted.path.startsWith("~");
+  // What a person types is relative to where they stand; a daemon stands elsewhere.
+  const path = wanted.path !== null && isTyped ? resolve(wanted.path) : wanted.path;
+  const edited = await changeConfig(context, "alias add", async (editor, view) => {
+    await refuseToBeginAfresh(view);
+    const config = await readMembers(view);
+    const share = findShare(config, wanted.share).name;
+    const twin = config.aliases.find((alias) => nameKey(alias.name) === nameKey(name));
+    if (twin !== undefined && twin.share === share && twin.targetSubpath === targetSubpath && path === null)
+      return { changed: false, runs: true };
+    if (twin !== undefined) {
+      throw new MountaineerError(
+        "usage",
+        `there is an alias called ${twin.name}: ${twin.share}/${twin.targetSubpath}`,
+        {
+          hint: `choose another name, or: mountaineer alias remove --name ${twin.name}`,
+        },
+      );
+    }
+    const entry = { name, share, target_subpath: targetSubpath, ...(path === null ? {} : { path }) };
+    const report = await editor.edit([{ add: "aliases", entry }]);
+    return { changed: report.changed, runs: tellSaved(context, report) };
+  });
+  if (!edited.runs) return { changed: edited.changed, alias: null };
+  const aliases = await reconcileAliases(context, "alias add");
+  const alias = aliases.find((known) => nameKey(known.name) === nameKey(name)) ?? null;
+  return { changed: edited.changed, alias };
+}
+
+/** Rejects with `alias_unknown`, `config_…`. */
+export async function removeAlias(context: CommandContext, wanted: string): Promise<RemovedAlias | null> {
+  const before = await withPlaces(context, { intent: "look", command: "alias remove" }, ({ places }) =>
+    places.aliases(context.signal),
+  );
+  const edited = await changeConfig(context, "alias remove", async (editor, view) => {
+    await refuseToBeginAfresh(view);
+    const { name, path } = findAlias(await readMembers(view), wanted);
+    const report = await editor.edit([{ remove: "aliases", name }]);
+    return { name, path, runs: tellSaved(context, report) };
+  });
+  if (!edited.runs) return null;
+  await reconcileAliases(context, "alias remove");
+  const { name, path } = edited;
+  const was = before.aliases.find((alias) => alias.name === name);
+  return { name, path, kept: was?.link === "taken" };
+}
+
+export async function reconcileAliases(
+  context: CommandContext,
+  command: string,
+): Promise<readonly AliasStatus[]> {
+  const ask = { intent: "change", command } as const;
+  const call = ({ places }: AskedPlaces) => places.reconcileAliases(context.signal);
+  return (await withPlaces(context, ask, call)).aliases;
+}

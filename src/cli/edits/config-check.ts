@@ -1,0 +1,56 @@
+// Owns `config validate`: a file checked, and every mistake told.
+import { resolve } from "node:path";
+import { findPlace } from "../../config/locate.ts";
+import { mistakesError } from "../../config/mistakes.ts";
+import { expandPath } from "../../config/paths.ts";
+import { type LoadedConfig, loadConfig, parseConfig } from "../../config/read/load.ts";
+import { ERROR_CODES } from "../../runtime/errors.ts";
+import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
+import type { CommandContext } from "../input/command.ts";
+import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
+import { paintFor } from "../views/look.ts";
+
+/** Resolves with the exit code. Rejects with `config_invalid`, every mistake in it, and `config_unreadable`. */
+export async function checkConfig(
+  context: CommandContext,
+  file: string | null,
+  json: boolean,
+): Promise<number> {
+  const { path, loaded } = file === null ? await checkOwn(context) : await checkFile(context, file);
+  if (json) {
+    const warnings = loaded.ok ? loaded.snapshot.warnings : [];
+    const errors = loaded.ok ? [] : loaded.mistakes;
+    context.print(`${JSON.stringify({ ok: loaded.ok, path, errors, warnings }, null, 2)}\n`);
+    return loaded.ok ? 0 : ERROR_CODES.config_invalid.exit;
+  }
+  if (!loaded.ok) throw mistakesError(loaded.mistakes);
+  const { warnings, config } = loaded.snapshot;
+  const paint = paintFor(context.stdoutLook);
+  const count =
+    sharesAndBackends(config.shares.length, config.backends.length) ?? "it configures nothing yet";
+  context.print(`${paint.green(paint.symbols.good)} ${harmless(path)} is valid: ${count}\n`);
+  for (const { path: key, text, hint } of warnings) {
+    context.print(`${paint.yellow(paint.symbols.warning)} ${harmless(key)}: ${harmless(text)}\n`);
+    if (hint !== null) context.print(paint.dim(`    hint: ${harmless(hint)}\n`));
+  }
+  return 0;
+}
+
+interface Checked {
+  readonly path: string;
+  readonly loaded: LoadedConfig;
+}
+
+async function checkFile({ home }: CommandContext, file: string): Promise<Checked> {
+  const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
+  const path = resolve(expandPath(file, place.userHome));
+  return { path, loaded: await loadConfig(path, place) };
+}
+
+function checkOwn(context: CommandContext): Promise<Checked> {
+  return viewConfig(context, async ({ path, place, read }) => {
+    await requireNamedFile(context, { path, read });
+    const bytes = await read();
+    return { path, loaded: await parseConfig(bytes ?? new Uint8Array(), path, place) };
+  });
+}

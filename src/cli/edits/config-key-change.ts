@@ -1,0 +1,54 @@
+// Owns `config set` and `config unset`: one key changed, and what it was before.
+import { getConfigValue, type KeyValue } from "../../config/edit/effective.ts";
+import { type ConfigKey, parseConfigKey, parseConfigValue } from "../../config/edit/key-path.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { CommandContext } from "../input/command.ts";
+import type { KeyEdit } from "../sessions/config-editor.ts";
+import { type ConfigView, changeConfig } from "../sessions/config-session.ts";
+import { valueText } from "./config-value-text.ts";
+import { tellEdit } from "./edit-outcome.ts";
+
+/** Resolves with the exit code; rejects with `usage` and `config_key_unknown` before anything is looked at. */
+export async function setKey(context: CommandContext, edit: KeyEdit, json: boolean): Promise<number> {
+  const key = parseConfigKey(edit.key);
+  if (edit.value !== null) parseConfigValue(edit.value, key);
+  const command = edit.value === null ? "config unset" : "config set";
+  return changeConfig(context, command, async (editor, view) => {
+    await refuseToBeginAfresh(view);
+    const before = await heldBy(view, key);
+    const report = await editor.edit([edit]);
+    const after = await heldBy(view, key);
+    const name = harmless(edit.key);
+    const now = after === null ? "" : heldText(after, false);
+    return tellEdit(context, report, {
+      json,
+      done: `${name} ${now}${before === null ? "" : ` (it ${heldText(before, true)})`}`,
+      same: `${name} ${now} already`,
+    });
+  });
+}
+
+/** Rejects with `config_unreadable`: a new file with this change alone would take everything else from the daemon that runs. */
+export async function refuseToBeginAfresh({ daemon, path, read }: ConfigView): Promise<void> {
+  if (daemon === null || (await read()) !== null) return;
+  throw new MountaineerError("config_unreadable", `${path} is not there, and what it held runs on`, {
+    hint: "mountaineer config rollback 0 writes what runs",
+  });
+}
+
+/** null when the file cannot be read as it is: the edit then says so. */
+async function heldBy({ read, format, place }: ConfigView, key: ConfigKey): Promise<KeyValue | null> {
+  try {
+    return await getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, key);
+  } catch (error) {
+    if (error instanceof MountaineerError) return null;
+    throw error;
+  }
+}
+
+function heldText(held: KeyValue, isWas: boolean): string {
+  const verb = isWas ? "was" : "is";
+  if (held.source === "absent") return `${verb} not set`;
+  return `${verb} ${harmless(valueText(held.value))}${held.source === "default" ? " by default" : ""}`;
+}

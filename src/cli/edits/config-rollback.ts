@@ -1,0 +1,59 @@
+// Owns `config rollback`: what it would change is shown and asked about, then done.
+
+import { diffText } from "../../config/history/text-diff.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { CommandContext } from "../input/command.ts";
+import type { SeenRollback } from "../sessions/config-editor.ts";
+import { changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { decodedText } from "../sessions/config-text.ts";
+import { renderDiff } from "../views/diff-view.ts";
+import { FAILED_EXIT } from "../views/results-view.ts";
+import { tellEdit } from "./edit-outcome.ts";
+
+export interface RollbackManner {
+  readonly json: boolean;
+  /** Where there is a terminal to ask. */
+  readonly asks: boolean;
+}
+
+/** Resolves with the exit code; rejects with `history_unknown`, and `config_changed` when what was shown changed. */
+export async function rollBack(
+  context: CommandContext,
+  n: number,
+  { json, asks }: RollbackManner,
+): Promise<number> {
+  let seen: SeenRollback | null = null;
+  if (asks && context.ask !== null) {
+    const shown = await show(context, n);
+    if (shown.differs && !/^y(es)?$/i.test(await context.ask("Put it back so? [y/N] "))) {
+      context.note("nothing was changed");
+      return FAILED_EXIT;
+    }
+    // While the question stands, an edit may make the entry another number.
+    seen = shown.seen;
+  }
+  return changeConfig(context, "config rollback", async (editor) =>
+    tellEdit(context, await editor.rollback(n, seen), {
+      json,
+      done: `entry ${n} of the history is back`,
+      same: `the file is what entry ${n} was`,
+    }),
+  );
+}
+
+async function show(
+  context: CommandContext,
+  n: number,
+): Promise<{ readonly differs: boolean; readonly seen: SeenRollback }> {
+  const { diff, seen } = await viewConfig(context, async (view) => {
+    const after = await view.historyText(n);
+    const before = await view.read();
+    const names = { before: view.path, after: `history ${n}` };
+    return {
+      diff: diffText(decodedText(before), after, names),
+      seen: { entry: sha256Of(new TextEncoder().encode(after)), file: sha256Of(before) },
+    };
+  });
+  if (diff !== "") context.print(renderDiff(diff, context.stdoutLook));
+  return { differs: diff !== "", seen };
+}

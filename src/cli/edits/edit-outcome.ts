@@ -1,0 +1,37 @@
+// Owns what a command says and ends with after it changed the configuration, or could not.
+import type { EditReport } from "../../api/contract.ts";
+import { mistakesError, refusalError } from "../../config/mistakes.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { CommandContext } from "../input/command.ts";
+import { paintFor } from "../views/look.ts";
+import { editExit, renderReload } from "../views/reload-view.ts";
+
+interface EditTelling {
+  readonly json: boolean;
+  /** What was done, in one line, without a mark; for people alone. */
+  readonly done: string;
+  /** The same where the file said so already. */
+  readonly same: string;
+}
+
+/** Prints the outcome and returns the exit code. Throws `config_invalid`, every mistake in it. */
+export function tellEdit(context: CommandContext, report: EditReport, telling: EditTelling): number {
+  const { errors, changed, reload, path } = report;
+  if (telling.json) {
+    context.print(`${JSON.stringify(report, null, 2)}\n`);
+    return editExit(report);
+  }
+  if (errors.length > 0) throw refusalError(errors);
+  const paint = paintFor(context.stdoutLook);
+  if (changed) context.print(`${paint.green(paint.symbols.good)} ${telling.done}\n`);
+  else context.print(`${paint.dim(paint.symbols.skip)} ${telling.same}\n`);
+  if (reload === null) {
+    if (changed)
+      context.print(paint.dim(`  saved in ${harmless(path)}; no daemon runs, so nothing else changed\n`));
+    return 0;
+  }
+  if (reload.errors.length > 0) throw mistakesError(reload.errors);
+  if (reload.failure !== null) context.note(`it is saved, but does not run: ${harmless(reload.failure)}`);
+  else if (changed || reload.reloaded) context.print(renderReload(reload, context.stdoutLook));
+  return editExit(report);
+}

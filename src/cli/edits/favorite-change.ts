@@ -1,0 +1,170 @@
+// Owns adding and removing a share: in the configuration, then its mount, its link and the aliases into it.
+import { lstat, readlink, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import type { ConfigEditWire, StepResult } from "../../api/contract.ts";
+import { nameKey } from "../../config/names.ts";
+import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import type { CommandContext } from "../input/command.ts";
+import { findShare, readMembers, tellSaved } from "../sessions/config-members.ts";
+import { changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { onceOpened, withControl, withDaemonOr } from "../sessions/control-session.ts";
+import { leaveFolder } from "../sessions/step-command.ts";
+import { refuseToBeginAfresh } from "./config-key-change.ts";
+
+/** A last cycle of the share, begun before it was removed, may have made its link once more. */
+const LOOK_AGAIN_MS = 300;
+
+/** The keys of the new share, in the file's spelling. */
+export type NewFavorite = Readonly<Record<string, string>> & { readonly name: string };
+
+export interface AddedFavorite {
+  readonly changed: boolean;
+  /** How mounting it went; null: it is saved and does not run. */
+  readonly share: StepResult | null;
+}
+
+/** Saves the share, mounts it and resolves when that is known. Rejects with `usage` and `config_…`. */
+export async function addFavorite(context: CommandContext, entry: NewFavorite): Promise<AddedFavorite> {
+  const edited = await changeConfig(context, "shares add", async (editor, view) => {
+    await refuseToBeginAfresh(view);
+    const { shares } = await readMembers(view);
+    const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
+    if (twin !== undefined) {
+      throw new MountaineerError("usage", `there is a share called ${twin.name}`, {
+        hint: `choose another name, or: mountaineer shares remove --share ${twin.name}`,
+      });
+    }
+    const report = await editor.edit([{ add: "shares", entry }]);
+    return { changed: report.changed, runs: tellSaved(context, report) };
+  });
+  if (!edited.runs) return { changed: edited.changed, share: null };
+  const name = entry.name.normalize("NFC");
+  const [share = null] = await withControl(context, { intent: "change", command: "shares add" }, (control) =>
+    control.mount([name], context.signal),
+  );
+  return { changed: edited.changed, share: share === null ? null : asMounted(share) };
+}
+
+/** The daemon's own cycle may have mounted it first: that is what was asked for, and no skipping. */
+function asMounted(share: StepResult): StepResult {
+  const isMounted = share.result === "skipped" && share.active_interface !== "none";
+  return isMounted ? { ...share, result: "mounted" } : share;
+}
+
+export interface Removal {
+  readonly share: string;
+  readonly withAliases: boolean;
+  readonly cleanup: boolean;
+  readonly force: boolean;
+}
+
+/** What came of it, and its `--json`. */
+export interface RemovedFavorite {
+  /** False: nothing was changed, because `unmount` did not go well. */
+  readonly removed: boolean;
+  /** False: the file lacks it, but what runs still has it. */
+  readonly runs: boolean;
+  readonly share: string;
+  /** Names of the aliases that went with it. */
+  readonly aliases: readonly string[];
+  /** What `--cleanup` came to; null without it. */
+  readonly unmount: StepResult | null;
+  /** What became of the link in `shares_root`; null without `--cleanup`. */
+  readonly link: "removed" | "missing" | "kept" | null;
+}
+
+/**
+ * Removes the share from the file; without `cleanup` what is mounted stays. Rejects with `share_unknown`, `usage`
+ * (aliases lead into it) and `config_…`.
+ */
+export async function removeFavorite(context: CommandContext, wanted: Removal): Promise<RemovedFavorite> {
+  const { withAliases, cleanup, force } = wanted;
+  const planned = await viewConfig(context, async (view) => {
+    await refuseToBeginAfresh(view);
+    const config = await readMembers(view);
+    const { name } = findShare(config, wanted.share);
+    const aliases = config.aliases.filter(({ share }) => share === name).map((alias) => alias.name);
+    if (aliases.length > 0 && !withAliases) throw dependents(name, aliases);
+    const { sharesRoot, mountRoot } = config.global;
+    return { name, aliases, link: join(sharesRoot, name), mountPath: join(mountRoot, name) };
+  });
+  const { name, aliases, link } = planned;
+  const targets = new Set([planned.mountPath]);
+  let unmount: StepResult | null = null;
+  if (cleanup) {
+    leaveFolder();
+    unmount = await withControl(context, { intent: "change", command: "shares remove" }, async (control) => {
+      const { shares } = await control.status(context.signal);
+      for (const known of shares) if (known.name === name) targets.add(known.mount_path);
+      const [result = null] = await control.unmount([name], { force }, context.signal);
+      return result;
+    });
+    const isGone = unmount?.result === "unmounted" || unmount?.result === "skipped";
+    if (!isGone) return { removed: false, runs: true, share: name, aliases: [], unmount, link: null };
+  }
+  const edits: ConfigEditWire[] = [
+    ...aliases.map((alias) => ({ remove: "aliases" as const, name: alias })),
+    { remove: "shares", name },
+  ];
+  const runs = await changeConfig(context, "shares remove", async (editor) =>
+    tellSaved(context, await editor.edit(edits)),
+  );
+  // What still runs would make its links again.
+  if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };
+  await clearAfter(context, name);
+  return {
+    removed: true,
+    runs,
+    share: name,
+    aliases,
+    unmount,
+    link: cleanup ? await dropLink(link, targets) : null,
+  };
+}
+
+/** What a daemon does by itself when a share goes: its memory goes, and so do the links of its aliases. */
+async function clearAfter(context: CommandContext, name: string): Promise<void> {
+  const { home, configPath, signal } = context;
+  await withDaemonOr(
+    context,
+    "change",
+    async ({ places }) => void (await places.reconcileAliases(signal)),
+    async () => {
+      const { openEngine } = await import("../in-process/control.ts");
+      const command = "shares remove";
+      const opening = openEngine({ home, configPath, signal, intent: "change", command, looksFirst: false });
+      return onceOpened(opening, async (engine) => {
+        await engine.forget(name);
+        await engine.places.reconcileAliases(signal);
+      });
+    },
+  );
+}
+
+function dependents(name: string, aliases: readonly string[]): MountaineerError {
+  const what = aliases.length === 1 ? `alias ${aliases[0]} leads` : `aliases ${aliases.join(", ")} lead`;
+  return new MountaineerError("usage", `${what} into ${name}; nothing was changed`, {
+    hint: "--with-aliases removes them too",
+  });
+}
+
+/** Removes the share's link when it leads where its mount was; anything else stays. */
+async function dropLink(path: string, targets: ReadonlySet<string>): Promise<"removed" | "missing" | "kept"> {
+  const first = await dropOnce(path, targets);
+  await pause(LOOK_AGAIN_MS);
+  const second = await dropOnce(path, targets);
+  return second === "missing" ? first : second;
+}
+
+async function dropOnce(path: string, targets: ReadonlySet<string>): Promise<"removed" | "missing" | "kept"> {
+  try {
+    if (!(await lstat(path)).isSymbolicLink() || !targets.has(await readlink(path))) return "kept";
+    await unlink(path);
+    return "removed";
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return "missing";
+    throw error;
+  }
+}

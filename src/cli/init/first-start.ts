@@ -1,0 +1,72 @@
+// Owns what a daemon would begin with if it were started now: the dry run of a reload when none runs.
+
+import type { ReloadReport } from "../../api/contract.ts";
+import { isTableValue } from "../../config/edit/edit-value.ts";
+import { type ConfigSource, effectiveData } from "../../config/edit/effective.ts";
+import { parseConfig } from "../../config/read/load.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { counted, sharesAndBackends } from "../../runtime/text/plain-text.ts";
+import type { ConfigView } from "../sessions/config-session.ts";
+
+/** Every section of single settings as it is when the file says nothing in it. */
+const DEFAULTS = Buffer.from("[server]\n");
+
+/** Sections of single settings; the others are told by their names. */
+const SETTINGS: readonly string[] = ["global", "sync", "server"];
+
+/** The report against nothing at all: every share and backend is added, and every setting that is not its default differs. */
+export async function firstStart({ path, place, format, read }: ConfigView): Promise<ReloadReport> {
+  const bytes = (await read()) ?? new Uint8Array();
+  const loaded = await parseConfig(bytes, path, place);
+  const none = { added: [], removed: [], changed: [] };
+  const report: ReloadReport = {
+    reloaded: false,
+    dry_run: true,
+    generation: 0,
+    sha256: sha256Of(bytes),
+    settings: [],
+    shares: none,
+    backends: none,
+    middleware: [],
+    errors: [],
+    failure: null,
+    summary: "",
+  };
+  if (!loaded.ok) {
+    const errors = loaded.mistakes.map((mistake) => ({ ...mistake }));
+    return { ...report, errors, summary: "the file has mistakes" };
+  }
+  const settings = await settingsOf({ bytes, format, place });
+  const defaults = await settingsOf({ bytes: DEFAULTS, format: "toml", place });
+  const changed = [...settings].filter(([key, value]) => defaults.get(key) !== value).map(([key]) => key);
+  const { config } = loaded.snapshot;
+  const shares = config.shares.map(({ name }) => name);
+  const backends = config.backends.map(({ name }) => name);
+  const middleware = [
+    ...(config.incomingAuth.type === "anonymous" ? [] : ["incoming_auth"]),
+    ...(config.authorization === null ? [] : ["authorization"]),
+    ...(config.audit === null ? [] : ["audit"]),
+  ];
+  return {
+    ...report,
+    settings: changed,
+    shares: { ...none, added: shares },
+    backends: { ...none, added: backends },
+    middleware,
+    summary: summaryOf(shares.length, backends.length),
+  };
+}
+
+function summaryOf(shares: number, backends: number): string {
+  return `${sharesAndBackends(shares, backends) ?? counted(0, "share")} to start`;
+}
+
+async function settingsOf(source: ConfigSource): Promise<Map<string, string>> {
+  const data = await effectiveData(source);
+  const entries = Object.entries(data).flatMap(([section, table]) =>
+    SETTINGS.includes(section) && isTableValue(table)
+      ? Object.entries(table).map(([key, value]) => [`${section}.${key}`, String(value)] as const)
+      : [],
+  );
+  return new Map(entries);
+}

@@ -1,0 +1,238 @@
+// Owns `init`: a first configuration, from what is asked, given or found; never over one that is there.
+import { pathToFileURL } from "node:url";
+import type { FoundShare } from "../../api/found-share.ts";
+import { editConfig } from "../../config/edit/edit.ts";
+import { writeStarter } from "../../config/edit/starter.ts";
+import { mistakesError, refusalError } from "../../config/mistakes.ts";
+import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
+import type { ConfigFormat, ConfigSnapshot } from "../../config/snapshot.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { findMountedShares } from "../in-process/init.ts";
+import { openSecrets } from "../in-process/secrets.ts";
+import type { CommandContext } from "../input/command.ts";
+import { readSecretValue } from "../input/secret-question.ts";
+import { launcherPath } from "../service/launcher-path.ts";
+import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
+import { decodedText } from "../sessions/config-text.ts";
+import { paintFor } from "../views/look.ts";
+import { askWishes, type Wishes } from "./init-questions.ts";
+import {
+  backendBlock,
+  backendTable,
+  EXAMPLES,
+  foundBlocks,
+  openingText,
+  shareBlock,
+  shareTable,
+  withBlocks,
+} from "./init-text.ts";
+
+export interface InitArguments {
+  /** null: nothing was given. */
+  readonly given: Wishes | null;
+  /** A configuration that is there may be added to. */
+  readonly add: boolean;
+  readonly json: boolean;
+}
+
+interface Standing {
+  readonly path: string;
+  readonly place: ConfigView["place"];
+  readonly format: ConfigFormat;
+  readonly bytes: Uint8Array | null;
+  /** What is there says nothing, so that adding to it takes nobody by surprise. */
+  readonly isBlank: boolean;
+}
+
+/** Resolves with the exit code. Rejects with `usage`, `config_invalid` and `config_changed`; nothing is written then. */
+export async function initConfig(context: CommandContext, options: InitArguments): Promise<number> {
+  const standing = await viewConfig(context, lookAt);
+  const { ask } = context;
+  if (!standing.isBlank && !options.add) {
+    if (ask === null || !(await isWilling(ask, standing.path))) throw exists(context, standing.path);
+  }
+  const found = await findMountedShares();
+  const wishes =
+    options.given ?? (ask === null ? NOTHING : await askWishes(ask, found, standing.place.userName));
+  const before = standing.bytes === null ? opening() : decodedText(standing.bytes);
+  if (standing.bytes !== null) await refuseRepeats(standing, wishes);
+  const text =
+    standing.format === "toml"
+      ? tomlWith(before, wishes, standing.isBlank ? found : [])
+      : await yamlWith(standing, wishes);
+  const checked = await parseConfig(Buffer.from(text), standing.path, standing.place);
+  if (!checked.ok) throw refusalError(checked.mistakes);
+  // Before the file names them: a daemon that runs takes it at once.
+  await keepSecrets(context, wishes.secrets);
+  const created = standing.bytes === null && !(await writeStarter(standing.path, before)).existed;
+  if (standing.bytes === null && !created) {
+    // A link that leads nowhere says so when it is read.
+    await readConfigBytes(standing.path);
+    throw exists(context, standing.path);
+  }
+  const changed = text === before ? created : await land(context, standing, { before, text });
+  const { config } = checked.snapshot;
+  return tell(context, options.json, { path: standing.path, created, changed, wishes, found, config });
+}
+
+/** What was found and nobody took is a suggestion at its end. */
+function tomlWith(before: string, wishes: Wishes, found: readonly FoundShare[]): string {
+  const taken = new Set(wishes.shares.map(({ fallbackHost, name }) => `${fallbackHost} ${name}`));
+  const isNothing = wishes.shares.length + wishes.backends.length + found.length === 0;
+  return withBlocks(before, [
+    ...(isNothing && before === opening() ? [EXAMPLES] : []),
+    ...wishes.shares.map(shareBlock),
+    ...wishes.backends.map(backendBlock),
+    ...foundBlocks(
+      before,
+      found.filter(({ host, share }) => !taken.has(`${host} ${share}`)),
+    ),
+  ]);
+}
+
+async function yamlWith({ bytes }: Standing, { shares, backends }: Wishes): Promise<string> {
+  const edited = await editConfig({
+    bytes: bytes ?? new Uint8Array(),
+    format: "yaml",
+    edits: [
+      ...shares.map((share) => ({ kind: "add-share", share: shareTable(share) }) as const),
+      ...backends.map(
+        (one) => ({ kind: "add-backend", name: one.name, backend: backendTable(one) }) as const,
+      ),
+    ],
+  });
+  return decodedText(edited.bytes);
+}
+
+/** In words of its own: two blocks of one name are a mistake of syntax to who reads the file. */
+async function refuseRepeats({ bytes, path, place }: Standing, { shares, backends }: Wishes): Promise<void> {
+  const loaded = await parseConfig(bytes ?? new Uint8Array(), path, place);
+  if (!loaded.ok) throw mistakesError(loaded.mistakes);
+  const { config } = loaded.snapshot;
+  const share = shares.find(({ name }) => config.shares.some((one) => one.name === name));
+  const backend = backends.find(({ name }) => config.backends.some((one) => one.name === name));
+  const repeated =
+    share !== undefined ? `share ${share.name}` : backend === undefined ? null : `backend ${backend.name}`;
+  if (repeated === null) return;
+  throw new MountaineerError("usage", `${repeated} is configured already; nothing was written`, {
+    hint: "mountaineer config edit changes it",
+  });
+}
+
+/** What to type next, in order; the last is how an agent comes to the tools. */
+function nextLines(context: CommandContext, { wishes, config }: Outcome): string[] {
+  const servesTools = config.backends.length > 0 || wishes.shares.length === 0;
+  const { host = "127.0.0.1", port = 9000 } = config.server ?? {};
+  return [
+    `next: ${typed(context, "doctor")} checks it, then ${typed(context, "monitor")} keeps it up`,
+    `      (${typed(context, "install")} has it begin at every login)`,
+    ...(servesTools
+      ? [
+          `connect an agent: http://${host}:${port}/mcp, or the command ${typed(context, "mcp")}`,
+          `      in Claude Code: claude mcp add mountaineer -- ${typed(context, "mcp")}`,
+        ]
+      : []),
+  ];
+}
+
+/** A command of ours that speaks of the same file as this one. */
+function typed({ configPath }: CommandContext, command: string): string {
+  return `mountaineer ${command}${configPath === null ? "" : ` --config ${shellWord(configPath)}`}`;
+}
+
+function opening(): string {
+  return openingText(new URL("../docs/configuration.md", pathToFileURL(launcherPath())).href);
+}
+
+const NOTHING: Wishes = { shares: [], backends: [], secrets: [] };
+
+async function lookAt({ path, place, format, read }: ConfigView): Promise<Standing> {
+  const bytes = await read();
+  if (bytes === null && format !== "toml") {
+    throw new MountaineerError("usage", `init begins a file in TOML, and ${path} would be YAML`, {
+      hint: "give it a name that ends in .toml; or begin it with: mountaineer config edit",
+    });
+  }
+  return { path, place, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
+}
+
+/** Comments alone. */
+function isSilent(text: string): boolean {
+  return text.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
+}
+
+async function isWilling(ask: (question: string) => Promise<string>, path: string): Promise<boolean> {
+  return /^y/i.test(await ask(`${harmless(path)} is there already. Add to it? [y/N] `));
+}
+
+function exists(context: CommandContext, path: string): MountaineerError {
+  return new MountaineerError("config_changed", `${path} is there already; nothing was written`, {
+    hint: `${typed(context, "init --add")} adds to it; ${typed(context, "config edit")} edits it`,
+  });
+}
+
+/** Resolves with whether the file changed. */
+async function land(
+  context: CommandContext,
+  standing: Standing,
+  { before, text }: { readonly before: string; readonly text: string },
+): Promise<boolean> {
+  const begun = standing.bytes === null ? Buffer.from(before) : standing.bytes;
+  return changeConfig(context, "init", async (editor, { path }) => {
+    if (path !== standing.path) {
+      throw new MountaineerError("config_changed", `the configuration is ${path} now, not ${standing.path}`);
+    }
+    const report = await editor.replace(text, sha256Of(begun));
+    if (report.errors.length > 0) throw refusalError(report.errors);
+    if (report.reload?.failure != null) {
+      context.note(`it is saved, but does not run: ${harmless(report.reload.failure)}`);
+    }
+    return report.changed;
+  });
+}
+
+async function keepSecrets(context: CommandContext, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  const keeper = await openSecrets(context);
+  for (const name of names) {
+    const value = await readSecretValue(name, context.signal);
+    await keeper.set(name, value, null, context.signal);
+  }
+}
+
+interface Outcome {
+  readonly path: string;
+  readonly created: boolean;
+  readonly changed: boolean;
+  readonly wishes: Wishes;
+  readonly found: readonly FoundShare[];
+  readonly config: ConfigSnapshot["config"];
+}
+
+function tell(context: CommandContext, json: boolean, outcome: Outcome): number {
+  const { path, created, changed, wishes } = outcome;
+  const found = outcome.found.length;
+  const shares = wishes.shares.map(({ name }) => name);
+  const backends = wishes.backends.map(({ name }) => name);
+  if (json) {
+    context.print(`${JSON.stringify({ path, created, changed, shares, backends, found }, null, 2)}\n`);
+    return 0;
+  }
+  const { symbols, green, dim } = paintFor(context.stdoutLook);
+  const what = [...shares, ...backends].map(harmless).join(", ");
+  const done = created ? "is written" : changed ? "is changed" : "is as it was";
+  context.print(`${green(symbols.good)} ${harmless(path)} ${done}${what === "" ? "" : `: ${what}`}\n`);
+  if (found > 0 && created && shares.length === 0) {
+    context.print(dim(`  shares that are mounted here already stand at its end, commented out\n`));
+  }
+  const wanted = wishes.shares.flatMap(({ password }) =>
+    password?.startsWith("secret:") === true ? [password.slice("secret:".length)] : [],
+  );
+  for (const name of wanted.filter((one) => !wishes.secrets.includes(one))) {
+    context.print(dim(`  its password is still to be set: mountaineer secret set ${name}\n`));
+  }
+  for (const line of nextLines(context, outcome)) context.print(dim(`  ${line}\n`));
+  return 0;
+}

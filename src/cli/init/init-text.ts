@@ -1,0 +1,120 @@
+// Owns what `init` puts into a configuration: blocks for shares and backends, and found shares as comments. Pure.
+import type { FoundShare } from "../../api/found-share.ts";
+import type { ConfigTable } from "../../config/edit/edit-value.ts";
+import { tomlKey, tomlLines } from "../../config/edit/toml-value.ts";
+
+export interface WantedShare {
+  readonly name: string;
+  readonly tbHost: string;
+  readonly fallbackHost: string;
+  /** null: the login name's; the key is left out. */
+  readonly username: string | null;
+  /** null: as `name`. */
+  readonly shareName: string | null;
+  /** A reference; null: guest. */
+  readonly password: string | null;
+}
+
+export interface WantedBackend {
+  readonly name: string;
+  readonly connection:
+    | { readonly command: string; readonly args: readonly string[] }
+    | { readonly url: string };
+}
+
+/** What the file begins with; `reference` is the address of the page that explains every option. */
+export function openingText(reference: string): string {
+  return [
+    "#:schema ./config.schema.json",
+    "# Mountaineer's configuration. What you save here applies at once; a mistake changes nothing and is told.",
+    `# Every option, with its default: ${reference}`,
+    "",
+  ].join("\n");
+}
+
+/** For somebody who has said nothing yet: to be filled in. */
+export const EXAMPLES = `#[[shares]]
+#name = "CORE"
+#thunderbolt_host = "10.10.10.1"
+#fallback_host = "nas.local"
+#username = "ann"
+#password = "secret:core"
+
+#[backends.files]
+#command = "npx"
+#args = ["-y", "@modelcontextprotocol/server-filesystem", "/tmp"]`;
+
+export function shareTable(share: WantedShare): ConfigTable {
+  return {
+    name: share.name,
+    thunderbolt_host: share.tbHost,
+    fallback_host: share.fallbackHost,
+    ...(share.username === null ? {} : { username: share.username }),
+    ...(share.shareName === null ? {} : { share_name: share.shareName }),
+    ...(share.password === null ? {} : { password: share.password }),
+  };
+}
+
+export function backendTable({ connection }: WantedBackend): ConfigTable {
+  if ("url" in connection) return { url: connection.url };
+  const { command, args } = connection;
+  return { command, ...(args.length === 0 ? {} : { args }) };
+}
+
+export function shareBlock(share: WantedShare): string {
+  return ["[[shares]]", ...tomlLines(shareTable(share))].join("\n");
+}
+
+export function backendBlock(backend: WantedBackend): string {
+  return [`[backends.${tomlKey(backend.name)}]`, ...tomlLines(backendTable(backend))].join("\n");
+}
+
+/** A share that was found, commented out: one of its hosts nobody knows. */
+function foundBlock(found: FoundShare): string {
+  const table: ConfigTable = {
+    name: shareNameOf(found),
+    thunderbolt_host: "its address over Thunderbolt",
+    fallback_host: found.host,
+    ...(found.user === null ? {} : { username: found.user }),
+    ...(shareNameOf(found) === found.share ? {} : { share_name: found.share }),
+    password: `secret:${secretNameOf(shareNameOf(found))}`,
+  };
+  const lines = ["[[shares]]", ...tomlLines(table)].map((line) => `#${line}`);
+  return [
+    `# Found: //${oneLine(found.host)}/${oneLine(found.share)} at ${oneLine(found.path)}`,
+    ...lines,
+  ].join("\n");
+}
+
+/** The blocks of found shares that `text` does not have yet. */
+export function foundBlocks(text: string, found: readonly FoundShare[]): string[] {
+  return found.map(foundBlock).filter((block) => !text.includes(block));
+}
+
+/** The whole text with blocks below it, an empty line between each. */
+export function withBlocks(text: string, blocks: readonly string[]): string {
+  if (blocks.length === 0) return text;
+  const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;
+  return `${before}\n${blocks.join("\n\n")}\n`;
+}
+
+/** What a found share may be called here: its own name, where that can be a folder's. */
+export function shareNameOf({ share }: FoundShare): string {
+  const name = share.normalize("NFC").trim().replaceAll("/", "-");
+  return name === "" || name === "." || name === ".." || /^links$/i.test(name) ? `share-${name}` : name;
+}
+
+/** A name that a secret may have, made of a share's. */
+export function secretNameOf(name: string): string {
+  const plain = name
+    .normalize("NFKD")
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, "-")
+    .replace(/^[^a-z0-9]+|-+$/g, "")
+    .slice(0, 64);
+  return plain === "" ? "share" : plain;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, "?");
+}

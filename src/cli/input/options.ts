@@ -1,0 +1,44 @@
+// Owns the options that several commands share, and the reading of them.
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { SwitchTarget } from "../../api/contract.ts";
+import type { ShareSelection } from "../../api/control.ts";
+import type { GivenOptions } from "./command.ts";
+import { INTERVAL_RULE, intervalMs } from "./monitor-arguments.ts";
+
+export const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
+
+/** `--share N`, repeatable, and `--all`. */
+export function addShareOptions(command: Command): void {
+  const collect = (name: string, names: readonly string[] | undefined): string[] => [...(names ?? []), name];
+  command
+    .addOption(
+      new Option("--share <name>", "only this share; may be given again for more").argParser(collect),
+    )
+    .addOption(new Option("--all", "all shares (what happens without --share, too)").conflicts("share"));
+}
+
+export function addJsonOption(command: Command): void {
+  command.option("--json", "print the result as JSON");
+}
+
+/** Seconds to milliseconds, for commander. */
+export function parseInterval(text: string): number {
+  const ms = intervalMs(text);
+  if (ms === null) throw new InvalidArgumentError(`It is ${INTERVAL_RULE}.`);
+  return ms;
+}
+
+export function readSelection(options: GivenOptions): ShareSelection {
+  const { share } = options;
+  return Array.isArray(share) ? share.filter((name) => typeof name === "string") : null;
+}
+
+export function readFlag(options: GivenOptions, name: string): boolean {
+  return options[name] === true;
+}
+
+/** An option's text; null when it was not given. */
+export function readText(options: GivenOptions, name: string): string | null {
+  const value = options[name];
+  return typeof value === "string" ? value : null;
+}

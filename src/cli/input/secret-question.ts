@@ -1,0 +1,115 @@
+// Owns how a secret's value comes in: typed at the terminal without being shown, else from standard input.
+import type { ReadStream } from "node:tty";
+import { MountaineerError } from "../../runtime/errors.ts";
+
+/** More than any password or token; less than what a keyring refuses. */
+const LONGEST_BYTES = 8_000;
+
+/** The value, not empty. Rejects with `usage` for what can be none, and with the signal's reason. */
+export async function readSecretValue(name: string, signal: AbortSignal): Promise<string> {
+  const value = process.stdin.isTTY
+    ? await typedSecretly(`Value of ${name} (not shown): `, process.stdin, signal)
+    : await pipedIn(signal);
+  if (value === "") throw unusable("the value is empty");
+  if (value.includes("\0")) throw unusable("a value has no NUL character");
+  if (/[\r\n]/.test(value)) throw unusable("a value is one line");
+  if (Buffer.byteLength(value) > LONGEST_BYTES) throw unusable(`a value has ${LONGEST_BYTES} bytes at most`);
+  return value;
+}
+
+/** All of it, without the line break that `echo` adds. */
+async function pipedIn(signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const { stdin } = process;
+  const aborted = (): void => void stdin.destroy(signal.reason);
+  signal.throwIfAborted();
+  signal.addEventListener("abort", aborted, { once: true });
+  try {
+    for await (const chunk of stdin) {
+      const piece = Buffer.from(chunk);
+      bytes += piece.length;
+      if (bytes > LONGEST_BYTES + 2) throw unusable(`a value has ${LONGEST_BYTES} bytes at most`);
+      chunks.push(piece);
+    }
+  } finally {
+    signal.removeEventListener("abort", aborted);
+  }
+  return decoded(Buffer.concat(chunks)).replace(/\r?\n$/, "");
+}
+
+/** Keys as the terminal sends them, one value; Ctrl-C ends the command as ever. */
+function typedSecretly(question: string, terminal: ReadStream, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let typed: number[] = [];
+    const end = (settle: () => void): void => {
+      terminal.off("data", onData);
+      signal.removeEventListener("abort", onAbort);
+      terminal.setRawMode(false);
+      terminal.pause();
+      process.stderr.write("\n");
+      settle();
+    };
+    const onAbort = (): void => end(() => reject(signal.reason));
+    const onData = (chunk: Buffer): void => {
+      for (const byte of withoutEscapes(chunk)) {
+        if (byte === ENTER || byte === NEWLINE || (byte === CTRL_D && typed.length > 0)) {
+          const value = Buffer.from(typed);
+          end(() => {
+            try {
+              resolve(decoded(value));
+            } catch (error) {
+              reject(error);
+            }
+          });
+          return;
+        }
+        if (byte === CTRL_C || byte === CTRL_D) {
+          // As the terminal does where keys are not read one by one.
+          process.kill(process.pid, "SIGINT");
+          return;
+        }
+        if (byte === BACKSPACE || byte === CTRL_H) typed = withoutLast(typed);
+        else if (byte === CTRL_U) typed = [];
+        else if (byte >= SPACE || byte === TAB) typed.push(byte);
+      }
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    // Before the question: what is typed from then on is never shown.
+    terminal.setRawMode(true);
+    terminal.on("data", onData);
+    process.stderr.write(question);
+    terminal.resume();
+    if (signal.aborted) onAbort();
+  });
+}
+
+const [CTRL_C, CTRL_D, CTRL_H, TAB, NEWLINE, ENTER, CTRL_U, SPACE, BACKSPACE] = [
+  0x03, 0x04, 0x08, 0x09, 0x0a, 0x0d, 0x15, 0x20, 0x7f,
+];
+
+/** Without the sequences that terminals send for keys that write nothing, and around what is pasted. */
+function withoutEscapes(chunk: Buffer): Buffer {
+  const [first = "", ...others] = chunk.toString("latin1").split("\x1b");
+  const rest = others.map((part) => part.replace(/^(\[[0-9;?]*[@-~]|O[@-~])/, ""));
+  return Buffer.from([first, ...rest].join(""), "latin1");
+}
+
+/** A character may have several bytes. */
+function withoutLast(bytes: readonly number[]): number[] {
+  let length = bytes.length - 1;
+  while (length > 0 && ((bytes[length] ?? 0) & 0xc0) === 0x80) length--;
+  return bytes.slice(0, Math.max(0, length));
+}
+
+function decoded(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw unusable("a value is text, in UTF-8");
+  }
+}
+
+function unusable(message: string): MountaineerError {
+  return new MountaineerError("usage", message, { hint: "nothing was changed" });
+}

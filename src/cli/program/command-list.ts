@@ -1,0 +1,194 @@
+// Owns the list of commands, in the order in which help shows them. A new command is one file and one line here.
+
+import { aliasAddCommand } from "../commands/alias/add.ts";
+import { aliasListCommand } from "../commands/alias/list.ts";
+import { aliasReconcileCommand } from "../commands/alias/reconcile.ts";
+import { aliasRemoveCommand } from "../commands/alias/remove.ts";
+import { backendsListCommand } from "../commands/backends/list.ts";
+import { backendsLogsCommand } from "../commands/backends/logs.ts";
+import { backendsRestartCommand } from "../commands/backends/restart.ts";
+import { callCommand } from "../commands/call.ts";
+import { completionsCommand } from "../commands/completions.ts";
+import { configDiffCommand } from "../commands/config/diff.ts";
+import { configEditCommand } from "../commands/config/edit.ts";
+import { configGetCommand } from "../commands/config/get.ts";
+import { configHistoryCommand } from "../commands/config/history.ts";
+import { configPathCommand } from "../commands/config/path.ts";
+import { configRollbackCommand } from "../commands/config/rollback.ts";
+import { configSchemaCommand } from "../commands/config/schema.ts";
+import { configSetCommand } from "../commands/config/set.ts";
+import { configShowCommand } from "../commands/config/show.ts";
+import { configUnsetCommand } from "../commands/config/unset.ts";
+import { configValidateCommand } from "../commands/config/validate.ts";
+import { demoCommand } from "../commands/demo.ts";
+import { doctorCommand } from "../commands/doctor.ts";
+import { foldersCommand } from "../commands/folders.ts";
+import { initCommand } from "../commands/init.ts";
+import { installCommand } from "../commands/install.ts";
+import { logsCommand } from "../commands/logs.ts";
+import { mcpCommand } from "../commands/mcp.ts";
+import { menubarCommand } from "../commands/menubar.ts";
+import { monitorCommand } from "../commands/monitor.ts";
+import { mountCommand } from "../commands/mount.ts";
+import { reconcileCommand } from "../commands/reconcile.ts";
+import { reloadCommand } from "../commands/reload.ts";
+import { secretListCommand } from "../commands/secret/list.ts";
+import { secretRemoveCommand } from "../commands/secret/remove.ts";
+import { secretSetCommand } from "../commands/secret/set.ts";
+import { sharesAddCommand } from "../commands/shares/add.ts";
+import { sharesListCommand } from "../commands/shares/list.ts";
+import { sharesRemoveCommand } from "../commands/shares/remove.ts";
+import { statusCommand } from "../commands/status.ts";
+import { switchCommand } from "../commands/switch.ts";
+import { toolsListCommand } from "../commands/tools/list.ts";
+import { tuiCommand } from "../commands/tui.ts";
+import { uninstallCommand } from "../commands/uninstall.ts";
+import { unmountCommand } from "../commands/unmount.ts";
+import { verifyCommand } from "../commands/verify.ts";
+import type { CommandDefinition, CommandGroup } from "../input/command.ts";
+
+const SHARES: CommandGroup = {
+  name: "shares",
+  alias: "favorites",
+  summary: "list, add and remove shares",
+  description: "The [[shares]] of the configuration, which are kept mounted.",
+  examples: [
+    { command: "mountaineer shares list", does: "see which shares there are" },
+    { command: "mountaineer shares remove --share MEDIA --cleanup", does: "let go of one for good" },
+  ],
+};
+
+const ALIAS: CommandGroup = {
+  name: "alias",
+  summary: "links to folders inside shares",
+  description:
+    "An alias leads to a folder of a share by a path that never changes. A daemon mends its link at every check.",
+  examples: [
+    { command: "mountaineer alias list", does: "see which links there are" },
+    {
+      command: "mountaineer alias add --name projects --share CORE --target-subpath Projects/2026",
+      does: "make one",
+    },
+  ],
+};
+
+const BACKENDS: CommandGroup = {
+  name: "backends",
+  summary: "see, restart and read the MCP servers behind the gateway",
+  description: "They are configured as [backends.NAME], and started, stopped and replaced by the daemon.",
+  examples: [
+    { command: "mountaineer backends list", does: "see how they are" },
+    { command: "mountaineer backends restart files", does: "start one anew" },
+    { command: "mountaineer backends logs files", does: "see what it says" },
+  ],
+};
+
+const TOOLS: CommandGroup = {
+  name: "tools",
+  summary: "see the tools that the gateway publishes",
+  description: "Of all backends together, under the names that clients see.",
+  examples: [
+    { command: "mountaineer tools list", does: "see what there is to call" },
+    { command: `mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`, does: "call one" },
+  ],
+};
+
+const CONFIG: CommandGroup = {
+  name: "config",
+  summary: "show, change, check and undo the configuration",
+  description:
+    "With a daemon running they speak of its file, and it applies what they change at once. Every change keeps all " +
+    "other bytes of the file, is checked as a whole before it is written, and can be undone.",
+  examples: [
+    { command: "mountaineer config set lsof-recheck off", does: "change a setting" },
+    { command: "mountaineer config edit", does: "change several in your editor" },
+    { command: "mountaineer config rollback", does: "undo that" },
+  ],
+};
+
+const SECRET: CommandGroup = {
+  name: "secret",
+  summary: "keep passwords and tokens outside of the configuration",
+  description:
+    "The configuration names them as secret:NAME; their values are in the keyring or in a private file.",
+  examples: [
+    { command: "mountaineer secret set nas", does: "keep one" },
+    { command: "mountaineer secret list", does: "see which are kept, and what uses them" },
+  ],
+};
+
+interface CommandSection {
+  readonly heading: string;
+  readonly entries: readonly (CommandDefinition | GroupedCommands)[];
+}
+
+interface GroupedCommands {
+  readonly group: CommandGroup;
+  readonly commands: readonly CommandDefinition[];
+}
+
+/** As --help shows them: first what a newcomer needs. */
+export const SECTIONS: readonly CommandSection[] = [
+  { heading: "To begin:", entries: [demoCommand, initCommand, monitorCommand, installCommand] },
+  {
+    heading: "Every day:",
+    entries: [statusCommand, tuiCommand, menubarCommand, logsCommand, doctorCommand],
+  },
+  {
+    heading: "Shares:",
+    entries: [
+      { group: SHARES, commands: [sharesListCommand, sharesAddCommand, sharesRemoveCommand] },
+      mountCommand,
+      unmountCommand,
+      switchCommand,
+      verifyCommand,
+      reconcileCommand,
+      {
+        group: ALIAS,
+        commands: [aliasListCommand, aliasAddCommand, aliasRemoveCommand, aliasReconcileCommand],
+      },
+      foldersCommand,
+    ],
+  },
+  {
+    heading: "MCP servers:",
+    entries: [
+      { group: BACKENDS, commands: [backendsListCommand, backendsRestartCommand, backendsLogsCommand] },
+      { group: TOOLS, commands: [toolsListCommand] },
+      callCommand,
+      mcpCommand,
+    ],
+  },
+  {
+    heading: "Configuration:",
+    entries: [
+      {
+        group: CONFIG,
+        commands: [
+          configGetCommand,
+          configSetCommand,
+          configUnsetCommand,
+          configShowCommand,
+          configValidateCommand,
+          configPathCommand,
+          configEditCommand,
+          configSchemaCommand,
+          configHistoryCommand,
+          configDiffCommand,
+          configRollbackCommand,
+        ],
+      },
+      { group: SECRET, commands: [secretSetCommand, secretListCommand, secretRemoveCommand] },
+      reloadCommand,
+    ],
+  },
+  { heading: "More:", entries: [completionsCommand, uninstallCommand] },
+];
+
+export const COMMANDS: readonly CommandDefinition[] = SECTIONS.flatMap(({ entries }) =>
+  entries.flatMap((entry) => ("group" in entry ? entry.commands : entry)),
+);
+
+export const COMMAND_GROUPS: readonly CommandGroup[] = SECTIONS.flatMap(({ entries }) =>
+  entries.flatMap((entry) => ("group" in entry ? [entry.group] : [])),
+);

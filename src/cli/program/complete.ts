@@ -1,0 +1,142 @@
+// Owns `mountaineer __complete`: what the shells' scripts ask on each press of Tab. It answers soon, with
+// whatever it has by then, and never says a word on stderr.
+import type { Clock } from "../../runtime/time/clock.ts";
+import {
+  type Candidate,
+  type CompletionRequest,
+  completionRequest,
+  type LiveKind,
+} from "../completion/completion-request.ts";
+import { createProgram } from "./program.ts";
+
+export interface CompleteOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly print: (text: string) => void;
+}
+
+/** A daemon that has not answered by then may hang, and a press of Tab must not. */
+const ASKING_MS = 150;
+/** The daemon asks the server, over whatever route there is. */
+const LISTING_MS = 700;
+/** For files of the home: only a disk that hangs takes long. */
+const READING_MS = 1_000;
+const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: ASKING_MS, folders: LISTING_MS };
+const AT_MOST = 500;
+const LONGEST_DESCRIPTION = 80;
+/** Tells the script to complete files by its own means. */
+const FILES = ":files";
+
+/**
+ * `SHELL WORD…`, the last of them being typed; or, for bash, which parts words at `:` and `=`, `bash CURRENT LINE` with
+ * what bash takes for the current word and the line up to the cursor. Prints a candidate a line, its description behind
+ * a tab.
+ */
+export async function complete(args: readonly string[], options: CompleteOptions): Promise<number> {
+  const [shell = "", ...rest] = args;
+  const isBash = shell === "bash";
+  const [current = "", line = ""] = rest;
+  const words = isBash ? lineWords(line) : rest.length === 0 ? [""] : rest;
+  const typed = words.at(-1) ?? "";
+  const program = createProgram({ print: () => {}, complain: () => {} }, async () => {});
+  const request = completionRequest(program, words);
+  if (request.kind === "files") {
+    options.print(`${FILES}\n`);
+    return 0;
+  }
+  const fitting = (await candidatesOf(request, words, options))
+    .filter(({ value }) => value.startsWith(typed) && !/\p{Cc}/u.test(value))
+    .slice(0, AT_MOST);
+  const lines = isBash
+    ? fitting.map(({ value }) => bashWord(value, typed, current))
+    : fitting.map(({ value, description }) => `${value}\t${shortened(description)}`);
+  options.print(lines.map((each) => `${each}\n`).join(""));
+  return 0;
+}
+
+async function candidatesOf(
+  request: CompletionRequest,
+  words: readonly string[],
+  { home, clock, signal }: CompleteOptions,
+): Promise<readonly Candidate[]> {
+  if (request.kind === "words") return request.candidates;
+  if (request.kind !== "live") return [];
+  const { live, without, share, prefix = "" } = request;
+  const typed = (words.at(-1) ?? "").slice(prefix.length);
+  const { loadLiveNames } = await import("../completion/completion-names.ts");
+  // A busy machine takes its time to load it; that is not what may hang.
+  const liveNames = await loadLiveNames(live);
+  const late = new AbortController();
+  const nothing = Promise.withResolvers<readonly Candidate[]>();
+  using _limit = clock.setTimer(WAITING_MS[live] ?? READING_MS, () => {
+    late.abort();
+    nothing.resolve([]);
+  });
+  const limit = AbortSignal.any([signal, late.signal]);
+  const place = { home, configPath: configOf(words), share, typed, clock, signal: limit };
+  const found = liveNames(place).catch(() => []);
+  return (await Promise.race([found, nothing.promise])).flatMap((one) =>
+    without.includes(one.value) ? [] : [{ ...one, value: `${prefix}${one.value}` }],
+  );
+}
+
+function configOf(words: readonly string[]): string | null {
+  const index = words.indexOf("--config");
+  return index === -1 ? null : (words[index + 1] ?? null);
+}
+
+function shortened(text: string): string {
+  const [first = ""] = text.split("\n");
+  const plain = first.replace(/\p{Cc}/gu, " ");
+  return plain.length > LONGEST_DESCRIPTION ? `${plain.slice(0, LONGEST_DESCRIPTION - 1)}…` : plain;
+}
+
+/** The words after the program's own, as bash would part them; a quote that is still open is no mistake here. */
+export function lineWords(line: string): string[] {
+  const words: string[] = [""];
+  let quote: string | null = null;
+  for (let at = 0; at < line.length; at++) {
+    const character = line.charAt(at);
+    const next = line.charAt(at + 1);
+    const last = words.length - 1;
+    const add = (text: string): void => {
+      words[last] = `${words[last] ?? ""}${text}`;
+    };
+    if (quote === "'") {
+      if (character === "'") quote = null;
+      else add(character);
+    } else if (character === "\\" && (quote === null || /["\\$`]/.test(next))) {
+      add(next);
+      at++;
+    } else if (quote !== null) {
+      if (character === quote) quote = null;
+      else add(character);
+    } else if (character === "'" || character === '"') quote = character;
+    else if (/\s/.test(character)) {
+      if (words[last] !== "" || at === 0) words.push("");
+    } else add(character);
+  }
+  return words.slice(1).length === 0 ? [""] : words.slice(1);
+}
+
+/** What takes the place of what bash takes for the current word: of a value with a `:` or `=`, the part behind it. */
+function bashWord(value: string, typed: string, current: string): string {
+  const bare = current.replace(/^["']/, "");
+  const isPart =
+    bare.length < typed.length &&
+    typed.endsWith(bare) &&
+    /[:=]$/.test(typed.slice(0, typed.length - bare.length));
+  const separator = /^[:=]$/.test(current);
+  const rest = separator
+    ? value.slice(typed.length)
+    : isPart
+      ? value.slice(typed.length - bare.length)
+      : value;
+  // Inside of an open quote bash puts it as it is, and closes the quote.
+  if (current.startsWith('"')) return rest.replace(/["\\$`]/g, "\\$&");
+  if (current.startsWith("'")) return rest.replaceAll("'", "'\\''");
+  return /^[A-Za-z0-9_./:=@%+,-]*$/.test(rest)
+    ? rest
+    : rest.replace(/[^A-Za-z0-9_./:=@%+,\u0080-\uffff-]/g, "\\$&");
+}

@@ -1,0 +1,8 @@
+// Where the package's launcher is: the program to write down for later, as builds come and go.
+import { fileURLToPath } from "node:url";
+
+/** A build has one folder, two deep in the package; the sources have this one, which is three deep. */
+export function launcherPath(): string {
+  const path = import.meta.url.endsWith(".ts") ? "../../../bin/mountaineer" : "../../bin/mountaineer";
+  return fileURLToPath(new URL(path, import.meta.url));
+}

@@ -1,0 +1,56 @@
+// Owns what a service manager is to run for a home: the program, its arguments and the little environment it needs.
+
+import { delimiter, isAbsolute } from "node:path";
+import { findPlace } from "../../config/locate.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { CommandContext } from "../input/command.ts";
+import { launcherPath } from "./launcher-path.ts";
+
+export interface ServiceDefinition {
+  /** "mountaineer"; of a home that is not the default one with a tail of its own, so that both can be installed. */
+  readonly name: string;
+  /** Absolute. */
+  readonly userHome: string;
+  /** Absolute. */
+  readonly home: string;
+  /** Absolute. */
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Nothing secret: everybody may read a service's definition. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The daemon of the context's home, as the package that this runs from starts it. */
+export function serviceDefinition(
+  { home, configPath }: Pick<CommandContext, "home" | "configPath">,
+  environment: Environment,
+): ServiceDefinition {
+  const { userHome, home: usualHome } = findPlace({ HOME: environment["HOME"] });
+  const isUsual = home === usualHome;
+  return {
+    name: isUsual ? "mountaineer" : `mountaineer-${shortDigest(home)}`,
+    userHome,
+    home,
+    program: launcherPath(),
+    args: [...(configPath === null ? [] : ["--config", configPath]), "monitor"],
+    environment: {
+      PATH: servicePath(environment["PATH"] ?? ""),
+      ...(isUsual ? {} : { MOUNTAINEER_HOME: home }),
+    },
+  };
+}
+
+/** The folders of a shell's PATH that mean the same to a service: absolute, each once, without a project's own. */
+export function servicePath(path: string): string {
+  const folders = path.split(delimiter).filter((folder) => {
+    return isAbsolute(folder) && !folder.endsWith("/node_modules/.bin") && !/[\p{Cc}]/u.test(folder);
+  });
+  const kept = [...new Set(folders)];
+  return kept.length === 0 ? "/usr/local/bin:/usr/bin:/bin" : kept.join(delimiter);
+}
+
+function shortDigest(text: string): string {
+  return sha256Of(text).slice(0, 8);
+}

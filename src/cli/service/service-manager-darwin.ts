@@ -1,0 +1,158 @@
+// Owns running the daemon as an agent of launchd, in the user's desktop session.
+import { dirname, join } from "node:path";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { ensureFolder } from "../../runtime/files/durable-file.ts";
+import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
+import type { ServiceDefinition } from "./service-definition.ts";
+import {
+  goneUnasked,
+  removeServiceFile,
+  type ServiceManager,
+  type ServiceManagerOptions,
+  type ServiceOutcome,
+  saidBy,
+  whyAbsent,
+  writeServiceFile,
+} from "./service-outcome.ts";
+
+const DEADLINE_MS = 20_000;
+/** A bootout returns before the agent is gone. */
+const GONE_WITHIN_MS = 15_000;
+const BETWEEN_LOOKS_MS = 200;
+const BOOTSTRAP_TRIES = 5;
+const NOT_FOUND = 113;
+const NOT_LOADED = 3;
+/** What `bootstrap` ends with while an earlier bootout is still in progress, and for several passing reasons. */
+const PASSING: readonly (number | null)[] = [5, 37];
+
+export function createLaunchd({ definition, clock }: ServiceManagerOptions, userId: number): ServiceManager {
+  const label = `io.github.${definition.name}`;
+  const target = `gui/${userId}`;
+  const filePath = join(definition.userHome, "Library", "LaunchAgents", `${label}.plist`);
+  const logPath = join(definition.userHome, "Library", "Logs", `${definition.name}-launchd.log`);
+  const text = agentText(definition, label, logPath);
+
+  const launchctl = (args: readonly string[], signal: AbortSignal): Promise<CommandResult> =>
+    runCommand("launchctl", args, { clock, deadlineMs: DEADLINE_MS, signal });
+
+  const isLoaded = async (signal: AbortSignal): Promise<boolean> =>
+    (await launchctl(["print", `${target}/${label}`], signal)).exitCode === 0;
+
+  /** Why it cannot be unloaded; null when it is gone. */
+  const unload = async (signal: AbortSignal): Promise<string | null> => {
+    const result = await launchctl(["bootout", `${target}/${label}`], signal);
+    if (result.exitCode !== 0 && ![NOT_LOADED, NOT_FOUND, 36].includes(result.exitCode ?? -1)) {
+      return `launchctl bootout: ${saidBy("launchctl", result)}`;
+    }
+    const untilMs = clock.monotonicMs() + GONE_WITHIN_MS;
+    while (await isLoaded(signal)) {
+      if (clock.monotonicMs() >= untilMs) return "launchctl bootout: it is still there";
+      await clock.sleep(BETWEEN_LOOKS_MS, signal);
+    }
+    return null;
+  };
+
+  const load = async (signal: AbortSignal): Promise<string | null> => {
+    for (let attempt = 1; ; attempt++) {
+      const result = await launchctl(["bootstrap", target, filePath], signal);
+      if (result.exitCode === 0) return null;
+      if (attempt === BOOTSTRAP_TRIES || !PASSING.includes(result.exitCode)) {
+        return `launchctl bootstrap: ${saidBy("launchctl", result)}`;
+      }
+      await clock.sleep(BETWEEN_LOOKS_MS * attempt, signal);
+    }
+  };
+
+  const missing = (signal: AbortSignal): Promise<string | null> =>
+    whyAbsent(launchctl(["print", target], signal), () => `there is no desktop session of user ${userId}`);
+
+  return {
+    kind: "launchd",
+    filePath,
+    text,
+    async install(signal): Promise<ServiceOutcome> {
+      // launchd does not make it, and does not start what cannot write its log.
+      await ensureFolder(dirname(logPath), 0o755);
+      const changed = await writeServiceFile(filePath, text);
+      const why = await missing(signal);
+      if (why !== null) {
+        const notes = [why, `in one: launchctl bootstrap ${target} ${shellWord(filePath)}`];
+        return { changed, running: false, notes, failure: null };
+      }
+      const wasLoaded = await isLoaded(signal);
+      let failure = wasLoaded && changed ? await unload(signal) : null;
+      if (failure === null && (changed || !wasLoaded)) failure = await load(signal);
+      const notes = [
+        "macOS may ask you to allow it: System Settings, General, Login Items; and for the local network",
+        `what it says before its own log begins: ${logPath}`,
+      ];
+      return { changed, running: failure === null && (await isLoaded(signal)), notes, failure };
+    },
+    async uninstall(signal): Promise<ServiceOutcome> {
+      const why = await missing(signal);
+      const failure = why === null ? await unload(signal) : null;
+      if (failure !== null) return { changed: false, running: true, notes: [], failure };
+      const changed = await removeServiceFile(filePath);
+      const notes = goneUnasked(changed, why);
+      return { changed, running: false, notes, failure: null };
+    },
+  };
+}
+
+/** `AbandonProcessGroup`, so that mounts and what serves them outlive a restart. */
+export function agentText(
+  { program, args, environment }: ServiceDefinition,
+  label: string,
+  logPath: string,
+): string {
+  const list = [program, ...args].map((word) => `    <string>${escaped(word)}</string>`);
+  const variables = Object.entries(environment).map(
+    ([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`,
+  );
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<!-- Written by mountaineer install; mountaineer uninstall removes it. -->
+<plist version="1.0">
+<dict>
+  <key>Label</key>
+  <string>${escaped(label)}</string>
+  <key>ProgramArguments</key>
+  <array>
+${list.join("\n")}
+  </array>
+  <key>EnvironmentVariables</key>
+  <dict>
+${variables.join("\n")}
+  </dict>
+  <key>WorkingDirectory</key>
+  <string>/</string>
+  <key>RunAtLoad</key>
+  <true/>
+  <key>KeepAlive</key>
+  <dict>
+    <key>SuccessfulExit</key>
+    <false/>
+  </dict>
+  <key>AbandonProcessGroup</key>
+  <true/>
+  <key>ExitTimeOut</key>
+  <integer>20</integer>
+  <key>LimitLoadToSessionType</key>
+  <string>Aqua</string>
+  <key>StandardOutPath</key>
+  <string>${escaped(logPath)}</string>
+  <key>StandardErrorPath</key>
+  <string>${escaped(logPath)}</string>
+</dict>
+</plist>
+`;
+}
+
+/** XML has no way to write control characters; such a path cannot be an agent's. */
+function escaped(text: string): string {
+  if (/(?![\t\n\r])\p{Cc}/u.test(text)) {
+    throw new MountaineerError("usage", "a path with control characters cannot be a service's");
+  }
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}

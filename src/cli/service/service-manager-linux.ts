@@ -1,0 +1,147 @@
+// Owns running the daemon as a unit of systemd's user manager.
+import { isAbsolute, join } from "node:path";
+import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import type { ServiceDefinition } from "./service-definition.ts";
+import {
+  goneUnasked,
+  removeServiceFile,
+  type ServiceManager,
+  type ServiceManagerOptions,
+  type ServiceOutcome,
+  saidBy,
+  whyAbsent,
+  writeServiceFile,
+} from "./service-outcome.ts";
+
+/** A start returns when the program runs; a stop takes the daemon's 5 s, and rarely more. */
+const DEADLINE_MS = 30_000;
+const BUS = "DBUS_SESSION_BUS_ADDRESS";
+
+export function createSystemd({ definition, clock, environment }: ServiceManagerOptions): ServiceManager {
+  const unit = `${definition.name}.service`;
+  // The specification of these variables has relative ones ignored.
+  const named = environment["XDG_CONFIG_HOME"] ?? "";
+  const configHome = isAbsolute(named) ? named : join(definition.userHome, ".config");
+  const filePath = join(configHome, "systemd", "user", unit);
+  const text = unitText(definition);
+  const bus = environment[BUS];
+
+  const systemctl = (args: readonly string[], signal: AbortSignal): Promise<CommandResult> =>
+    runCommand("systemctl", ["--user", ...args], {
+      clock,
+      deadlineMs: DEADLINE_MS,
+      signal,
+      ...(bus === undefined ? {} : { env: { [BUS]: bus } }),
+    });
+
+  /** Why no user manager answers; null when one does. */
+  const missing = (signal: AbortSignal): Promise<string | null> =>
+    whyAbsent(systemctl(["show", "--property=Version"], signal), (result) => saidBy("systemctl", result));
+
+  const isActive = async (signal: AbortSignal): Promise<boolean> =>
+    (await systemctl(["is-active", "--quiet", unit], signal)).exitCode === 0;
+
+  /** The first that fails ends it. */
+  const inTurn = async (
+    commands: readonly (readonly string[])[],
+    signal: AbortSignal,
+  ): Promise<string | null> => {
+    for (const args of commands) {
+      const result = await systemctl(args, signal);
+      if (result.exitCode !== 0) return `systemctl --user ${args.join(" ")}: ${saidBy("systemctl", result)}`;
+    }
+    return null;
+  };
+
+  return {
+    kind: "systemd",
+    filePath,
+    text,
+    async install(signal): Promise<ServiceOutcome> {
+      const changed = await writeServiceFile(filePath, text);
+      const why = await missing(signal);
+      if (why !== null) {
+        const notes = [
+          `no user manager of systemd answers here (${why})`,
+          `where one does: systemctl --user daemon-reload && systemctl --user enable --now ${unit}`,
+        ];
+        return { changed, running: false, notes, failure: null };
+      }
+      const wasActive = await isActive(signal);
+      const start =
+        changed && wasActive
+          ? [
+              ["enable", unit],
+              ["restart", unit],
+            ]
+          : [["enable", "--now", unit]];
+      const failure = await inTurn([["daemon-reload"], ...start], signal);
+      const notes = [
+        "it runs while you are logged in; to run it from boot on: loginctl enable-linger",
+        `what it says: journalctl --user -u ${unit}`,
+      ];
+      return { changed, running: failure === null && (await isActive(signal)), notes, failure };
+    },
+    async uninstall(signal): Promise<ServiceOutcome> {
+      const why = await missing(signal);
+      // Stopped first: a manager does not find what a unit without its file was.
+      const known = why === null && (await systemctl(["cat", unit], signal)).exitCode === 0;
+      const failure = known ? await inTurn([["disable", "--now", unit]], signal) : null;
+      const running = failure !== null && (await isActive(signal));
+      if (running) return { changed: false, running, notes: [], failure };
+      const changed = await removeServiceFile(filePath);
+      if (why === null && changed) await systemctl(["daemon-reload"], signal);
+      const notes = goneUnasked(changed, why);
+      return { changed, running, notes, failure };
+    },
+  };
+}
+
+/**
+ * `KillMode=process`, so that mounts and what serves them outlive a restart. No sandbox: `fusermount3` needs its set-user-id
+ * bit. Restarted whatever keeps it from running, but for what only a person can mend outside of the home.
+ */
+export function unitText({ program, args, environment, home }: ServiceDefinition): string {
+  const variables = Object.entries(environment).map(
+    ([name, value]) => `Environment=${quoted(`${name}=${value}`)}`,
+  );
+  return `# Written by \`mountaineer install\`; \`mountaineer uninstall\` removes it.
+[Unit]
+Description=Mountaineer (${home.replaceAll("%", "%%").replace(/[\p{Cc}\\]/gu, "?")})
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart=${commandLine(program, args)}
+ExecReload=/bin/kill -HUP $MAINPID
+${variables.join("\n")}
+WorkingDirectory=/
+KillMode=process
+Restart=on-failure
+RestartSec=5
+RestartPreventExitStatus=2 5
+TimeoutStopSec=20
+
+[Install]
+WantedBy=default.target
+`;
+}
+
+function commandLine(program: string, args: readonly string[]): string {
+  const asArguments = (words: readonly string[]): string[] =>
+    words.map((word) => quoted(word.replaceAll("$", "$$$$")));
+  // systemd runs no program whose path has one of these; the program is a script, which its shell runs as well.
+  const words = /["'\\\p{Cc}]/u.test(program)
+    ? ["/bin/sh", ...asArguments([program, ...args])]
+    : [quoted(program), ...asArguments(args)];
+  return words.join(" ");
+}
+
+/** In double quotes, with systemd's specifiers taken from their meaning. */
+function quoted(text: string): string {
+  const escaped = text
+    .replaceAll("%", "%%")
+    .replace(/["\\]/g, "\\$&")
+    .replace(/\p{Cc}/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return `"${escaped}"`;
+}

@@ -1,0 +1,108 @@
+// Owns changing the configuration when no daemon runs; the home's lock must be held. What held before and what holds
+// now are kept in the history, as a daemon would.
+
+import type { EditReport } from "../../api/contract.ts";
+import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
+import { askedEdit } from "../../config/edit/asked-edit.ts";
+import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../../config/edit/save.ts";
+import { openHistory, refuseOtherEntry } from "../../config/history/history.ts";
+import type { ConfigPlace } from "../../config/locate.ts";
+import { parseConfig } from "../../config/read/load.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { errorText } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { counted } from "../../runtime/text/plain-text.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { ConfigEditor } from "./config-editor.ts";
+
+interface OwnEditorOptions {
+  readonly home: string;
+  readonly path: string;
+  readonly place: ConfigPlace;
+  /** What the file holds now; null when there is none. */
+  readonly read: () => Promise<Uint8Array | null>;
+  readonly clock: Clock;
+  /** Told what is no reason to fail. */
+  readonly note: (line: string) => void;
+}
+
+export function createOwnEditor(options: OwnEditorOptions): ConfigEditor {
+  const { home, path, place, read, clock, note } = options;
+  const history = openHistory(home, path);
+
+  /** What the file most likely holds; a history that cannot be read tells nothing. */
+  const newest = async (): Promise<KnownContent | null> => {
+    const [entry] = await history.list().catch(() => []);
+    return entry === undefined ? null : { sha256: entry.sha256, runs: false };
+  };
+
+  const keep = async (
+    snapshot: ConfigSnapshot,
+    bytes: Uint8Array,
+    source: string,
+    summary: string,
+  ): Promise<void> => {
+    const { sha256, format } = snapshot;
+    try {
+      await history.record({ bytes, sha256, format, source, summary, time: isoTime(clock.wallMs()) });
+    } catch (error) {
+      note(
+        `this cannot be undone by \`config rollback\`: the history cannot be written: ${errorText(error)}`,
+      );
+    }
+  };
+
+  const save = async (source: string, make: () => Promise<SavedConfig>): Promise<EditReport> => {
+    const before = await read();
+    const saved = await make();
+    if (!saved.ok) {
+      const errors = saved.mistakes.map((mistake) => ({ ...mistake }));
+      return { changed: false, path, sha256: sha256Of(before), errors, reload: null };
+    }
+    const { changed, snapshot, bytes } = saved;
+    if (changed) {
+      const was = before === null ? null : await parseConfig(before, path, place);
+      // What nobody has run yet, too, is worth going back to.
+      const isEmpty = before === null || before.length === 0;
+      if (!isEmpty && was?.ok === true) await keep(was.snapshot, before, "file", "found in the file");
+      await keep(
+        snapshot,
+        bytes,
+        source,
+        was?.ok === true ? summaryOf(was.snapshot, snapshot) : "a new configuration",
+      );
+    }
+    return { changed, path, sha256: snapshot.sha256, errors: [], reload: null };
+  };
+
+  return {
+    edit: (edits) =>
+      save("cli", async () => {
+        const steps = edits.map(askedEdit);
+        return saveEdit({ path, place, seenSha256: null, known: await newest(), edits: steps });
+      }),
+    replace: (text, seenSha256) =>
+      save("cli", async () => {
+        const bytes = new TextEncoder().encode(text);
+        return saveContent({ path, place, seenSha256, known: await newest(), bytes });
+      }),
+    async rollback(n, seen) {
+      const entry = await history.entry(n);
+      refuseOtherEntry(entry, seen?.entry ?? null, path);
+      const { bytes } = entry;
+      const seenSha256 = seen?.file ?? null;
+      return save(`rollback ${n}`, async () =>
+        saveContent({ path, place, seenSha256, known: await newest(), bytes }),
+      );
+    },
+  };
+}
+
+function summaryOf(before: ConfigSnapshot, after: ConfigSnapshot): string {
+  const diff = diffConfigs(before.config, after.config);
+  if (isEmptyDiff(diff)) return "no changes";
+  const { added, removed, changed } = diff.shares;
+  const touched = added.length + removed.length + changed.length;
+  if (touched === 0) return "settings changed";
+  return `${counted(touched, "share")} changed`;
+}

@@ -1,0 +1,141 @@
+// Owns where a command finds the configuration, and who changes it: the daemon that runs with it, or the command
+// itself with the home's lock.
+import type { DaemonClient } from "../../api/client/client.ts";
+import type { HistoryEntry } from "../../api/contract.ts";
+import { openHistory } from "../../config/history/history.ts";
+import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
+import { readConfigBytes } from "../../config/read/load.ts";
+import type { ConfigFormat } from "../../config/snapshot.ts";
+import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
+import { acquireHomeLock } from "../../runtime/process/home-lock.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import type { CommandContext } from "../input/command.ts";
+import { createOwnEditor } from "./config-alone.ts";
+import type { ConfigEditor } from "./config-editor.ts";
+import { decodedText } from "./config-text.ts";
+import { onceOpened, withDaemonOr } from "./control-session.ts";
+
+/** How long another command's lock is waited for, ms. */
+const LOCK_WAIT_MS = 10_000;
+
+/** The configuration as a command sees it. */
+export interface ConfigView {
+  /** null: none runs. */
+  readonly daemon: DaemonClient | null;
+  readonly place: ConfigPlace;
+  /** Absolute. */
+  readonly path: string;
+  readonly format: ConfigFormat;
+  /** What the file holds now; null when there is none. Rejects with `config_unreadable`. */
+  read(): Promise<Uint8Array | null>;
+  /** Newest first. */
+  history(): Promise<readonly HistoryEntry[]>;
+  /** An accepted content. Rejects with `history_unknown`. */
+  historyText(n: number): Promise<string>;
+}
+
+/** Runs `use` with the configuration of this home; takes no lock and writes nothing. Rejects as `withControl` does. */
+export function viewConfig<T>(context: CommandContext, use: (view: ConfigView) => Promise<T>): Promise<T> {
+  return withDaemonOr(
+    context,
+    "look",
+    async (daemon) => use(await daemonView(context, daemon)),
+    async () => ({ kind: "done", value: await use(await ownView(context)) }),
+  );
+}
+
+/** Rejects with `config_unreadable` when `--config` names a file that is not there. */
+export async function requireNamedFile(
+  { configPath }: Pick<CommandContext, "configPath">,
+  { path, read }: Pick<ConfigView, "path" | "read">,
+): Promise<void> {
+  if (configPath !== null && (await read()) === null) throw noFileAt(path);
+}
+
+/** Runs `use` with who may change it: the daemon, else this command with the home's lock, as `command`. */
+export function changeConfig<T>(
+  context: CommandContext,
+  command: string,
+  use: (editor: ConfigEditor, view: ConfigView) => Promise<T>,
+): Promise<T> {
+  const { home, signal } = context;
+  return withDaemonOr(
+    context,
+    "change",
+    async (daemon) => use(daemonEditor(daemon, signal), await daemonView(context, daemon)),
+    () =>
+      onceOpened(lockHome(home, command, signal), async () => {
+        const view = await ownView(context);
+        const { path, place, read } = view;
+        return use(
+          createOwnEditor({ home, path, place, read, clock: systemClock, note: context.note }),
+          view,
+        );
+      }),
+  );
+}
+
+async function lockHome(home: string, command: string, signal: AbortSignal): Promise<AsyncDisposable> {
+  await ensurePrivateFolder(home);
+  return acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock: systemClock, signal });
+}
+
+async function daemonView(context: CommandContext, daemon: DaemonClient): Promise<ConfigView> {
+  const { global } = await daemon.status(context.signal);
+  const path = global.config_path;
+  return {
+    daemon,
+    place: placeOf(context),
+    path,
+    format: configFormat(path),
+    read: () => readPresent(path),
+    history: async () => (await daemon.history(context.signal)).entries,
+    historyText: (n) => daemon.historyText(n, context.signal),
+  };
+}
+
+async function ownView(context: CommandContext): Promise<ConfigView> {
+  const place = placeOf(context);
+  const { path, format } = await locateConfig(place, context.configPath);
+  const kept = openHistory(context.home, path);
+  return {
+    daemon: null,
+    place,
+    path,
+    format,
+    read: () => readPresent(path),
+    history: async () =>
+      (await kept.list()).map(({ n, time, sha256, source, summary }) => ({
+        n,
+        time,
+        sha256,
+        source,
+        summary,
+      })),
+    historyText: async (n) => decodedText((await kept.entry(n)).bytes),
+  };
+}
+
+function placeOf({ home }: CommandContext): ConfigPlace {
+  return findPlace({ ...process.env, MOUNTAINEER_HOME: home });
+}
+
+function daemonEditor(daemon: DaemonClient, signal: AbortSignal): ConfigEditor {
+  return {
+    edit: (edits) => daemon.edit({ edits: [...edits], source: "cli" }, signal),
+    replace: (text, seenSha256) =>
+      daemon.editText({ text, expected_sha256: seenSha256, source: "cli" }, signal),
+    rollback: (n, seen) =>
+      daemon.rollback(seen === null ? { n } : { n, sha256: seen.entry, expected_sha256: seen.file }, signal),
+  };
+}
+
+async function readPresent(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readConfigBytes(path);
+  } catch (error) {
+    if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
+    throw error;
+  }
+}

@@ -1,0 +1,178 @@
+// Owns the reading of a log file that is written and rotated meanwhile: its last lines, and those that come after.
+
+import { constants } from "node:fs";
+import { type FileHandle, open, realpath, stat } from "node:fs/promises";
+import { whenAborted } from "../../runtime/abort.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { entryExists } from "../../runtime/files/durable-file.ts";
+import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+
+const CHUNK_BYTES = 64 * 1024;
+/** Further back is not searched: it would take seconds. */
+const SEARCH_LIMIT_BYTES = 256 * 1024 * 1024;
+/** How often the file is looked at, ms: a person cannot tell it from at once. */
+const LOOK_MS = 150;
+const NEWLINE = 0x0a;
+/** What log rotators call the newest file that they have moved away. */
+const ROTATED_SUFFIXES = [".1", ".0"];
+
+interface FollowedLog extends AsyncDisposable {
+  /** The last lines that match, oldest first; those of the rotated file where this one has too few. */
+  readonly last: readonly string[];
+  /** Whether there is a file at all. */
+  readonly exists: boolean;
+  /** Every line after those, over rotations, truncation and absence, until the signal aborts; never rejects for that. */
+  follow(signal: AbortSignal): AsyncGenerator<string, void, undefined>;
+}
+
+interface LogFileOptions {
+  /** Absolute. */
+  readonly path: string;
+  /** How many of the last matching lines are wanted. */
+  readonly count: number;
+  readonly matches: (line: string) => boolean;
+  readonly clock: Clock;
+}
+
+/** Reads the last lines. Rejects with `permission_denied` for a file that may not be read. */
+export async function openLogFile({ path, count, matches, clock }: LogFileOptions): Promise<FollowedLog> {
+  const first = await openPresent(path);
+  const size = first === null ? 0 : (await first.stat()).size;
+  const own = first === null ? [] : await lastLines(first, size, count, matches);
+  const last =
+    own.length < count ? [...(await rotatedLines(path, count - own.length, matches)), ...own] : own;
+  let file = first;
+  // A line that is just being written comes whole with what follows.
+  let offset = first === null ? 0 : await lineStart(first, size);
+  return {
+    last,
+    exists: first !== null,
+    async *follow(signal) {
+      const aborted = whenAborted(signal);
+      const lines = createLineSplitter(Number.POSITIVE_INFINITY);
+      while (!signal.aborted) {
+        file ??= await openPresent(path);
+        if (file !== null) {
+          // Looked at before the file is read: what was moved away until then is read to its end.
+          const isMoved = !(await isSame(path, file));
+          const { size: length } = await file.stat();
+          if (length < offset) {
+            offset = 0;
+            lines.rest();
+          }
+          while (offset < length && !signal.aborted) {
+            const chunk = await readAt(file, offset, Math.min(CHUNK_BYTES, length - offset));
+            if (chunk.length === 0) break;
+            offset += chunk.length;
+            for (const line of lines.take(chunk)) if (line !== "") yield line;
+          }
+          if (isMoved) {
+            await file.close();
+            file = null;
+            offset = 0;
+            const last = lines.rest();
+            if (last !== null) yield last;
+            if (await entryExists(path).catch(() => false)) continue;
+          }
+        }
+        await Promise.race([clock.sleep(LOOK_MS), aborted]);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await file?.close();
+    },
+  };
+}
+
+async function openPresent(path: string): Promise<FileHandle | null> {
+  try {
+    // Without O_NONBLOCK, opening a pipe would wait for its writer, for ever and deaf to signals.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT") return null;
+    if (code !== "EACCES") throw error;
+    throw new MountaineerError("permission_denied", `${path} may not be read: ${errorText(error)}`, {
+      cause: error,
+      hint: "run this as the user whose daemon it is",
+    });
+  }
+  throw new MountaineerError("path_taken", `${path} is not a file`, {
+    hint: "the daemon's log belongs there; move away what is there now",
+  });
+}
+
+async function isSame(path: string, file: FileHandle): Promise<boolean> {
+  const [there, ours] = await Promise.all([stat(path).catch(() => null), file.stat()]);
+  return there !== null && there.dev === ours.dev && there.ino === ours.ino;
+}
+
+async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
+  return buffer.subarray(0, bytesRead);
+}
+
+/** Where the line begins that is not ended at `size`; `size` itself when the last one is. */
+async function lineStart(file: FileHandle, size: number): Promise<number> {
+  for (let end = size; end > 0; ) {
+    const start = Math.max(0, end - CHUNK_BYTES);
+    const newline = (await readAt(file, start, end - start)).lastIndexOf(NEWLINE);
+    if (newline !== -1) return start + newline + 1;
+    end = start;
+  }
+  return 0;
+}
+
+/** The last whole lines that match, oldest first. */
+async function lastLines(
+  file: FileHandle,
+  size: number,
+  count: number,
+  matches: (line: string) => boolean,
+): Promise<string[]> {
+  const found: string[] = [];
+  let later: Buffer = Buffer.alloc(0);
+  const limit = Math.max(0, size - SEARCH_LIMIT_BYTES);
+  for (let end = await lineStart(file, size); end > limit && found.length < count; ) {
+    const start = Math.max(0, end - CHUNK_BYTES);
+    const bytes = Buffer.concat([await readAt(file, start, end - start), later]);
+    const first = start === 0 ? 0 : bytes.indexOf(NEWLINE) + 1;
+    // Without a line's end the line began further up.
+    const isWithin = start === 0 || first > 0;
+    later = isWithin ? bytes.subarray(0, first) : bytes;
+    if (isWithin) {
+      const lines = bytes.subarray(first).toString("utf8").split("\n");
+      for (let index = lines.length - 1; index >= 0 && found.length < count; index -= 1) {
+        const line = lines[index] ?? "";
+        if (line !== "" && matches(line)) found.push(line);
+      }
+    }
+    end = start;
+  }
+  return found.reverse();
+}
+
+async function rotatedLines(
+  path: string,
+  count: number,
+  matches: (line: string) => boolean,
+): Promise<string[]> {
+  // The daemon moves what a link leads to, others may move the link itself.
+  const real = await realpath(path).catch(() => path);
+  const places = [...new Set([real, path])].flatMap((place) =>
+    ROTATED_SUFFIXES.map((end) => `${place}${end}`),
+  );
+  for (const place of places) {
+    const rotated = await openPresent(place).catch(() => null);
+    if (rotated === null) continue;
+    try {
+      return await lastLines(rotated, (await rotated.stat()).size, count, matches);
+    } finally {
+      await rotated.close();
+    }
+  }
+  return [];
+}

@@ -1,0 +1,43 @@
+// Owns what the changing commands have in common: ask, print a line for each share, end with the worst of them.
+import type { RemoteControl } from "../../api/client/client.ts";
+import type { StepResult } from "../../api/contract.ts";
+import type { ShareSelection } from "../../api/control.ts";
+import type { CommandContext, CommandDefinition, GivenOptions } from "../input/command.ts";
+import { readFlag, readSelection } from "../input/options.ts";
+import type { Asked } from "../views/results-view.ts";
+
+/** What every changing command's exit codes mean. */
+export const STEP_EXITS: CommandDefinition["exits"] = {
+  0: "every share ended as asked, or was skipped",
+  1: "a share failed",
+  7: "no share failed, but files are open or unsent, so that one was not changed",
+};
+
+type StepCall = (
+  control: RemoteControl,
+  selection: ShareSelection,
+  signal: AbortSignal,
+) => Promise<readonly StepResult[]>;
+
+export async function runSteps(
+  context: CommandContext,
+  options: GivenOptions,
+  asked: Asked,
+  call: StepCall,
+): Promise<number> {
+  const { withControl } = await import("./control-session.ts");
+  const { exitCodeOf, renderResults } = await import("../views/results-view.ts");
+  leaveFolder();
+  const results = await withControl(context, { intent: "change", command: asked }, (control) =>
+    call(control, readSelection(options), context.signal),
+  );
+  if (readFlag(options, "json")) context.print(`${JSON.stringify(results, null, 2)}\n`);
+  else context.print(renderResults(results, context.stdoutLook));
+  if (results.length === 0) context.note("no shares are configured; mountaineer status says how to add one");
+  return exitCodeOf(results, asked);
+}
+
+/** Who stands in a share and asks to unmount it would find this very process among those that hold it. */
+export function leaveFolder(): void {
+  process.chdir("/");
+}

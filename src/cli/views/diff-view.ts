@@ -1,0 +1,26 @@
+// Owns how a file's text, and the difference of two, look on a terminal. Elsewhere they are printed as they are. Pure.
+
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { type Look, paintFor } from "./look.ts";
+
+/** Every line harmless, tabs kept. */
+export function forTerminal(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => line.replace(/\r$/, "").split("\t").map(harmless).join("\t"))
+    .join("\n");
+}
+
+/** A unified diff in colour, harmless. */
+export function renderDiff(diff: string, look: Look): string {
+  const paint = paintFor(look);
+  return forTerminal(diff)
+    .split("\n")
+    .map((line, index) => {
+      if (index < 2) return paint.bold(line);
+      if (line.startsWith("@@")) return paint.cyan(line);
+      if (line.startsWith("+")) return paint.green(line);
+      return line.startsWith("-") ? paint.red(line) : line;
+    })
+    .join("\n");
+}

@@ -1,0 +1,164 @@
+// Owns how the gateway and its backends look to people. Pure.
+
+import type { BackendStatus, GatewayStatus } from "../../api/contract.ts";
+import type { Paint } from "../../runtime/text/paint.ts";
+import {
+  columns,
+  counted,
+  durationText,
+  glued,
+  harmless,
+  padded,
+  wrapped,
+} from "../../runtime/text/plain-text.ts";
+import {
+  conditionLines,
+  INDENT,
+  marked,
+  nameColumns,
+  type StatusViewOptions,
+  sinceText,
+  text,
+  type View,
+  viewOf,
+} from "./view-lines.ts";
+
+/** Of the longest phase, so that what follows stands in a column. */
+const PHASE_COLUMNS = "Initializing".length;
+
+/** The gateway's lines: where it listens, who is there, and what it publishes. `daemonRuns`: only then it could. */
+export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: View): string[] {
+  const { paint } = view;
+  const { symbols } = paint;
+  const title = paint.bold("gateway");
+  const dot = gateway.url === null ? paint.red(symbols.bad) : paint.green(symbols.on);
+  const head =
+    gateway.url === null && !daemonRuns
+      ? `${symbols.off} ${title}  not serving`
+      : `${dot} ${title}  ${gateway.url === null ? paint.red("not listening") : harmless(gateway.url)}`;
+  const facts = [
+    ...(daemonRuns ? [counted(gateway.sessions, "session"), `${gateway.in_flight} in flight`] : []),
+    ...(daemonRuns ? [published(gateway)] : []),
+  ];
+  return [
+    head,
+    ...text(facts.map(glued).join(", "), INDENT, view),
+    ...gateway.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)),
+  ];
+}
+
+/** A line for each backend, and below it what is wrong. `started`: without a daemon none of them is. */
+export function backendBlock(backends: readonly BackendStatus[], view: View, started = true): string[] {
+  const width = nameColumns(backends);
+  return backends.flatMap((backend) => [
+    ...backendHead(backend, width, view),
+    ...(started ? backendTroubles(backend, view) : []),
+  ]);
+}
+
+/** The backends alone, ending in a newline; "" when there is none. */
+export function renderBackends(backends: readonly BackendStatus[], options: StatusViewOptions): string {
+  return backendBlock(backends, viewOf(options))
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+function backendHead(backend: BackendStatus, nameWidth: number, view: View): string[] {
+  const { paint } = view;
+  const { dot, phase, style } = stateOf(backend, paint);
+  const name = padded(harmless(backend.name), nameWidth);
+  const lead = columns(`${paint.symbols.on} ${name}  `) + PHASE_COLUMNS + 2;
+  const [first = "", ...more] = wrapped(factsOf(backend).map(glued).join(", "), view.width - lead);
+  return [
+    `${dot} ${paint.bold(name)}  ${style(padded(phase, PHASE_COLUMNS))}  ${first}`.trimEnd(),
+    ...more.map((line) => `${" ".repeat(lead)}${line}`),
+  ];
+}
+
+/** Why it is not ready, what its last error was, and what stands: each trouble once. */
+function backendTroubles(backend: BackendStatus, view: View): string[] {
+  const { paint } = view;
+  const lines: string[] = [];
+  const isTold = (trouble: string): boolean =>
+    backend.conditions.some(({ title }) => title.includes(trouble));
+  if (backend.enabled && backend.phase !== "Ready") {
+    const reason = backend.reason === null || isTold(backend.reason) ? null : harmless(backend.reason);
+    const why = [reason, retryText(backend, view)].filter((part) => part !== null);
+    if (why.length > 0) lines.push(...text(why.join("; "), INDENT, view).map(paint.dim));
+  }
+  if (backend.last_error !== null && backend.last_error !== backend.reason && !isTold(backend.last_error)) {
+    const error = `last error: ${harmless(backend.last_error)}`;
+    const [mark, paintError] =
+      backend.phase === "Ready"
+        ? ([paint.symbols.info, paint.dim] as const)
+        : ([paint.symbols.bad, paint.red] as const);
+    lines.push(...marked(mark, error, INDENT, paintError, view));
+  }
+  lines.push(...backend.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)));
+  return lines;
+}
+
+interface State {
+  readonly dot: string;
+  readonly phase: string;
+  readonly style: (text: string) => string;
+}
+
+function stateOf({ enabled, phase }: BackendStatus, paint: Paint): State {
+  const { symbols } = paint;
+  if (!enabled) return { dot: symbols.off, phase: "disabled", style: paint.dim };
+  switch (phase) {
+    case "Ready":
+      return { dot: paint.green(symbols.on), phase, style: paint.green };
+    case "Degraded":
+      return { dot: paint.yellow(symbols.warning), phase, style: paint.yellow };
+    case "Failed":
+      return { dot: paint.red(symbols.bad), phase, style: paint.red };
+    case "Pending":
+    case "Initializing":
+    case "ShuttingDown":
+      return { dot: symbols.off, phase, style: paint.cyan };
+  }
+}
+
+function factsOf(backend: BackendStatus): string[] {
+  if (!backend.enabled) return [];
+  const { pid, in_flight: inFlight, draining, instances, restarts, withheld_tools: withheld = 0 } = backend;
+  return [
+    published(backend),
+    ...(withheld > 0 ? [`${counted(withheld, "tool")} withheld`] : []),
+    ...(backend.group === null ? [] : [`group ${harmless(backend.group)}`]),
+    ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
+    ...(draining > 0 ? [`${draining} draining`] : []),
+    ...(instances > 1 ? [`${instances} instances`] : []),
+    ...(restarts > 0 ? [counted(restarts, "restart")] : []),
+    ...(backend.type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`]),
+  ];
+}
+
+function retryText({ retry_at: retryAt }: BackendStatus, { now }: View): string | null {
+  const ms = retryAt === null ? Number.NaN : Date.parse(retryAt) - now;
+  if (Number.isNaN(ms)) return null;
+  return ms <= 0 ? "tried again now" : `tried again in ${glued(durationText(Math.max(ms, 1_000)))}`;
+}
+
+function published(counts: Pick<BackendStatus, "tools" | "resources" | "prompts">): string {
+  const told = [
+    counted(counts.tools, "tool"),
+    ...(counts.resources > 0 ? [counted(counts.resources, "resource")] : []),
+    ...(counts.prompts > 0 ? [counted(counts.prompts, "prompt")] : []),
+  ];
+  return told.join(", ");
+}
+
+/** For people who wonder where a tool is: what each backend that publishes nothing yet is up to. */
+export function absentBackends(backends: readonly BackendStatus[], now: number): string[] {
+  return backends
+    .filter(({ enabled, phase }) => enabled && phase !== "Ready" && phase !== "Degraded")
+    .map(({ name, phase, reason, last_error: lastError, since }) => {
+      const why = reason ?? lastError;
+      const lasted = sinceText(since, now);
+      const state = `${phase}${lasted === null ? "" : ` for ${lasted}`}`;
+      return `backend ${harmless(name)} is ${state}${why === null ? "" : `: ${harmless(why)}`}`;
+    });
+}

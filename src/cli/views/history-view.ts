@@ -1,0 +1,27 @@
+// Owns how the configuration's history looks to people. Pure but for the machine's time zone.
+import type { HistoryEntry } from "../../api/contract.ts";
+import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { type Look, paintFor } from "./look.ts";
+
+/** A line for each entry; ends in a newline unless empty. */
+export function renderHistory(entries: readonly HistoryEntry[], look: Look): string {
+  const paint = paintFor(look);
+  const width = String(entries.length - 1).length;
+  const sourceWidth = Math.max(0, ...entries.map(({ source }) => columns(harmless(source))));
+  return entries
+    .map(({ n, time, sha256, source, summary }) => {
+      const number = paint.bold(String(n).padStart(width));
+      const hash = paint.dim(harmless(sha256.slice(0, 8)));
+      return `${number}  ${localTime(time)}  ${hash}  ${padded(harmless(source), sourceWidth)}  ${harmless(summary)}\n`;
+    })
+    .join("");
+}
+
+/** `2026-11-20 14:32:05` in the machine's time zone; what is no time is shown as it is. */
+export function localTime(iso: string): string {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return harmless(iso);
+  const two = (part: number): string => String(part).padStart(2, "0");
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}

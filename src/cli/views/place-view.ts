@@ -1,0 +1,83 @@
+// Owns how aliases, favorites and folders look to people. Pure.
+
+import type { AliasStatus, FoldersReport } from "../../api/contract.ts";
+import type { Paint } from "../../runtime/text/paint.ts";
+import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
+import type { Favorite } from "../edits/favorite-list.ts";
+import { type Look, paintFor } from "./look.ts";
+
+const GAP = "  ";
+const LONGEST_NAME = 32;
+
+function widest(texts: readonly string[]): number {
+  return Math.min(LONGEST_NAME, Math.max(0, ...texts.map((text) => columns(harmless(text)))));
+}
+
+/** A line for each alias, and what is wrong with it below. */
+export function renderAliases(aliases: readonly AliasStatus[], look: Look): string {
+  const paint = paintFor(look);
+  const width = widest(aliases.map(({ name }) => name));
+  return aliases
+    .flatMap((alias) => {
+      const { name, path } = alias;
+      const target = `${alias.share}/${alias.target_subpath}`;
+      const lead = `${markOf(alias, paint)} ${paint.bold(padded(harmless(name), width))}`;
+      const line = `${lead}${GAP}${harmless(target)}${GAP}${paint.dim(harmless(path))}`;
+      const wrong = wrongText(alias);
+      return wrong === null ? [line] : [line, `    ${wrong}`];
+    })
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+function markOf({ link }: AliasStatus, { symbols, green, yellow, red }: Paint): string {
+  if (link === "right") return green(symbols.good);
+  return link === "missing" ? yellow(symbols.warning) : red(symbols.bad);
+}
+
+function wrongText({ link, detail }: AliasStatus): string | null {
+  switch (link) {
+    case "right":
+      return null;
+    case "missing":
+      return `${detail === null ? "its link is not there" : harmless(detail)}; a daemon makes it, or: mountaineer alias reconcile`;
+    case "taken":
+      return `${harmless(detail ?? "something else stands there")}; it is left as it is`;
+    case "blocked":
+      return harmless(detail ?? "its link cannot be made");
+  }
+}
+
+/** A name on each line, for pipes too. */
+export function renderFolders({ folders }: FoldersReport): string {
+  return folders.map((name) => `${harmless(name)}\n`).join("");
+}
+
+/** A line for each share: its name, how it is, its two hosts, its link, and its aliases below. */
+export function renderFavorites(favorites: readonly Favorite[], look: Look): string {
+  const paint = paintFor(look);
+  const width = widest(favorites.map(({ name }) => name));
+  return favorites
+    .flatMap((favorite) => {
+      const { thunderbolt, fallback, aliases } = favorite;
+      const hosts = [thunderbolt, fallback].map((host) => harmless(host ?? "?")).join(" | ");
+      const name = paint.bold(padded(harmless(favorite.name), width));
+      const state = stateText(favorite, paint);
+      const line = `${name}${GAP}${state}${GAP}${hosts}${GAP}${paint.dim(harmless(favorite.stable_path))}`;
+      const below = aliases.map((alias) => `    ${paint.dim("alias")} ${harmless(alias)}`);
+      return [line, ...below];
+    })
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
+const ROUTES = { tb: "over Thunderbolt", fallback: "over fallback", none: "" } as const;
+
+function stateText({ mount_state, active_interface }: Favorite, paint: Paint): string {
+  if (mount_state === null) return paint.dim("no daemon runs");
+  if (mount_state === "mounted") {
+    const route = ROUTES[active_interface ?? "none"];
+    return paint.green(route === "" ? "mounted" : `mounted ${route}`);
+  }
+  return mount_state === "error" ? paint.red("does not answer") : paint.yellow("not mounted");
+}

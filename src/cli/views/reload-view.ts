@@ -1,0 +1,91 @@
+// Owns how a reload, or an edit that brought one, looks to people, and which exit code it has. Pure.
+
+import type { EditReport, NameChanges, ReloadReport } from "../../api/contract.ts";
+import { ERROR_CODES } from "../../runtime/errors.ts";
+import type { Paint } from "../../runtime/text/paint.ts";
+import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
+import { type Look, paintFor } from "./look.ts";
+import { FAILED_EXIT } from "./results-view.ts";
+
+const INDENT = "    ";
+const NARROWEST = 40;
+
+/** 3 for a rejected file, 1 for one that could not be applied, else 0. */
+export function reloadExit({ errors, failure }: Pick<ReloadReport, "errors" | "failure">): number {
+  if (errors.length > 0) return ERROR_CODES.config_invalid.exit;
+  return failure === null ? 0 : FAILED_EXIT;
+}
+
+/** The exit code of an edit: what kept it from being written, else how its reload went. */
+export function editExit({ errors, reload }: EditReport): number {
+  if (errors.length > 0) return ERROR_CODES.config_invalid.exit;
+  return reload === null ? 0 : reloadExit(reload);
+}
+
+/** What a dry run would not touch. */
+export interface Staying {
+  readonly shares: readonly string[];
+  readonly backends: readonly string[];
+}
+
+export const NOTHING_STAYS: Staying = { shares: [], backends: [] };
+
+/** What a reload did, or would do; `staying`: what it does not touch, where that is to be told. */
+export function renderReload(report: ReloadReport, look: Look, staying: Staying = NOTHING_STAYS): string {
+  const paint = paintFor(look);
+  const mark =
+    report.reloaded || report.dry_run ? paint.green(paint.symbols.good) : paint.dim(paint.symbols.skip);
+  const lines = [`${mark} ${headline(report)}`, ...rows(report, staying, look, paint)];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function headline(report: ReloadReport): string {
+  if (report.dry_run && report.generation === 0) {
+    return isNothing(report)
+      ? "a daemon would begin with defaults, and no shares"
+      : "a daemon would begin with:";
+  }
+  if (report.dry_run) return isNothing(report) ? "the file means what runs already" : "a reload would:";
+  const said = harmless(report.summary);
+  return report.reloaded
+    ? `${said} (generation ${report.generation})`
+    : `${said}: the file means what runs already`;
+}
+
+function isNothing({ settings, shares, backends, middleware }: ReloadReport): boolean {
+  const lists = [
+    settings,
+    middleware,
+    ...[shares, backends].flatMap((names) => Object.values<string[]>({ ...names })),
+  ];
+  return lists.every((list) => list.length === 0);
+}
+
+function rows(report: ReloadReport, staying: Staying, look: Look, paint: Paint): string[] {
+  const words = report.dry_run
+    ? { added: "start", removed: "let go", changed: "change", settings: "set" }
+    : { added: "started", removed: "let go", changed: "changed", settings: "set" };
+  const table: [string, readonly string[]][] = [];
+  const add = (names: NameChanges, kind: string): void => {
+    for (const change of ["added", "removed", "changed"] as const) {
+      table.push([`${words[change]}${kind}`, names[change]]);
+    }
+  };
+  add(report.shares, "");
+  add(report.backends, " backend");
+  table.push([`${words.settings} middleware`, report.middleware]);
+  table.push([words.settings, report.settings]);
+  if (report.dry_run) table.push(["stay", staying.shares], ["stay backend", staying.backends]);
+  const told = table.filter(([, names]) => names.length > 0);
+  const width = Math.max(0, ...told.map(([word]) => columns(word)));
+  return told.flatMap(([word, names]) => {
+    const lead = `${INDENT}${padded(word, width)}  `;
+    const lines = wrapped(
+      names.map((name) => harmless(name)).join(", "),
+      Math.max(NARROWEST, look.width) - columns(lead),
+    );
+    return lines.map((line, index) =>
+      index === 0 ? `${paint.dim(lead)}${line}` : `${" ".repeat(columns(lead))}${line}`,
+    );
+  });
+}

@@ -1,0 +1,86 @@
+// Owns how the outcome of a changing command looks to people, and which exit code it has. Pure.
+
+import type { StepResult, VerifyReport } from "../../api/contract.ts";
+import { ERROR_CODES } from "../../runtime/errors.ts";
+import type { Paint } from "../../runtime/text/paint.ts";
+import { columns, harmless, padded, sharesAndBackends } from "../../runtime/text/plain-text.ts";
+import { holderLines, unsentLines } from "./holders-view.ts";
+import { type Look, paintFor } from "./look.ts";
+
+/** What a changing command was asked for decides whether "pending" is what was asked. */
+export type Asked = "reconcile" | "mount" | "unmount" | "switch";
+
+/** The exit code of a command that ended with failures. */
+export const FAILED_EXIT = 1;
+
+/**
+ * The worst of all shares: failed (1) before busy (7) before fine (0). Pending is fine for reconcile, which asks
+ * for the rules to be followed, and busy for everything else.
+ */
+export function exitCodeOf(results: readonly StepResult[], asked: Asked): number {
+  if (results.some(({ result }) => result === "failed")) return FAILED_EXIT;
+  const isBusy = ({ result }: StepResult) =>
+    result === "busy" || (result === "pending" && asked !== "reconcile");
+  return results.some(isBusy) ? ERROR_CODES.share_busy.exit : 0;
+}
+
+/** A line for each share, with what holds it and what to do below it; ends in a newline unless empty. */
+export function renderResults(results: readonly StepResult[], look: Look): string {
+  const paint = paintFor(look);
+  const nameWidth = Math.max(0, ...results.map(({ share }) => columns(harmless(share))));
+  const lines = results.flatMap((result) => {
+    const below = [...holderLines(result.holders), ...unsentLines(result.unsent)];
+    if (result.hint !== null) below.push(paint.dim(`hint: ${harmless(result.hint)}`));
+    const name = paint.bold(padded(harmless(result.share), nameWidth));
+    return [
+      `${markOf(result, paint)} ${name}  ${outcomeText(result)}`,
+      ...below.map((line) => `    ${line}`),
+    ];
+  });
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function outcomeText({ result, detail }: StepResult): string {
+  const said = harmless(detail);
+  if (said === "") return result;
+  return said.toLowerCase().startsWith(result) ? said : `${result}: ${said}`;
+}
+
+function markOf({ result }: StepResult, paint: Paint): string {
+  switch (result) {
+    case "mounted":
+    case "unmounted":
+    case "switched":
+      return paint.green(paint.symbols.good);
+    case "skipped":
+      return paint.dim(paint.symbols.skip);
+    case "busy":
+    case "pending":
+      return paint.yellow(paint.symbols.warning);
+    case "failed":
+      return paint.red(paint.symbols.bad);
+  }
+}
+
+function wellLine({ looked_at }: VerifyReport, paint: Paint): string {
+  const well = "everything is as it should be";
+  const told = looked_at === undefined ? well : sharesAndBackends(looked_at.shares, looked_at.backends);
+  if (told === null)
+    return `${paint.cyan(paint.symbols.info)} there is no share and no backend that is enabled, so nothing was looked at`;
+  return `${paint.green(paint.symbols.good)} ${told === well ? well : `${told}: ${well}`}`;
+}
+
+/** What is wrong, a line each; or that nothing is. */
+export function renderVerify(report: VerifyReport, look: Look): string {
+  const paint = paintFor(look);
+  const lines: string[] = [];
+  if (report.ok && report.findings.length === 0) lines.push(wellLine(report, paint));
+  const nameWidth = Math.max(0, ...report.findings.map(({ share }) => columns(harmless(share ?? ""))));
+  for (const { share, severity, text, hint } of report.findings) {
+    const mark = severity === "error" ? paint.red(paint.symbols.bad) : paint.yellow(paint.symbols.warning);
+    const name = nameWidth === 0 ? "" : `${paint.bold(padded(harmless(share ?? ""), nameWidth))}  `;
+    lines.push(`${mark} ${name}${harmless(text)}`);
+    if (hint !== null) lines.push(`    ${paint.dim(`hint: ${harmless(hint)}`)}`);
+  }
+  return lines.map((line) => `${line}\n`).join("");
+}

@@ -1,0 +1,42 @@
+// Owns how the list of secrets is shown; values are never among it. Pure.
+import type { SecretListReport, SecretPlaceName } from "../../api/secret-keeper.ts";
+import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { type Look, paintFor } from "./look.ts";
+
+const PLACES: Readonly<Record<SecretPlaceName, string>> = {
+  file: "secrets.json (0600)",
+  "secret-service": "Secret Service",
+  keychain: "Keychain",
+};
+
+/** Where a secret is kept, for people. */
+export function placeName(place: SecretPlaceName): string {
+  return PLACES[place];
+}
+
+export function renderSecrets({ secrets, config_error }: SecretListReport, look: Look): string {
+  const paint = paintFor(look);
+  if (secrets.length === 0) {
+    if (config_error === null)
+      return `${paint.symbols.off} no secret is kept, and the configuration refers to none\n`;
+    return `${paint.symbols.off} no secret is kept; what refers to any is not known: ${firstLine(config_error)}\n`;
+  }
+  const nameWidth = Math.max(...secrets.map(({ name }) => columns(name)));
+  const places = secrets.map(({ kept }) => (kept === null ? "not kept" : PLACES[kept]));
+  const placeWidth = Math.max(...places.map(columns));
+  const lines = secrets.map(({ name, kept, used_by }, index) => {
+    const mark = kept === null ? paint.red(paint.symbols.bad) : paint.green(paint.symbols.on);
+    const place = padded(places[index] ?? "", placeWidth);
+    const users = used_by.length === 0 ? paint.dim("not used") : used_by.map(harmless).join(", ");
+    return `${mark} ${padded(name, nameWidth)}  ${kept === null ? paint.red(place) : place}  ${users}`;
+  });
+  if (config_error !== null) {
+    lines.push(paint.dim(`  who uses them is not known: ${firstLine(config_error)}`));
+  }
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function firstLine(text: string): string {
+  const [first = ""] = text.split("\n");
+  return harmless(first);
+}

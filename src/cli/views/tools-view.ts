@@ -1,0 +1,49 @@
+// Owns how the published tools look to people. Pure.
+import type { ToolEntry } from "../../api/contract.ts";
+import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
+import { type Look, paintFor } from "./look.ts";
+
+const LONGEST_NAME = 40;
+const LONGEST_BACKEND = 20;
+/** Less of a description says nothing: then there is none. */
+const LEAST_DESCRIPTION = 16;
+const GAP = "  ";
+
+/** A line for each tool: its name, its backend, and as much of its description as has room. */
+export function renderTools(tools: readonly ToolEntry[], look: Look): string {
+  const paint = paintFor(look);
+  const nameWidth = widest(
+    tools.map(({ name }) => name),
+    LONGEST_NAME,
+  );
+  const backendWidth = widest(
+    tools.map(({ backend }) => backend),
+    LONGEST_BACKEND,
+  );
+  return tools
+    .map(({ name, backend, description }) => {
+      const shownName = padded(harmless(name), nameWidth);
+      const shownBackend = padded(harmless(backend), backendWidth);
+      const room = look.width - columns(`${shownName}${GAP}${shownBackend}${GAP}`);
+      const said = firstWords(description ?? "", room, look.unicode ? "\u2026" : "..");
+      const end = said === "" ? "" : `${GAP}${said}`;
+      const plain = said === "" ? shownBackend.trimEnd() : shownBackend;
+      return `${paint.bold(shownName)}${GAP}${paint.dim(plain)}${end}\n`;
+    })
+    .join("");
+}
+
+function widest(names: readonly string[], most: number): number {
+  return Math.min(
+    most,
+    names.reduce((width, name) => Math.max(width, columns(harmless(name))), 0),
+  );
+}
+
+function firstWords(description: string, room: number, ellipsis: string): string {
+  if (!(room >= LEAST_DESCRIPTION)) return "";
+  const [first = "", ...more] = wrapped(harmless(description), room);
+  if (more.length === 0 && columns(first) <= room) return first;
+  const [cut = ""] = wrapped(harmless(description), room - columns(ellipsis));
+  return columns(cut) + columns(ellipsis) <= room ? `${cut}${ellipsis}` : "";
+}

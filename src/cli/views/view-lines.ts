@@ -1,0 +1,91 @@
+// Owns the lines that the views of a status are made of: wrapped, marked and labelled text. Pure.
+
+import type { Condition } from "../../api/contract.ts";
+import type { Paint } from "../../runtime/text/paint.ts";
+import { columns, durationText, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
+import { holderLines } from "./holders-view.ts";
+import { type Look, paintFor } from "./look.ts";
+
+export interface StatusViewOptions extends Look {
+  /** Wall-clock milliseconds, for "for 5 min". */
+  readonly now: number;
+}
+
+export const INDENT = "    ";
+const NARROWEST = 40;
+/** Longer lines are hard to read, however wide the terminal. */
+const WIDEST = 110;
+const LONGEST_NAME = 24;
+
+/** How a view looks, and when. */
+export interface View {
+  readonly paint: Paint;
+  readonly width: number;
+  readonly now: number;
+}
+
+export function viewOf(options: StatusViewOptions): View {
+  return {
+    paint: paintFor(options),
+    width: Math.min(WIDEST, Math.max(NARROWEST, options.width || NARROWEST)),
+    now: options.now,
+  };
+}
+
+/** Columns for the names of a list: those of the longest, within reason. */
+export function nameColumns(items: readonly { readonly name: string }[]): number {
+  return Math.min(LONGEST_NAME, Math.max(0, ...items.map(({ name }) => columns(harmless(name)))));
+}
+
+/** `label  content`, wrapped under itself. */
+export function labelled(label: string, content: string, view: View): string[] {
+  const lead = `  ${padded(label, 8)}  `;
+  return wrapped(content, view.width - columns(lead)).map((line, index) =>
+    index === 0 ? `${view.paint.dim(lead)}${line}` : `${" ".repeat(columns(lead))}${line}`,
+  );
+}
+
+/** A condition with its mark, its hint, and who holds files. */
+export function conditionLines(condition: Condition, indent: string, view: View): string[] {
+  const { paint } = view;
+  const [symbol, style] = {
+    error: [paint.symbols.bad, paint.red] as const,
+    warning: [paint.symbols.warning, paint.yellow] as const,
+    info: [paint.symbols.info, paint.cyan] as const,
+  }[condition.severity];
+  const since = sinceText(condition.since, view.now);
+  const title = `${harmless(condition.title)}${since === null ? "" : ` (for ${glued(since)})`}`;
+  const below = `${indent}  `;
+  const lines = marked(symbol, title, indent, style, view);
+  if (condition.hint !== null) lines.push(...text(harmless(condition.hint), below, view).map(paint.dim));
+  if (condition.holders !== undefined)
+    lines.push(...holderLines(condition.holders).map((line) => `${below}${line}`));
+  return lines;
+}
+
+/** Wrapped text with a mark before its first line, all of it in one style. */
+export function marked(
+  mark: string,
+  content: string,
+  indent: string,
+  style: (text: string) => string,
+  view: View,
+): string[] {
+  const lead = `${mark} `;
+  const lines = wrapped(content, view.width - columns(indent) - columns(lead));
+  return lines.map(
+    (line, index) => `${indent}${style(`${index === 0 ? lead : " ".repeat(columns(lead))}${line}`)}`,
+  );
+}
+
+/** Wrapped text. */
+export function text(content: string, indent: string, view: View): string[] {
+  return wrapped(content, view.width - columns(indent)).map((line) => `${indent}${line}`);
+}
+
+/** How long ago, "5 min"; null where the time says nothing. */
+export function sinceText(time: string | null, now: number): string | null {
+  if (time === null) return null;
+  const ms = now - Date.parse(time);
+  return Number.isNaN(ms) ? null : durationText(ms);
+}

@@ -1,0 +1,287 @@
+// Owns what an edit means: the change of a file's values, whatever its text looks like. The text that an editor
+// makes is right when it parses to this.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { type KeyPath, pathText, quoted } from "../mistakes.ts";
+import { nameKey } from "../names.ts";
+import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
+
+/** One change asked for. A share or alias goes by its name or its index: `["shares", "CORE", "driver"]`. */
+export type ConfigEdit =
+  | { readonly kind: "set"; readonly keyPath: KeyPath; readonly value: ConfigValue }
+  /** A key, or a whole section; what is not there is no mistake. */
+  | { readonly kind: "unset"; readonly keyPath: KeyPath }
+  | { readonly kind: "add-share"; readonly share: ConfigTable }
+  | { readonly kind: "remove-share"; readonly name: string }
+  | { readonly kind: "add-alias"; readonly alias: ConfigTable }
+  | { readonly kind: "remove-alias"; readonly name: string }
+  /** `backend` holds its keys, tables and all. */
+  | { readonly kind: "add-backend"; readonly name: string; readonly backend: ConfigTable }
+  | { readonly kind: "remove-backend"; readonly name: string };
+
+/** The same with every member of a list as an index. */
+export type EditStep =
+  | { readonly kind: "set"; readonly path: KeyPath; readonly value: ConfigValue }
+  | { readonly kind: "remove"; readonly path: KeyPath }
+  | { readonly kind: "append"; readonly path: KeyPath; readonly value: ConfigTable }
+  /** A table that is not there yet, under a name. */
+  | { readonly kind: "add-table"; readonly path: KeyPath; readonly value: ConfigTable };
+
+type Table = Record<string, unknown>;
+
+function isTable(value: unknown): value is Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function emptyTable(): Table {
+  const table: Table = Object.create(null);
+  return table;
+}
+
+function withKey(table: Table, key: string, value: unknown): Table {
+  const copy = emptyTable();
+  for (const [name, part] of Object.entries(table)) define(copy, name, part);
+  define(copy, key, value);
+  return copy;
+}
+
+function define(table: Table, key: string, value: unknown): void {
+  // Plain assignment would make `__proto__` a prototype.
+  Object.defineProperty(table, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function child(value: unknown, segment: string | number): unknown {
+  if (typeof segment === "number") return Array.isArray(value) ? value[segment] : undefined;
+  return isTable(value) && Object.hasOwn(value, segment) ? value[segment] : undefined;
+}
+
+/** What stands at `path`; undefined when nothing does. */
+export function valueAt(file: unknown, path: KeyPath): unknown {
+  let value = file;
+  for (const segment of path) value = child(value, segment);
+  return value;
+}
+
+/** A list of tables that go by their names. */
+interface NamedList {
+  readonly key: "shares" | "aliases";
+  readonly noun: string;
+  readonly unknown: "share_unknown" | "alias_unknown";
+}
+
+const SHARES: NamedList = { key: "shares", noun: "share", unknown: "share_unknown" };
+const ALIASES: NamedList = { key: "aliases", noun: "alias", unknown: "alias_unknown" };
+
+function namesIn(file: unknown, { key }: NamedList): (string | null)[] {
+  const members = valueAt(file, [key]);
+  if (!Array.isArray(members)) return [];
+  return members.map((member) => {
+    const name = valueAt(member, ["name"]);
+    return typeof name === "string" ? name : null;
+  });
+}
+
+function indexIn(file: unknown, list: NamedList, name: string): number {
+  const { key, noun, unknown } = list;
+  const names = namesIn(file, list);
+  const matches = names.flatMap((known, index) =>
+    known !== null && nameKey(known) === nameKey(name) ? [index] : [],
+  );
+  const [first] = matches;
+  if (first === undefined) {
+    const known = names.filter((candidate) => candidate !== null);
+    const meant = closestWord(name, known);
+    const hint =
+      meant !== null
+        ? `did you mean ${quoted(meant)}?`
+        : known.length === 0
+          ? `the configuration has no ${key}`
+          : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
+    throw new MountaineerError(unknown, `no ${noun} is called ${quoted(name)}`, { hint });
+  }
+  if (matches.length > 1) {
+    throw new MountaineerError("config_uneditable", `two ${key} are called ${quoted(name)}`, {
+      hint: "rename one of them in an editor",
+    });
+  }
+  return first;
+}
+
+function userIndex(file: unknown, name: string): number {
+  const users = valueAt(file, ["incoming_auth", "users"]);
+  const index = Array.isArray(users) ? users.findIndex((user) => valueAt(user, ["name"]) === name) : -1;
+  if (index !== -1) return index;
+  const hint = "users are written as `incoming_auth.users.NAME`, or `incoming_auth.users[0]`";
+  throw new MountaineerError("config_key_unknown", `no user is called ${quoted(name)}`, { hint });
+}
+
+/**
+ * The path with the name of a share, alias or user replaced by its index. Rejects with `share_unknown`,
+ * `alias_unknown`, `config_key_unknown` (no such user, no such place in a list) and `config_uneditable` (two of one name).
+ */
+export function indexedPath(file: unknown, keyPath: KeyPath): KeyPath {
+  const [section, second, third, ...rest] = keyPath;
+  const list = [SHARES, ALIASES].find(({ key }) => key === section);
+  if (list !== undefined && second !== undefined) {
+    const inner = keyPath.slice(2);
+    return [
+      list.key,
+      typeof second === "string" ? indexIn(file, list, second) : placeIn(file, list, second),
+      ...inner,
+    ];
+  }
+  if (third === undefined || second === undefined) return keyPath;
+  if (section === "incoming_auth" && second === "users" && typeof third === "string")
+    return [section, second, userIndex(file, third), ...rest];
+  if (typeof third === "number") assertPlace(file, [section ?? "", second], third);
+  return keyPath;
+}
+
+function placeIn(file: unknown, list: NamedList, index: number): number {
+  const count = namesIn(file, list).length;
+  if (Number.isInteger(index) && index >= 0 && index < count) return index;
+  const hint = count === 0 ? "there are none" : `the last of them is ${list.key}[${count - 1}]`;
+  throw new MountaineerError(list.unknown, `there is no ${list.key}[${index}]`, { hint });
+}
+
+function assertPlace(file: unknown, list: KeyPath, index: number): void {
+  const held = valueAt(file, list);
+  const count = Array.isArray(held) ? held.length : 0;
+  if (Number.isInteger(index) && index >= 0 && index < count) return;
+  const hint = count === 0 ? "there are none" : `the last of them is ${pathText([...list, count - 1])}`;
+  throw new MountaineerError("config_key_unknown", `there is no ${pathText([...list, index])}`, { hint });
+}
+
+function backendPath(file: unknown, name: string): KeyPath {
+  const backends = valueAt(file, ["backends"]);
+  const known = isTable(backends) ? Object.keys(backends) : [];
+  if (known.includes(name)) return ["backends", name];
+  const meant = closestWord(name, known);
+  const others =
+    known.length === 0
+      ? "the configuration has no backends"
+      : `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
+  const hint = meant === null ? others : `did you mean ${quoted(meant)}?`;
+  throw new MountaineerError("backend_unknown", `no backend is called ${quoted(name)}`, { hint });
+}
+
+function newBackendPath(file: unknown, name: string): KeyPath {
+  const path = ["backends", name];
+  if (valueAt(file, path) === undefined) return path;
+  throw new MountaineerError("usage", `there is a backend called ${quoted(name)}`, {
+    hint: "choose another name, or remove that one first",
+  });
+}
+
+/** What an edit does to `file`, which must be what the text holds now. */
+export function editStep(file: unknown, edit: ConfigEdit): EditStep {
+  switch (edit.kind) {
+    case "set":
+      return { kind: "set", path: indexedPath(file, edit.keyPath), value: edit.value };
+    case "unset":
+      return { kind: "remove", path: indexedPath(file, edit.keyPath) };
+    case "add-share":
+      return { kind: "append", path: ["shares"], value: edit.share };
+    case "remove-share":
+      return { kind: "remove", path: ["shares", indexIn(file, SHARES, edit.name)] };
+    case "add-alias":
+      return { kind: "append", path: ["aliases"], value: edit.alias };
+    case "remove-alias":
+      return { kind: "remove", path: ["aliases", indexIn(file, ALIASES, edit.name)] };
+    case "add-backend":
+      return { kind: "add-table", path: newBackendPath(file, edit.name), value: edit.backend };
+    case "remove-backend":
+      return { kind: "remove", path: backendPath(file, edit.name) };
+  }
+}
+
+function notATable(path: KeyPath): MountaineerError {
+  return new MountaineerError("config_uneditable", `${keyName(path)} is no table, so it has no keys`);
+}
+
+function changed(value: unknown, step: EditStep, depth: number): unknown {
+  const segment = step.path[depth];
+  if (segment === undefined) {
+    if (step.kind === "set" || step.kind === "add-table") return step.value;
+    if (step.kind === "append") {
+      const list = value ?? [];
+      if (!Array.isArray(list))
+        throw new MountaineerError("config_uneditable", `${keyName(step.path)} is no list`);
+      return [...list, step.value];
+    }
+    return undefined;
+  }
+  const isLast = depth === step.path.length - 1;
+  if (typeof segment === "number") {
+    if (!Array.isArray(value) || segment >= value.length) throw notATable(step.path.slice(0, depth));
+    return isLast && step.kind === "remove"
+      ? value.toSpliced(segment, 1)
+      : value.toSpliced(segment, 1, changed(value[segment], step, depth + 1));
+  }
+  const table = value === undefined || value === null ? emptyTable() : value;
+  if (!isTable(table)) throw notATable(step.path.slice(0, depth));
+  if (isLast && step.kind === "remove") {
+    const copy = emptyTable();
+    for (const [key, part] of Object.entries(table)) if (key !== segment) define(copy, key, part);
+    return copy;
+  }
+  return withKey(table, segment, changed(child(table, segment), step, depth + 1));
+}
+
+/** The values after the step. Rejects with `config_uneditable` when the path leads through what is no table. */
+export function meantBy(file: unknown, step: EditStep): unknown {
+  return changed(file, step, 0);
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null) return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return isTable(value) && Object.keys(value).length === 0;
+}
+
+/** Tables on the way to what was removed may be absent, null or empty: all mean the same. */
+function withoutEmpties(value: unknown, path: KeyPath): unknown {
+  const [segment, ...rest] = path;
+  if (segment === undefined || rest.length === 0) return value;
+  if (typeof segment === "number") {
+    if (!Array.isArray(value) || segment >= value.length) return value;
+    return value.toSpliced(segment, 1, withoutEmpties(value[segment], rest) ?? emptyTable());
+  }
+  if (!isTable(value)) return value ?? undefined;
+  const inner = withoutEmpties(child(value, segment), rest);
+  if (!isEmpty(inner)) return withKey(value, segment, inner);
+  const copy = emptyTable();
+  for (const [key, part] of Object.entries(value)) if (key !== segment) define(copy, key, part);
+  return copy;
+}
+
+/** The path of the first place where two values differ; null when they are equal. */
+export function firstDifference(one: unknown, other: unknown, path: KeyPath = []): KeyPath | null {
+  if (Object.is(one, other)) return null;
+  if (one instanceof Date && other instanceof Date) {
+    return one.toISOString() === other.toISOString() ? null : path;
+  }
+  if (Array.isArray(one) && Array.isArray(other)) {
+    for (let index = 0; index < Math.max(one.length, other.length); index += 1) {
+      const at = [...path, index];
+      if (index >= one.length || index >= other.length) return at;
+      const difference = firstDifference(one[index], other[index], at);
+      if (difference !== null) return difference;
+    }
+    return null;
+  }
+  if (!isTable(one) || !isTable(other)) return path;
+  for (const key of new Set([...Object.keys(one), ...Object.keys(other)])) {
+    const at = [...path, key];
+    if (!Object.hasOwn(one, key) || !Object.hasOwn(other, key)) return at;
+    const difference = firstDifference(one[key], other[key], at);
+    if (difference !== null) return difference;
+  }
+  return null;
+}
+
+/** Where what a text holds differs from what the step meant; null when it is as meant. */
+export function difference(held: unknown, meant: unknown, step: EditStep): KeyPath | null {
+  const path = step.kind === "append" ? [...step.path, 0] : step.path;
+  return firstDifference(withoutEmpties(held, path), withoutEmpties(meant, path));
+}

@@ -1,0 +1,46 @@
+// Owns what an edit may write: plain values, and what must be ruled out before any of them reaches a file.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { type KeyPath, pathText } from "../mistakes.ts";
+
+/** A value that TOML and YAML both can hold. */
+export type ConfigValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | readonly ConfigValue[]
+  | { readonly [key: string]: ConfigValue };
+
+export type ConfigTable = { readonly [key: string]: ConfigValue };
+
+const DEEPEST_VALUE = 16;
+const LONGEST_TEXT = 64 * 1024;
+
+export function isTableValue(value: ConfigValue): value is ConfigTable {
+  return typeof value === "object" && !Array.isArray(value);
+}
+
+function refusal(why: string): MountaineerError {
+  return new MountaineerError("usage", `the value cannot be written: ${why}`);
+}
+
+/** Rejects with `usage` what no file can hold: half characters, NUL, endless nesting. */
+export function assertWritable(value: ConfigValue, levels = DEEPEST_VALUE): void {
+  if (typeof value === "string") {
+    if (!value.isWellFormed()) throw refusal("it has half a character");
+    if (value.includes("\0")) throw refusal("it has a NUL character");
+    if (value.length > LONGEST_TEXT) throw refusal("it is too long");
+    return;
+  }
+  if (typeof value !== "object") return;
+  if (levels === 0) throw refusal("it is nested too deeply");
+  for (const [key, part] of Object.entries(value)) {
+    assertWritable(key);
+    assertWritable(part, levels - 1);
+  }
+}
+
+/** `shares[1].driver`, quoted as messages quote keys. */
+export function keyName(path: KeyPath): string {
+  return `\`${pathText(path)}\``;
+}

@@ -1,0 +1,117 @@
+// Owns editing a configuration in place: the value asked for changes, and every other byte stays as it is.
+import { MountaineerError } from "../../runtime/errors.ts";
+import { fileText, parseText, textValues } from "../read/file-values.ts";
+import type { ConfigFormat } from "../snapshot.ts";
+import {
+  type ConfigEdit,
+  difference,
+  type EditStep,
+  editStep,
+  firstDifference,
+  meantBy,
+  valueAt,
+} from "./edit-meaning.ts";
+import { assertWritable, keyName } from "./edit-value.ts";
+import { applySplices, type Splice } from "./splice.ts";
+import { proposeToml } from "./toml-edit.ts";
+import { proposeYaml } from "./yaml-edit.ts";
+
+interface EditRequest {
+  readonly bytes: Uint8Array;
+  readonly format: ConfigFormat;
+  /** Made in this order, each on what the one before it left. */
+  readonly edits: readonly ConfigEdit[];
+}
+
+interface EditedConfig {
+  readonly bytes: Uint8Array;
+  /** False: the file says so already, and `bytes` are the ones given. */
+  readonly changed: boolean;
+  /** For each edit that changed something, the ranges it replaced, in UTF-16 units of the text before it. */
+  readonly changes: readonly (readonly Splice[])[];
+}
+
+/** Where the text that the splices make differs from what was meant; null when it is as meant, whole and apart. */
+async function problem(
+  after: string,
+  format: ConfigFormat,
+  meant: unknown,
+  step: EditStep,
+): Promise<string | null> {
+  const { value, syntax, incomplete } = await parseText(after, format);
+  if (syntax.length > 0 || incomplete) return "the file could not be read any more";
+  const at = difference(value, meant, step);
+  if (at === null) return null;
+  return at.length === 0 ? "the file would not mean that" : `${keyName(at)} would not be as it should`;
+}
+
+function ask(edit: ConfigEdit): void {
+  if (edit.kind === "set") assertWritable(edit.value);
+  if (edit.kind === "add-share") assertWritable(edit.share);
+  if (edit.kind === "add-alias") assertWritable(edit.alias);
+  if (edit.kind === "add-backend") assertWritable({ [edit.name]: edit.backend });
+  if (edit.kind === "set" || edit.kind === "unset") {
+    for (const segment of edit.keyPath) if (typeof segment === "string") assertWritable(segment);
+    if (edit.keyPath.length === 0) throw new MountaineerError("usage", "an edit needs a key");
+  }
+}
+
+/** `-0` is written as 0 by every face, so it is one. */
+function plainZero(edit: ConfigEdit): ConfigEdit {
+  return edit.kind === "set" && Object.is(edit.value, -0) ? { ...edit, value: 0 } : edit;
+}
+
+function isDone(file: unknown, step: EditStep): boolean {
+  if (step.kind === "append" || step.kind === "add-table") return false;
+  const held = valueAt(file, step.path);
+  if (step.kind === "remove") return held === undefined;
+  return held !== undefined && firstDifference(held, step.value) === null;
+}
+
+/**
+ * Makes the edits. Pure: no file is looked at, equal input gives equal bytes. What results parses to exactly what was
+ * meant, or nothing is changed. Rejects with `share_unknown`, `alias_unknown`, `usage` (a value that no file can hold), `config_invalid`
+ * (the text cannot be read as it is, with the place) and `config_uneditable` (it is written in a way that the change
+ * cannot be made in, such as a value that other places take over by an alias). Whether the result is a valid
+ * configuration is for `parseConfig` to say.
+ */
+export async function editConfig({ bytes, format, edits }: EditRequest): Promise<EditedConfig> {
+  const mark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? "\ufeff" : "";
+  let text = fileText(bytes);
+  let file = await textValues(text, format);
+  const changes: (readonly Splice[])[] = [];
+  for (const edit of edits.map(plainZero)) {
+    ask(edit);
+    const step = editStep(file, edit);
+    if (isDone(file, step)) continue;
+    const meant = meantBy(file, step);
+    const made = await firstAsMeant(text, format, step, meant);
+    changes.push(made.splices);
+    text = made.text;
+    file = await textValues(text, format);
+  }
+  if (changes.length === 0) return { bytes, changed: false, changes };
+  return { bytes: new TextEncoder().encode(mark + text), changed: true, changes };
+}
+
+async function firstAsMeant(
+  text: string,
+  format: ConfigFormat,
+  step: EditStep,
+  meant: unknown,
+): Promise<{ readonly text: string; readonly splices: readonly Splice[] }> {
+  const proposals = format === "toml" ? await proposeToml(text, step) : await proposeYaml(text, step);
+  let why: string | null = null;
+  for (const splices of proposals) {
+    const after = applySplices(text, splices);
+    const wrong = await problem(after, format, meant, step);
+    if (wrong === null) return { text: after, splices };
+    why ??= wrong;
+  }
+  const isAdded = step.kind === "append" || step.kind === "add-table";
+  const member = step.path[0] === "aliases" ? "an alias" : "a share";
+  const what = `${step.kind === "append" ? member : keyName(step.path)} cannot be ${isAdded ? "added" : "changed"}`;
+  throw new MountaineerError("config_uneditable", `${what} in place: ${why ?? "there is no place for it"}`, {
+    hint: "change it in an editor",
+  });
+}

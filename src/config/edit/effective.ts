@@ -1,0 +1,232 @@
+// Owns what holds for every key: the file's value, or the default, and which of the two it is.
+import { parseReference } from "../../secrets/reference.ts";
+import { hasSecretQuery } from "../backend-values.ts";
+import type { ConfigPlace } from "../locate.ts";
+import type { KeyPath } from "../mistakes.ts";
+import { RESERVED_SHARE_NAME } from "../names.ts";
+import { defaultSharesRoot } from "../paths.ts";
+import { fileText, textValues } from "../read/file-values.ts";
+import { defaultAuditPath } from "../read/gateway-spelling.ts";
+import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "../schema/schema.ts";
+import { isShowable } from "../secret-text.ts";
+import type { ConfigFormat } from "../snapshot.ts";
+import { indexedPath, valueAt } from "./edit-meaning.ts";
+import type { ConfigTable, ConfigValue } from "./edit-value.ts";
+import type { ConfigKey } from "./key-path.ts";
+import { tomlDottedKey, tomlKey, tomlValue } from "./toml-value.ts";
+
+/** A file to look into. */
+export interface ConfigSource {
+  readonly bytes: Uint8Array;
+  readonly format: ConfigFormat;
+  readonly place: ConfigPlace;
+}
+
+/** What holds for one key. */
+export type KeyValue =
+  | { readonly source: "file" | "default"; readonly value: ConfigValue }
+  /** The file says nothing; `rule` says what holds then, in words. */
+  | { readonly source: "absent"; readonly rule: string | null };
+
+function plain(value: unknown): ConfigValue | null {
+  if (Array.isArray(value)) return value.map((part) => plain(part) ?? "");
+  if (value instanceof Date) return value.toISOString();
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "bigint":
+    case "boolean":
+      return value;
+    case "object": {
+      if (value === null) return null;
+      return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plain(part) ?? ""]));
+    }
+    default:
+      return null;
+  }
+}
+
+/** Defaults that depend on the machine, or on other keys of the same table. */
+function settledValue(
+  file: unknown,
+  section: SectionDoc,
+  key: string,
+  table: unknown,
+  place: ConfigPlace,
+): ConfigValue | null {
+  const isHttp = valueAt(table, ["command"]) === undefined && valueAt(table, ["url"]) !== undefined;
+  switch (`${section.name}.${key}`) {
+    case "global.shares_root":
+      return defaultSharesRoot(place);
+    case "global.mount_root":
+      return place.defaultMountRoot;
+    case "shares.username":
+      return place.userName;
+    case "shares.share_name":
+      return plain(valueAt(table, ["name"]));
+    case "aliases.path":
+      return aliasPath(file, table, place);
+    case "backends.type":
+      return isHttp ? "streamable-http" : "stdio";
+    case "backends.cwd":
+      return isHttp || valueAt(table, ["type"]) === "streamable-http" ? null : place.userHome;
+    case "audit.path":
+      return defaultAuditPath(place);
+    default:
+      return null;
+  }
+}
+
+/** The default path of an alias' link, as the file would spell it. */
+function aliasPath(file: unknown, alias: unknown, place: ConfigPlace): string | null {
+  const name = valueAt(alias, ["name"]);
+  const root = valueAt(file, ["global", "shares_root"]) ?? defaultSharesRoot(place);
+  if (typeof name !== "string" || typeof root !== "string") return null;
+  return `${root.replace(/\/+$/, "")}/${RESERVED_SHARE_NAME}/${name}`;
+}
+
+const HIDDEN = "(hidden)";
+
+/** A file with a secret in it is refused, or warned of, but may be asked about all the same. */
+function shown(section: SectionDoc, key: string, written: ConfigValue): ConfigValue {
+  const isText = typeof written === "string";
+  if (section.isOpen) return isText && (written === "" || isShowable(written)) ? written : HIDDEN;
+  if (key === "password" || key === "token")
+    return isText && parseReference(written) !== null ? written : HIDDEN;
+  if (key === "url") return isText && (!URL.canParse(written) || hasSecretPart(written)) ? HIDDEN : written;
+  return written;
+}
+
+function hasSecretPart(url: string): boolean {
+  const { username, password } = new URL(url);
+  return username !== "" || password !== "" || hasSecretQuery(url);
+}
+
+function keyValue(
+  file: unknown,
+  at: KeyPath,
+  section: SectionDoc,
+  key: string,
+  place: ConfigPlace,
+): KeyValue {
+  const table = valueAt(file, at);
+  const written = plain(valueAt(table, [key]));
+  if (written !== null) return { source: "file", value: shown(section, key, written) };
+  if (section.isOpen) return { source: "absent", rule: "not set" };
+  const checked = section.keySchema(key).safeParse(undefined);
+  const value =
+    settledValue(file, section, key, table, place) ?? (checked.success ? plain(checked.data) : null);
+  if (value !== null) return { source: "default", value };
+  return { source: "absent", rule: section.keyDoc(key).absent };
+}
+
+/**
+ * What holds for one key: its value in the file, else the default. Rejects with `config_invalid` (a mistake of syntax)
+ * and `share_unknown`. Whether the value is a valid one is not looked at.
+ */
+export async function getConfigValue(
+  source: ConfigSource,
+  { path, section, key }: ConfigKey,
+): Promise<KeyValue> {
+  const file = await textValues(fileText(source.bytes), source.format);
+  return keyValue(file, indexedPath(file, path).slice(0, -1), section, key, source.place);
+}
+
+interface EffectiveBlock {
+  readonly section: SectionDoc;
+  readonly path: KeyPath;
+  readonly keys: readonly (readonly [key: string, value: KeyValue])[];
+}
+
+/** The tables of a section that there are, each by its path; those that always hold are there without being written. */
+function pathsOf(file: unknown, { pattern, isOptional, isOpen }: SectionDoc): KeyPath[] {
+  let paths: KeyPath[] = [[]];
+  for (const segment of pattern) {
+    paths = paths.flatMap((path) => {
+      const held = valueAt(file, path);
+      if (segment === ANY_PLACE) return Array.isArray(held) ? held.map((_, index) => [...path, index]) : [];
+      if (segment === ANY_NAME) return tableKeys(held).map((name) => [...path, name]);
+      return [[...path, segment]];
+    });
+  }
+  const isBare = (path: KeyPath): boolean => (valueAt(file, path) ?? null) === null;
+  return isOptional || isOpen ? paths.filter((path) => !isBare(path)) : paths;
+}
+
+function tableKeys(value: unknown): string[] {
+  const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isTable && !(value instanceof Date) ? Object.keys(value) : [];
+}
+
+async function blocksOf({ bytes, format, place }: ConfigSource): Promise<EffectiveBlock[]> {
+  const file = await textValues(fileText(bytes), format);
+  const blocks: EffectiveBlock[] = [];
+  for (const section of SECTIONS) {
+    for (const path of pathsOf(file, section)) {
+      const names = section.isOpen ? tableKeys(valueAt(file, path)) : section.keys;
+      const keys = names.map((key) => [key, keyValue(file, path, section, key, place)] as const);
+      if (keys.length > 0) blocks.push({ section, path, keys });
+    }
+  }
+  return inTableOrder(blocks);
+}
+
+/** A table's own tables follow it: a list's member would otherwise not be the last one that they belong to. */
+function inTableOrder(blocks: readonly EffectiveBlock[]): EffectiveBlock[] {
+  const groups = Map.groupBy(blocks, ({ path }) => JSON.stringify(path.slice(0, 2)));
+  const isNamed = ({ section }: EffectiveBlock): boolean => section.pattern[1] === ANY_NAME;
+  return blocks.flatMap((block) => {
+    if (!isNamed(block)) return [block];
+    const group = groups.get(JSON.stringify(block.path.slice(0, 2))) ?? [];
+    return group[0] === block ? group : [];
+  });
+}
+
+function blockHeader({ section, path }: EffectiveBlock): string {
+  const name = tomlDottedKey(path.filter((segment) => typeof segment === "string"));
+  return section.pattern.at(-1) === ANY_PLACE ? `[[${name}]]` : `[${name}]`;
+}
+
+/** Everything that holds, as TOML; what the file does not say is marked as a default. Rejects with `config_invalid`. */
+export async function effectiveText(source: ConfigSource): Promise<string> {
+  const blocks = await blocksOf(source);
+  const texts = blocks.map((block) => {
+    const lines = block.keys.flatMap(([key, value]) => {
+      if (value.source === "absent") return value.rule === null ? [] : [`# ${tomlKey(key)}: ${value.rule}`];
+      return [
+        `${tomlKey(key)} = ${tomlValue(value.value)}${value.source === "default" ? "  # default" : ""}`,
+      ];
+    });
+    return `${[blockHeader(block), ...lines].join("\n")}\n`;
+  });
+  return texts.join("\n");
+}
+
+/** The same as plain data, nested as in the file: `{ global: {…}, shares: [{…}], backends: { NAME: {…} } }`. */
+export async function effectiveData(source: ConfigSource): Promise<ConfigTable> {
+  const data: Record<string, unknown> = {};
+  for (const { path, keys } of await blocksOf(source)) {
+    const target = tableIn(data, path);
+    for (const [key, held] of keys) if (held.source !== "absent") define(target, key, held.value);
+  }
+  // Only plain values were put in.
+  return { shares: [], ...data } as ConfigTable;
+}
+
+function define(target: object, key: string | number, value: unknown): void {
+  // Plain assignment would make `__proto__` a prototype.
+  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+/** The table at `path`, made on the way; a list where a place follows. */
+function tableIn(root: object, path: KeyPath): object {
+  let table = root;
+  for (const [depth, segment] of path.entries()) {
+    const held: unknown = Object.hasOwn(table, segment) ? Reflect.get(table, segment) : undefined;
+    const next =
+      typeof held === "object" && held !== null ? held : typeof path[depth + 1] === "number" ? [] : {};
+    if (next !== held) define(table, segment, next);
+    table = next;
+  }
+  return table;
+}

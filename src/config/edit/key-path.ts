@@ -1,0 +1,188 @@
+// Owns KEY and VALUE as people type them: dotted paths, short names, and what a key takes.
+import { parse } from "smol-toml";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { type KeyPath, quoted } from "../mistakes.ts";
+import { keyFindings, unknownKeyHint } from "../read/value-findings.ts";
+import { ANY_PLACE, SECTIONS, type SectionDoc, sectionNamed, TOP_NAMES } from "../schema/schema.ts";
+import type { ConfigEdit } from "./edit-meaning.ts";
+import { assertWritable, type ConfigValue, keyName } from "./edit-value.ts";
+
+/** One key of the configuration; of a share, the share is named (or numbered) in `path`. */
+export interface ConfigKey {
+  /** `["shares", "CORE", "driver"]`, `["global", "check_interval_secs"]` */
+  readonly path: KeyPath;
+  readonly section: SectionDoc;
+  readonly key: string;
+}
+
+const SHORT_NAMES: Readonly<Record<string, readonly [section: string, key: string]>> = {
+  "lsof-recheck": ["global", "lsof_recheck"],
+  "auto-failback": ["global", "auto_failback"],
+};
+
+const SEGMENT =
+  /^(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^."'[\]\s](?:[^."'[\]]*[^."'[\]\s])?))((?:\[\d{1,6}\])*)(\.(?=.)|$)/su;
+
+function wrongKey(text: string, hint: string): MountaineerError {
+  return new MountaineerError("usage", `${quoted(text)} is no key`, { hint });
+}
+
+function unescaped(text: string, whole: string): string {
+  try {
+    const parsed: unknown = parse(`x = "${text}"`)["x"];
+    if (typeof parsed === "string") return parsed;
+  } catch {
+    // Said below.
+  }
+  throw wrongKey(whole, "quotes hold a name as TOML writes it");
+}
+
+/** Splits `shares."My share".driver` or `shares[0].driver`. Rejects with `usage`. */
+export function splitKey(text: string): KeyPath {
+  const path: (string | number)[] = [];
+  let rest = text.trim();
+  while (rest !== "") {
+    const match = SEGMENT.exec(rest);
+    if (match === null)
+      throw wrongKey(text, 'write `section.key`, and names with dots in quotes: `shares."a.b".driver`');
+    const [whole, double, single, bare, indices = ""] = match;
+    path.push(double === undefined ? (single ?? bare ?? "") : unescaped(double, text));
+    for (const [, index] of indices.matchAll(/\[(\d+)\]/g)) path.push(Number(index));
+    rest = rest.slice(whole.length);
+  }
+  if (path.length === 0) throw wrongKey(text, "write `section.key`");
+  return path;
+}
+
+function unknownKey(path: KeyPath, hint: string | null): MountaineerError {
+  const details = hint === null ? {} : { hint };
+  return new MountaineerError("config_key_unknown", `the configuration has no key ${keyName(path)}`, details);
+}
+
+function shortName(text: string): ConfigKey | null {
+  const known = Object.hasOwn(SHORT_NAMES, text) ? SHORT_NAMES[text] : undefined;
+  const section = SECTIONS.find(({ name }) => name === known?.[0]);
+  return known === undefined || section === undefined ? null : { path: known, section, key: known[1] };
+}
+
+/** How the path of a section's table is typed: `shares.NAME`, `backends.NAME.timeouts`. */
+function typedPath({ header, pattern }: SectionDoc): string {
+  const names = header.replaceAll(/[[\]]/g, "");
+  return pattern.at(-1) === ANY_PLACE ? `${names}.NAME` : names;
+}
+
+/** For one word alone: the key it may be, with its section. */
+function fullNameHint(word: string): string | null {
+  const short = closestWord(word, Object.keys(SHORT_NAMES));
+  for (const section of SECTIONS) {
+    if (section.keys.includes(word)) return `did you mean \`${typedPath(section)}.${word}\`?`;
+  }
+  if (short !== null) return `did you mean \`${short}\`?`;
+  return unknownKeyHint(null, word);
+}
+
+/** What is wrong with a path that leads to no section's key: how keys near it are written. */
+function nearHint(path: KeyPath): string | null {
+  const [first = ""] = path;
+  if (!TOP_NAMES.includes(String(first))) {
+    return path.length === 1 ? fullNameHint(String(first)) : unknownKeyHint(null, String(first));
+  }
+  const around = path
+    .map((_, index) => path.slice(0, path.length - index))
+    .find((part) => sectionNamed(part));
+  const section =
+    (around === undefined ? null : sectionNamed(around)) ??
+    SECTIONS.find(({ pattern, keys }) => pattern[0] === first && keys.length > 0);
+  if (section === null || section === undefined) return null;
+  const form = `write \`${typedPath(section)}.${section.isOpen ? "VARIABLE" : "key"}\``;
+  if (section.isOpen) return section.name.endsWith("headers") ? form.replace("VARIABLE", "HEADER") : form;
+  return section.keys.length === 0
+    ? `below it are ${section.tables.join(", ")}`
+    : `${form}; the keys are ${section.keys.join(", ")}`;
+}
+
+/**
+ * Reads KEY: `section.key`, `shares.NAME.key`, `backends.NAME.timeouts.key`, or a short name (`lsof-recheck`,
+ * `auto-failback`). Whether there is a share or backend of that name is not looked at. Rejects with `usage` and
+ * `config_key_unknown`, with what may have been meant.
+ */
+export function parseConfigKey(text: string): ConfigKey {
+  const short = shortName(text.trim());
+  if (short !== null) return short;
+  const path = splitKey(text);
+  const key = path.at(-1);
+  const section = sectionNamed(path.slice(0, -1));
+  const isWhole = section?.tables.includes(String(key)) === true || sectionNamed(path)?.isOpen === true;
+  if (section === null || typeof key !== "string" || isWhole) throw unknownKey(path, nearHint(path));
+  if (!section.isOpen && !section.keys.includes(key)) throw unknownKey(path, unknownKeyHint(section, key));
+  return { path, section, key };
+}
+
+function fromToml(text: string): ConfigValue | undefined {
+  let value: unknown;
+  try {
+    // A line break would let a value bring further keys.
+    if (/[\r\n]/.test(text)) return undefined;
+    const table = parse(`x = ${text}`, { integersAsBigInt: "asNeeded", maxDepth: 16 });
+    if (Object.keys(table).length !== 1) return undefined;
+    value = table["x"];
+  } catch {
+    return undefined;
+  }
+  return plainValue(value);
+}
+
+/** Dates are no values of a configuration: they are the text they were typed as. */
+function plainValue(value: unknown): ConfigValue | undefined {
+  if (Array.isArray(value)) {
+    const parts = value.map(plainValue).filter((part) => part !== undefined);
+    return parts.length === value.length ? parts : undefined;
+  }
+  switch (typeof value) {
+    case "string":
+    case "number":
+    case "bigint":
+    case "boolean":
+      return value;
+    case "object": {
+      if (value === null || value instanceof Date) return undefined;
+      const entries = Object.entries(value).flatMap(([key, part]) => {
+        const plain = plainValue(part);
+        return plain === undefined ? [] : [[key, plain] as const];
+      });
+      return entries.length === Object.keys(value).length ? Object.fromEntries(entries) : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+const ON_AND_OFF: Readonly<Record<string, boolean>> = { on: true, off: false };
+
+/**
+ * Reads VALUE for a key: as TOML writes values, else as text; a key of true and false also takes `on` and `off`.
+ * Rejects with `usage` when the key does not take it, saying what was found and what is expected.
+ */
+export function parseConfigValue(text: string, { section, key, path }: ConfigKey): ConfigValue {
+  const word = text.trim().toLowerCase();
+  const isToggle = section.keyDoc(key).type === "true or false";
+  const toggled = isToggle && Object.hasOwn(ON_AND_OFF, word) ? ON_AND_OFF[word] : undefined;
+  const value = toggled ?? fromToml(text) ?? text;
+  assertWritable(value);
+  const [finding] = keyFindings(section, key, value);
+  if (finding === undefined) return value;
+  const { found, expected, hint } = finding;
+  throw new MountaineerError(
+    "usage",
+    `${keyName(path)} cannot be that: found ${found}, expected ${expected}`,
+    hint === null ? {} : { hint },
+  );
+}
+
+/** The edit that KEY and VALUE ask for; without a value, the key is unset. Rejects as the two readers above do. */
+export function configEdit(key: string, value: string | null): ConfigEdit {
+  const parsed = parseConfigKey(key);
+  if (value === null) return { kind: "unset", keyPath: parsed.path };
+  return { kind: "set", keyPath: parsed.path, value: parseConfigValue(value, parsed) };
+}

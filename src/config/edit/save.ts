@@ -1,0 +1,218 @@
+// Owns writing the configuration file: only over the bytes that the caller saw, only what is valid, whole or not at all.
+
+import { access, constants, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { type Clock, systemClock } from "../../runtime/time/clock.ts";
+import { type ConfigPlace, configFormat } from "../locate.ts";
+import type { ConfigMistake } from "../mistakes.ts";
+import { parseConfig, readConfigBytes } from "../read/load.ts";
+import type { ConfigSnapshot } from "../snapshot.ts";
+import { editConfig } from "./edit.ts";
+import type { ConfigEdit } from "./edit-meaning.ts";
+
+export interface KnownContent {
+  readonly sha256: string;
+  readonly runs: boolean;
+}
+
+interface SaveTarget {
+  /** Absolute. A file that is not there is an empty one, and is made (0600). */
+  readonly path: string;
+  readonly place: ConfigPlace;
+  /** Of the bytes that the caller saw; null: whatever is there now. */
+  readonly seenSha256: string | null;
+  /**
+   * Of what the file holds unless somebody else has just changed it; null: not known. `runs`: a service runs it, and
+   * no edit makes a file that is empty or gone anew, which would take everything else from that service.
+   */
+  readonly known?: KnownContent | null;
+  /** What others' writing is waited for by. Default: the machine's. */
+  readonly clock?: Clock;
+}
+
+export type SavedConfig =
+  | {
+      readonly ok: true;
+      /** False: the file said so already, and was not written. */
+      readonly changed: boolean;
+      /** What the file holds now. */
+      readonly snapshot: ConfigSnapshot;
+      readonly bytes: Uint8Array;
+    }
+  /** The result would not be a valid configuration; nothing was written. */
+  | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
+
+/** Others may write in place, in several steps: what changed this lately, ms, may be but half of it. */
+const YOUNG_MS = 1_500;
+const LOOK_AGAIN_MS = 250;
+/** How long others' writing is waited for, ms. */
+const LONGEST_WAIT_MS = 3_000;
+
+/** The last save of each path in this process: two saves at once must see each other. */
+const lastSaves = new Map<string, Promise<unknown>>();
+
+/**
+ * Makes the edits in the file, every other byte kept; durable when it resolves, through symlinks, mode and owner kept.
+ * A crash at any instant leaves the old file or the new one, whole. A file that somebody else seems to be writing just
+ * now is waited for, 3 s at most. Rejects with `config_changed` when the file is not the one that was seen or changes
+ * meanwhile (try again with what is there now), `config_unreadable`, `config_unwritable`, and what `editConfig` rejects
+ * with; nothing is written then.
+ */
+export function saveEdit(
+  target: SaveTarget & { readonly edits: readonly ConfigEdit[] },
+): Promise<SavedConfig> {
+  return oneAtATime(target.path, async () => {
+    const before = await readSeen(target);
+    if (target.known?.runs === true) refuseToBeginAfresh(target, before);
+    const format = configFormat(target.path);
+    try {
+      const edited = await editConfig({ bytes: before ?? new Uint8Array(), format, edits: target.edits });
+      return await replace(target, before, edited.bytes, edited.changed);
+    } catch (error) {
+      if (!(error instanceof MountaineerError) || error.code !== "config_invalid") throw error;
+      // The file is broken as it is: tell all that is wrong with it.
+      const loaded = await parseConfig(before ?? new Uint8Array(), target.path, target.place);
+      if (loaded.ok) throw error;
+      return loaded;
+    }
+  });
+}
+
+/** Replaces the whole content, as an editor or a rollback does; all else as `saveEdit`. */
+export function saveContent(target: SaveTarget & { readonly bytes: Uint8Array }): Promise<SavedConfig> {
+  return oneAtATime(target.path, async () => {
+    const before = await readSeen(target);
+    const isSame = before !== null && Buffer.compare(before, target.bytes) === 0;
+    return replace(target, before, target.bytes, !isSame);
+  });
+}
+
+async function oneAtATime<T>(path: string, save: () => Promise<T>): Promise<T> {
+  const before = lastSaves.get(path);
+  const mine = (async () => {
+    // How the one before ended is its caller's to know.
+    await before?.catch(() => {});
+    return save();
+  })();
+  lastSaves.set(path, mine);
+  try {
+    return await mine;
+  } finally {
+    if (lastSaves.get(path) === mine) lastSaves.delete(path);
+  }
+}
+
+/** null when there is no file. */
+async function readPresent(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readConfigBytes(path);
+  } catch (error) {
+    if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function changedMeanwhile(path: string): MountaineerError {
+  return new MountaineerError("config_changed", `${path} changed meanwhile; nothing was written`, {
+    hint: "look at what is there now, and try again",
+    retry: "now",
+  });
+}
+
+/** The file when nobody is writing it any more; rejects with `config_changed` when that does not end. */
+async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
+  const { path, seenSha256, known, clock = systemClock } = target;
+  const expected = known?.sha256 ?? seenSha256?.toLowerCase();
+  const deadlineMs = clock.monotonicMs() + LONGEST_WAIT_MS;
+  let before: { readonly bytes: Uint8Array; readonly changedMs: number } | null = null;
+  for (;;) {
+    const bytes = await readPresent(path);
+    // After the reading: what was torn then is young now.
+    const status = await stat(path).catch(() => null);
+    if (bytes === null || status === null) return bytes;
+    const isEmpty = bytes.length === 0;
+    if (!isEmpty && sha256Of(bytes) === expected) return bytes;
+    const changedMs = Math.max(status.mtimeMs, status.ctimeMs);
+    const isYoung = Math.abs(clock.wallMs() - changedMs) < YOUNG_MS;
+    const isStill =
+      before !== null && before.changedMs === changedMs && Buffer.compare(before.bytes, bytes) === 0;
+    // An emptied file is the first half of most saves.
+    if (!isYoung || (isStill && !isEmpty)) return bytes;
+    if (clock.monotonicMs() >= deadlineMs) {
+      throw new MountaineerError("config_changed", `${path} is being written; nothing was written here`, {
+        hint: "try again when what writes it has ended",
+        retry: "later",
+      });
+    }
+    before = { bytes, changedMs };
+    await clock.sleep(LOOK_AGAIN_MS);
+  }
+}
+
+function refuseToBeginAfresh({ path, known }: SaveTarget, before: Uint8Array | null): void {
+  if (before !== null && (before.length > 0 || sha256Of(before) === known?.sha256)) return;
+  const state = before === null ? "not there" : "empty";
+  throw new MountaineerError("config_unreadable", `${path} is ${state}, and what it held runs on`, {
+    hint: "`mountaineer config rollback 0` writes what runs",
+  });
+}
+
+async function readSeen(target: SaveTarget): Promise<Uint8Array | null> {
+  const { path, seenSha256 } = target;
+  const bytes = await readSettled(target);
+  if (seenSha256 !== null && sha256Of(bytes ?? new Uint8Array()) !== seenSha256.toLowerCase()) {
+    throw changedMeanwhile(path);
+  }
+  return bytes;
+}
+
+async function replace(
+  target: SaveTarget,
+  before: Uint8Array | null,
+  bytes: Uint8Array,
+  changed: boolean,
+): Promise<SavedConfig> {
+  const { path, place } = target;
+  const loaded = await parseConfig(bytes, path, place);
+  if (!loaded.ok) return loaded;
+  if (changed) await write(path, before, bytes);
+  return { ok: true, changed, snapshot: loaded.snapshot, bytes };
+}
+
+async function write(path: string, before: Uint8Array | null, bytes: Uint8Array): Promise<void> {
+  try {
+    // A rename needs no permission on the file itself; who made it read-only meant it.
+    if (before === null) await ensurePrivateFolder(dirname(path));
+    else await access(path, constants.W_OK);
+    await removeLeftovers(path);
+    const now = await readPresent(path);
+    const isAsSeen = now === null ? before === null : before !== null && Buffer.compare(now, before) === 0;
+    if (!isAsSeen) throw changedMeanwhile(path);
+    await writeDurably(path, bytes);
+  } catch (error) {
+    if (error instanceof MountaineerError) throw error;
+    const code = systemErrorCode(error);
+    if (code === null) throw error;
+    throw new MountaineerError("config_unwritable", `${path} cannot be written: ${errorText(error)}`, {
+      hint: writeHint(code),
+      cause: error,
+    });
+  }
+}
+
+function writeHint(code: string): string {
+  switch (code) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return "the disk is full: free some space";
+    case "EROFS":
+      return "the disk is mounted read-only";
+    case "EBUSY":
+      return "the file is a mount of its own: mount its folder instead, or change it where it comes from";
+    default:
+      return "make the file and its folder yours and writable (chown, chmod u+w)";
+  }
+}

@@ -1,0 +1,171 @@
+// Owns the starter configuration: every option, explained and commented out, so that the file is valid as it is.
+import { constants } from "node:fs";
+import { open, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
+import { configJsonSchema } from "../schema/json-schema.ts";
+import { SECTIONS, type SectionDoc } from "../schema/schema.ts";
+import type { KeyDoc } from "../schema/schema-keys.ts";
+
+const WIDTH = 98;
+
+/** The JSON Schema's name, beside the starter whose first line names it. */
+const SCHEMA_FILE = "config.schema.json";
+
+const INTRODUCTION = `#:schema ./${SCHEMA_FILE}
+# Mountaineer's configuration.
+#
+# Everything here is commented out, and a file without settings is a valid one. To set an option, remove
+# the "#" before it. Lines that begin with "# " only explain. Changes are checked as a whole: a mistake
+# is reported with its line, and what was running goes on.
+`;
+
+const RECOVERY = `When a share runs over the fallback and Thunderbolt is back, these two decide what happens:
+  auto_failback  lsof_recheck   no files are open        files are open
+  true           true           goes back                "TB Ready"; goes back once they are closed
+  true           false          goes back                "TB Ready"; you switch
+  false          true           goes back                "TB Ready"; goes back once they are closed
+  false          false          "TB Ready"; you switch   "TB Ready"; you switch
+Both off = only when you say so (\`mountaineer switch\`). Nothing ever goes back by itself over open files.`;
+
+const BACKENDS = `A program that is started here, or the address of a server. Secrets stay out of this file: what
+\`mountaineer secret set NAME\` keeps is \`\${secret:NAME}\` here, an environment variable is
+\`\${VARIABLE}\`. The first block is a program, the second an address.`;
+
+const SHARES = `One block per share. Two addresses of one server: Thunderbolt and the other. The password stays out of
+this file: \`mountaineer secret set NAME\` keeps it. Without a password the share is mounted as guest.`;
+
+/** What is said before a key, besides its own meaning. */
+const BEFORE_KEY: Readonly<Record<string, string>> = { "global.auto_failback": RECOVERY };
+const BEFORE_SECTION: Readonly<Record<string, string>> = { shares: SHARES, backends: BACKENDS };
+
+function comment(text: string): string {
+  return text
+    .split("\n")
+    .map((line) => (line === "" ? "#" : `# ${line}`))
+    .join("\n");
+}
+
+function wrapped(text: string): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1) ?? "";
+    if (line !== "" && line.length + word.length >= WIDTH) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines.join("\n");
+}
+
+function explanation({ meaning, unit, absent }: KeyDoc): string {
+  const facts = [unit, absent === null ? "required" : `default: ${absent}`].filter((fact) => fact !== null);
+  return comment(wrapped(`${meaning} (${facts.join("; ")})`));
+}
+
+/** What the starter calls its backends: a program, and the address of a server. */
+const PROGRAM = "files";
+const ADDRESS = "search";
+const OF_ADDRESS: readonly string[] = ["url", "headers"];
+
+interface Block {
+  readonly header: string;
+  readonly introduction: readonly string[];
+  /** What is said of a key, and its line. */
+  readonly lines: readonly (readonly [key: string, doc: KeyDoc])[];
+}
+
+function exampleHeader(section: SectionDoc, backend: string): string {
+  return section.header.replace("NAME", backend).replace("TOOL", "search_files");
+}
+
+/** A backend is either a program or an address, so its keys make two blocks. */
+function blocksOf(section: SectionDoc): Block[] {
+  const before = BEFORE_SECTION[section.name];
+  const introduction = [
+    comment(wrapped(section.meaning)),
+    ...(before === undefined ? [] : [comment(before)]),
+  ];
+  const lines = (section.isOpen ? [EXAMPLE_NAMES[section.name] ?? "NAME"] : section.keys).map(
+    (key) => [key, section.keyDoc(key)] as const,
+  );
+  if (section.name === "backends") {
+    const ofAddress = lines.filter(([key]) => OF_ADDRESS.includes(key));
+    const ofProgram = lines.filter(([key]) => !OF_ADDRESS.includes(key));
+    return [
+      { header: exampleHeader(section, PROGRAM), introduction, lines: ofProgram },
+      { header: exampleHeader(section, ADDRESS), introduction: [], lines: ofAddress },
+    ];
+  }
+  const ofAddress = OF_ADDRESS.some((key) => section.name.endsWith(`.${key}`));
+  return [{ header: exampleHeader(section, ofAddress ? ADDRESS : PROGRAM), introduction, lines }];
+}
+
+const EXAMPLE_NAMES: Readonly<Record<string, string>> = {
+  "backends.env": "FILES_TOKEN",
+  "backends.headers": "Authorization",
+};
+
+const EXAMPLES: Readonly<Record<string, string>> = { "incoming_auth.type": '"local"' };
+
+function sectionText(section: SectionDoc): string {
+  return blocksOf(section)
+    .map(({ header, introduction, lines }) => {
+      const parts = [...introduction, `#${header}`, ""];
+      for (const [key, doc] of lines) {
+        const name = `${section.name}.${key}`;
+        const first = BEFORE_KEY[name];
+        if (first !== undefined) parts.push(comment(first));
+        parts.push(explanation(doc), `#${key} = ${EXAMPLES[name] ?? doc.example}`, "");
+      }
+      return parts.join("\n");
+    })
+    .join("\n");
+}
+
+/** The starter's text: TOML, every option commented out as `#key = value`, explanations as `# text`. */
+export function starterText(): string {
+  const described = SECTIONS.filter(({ keys, isOpen }) => isOpen || keys.length > 0);
+  return `${[INTRODUCTION, ...described.map(sectionText)].join("\n").trimEnd()}\n`;
+}
+
+/** Only a help for editors: that it cannot be written is no reason to fail. */
+async function writeSchemaBeside(path: string): Promise<void> {
+  try {
+    const text = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
+    await writeFile(join(dirname(path), SCHEMA_FILE), text, { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, constants.O_RDONLY);
+  await folder.sync();
+}
+
+/**
+ * Writes the starter, or another `text`, to `path`, readable by its owner alone, in a private folder that is made if need be, and
+ * beside it the JSON Schema that its first line names to editors, unless a file of that name is there. Never touches
+ * what is there: `existed` is true then. Durable when it resolves; rejects with `home_unwritable`.
+ */
+export async function writeStarter(
+  path: string,
+  text = starterText(),
+): Promise<{ readonly existed: boolean }> {
+  try {
+    await ensurePrivateFolder(dirname(path));
+    // A crash leaves a part of it at worst, and each part of a comment is a valid configuration too.
+    await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    await file.writeFile(text);
+    await file.sync();
+    await writeSchemaBeside(path);
+    await syncFolder(dirname(path));
+    return { existed: false };
+  } catch (error) {
+    if (systemErrorCode(error) === "EEXIST") return { existed: true };
+    if (error instanceof MountaineerError) throw error;
+    throw new MountaineerError("home_unwritable", `${path} cannot be written: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,197 @@
+// Owns how one change is made in a TOML text: which ranges are replaced by what. It only proposes; editConfig takes
+// a proposal when the text it makes means what was asked for.
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { KeyPath } from "../mistakes.ts";
+import type { EditStep } from "./edit-meaning.ts";
+import { type ConfigTable, type ConfigValue, keyName } from "./edit-value.ts";
+import {
+  addEntry,
+  indentation,
+  isBlank,
+  lineEnd,
+  lineStart,
+  linesAfter,
+  linesAtEnd,
+  mergeRemovals,
+  removeEntry,
+  type Splice,
+  wholeLines,
+} from "./splice.ts";
+import {
+  bracketed,
+  isWithinPath,
+  lastOffset,
+  readLayout,
+  samePath,
+  type TomlEntry,
+  type TomlLayout,
+  type TomlTable,
+} from "./toml-layout.ts";
+import { tomlDottedKey, tomlLines, tomlValue } from "./toml-value.ts";
+
+/** What stands between key and value, as the entry beside has it; alignment by many spaces is not copied. */
+function assignment(text: string, beside: TomlEntry | undefined): string {
+  if (beside === undefined) return " = ";
+  const between = text.slice(beside.node.key.range[1], beside.node.value.range[0]);
+  return between === "=" ? "=" : " = ";
+}
+
+function entryAfter(text: string, beside: TomlEntry, key: KeyPath, value: ConfigValue): Splice {
+  const { range } = beside.node;
+  const line = `${indentation(text, range[0])}${tomlDottedKey(key)}${assignment(text, beside)}${tomlValue(value)}`;
+  return linesAfter(text, range[1], [line]);
+}
+
+function entryInTable(
+  text: string,
+  layout: TomlLayout,
+  table: TomlTable,
+  key: KeyPath,
+  value: ConfigValue,
+): Splice {
+  const beside = layout.entries.findLast(({ container }) => container === table.node);
+  if (beside !== undefined) return entryAfter(text, beside, key, value);
+  const line = `${indentation(text, table.node.range[0])}${tomlDottedKey(key)} = ${tomlValue(value)}`;
+  return linesAfter(text, table.node.key.range[1], [line]);
+}
+
+function inlineTableAt({ entries, elements }: TomlLayout, path: KeyPath) {
+  const found =
+    entries.find((entry) => samePath(entry.path, path))?.node.value ??
+    elements.find((element) => samePath(element.path, path))?.node;
+  return found?.type === "TOMLInlineTable" ? found : null;
+}
+
+/** Comment lines right below a block belong to it, unless a header follows them at once. */
+function afterComments(text: string, offset: number): number {
+  let at = offset;
+  for (;;) {
+    const next = lineEnd(text, at);
+    const line = text.slice(next, lineEnd(text, next));
+    if (/^[ \t]*#/.test(line)) at = next;
+    else return line === "" || isBlank(line) ? at : offset;
+  }
+}
+
+/** A new table stands below the last one of what it is part of: of its backend, else of all backends. */
+function newBlock(text: string, layout: TomlLayout, path: KeyPath, lines: readonly string[]): Splice {
+  for (let length = path.length - 1; length > 0; length -= 1) {
+    const last = layout.tables.findLast((table) => isWithinPath(table.path, path.slice(0, length)));
+    if (last === undefined) continue;
+    const offset = afterComments(text, lastOffset(last.node));
+    const next = text.slice(lineEnd(text, offset), lineEnd(text, lineEnd(text, offset)));
+    const apart = next !== "" && !isBlank(next) ? [""] : [];
+    return linesAfter(text, offset, ["", ...lines, ...apart]);
+  }
+  return linesAtEnd(text, lines, true);
+}
+
+/** A key that is not there yet goes into the innermost table that is. */
+function insertion(text: string, layout: TomlLayout, path: KeyPath, value: ConfigValue): Splice[] {
+  for (let length = path.length - 1; length >= 0; length -= 1) {
+    const outer = path.slice(0, length);
+    const key = path.slice(length);
+    const inline = inlineTableAt(layout, outer);
+    if (inline !== null) {
+      return addEntry(text, bracketed(inline), `${tomlDottedKey(key)} = ${tomlValue(value)}`);
+    }
+    const dotted = layout.entries.findLast(
+      ({ path: whole, base }) => base.length < length && isWithinPath(whole, outer),
+    );
+    if (dotted !== undefined && length > 0) {
+      const { container, base } = dotted;
+      const ownKey = path.slice(base.length);
+      if (container.type !== "TOMLInlineTable") return [entryAfter(text, dotted, ownKey, value)];
+      return addEntry(text, bracketed(container), `${tomlDottedKey(ownKey)} = ${tomlValue(value)}`);
+    }
+    const table = layout.tables.find((candidate) => samePath(candidate.path, outer));
+    if (table === undefined) continue;
+    if (key.length === 1 || outer.some((segment) => typeof segment === "number")) {
+      return [entryInTable(text, layout, table, key, value)];
+    }
+    break;
+  }
+  const [name] = path.slice(-1);
+  if (path.length < 2 || name === undefined) {
+    throw new MountaineerError("config_uneditable", `${keyName(path)} is no key of a section`);
+  }
+  const lines = [`[${tomlDottedKey(path.slice(0, -1))}]`, `${tomlDottedKey([name])} = ${tomlValue(value)}`];
+  return [newBlock(text, layout, path.slice(0, -1), lines)];
+}
+
+function setting(text: string, layout: TomlLayout, path: KeyPath, value: ConfigValue): Splice[] {
+  const own = layout.entries.find((entry) => samePath(entry.path, path));
+  if (own !== undefined) {
+    const [start, end] = own.node.value.range;
+    return [{ start, end, text: tomlValue(value, text.slice(start, end)) }];
+  }
+  const isTable = [...layout.entries, ...layout.tables].some((part) => isWithinPath(part.path, path));
+  if (isTable) {
+    throw new MountaineerError("config_uneditable", `${keyName(path)} is a table`, {
+      hint: "set its keys one by one",
+    });
+  }
+  return insertion(text, layout, path, value);
+}
+
+function removal(text: string, layout: TomlLayout, path: KeyPath): Splice[] {
+  const splices: Splice[] = [];
+  const tables = layout.tables.filter((table) => isWithinPath(table.path, path));
+  for (const { node } of tables) splices.push(wholeLines(text, node.range[0], lastOffset(node)));
+  const element = layout.elements.find((candidate) => samePath(candidate.path, path));
+  if (element !== undefined) splices.push(...removeEntry(text, bracketed(element.array), element.index));
+  for (const { path: whole, base, node, container } of layout.entries) {
+    // What lies deeper goes with the entry or table that it is written in.
+    if (!isWithinPath(whole, path) || isWithinPath(base, path)) continue;
+    if (container.type === "TOMLInlineTable") {
+      splices.push(...removeEntry(text, bracketed(container), container.body.indexOf(node)));
+    } else {
+      const start = lineStart(text, node.range[0]);
+      splices.push({ start, end: lineEnd(text, node.range[1]), text: "" });
+    }
+  }
+  return mergeRemovals(splices);
+}
+
+function appending(text: string, layout: TomlLayout, path: KeyPath, value: ConfigTable): Splice[] {
+  const literal = layout.entries.find((entry) => samePath(entry.path, path))?.node.value;
+  if (literal?.type === "TOMLArray") return addEntry(text, bracketed(literal), tomlValue(value));
+  const header = `[[${tomlDottedKey(path)}]]`;
+  const last = layout.tables.findLast((table) => isWithinPath(table.path, path));
+  if (last === undefined) return [linesAtEnd(text, [header, ...tomlLines(value)], true)];
+  const offset = afterComments(text, lastOffset(last.node));
+  const sibling = layout.tables.findLast((table) => table.path.length === path.length + 1);
+  const indent = indentation(text, sibling?.node.range[0] ?? 0);
+  const [entry] = sibling?.node.body ?? [];
+  const inner = entry === undefined ? indent : indentation(text, entry.range[0]);
+  const lines = ["", `${indent}${header}`, ...tomlLines(value).map((line) => `${inner}${line}`)];
+  const next = text.slice(lineEnd(text, offset), lineEnd(text, lineEnd(text, offset)));
+  if (next !== "" && !isBlank(next)) lines.push("");
+  return [linesAfter(text, offset, lines)];
+}
+
+/** A block of its own, else an inline table where its neighbours are written so. */
+function addingTable(
+  text: string,
+  layout: TomlLayout,
+  path: KeyPath,
+  value: ConfigTable,
+): readonly Splice[][] {
+  const lines = [`[${tomlDottedKey(path)}]`, ...tomlLines(value)];
+  return [[newBlock(text, layout, path, lines)], insertion(text, layout, path, value)];
+}
+
+/** The ways to make the change, the best first. Rejects with `config_uneditable` when there is none. */
+export async function proposeToml(text: string, step: EditStep): Promise<readonly Splice[][]> {
+  const layout = await readLayout(text);
+  switch (step.kind) {
+    case "set":
+      return [setting(text, layout, step.path, step.value)];
+    case "remove":
+      return [removal(text, layout, step.path)];
+    case "append":
+      return [appending(text, layout, step.path, step.value)];
+    case "add-table":
+      return addingTable(text, layout, step.path, step.value);
+  }
+}

@@ -1,0 +1,281 @@
+// Owns how one change is made in a YAML text: which ranges are replaced by what. It only proposes; editConfig takes
+// the first proposal whose text means what was asked for.
+import type { Node, Pair, YAMLMap, YAMLSeq } from "yaml";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { KeyPath } from "../mistakes.ts";
+import type { EditStep } from "./edit-meaning.ts";
+import { type ConfigTable, type ConfigValue, isTableValue, keyName } from "./edit-value.ts";
+import {
+  addEntry,
+  beginsLine,
+  isBlank,
+  lineEnd,
+  lineStart,
+  linesAfter,
+  linesAtEnd,
+  lineTextEnd,
+  removeEntry,
+  type Splice,
+  wholeLines,
+} from "./splice.ts";
+import {
+  blockIndent,
+  contentEnd,
+  flowEntries,
+  hasCommentLines,
+  isFlow,
+  isUnwritten,
+  itemEnd,
+  itemStart,
+  pairEnd,
+  pairStart,
+  readYamlLayout,
+  separatorEnd,
+  walk,
+  type YamlLayout,
+  type YamlPlace,
+} from "./yaml-layout.ts";
+import { type YamlQuotes, yamlKey, yamlPairs, yamlValue } from "./yaml-value.ts";
+
+type Proposals = readonly Splice[][];
+
+function spaces(count: number): string {
+  return " ".repeat(count);
+}
+
+function quotesOf({ yaml }: YamlLayout, node: Node): YamlQuotes {
+  if (!yaml.isScalar(node)) return null;
+  if (node.type === "QUOTE_DOUBLE") return "double";
+  if (node.type === "QUOTE_SINGLE") return "single";
+  return node.type === "PLAIN" && typeof node.value === "string" ? "plain" : null;
+}
+
+function uneditable(path: KeyPath, why: string, hint: string): MountaineerError {
+  return new MountaineerError("config_uneditable", `${keyName(path)} ${why}`, { hint });
+}
+
+/** `key:` and what nests below it, for a block; a table's keys each on a line of their own. */
+function nestedLines(
+  indent: number,
+  step: number,
+  path: KeyPath,
+  value: ConfigValue,
+  leaf: (value: ConfigValue) => string,
+): string[] {
+  const [segment, ...rest] = path;
+  if (segment === undefined) return [];
+  const key = `${spaces(indent)}${yamlKey(segment, false)}:`;
+  if (rest.length === 0 && isTableValue(value) && Object.keys(value).length > 0) {
+    const inner = Object.entries(value);
+    return [key, ...inner.flatMap(([name, part]) => nestedLines(indent + step, step, [name], part, leaf))];
+  }
+  if (rest.length === 0) return [`${key} ${leaf(value)}`];
+  return [key, ...nestedLines(indent + step, step, rest, value, leaf)];
+}
+
+function blockLeaf(value: ConfigValue): string {
+  return yamlValue(value, null, false);
+}
+
+/** `a: {b: value}` for between brackets. */
+function flowPair(path: KeyPath, value: ConfigValue): string {
+  const [segment = "", ...rest] = path;
+  const inner = rest.length === 0 ? yamlValue(value, null, true) : `{${flowPair(rest, value)}}`;
+  return `${yamlKey(segment, true)}: ${inner}`;
+}
+
+function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
+  return yaml.isScalar(node) && node.value === null && !isUnwritten(node);
+}
+
+/** `global: null` or `global: ~`: the word goes, and what nests comes below. */
+function replacedNull(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
+  const { node, pair, parent, inFlow } = outer;
+  if (node === null || pair === null || inFlow) return [];
+  const [start, end] = node.range ?? [0, 0];
+  const indent = (blockIndent(parent) ?? 0) + layout.indentStep;
+  const lines = nestedLines(indent, layout.indentStep, path, value, blockLeaf);
+  const from = layout.text.slice(0, start).trimEnd().length;
+  return [[{ start: from, end, text: "" }, linesAfter(layout.text, end, lines)]];
+}
+
+function insertion(layout: YamlLayout, outer: YamlPlace, path: KeyPath, value: ConfigValue): Proposals {
+  const { yaml, text, indentStep } = layout;
+  const { node, pair, parent } = outer;
+  if (yaml.isAlias(node))
+    throw uneditable(
+      path,
+      "is in what an alias stands for",
+      "write it out, or change it where the anchor is",
+    );
+  if (yaml.isMap(node) && isFlow(node))
+    return [addEntry(text, flowEntries(layout, node), flowPair(path, value))];
+  if (yaml.isMap(node)) {
+    const indent = blockIndent(node) ?? 0;
+    const lines = nestedLines(indent, indentStep, path, value, blockLeaf);
+    const inside = linesAfter(text, contentEnd(layout, node, 0), lines);
+    if (parent !== null) return [[inside]];
+    return [[linesAtEnd(text, lines, path.length > 1)], [linesAtEnd(text, lines, false)], [inside]];
+  }
+  if (isWrittenNull(layout, node)) return replacedNull(layout, outer, path, value);
+  if (!isUnwritten(node)) return [];
+  if (parent === null) {
+    return [[linesAtEnd(text, nestedLines(0, indentStep, path, value, blockLeaf), true)]];
+  }
+  if (pair === null) return [];
+  const at = separatorEnd(layout, pair);
+  if (outer.inFlow) return [[{ start: at, end: at, text: ` {${flowPair(path, value)}}` }]];
+  const indent = (blockIndent(parent) ?? 0) + indentStep;
+  return [[linesAfter(text, at, nestedLines(indent, indentStep, path, value, blockLeaf))]];
+}
+
+function replacement(layout: YamlLayout, place: YamlPlace, value: ConfigValue): Proposals {
+  const { yaml, text } = layout;
+  const { node, pair, inFlow } = place;
+  if (node === null || isUnwritten(node)) {
+    if (pair === null) return [];
+    const at = separatorEnd(layout, pair);
+    const colon = text.slice(pairStart(layout, pair), at).includes(":") ? " " : ": ";
+    return [[{ start: at, end: at, text: `${colon}${yamlValue(value, null, inFlow)}` }]];
+  }
+  const [start, end] = node.range ?? [0, 0];
+  const written = yamlValue(value, quotesOf(layout, node), inFlow);
+  if (node.srcToken?.type === "block-scalar") {
+    const last = contentEnd(layout, node, start);
+    const comment = /^[^\n]*?([ \t]+#[^\r\n]*)/.exec(text.slice(start, last))?.[1] ?? "";
+    return [[{ start, end: lineTextEnd(text, last), text: `${written}${comment}` }]];
+  }
+  if (yaml.isCollection(node) && !isFlow(node)) {
+    if (pair === null || yaml.isMap(node)) return [];
+    const at = separatorEnd(layout, pair);
+    const from = lineEnd(text, at);
+    const lines = { start: from, end: lineEnd(text, contentEnd(layout, node, at)), text: "" };
+    return [[{ start: at, end: at, text: ` ${written}` }, lines]];
+  }
+  return [[{ start, end, text: written }]];
+}
+
+function setting(layout: YamlLayout, path: KeyPath, value: ConfigValue): Proposals {
+  const { place, depth } = walk(layout, path);
+  if (depth < path.length) return insertion(layout, place, path.slice(depth), value);
+  if (layout.yaml.isMap(place.node) && !isFlow(place.node))
+    throw uneditable(path, "is a table", "set its keys one by one");
+  return replacement(layout, place, value);
+}
+
+function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: boolean): Proposals {
+  const { text } = layout;
+  const index = map.items.indexOf(pair);
+  if (isFlow(map)) return [removeEntry(text, flowEntries(layout, map), index)];
+  const start = pairStart(layout, pair);
+  const end = pairEnd(layout, pair);
+  if (map.items.length === 1 && !isSection) {
+    return [[{ start, end: lineTextEnd(text, end), text: "{}" }]];
+  }
+  if (beginsLine(text, start))
+    return [[{ start: lineStart(text, start), end: lineEnd(text, end), text: "" }]];
+  const next = map.items[index + 1];
+  if (next === undefined) return [];
+  const nextStart = pairStart(layout, next);
+  // The next key moves up beside the dash, unless a comment stands between.
+  const moved = { start, end: nextStart, text: "" };
+  const dash = text.slice(0, start).trimEnd().length;
+  const alone = { start: dash, end: lineTextEnd(text, end), text: "" };
+  return hasCommentLines(text, end, nextStart) ? [[alone]] : [[moved], [alone]];
+}
+
+/** Comment lines below an item that are indented deeper than its dash stand inside it. */
+function afterInnerComments(text: string, offset: number, dashColumn: number): number {
+  let inner = offset;
+  for (let at = lineEnd(text, offset); at < text.length; at = lineEnd(text, at)) {
+    const line = text.slice(at, lineTextEnd(text, at));
+    const column = line.search(/[^ \t]/);
+    if (line[column] === "#" && column > dashColumn) inner = at;
+    else if (column !== -1) break;
+  }
+  return inner;
+}
+
+function itemRemoval(layout: YamlLayout, sequence: YAMLSeq, index: number): Proposals {
+  const { text } = layout;
+  if (isFlow(sequence)) return [removeEntry(text, flowEntries(layout, sequence), index)];
+  const start = itemStart(sequence, index);
+  if (start === null || !beginsLine(text, start)) return [];
+  const end = afterInnerComments(text, itemEnd(layout, sequence, index), start - lineStart(text, start));
+  const plain = { start: lineStart(text, start), end: lineEnd(text, end), text: "" };
+  return [[wholeLines(text, start, end)], [plain]];
+}
+
+function removal(layout: YamlLayout, path: KeyPath): Proposals {
+  const { yaml } = layout;
+  const { place, depth } = walk(layout, path);
+  const { pair, parent } = place;
+  const last = path.at(-1);
+  if (depth < path.length) {
+    const what = yaml.isAlias(place.node)
+      ? "is in what an alias stands for"
+      : "comes from another place (`<<`)";
+    throw uneditable(path, what, "change it where the anchor is");
+  }
+  if (yaml.isSeq(parent) && typeof last === "number") return itemRemoval(layout, parent, last);
+  if (yaml.isMap(parent) && pair !== null) return pairRemoval(layout, parent, pair, path.length <= 2);
+  return [];
+}
+
+function itemLines(indent: number, offset: number, value: ConfigTable): string[] {
+  const [first = "{}", ...rest] = yamlPairs(value, false);
+  const dash = `${spaces(indent)}-${spaces(Math.max(1, offset - 1))}`;
+  return [`${dash}${first}`, ...rest.map((line) => `${spaces(dash.length)}${line}`)];
+}
+
+function appending(layout: YamlLayout, path: KeyPath, value: ConfigTable): Proposals {
+  const { yaml, text, root, indentStep } = layout;
+  const { place, depth } = walk(layout, path);
+  const { node, pair } = place;
+  const [key] = path.slice(-1);
+  if (depth < path.length) {
+    if (yaml.isMap(root) && isFlow(root)) return insertion(layout, place, path, [value]);
+    const lines = [`${yamlKey(key ?? "", false)}:`, ...itemLines(indentStep, 2, value)];
+    if (root === null || isUnwritten(root)) return [[linesAtEnd(text, lines, true)]];
+    if (!yaml.isMap(root)) return [];
+    const inside = linesAfter(text, contentEnd(layout, root, 0), lines);
+    return [[linesAtEnd(text, lines, true)], [linesAtEnd(text, lines, false)], [inside]];
+  }
+  if (yaml.isSeq(node) && isFlow(node)) {
+    const entry = `{${yamlPairs(value, true).join(", ")}}`;
+    return [addEntry(text, flowEntries(layout, node), entry)];
+  }
+  if (yaml.isSeq(node)) {
+    const indent = blockIndent(node) ?? 0;
+    const last = node.items.length - 1;
+    const inner = blockIndent(node.items[last]);
+    const lines = itemLines(indent, inner === null ? 2 : inner - indent, value);
+    const start = itemStart(node, last) ?? 0;
+    const above = lineStart(text, start);
+    const apart = above > 0 && isBlank(text.slice(lineStart(text, above - 1), above)) ? [""] : [];
+    return [[linesAfter(text, itemEnd(layout, node, last), [...apart, ...lines])]];
+  }
+  if (pair === null || place.inFlow) return [];
+  const lines = itemLines((blockIndent(place.parent) ?? 0) + indentStep, 2, value);
+  if (node !== null && isWrittenNull(layout, node)) {
+    const [start, end] = node.range ?? [0, 0];
+    const from = text.slice(0, start).trimEnd().length;
+    return [[{ start: from, end, text: "" }, linesAfter(text, end, lines)]];
+  }
+  if (!isUnwritten(node)) return [];
+  return [[linesAfter(text, separatorEnd(layout, pair), lines)]];
+}
+
+/** The ways to make the change, the best first. Rejects with `config_uneditable` when there is none. */
+export async function proposeYaml(text: string, step: EditStep): Promise<Proposals> {
+  const layout = await readYamlLayout(text);
+  switch (step.kind) {
+    case "set":
+    case "add-table":
+      return setting(layout, step.path, step.value);
+    case "remove":
+      return removal(layout, step.path);
+    case "append":
+      return appending(layout, step.path, step.value);
+  }
+}

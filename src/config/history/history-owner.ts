@@ -1,0 +1,74 @@
+// Owns which configuration file an entry of the history belongs to, however that file is spelled.
+import { realpath } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { systemErrorCode } from "../../runtime/errors.ts";
+
+/** A path without symlinks inside; null: nothing is there, or it is not known in time. */
+export type RealPath = (path: string) => Promise<string | null>;
+
+/** Where an entry's configuration was; null: the entry is from before that was noted. */
+export interface EntryPlace {
+  /** Absolute, as it was spelled. */
+  readonly path: string | null;
+  /** The same file without symlinks. */
+  readonly realPath: string | null;
+}
+
+interface HistoryOwner {
+  readonly place: EntryPlace;
+  owns(entry: EntryPlace): boolean;
+}
+
+/** By this process itself: for commands, which may wait for a network as long as they read the file there. */
+export const ownRealPath: RealPath = async (path) => {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return null;
+  }
+};
+
+/**
+ * The file at `configPath` (absolute) owns what was recorded under this spelling, and what was recorded of the very file
+ * under any other. So a symlink that is switched to another file keeps its history.
+ */
+export async function findHistoryOwner(
+  home: string,
+  configPath: string,
+  entries: readonly EntryPlace[],
+  realPath: RealPath,
+): Promise<HistoryOwner> {
+  const real = await realFile(configPath, realPath);
+  const names = new Set(real === null ? [configPath] : [configPath, real]);
+  for (const path of unresolved(entries, names)) {
+    if (real !== null && (await realFile(path, realPath)) === real) names.add(path);
+  }
+  return {
+    place: { path: configPath, realPath: real },
+    owns: (entry) =>
+      entry.path === null
+        ? dirname(configPath) === home
+        : names.has(entry.path) || (entry.realPath !== null && names.has(entry.realPath)),
+  };
+}
+
+/** Of entries that do not say which file theirs was: other spellings under which it may have been this one. */
+function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>): Set<string> {
+  const fileNames = [...names].map((name) => basename(name));
+  return new Set(
+    entries.flatMap(({ path, realPath }) =>
+      path !== null && realPath === null && !names.has(path) && fileNames.includes(basename(path))
+        ? [path]
+        : [],
+    ),
+  );
+}
+
+/** A file that is not there has the place where it would be made. */
+async function realFile(path: string, realPath: RealPath): Promise<string | null> {
+  const real = await realPath(path);
+  if (real !== null) return real;
+  const folder = await realPath(dirname(path));
+  return folder === null ? null : join(folder, basename(path));
+}

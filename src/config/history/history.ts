@@ -1,0 +1,258 @@
+// Owns the accepted contents of a configuration file, the newest 50 of each: one file each in `<home>/history`, a line of JSON
+// that says what it is and then the bytes.
+
+import { readdir, readFile, rename, rm, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { ensurePrivateFolder, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { configFormat } from "../locate.ts";
+import type { ConfigFormat } from "../snapshot.ts";
+import { type EntryPlace, findHistoryOwner, ownRealPath, type RealPath } from "./history-owner.ts";
+
+export const KEPT_ENTRIES = 50;
+/** Of all the files that one home ever ran. */
+const KEPT_IN_ALL = 500;
+const KEPT_ASIDE = 10;
+const LONGEST_SUMMARY = 500;
+
+export interface AcceptedContent {
+  readonly bytes: Uint8Array;
+  /** Of the bytes, hexadecimal. */
+  readonly sha256: string;
+  readonly format: ConfigFormat;
+  /** Who brought it: "start", "file", "edit", "rollback" … */
+  readonly source: string;
+  /** What it changed, in a few words. */
+  readonly summary: string;
+  /** ISO 8601 UTC. */
+  readonly time: string;
+}
+
+export interface HistoryEntry {
+  /** 0 is the newest, which is the running one. */
+  readonly n: number;
+  readonly time: string;
+  readonly sha256: string;
+  readonly format: ConfigFormat;
+  readonly source: string;
+  readonly summary: string;
+}
+
+/** A file in the history that cannot be used. */
+interface CorruptEntry {
+  readonly file: string;
+  readonly reason: string;
+}
+
+export interface ConfigHistory {
+  /**
+   * Keeps an accepted content; the newest one again adds nothing (`added` false). Durable when it resolves. Entries
+   * that cannot be used are set aside as `*.corrupt`, and are in `setAside`. Rejects with `home_unwritable`, or the
+   * system's error; what was kept stays.
+   */
+  record(content: AcceptedContent): Promise<{ readonly added: boolean; readonly setAside: CorruptEntry[] }>;
+  /** The newest first, at most 50. Writes nothing; entries that cannot be used are left out. */
+  list(): Promise<HistoryEntry[]>;
+  /** Entry `n` with its bytes. Rejects with `history_unknown`. */
+  entry(n: number): Promise<HistoryEntry & { readonly bytes: Uint8Array }>;
+  /** Entries that cannot be used and are not set aside yet. Writes nothing. */
+  corrupt(): Promise<CorruptEntry[]>;
+}
+
+interface Stored extends EntryPlace {
+  readonly file: string;
+  readonly order: number;
+  readonly entry: Omit<HistoryEntry, "n">;
+  readonly bytes: Uint8Array;
+}
+
+const ENTRY_FILE = /^(\d{10})-([0-9a-f]{8})\.entry$/;
+
+/** `path`: of the configuration file; an entry without it is of the one in the home. */
+type Header = Omit<HistoryEntry, "n"> & {
+  readonly length: number;
+  readonly path?: string;
+  readonly realPath?: string;
+};
+
+function isHeader(value: unknown): value is Header {
+  if (typeof value !== "object" || value === null) return false;
+  const header = value as Record<string, unknown>;
+  const { time, sha256, source, summary, format, length, path = "", realPath = "" } = header;
+  return (
+    [time, sha256, source, summary, path, realPath].every((text) => typeof text === "string") &&
+    (format === "toml" || format === "yaml") &&
+    typeof length === "number"
+  );
+}
+
+function parseHeader(text: string): Header | null {
+  try {
+    const header: unknown = JSON.parse(text);
+    return isHeader(header) ? header : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The entry, or why it cannot be used. */
+function readEntry(raw: Buffer): Omit<Stored, "file" | "order"> | string {
+  const end = raw.indexOf(0x0a);
+  const header = end === -1 ? null : parseHeader(raw.subarray(0, end).toString("utf8"));
+  if (header === null) return "its first line is not what it should be";
+  const bytes = raw.subarray(end + 1);
+  if (bytes.length !== header.length) return "it is cut off, or has more than it should";
+  if (sha256Of(bytes) !== header.sha256) return "its content is not what its hash says";
+  const { length: _, path = null, realPath = null, ...entry } = header;
+  return { path, realPath, entry, bytes };
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** A file that another process has just removed is none. */
+async function ifThere<T>(operation: Promise<T>): Promise<T | null> {
+  try {
+    return await operation;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+/** As `readEntry`; null when it is gone. */
+async function readStored(path: string): Promise<ReturnType<typeof readEntry> | null> {
+  try {
+    return readEntry(await readFile(path));
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    if (systemErrorCode(error) === null) throw error;
+    return `it cannot be read: ${errorText(error)}`;
+  }
+}
+
+async function readAll(folder: string): Promise<{ stored: Stored[]; corrupt: CorruptEntry[] }> {
+  const names = (await namesIn(folder))
+    .filter((name) => ENTRY_FILE.test(name))
+    .sort()
+    .reverse();
+  const stored: Stored[] = [];
+  const corrupt: CorruptEntry[] = [];
+  for (const file of names) {
+    const read = await readStored(join(folder, file));
+    if (read === null) continue;
+    if (typeof read === "string") corrupt.push({ file: join(folder, file), reason: read });
+    else stored.push({ file, order: Number(file.slice(0, 10)), ...read });
+  }
+  return { stored, corrupt };
+}
+
+/**
+ * Rejects an entry that cannot be put back: with `config_changed` when its hash is not the one that was seen, with
+ * `history_unknown` when it is written in the other format than the file.
+ */
+export function refuseOtherEntry(entry: HistoryEntry, seenSha256: string | null, path: string): void {
+  const { n, sha256, format } = entry;
+  if (seenSha256 !== null && sha256 !== seenSha256) {
+    throw new MountaineerError("config_changed", `entry ${n} is not the one that was seen any more`, {
+      hint: "look at the history again",
+    });
+  }
+  const own = configFormat(path);
+  if (format === own) return;
+  const text = `entry ${n} is ${format.toUpperCase()}, this file is ${own.toUpperCase()}`;
+  throw new MountaineerError("history_unknown", `${text}; nothing was written`, {
+    hint: "take what you need from it by hand: `mountaineer config diff` shows it",
+  });
+}
+
+/**
+ * The history of the configuration file at `configPath` (absolute), kept in `home`. Looks at nothing yet, and makes
+ * nothing: the folder comes with the first record. `realPath` must answer also when the file's disk does not.
+ */
+export function openHistory(
+  home: string,
+  configPath: string,
+  realPath: RealPath = ownRealPath,
+): ConfigHistory {
+  const folder = join(home, "history");
+  let last: Promise<unknown> = Promise.resolve();
+
+  async function newest(): Promise<Stored[]> {
+    const { stored } = await readAll(folder);
+    const { owns } = await findHistoryOwner(home, configPath, stored, realPath);
+    return stored.filter(owns).slice(0, KEPT_ENTRIES);
+  }
+
+  async function setAside(corrupt: readonly CorruptEntry[]): Promise<void> {
+    for (const { file } of corrupt) await ifThere(rename(file, `${file}.corrupt`));
+    const aside = (await namesIn(folder)).filter((name) => name.endsWith(".corrupt")).sort();
+    for (const name of aside.slice(0, -KEPT_ASIDE))
+      await rm(join(folder, name), { recursive: true, force: true });
+  }
+
+  async function nextFile(sha256: string): Promise<string> {
+    // Those set aside count too, so that no name comes twice.
+    const orders = (await namesIn(folder)).map((name) => Number(/^(\d{10})-/.exec(name)?.[1] ?? 0));
+    const order = Math.max(0, ...orders) + 1;
+    return `${String(order).padStart(10, "0")}-${sha256.slice(0, 8)}.entry`;
+  }
+
+  async function record(content: AcceptedContent): Promise<{ added: boolean; setAside: CorruptEntry[] }> {
+    const { bytes, sha256, format, source, time } = content;
+    if (sha256Of(bytes) !== sha256) throw new TypeError("the hash is not that of the content");
+    const { stored, corrupt } = await readAll(folder);
+    if (corrupt.length > 0) await setAside(corrupt);
+    const { place, owns } = await findHistoryOwner(home, configPath, stored, realPath);
+    const own = stored.filter(owns);
+    if (own[0]?.entry.sha256 === sha256) return { added: false, setAside: corrupt };
+    await ensurePrivateFolder(folder);
+    const summary = content.summary.slice(0, LONGEST_SUMMARY);
+    const where = { path: configPath, ...(place.realPath === null ? {} : { realPath: place.realPath }) };
+    const header: Header = { time, sha256, format, source, summary, length: bytes.length, ...where };
+    const path = join(folder, await nextFile(sha256));
+    await writeDurably(path, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), bytes]), {
+      mode: 0o600,
+    });
+    const surplus = new Set([...own.slice(KEPT_ENTRIES - 1), ...stored.slice(KEPT_IN_ALL - 1)]);
+    for (const { file } of surplus) await ifThere(unlink(join(folder, file)));
+    await sweep();
+    return { added: true, setAside: corrupt };
+  }
+
+  /** Temporary files that a killed writer left, of whichever entry it was. */
+  async function sweep(): Promise<void> {
+    const left = (await namesIn(folder)).flatMap(
+      (name) => /^\.(\S+\.entry)\.\d+-\w+\.tmp$/.exec(name)?.[1] ?? [],
+    );
+    for (const name of new Set(left)) await removeLeftovers(join(folder, name));
+  }
+
+  return {
+    record(content) {
+      const mine = last.catch(() => {}).then(() => record(content));
+      last = mine;
+      return mine;
+    },
+    async list() {
+      return (await newest()).map(({ entry }, n) => ({ n, ...entry }));
+    },
+    async entry(n) {
+      const entries = await newest();
+      const found = entries[n];
+      if (found !== undefined) return { n, ...found.entry, bytes: found.bytes };
+      const hint = entries.length === 0 ? "it is empty" : `its entries are 0 to ${entries.length - 1}`;
+      throw new MountaineerError("history_unknown", `the history has no entry ${n}`, { hint });
+    },
+    async corrupt() {
+      return (await readAll(folder)).corrupt;
+    },
+  };
+}

@@ -1,0 +1,144 @@
+// Owns what an alias may not be beside the others: of a share that is not there, of another's name or path, or in the
+// way of the links and mounts of shares.
+import { join } from "node:path";
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { describeValue, type Finding, type KeyPath, pathText, quoted } from "../mistakes.ts";
+import { nameKey, parseAliasName, parseShareName, RESERVED_SHARE_NAME } from "../names.ts";
+import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
+import { asTable, type RulePlace, type Table } from "./tables.ts";
+
+interface Roots {
+  readonly sharesRoot: string | null;
+  readonly mountRoot: string | null;
+}
+
+/** Names in the file's spelling, as far as they are names. */
+function shareNames(shares: readonly unknown[]): string[] {
+  return shares.flatMap((share) => {
+    const name = asTable(share)?.["name"];
+    const reading = typeof name === "string" ? parseShareName(name) : null;
+    return reading?.ok === true ? [reading.value] : [];
+  });
+}
+
+function shareFinding(alias: Table, at: KeyPath, names: readonly string[]): Finding[] {
+  const { share } = alias;
+  const reading = typeof share === "string" ? parseShareName(share) : null;
+  if (reading?.ok !== true || names.includes(reading.value)) return [];
+  const meant = closestWord(reading.value, names);
+  const hint =
+    meant !== null
+      ? `did you mean ${quoted(meant)}?`
+      : names.length === 0
+        ? "the file has no shares"
+        : `there are ${names.slice(0, 20).map(quoted).join(", ")}`;
+  const found = `${describeValue(share)}, which is no share of this file`;
+  const expected = "the name of a share of this file";
+  return [{ path: [...at, "share"], at: "value", found, expected, hint, restsOnAbsence: true }];
+}
+
+function pathOf(alias: Table, { sharesRoot }: Roots, userHome: string): string | null {
+  const { path, name } = alias;
+  if (typeof path === "string") return parsePath(path).ok ? expandPath(path, userHome) : null;
+  if (path !== undefined || sharesRoot === null || typeof name !== "string") return null;
+  const reading = parseAliasName(name);
+  return reading.ok ? join(sharesRoot, RESERVED_SHARE_NAME, reading.value) : null;
+}
+
+/** What folders in `mount_root` are called: on macOS the system calls them what the server does. */
+function mountNames(shares: readonly unknown[]): string[] {
+  const ofServer = shares.flatMap((share) => {
+    const name = asTable(share)?.["share_name"];
+    return typeof name === "string" && parseShareName(name).ok ? [name] : [];
+  });
+  return [...new Set([...shareNames(shares), ...ofServer])];
+}
+
+/** What stands, or is to stand, where the link would be; null when nothing of ours does. */
+function standsIn(
+  path: string,
+  { sharesRoot, mountRoot }: Roots,
+  names: readonly string[],
+  mounts: readonly string[],
+): string | null {
+  for (const name of names) {
+    if (sharesRoot !== null && isWithin(path, join(sharesRoot, name)))
+      return `a path inside the link of share ${quoted(name)}`;
+  }
+  for (const name of mounts) {
+    if (mountRoot !== null && isWithin(path, join(mountRoot, name)))
+      return `a path inside the mount of share ${quoted(name)}`;
+  }
+  for (const [root, key] of [
+    [sharesRoot, "shares_root"],
+    [mountRoot, "mount_root"],
+  ] as const) {
+    if (root !== null && isWithin(root, path)) return `a path that holds \`${key}\``;
+  }
+  if (sharesRoot !== null && path === join(sharesRoot, RESERVED_SHARE_NAME))
+    return "the folder of all aliases";
+  return null;
+}
+
+function pathKeyOf(alias: Table): "path" | "name" {
+  return alias["path"] === undefined ? "name" : "path";
+}
+
+/** Which earlier alias has the same name, or a path that is, holds or lies in this one's. */
+function createTwinRule() {
+  const names = new Map<string, number>();
+  const paths: { readonly path: string; readonly index: number }[] = [];
+  return (alias: Table, index: number, path: string | null): Finding[] => {
+    const at: KeyPath = ["aliases", index];
+    const { name } = alias;
+    const key = typeof name === "string" ? nameKey(name) : null;
+    const twin = key === null ? undefined : names.get(key);
+    if (key !== null && twin === undefined) names.set(key, index);
+    const expected = "a path of its own";
+    const findings: Finding[] = [];
+    if (twin !== undefined) {
+      const found = `the name of ${pathText(["aliases", twin])} (letter case does not count)`;
+      findings.push({ path: [...at, "name"], at: "value", found, expected: "a name of its own", hint: null });
+    }
+    if (path === null) return findings;
+    const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
+    const near = paths.find((other) => isNear(path, other.path) || isNear(other.path, path));
+    if (near === undefined) paths.push({ path, index });
+    // A name that is told already needs no word on the path that comes of it.
+    else if (twin === undefined || alias["path"] !== undefined) {
+      const isSame = nameKey(near.path) === nameKey(path);
+      const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;
+      findings.push({ path: [...at, pathKeyOf(alias)], at: "value", found, expected, hint: null });
+    }
+    return findings;
+  };
+}
+
+/** All mistakes of aliases beside the rest of the file; wrong types are passed over. */
+export function aliasFindings(file: Table, place: RulePlace): Finding[] {
+  const aliases: readonly unknown[] = Array.isArray(file["aliases"]) ? file["aliases"] : [];
+  if (aliases.length === 0) return [];
+  const shares: readonly unknown[] = Array.isArray(file["shares"]) ? file["shares"] : [];
+  const names = shareNames(shares);
+  const mounts = mountNames(shares);
+  const global = asTable(file["global"]) ?? {};
+  const rootOf = (value: unknown): string | null =>
+    typeof value === "string" && parsePath(value).ok ? expandPath(value, place.userHome) : null;
+  const roots: Roots = {
+    sharesRoot: rootOf(global["shares_root"] ?? defaultSharesRoot(place)),
+    mountRoot: rootOf(global["mount_root"] ?? place.defaultMountRoot),
+  };
+  const findTwins = createTwinRule();
+  return aliases.flatMap((entry, index) => {
+    const alias = asTable(entry);
+    if (alias === null) return [];
+    const at: KeyPath = ["aliases", index];
+    const path = pathOf(alias, roots, place.userHome);
+    const findings = [...shareFinding(alias, at, names), ...findTwins(alias, index, path)];
+    const found = path === null ? null : standsIn(path, roots, names, mounts);
+    if (found === null) return findings;
+    const hint = "the link needs a place that Mountaineer does not use itself";
+    const expected = "a path beside those of shares";
+    return [...findings, { path: [...at, pathKeyOf(alias)], at: "value" as const, found, expected, hint }];
+  });
+}

@@ -1,0 +1,35 @@
+// Owns what a file's bytes say, key by key and unchecked: what editing and showing start from.
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { ConfigFormat } from "../snapshot.ts";
+import { decodeText, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
+import { parseToml } from "./toml-text.ts";
+import { parseYaml } from "./yaml-text.ts";
+
+/** Reads a text in its format; what is wrong is in `syntax`. */
+export async function parseText(text: string, format: ConfigFormat): Promise<ParsedText> {
+  return format === "toml" ? parseToml(text) : await parseYaml(text);
+}
+
+function unreadable(text: string, finding: Omit<SyntaxFinding, "path" | "hint">): MountaineerError {
+  const { offset, found, expected } = finding;
+  const { line, column } = textPlaces(text).place(offset);
+  const message = `the configuration cannot be read at ${line}:${column}: found ${found}, expected ${expected}`;
+  return new MountaineerError("config_invalid", message, { hint: "mend it in an editor first" });
+}
+
+/** The file's tables and values, objects without prototype. Rejects with `config_invalid` for a mistake of syntax. */
+export async function textValues(text: string, format: ConfigFormat): Promise<unknown> {
+  const { value, syntax, incomplete } = await parseText(text, format);
+  const [first] = syntax;
+  if (first !== undefined) throw unreadable(text, first);
+  if (incomplete) throw unreadable(text, { offset: 0, found: "what cannot be read", expected: "text" });
+  return value;
+}
+
+/** The text of the file without its byte order mark. Rejects with `config_invalid` for bytes that are no text. */
+export function fileText(bytes: Uint8Array): string {
+  const decoded = decodeText(bytes);
+  if (decoded.ok) return decoded.text;
+  const { before, found, expected } = decoded;
+  throw unreadable(before, { offset: before.length, found, expected });
+}

@@ -1,0 +1,221 @@
+// Owns the rules between keys of the gateway's sections. Reads what a file holds, right or wrong.
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { isCredentialHeader } from "../backend-names.ts";
+import { isLoopback, parseListenAddress } from "../host.ts";
+import { type Finding, type KeyPath, MISSING, MISTAKE_LIMIT, pathText, quoted } from "../mistakes.ts";
+import { defaultSharesRoot, expandPath, isWithin, parsePath } from "../paths.ts";
+import { isLiteral, parseSecretText } from "../secret-text.ts";
+import { asTable, type RulePlace, type Table } from "./tables.ts";
+
+const STDIO_KEYS = ["command", "args", "env", "cwd"] as const;
+const HTTP_KEYS = ["url", "headers"] as const;
+
+function has(table: Table, key: string): boolean {
+  return table[key] !== undefined && table[key] !== null;
+}
+
+/** Zod passes over this one name, so that what stands below it would silently not hold. */
+function forbiddenNames(table: Table | null, at: KeyPath): Finding[] {
+  if (table === null || !Object.hasOwn(table, "__proto__")) return [];
+  const path = [...at, "__proto__"];
+  return [{ path, at: "key", found: "a name that is taken", expected: "another name", hint: null }];
+}
+
+function connectionFindings(backend: Table, at: KeyPath): Finding[] {
+  const { type } = backend;
+  const isHttp = type === "streamable-http" || (type !== "stdio" && has(backend, "url"));
+  if (!has(backend, "command") && !has(backend, "url") && type !== "stdio" && type !== "streamable-http") {
+    const hint = "a backend is a program that is started here, or an address";
+    return [{ path: [...at, "command"], at: "key", found: MISSING, expected: "`command` or `url`", hint }];
+  }
+  const findings: Finding[] = [];
+  const needed = isHttp ? "url" : "command";
+  const kind = isHttp ? "streamable-http" : "stdio";
+  if (!has(backend, needed)) {
+    const expected = isHttp ? "the address of the server" : "the program to start";
+    const hint = `type \`${kind}\` needs \`${needed}\``;
+    findings.push({ path: [...at, needed], at: "key", found: MISSING, expected, hint });
+  }
+  for (const key of isHttp ? STDIO_KEYS : HTTP_KEYS) {
+    if (!has(backend, key)) continue;
+    const expected = `no \`${key}\``;
+    const found = has(backend, "type")
+      ? `\`${key}\` with type \`${kind}\``
+      : `\`${key}\` beside \`${isHttp ? "url" : "command"}\``;
+    const hint = isHttp ? "it goes with `command`, a program started here" : "it goes with `url`, an address";
+    findings.push({ path: [...at, key], at: "key", found, expected, hint });
+  }
+  return findings;
+}
+
+function headerFindings(headers: Table, at: KeyPath): Finding[] {
+  const findings: Finding[] = [];
+  const seen = new Map<string, string>();
+  for (const [name, value] of Object.entries(headers)) {
+    const path = [...at, name];
+    const first = seen.get(name.toLowerCase());
+    if (first === undefined) seen.set(name.toLowerCase(), name);
+    else {
+      const found = `the header ${quoted(first)} again (letter case does not count)`;
+      findings.push({ path, at: "key", found, expected: "each header once", hint: null });
+    }
+    const reading = typeof value === "string" && isCredentialHeader(name) ? parseSecretText(value) : null;
+    if (reading?.ok !== true || !isLiteral(reading.value)) continue;
+    const hint =
+      "no secrets in config: `mountaineer secret set NAME` keeps it, `${secret:NAME}` stands for it here";
+    const expected = "a reference, such as `Bearer ${VARIABLE}` or `Bearer ${secret:NAME}`";
+    findings.push({ path, at: "value", found: "credentials in the file", expected, hint });
+  }
+  return findings;
+}
+
+function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
+  const findings: Finding[] = [];
+  const seen = new Map<string, string>();
+  for (const [tool, override] of Object.entries(overrides)) {
+    const name = asTable(override)?.["name"];
+    if (typeof name !== "string") continue;
+    const first = seen.get(name);
+    if (first === undefined) {
+      seen.set(name, tool);
+      continue;
+    }
+    const found = `${quoted(name)}, the name that ${quoted(first)} gets`;
+    findings.push({ path: [...at, tool, "name"], at: "value", found, expected: "another name", hint: null });
+  }
+  return findings;
+}
+
+function backendFindings(backends: Table): Finding[] {
+  const ofEach = Object.entries(backends).flatMap(([name, entry]) => {
+    const backend = asTable(entry);
+    if (backend === null) return [];
+    const at: KeyPath = ["backends", name];
+    const env = asTable(backend["env"]);
+    const headers = asTable(backend["headers"]);
+    const overrides = asTable(backend["tool_overrides"]);
+    return [
+      ...connectionFindings(backend, at),
+      ...forbiddenNames(env, [...at, "env"]),
+      ...forbiddenNames(headers, [...at, "headers"]),
+      ...forbiddenNames(overrides, [...at, "tool_overrides"]),
+      ...headerFindings(headers ?? {}, [...at, "headers"]),
+      ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
+    ];
+  });
+  return [...forbiddenNames(backends, ["backends"]), ...ofEach];
+}
+
+function unknownBackendHint(name: string, known: readonly string[]): string {
+  const meant = closestWord(name, known);
+  if (meant !== null) return `did you mean ${quoted(meant)}?`;
+  if (known.length === 0) return "no backend is configured";
+  return `there are ${known.slice(0, 20).map(quoted).join(", ")}`;
+}
+
+function orderFindings(order: unknown, backends: Table): Finding[] {
+  if (!Array.isArray(order)) return [];
+  const known = Object.keys(backends);
+  const names = new Set(known);
+  const seen = new Set<string>();
+  const findings: Finding[] = [];
+  for (const [index, name] of order.entries()) {
+    if (findings.length >= MISTAKE_LIMIT) break;
+    if (typeof name !== "string") continue;
+    const path = ["conflict_resolution", "order", index];
+    const found = quoted(name);
+    if (!names.has(name)) {
+      const hint = findings.length < 20 ? unknownBackendHint(name, known) : null;
+      const expected = "the name of a backend";
+      findings.push({ path, at: "value", found, expected, hint, restsOnAbsence: true });
+    } else if (seen.has(name)) {
+      findings.push({ path, at: "value", found: `${found} again`, expected: "each name once", hint: null });
+    }
+    seen.add(name);
+  }
+  return findings;
+}
+
+function userFindings(auth: Table): Finding[] {
+  const users: readonly unknown[] = Array.isArray(auth["users"]) ? auth["users"] : [];
+  const hasToken = has(auth, "token");
+  const type = auth["type"] ?? "anonymous";
+  if (type === "local") {
+    const findings: Finding[] = [];
+    if (users.length === 0 && !hasToken && (Array.isArray(auth["users"]) || !has(auth, "users"))) {
+      const hint = "add `token` here, or a block `[[incoming_auth.users]]`";
+      const expected = "a user with a token";
+      findings.push({ path: ["incoming_auth", "users"], at: "key", found: MISSING, expected, hint });
+    }
+    const seen = new Map<string, string>(hasToken ? [["local", "`incoming_auth.token`"]] : []);
+    for (const [index, user] of users.entries()) {
+      const name = asTable(user)?.["name"];
+      if (typeof name !== "string") continue;
+      const path = ["incoming_auth", "users", index, "name"];
+      const first = seen.get(name);
+      if (first === undefined) seen.set(name, pathText(["incoming_auth", "users", index]));
+      else {
+        const found = `${quoted(name)}, the name of ${first}`;
+        findings.push({ path, at: "value", found, expected: "a name of its own", hint: null });
+      }
+    }
+    return findings;
+  }
+  if (type !== "anonymous") return [];
+  const keys = [...(hasToken ? ["token"] : []), ...(users.length > 0 ? ["users"] : [])];
+  return keys.map((key) => {
+    const hint = 'set `type` to "local", or remove it';
+    const found = `\`${key}\` with type \`anonymous\``;
+    return { path: ["incoming_auth", key], at: "key", found, expected: `no \`${key}\``, hint };
+  });
+}
+
+function listenFindings(server: Table, auth: Table): Finding[] {
+  const { host } = server;
+  if (typeof host !== "string" || !parseListenAddress(host).ok || isLoopback(host)) return [];
+  if (auth["type"] === "local") return [];
+  const found = `${quoted(host)}, an address beyond this machine, with everybody let in`;
+  const hint = 'a bind beyond loopback needs auth: set `incoming_auth.type` to "local"';
+  const expected = "an address such as `127.0.0.1`, or `[incoming_auth]`";
+  return [{ path: ["server", "host"], at: "value", found, expected, hint, restsOnAbsence: true }];
+}
+
+/** The daemon writes the audit itself, and must never wait for a share. */
+function auditFindings(file: Table, place: RulePlace): Finding[] {
+  const text = asTable(file["audit"])?.["path"];
+  if (typeof text !== "string" || !parsePath(text).ok) return [];
+  const path = expandPath(text, place.userHome);
+  const wrong = (found: string, expected: string, hint: string | null): Finding[] => {
+    return [{ path: ["audit", "path"], at: "value", found, expected, hint }];
+  };
+  const global = asTable(file["global"]) ?? {};
+  const roots = [
+    global["shares_root"] ?? defaultSharesRoot(place),
+    global["mount_root"] ?? place.defaultMountRoot,
+  ];
+  for (const root of roots) {
+    if (typeof root !== "string" || !parsePath(root).ok) continue;
+    if (!isWithin(path, expandPath(root, place.userHome))) continue;
+    const hint = "a share that hangs would hold up every call";
+    return wrong("a file on a share", "a file that is not on a share", hint);
+  }
+  if (/(?:^~|\/|\/\.\.?)$/.test(text)) return wrong("a folder", "a file", "add the name of a file");
+  if (isWithin(path, place.home) && !path.endsWith(".jsonl")) {
+    const hint = "what Mountaineer keeps there must not be overwritten";
+    return wrong("a file among Mountaineer's own", "a name that ends in `.jsonl`", hint);
+  }
+  return [];
+}
+
+/** All mistakes between keys of the gateway's sections. */
+export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
+  const backends = asTable(file["backends"]) ?? {};
+  const auth = asTable(file["incoming_auth"]) ?? {};
+  return [
+    ...backendFindings(backends),
+    ...orderFindings(asTable(file["conflict_resolution"])?.["order"], backends),
+    ...userFindings(auth),
+    ...listenFindings(asTable(file["server"]) ?? {}, auth),
+    ...auditFindings(file, place),
+  ];
+}

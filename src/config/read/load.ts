@@ -1,0 +1,205 @@
+// Owns the way from a file's bytes to a checked snapshot, or to the list of everything wrong with it.
+
+import { constants } from "node:fs";
+import { type FileHandle, open, readlink } from "node:fs/promises";
+import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
+import { type ConfigPlace, configFormat } from "../locate.ts";
+import {
+  type ConfigMistake,
+  type Finding,
+  type KeyPath,
+  MISSING,
+  MISTAKE_LIMIT,
+  pathText,
+} from "../mistakes.ts";
+import { configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
+import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
+import { configWarnings, engineConfig } from "./engine-spelling.ts";
+import { ruleFindings } from "./rules.ts";
+import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
+import { asTable } from "./tables.ts";
+import { parseToml } from "./toml-text.ts";
+import { valueFindings } from "./value-findings.ts";
+import { parseYaml } from "./yaml-text.ts";
+
+export type LoadedConfig =
+  | { readonly ok: true; readonly snapshot: ConfigSnapshot }
+  /** Sorted by place; at least one, at most MISTAKE_LIMIT. */
+  | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
+
+function mayHoldTables(path: KeyPath): boolean {
+  if (path.length === 0 || memberSection(path) !== null) return true;
+  return (sectionAt(path)?.tables.length ?? 0) > 0;
+}
+
+/** True for a table or list that has its place in the file; a member of one, such as a backend, is there or not. */
+function mayBeAbsent(path: KeyPath): boolean {
+  const section = sectionAt(path);
+  return section === null ? memberSection(path) !== null : section.members === null;
+}
+
+/** An absent section may be written as `global:` with nothing below it, and so may a table or list in one. */
+function withoutEmptySections(value: unknown, path: KeyPath = []): unknown {
+  const table = asTable(value);
+  if (table === null || !mayHoldTables(path)) return value;
+  const filled: Record<string, unknown> = Object.create(null);
+  for (const [key, part] of Object.entries(table)) {
+    const at = [...path, key];
+    if (part === null && mayBeAbsent(at)) continue;
+    Object.defineProperty(filled, key, { value: withoutEmptySections(part, at), enumerable: true });
+  }
+  return filled;
+}
+
+function firstOfEachKey(findings: readonly Finding[]): Finding[] {
+  const seen = new Set<string>();
+  return findings.filter(({ path }) => {
+    const key = JSON.stringify(path);
+    return seen.has(key) ? false : seen.add(key) !== undefined;
+  });
+}
+
+interface PlacedMistake {
+  readonly offset: number;
+  readonly mistake: ConfigMistake;
+}
+
+async function placeMistakes(
+  path: string,
+  text: string,
+  parsed: ParsedText,
+  findings: readonly Finding[],
+): Promise<ConfigMistake[]> {
+  const places = textPlaces(text);
+  const placed: PlacedMistake[] = parsed.syntax.map(({ offset, path: keys, found, expected, hint }) => {
+    const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
+    return { offset, mistake };
+  });
+  if (findings.length > 0) {
+    const locator = await parsed.locate();
+    for (const { path: keys, at, found, expected, hint } of findings) {
+      const offset = locator.offsetOf(keys, at);
+      const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
+      placed.push({ offset, mistake });
+    }
+  }
+  const mistakes = placed.toSorted((one, other) => one.offset - other.offset).map(({ mistake }) => mistake);
+  if (mistakes.length <= MISTAKE_LIMIT) return mistakes;
+  const listed = mistakes.slice(0, MISTAKE_LIMIT - 1);
+  const last = listed.at(-1);
+  const place = { file: path, line: last?.line ?? 1, column: last?.column ?? 1, path: "" };
+  listed.push({
+    ...place,
+    found: "more mistakes than are listed",
+    expected: "a configuration",
+    hint: "mend these first",
+  });
+  return listed;
+}
+
+/**
+ * Checks a configuration's bytes. Equal input gives an equal answer; no file is looked at. Never rejects for what
+ * the bytes hold; rejects with `config_unreadable` when `path` ends in neither .toml, .yaml nor .yml.
+ */
+export async function parseConfig(
+  bytes: Uint8Array,
+  path: string,
+  place: ConfigPlace,
+): Promise<LoadedConfig> {
+  const format: ConfigFormat = configFormat(path);
+  const decoded = decodeText(bytes);
+  if (!decoded.ok) {
+    const { before, found, expected, hint } = decoded;
+    const mistake = {
+      file: path,
+      ...textPlaces(before).place(before.length),
+      path: "",
+      found,
+      expected,
+      hint,
+    };
+    return { ok: false, mistakes: [mistake] };
+  }
+  const parsed = format === "toml" ? parseToml(decoded.text) : await parseYaml(decoded.text);
+  const value = withoutEmptySections(parsed.value);
+  const checked = configFileSchema.safeParse(value);
+  const ofValues = checked.success ? [] : valueFindings(value, checked.error.issues, 5 * MISTAKE_LIMIT);
+  const findings = [...ofValues, ...ruleFindings(value, place)];
+  // What is missing from a text that was read in parts may well be in a part that was not.
+  const told = firstOfEachKey(findings).filter(({ found, restsOnAbsence }) => {
+    return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
+  });
+  if (checked.success && told.length === 0 && parsed.syntax.length === 0) {
+    const snapshot = {
+      path,
+      sha256: sha256Of(bytes),
+      format,
+      config: engineConfig(checked.data, place),
+      warnings: configWarnings(checked.data, place),
+    };
+    return { ok: true, snapshot: deepFreeze(snapshot) };
+  }
+  return { ok: false, mistakes: await placeMistakes(path, decoded.text, parsed, told) };
+}
+
+const CHUNK_BYTES = 64 * 1024;
+
+async function readAtMost(file: FileHandle, limit: number): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  while (length < limit) {
+    const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, limit - length));
+    const { bytesRead } = await file.read(chunk, 0, chunk.length, length);
+    if (bytesRead === 0) break;
+    chunks.push(chunk.subarray(0, bytesRead));
+    length += bytesRead;
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Reads the file's bytes, one more than is allowed at most. Rejects with `config_unreadable`. */
+export async function readConfigBytes(path: string): Promise<Uint8Array> {
+  try {
+    // Without O_NONBLOCK, opening a pipe would wait for its writer.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const status = await file.stat();
+    if (!status.isFile()) throw new MountaineerError("config_unreadable", `${path} is not a file`);
+    return await readAtMost(file, LARGEST_FILE_BYTES + 1);
+  } catch (error) {
+    if (error instanceof MountaineerError) throw error;
+    const target = systemErrorCode(error) === "ENOENT" ? await linkTarget(path) : null;
+    if (target !== null) {
+      throw new MountaineerError("config_unreadable", `${path} is a link to ${target}, which is not there`, {
+        cause: error,
+        retry: "later",
+        hint: "put the file there, or remove the link",
+      });
+    }
+    const hint =
+      systemErrorCode(error) === "ENOENT"
+        ? `mountaineer init --config ${shellWord(path)} writes one to begin with`
+        : undefined;
+    throw new MountaineerError("config_unreadable", `${path} cannot be read: ${errorText(error)}`, {
+      cause: error,
+      retry: "later",
+      ...(hint === undefined ? {} : { hint }),
+    });
+  }
+}
+
+/** null where there is no link. */
+async function linkTarget(path: string): Promise<string | null> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    if (error instanceof Error) return null;
+    throw error;
+  }
+}
+
+/** Reads and checks a configuration. Mistakes are an answer; what cannot be read rejects with `config_unreadable`. */
+export async function loadConfig(path: string, place: ConfigPlace): Promise<LoadedConfig> {
+  return parseConfig(await readConfigBytes(path), path, place);
+}

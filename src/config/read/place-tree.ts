@@ -1,0 +1,42 @@
+// Owns a tree of where keys and values stand in a text; the parsers fill it, mistakes are placed by it.
+import type { KeyPath } from "../mistakes.ts";
+import type { Locator } from "./source-text.ts";
+
+export interface PlaceTree {
+  keyOffset: number;
+  valueOffset: number;
+  readonly children: Map<string | number, PlaceTree>;
+}
+
+export function createPlaceTree(keyOffset: number, valueOffset: number): PlaceTree {
+  return { keyOffset, valueOffset, children: new Map() };
+}
+
+/** The child under `segment`, made with these offsets when it is not there yet. */
+export function childPlace(
+  parent: PlaceTree,
+  segment: string | number,
+  keyOffset: number,
+  valueOffset: number,
+): PlaceTree {
+  const known = parent.children.get(segment);
+  if (known !== undefined) return known;
+  const made = createPlaceTree(keyOffset, valueOffset);
+  parent.children.set(segment, made);
+  return made;
+}
+
+/** Places what is not in the tree at its closest ancestor's key. */
+export function treeLocator(root: PlaceTree): Locator {
+  return {
+    offsetOf(path: KeyPath, at) {
+      let place = root;
+      for (const segment of path) {
+        const next = place.children.get(segment);
+        if (next === undefined) return place.keyOffset;
+        place = next;
+      }
+      return at === "key" ? place.keyOffset : place.valueOffset;
+    },
+  };
+}

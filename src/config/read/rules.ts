@@ -1,0 +1,209 @@
+// Owns the rules between keys: what each value alone cannot tell. Reads what a file holds, right or wrong, so that
+// these mistakes are told together with those of single values.
+
+import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../host.ts";
+import {
+  describeServerShare,
+  describeValue,
+  type Finding,
+  type KeyPath,
+  MISSING,
+  pathText,
+  quoted,
+} from "../mistakes.ts";
+import { nameKey, parseServerShareName, parseShareName } from "../names.ts";
+import { defaultSharesRoot, expandPath, isWithin, PATH_EXPECTED, parsePath } from "../paths.ts";
+import { aliasFindings } from "./alias-rules.ts";
+import { gatewayFindings } from "./gateway-rules.ts";
+import { asTable, type RulePlace, type Table } from "./tables.ts";
+
+type RouteKeys = { readonly host: string; readonly path: string };
+
+const ROUTES: readonly RouteKeys[] = [
+  { host: "thunderbolt_host", path: "thunderbolt_path" },
+  { host: "fallback_host", path: "fallback_path" },
+];
+
+function readHost(value: unknown): HostAddress | null {
+  const reading = typeof value === "string" ? parseHost(value) : null;
+  return reading?.ok === true ? reading.address : null;
+}
+
+function readPath(value: unknown, userHome: string): string | null {
+  return typeof value === "string" && parsePath(value).ok ? expandPath(value, userHome) : null;
+}
+
+function missing(path: KeyPath, expected: string, hint: string | null): Finding {
+  return { path, at: "key", found: MISSING, expected, hint };
+}
+
+/** Which keys the driver needs, and which do not go with it. */
+function driverFindings(share: Table, at: KeyPath): Finding[] {
+  const has = (key: string): boolean => share[key] !== undefined;
+  const findings: Finding[] = [];
+  const hosts = ROUTES.filter(({ host }) => has(host)).length;
+  const paths = ROUTES.filter(({ path }) => has(path)).length;
+  const isLocal =
+    share["driver"] === "local" ||
+    ((share["driver"] === undefined || share["driver"] === "auto") && paths > 0);
+  for (const { host, path } of ROUTES) {
+    if (!has(host) && !(isLocal && hosts === 0)) {
+      const hint = isLocal ? "give both hosts, or none" : null;
+      findings.push(missing([...at, host], HOST_EXPECTED, hint));
+    }
+    if (isLocal && !has(path))
+      findings.push(missing([...at, path], PATH_EXPECTED, "driver `local` needs both paths"));
+    if (!isLocal && has(path)) {
+      const hint = 'remove it, or set `driver` to "local"';
+      findings.push({
+        path: [...at, path],
+        at: "key",
+        found: `a path with driver \`${share["driver"]}\``,
+        expected: "no path",
+        hint,
+      });
+    }
+  }
+  return findings;
+}
+
+/** The two routes of one share must differ. */
+function routeFindings(share: Table, at: KeyPath, userHome: string): Finding[] {
+  const findings: Finding[] = [];
+  const tb = readHost(share["thunderbolt_host"]);
+  const fallback = readHost(share["fallback_host"]);
+  if (tb !== null && fallback !== null && hostKey(tb) === hostKey(fallback)) {
+    findings.push({
+      path: [...at, "fallback_host"],
+      at: "value",
+      found: `the same host and port as \`thunderbolt_host\` (${hostText(tb)})`,
+      expected: "another host or port",
+      hint: "each route has an address of its own on the server",
+    });
+  }
+  const tbPath = readPath(share["thunderbolt_path"], userHome);
+  if (tbPath !== null && tbPath === readPath(share["fallback_path"], userHome)) {
+    findings.push({
+      path: [...at, "fallback_path"],
+      at: "value",
+      found: "the same folder as `thunderbolt_path`",
+      expected: "another folder",
+      hint: null,
+    });
+  }
+  return findings;
+}
+
+function serverNameFindings(share: Table, at: KeyPath): Finding[] {
+  const { name } = share;
+  if (share["share_name"] !== undefined || typeof name !== "string" || !parseShareName(name).ok) return [];
+  const reading = parseServerShareName(name);
+  if (reading.ok) return [];
+  const hint = "give `share_name`: without it, `name` is also what the server is asked for";
+  return [
+    {
+      path: [...at, "name"],
+      at: "value",
+      found: describeServerShare(name),
+      expected: reading.expected,
+      hint,
+    },
+  ];
+}
+
+/** Says which earlier share has the same name, or the same source on the same route. */
+function createTwinRule() {
+  const names = new Map<string, number>();
+  const sources = new Map<string, number>();
+  return (share: Table, index: number): Finding[] => {
+    const at: KeyPath = ["shares", index];
+    const findings: Finding[] = [];
+    const { name } = share;
+    if (typeof name === "string") {
+      const first = names.get(nameKey(name));
+      if (first === undefined) names.set(nameKey(name), index);
+      else {
+        const found = `the name of ${pathText(["shares", first])} (letter case does not count)`;
+        findings.push({
+          path: [...at, "name"],
+          at: "value",
+          found,
+          expected: "a name of its own",
+          hint: null,
+        });
+      }
+    }
+    const serverName = share["share_name"] ?? name;
+    if (typeof serverName !== "string") return findings;
+    let told = false;
+    for (const { host } of ROUTES) {
+      const address = readHost(share[host]);
+      if (address === null) continue;
+      // Whichever route: the other's fallback would find our mount, and take it for its own.
+      const source = `${hostKey(address)} ${nameKey(serverName)}`;
+      const first = sources.get(source);
+      if (first === undefined) sources.set(source, index);
+      else if (first !== index && !told) {
+        told = true;
+        const name = /[@:]/.test(serverName) ? "the same share" : `the share ${quoted(serverName)}`;
+        const found = `${name} on ${hostText(address)}, as in ${pathText(["shares", first])}`;
+        const hint = "one share of a server is mounted once; another `share_name` may be meant";
+        findings.push({
+          path: [...at, host],
+          at: "value",
+          found,
+          expected: "another host or `share_name`",
+          hint,
+        });
+      }
+    }
+    return findings;
+  };
+}
+
+/** Links and mounts must not stand in each other's way. */
+function rootFindings(file: Table, shares: readonly unknown[], place: RulePlace): Finding[] {
+  const global = asTable(file["global"]) ?? {};
+  const sharesRoot = readPath(global["shares_root"] ?? defaultSharesRoot(place), place.userHome);
+  const mountRoot = readPath(global["mount_root"] ?? place.defaultMountRoot, place.userHome);
+  if (sharesRoot === null || mountRoot === null) return [];
+  if (sharesRoot === mountRoot) {
+    const key = global["mount_root"] === undefined ? "shares_root" : "mount_root";
+    const found = `the folder of \`${key === "mount_root" ? "shares_root" : "mount_root"}\``;
+    const hint = "one holds the mounts, the other the links to them";
+    return [{ path: ["global", key], at: "value", found, expected: "a folder of its own", hint }];
+  }
+  const findings: Finding[] = [];
+  for (const [index, share] of shares.entries()) {
+    const name = asTable(share)?.["name"];
+    if (typeof name !== "string" || !parseShareName(name).ok) continue;
+    const link = `${sharesRoot}/${name}`;
+    const mount = `${mountRoot}/${name}`;
+    if (!isWithin(mountRoot, link) && !isWithin(sharesRoot, mount)) continue;
+    const found = `${describeValue(name)}, whose place holds ${isWithin(mountRoot, link) ? "`mount_root`" : "`shares_root`"}`;
+    findings.push({
+      path: ["shares", index, "name"],
+      at: "value",
+      found,
+      expected: "another name",
+      hint: null,
+    });
+  }
+  return findings;
+}
+
+/** All mistakes between keys. `file` is what the parser read; `{}` sections and wrong types are passed over. */
+export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
+  const table = asTable(file) ?? {};
+  const shares: readonly unknown[] = Array.isArray(table["shares"]) ? table["shares"] : [];
+  const findTwins = createTwinRule();
+  const findings = rootFindings(table, shares, place);
+  for (const [index, entry] of shares.entries()) {
+    const share = asTable(entry);
+    if (share === null) continue;
+    const at: KeyPath = ["shares", index];
+    findings.push(...driverFindings(share, at), ...routeFindings(share, at, place.userHome));
+    findings.push(...serverNameFindings(share, at), ...findTwins(share, index));
+  }
+  return [...findings, ...aliasFindings(table, place), ...gatewayFindings(table, place)];
+}

@@ -1,0 +1,88 @@
+// Owns which references to secrets a configuration holds, and where.
+import type { SecretReference } from "../../secrets/reference.ts";
+import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, type SecretText } from "../snapshot.ts";
+
+interface SecretUse {
+  readonly reference: SecretReference;
+  /** "share CORE", "backend files (env TOKEN)", "user ann". */
+  readonly usedBy: string;
+}
+
+/** In the order of shares, backends, users. */
+export function secretUses({ shares, backends, incomingAuth }: MountaineerConfig): readonly SecretUse[] {
+  const uses: SecretUse[] = [];
+  for (const { name, password } of shares) {
+    if (password !== null) uses.push({ reference: password, usedBy: `share ${name}` });
+  }
+  for (const { name, connection } of backends) {
+    const [texts, what] =
+      connection.type === "stdio" ? [connection.env, "env"] : [connection.headers, "headers"];
+    for (const [key, parts] of Object.entries(texts)) {
+      for (const part of parts) {
+        if (typeof part !== "string")
+          uses.push({ reference: part, usedBy: `backend ${name} (${what} ${key})` });
+      }
+    }
+  }
+  if (incomingAuth.type === "local") {
+    for (const { name, token } of incomingAuth.users) uses.push({ reference: token, usedBy: `user ${name}` });
+  }
+  return uses;
+}
+
+/** The names of the stored secrets that a configuration refers to, each once. */
+export function storedSecretNames(config: MountaineerConfig): readonly string[] {
+  const names = new Set<string>();
+  for (const { reference } of secretUses(config)) if (reference.kind === "stored") names.add(reference.name);
+  return [...names];
+}
+
+/** The same configuration with each stored secret's revision in its references; itself when it has none. */
+export function withRevisions(
+  snapshot: ConfigSnapshot,
+  revisionOf: (name: string) => number,
+): ConfigSnapshot {
+  const { config } = snapshot;
+  if (storedSecretNames(config).length === 0) return snapshot;
+  const stamped = (reference: SecretReference): SecretReference =>
+    reference.kind === "stored" ? { ...reference, revision: revisionOf(reference.name) } : reference;
+  // What refers to none stays the same object: whatever differs is a change to whoever compares.
+  const ofTexts = (texts: Readonly<Record<string, SecretText>>): Readonly<Record<string, SecretText>> => {
+    if (!Object.values(texts).some((parts) => parts.some(isStored))) return texts;
+    const made: Record<string, SecretText> = Object.create(Object.getPrototypeOf(texts));
+    for (const [key, parts] of Object.entries(texts)) {
+      const value = parts.map((part) => (typeof part === "string" ? part : stamped(part)));
+      // A variable may be called `__proto__`.
+      Object.defineProperty(made, key, { value, enumerable: true });
+    }
+    return made;
+  };
+  return deepFreeze({
+    ...snapshot,
+    config: {
+      ...config,
+      shares: config.shares.map((share) => ({
+        ...share,
+        password: share.password === null ? null : stamped(share.password),
+      })),
+      backends: config.backends.map((backend) => ({
+        ...backend,
+        connection:
+          backend.connection.type === "stdio"
+            ? { ...backend.connection, env: ofTexts(backend.connection.env) }
+            : { ...backend.connection, headers: ofTexts(backend.connection.headers) },
+      })),
+      incomingAuth:
+        config.incomingAuth.type === "local"
+          ? {
+              ...config.incomingAuth,
+              users: config.incomingAuth.users.map((user) => ({ ...user, token: stamped(user.token) })),
+            }
+          : config.incomingAuth,
+    },
+  });
+}
+
+function isStored(part: string | SecretReference): boolean {
+  return typeof part !== "string" && part.kind === "stored";
+}

@@ -1,0 +1,127 @@
+// Owns the file's bytes as text: decoding, limits that come before any parser, and places in the text.
+import type { KeyPath } from "../mistakes.ts";
+
+/** A thousand shares take about 250 KB. */
+export const LARGEST_FILE_BYTES = 512 * 1024;
+
+/** A mistake in the text itself, at an offset in UTF-16 units. */
+export interface SyntaxFinding {
+  readonly offset: number;
+  /** Empty unless the mistake belongs to a key. */
+  readonly path: KeyPath;
+  readonly found: string;
+  readonly expected: string;
+  readonly hint: string | null;
+}
+
+/** Offsets of keys and values in the text; what is not there is placed at the closest thing around it. */
+export interface Locator {
+  offsetOf(path: KeyPath, at: "key" | "value"): number;
+}
+
+/** What a TOML or YAML parser of ours made of a text. */
+export interface ParsedText {
+  /** Objects without prototype; `{}` when nothing could be read. */
+  readonly value: unknown;
+  readonly syntax: readonly SyntaxFinding[];
+  /** Parts of the text were left out to read the rest: what is missing from `value` may stand there. */
+  readonly incomplete: boolean;
+  /** Made only when there is a mistake to place, since it costs memory and time. */
+  locate(): Promise<Locator>;
+}
+
+type DecodedText =
+  | { readonly ok: true; readonly text: string }
+  /** `before` is the readable text up to the mistake. */
+  | {
+      readonly ok: false;
+      readonly before: string;
+      readonly found: string;
+      readonly expected: string;
+      readonly hint: string;
+    };
+
+function decodesAsPrefix(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The length of the longest prefix in which no byte is wrong. */
+function validPrefix(bytes: Uint8Array): number {
+  let good = 0;
+  let bad = bytes.length + 1;
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    if (decodesAsPrefix(bytes.subarray(0, middle))) good = middle;
+    else bad = middle;
+  }
+  return good;
+}
+
+/** Decodes UTF-8, with or without a byte order mark (which is not part of the text). */
+export function decodeText(bytes: Uint8Array): DecodedText {
+  if (bytes.length > LARGEST_FILE_BYTES) {
+    const found = `a file of ${bytes.length} bytes or more`;
+    const expected = `at most ${LARGEST_FILE_BYTES} bytes`;
+    return { ok: false, before: "", found, expected, hint: "is this the right file?" };
+  }
+  const expected = "text in UTF-8";
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+    if (isUtf16)
+      return { ok: false, before: "", found: "text in UTF-16", expected, hint: "save the file as UTF-8" };
+    const length = validPrefix(bytes);
+    const before = new TextDecoder("utf-8").decode(bytes.subarray(0, length), { stream: true });
+    const byte = bytes[length]?.toString(16).padStart(2, "0");
+    const found = byte === undefined ? "half a character at the end" : `byte 0x${byte}, which is not UTF-8`;
+    return { ok: false, before, found, expected, hint: "save the file as UTF-8" };
+  }
+  const nul = text.indexOf("\0");
+  if (nul === -1) return { ok: true, text };
+  return {
+    ok: false,
+    before: text.slice(0, nul),
+    found: "a NUL character",
+    expected: "text",
+    hint: "is this the right file?",
+  };
+}
+
+interface TextPlace {
+  /** From 1. */
+  readonly line: number;
+  /** From 1, in UTF-16 units. */
+  readonly column: number;
+}
+
+/** Places in `text`; lines end with LF or CRLF. */
+export function textPlaces(text: string): {
+  place(offset: number): TextPlace;
+  offset(place: TextPlace): number;
+} {
+  const starts = [0];
+  for (let end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", end + 1)) starts.push(end + 1);
+  return {
+    place(offset) {
+      let low = 0;
+      let high = starts.length;
+      while (high - low > 1) {
+        const middle = (low + high) >> 1;
+        if ((starts[middle] ?? 0) <= offset) low = middle;
+        else high = middle;
+      }
+      return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 };
+    },
+    offset({ line, column }) {
+      const start = starts[Math.min(Math.max(line, 1), starts.length) - 1] ?? 0;
+      return Math.min(start + Math.max(column, 1) - 1, text.length);
+    },
+  };
+}

@@ -1,0 +1,245 @@
+// Owns reading TOML: values by smol-toml, places (only once there is a mistake) by toml-eslint-parser.
+import { parse, TomlError } from "smol-toml";
+import type { AST } from "toml-eslint-parser";
+import type { KeyPath } from "../mistakes.ts";
+import { childPlace, createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
+import { type Locator, type ParsedText, type SyntaxFinding, textPlaces } from "./source-text.ts";
+import { slipAt } from "./toml-slips.ts";
+
+const DEEPEST_NESTING = 64;
+const MOST_SYNTAX_MISTAKES = 50;
+// Every mistake found costs one more parse of the text: bounds the work on a large hostile file.
+const REPARSED_CHARACTERS = 4 * 1024 * 1024;
+
+const REDEFINED = "trying to redefine an already defined";
+
+/** What the parser says, by how its message begins: what is wrong there, and what to do. */
+const MESSAGES: readonly (readonly [start: string, found: string, expected: string])[] = [
+  [REDEFINED, "a second definition of it", "each key and each table once"],
+  [
+    "document contains excessively nested",
+    "arrays or tables nested too deeply",
+    `at most ${DEEPEST_NESTING} levels`,
+  ],
+  ["incomplete key-value", "a key without a value", "`key = value`"],
+  [
+    "invalid value",
+    "something that is no TOML value",
+    "a string in quotes, a number, true, false, an array or a table",
+  ],
+  ["illegal leading zero", "a number that begins with 0", "a number without leading zeros"],
+  ["illegal underscore", "a misplaced `_` in a number", "`_` between digits only"],
+  [
+    "illegal character in numeric",
+    "a character that is no part of a number",
+    "a number, or a string in quotes",
+  ],
+  ["unfinished numeric", "half a number", "a number"],
+  ["integer value", "a number too large", "a smaller number"],
+  ["invalid date", "a date that does not exist", "a value of another kind"],
+  ["expected end of table array", "an unfinished table header", "`[[name]]`"],
+  ["each key-value declaration", "more text after the value", "the end of the line"],
+  ["control characters are not", "a control character", "text without control characters"],
+  [
+    "invalid non-hex character",
+    "a broken Unicode escape",
+    "`\\u` and four, or `\\U` and eight, hexadecimal digits",
+  ],
+  ["invalid unicode escape", "a Unicode escape of no character", "the escape of a character"],
+  [
+    "unrecognised escape",
+    "an escape that TOML does not have",
+    "`\\\\` for a backslash, or a string in single quotes",
+  ],
+  ["invalid escape", "a backslash before a space", "`\\\\` for a backslash"],
+  ["unfinished string", "a string without an end", "the closing quote on the same line"],
+  ["unexpected end of key", "an unfinished key", "`key = value`"],
+  ["illegal empty bare key", "an empty key", "a key of letters, digits, `_` and `-`"],
+  ["illegal quoted key", "a key over several lines", "a key on one line"],
+  [
+    "illegal character in key",
+    "a character that a key cannot have",
+    "a key of letters, digits, `_` and `-`, or one in quotes",
+  ],
+  ["unfinished table", "a table without its end", "`}`"],
+  ["unfinished array", "an array without its end", "`]`"],
+  ["expected comma", "something else than the next element", "`,` or the end of the array or table"],
+];
+
+const ENTRY_KEY = /^[ \t]*([A-Za-z0-9_-]+)[ \t]*(=|$)/;
+const HEADER = /^[ \t]*(\[\[?)([^\]\r\n]*)\]/gm;
+const PLAIN_HEADER = /^[ \t]*[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*[ \t]*$/;
+
+/** The key that a broken line is about, when its line and the headers above it are plain enough to tell. */
+function brokenKey(text: string, offset: number): KeyPath {
+  const start = text.lastIndexOf("\n", offset - 1) + 1;
+  const key = ENTRY_KEY.exec(text.slice(start, start + 200))?.[1];
+  if (key === undefined) return [];
+  const members = new Map<string, number>();
+  let table = "";
+  for (const [, bracket, name = ""] of text.slice(0, start).matchAll(HEADER)) {
+    table = name.trim();
+    if (bracket === "[[") members.set(table, (members.get(table) ?? 0) + 1);
+  }
+  if (table === "") return [key];
+  if (!PLAIN_HEADER.test(table)) return [];
+  const path: (string | number)[] = [];
+  const names = table.split(".");
+  for (const [depth, name] of names.entries()) {
+    path.push(name);
+    const count = members.get(names.slice(0, depth + 1).join("."));
+    if (count !== undefined) path.push(count - 1);
+  }
+  return [...path, key];
+}
+
+function syntaxFinding(text: string, error: TomlError, offset: number): SyntaxFinding {
+  // The parser's own text quotes the lines around the mistake, and one of them may hold a secret.
+  const said = error.message.replace(/^Invalid TOML document: /, "");
+  const known = MESSAGES.find(([start]) => said.startsWith(start));
+  const path = brokenKey(text, offset);
+  const found = known?.[1] ?? "something that is not TOML";
+  const slip = slipAt(text, offset, found);
+  return { offset, path, ...(slip ?? { found, expected: known?.[2] ?? "TOML", hint: null }) };
+}
+
+function blank(text: string, start: number, end: number): string {
+  return text.slice(0, start) + text.slice(start, end).replaceAll(/[^\r\n]/g, " ") + text.slice(end);
+}
+
+const SIMPLE_ENTRY = /^[ \t]*["'A-Za-z0-9_.-]+[ \t]*(=(?!.*(\[|\{|"""|''')).*)?$/;
+const TABLE_HEADER = /^[ \t]*\[.*$/;
+
+/**
+ * The text without the part that holds the mistake, lengths kept, so that what follows can be read too.
+ * null: the mistake may reach over several lines, and reading on would only make mistakes up.
+ */
+function withoutMistake(text: string, offset: number, redefined: boolean): string | null {
+  const start = text.lastIndexOf("\n", offset - 1) + 1;
+  const newline = text.indexOf("\n", start);
+  const end = newline === -1 ? text.length : newline;
+  const line = text.slice(start, end).replace(/\r$/, "");
+  if (SIMPLE_ENTRY.test(line)) return blank(text, start, end);
+  if (!redefined || !TABLE_HEADER.test(line)) return null;
+  const next = /\n[ \t]*\[/.exec(text.slice(end));
+  return blank(text, start, next === null ? text.length : end + next.index);
+}
+
+function addContent(tree: PlaceTree, node: AST.TOMLContentNode): void {
+  if (node.type === "TOMLArray") {
+    for (const [index, element] of node.elements.entries()) {
+      addContent(childPlace(tree, index, element.range[0], element.range[0]), element);
+    }
+  } else if (node.type === "TOMLInlineTable") {
+    for (const entry of node.body) addEntry(tree, entry);
+  }
+}
+
+function addEntry(table: PlaceTree, entry: AST.TOMLKeyValue): void {
+  let place = table;
+  for (const key of entry.key.keys) {
+    const name = key.type === "TOMLBare" ? key.name : key.value;
+    place = childPlace(place, name, key.range[0], entry.value.range[0]);
+  }
+  addContent(place, entry.value);
+}
+
+function buildTree(program: AST.TOMLProgram): PlaceTree {
+  const root = createPlaceTree(0, 0);
+  for (const node of program.body[0].body) {
+    if (node.type === "TOMLKeyValue") {
+      addEntry(root, node);
+      continue;
+    }
+    const offset = node.key.range[0];
+    let place = root;
+    for (const segment of node.resolvedKey) place = childPlace(place, segment, offset, offset);
+    for (const entry of node.body) addEntry(place, entry);
+  }
+  return root;
+}
+
+/** Places keys by looking for their names: for texts that the one parser reads and the other does not. */
+function searchingLocator(text: string): Locator {
+  return {
+    offsetOf(path) {
+      for (const segment of path.toReversed()) {
+        const offset = typeof segment === "string" && segment !== "" ? text.indexOf(segment) : -1;
+        if (offset !== -1) return offset;
+      }
+      return 0;
+    },
+  };
+}
+
+function isTooDeep(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((part) => isTooDeep(part, levels - 1));
+}
+
+function tooDeep(text: string): SyntaxFinding {
+  let offset = 0;
+  for (const line of text.split("\n")) {
+    if (line.split(".", DEEPEST_NESTING).length === DEEPEST_NESTING) break;
+    offset += line.length + 1;
+  }
+  const expected = `at most ${DEEPEST_NESTING} levels`;
+  return {
+    offset: offset < text.length ? offset : 0,
+    path: [],
+    found: "nesting too deep",
+    expected,
+    hint: null,
+  };
+}
+
+/** Reads TOML 1.1. Never throws; every mistake that can be told apart from its consequences is in `syntax`. */
+export function parseToml(text: string): ParsedText {
+  const places = textPlaces(text);
+  const syntax: SyntaxFinding[] = [];
+  let rest = text;
+  let incomplete = false;
+  let value: unknown = {};
+  let budget = Math.min(
+    MOST_SYNTAX_MISTAKES,
+    Math.max(1, Math.floor(REPARSED_CHARACTERS / Math.max(1, text.length))),
+  );
+  for (;;) {
+    try {
+      value = parse(rest, { integersAsBigInt: "asNeeded", maxDepth: DEEPEST_NESTING });
+      // The parser limits brackets, not the dots in a key.
+      if (!isTooDeep(value, DEEPEST_NESTING)) break;
+      value = {};
+      incomplete = true;
+      syntax.push(tooDeep(rest));
+      break;
+    } catch (error) {
+      incomplete = true;
+      if (error instanceof RangeError) {
+        syntax.push(tooDeep(rest));
+        break;
+      }
+      if (!(error instanceof TomlError)) throw error;
+      const offset = places.offset(error);
+      syntax.push(syntaxFinding(text, error, offset));
+      budget -= 1;
+      const shorter = budget > 0 ? withoutMistake(rest, offset, error.message.includes(REDEFINED)) : null;
+      if (shorter === null || shorter === rest) break;
+      rest = shorter;
+    }
+  }
+  return {
+    value,
+    syntax,
+    incomplete,
+    async locate() {
+      const { parseTOML } = await import("toml-eslint-parser");
+      try {
+        return treeLocator(buildTree(parseTOML(rest, { tomlVersion: "1.1" })));
+      } catch (error) {
+        if (error instanceof SyntaxError || error instanceof RangeError) return searchingLocator(rest);
+        throw error;
+      }
+    },
+  };
+}

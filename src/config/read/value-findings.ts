@@ -1,0 +1,200 @@
+// Owns what is wrong with single keys and values: turns what the schema says into mistakes for people.
+import type * as z from "zod";
+import { closestWord } from "../../runtime/text/suggest.ts";
+import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "../mistakes.ts";
+import {
+  ANY_PLACE,
+  knownKeys,
+  memberSection,
+  SECTIONS,
+  type SectionDoc,
+  sectionAround,
+  sectionAt,
+  TOP_NAMES,
+} from "../schema/schema.ts";
+import type { IssueDetail, KeyDoc } from "../schema/schema-keys.ts";
+
+function isIndexable(value: unknown): value is Readonly<Record<string | number, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+function valueAt(root: unknown, path: KeyPath): unknown {
+  let value = root;
+  for (const segment of path) {
+    if (!isIndexable(value) || !Object.hasOwn(value, segment)) return undefined;
+    value = value[segment];
+  }
+  return value;
+}
+
+const BACKENDS_HERE = "MCP servers are `[backends.NAME]` here";
+/** What MCP clients and other gateways call things that have another name here, by section and key. */
+const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
+  ["mcpServers", BACKENDS_HERE],
+  ["mcp_servers", BACKENDS_HERE],
+  ["servers", BACKENDS_HERE],
+  ["[backends.NAME] disabled", "write `enabled = false` for `disabled = true`"],
+]);
+
+/** What may have been meant by a key that `own` (null: the top of the file) lacks: a mistyped one, or another's. */
+export function unknownKeyHint(own: SectionDoc | null, key: string): string | null {
+  const known = OTHERS_NAMES.get(own === null ? key : `${own.header} ${key}`);
+  if (known !== undefined) return known;
+  const siblings = own === null ? TOP_NAMES : knownKeys(own);
+  const meant = closestWord(key, siblings);
+  if (meant !== null) return `did you mean \`${meant}\`?`;
+  const others = SECTIONS.filter(({ name }) => name !== own?.name);
+  const home = others.find((section) => knownKeys(section).includes(key));
+  if (home !== undefined) return `\`${key}\` belongs in \`${home.header}\``;
+  for (const section of others) {
+    const elsewhere = closestWord(key, section.keys);
+    if (elsewhere !== null) return `did you mean \`${elsewhere}\` in \`${section.header}\`?`;
+  }
+  return null;
+}
+
+const TOP_HEADERS = TOP_NAMES.map((name) => SECTIONS.find(({ pattern }) => pattern[0] === name)?.header ?? "")
+  .map((header) => `\`${header}\``)
+  .join(", ")
+  .replace(/, (?!.*, )/, " or ");
+
+function unknownKeyFinding(parent: KeyPath, key: string): Finding {
+  const section = sectionAt(parent);
+  const expected = section === null ? `a section: ${TOP_HEADERS}` : `a key of \`${section.header}\``;
+  return {
+    path: [...parent, key],
+    at: "key",
+    found: "an unknown key",
+    expected,
+    hint: unknownKeyHint(section, key),
+  };
+}
+
+function isDetail(value: unknown): value is IssueDetail {
+  return isIndexable(value) && typeof value["found"] === "string" && typeof value["expected"] === "string";
+}
+
+function detailOf(issue: z.core.$ZodIssue): IssueDetail | null {
+  const detail = issue.code === "custom" ? issue.params?.["detail"] : undefined;
+  return isDetail(detail) ? detail : null;
+}
+
+const YES_AND_NO: Readonly<Record<string, string>> = {
+  true: "true",
+  yes: "true",
+  on: "true",
+  "1": "true",
+  false: "false",
+  no: "false",
+  off: "false",
+  "0": "false",
+};
+
+function wrongValueHint(value: unknown, type: string, choices: readonly string[] | null): string | null {
+  if (typeof value === "string") {
+    const meant = choices === null ? null : closestWord(value, choices);
+    if (meant !== null) return `did you mean "${meant}"?`;
+    const text = value.trim().toLowerCase();
+    if (type.endsWith("number") && text !== "" && Number.isFinite(Number(text)))
+      return "write the number without quotes";
+    const word = type === "true or false" && Object.hasOwn(YES_AND_NO, text) ? YES_AND_NO[text] : undefined;
+    return word === undefined ? null : `write ${word}, without quotes`;
+  }
+  if (type === "true or false" && (value === 0 || value === 1)) return `write ${value === 1}`;
+  if (type === "whole number" && typeof value === "number") return null;
+  if (typeof value === "number" || typeof value === "boolean")
+    return type.endsWith("number") ? null : "write it in quotes";
+  return null;
+}
+
+const MEMBER_HINTS: Readonly<Record<string, string>> = {
+  shares: "each share begins with `[[shares]]` (YAML: `shares:` and `- name: …`)",
+  backends: "each backend begins with `[backends.NAME]` (YAML: `backends:` and `NAME:`)",
+  "incoming_auth.users": "each user begins with `[[incoming_auth.users]]`",
+  "authorization.policies": "each policy begins with `[[authorization.policies]]`",
+};
+
+/** A section of the wrong kind, or one that is empty. */
+function sectionFinding(root: unknown, path: KeyPath): Finding {
+  const found = describeKind(valueAt(root, path));
+  const members = memberSection(path);
+  if (members !== null) {
+    const kind = members.pattern.at(-1) === ANY_PLACE ? "list" : "table";
+    const hint = Object.hasOwn(MEMBER_HINTS, members.name) ? (MEMBER_HINTS[members.name] ?? null) : null;
+    return { path, at: "key", found, expected: `a ${kind} of ${members.members}`, hint };
+  }
+  const section = sectionAt(path);
+  const isMember = section !== null && section.members !== null;
+  const expected = isMember ? `a table with the keys of \`${section.header}\`` : "a table";
+  return {
+    path,
+    at: "value",
+    found,
+    expected,
+    hint: isMember ? missingColonHint(section, valueAt(root, path)) : null,
+  };
+}
+
+/** YAML reads `command npx` as one text. */
+function missingColonHint(section: SectionDoc, value: unknown): string | null {
+  const key = typeof value === "string" ? (/^([a-z_]+) /.exec(value)?.[1] ?? null) : null;
+  return key !== null && knownKeys(section).includes(key) ? `a colon is missing: \`${key}: …\`` : null;
+}
+
+function leafFinding(root: unknown, path: KeyPath, doc: KeyDoc): Finding {
+  const value = valueAt(root, path);
+  const found = doc.isSecret ? describeKind(value) : describeValue(value);
+  const isMissing = found === MISSING;
+  // Not for a secret: a hint that reads the value would tell of it.
+  const hint = doc.isSecret ? null : wrongValueHint(value, doc.type, doc.choices);
+  return { path, at: isMissing ? "key" : "value", found, expected: doc.expected, hint };
+}
+
+/** A mistake at a key, or at a member of its list; null when `path` is at no key. */
+function keyFinding(root: unknown, path: KeyPath): Finding | null {
+  const section = sectionAround(path.slice(0, -1));
+  const key = path[section?.pattern.length ?? 0];
+  if (section === null || typeof key !== "string") return null;
+  if (!section.isOpen && !section.keys.includes(key)) return null;
+  const doc = section.keyDoc(key);
+  const isMember = path.length > section.pattern.length + 1;
+  return leafFinding(root, path, isMember ? { ...doc, type: "text", expected: "a text in quotes" } : doc);
+}
+
+function isKeyPath(path: readonly PropertyKey[]): path is (string | number)[] {
+  return path.every((segment) => typeof segment !== "symbol");
+}
+
+/** Mistakes for zod's issues about `root`, at most `limit`. */
+export function valueFindings(root: unknown, issues: readonly z.core.$ZodIssue[], limit: number): Finding[] {
+  const findings: Finding[] = [];
+  for (const issue of issues) {
+    if (findings.length >= limit) break;
+    const { path } = issue;
+    if (!isKeyPath(path)) continue;
+    if (issue.code === "unrecognized_keys") {
+      for (const key of issue.keys.slice(0, limit - findings.length))
+        findings.push(unknownKeyFinding(path, key));
+      continue;
+    }
+    const detail = detailOf(issue);
+    if (issue.code === "invalid_key") {
+      const [named] = issue.issues.flatMap((inner) => detailOf(inner) ?? []);
+      if (named !== undefined) findings.push({ path, at: "key", ...named });
+    } else if (detail !== null) findings.push({ path, at: "value", ...detail });
+    else findings.push(keyFinding(root, path) ?? sectionFinding(root, path));
+  }
+  return findings;
+}
+
+/** What is wrong with `value` for one key, its path being the key alone; empty when the key takes it. */
+export function keyFindings(section: SectionDoc, key: string, value: unknown): Finding[] {
+  const checked = section.keySchema(key).safeParse(value);
+  if (checked.success) return [];
+  return checked.error.issues.flatMap((issue) => {
+    const detail = detailOf(issue);
+    const path = [key, ...issue.path].filter((segment) => typeof segment !== "symbol");
+    if (detail !== null) return [{ path, at: "value" as const, ...detail }];
+    return [leafFinding({ [key]: value }, path, section.keyDoc(key))];
+  });
+}

@@ -1,0 +1,324 @@
+// Owns reading YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
+import type { Alias, Document, DocumentOptions, Node, Pair, ParseOptions, YAMLMap, YAMLSeq } from "yaml";
+import type { KeyPath } from "../mistakes.ts";
+import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";
+import type { ParsedText, SyntaxFinding } from "./source-text.ts";
+
+const DEEPEST_NESTING = 64;
+/** Nodes made from the text, those reached through aliases counted every time: what an alias bomb runs into. */
+const MOST_NODES = 150_000;
+const MOST_SYNTAX_MISTAKES = 50;
+
+type YamlLibrary = typeof import("yaml");
+
+/** What the parser's codes mean. Its messages are not used: they quote the text, which may hold a secret. */
+const CODES: Readonly<Record<string, readonly [found: string, expected: string]>> = {
+  ALIAS_PROPS: ["an alias with a tag or anchor of its own", "the alias alone"],
+  BAD_ALIAS: ["an alias without a name, or one ending in `:`", "`*name`"],
+  BAD_DIRECTIVE: ["a directive that YAML does not have", "no `%` directive"],
+  BAD_DQ_ESCAPE: [
+    "an escape that YAML does not have",
+    "`\\\\` for a backslash, or a string in single quotes",
+  ],
+  BAD_INDENT: ["a line indented like none above it", "the indentation of its neighbours"],
+  BAD_PROP_ORDER: ["a tag or anchor in the wrong place", "tag and anchor before the value"],
+  BAD_SCALAR_START: ["a value that begins with a reserved character", "the value in quotes"],
+  BLOCK_AS_IMPLICIT_KEY: ["a mapping inside a one-line key", "each key on a line of its own"],
+  BLOCK_IN_FLOW: ["an indented block inside brackets", "`[…]` or `{…}` throughout"],
+  DUPLICATE_KEY: ["a second definition of it", "each key once"],
+  MISSING_CHAR: ["something unfinished before this", "the closing quote, bracket, comma or colon"],
+  MULTIPLE_ANCHORS: ["two anchors on one value", "one anchor"],
+  MULTIPLE_TAGS: ["two tags on one value", "one tag"],
+  MULTILINE_IMPLICIT_KEY: ["a key over several lines", "a key on one line, and `:` after it"],
+  RESOURCE_EXHAUSTION: ["nesting too deep", `at most ${DEEPEST_NESTING} levels`],
+  TAB_AS_INDENT: ["a tab as indentation", "spaces"],
+  UNEXPECTED_TOKEN: ["something that does not belong here", "`key: value`"],
+};
+
+const WHOLE_FILE = "a mapping of sections, such as `global:` and `shares:`";
+
+function record(): Record<string, unknown> {
+  const made: Record<string, unknown> = Object.create(null);
+  return made;
+}
+
+function define(target: Record<string, unknown>, key: string, value: unknown): void {
+  // Plain assignment would make `__proto__` a prototype.
+  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+/** Thrown and caught here alone, to leave a recursion. */
+class LimitReached extends Error {
+  readonly offset: number;
+  readonly found: string;
+  readonly expected: string;
+
+  constructor(offset: number, found: string, expected: string) {
+    super(found);
+    this.offset = offset;
+    this.found = found;
+    this.expected = expected;
+  }
+}
+
+interface Reading {
+  readonly value: unknown;
+  readonly tree: PlaceTree;
+}
+
+/** Turns a document into plain values and places. Linear in the text, whatever it holds. */
+function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFinding[]) {
+  const anchors = new Map<string, Node>();
+  const open = new Set<Node>();
+  let nodes = 0;
+  let followed = 0;
+
+  const offsetOf = (node: unknown, fallback: number): number =>
+    yaml.isNode(node) ? (node.range?.[0] ?? fallback) : fallback;
+
+  function enter(node: Node | null, offset: number, depth: number): void {
+    nodes += 1;
+    if (nodes > MOST_NODES)
+      throw new LimitReached(offset, "aliases that unfold to too much", "less repetition");
+    if (depth > DEEPEST_NESTING)
+      throw new LimitReached(offset, "nesting too deep", `at most ${DEEPEST_NESTING} levels`);
+    if (node !== null && open.has(node))
+      throw new LimitReached(offset, "an alias to what it is part of", "no cycle");
+  }
+
+  function readAlias(alias: Alias, depth: number, path: KeyPath): Reading {
+    const offset = offsetOf(alias, 0);
+    const target = anchors.get(alias.source);
+    if (target !== undefined) {
+      followed += 1;
+      const reading = read(target, offset, depth, path);
+      followed -= 1;
+      return reading;
+    }
+    syntax.push({
+      offset,
+      path,
+      found: "an alias to nothing",
+      expected: "an anchor of that name before it",
+      hint: null,
+    });
+    return { value: undefined, tree: createPlaceTree(offset, offset) };
+  }
+
+  function readSequence(sequence: YAMLSeq, offset: number, depth: number, path: KeyPath): Reading {
+    const tree = createPlaceTree(offset, offset);
+    const value = sequence.items.map((item, index) => {
+      const reading = read(item, offset, depth + 1, [...path, index]);
+      tree.children.set(index, reading.tree);
+      return reading.value;
+    });
+    return { value, tree };
+  }
+
+  function keyText(key: unknown): string | null {
+    if (!yaml.isScalar(key)) return null;
+    const { value } = key;
+    if (value === null || value === undefined) return "";
+    return typeof value === "object" || typeof value === "symbol" ? null : String(value);
+  }
+
+  function mergeInto(target: Record<string, unknown>, tree: PlaceTree, source: Reading): boolean {
+    if (typeof source.value !== "object" || source.value === null || Array.isArray(source.value))
+      return false;
+    for (const [key, value] of Object.entries(source.value)) {
+      if (Object.hasOwn(target, key)) continue;
+      define(target, key, value);
+      const place = source.tree.children.get(key);
+      if (place !== undefined) tree.children.set(key, place);
+    }
+    return true;
+  }
+
+  function readMapping(mapping: YAMLMap, offset: number, depth: number, path: KeyPath): Reading {
+    const value = record();
+    const tree = createPlaceTree(offset, offset);
+    const merges: Pair[] = [];
+    for (const pair of mapping.items) {
+      const keyOffset = offsetOf(pair.key, offset);
+      const key = keyText(pair.key);
+      if (key === null) {
+        syntax.push({
+          offset: keyOffset,
+          path,
+          found: "a key that is no text",
+          expected: "`key: value`",
+          hint: null,
+        });
+        continue;
+      }
+      if (key === "<<" && yaml.isScalar(pair.key) && pair.key.type === "PLAIN") {
+        merges.push(pair);
+        continue;
+      }
+      const keyPath = [...path, key];
+      if (Object.hasOwn(value, key)) {
+        const [found, expected] = CODES["DUPLICATE_KEY"] ?? ["", ""];
+        syntax.push({ offset: keyOffset, path: keyPath, found, expected, hint: null });
+        continue;
+      }
+      const reading = read(pair.value, keyOffset, depth + 1, keyPath);
+      define(value, key, reading.value);
+      // Shared when it came through an alias, so the key's own place needs a tree of its own.
+      tree.children.set(key, {
+        keyOffset,
+        valueOffset: reading.tree.valueOffset,
+        children: reading.tree.children,
+      });
+    }
+    // After the mapping's own keys, which win; of several sources the first wins.
+    for (const pair of merges) {
+      const reading = read(pair.value, offset, depth + 1, path);
+      const sources = Array.isArray(reading.value)
+        ? reading.value.map((item, index) => ({
+            value: item as unknown,
+            tree: reading.tree.children.get(index) ?? reading.tree,
+          }))
+        : [reading];
+      for (const source of sources) {
+        if (mergeInto(value, tree, source)) continue;
+        const at = offsetOf(pair.value, offset);
+        syntax.push({
+          offset: at,
+          path,
+          found: "`<<` with something else than a mapping",
+          expected: "`<<: *name`",
+          hint: null,
+        });
+      }
+    }
+    return { value, tree };
+  }
+
+  function read(node: unknown, around: number, depth: number, path: KeyPath): Reading {
+    const offset = offsetOf(node, around);
+    if (!yaml.isNode(node)) {
+      enter(null, offset, depth);
+      return { value: null, tree: createPlaceTree(offset, offset) };
+    }
+    enter(node, offset, depth);
+    if (yaml.isAlias(node)) return readAlias(node, depth + 1, path);
+    // Read again through an alias, an anchor must not hide a newer one of its name.
+    if (node.anchor !== undefined && followed === 0) anchors.set(node.anchor, node);
+    if (yaml.isScalar(node)) return { value: node.value, tree: createPlaceTree(offset, offset) };
+    open.add(node);
+    const reading = yaml.isMap(node)
+      ? readMapping(node, offset, depth, path)
+      : readSequence(node, offset, depth, path);
+    open.delete(node);
+    return reading;
+  }
+
+  return () => read(document.contents, 0, 0, []);
+}
+
+function syntaxFindings(document: Document): SyntaxFinding[] {
+  const findings: SyntaxFinding[] = [];
+  for (const error of document.errors) {
+    if (findings.length === MOST_SYNTAX_MISTAKES) break;
+    const [found, expected] = CODES[error.code] ?? ["something that is not YAML", "YAML"];
+    findings.push({ offset: error.pos[0], path: [], found, expected, hint: null });
+  }
+  return findings;
+}
+
+/** One mistake per line: a parser that lost its way says the same many times over. */
+function firstPerLine(text: string, findings: readonly SyntaxFinding[]): SyntaxFinding[] {
+  const lines = new Set<number>();
+  return findings.filter(({ offset }) => {
+    const start = text.lastIndexOf("\n", offset - 1);
+    return lines.has(start) ? false : lines.add(start) !== undefined;
+  });
+}
+
+/** The first document, and the second if there is one; what comes after so many mistakes is not looked at. */
+function firstDocuments(
+  yaml: YamlLibrary,
+  text: string,
+  options: DocumentOptions & ParseOptions,
+): Document[] {
+  const composer = new yaml.Composer(options);
+  const documents: Document[] = [];
+  let mistakes = 0;
+  for (const token of new yaml.Parser().parse(text)) {
+    for (const document of composer.next(token)) documents.push(document);
+    if (token.type === "error") mistakes += 1;
+    if (documents.length > 1 || mistakes > MOST_SYNTAX_MISTAKES) break;
+  }
+  for (const document of composer.end()) documents.push(document);
+  return documents;
+}
+
+/** Reads YAML 1.2. Never rejects for what the text holds. */
+export async function parseYaml(text: string): Promise<ParsedText> {
+  const yaml = await import("yaml");
+  // Keys are checked for duplicates while reading: the parser's own check is quadratic.
+  const options = {
+    version: "1.2",
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: "silent",
+    stringKeys: false,
+  } as const;
+  let documents: readonly Document[];
+  try {
+    documents = firstDocuments(yaml, text, options);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return rejected([
+      {
+        offset: 0,
+        path: [],
+        found: "nesting too deep",
+        expected: `at most ${DEEPEST_NESTING} levels`,
+        hint: null,
+      },
+    ]);
+  }
+  const [document, second] = documents;
+  if (document === undefined) return rejected([]);
+  const syntax = firstPerLine(text, syntaxFindings(document));
+  if (second !== undefined) {
+    const offset = second.contents?.range?.[0] ?? second.range?.[0] ?? 0;
+    syntax.push({
+      offset,
+      path: [],
+      found: "a second document",
+      expected: "one document",
+      hint: "remove the `---`",
+    });
+  }
+  if (document.errors.length > 0) return rejected(syntax);
+  const unreadable = document.warnings.map((warning) => {
+    return {
+      offset: warning.pos[0],
+      path: [],
+      found: "a tag that is not understood",
+      expected: "plain values",
+      hint: null,
+    };
+  });
+  syntax.push(...unreadable.slice(0, MOST_SYNTAX_MISTAKES));
+  try {
+    const { value, tree } = createReader(yaml, document, syntax)();
+    if (value !== null && (typeof value !== "object" || Array.isArray(value))) {
+      const found = Array.isArray(value) ? "a list" : "a single value";
+      syntax.push({ offset: tree.valueOffset, path: [], found, expected: WHOLE_FILE, hint: null });
+      return rejected(syntax);
+    }
+    return { value: value ?? {}, syntax, incomplete: false, locate: async () => treeLocator(tree) };
+  } catch (error) {
+    if (!(error instanceof LimitReached)) throw error;
+    const { offset, found, expected } = error;
+    return rejected([...syntax, { offset, path: [], found, expected, hint: null }]);
+  }
+}
+
+function rejected(syntax: readonly SyntaxFinding[]): ParsedText {
+  const tree = createPlaceTree(0, 0);
+  return { value: {}, syntax, incomplete: syntax.length > 0, locate: async () => treeLocator(tree) };
+}

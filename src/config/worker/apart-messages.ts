@@ -1,0 +1,59 @@
+// Owns what the process that reads and edits configurations is asked, and what it answers.
+import type { ErrorCode } from "../../runtime/errors.ts";
+import type { AskedEdit } from "../edit/asked-edit.ts";
+import type { KnownContent } from "../edit/save.ts";
+import type { ConfigPlace } from "../locate.ts";
+import type { ConfigMistake } from "../mistakes.ts";
+import type { LoadedConfig } from "../read/load.ts";
+import type { ConfigSnapshot } from "../snapshot.ts";
+
+interface Subject {
+  /** Absolute. */
+  readonly path: string;
+  readonly place: ConfigPlace;
+}
+
+/** What the process is asked. Bytes travel in base64. */
+export type ApartRequest = Subject &
+  (
+    | {
+        readonly kind: "load";
+        /** What to read in the file's stead; null reads the file; "" is an empty configuration. */
+        readonly content: string | null;
+        /** Write a commented starter first when there is no file. */
+        readonly writeStarter: boolean;
+      }
+    | {
+        readonly kind: "edit";
+        readonly edits: readonly AskedEdit[];
+        readonly seenSha256: string | null;
+        readonly known: KnownContent | null;
+      }
+    | {
+        readonly kind: "replace";
+        readonly content: string;
+        readonly seenSha256: string | null;
+        readonly known: KnownContent | null;
+      }
+  );
+
+/** What the process answers. */
+export type ApartReply =
+  | { readonly kind: "loaded"; readonly loaded: LoadedConfig; readonly starterWritten: boolean }
+  | {
+      readonly kind: "saved";
+      readonly saved:
+        | {
+            readonly ok: true;
+            readonly changed: boolean;
+            readonly snapshot: ConfigSnapshot;
+            readonly content: string;
+          }
+        | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
+    }
+  | {
+      readonly kind: "failed";
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly hint: string | null;
+    };

@@ -1,0 +1,156 @@
+// Owns having a configuration's reader ready when a content comes: started at the first sign of a change, so that its
+// own start, and mostly the reading, fall into the time in which the change is waited out.
+import { unlessAborted } from "../../runtime/abort.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.ts";
+import type { ConfigPlace } from "../locate.ts";
+import type { ApartReply } from "./apart-messages.ts";
+import { type LoadedApart, loadedApart } from "./load-apart.ts";
+import { type ReaderProcess, startReaderProcess } from "./reader-process.ts";
+
+/** A reader that no content came for is ended this long after the last sign of one, ms. */
+const UNUSED_MS = 5_000;
+/** A reader that is busy with another content is waited for no longer than a new one takes to start, ms. */
+const BUSY_MS = 200;
+
+interface ConfigReaderOptions {
+  /** Absolute. */
+  readonly path: string;
+  readonly place: ConfigPlace;
+  readonly clock: Clock;
+}
+
+/** Has at most one process at a time, and none 5 s after the last sign of a change. */
+interface ConfigReader extends Disposable {
+  /**
+   * A content may have to be loaded soon. `look` tells what it would be now: it is read ahead, in case it stays that;
+   * null: none as far as one sees; rejecting counts as that. Does nothing while a content is being loaded.
+   */
+  expect(look: () => Promise<Uint8Array | null>): void;
+  /** One at a time. Rejects as `loadConfigApart` does. */
+  load(bytes: Uint8Array, signal: AbortSignal): Promise<LoadedApart>;
+}
+
+interface Guess {
+  readonly sha256: string;
+  readonly reply: Promise<ApartReply>;
+}
+
+interface Ahead {
+  readonly process: ReaderProcess;
+  guess: Guess | null;
+  looking: boolean;
+  /** Another sign came while the one before was looked into. */
+  again: boolean;
+}
+
+export function createConfigReader({ path, place, clock }: ConfigReaderOptions): ConfigReader {
+  let ahead: Ahead | null = null;
+  let unused: Timer | null = null;
+  let loading = false;
+  let disposed = false;
+
+  const take = (): Ahead | null => {
+    const taken = ahead;
+    ahead = null;
+    unused?.[Symbol.dispose]();
+    return taken;
+  };
+  const request = (bytes: Uint8Array) =>
+    ({
+      kind: "load",
+      path,
+      place,
+      content: Buffer.from(bytes).toString("base64"),
+      writeStarter: false,
+    }) as const;
+
+  /** Reads what is there now, unless that is known; again for as long as there are further signs. */
+  const lookAhead = async (own: Ahead, look: () => Promise<Uint8Array | null>): Promise<void> => {
+    own.looking = true;
+    await own.process.ready;
+    do {
+      own.again = false;
+      const bytes = await look().catch(() => null);
+      if (ahead !== own) break;
+      if (bytes === null || bytes.length === 0) continue;
+      const sha256 = sha256Of(bytes);
+      if (own.guess?.sha256 === sha256) continue;
+      const guess: Guess = { sha256, reply: own.process.ask(request(bytes)) };
+      own.guess = guess;
+      await guess.reply.catch(() => {});
+    } while (own.again && own.process.isRunning && ahead === own);
+    own.looking = false;
+  };
+
+  /** What a reader that was started ahead makes of them; null: it is of no use. */
+  const fromAhead = async (
+    { process, guess }: Ahead,
+    bytes: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<ApartReply | null> => {
+    if (guess !== null && guess.sha256 === sha256Of(bytes)) {
+      return unlessAborted(guess.reply, signal, () => cancelled(path, signal));
+    }
+    if (
+      guess !== null &&
+      !(await settledWithin(
+        clock,
+        BUSY_MS,
+        guess.reply.catch(() => {}),
+      ))
+    )
+      return null;
+    return process.isRunning ? process.ask(request(bytes), signal) : null;
+  };
+
+  /** A reader that is found dead at once had died before: its end was not told yet, and says nothing of these bytes. */
+  const fromAheadIfItLives: typeof fromAhead = async (taken, bytes, signal) => {
+    const begunMs = clock.monotonicMs();
+    try {
+      return await fromAhead(taken, bytes, signal);
+    } catch (error) {
+      const atOnce = clock.monotonicMs() - begunMs < BUSY_MS;
+      if (signal.aborted || !atOnce || taken.process.isRunning) throw error;
+      return null;
+    }
+  };
+
+  return {
+    expect(look) {
+      if (disposed || loading) return;
+      if (ahead?.process.isRunning === false) take();
+      unused?.[Symbol.dispose]();
+      unused = clock.setTimer(UNUSED_MS, () => take()?.process.end());
+      ahead ??= { process: startReaderProcess(clock), guess: null, looking: false, again: false };
+      if (ahead.looking) ahead.again = true;
+      else void lookAhead(ahead, look);
+    },
+    async load(bytes, signal) {
+      loading = true;
+      const taken = take();
+      let process = taken?.process ?? null;
+      try {
+        let reply = taken === null ? null : await fromAheadIfItLives(taken, bytes, signal);
+        if (reply === null) {
+          process?.end();
+          process = startReaderProcess(clock);
+          reply = await process.ask(request(bytes), signal);
+        }
+        return loadedApart(reply, path);
+      } finally {
+        process?.end();
+        loading = false;
+      }
+    },
+    [Symbol.dispose]() {
+      disposed = true;
+      take()?.process.end();
+    },
+  };
+}
+
+function cancelled(path: string, signal: AbortSignal): MountaineerError {
+  return new MountaineerError("aborted", `reading ${path} was cancelled`, { cause: signal.reason });
+}

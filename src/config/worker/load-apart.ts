@@ -1,0 +1,73 @@
+// Owns reading and editing a configuration in a process of its own: a hostile file holds up nobody, and what that
+// needs (the schema library, parsers) does not stay in the daemon's memory.
+
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ConfigMistake } from "../mistakes.ts";
+import type { LoadedConfig } from "../read/load.ts";
+import { type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
+import type { ApartReply, ApartRequest } from "./apart-messages.ts";
+import { startReaderProcess } from "./reader-process.ts";
+
+interface ApartOptions {
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadedApart {
+  readonly loaded: LoadedConfig;
+  readonly starterWritten: boolean;
+}
+
+/**
+ * Rejects with `config_unreadable` (the file cannot be read, or reading it takes longer than 10 s or more memory
+ * than 256 MB), `home_unwritable` (the starter), and `aborted`.
+ */
+export async function loadConfigApart(
+  request: Omit<Extract<ApartRequest, { kind: "load" }>, "kind">,
+  options: ApartOptions,
+): Promise<LoadedApart> {
+  return loadedApart(await ask({ kind: "load", ...request }, options), request.path);
+}
+
+/** What a reader's process has answered, for whoever asked it to load `path`. */
+export function loadedApart(reply: ApartReply, path: string): LoadedApart {
+  if (reply.kind !== "loaded") throw unexpected(path);
+  const { loaded, starterWritten } = reply;
+  return { loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded, starterWritten };
+}
+
+export type SavedApart =
+  | {
+      readonly ok: true;
+      readonly changed: boolean;
+      readonly snapshot: ConfigSnapshot;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
+
+/** Rejects with what `saveEdit` rejects with, `usage` for a key or value that is not understood, and `aborted`. */
+export async function saveConfigApart(
+  request: Extract<ApartRequest, { kind: "edit" | "replace" }>,
+  options: ApartOptions,
+): Promise<SavedApart> {
+  const reply = await ask(request, options);
+  if (reply.kind !== "saved") throw unexpected(request.path);
+  const { saved } = reply;
+  if (!saved.ok) return saved;
+  const { changed, snapshot, content } = saved;
+  return { ok: true, changed, snapshot: deepFreeze(snapshot), bytes: Buffer.from(content, "base64") };
+}
+
+function unexpected(path: string): MountaineerError {
+  return new MountaineerError("internal", `${path}: the reader answered something else than was asked`);
+}
+
+async function ask(request: ApartRequest, { clock, signal }: ApartOptions): Promise<ApartReply> {
+  const reader = startReaderProcess(clock);
+  try {
+    return await reader.ask(request, signal);
+  } finally {
+    reader.end();
+  }
+}

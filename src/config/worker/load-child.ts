@@ -1,0 +1,64 @@
+// Owns the process in which configurations are read and edited; it says when it is ready, gets requests on stdin, one
+// a line, answers each with a line on stdout, and ends with its input.
+import { createInterface } from "node:readline";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { askedEdit } from "../edit/asked-edit.ts";
+import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
+import { writeStarter } from "../edit/starter.ts";
+import { loadConfig, parseConfig } from "../read/load.ts";
+import type { ApartReply, ApartRequest } from "./apart-messages.ts";
+import type { ReaderReady } from "./reader-process.ts";
+
+async function answer(request: ApartRequest): Promise<ApartReply> {
+  try {
+    return await perform(request);
+  } catch (error) {
+    if (error instanceof MountaineerError) {
+      return { kind: "failed", code: error.code, message: error.message, hint: error.hint };
+    }
+    return { kind: "failed", code: "internal", message: errorText(error), hint: null };
+  }
+}
+
+async function perform(request: ApartRequest): Promise<ApartReply> {
+  const { path, place } = request;
+  switch (request.kind) {
+    case "load": {
+      const { content, writeStarter: wanted } = request;
+      const starterWritten = wanted && !(await writeStarter(path)).existed;
+      const loaded =
+        content === null
+          ? await loadConfig(path, place)
+          : await parseConfig(Buffer.from(content, "base64"), path, place);
+      return { kind: "loaded", loaded, starterWritten };
+    }
+    case "edit": {
+      const edits = request.edits.map(askedEdit);
+      const { seenSha256, known = null } = request;
+      return saved(await saveEdit({ path, place, seenSha256, known, edits }));
+    }
+    case "replace": {
+      const bytes = Buffer.from(request.content, "base64");
+      const { seenSha256, known = null } = request;
+      return saved(await saveContent({ path, place, seenSha256, known, bytes }));
+    }
+  }
+}
+
+function saved(result: SavedConfig): ApartReply {
+  if (!result.ok) return { kind: "saved", saved: result };
+  const { changed, snapshot, bytes } = result;
+  return {
+    kind: "saved",
+    saved: { ok: true, changed, snapshot, content: Buffer.from(bytes).toString("base64") },
+  };
+}
+
+const say = (line: ApartReply | ReaderReady): void => {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+};
+say({ kind: "ready" });
+for await (const line of createInterface({ input: process.stdin, terminal: false })) {
+  // Only `reader-process.ts` starts this program, with requests of that type.
+  say(await answer(JSON.parse(line) as ApartRequest));
+}

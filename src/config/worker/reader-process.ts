@@ -1,0 +1,133 @@
+// Owns one process that reads and edits configurations: started, asked one thing at a time, and ended.
+
+import { PassThrough } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { programBeside, runCommand } from "../../runtime/process/child-process.ts";
+import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ApartReply, ApartRequest } from "./apart-messages.ts";
+
+/** Far more than the largest file needs, ms; the process's start is part of the first answer. */
+const DEADLINE_MS = 10_000;
+/** Of a process with nothing to do, ms: whoever has started it ends it long before. */
+const LONGEST_LIFE_MS = 10 * 60_000;
+/** It lives too short for its garbage to be worth collecting: a seventh of its work. */
+const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];
+/** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
+const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/** The first line that the process writes: everything it needs is loaded. */
+export interface ReaderReady {
+  readonly kind: "ready";
+}
+
+export interface ReaderProcess {
+  /** Resolves when it can answer at once; also when it has ended. */
+  readonly ready: Promise<void>;
+  /** It was not ended, and has not ended itself. */
+  readonly isRunning: boolean;
+  /**
+   * Only when what was asked before is settled. Rejects with what the process says, with `config_unreadable` when it
+   * takes longer than 10 s or ends instead, and with `aborted`; after that it has ended.
+   */
+  ask(request: ApartRequest, signal?: AbortSignal): Promise<ApartReply>;
+  /** Kills it, whatever it is doing. Idempotent. */
+  end(): void;
+}
+
+export function startReaderProcess(clock: Clock): ReaderProcess {
+  const input = new PassThrough();
+  const ending = new AbortController();
+  const ready = Promise.withResolvers<void>();
+  let asked: PromiseWithResolvers<ApartReply> | null = null;
+  let isRunning = true;
+
+  const end = (): void => {
+    isRunning = false;
+    ending.abort();
+  };
+  const heard = (line: string): void => {
+    // Written by load-child.ts, which is the other half of this file.
+    const message = JSON.parse(line) as ApartReply | ReaderReady;
+    if (message.kind === "ready") ready.resolve();
+    else asked?.resolve(message);
+  };
+  const answers = createLineSplitter(ANSWER_LIMIT_BYTES, () =>
+    asked?.reject(new MountaineerError("internal", "the reader's answer is too long")),
+  );
+  const running = runCommand(
+    process.execPath,
+    [...NODE_FLAGS, fileURLToPath(programBeside(import.meta.url, "load-child"))],
+    {
+      clock,
+      deadlineMs: LONGEST_LIFE_MS,
+      stdin: input,
+      killGraceMs: 0,
+      signal: ending.signal,
+      onStdout(piece) {
+        for (const line of answers.take(piece)) heard(line);
+      },
+    },
+  );
+  const ended = running.then(
+    (result) => result,
+    () => null,
+  );
+  void ended.then(() => {
+    isRunning = false;
+    ready.resolve();
+  });
+
+  const endedInstead = async (path: string): Promise<never> => {
+    const { exitCode, exitSignal, stderr } = await running;
+    const last = stderr.trim().split("\n").at(-1) ?? "";
+    throw unreadable(path, `its reader ended with ${exitSignal ?? exitCode}: ${last}`);
+  };
+
+  return {
+    ready: ready.promise,
+    get isRunning() {
+      return isRunning;
+    },
+    async ask(request, signal) {
+      const { path } = request;
+      const answer = Promise.withResolvers<ApartReply>();
+      asked = answer;
+      const leave = (): void => {
+        answer.reject(
+          new MountaineerError("aborted", `reading ${path} was cancelled`, { cause: signal?.reason }),
+        );
+      };
+      const timer = clock.setTimer(DEADLINE_MS, () => {
+        answer.reject(unreadable(path, "reading it takes too long"));
+      });
+      signal?.addEventListener("abort", leave, { once: true });
+      if (signal?.aborted) leave();
+      else input.write(`${JSON.stringify(request)}\n`);
+      try {
+        const reply = await Promise.race([answer.promise, ended.then(() => endedInstead(path))]);
+        if (reply.kind !== "failed") return reply;
+        throw new MountaineerError(
+          reply.code,
+          reply.message,
+          reply.hint === null ? {} : { hint: reply.hint },
+        );
+      } catch (error) {
+        // Nothing may still be written when it is said that nothing was.
+        end();
+        await ended;
+        throw error;
+      } finally {
+        asked = null;
+        timer[Symbol.dispose]();
+        signal?.removeEventListener("abort", leave);
+      }
+    },
+    end,
+  };
+}
+
+function unreadable(path: string, why: string): MountaineerError {
+  return new MountaineerError("config_unreadable", `${path} cannot be read: ${why}`);
+}

@@ -1,0 +1,115 @@
+// What the engine asks of the carrier, in the engine's own words: answers with deadlines, and nothing rejects.
+import type { Carrier, CarrierNotice, MoveRequest } from "../../carrier/carrier.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { processIdentity } from "../../runtime/process/process-identity.ts";
+import type { Carriage, CarriageNotice, Endpoints } from "../../shares/drivers/carriage.ts";
+
+/** How long one question may take, ms. */
+const ASK_MS = 5_000;
+/** With the start of a carrier, which a busy machine may take seconds for: what is mounted without stays so, ms. */
+const OPEN_MS = 20_000;
+/** How long a start waits for the first word of a carrier that runs, ms. */
+const FIRST_WORD_MS = 2_000;
+
+interface CarriageTools {
+  readonly logger: Logger;
+  readonly carrier: Carrier;
+}
+
+export function createCarriage({ logger, carrier }: CarriageTools): Carriage {
+  /** What was last told of a share's endpoints, so that the same is not told again. */
+  const told = new Map<string, string>();
+  let first: Promise<void> | null = null;
+  let isReady = false;
+
+  const within = (ms: number): AbortSignal => AbortSignal.timeout(ms);
+  const quietly = async (what: string, share: string, work: Promise<unknown>): Promise<void> => {
+    try {
+      await work;
+    } catch (error) {
+      logger.warn(`the carrier could not be asked to ${what}`, { share, reason: errorText(error) });
+    }
+  };
+
+  const firstWord = async (): Promise<void> => {
+    try {
+      await carrier.refresh(within(FIRST_WORD_MS));
+      for (const entry of await carrier.takeJournal(within(ASK_MS))) {
+        logger.info("moved while no daemon ran", { ...entry });
+      }
+    } catch (error) {
+      logger.debug("no carrier answers", { reason: errorText(error) });
+    }
+    isReady = true;
+  };
+
+  return {
+    of: (share) => carrier.shares.get(share) ?? null,
+    get absentSinceMs() {
+      return carrier.absentSinceMs;
+    },
+    ready() {
+      if (isReady) return Promise.resolve();
+      first ??= firstWord();
+      return first;
+    },
+    async open({ share, driver, route, endpoints, patienceMs, wantedPort }, signal) {
+      if (driver === "local") return { ok: false, text: "a folder is not carried" };
+      try {
+        const request = { share, kind: driver, route, endpoints, patienceMs, wantedPort };
+        const { port } = await carrier.open(request, AbortSignal.any([signal, within(OPEN_MS)]));
+        told.set(share, JSON.stringify([endpoints, patienceMs]));
+        return { ok: true, port };
+      } catch (error) {
+        logger.warn("a share is mounted without a carrier", { share, reason: errorText(error) });
+        return { ok: false, text: `the carrier does not open a port: ${errorText(error)}` };
+      }
+    },
+    async bind(share, { id, path }, pids) {
+      const [pid] = pids;
+      const process = pid === undefined ? null : await processIdentity(pid);
+      await quietly("watch the mount", share, carrier.bind(share, { id, path, process }, within(ASK_MS)));
+    },
+    async move({ share, to, endpoint, planned }, signal) {
+      const request: MoveRequest = { share, to, endpoint, planned };
+      try {
+        const outcome = await carrier.move(request, signal);
+        if (!outcome.ok) return { ok: false, text: outcome.text };
+        return { ok: true, quiet: outcome.quiet, connections: outcome.connections };
+      } catch (error) {
+        return { ok: false, text: errorText(error) };
+      }
+    },
+    keepEndpoints(share, endpoints: Endpoints, patienceMs) {
+      const text = JSON.stringify([endpoints, patienceMs]);
+      if (told.get(share) === text) return;
+      told.set(share, text);
+      const asked = carrier.configure(share, { endpoints, patienceMs }, within(ASK_MS));
+      void asked.catch((error: unknown) => {
+        told.delete(share);
+        logger.debug("the carrier was not told of endpoints", { share, reason: errorText(error) });
+      });
+    },
+    hold: (share) => quietly("hold", share, carrier.hold(share, within(ASK_MS))),
+    confirm: (share, outage) => quietly("go on", share, carrier.confirm(share, outage, within(ASK_MS))),
+    usedUp: (share) => quietly("go on", share, carrier.usedUp(share, within(ASK_MS))),
+    async close(share) {
+      told.delete(share);
+      await quietly("close a port", share, carrier.close(share, within(ASK_MS)));
+    },
+    onNotice: (listener) =>
+      carrier.onNotice((notice) => {
+        const told = noticeOf(notice);
+        if (told !== null) listener(notice.share, told);
+      }),
+  };
+}
+
+function noticeOf({ what }: CarrierNotice): CarriageNotice | null {
+  if (what === "stalled") return "stalled";
+  if (what === "unconfirmed") return "doubt";
+  if (what === "lost") return "lost";
+  // It says that all is well: the next look finds it.
+  return what === "answered" ? null : "changed";
+}

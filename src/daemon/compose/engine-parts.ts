@@ -1,0 +1,105 @@
+// Owns what the engine is made of: prober, host prober, mount table, drivers; wired once, for daemon and command alike.
+import { connectCarrier } from "../../carrier/client/carrier-client.ts";
+import { type AddressedHostProber, createHostProber } from "../../network/probe/host-prober.ts";
+import { tellLocalNetwork } from "../../network/probe/local-network.ts";
+import type { Memory } from "../../reconcile/memory.ts";
+import { createDisposalStack } from "../../runtime/disposal.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { createCifsDriver } from "../../shares/drivers/cifs/cifs.ts";
+import { leavingGvfsAlone } from "../../shares/drivers/gvfs-left-alone.ts";
+import { createLocalDriver } from "../../shares/drivers/local/local.ts";
+import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
+import { readCarryProof } from "../../shares/drivers/netfs/carry-proof.ts";
+import { createNetfsDriver } from "../../shares/drivers/netfs/netfs.ts";
+import { createRcloneLogs, type RcloneLogs } from "../../shares/drivers/rclone/logs.ts";
+import { createNoteKeeper, type NoteKeeper } from "../../shares/drivers/rclone/note-keeper.ts";
+import { createNoteWriter } from "../../shares/drivers/rclone/note-writer.ts";
+import { createRcloneDriver } from "../../shares/drivers/rclone/rclone.ts";
+import { tellingUnsentOfRclone } from "../../shares/drivers/rclone/unsent-left-behind.ts";
+import { createShareEngine, type ShareEngine } from "../../shares/engine/share-engine.ts";
+import type { MountTable } from "../../shares/mounts/mount-entry.ts";
+import { createMountTable } from "../../shares/mounts/mount-table.ts";
+import { withGvfsShares } from "../../shares/mounts/mount-table-gvfs.ts";
+import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
+import type { Prober } from "../../shares/prober/prober.ts";
+import { startProber } from "../../shares/prober/prober-process.ts";
+import { createServerProof } from "../../shares/server-proof/server-proof.ts";
+import type { DriverName } from "../../shares/share-spec.ts";
+import { createCarriage } from "./carriage.ts";
+import { createStableLinks } from "./stable-links.ts";
+
+/** How long a name server may take, ms. */
+const RESOLVE_MS = 5000;
+
+interface PartsOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly memory: Memory;
+  readonly forceStop: AbortSignal;
+  readonly announce: (transition: ShareTransition) => void;
+}
+
+export interface EngineParts extends AsyncDisposable {
+  readonly engine: ShareEngine;
+  readonly hostProber: AddressedHostProber;
+  readonly drivers: Readonly<Record<DriverName, MountDriver>>;
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+  readonly rcloneLogs: RcloneLogs;
+  readonly noteKeeper: NoteKeeper;
+}
+
+export function startEngineParts(options: PartsOptions): EngineParts {
+  const { home, clock, logger, memory, forceStop, announce } = options;
+  const stack = createDisposalStack((error) =>
+    logger.warn("engine did not end cleanly", { reason: errorText(error) }),
+  );
+  const prober = stack.use(startProber({ clock, logger }));
+  const hostProber = stack.use(
+    tellLocalNetwork(
+      createHostProber({ clock, logger, resolve: (host) => prober.resolve(host, RESOLVE_MS) }),
+      { clock },
+    ),
+  );
+  const mountTable = withGvfsShares(createMountTable({ clock }), { clock, prober });
+  const carrier = stack.use(connectCarrier({ home, clock, logger }));
+  const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
+  const kept = { clock, logger, stateFolder: home };
+  const notes = createNoteWriter({ clock, logger });
+  const smb = { clock, logger, prober, mountTable, addressesOf };
+  const drivers: Record<DriverName, MountDriver> = {
+    rclone: leavingGvfsAlone(createRcloneDriver({ ...smb, stateFolder: home, notes })),
+    local: tellingUnsentOfRclone(createLocalDriver({ clock, prober, stateFolder: home }), kept),
+    netfs: createNetfsDriver({ ...smb, carryProof: () => readCarryProof(home) }),
+    cifs: tellingUnsentOfRclone(leavingGvfsAlone(createCifsDriver({ ...smb, stateFolder: home })), kept),
+  };
+  const engine = stack.use(
+    createShareEngine({
+      clock,
+      logger,
+      memory,
+      // netfs takes whatever stands in a share's place for its own.
+      drivers: [drivers.rclone, drivers.cifs, drivers.local, drivers.netfs],
+      hostProber,
+      prober,
+      carriage: createCarriage({ logger, carrier }),
+      serverProof: createServerProof({ clock, logger, stateFolder: home }),
+      forceStop,
+      announce,
+      links: createStableLinks(clock, prober),
+    }),
+  );
+  return {
+    engine,
+    hostProber,
+    drivers,
+    prober,
+    mountTable,
+    rcloneLogs: createRcloneLogs(kept),
+    noteKeeper: createNoteKeeper({ ...kept, notes }),
+    [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
+  };
+}

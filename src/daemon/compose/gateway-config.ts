@@ -1,0 +1,13 @@
+// Owns which part of a configuration is the gateway's, and whether there is a gateway at all.
+import type { MountaineerConfig } from "../../config/snapshot.ts";
+import type { GatewayConfig } from "../../gateway/serving/gateway-contract.ts";
+
+/** A gateway is there when a backend or `[server]` is configured; else nothing of it is loaded or shown. */
+export function wantsGateway({ backends, server }: MountaineerConfig): boolean {
+  return backends.length > 0 || server !== null;
+}
+
+export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
+  const { server, backends, conflictResolution, incomingAuth, authorization, audit } = config;
+  return { server, backends, conflictResolution, incomingAuth, authorization, audit };
+}

@@ -1,0 +1,27 @@
+// Owns finding monitors through `ps`, which shows no environment: their homes are not known.
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { isMonitor, type MonitorProcess } from "./process-arguments.ts";
+
+const DEADLINE_MS = 3_000;
+
+export async function listMonitorsDarwin(): Promise<readonly MonitorProcess[]> {
+  try {
+    const { stdout } = await runCommand("ps", ["-xo", "pid=,command="], {
+      clock: systemClock,
+      deadlineMs: DEADLINE_MS,
+    });
+    return parsePs(stdout).filter(({ pid }) => pid !== process.pid);
+  } catch {
+    return [];
+  }
+}
+
+/** Lines of `  PID ARGUMENTS`; spaces inside an argument are not to be told from those between two. */
+export function parsePs(output: string): readonly MonitorProcess[] {
+  return output.split("\n").flatMap((line) => {
+    const [, pid, command] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
+    if (pid === undefined || command === undefined || !isMonitor(command.split(" "))) return [];
+    return [{ pid: Number(pid), home: null }];
+  });
+}

@@ -1,0 +1,35 @@
+// Owns finding monitors through /proc, with the homes that their environments name.
+import { readdir, readFile } from "node:fs/promises";
+import { findPlace } from "../../config/locate.ts";
+import { isMonitor, type MonitorProcess } from "./process-arguments.ts";
+
+const AT_ONCE = 32;
+
+export async function listMonitorsLinux(): Promise<readonly MonitorProcess[]> {
+  const names = await readdir("/proc").catch(() => []);
+  const pids = names.filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const found: MonitorProcess[] = [];
+  for (let index = 0; index < pids.length; index += AT_ONCE) {
+    const some = await Promise.all(pids.slice(index, index + AT_ONCE).map(readMonitor));
+    for (const one of some) if (one !== null) found.push(one);
+  }
+  return found;
+}
+
+async function readMonitor(pid: string): Promise<MonitorProcess | null> {
+  try {
+    // The short name first: reading arguments waits for a lock that a process stuck in the kernel may hold.
+    const name = (await readFile(`/proc/${pid}/comm`, "utf8")).trim();
+    if (!/^(node|MainThread|mountaineer)/.test(name)) return null;
+    const args = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
+    if (!isMonitor(args)) return null;
+    const variables = (await readFile(`/proc/${pid}/environ`, "utf8")).split("\0");
+    const variable = (key: string): string | undefined =>
+      variables.find((one) => one.startsWith(`${key}=`))?.slice(key.length + 1);
+    const environment = { HOME: variable("HOME"), MOUNTAINEER_HOME: variable("MOUNTAINEER_HOME") };
+    return { pid: Number(pid), home: findPlace(environment).home };
+  } catch {
+    // It has ended meanwhile, or is another user's.
+    return null;
+  }
+}

@@ -1,0 +1,59 @@
+// Owns a home's secrets for commands: kept, listed with who uses them, removed. No daemon takes part.
+import type { SecretKeeper, SecretListReport } from "../../api/secret-keeper.ts";
+import { secretUses } from "../../config/read/secret-uses.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { openSecretStore } from "../../secrets/secret-store.ts";
+import { openHome } from "./home.ts";
+
+export function openSecretKeeper(options: {
+  readonly home: string;
+  readonly configPath: string | null;
+}): SecretKeeper {
+  const { home, configPath } = options;
+  const clock = systemClock;
+  const environment = process.env;
+  const store = openSecretStore({ home, clock, environment });
+
+  /** By name: what refers to it. */
+  const uses = async (): Promise<Map<string, string[]>> => {
+    const { snapshot } = await openHome({ home, configPath, environment, writesStarter: false, clock });
+    const byName = new Map<string, string[]>();
+    for (const { reference, usedBy } of secretUses(snapshot.config)) {
+      if (reference.kind === "stored")
+        byName.set(reference.name, [...(byName.get(reference.name) ?? []), usedBy]);
+    }
+    return byName;
+  };
+
+  return {
+    async list(): Promise<SecretListReport> {
+      const kept = new Map((await store.list()).map((one) => [one.name, one.kept]));
+      let used = new Map<string, string[]>();
+      let configError: string | null = null;
+      try {
+        used = await uses();
+      } catch (error) {
+        if (!(error instanceof MountaineerError)) throw error;
+        configError = errorText(error);
+      }
+      const names = [...new Set([...kept.keys(), ...used.keys()])].sort();
+      return {
+        secrets: names.map((name) => ({
+          name,
+          kept: kept.get(name) ?? null,
+          used_by: used.get(name) ?? [],
+        })),
+        config_error: configError,
+      };
+    },
+    set: (name, value, place, signal) => store.set(name, value, place, signal),
+    async remove(name, signal) {
+      const removed = await store.remove(name, signal);
+      if (removed !== null) return removed;
+      throw new MountaineerError("secret_unknown", `no secret ${name} is kept`, {
+        hint: "mountaineer secret list shows those that are",
+      });
+    },
+  };
+}

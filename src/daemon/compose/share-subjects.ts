@@ -1,0 +1,58 @@
+// Owns the way from the configuration's shares to the engine's subjects: secrets resolved, paths made, drivers picked.
+import { join } from "node:path";
+import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
+import { resolveReference } from "../../secrets/reference.ts";
+import type { MountDriver } from "../../shares/drivers/mount-driver.ts";
+import type { Subject } from "../../shares/engine/share-subject.ts";
+import type { DriverName, SharePolicy, ShareSpec } from "../../shares/share-spec.ts";
+
+export interface SubjectContext {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly drivers: Readonly<Record<DriverName, MountDriver>>;
+  /** Keeps a password out of every log line. */
+  readonly redact: (secret: string) => void;
+  /** What the command line says in the configuration's stead, ms. */
+  readonly intervalMs: number | null;
+}
+
+export function shareSubjects({ global, shares }: MountaineerConfig, context: SubjectContext): Subject[] {
+  const policy = {
+    checkIntervalMs: context.intervalMs ?? global.checkIntervalMs,
+    connectTimeoutMs: global.connectTimeoutMs,
+    mountHangMs: global.mountHangMs,
+    outagePatienceMs: global.outagePatienceMs,
+    autoFailback: global.autoFailback,
+    stableMs: global.autoFailbackStableMs,
+    lsofRecheck: global.lsofRecheck,
+  };
+  return shares.map((share) => ({
+    spec: {
+      ...shareSecret(share, context),
+      name: share.name,
+      shareName: share.shareName,
+      username: share.username,
+      driver: share.driver,
+      routes: share.routes,
+      mountPath: join(global.mountRoot, mountName(share, global.mountRoot)),
+      stablePath: join(global.sharesRoot, share.name),
+    },
+    policy: { ...policy, carry: share.carry } satisfies SharePolicy,
+    driver: context.drivers[share.driver],
+  }));
+}
+
+/** In /Volumes macOS itself names what it mounts, after the share. */
+function mountName({ driver, name, shareName }: ShareConfig, mountRoot: string): string {
+  return driver === "netfs" && mountRoot === "/Volumes" ? shareName : name;
+}
+
+function shareSecret(
+  { password }: ShareConfig,
+  { environment, redact }: SubjectContext,
+): Pick<ShareSpec, "password" | "missingVariable"> {
+  if (password === null) return { password: null, missingVariable: null };
+  const resolved = resolveReference(password, environment);
+  if (!resolved.ok) return { password: null, missingVariable: resolved.missing };
+  redact(resolved.value);
+  return { password: resolved.value, missingVariable: null };
+}

@@ -1,0 +1,146 @@
+// Owns the values of stored secrets while a configuration runs: read off this thread, with a deadline, each time a
+// configuration is loaded, so that those who resolve references never wait.
+import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { type SecretValues, storedKey } from "../../secrets/reference.ts";
+import type { SecretStore } from "../../secrets/secret-store.ts";
+
+/** All secrets of a configuration are read at once; a keyring that waits for its person must not hold up a start. */
+const READ_DEADLINE_MS = 4_000;
+const RETRY_MS = 30_000;
+
+interface StoredSecrets {
+  /** The process's environment, with the values under `secret:NAME`; those change with each `bind`. */
+  readonly values: SecretValues;
+  /**
+   * Reads the secrets that the configuration refers to, and gives it with their revisions. A secret that cannot be read
+   * keeps the value it had. Never rejects but for the signal's reason.
+   */
+  bind(snapshot: ConfigSnapshot, signal?: AbortSignal): Promise<ConfigSnapshot>;
+  /** Names that could not be read when they were last looked for, for a reason that may pass. */
+  readonly unread: readonly string[];
+}
+
+interface StoredSecretsOptions {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called when a configuration refers to a stored secret, and not before. */
+  readonly openStore: () => Promise<SecretStore>;
+}
+
+export function createStoredSecrets(options: StoredSecretsOptions): StoredSecrets {
+  const { environment, clock, logger, openStore } = options;
+  const values: Record<string, string | undefined> = { ...environment };
+  const revisions = new Map<string, number>();
+  let opening: Promise<SecretStore> | null = null;
+  let unread: readonly string[] = [];
+
+  const readOne = async (name: string, signal: AbortSignal): Promise<boolean> => {
+    const key = storedKey(name);
+    try {
+      opening ??= openStore();
+      const store = await opening;
+      const value = await within(clock, READ_DEADLINE_MS, signal, (limit) =>
+        store.get(name, { deadlineMs: READ_DEADLINE_MS, signal: limit }),
+      );
+      signal.throwIfAborted();
+      const now = value ?? undefined;
+      if (values[key] !== now || !revisions.has(name)) revisions.set(name, (revisions.get(name) ?? 0) + 1);
+      values[key] = now;
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      logger.warn("a secret cannot be read", { secret: name, reason: errorText(error) });
+      if (!revisions.has(name)) revisions.set(name, 1);
+      return false;
+    }
+  };
+
+  return {
+    values,
+    get unread() {
+      return unread;
+    },
+    async bind(snapshot, signal = new AbortController().signal) {
+      const names = storedSecretNames(snapshot.config);
+      const read = await Promise.all(names.map((name) => readOne(name, signal)));
+      unread = names.filter((_, index) => read[index] === false);
+      return withRevisions(snapshot, (name) => revisions.get(name) ?? 0);
+    },
+  };
+}
+
+/** Those of a home; its store is loaded when it is needed. */
+export function homeSecrets(
+  options: Omit<StoredSecretsOptions, "openStore"> & { readonly home: string },
+): StoredSecrets {
+  return createStoredSecrets({
+    ...options,
+    async openStore() {
+      const { openSecretStore } = await import("../../secrets/secret-store.ts");
+      return openSecretStore(options);
+    },
+  });
+}
+
+interface SecretRetryOptions {
+  readonly secrets: Pick<StoredSecrets, "unread">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Looks for all of them again. */
+  readonly refresh: () => Promise<unknown>;
+}
+
+/** While secrets could not be read, looks again: a keyring is often unlocked only after the daemon has started. */
+export function startSecretRetry({ secrets, clock, logger, refresh }: SecretRetryOptions): Disposable {
+  let timer: Timer | null = null;
+  let ended = false;
+  const arm = (): void => {
+    if (ended) return;
+    timer = clock.setTimer(RETRY_MS, () => {
+      void again().then(arm);
+    });
+  };
+  const again = async (): Promise<void> => {
+    if (secrets.unread.length === 0) return;
+    await refresh().catch((error: unknown) =>
+      logger.warn("secrets could not be looked for again", { reason: errorText(error) }),
+    );
+  };
+  arm();
+  return {
+    [Symbol.dispose]() {
+      ended = true;
+      timer?.[Symbol.dispose]();
+    },
+  };
+}
+
+/** Rejects when `work` takes longer, whatever it does then. */
+async function within<T>(
+  clock: Clock,
+  limitMs: number,
+  signal: AbortSignal,
+  work: (limit: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const late = Promise.withResolvers<never>();
+  const end = (reason: unknown): void => {
+    limit.abort(reason);
+    late.reject(reason);
+  };
+  const timer = clock.setTimer(limitMs, () => end(new Error(`no answer within ${limitMs} ms`)));
+  const onAbort = (): void => end(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    if (signal.aborted) throw signal.reason;
+    return await Promise.race([work(limit.signal), late.promise]);
+  } finally {
+    timer[Symbol.dispose]();
+    signal.removeEventListener("abort", onAbort);
+  }
+}

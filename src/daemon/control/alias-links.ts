@@ -1,0 +1,230 @@
+// Owns the aliases of a home: a lane of their own that makes, mends and removes their links at the shares' beat, and
+// what is wrong with each.
+
+import { join } from "node:path";
+import type { AliasStatus, Condition } from "../../api/contract.ts";
+import type { MountaineerConfig } from "../../config/snapshot.ts";
+import { createLane } from "../../reconcile/lane.ts";
+import type { TriggerReason } from "../../reconcile/trigger.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import {
+  type AliasLinkTools,
+  type AliasSpec,
+  aliasFault,
+  ensureAliasLink,
+  removeAliasLink,
+} from "../../shares/links/alias-link.ts";
+import type { Prober } from "../../shares/prober/prober.ts";
+import type { AliasTransition } from "../events/service-transitions.ts";
+import type { AliasMemory } from "./alias-memory.ts";
+
+/** How long the prober may take to look at links, ms. */
+const LOOK_MS = 1000;
+/** A link that was right is looked at again after so long, ms, as the shares' own are. */
+const LOOK_AGAIN_MS = 2_000;
+
+interface AliasLinksOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly prober: Prober;
+  readonly memory: AliasMemory;
+  /** Paths that mounts of shares have, and links that lead to them; asked anew each time. */
+  readonly mountPaths: () => readonly string[];
+  readonly publish: (transition: AliasTransition) => void;
+}
+
+export interface AliasLinks extends AsyncDisposable {
+  /** From now on these are wanted; nothing is done before the next trigger. */
+  apply(config: MountaineerConfig): void;
+  trigger(reason: TriggerReason): void;
+  /** Makes, mends and removes all that is to be, and resolves with how each is then. */
+  reconcile(signal: AbortSignal): Promise<AliasStatus[]>;
+  /** As they were seen last. */
+  status(): AliasStatus[];
+  /** A fresh look, which changes nothing. */
+  look(): Promise<AliasStatus[]>;
+  conditions(): Condition[];
+}
+
+interface Known {
+  readonly spec: AliasSpec;
+  /** null: not looked at yet. */
+  link: AliasStatus["link"] | null;
+  detail: string | null;
+  /** Monotonic ms of the look that found it right. */
+  rightAtMs: number;
+  /** ISO 8601: of what is wrong. */
+  since: string | null;
+}
+
+function aliasSpecs({ global, aliases }: MountaineerConfig): AliasSpec[] {
+  return aliases.map(({ name, path, share, targetSubpath }) => ({
+    name,
+    path,
+    share,
+    targetSubpath,
+    target: join(global.sharesRoot, share, targetSubpath),
+  }));
+}
+
+export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
+  const { clock, logger, prober, memory, mountPaths, publish } = options;
+  let known = new Map<string, Known>();
+  const tools: AliasLinkTools = {
+    prober,
+    madeTargets: (path) => memory.targetsOf(path),
+    remember: (path, target) => memory.remember(path, target),
+    mountPaths,
+    waitMs: LOOK_MS,
+  };
+
+  const isDue = ({ link, rightAtMs }: Known): boolean =>
+    link !== "right" || clock.monotonicMs() - rightAtMs >= LOOK_AGAIN_MS;
+
+  const note = (alias: Known, link: AliasStatus["link"], detail: string | null): void => {
+    const isNews = alias.link !== link || alias.detail !== detail;
+    alias.link = link;
+    alias.detail = detail;
+    if (link === "right") {
+      alias.rightAtMs = clock.monotonicMs();
+      alias.since = null;
+    } else if (isNews) {
+      alias.since = isoTime(clock.wallMs());
+      const { name, share, path } = alias.spec;
+      publish({ name: "alias.blocked", alias: name, share, path, reason: detail ?? link });
+    }
+  };
+
+  const ensure = async (due: readonly Known[]): Promise<void> => {
+    if (due.length === 0) return;
+    const looks = await prober.readLinks(
+      due.map(({ spec }) => spec.path),
+      LOOK_MS,
+    );
+    for (const [index, alias] of due.entries()) {
+      const { spec } = alias;
+      // Removed or changed meanwhile.
+      if (known.get(spec.name) !== alias) continue;
+      const outcome = await ensureAliasLink(tools, spec, looks[index]);
+      if (outcome.result === "blocked") {
+        note(alias, outcome.taken ? "taken" : "blocked", outcome.by);
+        continue;
+      }
+      note(alias, "right", null);
+      if (outcome.result === "right") continue;
+      const { name, share, path, target } = spec;
+      publish({
+        name: "alias.linked",
+        alias: name,
+        share,
+        path,
+        target,
+        repaired: outcome.result === "repaired",
+      });
+    }
+  };
+
+  /** Links of aliases that are gone, or are elsewhere now. */
+  const clear = async (): Promise<void> => {
+    const wanted = new Set([...known.values()].map(({ spec }) => spec.path));
+    const unwanted = memory.paths.filter((path) => !wanted.has(path));
+    if (unwanted.length === 0) return;
+    const looks = await prober.readLinks(unwanted, LOOK_MS);
+    for (const [index, path] of unwanted.entries()) {
+      const look = looks[index];
+      const wasThere = look?.state === "link" && memory.targetsOf(path).has(look.target);
+      if (!(await removeAliasLink(tools, path, look))) continue;
+      await memory.forget(path);
+      if (wasThere) publish({ name: "alias.removed", path });
+    }
+  };
+
+  const lane = createLane({
+    clock,
+    async run(triggers) {
+      const isTick = triggers.every(({ reason }) => reason === "tick");
+      await clear();
+      await ensure([...known.values()].filter((alias) => !isTick || isDue(alias)));
+      return null;
+    },
+    onFailure: (error) => logger.error("aliases were not looked after", { reason: errorText(error) }),
+  });
+
+  const trigger = (reason: TriggerReason): void => {
+    // Most homes have none, and are to have no cost of them.
+    if (reason === "tick" && known.size === 0 && memory.paths.length === 0) return;
+    lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
+  };
+
+  const status = (): AliasStatus[] =>
+    [...known.values()].map(({ spec, link, detail }) => statusOf(spec, link ?? "missing", detail));
+
+  return {
+    apply(config) {
+      const next = new Map<string, Known>();
+      for (const spec of aliasSpecs(config)) {
+        const before = known.get(spec.name);
+        const isSame = before?.spec.path === spec.path && before.spec.target === spec.target;
+        next.set(
+          spec.name,
+          before !== undefined && isSame
+            ? before
+            : { spec, link: null, detail: null, rightAtMs: Number.NEGATIVE_INFINITY, since: null },
+        );
+      }
+      known = next;
+    },
+    trigger,
+    async reconcile(signal) {
+      lane.trigger({ reason: "user", atMs: clock.monotonicMs(), details: [] });
+      await unlessAborted(
+        lane.idle(),
+        signal,
+        () => new MountaineerError("aborted", "cancelled; it is carried through"),
+      );
+      return status();
+    },
+    status,
+    async look() {
+      const aliases = [...known.values()].map(({ spec }) => spec);
+      const looks = await prober.readLinks(
+        aliases.map(({ path }) => path),
+        LOOK_MS,
+      );
+      return aliases.map((spec, index) => {
+        const fault = aliasFault(looks[index], spec);
+        if (fault === null) return statusOf(spec, "right", null);
+        if (fault === "missing") return statusOf(spec, "missing", null);
+        const found = looks[index];
+        const isOld = found?.state === "link" && memory.targetsOf(spec.path).has(found.target);
+        return statusOf(spec, isOld ? "missing" : fault.taken ? "taken" : "blocked", fault.by);
+      });
+    },
+    conditions: () =>
+      [...known.values()].flatMap(({ spec, link, detail, since }) => {
+        if (since === null || detail === null) return [];
+        const isTaken = link === "taken";
+        return [
+          {
+            code: isTaken ? "alias_path_taken" : "alias_not_linked",
+            severity: "warning" as const,
+            title: `The link of alias ${spec.name} cannot be made: ${detail}`,
+            hint: isTaken ? "Move it away, or give the alias another path; it is left as it is." : null,
+            since,
+          },
+        ];
+      }),
+    [Symbol.asyncDispose]: () => lane[Symbol.asyncDispose](),
+  };
+}
+
+function statusOf(
+  { name, path, share, targetSubpath, target }: AliasSpec,
+  link: AliasStatus["link"],
+  detail: string | null,
+): AliasStatus {
+  return { name, share, target_subpath: targetSubpath, path, target, link, detail };
+}

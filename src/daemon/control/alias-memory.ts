@@ -1,0 +1,114 @@
+// Owns `<home>/aliases.json`: which links this home has made for aliases, so that only those are ever changed or
+// removed, whatever became of the configuration while nothing ran.
+import { rename, stat } from "node:fs/promises";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
+
+const VERSION = 1;
+
+export interface AliasMemory {
+  /** Paths at which a link was made, or was about to be. */
+  readonly paths: readonly string[];
+  /** Where it was made to lead. */
+  targetsOf(path: string): ReadonlySet<string>;
+  /** Resolves when it is durable; rejects with the system's error. */
+  remember(path: string, target: string): Promise<void>;
+  /** Never rejects: what could not be written is found to be gone, and forgotten, with the next start. */
+  forget(path: string): Promise<void>;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Opens it; what cannot be read is set aside. `readOnly`: for those who only look, nothing is written. */
+export async function openAliasMemory(options: {
+  readonly path: string;
+  readonly logger: Logger;
+  readonly readOnly: boolean;
+}): Promise<AliasMemory> {
+  const { path: file, logger, readOnly } = options;
+  const links = await load(file, logger, readOnly);
+  let saving: Promise<void> = Promise.resolve();
+
+  /** One after the other, each with all that is known then. */
+  const save = (): Promise<void> => {
+    if (readOnly) return Promise.resolve();
+    const mine = saving.then(() => writeDurably(file, encode(links)));
+    saving = mine.catch(() => {});
+    return mine;
+  };
+
+  return {
+    get paths() {
+      return [...links.keys()];
+    },
+    targetsOf: (path) => links.get(path) ?? NONE,
+    async remember(path, target) {
+      const targets = links.get(path) ?? new Set<string>();
+      if (targets.has(target)) return;
+      const grown = new Set([...targets, target]);
+      links.set(path, grown);
+      try {
+        await save();
+      } catch (error) {
+        if (links.get(path) === grown) links.set(path, targets);
+        throw error;
+      }
+    },
+    async forget(path) {
+      if (!links.delete(path)) return;
+      try {
+        await save();
+      } catch (error) {
+        logger.warn("what links there are could not be written", { path: file, reason: errorText(error) });
+      }
+    },
+  };
+}
+
+function encode(links: ReadonlyMap<string, ReadonlySet<string>>): string {
+  const listed = [...links].map(([path, targets]) => ({ path, targets: [...targets] }));
+  return `${JSON.stringify({ version: VERSION, links: listed }, null, 2)}\n`;
+}
+
+async function load(file: string, logger: Logger, readOnly: boolean): Promise<Map<string, Set<string>>> {
+  let text: string | null;
+  try {
+    const found = await stat(file).catch(() => null);
+    // Of a pipe a read would wait for its writer.
+    if (found !== null && !found.isFile()) throw new Error("it is no regular file");
+    text = await readIfPresent(file);
+  } catch (error) {
+    // Links that are right are known again by that; others are left alone.
+    logger.warn("what links were made is not known", { path: file, reason: errorText(error) });
+    return new Map();
+  }
+  if (text === null) return new Map();
+  const links = decode(text);
+  if (links !== null) return links;
+  const aside = `${file}.set-aside`;
+  if (!readOnly) {
+    try {
+      await rename(file, aside);
+      logger.warn("what links were made could not be read, and was set aside", { path: aside });
+    } catch (error) {
+      if (systemErrorCode(error) === null) throw error;
+      logger.warn("what links were made could not be read", { path: file, reason: errorText(error) });
+    }
+  }
+  return new Map();
+}
+
+function decode(text: string): Map<string, Set<string>> | null {
+  const { version, links } = jsonObject(text) ?? {};
+  if (version !== VERSION || !Array.isArray(links)) return null;
+  const known = new Map<string, Set<string>>();
+  for (const link of links as readonly unknown[]) {
+    if (typeof link !== "object" || link === null || !("path" in link) || !("targets" in link)) return null;
+    const { path, targets } = link;
+    if (typeof path !== "string" || !Array.isArray(targets)) return null;
+    known.set(path, new Set((targets as readonly unknown[]).filter((target) => typeof target === "string")));
+  }
+  return known;
+}

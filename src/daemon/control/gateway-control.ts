@@ -1,0 +1,48 @@
+// Owns what can be asked of the gateway over the API: tools, calls, restarts, logs.
+import type { CallReport } from "../../api/contract.ts";
+import type { GatewayControl } from "../../api/control.ts";
+import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
+import type { Gateway } from "../../gateway/serving/gateway-contract.ts";
+import { toolEntry } from "./gateway-status.ts";
+
+/** `current` tells the gateway that is configured, null when there is none; all that is asked rejects then. */
+export function createGatewayControl(current: () => Gateway | null): GatewayControl {
+  const gateway = (): Gateway => {
+    const running = current();
+    if (running === null) throw gatewayOff();
+    return running;
+  };
+  const select = (selection: readonly string[] | null): readonly string[] => {
+    const { backends } = gateway().view();
+    const known = backends.filter(({ phase }) => phase !== "ShuttingDown").map(({ name }) => name);
+    return selectBackends(selection, known);
+  };
+  return {
+    async tools() {
+      return { tools: gateway().entries().tools.map(toolEntry) };
+    },
+    async call({ tool, arguments: given = {} }, signal): Promise<CallReport> {
+      const running = gateway();
+      const names = running.entries().tools.map(({ name }) => name);
+      if (!names.includes(tool)) throw toolUnknown(tool, names);
+      const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
+      signal.throwIfAborted();
+      return "error" in reply
+        ? { result: null, error: reply.error }
+        : { result: { ...reply.result }, error: null };
+    },
+    async restart(selection) {
+      const enabled = new Set(
+        gateway()
+          .view()
+          .backends.filter((backend) => backend.enabled)
+          .map(({ name }) => name),
+      );
+      return { restarted: select(selection).filter((name) => enabled.has(name) && gateway().restart(name)) };
+    },
+    async logs(backend) {
+      select([backend]);
+      return { lines: [...(gateway().logLines(backend) ?? [])] };
+    },
+  };
+}

@@ -1,0 +1,103 @@
+// Owns the standing problems that concern no single share.
+import type { Condition } from "../../api/contract.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import type { NetworkListener } from "../../network/listen/network-listener.ts";
+import type { Memory } from "../../reconcile/memory.ts";
+import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { SyncState } from "../../sync/sync-state.ts";
+
+export interface ConditionSources {
+  readonly clock: Clock;
+  readonly memory: Pick<Memory, "unsavedBecause">;
+  readonly listener: Pick<NetworkListener, "source">;
+  readonly running: () => ConfigSnapshot;
+  readonly sync: () => SyncState;
+  /** Why the configuration's history lacks what runs; null: it does not. */
+  readonly historyUnsavedBecause: () => string | null;
+}
+
+/** Remembers since when each stands, where that is not known otherwise. */
+export function createGlobalConditions(sources: ConditionSources): () => Condition[] {
+  let since = new Map<string, string>();
+  return () => {
+    const now = isoTime(sources.clock.wallMs());
+    const conditions = standing(sources).map((condition) => ({
+      ...condition,
+      since: condition.since ?? since.get(condition.code) ?? now,
+    }));
+    since = new Map(conditions.map((condition) => [condition.code, condition.since]));
+    return conditions;
+  };
+}
+
+type Standing = Omit<Condition, "since" | "holders"> & { readonly since?: string };
+
+/** What the file says that is allowed, but probably not meant. */
+export function configWarningConditions({ warnings }: ConfigSnapshot, since: string): Condition[] {
+  return warnings.map(({ path, text, hint }) => ({
+    code: `config:${path}`,
+    severity: "warning",
+    title: `${path}: ${text}`,
+    hint,
+    since,
+  }));
+}
+
+function standing({ memory, listener, running, sync, historyUnsavedBecause }: ConditionSources): Standing[] {
+  const conditions: Standing[] = [];
+  const warn = (code: string, title: string, hint: string | null): void => {
+    conditions.push({ code, severity: "warning", title, hint });
+  };
+  if (memory.unsavedBecause !== null) {
+    warn(
+      "state_not_saved",
+      `state.json cannot be written: ${memory.unsavedBecause.message}`,
+      "Mounts go on; it is written as soon as it can be.",
+    );
+  }
+  const unsavedBecause = historyUnsavedBecause();
+  if (unsavedBecause !== null) {
+    warn(
+      "history_not_saved",
+      `What runs cannot be written to the configuration's history: ${unsavedBecause}`,
+      "It is held in memory; mountaineer config history tries again.",
+    );
+  }
+  const { lastError, watching, detector, fileMissing } = sync();
+  if (lastError !== null) {
+    conditions.push({
+      code: `config_${lastError.kind}`,
+      severity: "error",
+      title: `The configuration file is not what runs: ${lastError.reason}`,
+      hint: `What ran before runs on; ${watching === "live" ? "mending the file applies it." : "mend it, then: mountaineer reload"}`,
+      since: lastError.since,
+    });
+  }
+  if (watching === "stopped") {
+    warn(
+      "sync_stopped",
+      "The configuration file is not watched any more, because a reload failed",
+      "Mend the file, then: mountaineer reload",
+    );
+  }
+  if (detector.degraded !== null) {
+    warn("sync_degraded", `The configuration file is polled: ${detector.degraded}`, null);
+  }
+  if (fileMissing) {
+    warn(
+      "config_missing",
+      `${running().path} is not there; what was loaded runs on`,
+      "mountaineer config rollback 0",
+    );
+  }
+  // The gateway needs nothing of the network's events.
+  if (listener.source === "polling" && running().config.shares.length > 0) {
+    warn(
+      "network_polling",
+      "Network changes are learnt by polling every 2 s",
+      "The system's own events are not available; see the log.",
+    );
+  }
+  for (const { since: _, ...condition } of configWarningConditions(running(), "")) conditions.push(condition);
+  return conditions;
+}

@@ -1,0 +1,49 @@
+// Owns the places by which people reach shares, wired once, for daemon and command alike.
+import { join } from "node:path";
+import type { PlaceControl } from "../../api/control.ts";
+import type { MountaineerConfig } from "../../config/snapshot.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { EngineParts } from "../compose/engine-parts.ts";
+import type { AliasTransition } from "../events/service-transitions.ts";
+import { type AliasLinks, createAliasLinks } from "./alias-links.ts";
+import { openAliasMemory } from "./alias-memory.ts";
+import { createShareFolders } from "./share-folders.ts";
+
+interface Places extends AsyncDisposable {
+  readonly control: PlaceControl;
+  readonly aliases: AliasLinks;
+}
+
+/** `readOnly`: for those who only look; aliases are then not to be triggered. */
+export async function openPlaces(options: {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly parts: Pick<EngineParts, "engine" | "prober">;
+  readonly readOnly: boolean;
+  readonly first: MountaineerConfig;
+  readonly publish: (transition: AliasTransition) => void;
+}): Promise<Places> {
+  const { home, clock, logger, parts, readOnly, first, publish } = options;
+  const { engine, prober } = parts;
+  const memory = await openAliasMemory({ path: join(home, "aliases.json"), logger, readOnly });
+  const mountPaths = (): string[] =>
+    engine.names.flatMap((name) => {
+      const { subject, seen } = engine.view(name);
+      const { mountPath, routes } = subject.spec;
+      const folders = [routes.tb.folder, routes.fallback.folder].filter((folder) => folder !== null);
+      return [mountPath, ...folders, ...(seen?.mount ? [seen.mount.found.path] : [])];
+    });
+  const aliases = createAliasLinks({ clock, logger, prober, memory, mountPaths, publish });
+  aliases.apply(first);
+  return {
+    aliases,
+    control: {
+      aliases: async () => ({ aliases: await aliases.look() }),
+      reconcileAliases: async (signal) => ({ aliases: await aliases.reconcile(signal) }),
+      folders: createShareFolders({ clock, engine, prober }),
+    },
+    [Symbol.asyncDispose]: () => aliases[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,129 @@
+// Owns the answer to which folders a folder of a share has: through the prober, within a deadline, and not at all
+// where the mount is known not to answer.
+import type { FoldersReport, FoldersRequest } from "../../api/contract.ts";
+import { selectShares } from "../../api/share-selection.ts";
+import { parseSubpath } from "../../config/names.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ShareView } from "../../shares/engine/share-cycle.ts";
+import type { ShareEngine } from "../../shares/engine/share-engine.ts";
+import { SILENT_LOOK_MS } from "../../shares/policy/decide-routes.ts";
+import type { FolderListing, Prober } from "../../shares/prober/prober.ts";
+import { keptUnmountedBy, shareStatus } from "./share-status.ts";
+
+/** How long a listing may take, ms: a large folder over a slow route takes seconds. */
+const LIST_MS = 5_000;
+
+interface ShareFoldersTools {
+  readonly clock: Clock;
+  readonly engine: Pick<ShareEngine, "names" | "view" | "look">;
+  readonly prober: Pick<Prober, "folders" | "lastLook">;
+}
+
+type ShareFolders = (request: FoldersRequest, signal: AbortSignal) => Promise<FoldersReport>;
+
+/** Rejects as `PlaceControl.folders` says. */
+export function createShareFolders({ clock, engine, prober }: ShareFoldersTools): ShareFolders {
+  /** Mounts on which a listing had no answer, by their ids, and since when: a second one would hang beside it. */
+  const silent = new Map<string, number>();
+
+  const isSilent = (mountId: string): boolean => {
+    const sinceMs = silent.get(mountId);
+    const look = prober.lastLook(mountId);
+    if (look.state === "pending") return clock.monotonicMs() - look.startedAtMs >= SILENT_LOOK_MS;
+    if (sinceMs === undefined) return false;
+    if (look.state !== "answered" || look.startedAtMs < sinceMs) return true;
+    silent.delete(mountId);
+    return false;
+  };
+
+  return async ({ share, subpath: given = "" }, signal) => {
+    selectShares([share], engine.names);
+    const subpath = readSubpath(given);
+    signal.throwIfAborted();
+    const known = engine.view(share);
+    const view = known.seen === null ? await engine.look(share) : known;
+    const { spec } = view.subject;
+    const mount = view.seen?.mount ?? null;
+    if (mount === null) throw notMounted(share, view);
+    const { id, path: mountedAt } = mount.found;
+    if (!shareStatus(view).mount_alive || isSilent(id)) throw noAnswer(share);
+    const askedAtMs = clock.monotonicMs();
+    // Not by the stable link: whoever puts another one in its place would have us list what is not the share.
+    const listing = await prober.folders(mountedAt, subpath, LIST_MS);
+    signal.throwIfAborted();
+    if (listing === null) {
+      silent.set(id, askedAtMs);
+      throw noAnswer(share);
+    }
+    const { folders, truncated } = listed(listing, share, subpath);
+    const path = subpath === "" ? spec.stablePath : `${spec.stablePath}/${subpath}`;
+    return { share, subpath, path, folders: folders.toSorted(compareNames), truncated };
+  };
+}
+
+function compareNames(one: string, other: string): number {
+  return one.localeCompare(other, "en", { numeric: true }) || (one < other ? -1 : 1);
+}
+
+function readSubpath(given: string): string {
+  if (given === "" || given === ".") return "";
+  const reading = parseSubpath(given);
+  if (reading.ok) return reading.value;
+  const { expected, hint } = reading;
+  throw new MountaineerError(
+    "usage",
+    `${JSON.stringify(given)} is not ${expected}`,
+    hint === null ? {} : { hint },
+  );
+}
+
+function listed(
+  listing: FolderListing,
+  share: string,
+  subpath: string,
+): Extract<FolderListing, { state: "listed" }> {
+  if (listing.state === "listed") return listing;
+  const folder = subpath === "" ? share : `${share}/${subpath}`;
+  if (listing.state === "outside") {
+    throw new MountaineerError("path_unknown", `${folder} leads out of the share`, {
+      hint: "a link on the server leads elsewhere; only folders of the share are listed",
+    });
+  }
+  switch (listing.errno) {
+    case "ENOENT":
+      throw new MountaineerError("path_unknown", `${folder} is not there`, {
+        hint: `mountaineer folders --share ${share} lists what is`,
+      });
+    case "ENOTDIR":
+    case "ELOOP":
+      throw new MountaineerError("path_unknown", `${folder} is no folder`);
+    case "EACCES":
+    case "EPERM":
+      throw new MountaineerError("permission_denied", `${folder} may not be read (${listing.errno})`, {
+        hint: "the server decides for the user that the share is mounted as",
+      });
+    default:
+      throw new MountaineerError("share_unavailable", `${folder} cannot be read: ${listing.errno}`, {
+        hint: "mountaineer status says how the share is",
+        retry: "later",
+      });
+  }
+}
+
+function notMounted(share: string, view: ShareView): MountaineerError {
+  const standing = keptUnmountedBy(shareStatus(view));
+  const reason = standing?.title ?? view.memory.lastError;
+  const why = reason === null ? "" : `: ${reason}`;
+  return new MountaineerError("share_unavailable", `${share} is not mounted${why}`, {
+    hint: standing?.hint ?? `mountaineer mount --share ${share}`,
+    retry: "later",
+  });
+}
+
+function noAnswer(share: string): MountaineerError {
+  return new MountaineerError("share_unavailable", `the mount of ${share} does not answer`, {
+    hint: "mountaineer status says how the share is",
+    retry: "later",
+  });
+}

@@ -1,0 +1,76 @@
+// Owns what counts as wrong when a person asks whether all is well.
+import type { Condition, StatusReport, VerifyFinding } from "../../api/contract.ts";
+import type { ShareView } from "../../shares/engine/share-cycle.ts";
+import { keptUnmountedBy, shareStatus } from "./share-status.ts";
+
+/** What stands and concerns no single share. */
+export function globalFindings(conditions: readonly Condition[]): VerifyFinding[] {
+  return conditions.flatMap(({ code, severity, title, hint }) =>
+    severity === "info" ? [] : [{ share: null, severity, code, text: title, hint }],
+  );
+}
+
+/** What stands at the gateway and its backends. */
+export function gatewayFindings({
+  gateway,
+  backends = [],
+}: Pick<StatusReport, "gateway" | "backends">): VerifyFinding[] {
+  const findings = globalFindings(gateway?.conditions ?? []);
+  for (const { name, enabled, phase, reason, last_error, conditions } of backends) {
+    if (!enabled) continue;
+    const told = globalFindings(conditions).map((finding) => ({
+      ...finding,
+      text: `${name}: ${finding.text}`,
+    }));
+    if (phase === "Failed" && told.every(({ severity }) => severity !== "error")) {
+      const text = `${name}: ${reason ?? last_error ?? "it does not come up"}`;
+      const hint = `mountaineer backends logs ${name}`;
+      findings.push({ share: null, severity: "error", code: "backend_failed", text, hint });
+    }
+    findings.push(...told);
+  }
+  return findings;
+}
+
+/** Findings of one share, from a fresh look; a route that is down is worth a warning, not a failure. */
+export function verifyShare(view: ShareView): VerifyFinding[] {
+  const status = shareStatus(view);
+  const share = status.name;
+  const findings: VerifyFinding[] = [];
+  const add = (
+    severity: VerifyFinding["severity"],
+    code: string,
+    text: string,
+    hint: string | null,
+  ): void => {
+    findings.push({ share, severity, code, text, hint });
+  };
+  if (status.mount_state === "unmounted" && status.held !== "unmounted") {
+    add(
+      "error",
+      "not_mounted",
+      `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`,
+      // With what keeps it so stands how to mend that; to mount it again would not help.
+      keptUnmountedBy(status) === null ? `mountaineer mount --share ${share}` : null,
+    );
+  } else if (status.mount_state !== "unmounted" && !status.mount_alive) {
+    add(
+      "error",
+      "mount_dead",
+      `the mount at ${status.mount_path} does not answer`,
+      `mountaineer reconcile --share ${share}`,
+    );
+  } else if (status.last_error !== null) {
+    add("error", "last_error", status.last_error, null);
+  }
+  for (const route of ["tb", "fallback"] as const) {
+    const probe = view.seen?.routes[route].probe;
+    if (probe !== undefined && probe.verdict !== "answers") add("warning", `${route}_down`, probe.text, null);
+  }
+  for (const { code, severity, title, hint } of status.conditions) {
+    // The rules leave such a mount alone; a person who asks cannot use it.
+    const weight = code === "mount_denied" ? "error" : severity;
+    if (weight !== "info") add(weight, code, title, hint);
+  }
+  return findings;
+}

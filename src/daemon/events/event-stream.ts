@@ -1,0 +1,50 @@
+// Owns the numbered stream of what happens, for faces that follow it: the newest are kept, so that one who comes
+// back hears what was missed.
+import type { StreamEvent } from "../../api/contract.ts";
+import { createBus } from "../../runtime/bus.ts";
+
+const KEPT = 1000;
+
+type StreamListener = (id: number, event: StreamEvent) => void;
+
+export interface EventStream {
+  publish(event: StreamEvent): void;
+  /** Replays what came after `afterId` (null: nothing), or says `gap` where that is no longer kept. */
+  listen(afterId: number | null, listener: StreamListener): () => void;
+}
+
+interface Numbered {
+  readonly id: number;
+  readonly event: StreamEvent;
+}
+
+/**
+ * `onListenerError` is told when a listener threw; the others hear the event all the same. Ids are greater than
+ * `idsAfter` (whole, default 0): with the wall clock's ms at the daemon's start, no id of an earlier life counts as ours.
+ */
+export function createEventStream(options: {
+  readonly idsAfter?: number;
+  readonly onListenerError: (error: unknown) => void;
+}): EventStream {
+  const bus = createBus<Numbered>(options);
+  const kept: Numbered[] = [];
+  let lastId = options.idsAfter ?? 0;
+  return {
+    publish(event) {
+      lastId += 1;
+      const numbered = { id: lastId, event };
+      kept.push(numbered);
+      if (kept.length > KEPT) kept.shift();
+      bus.publish(numbered);
+    },
+    listen(afterId, listener) {
+      if (afterId !== null) {
+        const oldest = kept[0]?.id ?? lastId + 1;
+        // An id from an earlier daemon's life lies before ours, or ahead where the clock was set back.
+        if (afterId > lastId || afterId < oldest - 1) listener(lastId, { kind: "gap" });
+        else for (const { id, event } of kept) if (id > afterId) listener(id, event);
+      }
+      return bus.subscribe(({ id, event }) => listener(id, event));
+    },
+  };
+}

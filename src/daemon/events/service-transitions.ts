@@ -1,0 +1,53 @@
+// Owns the union of everything that is announced by a running service.
+import type { GatewayTransition } from "../../gateway/gateway-transitions.ts";
+import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
+
+export type ServiceTransition =
+  | ShareTransition
+  | AliasTransition
+  | GatewayTransition
+  | NetworkTransition
+  | ConfigTransition;
+
+export type AliasTransition =
+  | {
+      readonly name: "alias.linked";
+      readonly alias: string;
+      readonly share: string;
+      readonly path: string;
+      readonly target: string;
+      /** It led elsewhere before. */
+      readonly repaired: boolean;
+    }
+  /** Nothing was touched. */
+  | {
+      readonly name: "alias.blocked";
+      readonly alias: string;
+      readonly share: string;
+      readonly path: string;
+      readonly reason: string;
+    }
+  | { readonly name: "alias.removed"; readonly path: string };
+
+export type NetworkTransition = {
+  readonly name: "network.changed";
+  /** What happened: `tb0 lost carrier`. */
+  readonly reasons: readonly string[];
+  readonly trigger: "network" | "wake";
+};
+
+type ConfigTransition =
+  | {
+      readonly name: "config.applied";
+      readonly source: string;
+      readonly generation: number;
+      readonly sha256: string;
+      readonly summary: string;
+    }
+  | { readonly name: "config.rejected"; readonly source: string; readonly reason: string }
+  /** Removed from the configuration; what is mounted stays. */
+  | {
+      readonly name: "share.unmanaged";
+      readonly share: string;
+      readonly left_mounted_over: "tb" | "fallback" | "none";
+    };

@@ -1,0 +1,152 @@
+// Owns which notifications wait to be shown, and in what words: the newest of each kind and share, and several of a
+// kind as one.
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { ServiceTransition } from "../events/service-transitions.ts";
+import type { Notification } from "./notifier.ts";
+
+export type NotificationKind = "failover" | "tbReady" | "configRejected";
+
+/** More shares than these are counted, not named. */
+const NAMES_SHOWN = 3;
+/** So many of one kind are shown one by one; more of them are one notification. */
+const ONE_BY_ONE = 2;
+/** What waits beyond that pushes out the oldest. */
+const LONGEST_QUEUE = 64;
+const LONGEST_NAME = 60;
+
+export interface NotificationQueue {
+  /** Takes up what is worth a notification, and drops what a transition has made untrue. */
+  hear(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void;
+  /** The next to show; null: none waits. */
+  take(): Notification | null;
+  /** Drops what is not wanted any more. */
+  keepOnly(wanted: (kind: NotificationKind) => boolean): void;
+  readonly size: number;
+}
+
+interface Waiting {
+  readonly kind: NotificationKind;
+  /** "" for what concerns no share. */
+  readonly share: string;
+  readonly detail: string;
+}
+
+export function createNotificationQueue(): NotificationQueue {
+  // In the order in which they came.
+  const waiting = new Map<string, Waiting>();
+  const keyOf = (kind: NotificationKind, share: string): string => `${kind} ${share}`;
+  const drop = (kind: NotificationKind, share: string): void => void waiting.delete(keyOf(kind, share));
+
+  return {
+    hear(transition, wanted) {
+      for (const { kind, share } of madeUntrue(transition)) drop(kind, share);
+      const news = newsOf(transition);
+      if (news === null || !wanted(news.kind)) return;
+      waiting.set(keyOf(news.kind, news.share), news);
+      const [oldest] = waiting.keys();
+      if (waiting.size > LONGEST_QUEUE && oldest !== undefined) waiting.delete(oldest);
+    },
+    take() {
+      const [first] = waiting.values();
+      if (first === undefined) return null;
+      const alike = [...waiting.values()].filter(
+        ({ kind, detail }) => kind === first.kind && detail === first.detail,
+      );
+      const taken = alike.length > ONE_BY_ONE ? alike : [first];
+      for (const { kind, share } of taken) drop(kind, share);
+      return taken.length === 1 ? oneText(first) : manyText(first, taken);
+    },
+    keepOnly(wanted) {
+      for (const { kind, share } of [...waiting.values()]) if (!wanted(kind)) drop(kind, share);
+    },
+    get size() {
+      return waiting.size;
+    },
+  };
+}
+
+function newsOf(transition: ServiceTransition): Waiting | null {
+  switch (transition.name) {
+    case "share.failover":
+      return { kind: "failover", share: transition.share, detail: transition.to };
+    case "share.tb_ready":
+      return { kind: "tbReady", share: transition.share, detail: "" };
+    case "config.rejected":
+      return { kind: "configRejected", share: "", detail: lineOf(transition.reason) };
+    default:
+      return null;
+  }
+}
+
+function madeUntrue(transition: ServiceTransition): Pick<Waiting, "kind" | "share">[] {
+  switch (transition.name) {
+    // The one before of the same share goes, so that what waits stands in the order of what came last.
+    case "share.failover":
+    case "share.recovered":
+    case "share.switched":
+    case "share.unmounted":
+    case "share.unmanaged":
+      return [
+        { kind: "failover", share: transition.share },
+        { kind: "tbReady", share: transition.share },
+      ];
+    case "share.tb_ready":
+    case "share.tb_ready_cleared":
+      return [{ kind: "tbReady", share: transition.share }];
+    case "config.rejected":
+    case "config.applied":
+      return [{ kind: "configRejected", share: "" }];
+    default:
+      return [];
+  }
+}
+
+/** Where the first mistake is, alone: what the file holds may be a secret, and a locked screen shows it. */
+function lineOf(reason: string): string {
+  const [, line] = /:(\d{1,9}):\d{1,9}: /.exec(reason) ?? [];
+  return line === undefined ? "" : ` (line ${line})`;
+}
+
+function oneText({ kind, share, detail }: Waiting): Notification {
+  const name = shownName(share);
+  switch (kind) {
+    case "failover":
+      return { title: `${name} ${overRoute(detail)}`, body: failoverBody(detail) };
+    case "tbReady":
+      return {
+        title: `${name}: Thunderbolt is ready`,
+        body: "It goes back when nothing on it is open, or when you switch it.",
+      };
+    case "configRejected":
+      return {
+        title: `The configuration is rejected${detail}`,
+        body: "What ran before runs on. See: mountaineer config validate",
+      };
+  }
+}
+
+function manyText({ kind, detail }: Waiting, all: readonly Waiting[]): Notification {
+  const names = all.slice(0, NAMES_SHOWN).map(({ share }) => shownName(share));
+  const more = all.length - names.length;
+  const list = `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  return kind === "failover"
+    ? { title: `${all.length} shares ${overRoute(detail)}`, body: list }
+    : { title: `Thunderbolt is ready for ${all.length} shares`, body: list };
+}
+
+/** In words that one share and many take alike. */
+function overRoute(route: string): string {
+  return `failed over to ${route === "tb" ? "Thunderbolt" : "the fallback"}`;
+}
+
+function failoverBody(route: string): string {
+  return route === "tb"
+    ? "The fallback is gone. The path stays the same."
+    : "Thunderbolt is gone. The path stays the same.";
+}
+
+function shownName(share: string): string {
+  const name = harmless(share);
+  const letters = [...name];
+  return letters.length <= LONGEST_NAME ? name : `${letters.slice(0, LONGEST_NAME - 1).join("")}…`;
+}

@@ -1,0 +1,178 @@
+// Owns notifications on the desktop: a listener of what is announced, that shows some of it through a program. Nothing
+// waits for it, and what it cannot show is a condition.
+import type { Condition } from "../../api/contract.ts";
+import type { NotifyConfig } from "../../config/snapshot.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
+import type { ServiceTransition } from "../events/service-transitions.ts";
+import type { ConfigApplier } from "../reload/config-applier.ts";
+import { createNotificationQueue, type NotificationKind } from "./notification-queue.ts";
+import type { Notification, Notifier } from "./notifier.ts";
+
+/** From one that is shown to the next, ms. */
+const APART_MS = 1_000;
+/** Shares of one server fail together: what comes in this time can be one notification. */
+const GATHER_MS = 300;
+const SHOW_DEADLINE_MS = 3_000;
+const LONGEST_REASON = 200;
+/** What a program needs to find the user's session, besides what every child gets. */
+const PASSED_ON = ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+
+interface NotificationsOptions {
+  readonly settings: NotifyConfig;
+  readonly notifier: Notifier;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Disposing ends what is being shown, and shows no more. */
+export interface Notifications extends AsyncDisposable {
+  /** Looks whether the program is there, if notifications are on. */
+  start(): void;
+  hear(transition: ServiceTransition): void;
+  /** `[notify]` of a configuration that is applied holds from its commit on. */
+  readonly applier: ConfigApplier;
+  /** `notify_unavailable` while they are on and the last one could not be shown. */
+  conditions(): Condition[];
+}
+
+interface Unavailable {
+  readonly reason: string;
+  readonly hint: string;
+  readonly since: string;
+}
+
+export function createNotifications(options: NotificationsOptions): Notifications {
+  const { notifier, clock, logger } = options;
+  const env = sessionEnvironment(options.environment);
+  const queue = createNotificationQueue();
+  const ending = new AbortController();
+  let { settings } = options;
+  let unavailable: Unavailable | null = null;
+  let timer: Timer | null = null;
+  let running: Promise<void> | null = null;
+  let nextAtMs = 0;
+
+  const wanted = (kind: NotificationKind): boolean => settings.enabled && settings[kind];
+
+  const failed = (reason: string, hint: string): void => {
+    if (ending.signal.aborted) return;
+    const told = harmless(reason).slice(0, LONGEST_REASON);
+    // Once, until it works again.
+    if (unavailable === null) logger.warn("notifications cannot be shown", { reason: told });
+    unavailable = { reason: told, hint, since: unavailable?.since ?? isoTime(clock.wallMs()) };
+  };
+
+  const run = async (args: readonly string[], stdin: string): Promise<void> => {
+    try {
+      const result = await runCommand(notifier.program, args, {
+        clock,
+        deadlineMs: SHOW_DEADLINE_MS,
+        stdin,
+        env,
+        signal: ending.signal,
+        killGroup: true,
+        maxOutputBytes: 4096,
+      });
+      const failure = failureOf(result);
+      if (failure === null) unavailable = null;
+      else failed(`${notifier.program} ${failure}`, DESKTOP_HINT);
+    } catch (error) {
+      const isMissing = error instanceof MountaineerError && error.retry === "never";
+      failed(errorText(error), isMissing ? notifier.missingHint : DESKTOP_HINT);
+    }
+  };
+
+  /** One program at a time; then whatever waits. */
+  const begin = (work: () => Promise<void>): void => {
+    running = work().finally(() => {
+      running = null;
+      schedule();
+    });
+  };
+
+  const show = ({ title, body }: Notification): Promise<void> => {
+    nextAtMs = clock.monotonicMs() + APART_MS;
+    const { args, stdin } = notifier.input({ title, body });
+    return run(args, stdin);
+  };
+
+  const schedule = (): void => {
+    if (timer !== null || running !== null || queue.size === 0 || ending.signal.aborted) return;
+    timer = clock.setTimer(Math.max(GATHER_MS, nextAtMs - clock.monotonicMs()), () => {
+      timer = null;
+      const next = running === null ? queue.take() : null;
+      if (next !== null) begin(() => show(next));
+    });
+  };
+
+  const probe = (): void => {
+    const { probeArgs } = notifier;
+    if (!settings.enabled || probeArgs === null || running !== null || ending.signal.aborted) return;
+    begin(() => run(probeArgs, ""));
+  };
+
+  return {
+    start: probe,
+    hear(transition) {
+      queue.hear(transition, wanted);
+      schedule();
+    },
+    applier: {
+      name: "notify",
+      prepare: ({ after }) =>
+        Promise.resolve({
+          commit() {
+            const wasOn = settings.enabled;
+            settings = after.notify;
+            queue.keepOnly(wanted);
+            if (!settings.enabled) unavailable = null;
+            else if (!wasOn) probe();
+          },
+        }),
+    },
+    conditions() {
+      if (!settings.enabled || unavailable === null) return [];
+      const { reason, hint, since } = unavailable;
+      return [
+        {
+          code: "notify_unavailable",
+          severity: "warning",
+          title: `Notifications cannot be shown: ${reason}`,
+          hint,
+          since,
+        },
+      ];
+    },
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      timer?.[Symbol.dispose]();
+      timer = null;
+      await running;
+    },
+  };
+}
+
+const DESKTOP_HINT = "The daemon must run in the session of a desktop; or set notify.enabled to false";
+
+/** null: it was shown. */
+function failureOf({ exitCode, exitSignal, stderr, timedOut }: CommandResult): string | null {
+  if (timedOut) return `did not end within ${SHOW_DEADLINE_MS / 1000} s`;
+  if (exitCode === 0) return null;
+  const [said = ""] = stderr.trim().split("\n");
+  const ended = exitCode === null ? `was ended by ${exitSignal ?? "a signal"}` : `ended with ${exitCode}`;
+  return said === "" ? ended : `${ended}: ${said}`;
+}
+
+function sessionEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  const entries = PASSED_ON.map((name) => [name, environment[name]] as const);
+  return Object.fromEntries(
+    entries.flatMap(([name, value]) => (value === undefined || value === "" ? [] : [[name, value]])),
+  );
+}

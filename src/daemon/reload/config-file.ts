@@ -1,0 +1,81 @@
+// Owns how the daemon looks at its configuration file: through the prober, because the file may lie on a network file
+// system, where a call may never return.
+import type { RealPath } from "../../config/history/history-owner.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { MountEntry, MountTable } from "../../shares/mounts/mount-entry.ts";
+import type { Prober } from "../../shares/prober/prober.ts";
+import type { WatchedFile } from "../../sync/watched-file.ts";
+
+/** How long the prober may take, ms: less than the watcher's own deadline, so that a late look is told in one way. */
+const LOOK_MS = 4000;
+/** How long the history waits to learn which file this is; then it goes by the spelling alone, ms. */
+const REAL_PATH_MS = 1000;
+
+/** File systems whose calls depend on another machine or process, or that tell nothing of its writes. */
+const REMOTE_TYPE =
+  /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
+
+interface ConfigFileTools {
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+  readonly clock: Clock;
+}
+
+export async function openConfigFile(
+  path: string,
+  { prober, mountTable, clock }: ConfigFileTools,
+): Promise<WatchedFile> {
+  const mountsNow = (): Promise<readonly MountEntry[]> => mountTable.read(clock.monotonicMs());
+  let mounts = await mountsNow();
+  return {
+    path,
+    async stat() {
+      mounts = await mountsNow();
+      const look = await prober.fileLook(path, LOOK_MS);
+      if (look === null) throw late(path);
+      if (look.state === "failed") return unlessMissing(path, look.errno);
+      const { dev, ino, size, mtimeNs, ctimeNs } = look;
+      return {
+        dev: BigInt(dev),
+        ino: BigInt(ino),
+        size: BigInt(size),
+        mtimeNs: BigInt(mtimeNs),
+        ctimeNs: BigInt(ctimeNs),
+      };
+    },
+    async read() {
+      const bytes = await prober.fileBytes(path, LOOK_MS);
+      if (bytes === null) throw late(path);
+      return bytes.state === "failed"
+        ? unlessMissing(path, bytes.errno)
+        : Buffer.from(bytes.base64, "base64");
+    },
+    isHere: (ancestor) => !isRemote(mounts, ancestor),
+  };
+}
+
+/** As the history of the file wants it. */
+export function realPathThrough(prober: Prober): RealPath {
+  return (path) => prober.realPath(path, REAL_PATH_MS);
+}
+
+function isRemote(mounts: readonly MountEntry[], path: string): boolean {
+  let holder: MountEntry | null = null;
+  for (const mount of mounts) {
+    const isAbove = mount.path === "/" || path === mount.path || path.startsWith(`${mount.path}/`);
+    if (isAbove && (holder === null || mount.path.length >= holder.path.length)) holder = mount;
+  }
+  return holder !== null && REMOTE_TYPE.test(holder.type);
+}
+
+function unlessMissing(path: string, errno: string): null {
+  if (errno === "ENOENT" || errno === "ENOTDIR") return null;
+  throw new MountaineerError("config_unreadable", `${path} cannot be read: ${errno}`, { retry: "later" });
+}
+
+function late(path: string): MountaineerError {
+  return new MountaineerError("config_unreadable", `${path}: no answer within ${LOOK_MS / 1000} s`, {
+    retry: "later",
+  });
+}

@@ -1,0 +1,77 @@
+// Owns how a change of the configuration is told: what was touched, in names and in a few words.
+import type { NameChanges, ReloadReport } from "../../api/contract.ts";
+import { type ConfigDiff, isEmptyDiff, type NamedDiff } from "../../config/diff.ts";
+import type { ConfigMistake } from "../../config/mistakes.ts";
+
+type Told = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
+
+export const NO_CHANGES = "no changes";
+
+export function describeDiff(diff: ConfigDiff): Told {
+  const settings = [
+    ...diff.global.map((key) => `global.${snakeCase(key)}`),
+    ...diff.sync.map((key) => `sync.${snakeCase(key)}`),
+    ...diff.notify.map((key) => `notify.${snakeCase(key)}`),
+    ...diff.server.map((key) => `server.${snakeCase(key)}`),
+    // Their order is no key, but who comes first wins.
+    ...(diff.backends.reordered ? ["backends"] : []),
+    // An alias is a setting of the share that it leads to: nothing is mounted or started for it.
+    ...touchedNames(diff.aliases).map((name) => `aliases.${name}`),
+  ];
+  return {
+    settings,
+    shares: namesOf(diff.shares),
+    backends: namesOf(diff.backends),
+    middleware: [...diff.middleware],
+    summary: summarize(diff),
+  };
+}
+
+function namesOf({ added, removed, changed }: NamedDiff<unknown>): NameChanges {
+  return { added: [...added], removed: [...removed], changed: changed.map(({ name }) => name) };
+}
+
+function touchedNames({ added, removed, changed }: NamedDiff<unknown>): string[] {
+  return [...added, ...removed, ...changed.map(({ name }) => name)];
+}
+
+/** Details count what was touched: "1 backend, 2 shares reloaded", else "settings reloaded". */
+function summarize(diff: ConfigDiff): string {
+  if (isEmptyDiff(diff)) return NO_CHANGES;
+  const counts = [counted(diff.backends, "backend"), counted(diff.shares, "share")];
+  const touched = counts.filter((count) => count !== null);
+  return `${touched.length === 0 ? "settings" : touched.join(", ")} reloaded`;
+}
+
+function counted({ added, removed, changed }: NamedDiff<unknown>, noun: string): string | null {
+  const touched = added.length + removed.length + changed.length;
+  if (touched === 0) return null;
+  return `${touched} ${touched === 1 ? noun : `${noun}s`}`;
+}
+
+/** `checkIntervalMs` is `check_interval_secs` in the file, where a unit is spelled out; other keys keep their words. */
+function snakeCase(key: string): string {
+  const spelled = SPELLED[key];
+  return spelled ?? key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+const SPELLED: Readonly<Record<string, string>> = {
+  checkIntervalMs: "check_interval_secs",
+  mountHangMs: "mount_hang_secs",
+  outagePatienceMs: "outage_patience_secs",
+  autoFailbackStableMs: "auto_failback_stable_secs",
+  pollIntervalMs: "poll_interval",
+  debounceMs: "debounce",
+  bodyLimitBytes: "body_limit_mb",
+  drainTimeoutMs: "drain_timeout",
+};
+
+/** The first mistake with its place, and how many more there are. */
+export function mistakesText(mistakes: readonly ConfigMistake[]): string {
+  const [first] = mistakes;
+  if (first === undefined) return "the configuration is rejected";
+  const { file, line, column, path, found, expected, hint } = first;
+  const what = `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}found ${found}, expected ${expected}`;
+  const more = mistakes.length > 1 ? ` (and ${mistakes.length - 1} more)` : "";
+  return `${what}${hint === null ? "" : `; ${hint}`}${more}`;
+}

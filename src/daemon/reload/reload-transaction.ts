@@ -1,0 +1,63 @@
+// Owns a reload as a transaction: every section prepares, then all commit, then the old retires; a failure in any
+// preparation rolls back those before it, and what runs goes on.
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { ConfigApplier, ConfigChange, PreparedChange } from "./config-applier.ts";
+
+/**
+ * Rejects with what a preparation rejected with, named by its section; nothing has changed then. What fails after the
+ * first commit is told and holds back nothing: there is no way back from it.
+ */
+export async function applyChange(
+  appliers: readonly ConfigApplier[],
+  change: ConfigChange,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const prepared: Section[] = [];
+  for (const applier of appliers) {
+    try {
+      prepared.push({ name: applier.name, change: await applier.prepare(change, signal) });
+    } catch (error) {
+      await rollBack(prepared, logger);
+      const hint = error instanceof MountaineerError ? error.hint : null;
+      throw new MountaineerError(
+        error instanceof MountaineerError ? error.code : "internal",
+        `${applier.name}: ${errorText(error)}`,
+        { cause: error, retry: "later", ...(hint === null ? {} : { hint }) },
+      );
+    }
+  }
+  for (const { name, change: section } of prepared) {
+    try {
+      section.commit();
+    } catch (error) {
+      logger.error("a section did not commit cleanly", { section: name, reason: errorText(error) });
+    }
+  }
+  for (const section of prepared) void retire(section, logger);
+}
+
+interface Section {
+  readonly name: string;
+  readonly change: PreparedChange;
+}
+
+async function retire({ name, change }: Section, logger: Logger): Promise<void> {
+  try {
+    await change.retire?.();
+  } catch (error) {
+    const reason = errorText(error);
+    logger.warn("what a reload replaced did not end cleanly", { section: name, reason });
+  }
+}
+
+async function rollBack(prepared: readonly Section[], logger: Logger): Promise<void> {
+  for (const { name, change } of prepared.toReversed()) {
+    try {
+      await change.rollback?.();
+    } catch (error) {
+      logger.warn("a reload was not rolled back cleanly", { section: name, reason: errorText(error) });
+    }
+  }
+}

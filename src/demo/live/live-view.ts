@@ -1,0 +1,210 @@
+// Owns how the live view looks: a state and a terminal's size in, lines out. Pure.
+
+import type { RouteName, ShareStatus } from "../../api/contract.ts";
+import type { Paint } from "../../runtime/text/paint.ts";
+import type { Manner } from "../stage/manner.ts";
+import type { DemoDriver } from "../stage/nas.ts";
+import type { Reading } from "../stage/share-reader.ts";
+import { HELD_FILE, SHARE, SIGN_FILE } from "../stage/stage-layout.ts";
+import { type LogEvent, ROUTE_LABELS } from "./log-events.ts";
+
+export interface LiveState {
+  readonly driver: DemoDriver;
+  readonly plugged: Readonly<Record<RouteName, boolean>>;
+  readonly addresses: Readonly<Record<RouteName, string>>;
+  readonly stablePath: string;
+  /** null: the daemon does not answer (yet). */
+  readonly share: ShareStatus | null;
+  /** The last look at the file, and whether one has been under way for long. */
+  readonly reading: Reading | null;
+  readonly waitingMs: number | null;
+  /** The process that has the file open. */
+  readonly heldBy: number | null;
+  /** Oldest first. */
+  readonly events: readonly LogEvent[];
+}
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+type Style = (text: string) => string;
+type Part = readonly [text: string, style?: Style];
+
+const ROOMY = 20;
+const LABEL_WIDTH = Math.max(...Object.values(ROUTE_LABELS).map((label) => label.length));
+
+/** At most `height` lines of at most `width` columns, the keys in the last one. */
+export function renderLive(state: LiveState, { width, height }: Size, manner: Manner): string[] {
+  const { paint } = manner;
+  const blank: readonly Part[][] = height >= ROOMY ? [[]] : [];
+  const head: (readonly Part[])[] = [
+    [
+      [" Mountaineer demo ", paint.bold],
+      [` ${driverText(state.driver)}`, paint.dim],
+      ...(state.driver === "smb" ? carryKey(state, paint) : []),
+    ],
+    ...blank,
+    cableLine(state, "tb", "t", manner),
+    cableLine(state, "fallback", "f", manner),
+    ...blank,
+    shareLine(state.share, paint),
+    [[`   ${state.stablePath}`]],
+    readingLine(state, paint),
+    holderLine(state, paint),
+    noticeLine(state, width, manner),
+    ...blank,
+  ];
+  const room = Math.max(0, height - head.length - 1);
+  const events = state.events.slice(-room).map((event) => eventLine(event, paint));
+  const filler = Array.from({ length: Math.max(0, room - events.length) }, (): readonly Part[] => []);
+  const lines = [...head, ...(room === 0 ? [] : events), ...filler].slice(0, Math.max(0, height - 1));
+  return [...lines, keyLine(state, paint)].map((line) => fit(line, width, manner));
+}
+
+const asIs: Style = (text) => text;
+
+function driverText(driver: DemoDriver): string {
+  return driver === "smb" ? "real SMB (smbd, rclone, FUSE)" : "plain folders (driver local)";
+}
+
+function carryKey({ share }: LiveState, paint: Paint): Part[] {
+  return [[" c ", paint.cyan], [share?.carried === undefined ? "carry on" : "carry off"]];
+}
+
+function cableLine(state: LiveState, route: RouteName, key: string, manner: Manner): Part[] {
+  const { paint, unicode } = manner;
+  const plugged = state.plugged[route];
+  const used = state.share?.active_interface === route && state.share.mount_state === "mounted";
+  const [line, gap] = unicode ? ["━", "╸  ╺"] : ["=", "-  -"];
+  const wire = plugged ? line.repeat(12) : `${line.repeat(4)}${gap}${line.repeat(4)}`;
+  const style = plugged ? paint.green : paint.red;
+  const { on } = paint.symbols;
+  return [
+    [` ${key} `, paint.cyan],
+    [` ${ROUTE_LABELS[route].padEnd(LABEL_WIDTH)}  `, used ? paint.bold : asIs],
+    [`${on}${wire}${on}`, style],
+    [plugged ? "  plugged" : "  PULLED ", style],
+    [used ? "  in use" : "        ", paint.bold],
+    [`  ${state.addresses[route]}`, paint.dim],
+  ];
+}
+
+function shareLine(share: ShareStatus | null, paint: Paint): Part[] {
+  const { symbols } = paint;
+  if (share === null)
+    return [
+      [` ${symbols.off} ${SHARE}`, paint.bold],
+      ["  the daemon does not answer", paint.dim],
+    ];
+  const name: Part = [`${SHARE}  `, paint.bold];
+  if (share.mount_state === "unmounted") return [[` ${symbols.off} `], name, ["not mounted", paint.red]];
+  const over = share.active_interface === "none" ? "an unknown route" : ROUTE_LABELS[share.active_interface];
+  const phase = share.carried?.phase ?? "carrying";
+  if (phase !== "carrying") {
+    const what = phase === "refusing" ? "no route: programs get errors" : "programs wait for a route";
+    return [[` ${symbols.off} `, paint.yellow], name, [`mounted, ${what}`, paint.yellow]];
+  }
+  if (!share.mount_alive)
+    return [[` ${symbols.bad} `, paint.red], name, [`mounted over ${over}, not answering`, paint.red]];
+  const style = share.active_interface === "tb" ? paint.green : paint.yellow;
+  const carried: Part[] = share.carried === undefined ? [] : [[", carried"]];
+  return [[` ${symbols.on} `, style], name, ["mounted over "], [over, style], ...carried];
+}
+
+function readingLine({ reading, waitingMs }: LiveState, paint: Paint): Part[] {
+  const name: Part = [`   ${SIGN_FILE}  `];
+  if (waitingMs !== null) return [name, [`no answer for ${(waitingMs / 1000).toFixed(1)} s`, paint.yellow]];
+  if (reading === null) return [name, ["not read yet", paint.dim]];
+  if (!reading.ok) return [name, [`${paint.symbols.bad} ${reading.why}`, paint.red]];
+  return [
+    name,
+    [`"${reading.text.trim()}"`, paint.green],
+    [`  read in ${Math.round(reading.tookMs)} ms`, paint.dim],
+  ];
+}
+
+function holderLine({ heldBy }: LiveState, paint: Paint): Part[] {
+  const name: Part = [`   ${HELD_FILE} `];
+  if (heldBy === null) return [name, ["not open", paint.dim]];
+  return [name, [`open in tail (pid ${heldBy})`, paint.yellow]];
+}
+
+/** What a person should know first. */
+function noticeLine({ share, heldBy }: LiveState, width: number, { paint, columns }: Manner): Part[] {
+  if (share === null) return [];
+  if (share.tb_recovery_pending) {
+    const why = heldBy === null ? "it switches once nothing is open" : "close the file (o) and it switches";
+    const text = ` ${paint.symbols.ready} TB READY: Thunderbolt is back; ${why}`;
+    return [[text + " ".repeat(Math.max(0, width - columns(text))), paint.banner]];
+  }
+  if (share.last_error !== null) return [[` ${paint.symbols.bad} ${share.last_error}`, paint.red]];
+  if (share.held !== null) return [[heldText(share.held), paint.cyan]];
+  return [];
+}
+
+function heldText(held: "fallback" | "unmounted"): string {
+  return ` held ${held === "fallback" ? "on Fallback" : "unmounted"} by hand; h lets the rules go on`;
+}
+
+function eventLine({ atMs, text, tone }: LogEvent, paint: Paint): Part[] {
+  const styles: Readonly<Record<LogEvent["tone"], Style>> = {
+    plain: asIs,
+    good: paint.green,
+    bad: paint.red,
+    ready: paint.banner,
+    person: paint.cyan,
+  };
+  return [
+    [` ${timeText(atMs)}  `, paint.dim],
+    [text, styles[tone]],
+  ];
+}
+
+function keyLine({ plugged, heldBy, share }: LiveState, paint: Paint): Part[] {
+  const key = (name: string): Part => [` ${name} `, paint.cyan];
+  const cable = (route: RouteName): string =>
+    `${plugged[route] ? "pull" : "plug"} ${route === "tb" ? "TB" : "Fallback"} `;
+  return [
+    key("t"),
+    [cable("tb")],
+    key("f"),
+    [cable("fallback")],
+    key("o"),
+    [heldBy === null ? "open file " : "close file "],
+    key("h"),
+    [share?.held === "fallback" ? "release " : "hold "],
+    key("q"),
+    ["quit"],
+  ];
+}
+
+/** The reader's own time of day: `14:32:05.123`. */
+function timeText(atMs: number): string {
+  const time = new Date(atMs);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const parts = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");
+  return `${parts}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+}
+
+/** Cut to the width, measured without styles. */
+function fit(parts: readonly Part[], width: number, { harmless, columns }: Manner): string {
+  let left = width;
+  let line = "";
+  for (const [text, style] of parts) {
+    let kept = "";
+    for (const character of harmless(text)) {
+      const needs = columns(character);
+      if (needs > left) {
+        left = 0;
+        break;
+      }
+      left -= needs;
+      kept += character;
+    }
+    if (kept !== "") line += style === undefined ? kept : style(kept);
+    if (left === 0) break;
+  }
+  return line;
+}

@@ -1,0 +1,239 @@
+// Owns the live view at work: looking all the time, acting on keys, and showing what changed.
+import type { ReadStream, WriteStream } from "node:tty";
+import type { RouteName, ShareStatus, StepResult } from "../../api/contract.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
+import { setCarry } from "../stage/carry-setting.ts";
+import type { FileHolder } from "../stage/file-holder.ts";
+import type { Manner } from "../stage/manner.ts";
+import type { Nas } from "../stage/nas.ts";
+import type { Reading } from "../stage/share-reader.ts";
+import type { Stage } from "../stage/stage.ts";
+import { type LiveState, renderLive } from "./live-view.ts";
+import { createLogTail, type LogEvent, ROUTE_LABELS } from "./log-events.ts";
+import { openScreen } from "./screen.ts";
+
+interface LiveOptions {
+  readonly input: ReadStream;
+  readonly output: WriteStream;
+  readonly manner: Manner;
+  readonly print: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+const STATUS_EVERY_MS = 150;
+const BUSY_TRIES = 8;
+const BUSY_PAUSE_MS = 60;
+const LOG_EVERY_MS = 100;
+const READ_EVERY_MS = 500;
+/** While it is measured how long the share is away. */
+const READ_AGAIN_MS = 5;
+const READ_WITHIN_MS = 3_000;
+/** A read that takes longer is shown as one that waits. */
+const WAITS_FROM_MS = 300;
+const EVENTS_KEPT = 100;
+const CTRL_C = "\x03";
+const INTERRUPTED_EXIT = 130;
+
+/** Resolves with the exit code, when the person quits. Rejects with the signal's reason. */
+export async function playLive(
+  stage: Stage,
+  { input, output, manner, print, signal }: LiveOptions,
+): Promise<number> {
+  const { nas, layout } = stage;
+  const quit = Promise.withResolvers<number>();
+  const over = new AbortController();
+  const ending = AbortSignal.any([over.signal, signal]);
+  let share: ShareStatus | null = null;
+  let events: readonly LogEvent[] = [];
+  let acting: Promise<void> = Promise.resolve();
+
+  const tell = (text: string, tone: LogEvent["tone"] = "person"): void => {
+    add([{ atMs: systemClock.wallMs(), text, tone }]);
+  };
+  const add = (more: readonly LogEvent[]): void => {
+    if (more.length === 0) return;
+    // The log is read a moment after its lines were written.
+    events = [...events, ...more].sort((a, b) => a.atMs - b.atMs).slice(-EVENTS_KEPT);
+    draw();
+  };
+  const state = (): LiveState => {
+    const waitingMs = play.readingSinceMs === null ? 0 : systemClock.monotonicMs() - play.readingSinceMs;
+    return {
+      driver: nas.driver,
+      plugged: { tb: nas.cables.tb.plugged, fallback: nas.cables.fallback.plugged },
+      addresses: { tb: nas.cables.tb.address, fallback: nas.cables.fallback.address },
+      stablePath: layout.stablePath,
+      share,
+      reading: play.reading,
+      waitingMs: waitingMs < WAITS_FROM_MS ? null : waitingMs,
+      heldBy: play.holder === null || play.holder.ended ? null : play.holder.pid,
+      events,
+    };
+  };
+  const draw = (): void => screen.show(renderLive(state(), screen.size, manner));
+
+  const act = (what: () => Promise<void>): void => {
+    // One after the other, in the order of the keys.
+    acting = acting.then(async () => {
+      if (ending.aborted) return;
+      try {
+        await what();
+      } catch (error) {
+        if (!(error instanceof MountaineerError)) throw error;
+        if (!ending.aborted) tell(error.message, "bad");
+      }
+      draw();
+    });
+    acting.catch(quit.reject);
+  };
+
+  const onKey = (key: string): void => {
+    if (key === "q") quit.resolve(0);
+    else if (key === CTRL_C) quit.resolve(INTERRUPTED_EXIT);
+    else if (key === "t") act(() => play.toggleCable("tb"));
+    else if (key === "f") act(() => play.toggleCable("fallback"));
+    else if (key === "o") act(play.toggleFile);
+    else if (key === "h") act(play.toggleHold);
+    else if (key === "c") act(play.toggleCarry);
+  };
+
+  const every = async (pauseMs: number, look: () => Promise<void>): Promise<void> => {
+    while (!ending.aborted) {
+      await look();
+      draw();
+      await systemClock.sleep(pauseMs, ending);
+    }
+  };
+  const play = createPlay({ stage, nas, ending, share: () => share, tell });
+  const loops = (): Promise<unknown> => {
+    const logTail = createLogTail(layout.logFile);
+    let missed = false;
+    return Promise.all([
+      every(STATUS_EVERY_MS, async () => {
+        share = await stage.share();
+        if (share !== null || missed || stage.monitor?.running !== false) return;
+        missed = true;
+        tell(`the daemon has ended; ${layout.daemonOutput} says why`, "bad");
+      }),
+      every(LOG_EVERY_MS, async () => add(await logTail())),
+      (async () => {
+        while (!ending.aborted) {
+          await play.readAgain();
+          draw();
+          await systemClock.sleep(play.cutAtMs === null ? READ_EVERY_MS : READ_AGAIN_MS, ending);
+        }
+      })(),
+    ]);
+  };
+
+  const screen = openScreen({ input, output, onKey, onResize: () => draw(), onGone: () => quit.resolve(0) });
+  const onAbort = (): void => quit.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    draw();
+    await stage.startMonitor();
+    const looking = loops();
+    looking.catch((error: unknown) => quit.reject(error));
+    return await quit.promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    over.abort(new MountaineerError("aborted", "the view is closed"));
+    screen[Symbol.dispose]();
+    print("cleaning up\n");
+    await settledWithin(systemClock, 1_000, acting).catch((error: unknown) => print(`${errorText(error)}\n`));
+  }
+}
+
+interface PlayParts {
+  readonly stage: Stage;
+  readonly nas: Nas;
+  readonly ending: AbortSignal;
+  readonly share: () => ShareStatus | null;
+  readonly tell: (text: string, tone?: LogEvent["tone"]) => void;
+}
+
+/** What a person at the keys does to the stage, and whether the share is still read meanwhile. */
+function createPlay({ stage, nas, ending, share, tell }: PlayParts) {
+  let reading: Reading | null = null;
+  let readingSinceMs: number | null = null;
+  let holder: FileHolder | null = null;
+  /** When the route in use was cut, until the share is readable again; monotonic ms. */
+  let cutAtMs: number | null = null;
+  const toggleCable = async (route: RouteName): Promise<void> => {
+    const cable = nas.cables[route];
+    if (cable.plugged) {
+      tell(`you pull the ${ROUTE_LABELS[route]} cable`);
+      if (share()?.active_interface === route) cutAtMs = systemClock.monotonicMs();
+      await cable.pull();
+    } else {
+      tell(`you plug in the ${ROUTE_LABELS[route]} cable`);
+      await cable.plug();
+    }
+  };
+  const toggleFile = async (): Promise<void> => {
+    if (holder !== null && !holder.ended) {
+      tell("you close the file");
+      await holder.close();
+      holder = null;
+    } else {
+      tell("you open a file");
+      holder = await stage.holdFile();
+    }
+  };
+  const toggleHold = async (): Promise<void> => {
+    // Of a share that is not seen yet nothing is held that a person could mean to let go.
+    const to = (share()?.held ?? null) === null ? "fallback" : "auto";
+    tell(`you run mountaineer switch --to ${to}`);
+    const control = await stage.control();
+    let result: StepResult | undefined;
+    // The view's own reader has the file open for some milliseconds of each look.
+    for (let tries = 0; tries < BUSY_TRIES; tries++) {
+      [result] = (await control?.switchRoute(null, { to, force: false, wait: false }, ending)) ?? [];
+      if (result?.result !== "busy") break;
+      await systemClock.sleep(BUSY_PAUSE_MS, ending);
+    }
+    if (result !== undefined && result.result !== "switched") tell(result.detail, "plain");
+  };
+
+  const toggleCarry = async (): Promise<void> => {
+    if (nas.driver !== "smb") return tell("folders are not carried", "plain");
+    const to = share()?.carried === undefined ? "auto" : "off";
+    tell(`you set carry = "${to}"; it is mounted anew`);
+    await setCarry(stage, to, ending);
+  };
+  const readAgain = async (): Promise<void> => {
+    const expected = await stage.sign();
+    readingSinceMs = systemClock.monotonicMs();
+    const startedAtMs = readingSinceMs;
+    try {
+      reading = await stage.read(READ_WITHIN_MS);
+    } finally {
+      readingSinceMs = null;
+    }
+    if (cutAtMs === null || startedAtMs < cutAtMs || !reading.ok || reading.text !== expected) return;
+    tell(`readable again ${Math.round(systemClock.monotonicMs() - cutAtMs)} ms after the cut`, "good");
+    cutAtMs = null;
+  };
+
+  return {
+    get readingSinceMs() {
+      return readingSinceMs;
+    },
+    get reading() {
+      return reading;
+    },
+    get holder() {
+      return holder;
+    },
+    toggleCable,
+    toggleFile,
+    toggleHold,
+    toggleCarry,
+    readAgain,
+    get cutAtMs() {
+      return cutAtMs;
+    },
+  };
+}

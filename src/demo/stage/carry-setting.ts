@@ -1,0 +1,35 @@
+// Turns carrying of the demo's share on and off: an edit of the live configuration, which applies from its next mount.
+
+import { MountaineerError } from "../../runtime/errors.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import type { Stage } from "./stage.ts";
+import { SHARE } from "./stage-layout.ts";
+
+/** What `mountaineer unmount` ends with while files are open. */
+const BUSY_EXIT = 7;
+const BUSY_TRIES = 20;
+const BUSY_PAUSE_MS = 60;
+
+/** Resolves when the share is mounted anew. Rejects with `share_busy` while a file is open, with `mount_failed`. */
+export async function setCarry(stage: Stage, carry: "auto" | "off", signal: AbortSignal): Promise<void> {
+  await run(stage, ["config", "set", "global.carry", carry], signal);
+  await run(stage, ["unmount", "--share", SHARE], signal);
+  await run(stage, ["mount", "--share", SHARE], signal);
+}
+
+async function run(stage: Stage, args: readonly string[], signal: AbortSignal): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const { exitCode, stdout, stderr } = await stage.mountaineer(args);
+    if (exitCode === 0) return;
+    // Whoever reads the share for the demo has its file open for some milliseconds.
+    if (exitCode === BUSY_EXIT && tries < BUSY_TRIES) {
+      await systemClock.sleep(BUSY_PAUSE_MS, signal);
+      continue;
+    }
+    const said = (stderr || stdout).trim();
+    throw new MountaineerError(
+      exitCode === BUSY_EXIT ? "share_busy" : "mount_failed",
+      `mountaineer ${args.join(" ")} ended with ${exitCode}: ${said}`,
+    );
+  }
+}

@@ -1,0 +1,11 @@
+// Owns what the demo needs to know of the terminal it speaks to; the command line provides it.
+import type { Paint } from "../../runtime/text/paint.ts";
+
+export interface Manner {
+  readonly unicode: boolean;
+  readonly paint: Paint;
+  /** One line in which nothing drives or deceives a terminal. */
+  readonly harmless: (text: string) => string;
+  /** How many columns a terminal gives to harmless text. */
+  readonly columns: (text: string) => number;
+}

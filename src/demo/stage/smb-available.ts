@@ -1,0 +1,69 @@
+// Owns telling whether real SMB can be had on this machine, by trying what cannot be told otherwise.
+import { mkdir, mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { runCommand } from "../../runtime/process/child-process.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { missingForPlainRig } from "./plain-rig.ts";
+
+/** The first rclone with an SMB backend. */
+const OLDEST = { major: 1, minor: 60 };
+/** A machine that is slow is not one that cannot. */
+const VERSION_WITHIN_MS = 15_000;
+const TRIAL_WAIT_SECS = 15;
+const TRIAL_WITHIN_MS = 20_000;
+
+/** What is lacking, for people; null when nothing is. `parent` is a folder for a trial mount. */
+export async function lackingForSmb(
+  parent: string,
+  environment: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<string | null> {
+  return (
+    missingForPlainRig() ?? (await oldRclone(signal)) ?? (await refusedMount(parent, environment, signal))
+  );
+}
+
+async function oldRclone(signal: AbortSignal): Promise<string | null> {
+  const { stdout } = await runCommand("rclone", ["version"], {
+    clock: systemClock,
+    deadlineMs: VERSION_WITHIN_MS,
+    signal,
+  });
+  const version = /^rclone v(\d+)\.(\d+)/.exec(stdout);
+  const [major, minor] = [Number(version?.[1]), Number(version?.[2])];
+  const tooOld = major < OLDEST.major || (major === OLDEST.major && minor < OLDEST.minor);
+  return tooOld ? `rclone ${major}.${minor} cannot speak SMB (1.60 and newer can)` : null;
+}
+
+/** In a container `/dev/fuse` may open and mounting be refused all the same. */
+async function refusedMount(
+  parent: string,
+  environment: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const folder = await mkdtemp(join(parent, "trial-"));
+  const [from, to] = [join(folder, "from"), join(folder, "to")];
+  await mkdir(from);
+  await mkdir(to);
+  const options = { clock: systemClock, deadlineMs: TRIAL_WITHIN_MS, env: environment };
+  const { exitCode, stderr } = await runCommand(
+    "rclone",
+    [
+      "mount",
+      from,
+      to,
+      "--config",
+      join(folder, "none.conf"),
+      "--daemon",
+      "--daemon-wait",
+      `${TRIAL_WAIT_SECS}s`,
+    ],
+    { ...options, signal },
+  );
+  if (exitCode !== 0) {
+    const said = stderr.trim().split("\n").at(-1) ?? "";
+    return `this machine refuses FUSE mounts${said === "" ? "" : ` (${said})`}`;
+  }
+  await runCommand("fusermount3", ["-u", to], options);
+  return null;
+}

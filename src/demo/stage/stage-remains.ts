@@ -1,0 +1,161 @@
+// Owns finding and clearing what a demo has started or mounted, whoever is left to do it: the demo, or its warden.
+import { readdir, readFile, rm, rmdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { readDaemonNote } from "../../api/socket/daemon-note.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { runCommand } from "../../runtime/process/child-process.ts";
+import {
+  endProcess,
+  isRunning,
+  type ProcessIdentity,
+  processIdentity,
+} from "../../runtime/process/process-identity.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { serverTemporaryFolder, temporaryFolder } from "./stage-layout.ts";
+
+export interface StageMarks {
+  /** The demo's own folder, absolute, without symlinks inside. */
+  readonly folder: string;
+  /** Mountaineer's home in it. */
+  readonly home: string;
+  /** What the demo started itself. What those started is known by its environment, where the system shows it. */
+  readonly started: readonly ProcessIdentity[];
+}
+
+const CLEAR_WITHIN_MS = 20_000;
+const BETWEEN_ROUNDS_MS = 20;
+const PROCESS_ENDS_WITHIN_MS = 1_500;
+const UNMOUNT_WITHIN_MS = 10_000;
+
+interface Remains {
+  readonly processes: readonly FoundProcess[];
+  /** Mount points, outermost first. */
+  readonly mounts: readonly string[];
+}
+
+interface FoundProcess {
+  readonly identity: ProcessIdentity;
+  readonly command: string;
+  /** One of smbd's, of which there are several. */
+  readonly ofServer: boolean;
+}
+
+export async function findRemains(marks: StageMarks): Promise<Remains> {
+  const [processes, mounts] = await Promise.all([findProcesses(marks), findMounts(marks.folder)]);
+  return { processes, mounts };
+}
+
+/** One line for each process and mount. */
+export function describeRemains({ processes, mounts }: Remains): string[] {
+  return [
+    ...processes.map(({ identity, command }) => `process ${identity.pid} (${command}) still runs`),
+    ...mounts.map((path) => `${path} is still mounted`),
+  ];
+}
+
+/**
+ * Ends every process of the demo at once, unmounts what is mounted in its folder, and removes the folder. Nothing
+ * there is worth a gentle end. Rejects with `timed_out` when something stays; then the folder stays, too, because
+ * deleting through a mount would delete what is mounted.
+ */
+export async function clearRemains(marks: StageMarks): Promise<void> {
+  const socket = (await readDaemonNote(marks.home))?.socket ?? null;
+  const untilMs = systemClock.monotonicMs() + CLEAR_WITHIN_MS;
+  for (;;) {
+    const { processes } = await findRemains(marks);
+    // Mounts last: whoever serves one is ended before, so that unmounting waits for nobody.
+    await Promise.all(processes.map(({ identity }) => end(identity)));
+    for (const path of (await findMounts(marks.folder)).toReversed()) await unmount(path);
+    const remains = describeRemains(await findRemains(marks));
+    if (remains.length === 0) break;
+    if (systemClock.monotonicMs() > untilMs) {
+      throw new MountaineerError("timed_out", `the demo left something behind: ${remains.join("; ")}`, {
+        hint: `end it, then remove ${marks.folder}`,
+      });
+    }
+    await systemClock.sleep(BETWEEN_ROUNDS_MS);
+  }
+  if (socket !== null && !socket.startsWith(`${marks.folder}/`)) await removeSocket(socket);
+  await rm(marks.folder, { recursive: true, force: true, maxRetries: 3 });
+}
+
+async function findProcesses({ folder, started }: StageMarks): Promise<FoundProcess[]> {
+  const own: FoundProcess[] = [];
+  for (const identity of started) {
+    if (await isRunning(identity))
+      own.push({ identity, command: await commandOf(identity.pid), ofServer: false });
+  }
+  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
+  const others = pids.filter((pid) => pid !== process.pid && !started.some((known) => known.pid === pid));
+  const marked = await Promise.all(others.map((pid) => ifMarked(pid, folder)));
+  return [...own, ...marked.filter((found) => found !== null)];
+}
+
+/** Every child of the demo has its TMPDIR in the demo's folder, and passes that on. */
+async function ifMarked(pid: number, folder: string): Promise<FoundProcess | null> {
+  const identity = await processIdentity(pid);
+  const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+  const variables = environment.split("\0");
+  const ofServer = variables.includes(`TMPDIR=${serverTemporaryFolder(folder)}`);
+  if (identity === null || !(ofServer || variables.includes(`TMPDIR=${temporaryFolder(folder)}`)))
+    return null;
+  return { identity, command: await commandOf(pid), ofServer };
+}
+
+async function commandOf(pid: number): Promise<string> {
+  return (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).trim() || "a child of the demo";
+}
+
+async function end(identity: ProcessIdentity): Promise<void> {
+  try {
+    await endProcess(identity, { clock: systemClock, graceMs: 0, deadlineMs: PROCESS_ENDS_WITHIN_MS });
+  } catch (error) {
+    // Somebody else's: it will be named among what remains.
+    if (!(error instanceof MountaineerError)) throw error;
+  }
+}
+
+/** Mount points below the folder, outermost first; from the system's table, so that none is touched. */
+async function findMounts(folder: string): Promise<string[]> {
+  return (await mountTable()).map(({ path }) => path).filter((path) => path.startsWith(`${folder}/`));
+}
+
+interface MountedAt {
+  readonly id: string;
+  readonly path: string;
+}
+
+/** Empty where the system has no such table: nothing is mounted by the demo there. */
+export async function mountTable(): Promise<readonly MountedAt[]> {
+  const table = await readFile("/proc/self/mountinfo", "utf8").catch(() => "");
+  return table.split("\n").flatMap((line) => {
+    const [id, , , , path] = line.split(" ");
+    return id === undefined || path === undefined ? [] : [{ id, path: unescaped(path) }];
+  });
+}
+
+/** Blanks and backslashes are octal in it: `\040`. */
+function unescaped(field: string): string {
+  return field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+async function unmount(path: string): Promise<void> {
+  try {
+    await runCommand("fusermount3", ["-u", "-z", path], {
+      clock: systemClock,
+      deadlineMs: UNMOUNT_WITHIN_MS,
+    });
+  } catch (error) {
+    throw new MountaineerError("unmount_failed", `${path} stays mounted: ${errorText(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** One that the daemon had to make elsewhere, in a folder of its own, because the home's path is long. */
+async function removeSocket(socket: string): Promise<void> {
+  await rm(socket, { force: true });
+  await rmdir(dirname(socket)).catch(() => {});
+}

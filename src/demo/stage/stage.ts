@@ -1,0 +1,296 @@
+// Owns the demo's stage: a server with two cables, a home, and the ways to look at and to act on them. All of it is
+// in one temporary folder, and gone when the stage is disposed, or when the demo ends in any other way.
+import { lstat, mkdir, mkdtemp, open, realpath, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connectToDaemon, type RemoteControl } from "../../api/client/client.ts";
+import type { ShareStatus } from "../../api/contract.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import {
+  type CommandResult,
+  childEnvironment,
+  type ExitInfo,
+  runCommand,
+} from "../../runtime/process/child-process.ts";
+import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { type FileHolder, holdFile } from "./file-holder.ts";
+import { type MonitorProcess, startMonitor } from "./monitor-process.ts";
+import type { DemoDriver, Nas } from "./nas.ts";
+import { startLocalNas } from "./nas-local.ts";
+import { startSmbNas } from "./nas-smb.ts";
+import { type Reading, readShareFile } from "./share-reader.ts";
+import { lackingForSmb } from "./smb-available.ts";
+import {
+  HELD_FILE,
+  SHARE,
+  SIGN_FILE,
+  type StageLayout,
+  serverTemporaryFolder,
+  stageLayout,
+  temporaryFolder,
+} from "./stage-layout.ts";
+import { clearRemains, describeRemains, findRemains, mountTable, type StageMarks } from "./stage-remains.ts";
+import { startWarden } from "./warden-link.ts";
+import { startWork, type WorkAtShare, type WorkMaterial } from "./work-at-share.ts";
+
+interface StageOptions {
+  /** The argv that runs Mountaineer. */
+  readonly program: readonly string[];
+  /** null: real SMB where it can be had. */
+  readonly driver: DemoDriver | null;
+  readonly signal: AbortSignal;
+}
+
+export interface Stage extends AsyncDisposable {
+  readonly layout: StageLayout;
+  readonly nas: Nas;
+  /** Why it is not real SMB; null when it is, or when nobody asked for it. */
+  readonly insteadBecause: string | null;
+  /** The daemon that ought to run; null when none ought to. */
+  readonly monitor: MonitorProcess | null;
+  startMonitor(): Promise<void>;
+  /** By SIGKILL, or by SIGTERM, after which it unmounts. Resolves with how it ended. */
+  endMonitor(how: "kill" | "stop"): Promise<ExitInfo | null>;
+  /** The daemon's control, or null when none serves. */
+  control(): Promise<RemoteControl | null>;
+  /** What the daemon says of the share; null when none answers. */
+  share(): Promise<ShareStatus | null>;
+  /** Runs `mountaineer ARGS` in the demo's home. */
+  mountaineer(args: readonly string[]): Promise<CommandResult>;
+  /** Writes something new on the server's own disk, and resolves with what the sign file says now. */
+  sign(): Promise<string>;
+  /** The sign file's content at the stable path. */
+  read(deadlineMs: number): Promise<Reading>;
+  /** Copies a file to the stable path, in a child; resolves when the copy is closed. Rejects when it fails. */
+  write(name: string, text: string): Promise<void>;
+  holdFile(): Promise<FileHolder>;
+  /** Programs that copy a large file on the share and append to another, until they are told to finish. */
+  startWork(material: WorkMaterial): Promise<WorkAtShare>;
+  /** What tells one mount at the mount path from the next; null when nothing is mounted. */
+  mountId(): Promise<string | null>;
+  /** What is there of the demo, but for its server: one line each. */
+  remains(): Promise<string[]>;
+}
+
+const COMMAND_WITHIN_MS = 30_000;
+const WRITE_WITHIN_MS = 10_000;
+
+/** Rejects with `driver_unavailable` when real SMB was asked for and cannot be had. */
+export async function openStage({ program, driver, signal }: StageOptions): Promise<Stage> {
+  // Short: the daemon's socket is in it, and a socket's path may not be long.
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "mountaineer-demo-")));
+  const layout = stageLayout(folder);
+  const warden = startWarden({ folder, home: layout.home });
+  const started: ProcessIdentity[] = [];
+  const onStart = (identity: ProcessIdentity): void => {
+    started.push(identity);
+    warden.started(identity);
+  };
+  const marks: StageMarks = { folder, home: layout.home, started };
+  const environment = { TMPDIR: temporaryFolder(folder) };
+  let nas: Nas | null = null;
+  const clear = async (): Promise<void> => {
+    try {
+      await nas?.[Symbol.asyncDispose]();
+    } finally {
+      await clearRemains(marks);
+    }
+    await warden.dismiss();
+  };
+  try {
+    await mkdir(temporaryFolder(folder));
+    await mkdir(serverTemporaryFolder(folder));
+    const opened = await openNas(folder, driver, environment, signal);
+    nas = opened.nas;
+    await furnish(layout, nas);
+    return createStage({ layout, program, marks, environment, signal, onStart, clear, ...opened });
+  } catch (error) {
+    await clear();
+    throw error;
+  }
+}
+
+interface OpenedNas {
+  readonly nas: Nas;
+  readonly insteadBecause: string | null;
+}
+
+async function openNas(
+  folder: string,
+  driver: DemoDriver | null,
+  environment: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<OpenedNas> {
+  if (driver === "local") return { nas: await startLocalNas(folder), insteadBecause: null };
+  let lacking = await lackingForSmb(folder, environment, signal);
+  if (lacking === null) {
+    try {
+      const serverEnvironment = { TMPDIR: serverTemporaryFolder(folder) };
+      return { nas: await startSmbNas(folder, serverEnvironment), insteadBecause: null };
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      lacking = error.message;
+    }
+  }
+  if (driver === "smb") {
+    throw new MountaineerError("driver_unavailable", `real SMB cannot be had here: ${lacking}`, {
+      hint: "mountaineer demo --driver local plays with plain folders",
+    });
+  }
+  return { nas: await startLocalNas(folder), insteadBecause: lacking };
+}
+
+async function furnish(layout: StageLayout, nas: Nas): Promise<void> {
+  await writeFile(join(nas.serverFolder, SIGN_FILE), signText(0));
+  await writeFile(join(nas.serverFolder, HELD_FILE), "A report that somebody is reading.\n");
+  await mkdir(layout.home, { mode: 0o700 });
+  await writeFile(layout.configFile, configText(layout, nas), { mode: 0o600 });
+}
+
+function configText(layout: StageLayout, nas: Nas): string {
+  return [
+    "# The demo's own configuration: quicker than anybody needs, so that there is something to see.",
+    "[global]",
+    `shares_root = ${JSON.stringify(layout.sharesRoot)}`,
+    `mount_root = ${JSON.stringify(join(layout.mountPath, ".."))}`,
+    "check_interval_secs = 0.5",
+    'carry = "off"',
+    "connect_timeout_ms = 3000",
+    "auto_failback = true",
+    "auto_failback_stable_secs = 2",
+    "",
+    "[[shares]]",
+    `name = "${SHARE}"`,
+    ...nas.shareConfig,
+    "",
+  ].join("\n");
+}
+
+/** Always of one length, so that it can be written in place, and is never seen half. */
+function signText(number: number): string {
+  return `hello from the NAS, no. ${String(number).padStart(4, "0").slice(-4)}\n`;
+}
+
+interface StageParts extends OpenedNas {
+  readonly layout: StageLayout;
+  readonly program: readonly string[];
+  readonly marks: StageMarks;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  readonly onStart: (identity: ProcessIdentity) => void;
+  readonly clear: () => Promise<void>;
+}
+
+function createStage(parts: StageParts): Stage {
+  const { layout, nas, insteadBecause, program, marks, environment, signal, onStart, clear } = parts;
+  const forMountaineer = {
+    ...environment,
+    ...nas.environment,
+    MOUNTAINEER_HOME: layout.home,
+    NO_COLOR: "1",
+  };
+  let monitor: MonitorProcess | null = null;
+  let signs = 0;
+  let clearing: Promise<void> | null = null;
+
+  const stage: Stage = {
+    layout,
+    nas,
+    insteadBecause,
+    get monitor() {
+      return monitor;
+    },
+    async startMonitor() {
+      monitor = await startMonitor({
+        program,
+        environment: forMountaineer,
+        outputFile: layout.daemonOutput,
+        onStart,
+      });
+    },
+    async endMonitor(how) {
+      const ending = monitor;
+      monitor = null;
+      return ending === null ? null : ending.end(how === "kill" ? "SIGKILL" : "SIGTERM");
+    },
+    control: () => connectToDaemon(layout.home),
+    async share() {
+      try {
+        const report = await (await stage.control())?.status(signal);
+        return report?.shares[0] ?? null;
+      } catch (error) {
+        // It was ended, or has just been started.
+        if (error instanceof MountaineerError && error.code === "daemon_unreachable") return null;
+        throw error;
+      }
+    },
+    mountaineer(args) {
+      const [command = process.execPath, ...rest] = program;
+      return runCommand(command, [...rest, ...args], {
+        clock: systemClock,
+        deadlineMs: COMMAND_WITHIN_MS,
+        env: forMountaineer,
+        signal,
+      });
+    },
+    async sign() {
+      const text = signText(++signs);
+      const file = await open(join(nas.serverFolder, SIGN_FILE), "r+");
+      try {
+        await file.write(text, 0);
+      } finally {
+        await file.close();
+      }
+      return text;
+    },
+    read: (deadlineMs) =>
+      readShareFile(join(layout.stablePath, SIGN_FILE), { environment, deadlineMs, signal }),
+    async write(name, text) {
+      const from = join(temporaryFolder(layout.folder), name);
+      await writeFile(from, text);
+      const { exitCode, stderr, timedOut } = await runCommand(
+        "cp",
+        ["--", from, join(layout.stablePath, name)],
+        { clock: systemClock, deadlineMs: WRITE_WITHIN_MS, env: environment, signal },
+      );
+      if (exitCode === 0) return;
+      throw new MountaineerError("timed_out", `cp failed: ${timedOut ? "no answer" : stderr.trim()}`);
+    },
+    holdFile: () =>
+      holdFile(join(layout.stablePath, HELD_FILE), {
+        environment: childEnvironment(environment),
+        onStart,
+      }),
+    startWork: (material) =>
+      startWork({
+        material,
+        serverFolder: nas.serverFolder,
+        shareFolder: layout.stablePath,
+        workFolder: temporaryFolder(layout.folder),
+        environment: childEnvironment(environment),
+        onStart,
+      }),
+    async mountId() {
+      if (nas.driver === "smb") {
+        return (await mountTable()).findLast(({ path }) => path === layout.mountPath)?.id ?? null;
+      }
+      try {
+        const { ino, ctimeNs } = await lstat(layout.mountPath, { bigint: true });
+        return `${ino}:${ctimeNs}`;
+      } catch {
+        return null;
+      }
+    },
+    async remains() {
+      const { processes, mounts } = await findRemains(marks);
+      const others = processes.filter(({ ofServer }) => !ofServer);
+      return describeRemains({ processes: others, mounts });
+    },
+    [Symbol.asyncDispose]() {
+      clearing ??= clear();
+      return clearing;
+    },
+  };
+  return stage;
+}

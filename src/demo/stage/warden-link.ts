@@ -1,0 +1,48 @@
+// Owns the demo's side of its warden: starting it, and telling it what there is to clear.
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { childEnvironment, programBeside } from "../../runtime/process/child-process.ts";
+import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
+
+export type WardenMessage =
+  | { readonly kind: "stage"; readonly folder: string; readonly home: string }
+  | { readonly kind: "started"; readonly identity: ProcessIdentity }
+  | { readonly kind: "done" };
+
+interface Warden {
+  started(identity: ProcessIdentity): void;
+  /** Everything is cleared: the warden ends and does nothing. Resolves when it has ended. */
+  dismiss(): Promise<void>;
+}
+
+/**
+ * A process in a session of its own, out of reach of Ctrl-C and of a terminal that is closed. When the demo ends
+ * without having dismissed it, however that comes, it clears the folder.
+ */
+export function startWarden(stage: { readonly folder: string; readonly home: string }): Warden {
+  const program = fileURLToPath(programBeside(import.meta.url, "warden"));
+  const child = spawn(process.execPath, [...process.execArgv, program], {
+    cwd: "/",
+    detached: true,
+    env: childEnvironment(),
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
+  child.stdin.on("error", () => {});
+  child.unref();
+  const tell = (message: WardenMessage): void => {
+    child.stdin.write(`${JSON.stringify(message)}\n`);
+  };
+  tell({ kind: "stage", ...stage });
+  return {
+    started: (identity) => tell({ kind: "started", identity }),
+    dismiss() {
+      tell({ kind: "done" });
+      child.ref();
+      return ended;
+    },
+  };
+}

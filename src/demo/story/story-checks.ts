@@ -1,0 +1,121 @@
+// Owns the checks of the story: what the daemon says, and what a child process reads at the stable path.
+import type { RouteName, ShareStatus } from "../../api/contract.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import type { Stage } from "../stage/stage.ts";
+
+export interface Step {
+  readonly title: string;
+  /** Resolves with what is worth telling. Rejects with `StoryFailure` when something is not as it must be. */
+  readonly play: () => Promise<string>;
+}
+
+/** Something is not as the story tells it. */
+export class StoryFailure extends Error {}
+
+export interface Checks {
+  /** Resolves once a child reads what the server has just written, with the time since the call, ms. */
+  readable(): Promise<number>;
+  /** Resolves once the daemon says so, with the time since the call, ms. */
+  until(what: string, holds: (share: ShareStatus) => boolean): Promise<number>;
+  /** Resolves when it has been so, whenever it was looked, for that long. */
+  staysSo(what: string, forMs: number, holds: (share: ShareStatus) => boolean): Promise<void>;
+  /** Resolves once `missing` gives null, with the time since the call, ms; until then it says what is missing. */
+  eventually(what: string, missing: () => Promise<string | null>): Promise<number>;
+  /** Rejects unless that very mount is there. */
+  sameMount(id: string | null): Promise<void>;
+  share(): Promise<ShareStatus>;
+  /** Rejects when the command does not end with 0. */
+  command(args: readonly string[]): Promise<void>;
+}
+
+const WITHIN_MS = 30_000;
+const READ_WITHIN_MS = 3_000;
+const BETWEEN_READS_MS = 5;
+const BETWEEN_LOOKS_MS = 25;
+
+export function createChecks(stage: Stage, signal: AbortSignal): Checks {
+  const waitFor = async (
+    what: string,
+    pauseMs: number,
+    ask: () => Promise<string | null>,
+  ): Promise<number> => {
+    const startedAtMs = systemClock.monotonicMs();
+    for (;;) {
+      const missing = await ask();
+      const tookMs = systemClock.monotonicMs() - startedAtMs;
+      if (missing === null) return tookMs;
+      if (stage.monitor?.running === false) throw new StoryFailure("the daemon has ended");
+      if (tookMs > WITHIN_MS)
+        throw new StoryFailure(`not so within ${WITHIN_MS / 1000} s: ${what} (${missing})`);
+      await systemClock.sleep(pauseMs, signal);
+    }
+  };
+  const checks: Checks = {
+    async readable() {
+      const expected = await stage.sign();
+      return waitFor("the file is readable at the stable path", BETWEEN_READS_MS, async () => {
+        const reading = await stage.read(READ_WITHIN_MS);
+        if (!reading.ok) return reading.why;
+        return reading.text === expected ? null : `it reads ${JSON.stringify(reading.text.trim())}`;
+      });
+    },
+    until: (what, holds) =>
+      waitFor(what, BETWEEN_LOOKS_MS, async () => {
+        const share = await stage.share();
+        if (share === null) return "the daemon does not answer";
+        return holds(share) ? null : describe(share);
+      }),
+    async staysSo(what, forMs, holds) {
+      const untilMs = systemClock.monotonicMs() + forMs;
+      while (systemClock.monotonicMs() < untilMs) {
+        const share = await checks.share();
+        if (!holds(share)) throw new StoryFailure(`not so: ${what} (${describe(share)})`);
+        await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
+      }
+    },
+    eventually: (what, missing) => waitFor(what, BETWEEN_LOOKS_MS, missing),
+    async sameMount(id) {
+      const now = await stage.mountId();
+      if (id === null || now !== id) throw new StoryFailure(`another mount: ${now} instead of ${id}`);
+    },
+    async share() {
+      const share = await stage.share();
+      if (share === null) throw new StoryFailure("the daemon does not answer");
+      return share;
+    },
+    async command(args) {
+      const { exitCode, stdout, stderr } = await stage.mountaineer(args);
+      if (exitCode === 0) return;
+      throw new StoryFailure(`it ended with ${exitCode}: ${(stderr || stdout).trim()}`);
+    },
+  };
+  return checks;
+}
+
+function describe(share: ShareStatus): string {
+  const said = [
+    `active_interface ${share.active_interface}`,
+    `mount_state ${share.mount_state}${share.mount_alive ? "" : ", not alive"}`,
+    `Thunderbolt ${share.tb_reachable ? "answers" : "gone"}`,
+    `Fallback ${share.fb_reachable ? "answers" : "gone"}`,
+    ...(share.carried === undefined ? [] : [`carried, ${share.carried.phase}`]),
+    ...(share.tb_recovery_pending ? ["TB Ready"] : []),
+    ...(share.held === null ? [] : [`held ${share.held}`]),
+    ...(share.last_error === null ? [] : [`last_error: ${share.last_error}`]),
+    ...share.conditions.map(({ code, title }) => `${code}: ${title}`),
+  ];
+  return said.join(", ");
+}
+
+export function mounted(share: ShareStatus, route: RouteName): boolean {
+  return isOver(share, route) && share.mount_alive;
+}
+
+/** Whether or not a look at it is a little late just now. */
+export function isOver(share: ShareStatus, route: RouteName): boolean {
+  return share.active_interface === route && share.mount_state === "mounted";
+}
+
+export function seconds(ms: number): string {
+  return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
+}

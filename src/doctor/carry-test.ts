@@ -1,0 +1,218 @@
+// Moves a mount under an open file: proves that a driver's mounts can be carried here, on a share that is configured.
+import { randomUUID } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import type { CarriedShare, Carrier, RouteEndpoint } from "../carrier/carrier.ts";
+import { createDisposalStack } from "../runtime/disposal.ts";
+import { errorText } from "../runtime/errors.ts";
+import { type CommandResult, programBeside, runCommand } from "../runtime/process/child-process.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { FoundMount, MountDriver } from "../shares/drivers/mount-driver.ts";
+import type { RouteName, ShareSpec } from "../shares/share-spec.ts";
+import { CARRY_BLOCK_BYTES } from "./carry-content.ts";
+
+interface CarryTest {
+  readonly clock: Clock;
+  readonly carrier: Carrier;
+  readonly driver: MountDriver;
+  /** With its password. It is mounted a second time, under another name. */
+  readonly share: ShareSpec;
+  /** One server, over two routes, or twice over the one that answers: a move resets its connections all the same. */
+  readonly endpoints: Readonly<Record<RouteName, RouteEndpoint>>;
+  /** An empty folder of this machine. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+}
+
+const MOUNT_MS = 20_000;
+const UNMOUNT_MS = 10_000;
+const FILE_MS = 30_000;
+const SENT_POLL_MS = 50;
+const PATIENCE_MS = 20_000;
+
+type Kind = Exclude<MountDriver["name"], "local">;
+
+export interface CarryOutcome {
+  /** The open file was read and written on after the move. */
+  readonly carried: boolean;
+  /** How it went, in one line. */
+  readonly text: string;
+}
+
+/** Rejects with what kept it from being tried. Leaves no mount, no port and no file behind. */
+export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> {
+  const { carrier, driver, share, endpoints, clock, folder, signal } = test;
+  if (driver.name === "local") throw new Error("folders are not carried");
+  const kind: Kind = driver.name;
+  const id = randomUUID();
+  const name = `self-test-${id.slice(0, 8)}`;
+  const lost: string[] = [];
+  const stack = createDisposalStack((error) => lost.push(errorText(error)));
+  const run = fileTasks(clock, signal);
+  try {
+    const request = {
+      share: name,
+      kind,
+      route: "tb",
+      endpoints,
+      patienceMs: PATIENCE_MS,
+      wantedPort: null,
+    } as const;
+    const { port } = await carrier.open(request, signal);
+    stack.defer(() => carrier.close(name, AbortSignal.timeout(UNMOUNT_MS)));
+
+    const mountAs = async (part: string): Promise<MountedPart> => {
+      const spec = loopbackSpec(share, `${name}-${part}`, port, join(folder, part));
+      await mkdir(join(folder, part), { recursive: true });
+      const mounted = await driver.mount(
+        spec,
+        "tb",
+        { deadlineMs: MOUNT_MS, signal },
+        {
+          port,
+          patienceMs: PATIENCE_MS,
+        },
+      );
+      if (!mounted.ok) throw new Error(`it cannot be mounted over a port of this machine: ${mounted.text}`);
+      return mountedPart(test, spec, mounted.mount);
+    };
+    const file = (mount: FoundMount): string => join(mount.path, `.mountaineer-self-test-${id}`);
+
+    // Written over a mount of its own, so that nothing of it is in any memory of the one that is moved.
+    const first = await mountAs("write");
+    stack.defer(() => first.end());
+    stack.defer(() => (first.isOver ? undefined : run(["remove", file(first.mount), id])));
+    await run(["write", file(first.mount), id]);
+    await first.sent();
+    await first.end();
+
+    const second = await mountAs("read");
+    stack.defer(() => second.end());
+    stack.defer(() => run(["remove", file(second.mount)]));
+    await carrier.bind(name, { id: second.mount.id, path: second.mount.path, process: null }, signal);
+
+    const holder = holdOpen(clock, signal, [file(second.mount), id]);
+    await holder.held;
+    const before = await carried(carrier, name, signal);
+    const move = { share: name, to: "fallback", endpoint: endpoints.fallback, planned: false } as const;
+    const moved = await carrier.move(move, signal);
+    if (!moved.ok) throw new Error(`the move failed: ${moved.text}`);
+    try {
+      await holder.goOn();
+    } catch (error) {
+      signal.throwIfAborted();
+      return { carried: false, text: `after the move ${errorText(error)}` };
+    }
+    const after = await carried(carrier, name, signal);
+    const cameDown = after.bytesDown - before.bytesDown;
+    if (after.connectionsInAll === before.connectionsInAll || cameDown < CARRY_BLOCK_BYTES)
+      throw new Error("what was read after the move did not come over a new connection: it proves nothing");
+    await second.sent();
+    await stack[Symbol.asyncDispose]();
+    const untidy = lost.length === 0 ? "" : `; left behind: ${lost.join("; ")}`;
+    return {
+      carried: true,
+      text: `share ${share.name} was moved under an open file, which was read and written on${untidy}`,
+    };
+  } finally {
+    await stack[Symbol.asyncDispose]();
+  }
+}
+
+interface MountedPart {
+  readonly mount: FoundMount;
+  readonly isOver: boolean;
+  /** Resolves when nothing written is left on this machine. */
+  sent(): Promise<void>;
+  /** Again it does nothing. */
+  end(): Promise<void>;
+}
+
+function mountedPart({ driver, clock, signal }: CarryTest, spec: ShareSpec, mount: FoundMount): MountedPart {
+  let isOver = false;
+  return {
+    mount,
+    get isOver() {
+      return isOver;
+    },
+    async sent() {
+      const untilMs = clock.monotonicMs() + FILE_MS;
+      while ((await driver.unsent(spec)).length > 0) {
+        if (clock.monotonicMs() >= untilMs) throw new Error("what was written does not get to the server");
+        await clock.sleep(SENT_POLL_MS);
+        signal.throwIfAborted();
+      }
+    },
+    async end() {
+      if (isOver) return;
+      const limits = { deadlineMs: UNMOUNT_MS, signal: new AbortController().signal };
+      isOver = true;
+      const outcome = await driver.unmount(spec, mount, "force", limits);
+      if (!outcome.ok) throw new Error(`${mount.path} cannot be unmounted: ${outcome.text}`);
+    },
+  };
+}
+
+function loopbackSpec(share: ShareSpec, name: string, port: number, folder: string): ShareSpec {
+  const route = { host: "127.0.0.1", port, interfaceName: null, folder: null };
+  const [mountPath, stablePath] = [join(folder, "mount"), join(folder, "link")];
+  return { ...share, name, routes: { tb: route, fallback: route }, mountPath, stablePath };
+}
+
+async function carried(carrier: Carrier, name: string, signal: AbortSignal): Promise<CarriedShare> {
+  const share = (await carrier.refresh(signal)).get(name);
+  if (share === undefined) throw new Error("the carrier no longer has the share");
+  return share;
+}
+
+function fileTasks(clock: Clock, signal: AbortSignal) {
+  return async (args: readonly string[]): Promise<void> => {
+    checkDone(
+      await runCommand(
+        process.execPath,
+        [fileURLToPath(programBeside(import.meta.url, "doctor-carry-child")), ...args],
+        { clock, deadlineMs: FILE_MS, signal },
+      ),
+    );
+  };
+}
+
+/** Holds the file open from `held` on, until it was told to go on and has read and written. */
+function holdOpen(clock: Clock, signal: AbortSignal, args: readonly string[]) {
+  const word = new Readable({ read() {} });
+  const { promise: isHeld, resolve } = Promise.withResolvers<void>();
+  const result = runCommand(
+    process.execPath,
+    [fileURLToPath(programBeside(import.meta.url, "doctor-carry-child")), "hold", ...args],
+    {
+      clock,
+      deadlineMs: 2 * FILE_MS,
+      signal,
+      stdin: word,
+      onStdout: () => resolve(),
+    },
+  );
+  // Whoever waits for it hears of it; nobody may be there yet.
+  result.catch(() => {});
+  return {
+    held: Promise.race([isHeld, result.then(checkExit)]),
+    async goOn(): Promise<void> {
+      word.push("go on\n");
+      word.push(null);
+      checkExit(await result);
+    },
+  };
+}
+
+function checkDone(result: CommandResult): void {
+  checkExit(result);
+  if (result.stdout !== "done\n") throw new Error("the process with the file ended early");
+}
+
+function checkExit({ exitCode, timedOut, stderr }: CommandResult): void {
+  if (timedOut) throw new Error("the file did not answer in time");
+  const said = /^\w*Error: (.*)$/m.exec(stderr)?.[1] ?? stderr.trim().split("\n").at(-1) ?? "";
+  if (exitCode !== 0) throw new Error(`the file could not be used: ${said}`);
+}

@@ -1,0 +1,38 @@
+// Owns what each check of the doctor is given, and how it says what it found.
+import type { DaemonClient } from "../api/client/client.ts";
+import type { DoctorArea, DoctorFinding, DoctorSeverity } from "../api/doctor-report.ts";
+import type { ConfigPlace } from "../config/locate.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import type { EngineParts } from "../daemon/compose/engine-parts.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+import type { SecretValues } from "../secrets/reference.ts";
+
+export interface DoctorContext {
+  readonly home: string;
+  readonly place: ConfigPlace;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** null: it cannot be used; its own finding says why. */
+  readonly snapshot: ConfigSnapshot | null;
+  /** With the stored secrets that the configuration refers to. */
+  readonly values: SecretValues;
+  /** null: none answers. */
+  readonly daemon: DaemonClient | null;
+  readonly parts: Pick<EngineParts, "hostProber" | "drivers" | "prober" | "mountTable">;
+}
+
+interface FindingDetails {
+  readonly subject?: string | null;
+  readonly hint?: string | null;
+}
+
+/** Makes findings of one area. */
+export function findingsOf(area: DoctorArea) {
+  return (
+    severity: DoctorSeverity,
+    code: string,
+    text: string,
+    { subject = null, hint = null }: FindingDetails = {},
+  ): DoctorFinding => ({ area, severity, code, subject, text, hint });
+}

@@ -1,0 +1,171 @@
+// Owns what the doctor says of each share's credentials: whether the reference has a value, and whether the server takes
+// it, by listing the share once without mounting it.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DoctorFinding } from "../api/doctor-report.ts";
+import type { ShareConfig } from "../config/snapshot.ts";
+import { shareSubjects } from "../daemon/compose/share-subjects.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { runCommand } from "../runtime/process/child-process.ts";
+import { missingHint, oneMissingText, referenceText, resolveReference } from "../secrets/reference.ts";
+import { configText, REMOTE_NAME } from "../shares/drivers/rclone/files.ts";
+import { readLoggedFailure } from "../shares/drivers/rclone/log.ts";
+import { createObscuredPasswords } from "../shares/drivers/rclone/password.ts";
+import { type DoctorContext, findingsOf } from "./context.ts";
+import type { HostLook } from "./hosts.ts";
+
+const finding = findingsOf("credentials");
+const LOOK_DEADLINE_MS = 10_000;
+const AT_ONCE = 4;
+
+export async function examineCredentials(
+  context: DoctorContext,
+  looks: readonly HostLook[],
+): Promise<DoctorFinding[]> {
+  const { snapshot, clock } = context;
+  const shares = snapshot?.config.shares ?? [];
+  const obscure = createObscuredPasswords(clock);
+  const found: DoctorFinding[] = [];
+  for (let index = 0; index < shares.length; index += AT_ONCE) {
+    const some = shares.slice(index, index + AT_ONCE);
+    const told = await Promise.all(some.map((share) => ofShare(context, share, looks, obscure)));
+    found.push(...told.flat());
+  }
+  return found;
+}
+
+async function ofShare(
+  context: DoctorContext,
+  share: ShareConfig,
+  looks: readonly HostLook[],
+  obscure: (password: string) => Promise<string>,
+): Promise<DoctorFinding[]> {
+  const subject = share.name;
+  if (share.password !== null) {
+    const resolved = resolveReference(share.password, context.values);
+    if (!resolved.ok) {
+      const text = `${share.name}: ${oneMissingText(resolved.missing)}`;
+      return [finding("error", "secret_missing", text, { subject, hint: missingHint([resolved.missing]) })];
+    }
+    if (resolved.value === "") {
+      const text = `${share.name}: ${referenceText(share.password)} is there, but empty`;
+      return [finding("error", "secret_empty", text, { subject, hint: "give it its value" })];
+    }
+  }
+  const answering = looks.find((look) => look.share === share.name && look.probe.verdict === "answers");
+  // What cannot be asked has its own finding; what the system keeps (Keychain, fstab) is the system's to ask with.
+  if (share.driver === "local" || answering === undefined) return [];
+  if (share.driver !== "rclone" && share.password === null) return [];
+  const lacking = await context.parts.drivers.rclone.unavailable();
+  if (lacking === null) return [await askServer(context, share, answering, obscure)];
+  if (share.driver === "rclone") return [];
+  const text = `${share.name}: whether ${answering.host} takes the password is not known: ${lacking.text}`;
+  return [finding("info", "credentials_not_asked", text, { subject, hint: "with rclone it is asked" })];
+}
+
+async function askServer(
+  context: DoctorContext,
+  share: ShareConfig,
+  { route, host }: HostLook,
+  obscure: (password: string) => Promise<string>,
+): Promise<DoctorFinding> {
+  const subject = share.name;
+  const { clock, signal, parts, values } = context;
+  let folder: string | null = null;
+  try {
+    if (context.snapshot === null) throw new MountaineerError("internal", "there is no configuration");
+    const [asked] = shareSubjects(
+      { ...context.snapshot.config, shares: [share] },
+      { environment: values, drivers: parts.drivers, redact: () => {}, intervalMs: null },
+    );
+    if (asked === undefined) throw new MountaineerError("internal", "the share has no subject");
+    const { spec } = asked;
+    const obscured = spec.password === null ? null : await obscure(spec.password);
+    folder = await mkdtemp(join(tmpdir(), "mountaineer-doctor-"));
+    const config = join(folder, "rclone.conf");
+    await writeFile(config, configText(spec, spec.routes[route], obscured), { mode: 0o600 });
+    const list = (of: string) =>
+      runCommand(
+        "rclone",
+        ["lsf", "--max-depth", "1", `${REMOTE_NAME}:${of}`, ...RCLONE, "--config", config],
+        {
+          clock,
+          deadlineMs: LOOK_DEADLINE_MS,
+          maxOutputBytes: 64 * 1024,
+          signal,
+        },
+      );
+    const { exitCode, stderr, timedOut } = await list(spec.shareName);
+    const who = share.password === null ? "a guest" : share.username;
+    if (exitCode === 0) {
+      return finding("ok", "credentials", `${host} lets ${who} into ${spec.shareName}`, { subject });
+    }
+    if (timedOut) {
+      const text = `${share.name}: ${host} did not list ${spec.shareName} within ${LOOK_DEADLINE_MS / 1000} s`;
+      return finding("warning", "share_slow", text, { subject, hint: "see how busy the server is" });
+    }
+    const failure = readLoggedFailure(stderr);
+    switch (failure?.reason) {
+      case "wrong_credentials":
+        return finding(
+          "error",
+          "wrong_credentials",
+          `${share.name}: ${host} does not let ${who} in: ${failure.text}`,
+          {
+            subject,
+            hint: passwordHint(share),
+          },
+        );
+      case "no_such_share": {
+        const { stdout } = await list("");
+        const names = stdout.split("\n").flatMap((line) => (line === "" ? [] : [line.replace(/\/$/, "")]));
+        const there = names.length === 0 ? "" : `; it has ${names.slice(0, 12).join(", ")}`;
+        return finding(
+          "error",
+          "no_such_share",
+          `${share.name}: ${host} has no share ${spec.shareName}${there}`,
+          {
+            subject,
+            hint: `set share_name of ${share.name} to what the server calls it`,
+          },
+        );
+      }
+      case "permission_denied":
+        return finding(
+          "error",
+          "share_denied",
+          `${share.name}: ${who} may not read ${spec.shareName} on ${host}`,
+          {
+            subject,
+            hint: "give that user the right on the server, or use another one",
+          },
+        );
+      default: {
+        const why = failure?.text ?? (stderr.trim().split("\n").at(-1) || `rclone ended with ${exitCode}`);
+        return finding("error", "share_unreadable", `${share.name}: ${spec.shareName} on ${host}: ${why}`, {
+          subject,
+        });
+      }
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof MountaineerError) && !(error instanceof Error)) throw error;
+    const text = `${share.name}: its server could not be asked: ${errorText(error)}`;
+    return finding("warning", "share_not_asked", text, { subject });
+  } finally {
+    if (folder !== null) await rm(folder, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/** One try, quickly: a person waits. */
+const RCLONE = ["--contimeout", "2s", "--timeout", "4s", "--retries", "1", "--low-level-retries", "1"];
+
+function passwordHint({ password, name }: ShareConfig): string {
+  if (password === null) return `it wants a user: give ${name} a username and a password`;
+  const where =
+    password.kind === "stored"
+      ? `mountaineer secret set ${password.name}; then: mountaineer reload`
+      : `set ${referenceText(password)} for the daemon and start it again`;
+  return `see whether the name of the user is right, and give the right password: ${where}`;
+}

@@ -1,0 +1,169 @@
+// Owns what the doctor says of the daemon: whether it runs and answers, what a dead one left, and whether there are two.
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { connectToDaemon, type DaemonClient } from "../api/client/client.ts";
+import type { StatusReport } from "../api/contract.ts";
+import type { DoctorFinding } from "../api/doctor-report.ts";
+import { readDaemonNote } from "../api/socket/daemon-note.ts";
+import { defaultSocketPath } from "../api/socket/private-socket.ts";
+import { packageVersion } from "../api/version.ts";
+import { listMonitors } from "../daemon/compose/monitor-processes.ts";
+import type { MonitorProcess } from "../daemon/compose/process-arguments.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { entryExists, readIfPresent } from "../runtime/files/durable-file.ts";
+import { type LockHolder, readLockHolder } from "../runtime/process/home-lock.ts";
+import { jsonObject } from "../runtime/text/json-object.ts";
+import { systemClock } from "../runtime/time/clock.ts";
+import { type DoctorContext, findingsOf } from "./context.ts";
+
+const STATUS_DEADLINE_MS = 4_000;
+/** A start that takes longer is none. */
+const STARTING_MS = 15_000;
+
+const finding = findingsOf("daemon");
+
+/** The daemon of a home, if one answers; else why not, for people. */
+export async function findDaemon(
+  home: string,
+): Promise<{ readonly daemon: DaemonClient | null; readonly findings: readonly DoctorFinding[] }> {
+  try {
+    return { daemon: await connectToDaemon(home), findings: [] };
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    const hint = error.hint ?? undefined;
+    const findings = [finding("error", "socket_denied", error.message, hint === undefined ? {} : { hint })];
+    return { daemon: null, findings };
+  }
+}
+
+export async function examineDaemon(context: DoctorContext): Promise<DoctorFinding[]> {
+  const { home, daemon, signal } = context;
+  const holder = await readLockHolder(home).catch(() => null);
+  if (daemon === null) {
+    return [...(await withoutDaemon(home, holder)), ...(await otherMonitors(context, holder?.pid ?? null))];
+  }
+  let status: StatusReport;
+  const late = AbortSignal.timeout(STATUS_DEADLINE_MS);
+  try {
+    status = await daemon.status(AbortSignal.any([signal, late]));
+  } catch (error) {
+    signal.throwIfAborted();
+    const pid = daemon.pid ?? holder?.pid ?? null;
+    const why = late.aborted ? `it said nothing for ${STATUS_DEADLINE_MS / 1000} s` : errorText(error);
+    return [silent(pid, `it does not answer: ${why}`)];
+  }
+  const { pid, version, config_path } = status.global;
+  const found = [finding("ok", "daemon", `it runs (pid ${pid}, version ${version})`)];
+  if (version !== packageVersion()) {
+    const text = `it is version ${version}, and this is ${packageVersion()}`;
+    found.push(finding("warning", "version_differs", text, { hint: "restart it" }));
+  }
+  if (context.snapshot !== null && context.snapshot.path !== config_path) {
+    const text = `it runs with ${config_path}, not with ${context.snapshot.path}`;
+    found.push(finding("warning", "other_config", text, { hint: "leave --config away, or restart it" }));
+  }
+  return [...found, ...(await otherMonitors(context, pid))];
+}
+
+function silent(pid: number | null, why: string): DoctorFinding {
+  return finding(
+    "error",
+    "daemon_silent",
+    `the daemon${pid === null ? "" : ` (pid ${pid})`} holds this home, and ${why}`,
+    {
+      hint: pid === null ? "restart it" : `see what it does, or end it: kill ${pid}, at last kill -9 ${pid}`,
+    },
+  );
+}
+
+async function withoutDaemon(home: string, holder: LockHolder | null): Promise<DoctorFinding[]> {
+  if (holder !== null && holder.command === "monitor") {
+    const sinceMs = systemClock.wallMs() - Date.parse(holder.since);
+    if (sinceMs > STARTING_MS) return [silent(holder.pid, "nothing listens on its socket")];
+    return [finding("info", "daemon_starting", `it is just starting (pid ${holder.pid})`)];
+  }
+  const found: DoctorFinding[] = [];
+  if (holder !== null) {
+    const text = `mountaineer ${holder.command} (pid ${holder.pid}) is changing this home since ${holder.since}`;
+    found.push(finding("info", "lock_held", text));
+  }
+  const stale = holder === null ? await staleHolder(home) : null;
+  if (stale !== null) {
+    const text = `lock.json names ${stale}, which has ended: a stale lock, left by a daemon that was killed`;
+    const hint = "nothing needs doing: the system has freed the lock, and the next start takes it";
+    found.push(finding("warning", "stale_lock", text, { hint }));
+  }
+  const note = await readDaemonNote(home).catch(() => null);
+  for (const path of new Set([...(note === null ? [] : [note.socket]), defaultSocketPath(home)])) {
+    if (!(await entryExists(path).catch(() => false))) continue;
+    const text = `nobody listens at ${path}: a stale socket, left by a daemon that was killed`;
+    const hint = "nothing needs doing: the next start replaces it";
+    found.push(finding("warning", "stale_socket", text, { hint }));
+  }
+  found.push(
+    finding("info", "daemon_off", "no daemon runs for this home", {
+      hint: "mountaineer monitor runs one here, mountaineer install one from login on",
+    }),
+  );
+  return found;
+}
+
+/** Who left `lock.json`, when that process has ended. */
+async function staleHolder(home: string): Promise<string | null> {
+  const text = await readIfPresent(join(home, "lock.json")).catch(() => null);
+  if (text === null) return null;
+  const { pid } = jsonObject(text) ?? {};
+  // A torn file names nobody.
+  return typeof pid === "number" ? `pid ${pid}` : "nobody";
+}
+
+/** Other monitors that this user runs; those that keep the same shares or files are a mistake. */
+async function otherMonitors(context: DoctorContext, own: number | null): Promise<DoctorFinding[]> {
+  const found: DoctorFinding[] = [];
+  const home = await real(context.home);
+  for (const monitor of await listMonitors()) {
+    if (monitor.pid === own) continue;
+    const theirs = monitor.home === null ? null : await real(monitor.home);
+    if (theirs === home) {
+      const text = `a second daemon for this home is being run (pid ${monitor.pid}); only one can hold it`;
+      found.push(finding("error", "second_daemon", text, { hint: `end one of them: kill ${monitor.pid}` }));
+    } else found.push(await ofOtherHome(context, monitor));
+  }
+  return found;
+}
+
+async function ofOtherHome(context: DoctorContext, monitor: MonitorProcess): Promise<DoctorFinding> {
+  const where = monitor.home === null ? "another home" : monitor.home;
+  const shared = monitor.home === null ? [] : await sharedPaths(context, monitor.home);
+  if (shared.length === 0) {
+    return finding("info", "other_daemon", `another daemon runs for ${where} (pid ${monitor.pid})`);
+  }
+  const text = `a second daemon (pid ${monitor.pid}, home ${where}) keeps the same: ${shared.join(", ")}`;
+  return finding("error", "second_daemon", text, {
+    hint: `two daemons undo each other's work: end one (kill ${monitor.pid}), or give one other shares`,
+  });
+}
+
+async function sharedPaths({ snapshot, signal }: DoctorContext, home: string): Promise<string[]> {
+  if (snapshot === null) return [];
+  try {
+    const other = await connectToDaemon(home);
+    const status = await other?.status(AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]));
+    if (status === undefined) return [];
+    const { mountRoot, sharesRoot } = snapshot.config.global;
+    const ours = new Set(
+      snapshot.config.shares.flatMap(({ name }) => [join(mountRoot, name), join(sharesRoot, name)]),
+    );
+    const theirs = status.shares.flatMap(({ mount_path, stable_path }) => [mount_path, stable_path]);
+    const same = theirs.filter((path) => ours.has(path));
+    return status.global.config_path === snapshot.path ? [snapshot.path, ...same] : same;
+  } catch {
+    signal.throwIfAborted();
+    // What does not answer cannot be compared.
+    return [];
+  }
+}
+
+async function real(path: string): Promise<string> {
+  return realpath(path).catch(() => path);
+}

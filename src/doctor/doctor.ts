@@ -1,0 +1,256 @@
+// Owns looking at everything that may be wrong, each part on its own and none for longer than its deadline.
+import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Doctor, DoctorArea, DoctorFinding, DoctorReport } from "../api/doctor-report.ts";
+import { packageVersion } from "../api/version.ts";
+import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
+import { describeMistakes } from "../config/mistakes.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { loadConfigApart } from "../config/worker/load-apart.ts";
+import { type EngineParts, startEngineParts } from "../daemon/compose/engine-parts.ts";
+import { shareSubjects } from "../daemon/compose/share-subjects.ts";
+import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
+import { openMemory } from "../reconcile/state-file.ts";
+import { createDisposalStack } from "../runtime/disposal.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { silentLogger } from "../runtime/log/log.ts";
+import { sharesAndBackends, shellWord } from "../runtime/text/plain-text.ts";
+import { settledWithin, systemClock } from "../runtime/time/clock.ts";
+import type { ShareSpec } from "../shares/share-spec.ts";
+import { examineClock } from "./clock.ts";
+import { type DoctorContext, findingsOf } from "./context.ts";
+import { examineCredentials } from "./credentials.ts";
+import { examineDaemon, findDaemon } from "./daemon.ts";
+import { examineGateway } from "./gateway.ts";
+import { examineHome } from "./home.ts";
+import { examineHosts, lookAtHosts } from "./hosts.ts";
+import { examineMountRoot } from "./mount-root.ts";
+import { examineMultichannel, multichannelPlaces } from "./multichannel.ts";
+import { reportText } from "./report-text.ts";
+import { runSelfTest } from "./self-test.ts";
+import { examineSpeed } from "./speed.ts";
+import { examineTools } from "./tools.ts";
+
+/** For one part; the longest waits for programs and servers come first. */
+const PART_DEADLINE_MS = 25_000;
+const VERIFY_DEADLINE_MS = 20_000;
+
+export interface DoctorOptions {
+  readonly home: string;
+  readonly configPath: string | null;
+}
+
+export function createDoctor({ home, configPath }: DoctorOptions): Doctor {
+  const examine = (signal: AbortSignal): Promise<DoctorReport> => examineAll(home, configPath, signal);
+  return {
+    examine,
+    selfTest: (signal) => {
+      const shares = (parts: EngineParts): Promise<readonly ShareSpec[]> =>
+        configuredShares(home, configPath, parts, signal);
+      return runSelfTest({ home, shares }, signal);
+    },
+    reportText: async (options, signal) =>
+      reportText({ home, configPath, report: await examine(signal), options, signal }),
+  };
+}
+
+async function examineAll(
+  home: string,
+  configPath: string | null,
+  signal: AbortSignal,
+): Promise<DoctorReport> {
+  const clock = systemClock;
+  const environment = process.env;
+  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
+  const stack = createDisposalStack(() => {});
+  try {
+    const [config, found, homeFindings] = await Promise.all([
+      loadedConfig(place, configPath, signal),
+      findDaemon(home),
+      part("home", signal, () => examineHome(home)),
+    ]);
+    const secrets = homeSecrets({ home, environment, clock, logger: silentLogger });
+    const snapshot = config.snapshot === null ? null : await secrets.bind(config.snapshot, signal);
+    const force = new AbortController();
+    stack.defer(() => force.abort());
+    // What is remembered of the shares matters to nobody here; this one is in memory alone.
+    const memory = await openMemory({
+      path: join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`),
+      clock,
+      logger: silentLogger,
+      readOnly: true,
+    });
+    const parts = stack.use(
+      startEngineParts({
+        home,
+        clock,
+        logger: silentLogger,
+        memory,
+        forceStop: force.signal,
+        announce: () => {},
+      }),
+    );
+    const context: DoctorContext = {
+      home,
+      place,
+      environment,
+      clock,
+      signal,
+      snapshot,
+      values: secrets.values,
+      daemon: found.daemon,
+      parts,
+    };
+    const shares = snapshot?.config.shares ?? [];
+    const hosts = (async (): Promise<DoctorFinding[]> => {
+      const looks = await lookAtHosts(context);
+      const credentials = await part("credentials", signal, () => examineCredentials(context, looks));
+      return [...examineHosts(looks, shares), ...credentials];
+    })();
+    const findings = await Promise.all([
+      config.findings,
+      homeFindings,
+      part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
+      part("tools", signal, () => examineTools(context)),
+      part("tools", signal, () => examineSpeed(context)),
+      part("hosts", signal, () => hosts),
+      part("shares", signal, () => examineShares(context)),
+      part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(place.userHome))),
+      part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
+      part("gateway", signal, () => examineGateway(context)),
+      part("clock", signal, async () => [await examineClock(home, clock)]),
+    ]);
+    const all = withoutRepeats(findings.flat());
+    const ok = all.every(({ severity }) => severity === "ok" || severity === "info");
+    return { ok, version: packageVersion(), findings: all };
+  } finally {
+    await stack[Symbol.asyncDispose]();
+  }
+}
+
+/** With their passwords; none when the configuration cannot be used, which is the business of `doctor` itself. */
+async function configuredShares(
+  home: string,
+  configPath: string | null,
+  { drivers }: EngineParts,
+  signal: AbortSignal,
+): Promise<readonly ShareSpec[]> {
+  const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
+  const { snapshot } = await loadedConfig(place, configPath, signal);
+  if (snapshot === null) return [];
+  const kept = { home, environment: process.env, clock: systemClock, logger: silentLogger };
+  const secrets = homeSecrets(kept);
+  const { config } = await secrets.bind(snapshot, signal);
+  const context = { environment: secrets.values, drivers, redact: () => {}, intervalMs: null };
+  return shareSubjects(config, context).map(({ spec }) => spec);
+}
+
+/** What a part finds; that it fails, or hangs, is a finding too. */
+async function part(
+  area: DoctorArea,
+  signal: AbortSignal,
+  examine: () => Promise<readonly DoctorFinding[]>,
+): Promise<readonly DoctorFinding[]> {
+  const finding = findingsOf(area);
+  const work = examine();
+  try {
+    if (await settledWithin(systemClock, PART_DEADLINE_MS, work)) return await work;
+    return [
+      finding("error", "check_late", `the look at ${area} did not end within ${PART_DEADLINE_MS / 1000} s`),
+    ];
+  } catch (error) {
+    signal.throwIfAborted();
+    return [finding("error", "check_failed", `the look at ${area} failed: ${errorText(error)}`)];
+  }
+}
+
+async function loadedConfig(
+  place: ConfigPlace,
+  configPath: string | null,
+  signal: AbortSignal,
+): Promise<{ readonly snapshot: ConfigSnapshot | null; readonly findings: readonly DoctorFinding[] }> {
+  const finding = findingsOf("config");
+  try {
+    const { path, exists } = await locateConfig(place, configPath);
+    const request = { path, place, content: exists ? null : "", writeStarter: false };
+    const { loaded } = await loadConfigApart(request, { clock: systemClock, signal });
+    if (!loaded.ok) {
+      const { mistakes } = loaded;
+      const findings = mistakes.map((mistake, index) =>
+        finding("error", "config_invalid", describeMistakes([mistake]), {
+          subject: mistake.path === "" ? null : mistake.path,
+          // Each brings a hint of its own; this one is for all of them.
+          hint:
+            index === mistakes.length - 1
+              ? "mountaineer config edit; what ran before runs on until it is mended"
+              : null,
+        }),
+      );
+      return { snapshot: null, findings };
+    }
+    const { snapshot } = loaded;
+    const warnings = snapshot.warnings.map(({ path: key, text, hint }) =>
+      finding("warning", "config_warning", `${key}: ${text}`, { subject: key, hint }),
+    );
+    const { shares, backends } = snapshot.config;
+    const what = sharesAndBackends(shares.length, backends.length);
+    if (!exists) {
+      const text = `there is no configuration at ${path}`;
+      const hint = `mountaineer init${configPath === null ? "" : ` --config ${shellWord(path)}`}`;
+      return { snapshot, findings: [finding("info", "config_absent", text, { hint })] };
+    }
+    const told =
+      what === null
+        ? finding("info", "config_empty", `${path} configures nothing yet`, { hint: "mountaineer init" })
+        : finding("ok", "config", `${path} is valid: ${what}`);
+    return { snapshot, findings: [told, ...warnings] };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof MountaineerError)) throw error;
+    const findings = [finding("error", error.code, error.message, { hint: error.hint })];
+    return { snapshot: null, findings };
+  }
+}
+
+/** As `mountaineer verify`; hosts, tools and secrets are looked at here more closely. */
+const LOOKED_AT_HERE = [
+  "tb_down",
+  "fallback_down",
+  "variable_missing",
+  "secret_missing",
+  "driver_unavailable",
+  "routes_same_address",
+  "auth_token_missing",
+  "listen_failed",
+];
+
+/** What the daemon knows of the shares, looked at afresh by it. */
+async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorFinding[]> {
+  if (daemon === null) return [];
+  const finding = findingsOf("shares");
+  try {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
+    const { findings } = await daemon.verify(null, limit);
+    if (findings.length === 0)
+      return [finding("ok", "verify", "the daemon finds everything as it should be")];
+    return findings
+      .filter(({ code }) => !LOOKED_AT_HERE.includes(code) && !code.startsWith("config"))
+      .map(({ severity, code, share, text, hint }) =>
+        finding(severity, code, share === null ? text : `${share}: ${text}`, { subject: share, hint }),
+      );
+  } catch (error) {
+    signal.throwIfAborted();
+    // That it does not answer is the daemon's own finding.
+    if (error instanceof MountaineerError) return [];
+    throw error;
+  }
+}
+
+function withoutRepeats(findings: readonly DoctorFinding[]): DoctorFinding[] {
+  const seen = new Set<string>();
+  return findings.filter((one) => {
+    const key = `${one.code} ${one.text}`;
+    return seen.has(key) ? false : seen.add(key) !== undefined;
+  });
+}

@@ -1,0 +1,115 @@
+// Owns what the doctor says of the gateway: backends' programs, folders and secrets, and the port.
+import { stat } from "node:fs/promises";
+import { createServer } from "node:net";
+import { delimiter, isAbsolute, join } from "node:path";
+import type { DoctorFinding } from "../api/doctor-report.ts";
+import type { BackendConfig } from "../config/snapshot.ts";
+import { wantsGateway } from "../daemon/compose/gateway-config.ts";
+import { findPortHolder } from "../gateway/front/http/port-holder.ts";
+import { systemErrorCode } from "../runtime/errors.ts";
+import { findProgram, isProgram } from "../runtime/process/find-program.ts";
+import { missingHint, missingText, resolveReference } from "../secrets/reference.ts";
+import { type DoctorContext, findingsOf } from "./context.ts";
+
+const finding = findingsOf("gateway");
+const DEFAULT_ADDRESS = { host: "127.0.0.1", port: 9000 };
+const STATUS_DEADLINE_MS = 4_000;
+
+export async function examineGateway(context: DoctorContext): Promise<DoctorFinding[]> {
+  const config = context.snapshot?.config;
+  if (config === undefined || !wantsGateway(config)) return [];
+  const enabled = config.backends.filter((backend) => backend.enabled);
+  const ofBackends = await Promise.all(enabled.map((backend) => ofBackend(context, backend)));
+  return [...ofBackends.flat(), ...ofUsers(context), await ofPort(context)];
+}
+
+async function ofBackend(context: DoctorContext, backend: BackendConfig): Promise<DoctorFinding[]> {
+  const { name, connection } = backend;
+  const subject = name;
+  const found: DoctorFinding[] = [];
+  const texts = connection.type === "stdio" ? connection.env : connection.headers;
+  const missing = new Set<string>();
+  for (const part of Object.values(texts).flat()) {
+    if (typeof part === "string") continue;
+    const resolved = resolveReference(part, context.values);
+    if (!resolved.ok) missing.add(resolved.missing);
+  }
+  if (missing.size > 0) {
+    const text = `backend ${name}: ${missingText([...missing])}`;
+    found.push(finding("error", "secret_missing", text, { subject, hint: missingHint([...missing]) }));
+  }
+  if (connection.type !== "stdio") return found;
+  const { command, cwd } = connection;
+  if (!(await isFolder(cwd))) {
+    const text = `backend ${name}: its folder ${cwd} does not exist`;
+    found.push(finding("error", "backend_folder", text, { subject, hint: "make it, or correct cwd" }));
+  }
+  const program = await findCommand(command, cwd, context.environment["PATH"] ?? "");
+  if (program === null) {
+    const text = `backend ${name}: its program ${command} is not found`;
+    const hint = "install it, or write its whole path; a service has the PATH of the shell that installed it";
+    found.push(finding("error", "backend_program", text, { subject, hint }));
+  } else found.push(finding("ok", "backend", `backend ${name} starts ${program}`, { subject }));
+  return found;
+}
+
+function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
+  const auth = snapshot?.config.incomingAuth;
+  if (auth?.type !== "local") return [];
+  return auth.users.flatMap(({ name, token }) => {
+    const resolved = resolveReference(token, values);
+    if (resolved.ok) return [];
+    const text = `user ${name} cannot come in: ${missingText([resolved.missing])}`;
+    return [
+      finding("error", "secret_missing", text, { subject: name, hint: missingHint([resolved.missing]) }),
+    ];
+  });
+}
+
+/** Free, or ours. */
+async function ofPort({ snapshot, daemon, signal }: DoctorContext): Promise<DoctorFinding> {
+  const { host, port } = snapshot?.config.server ?? DEFAULT_ADDRESS;
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const status = await daemon
+    ?.status(AbortSignal.any([signal, AbortSignal.timeout(STATUS_DEADLINE_MS)]))
+    .catch(() => null);
+  const url = status?.gateway?.url ?? null;
+  if (url !== null) return finding("ok", "gateway", `the daemon serves ${url}`);
+  const refused = await whyNotListen(host, port);
+  if (refused === null) return finding("ok", "port", `${address} is free for the gateway`);
+  if (refused !== "EADDRINUSE") {
+    const hint =
+      refused === "EACCES"
+        ? "ports below 1024 are for root: choose another [server].port"
+        : "correct [server].host: it is an address of this machine";
+    return finding("error", "listen_denied", `the gateway cannot listen at ${address}: ${refused}`, { hint });
+  }
+  const holder = await findPortHolder(port);
+  const who = holder === null ? "another program" : `${holder.command} (pid ${holder.pid})`;
+  return finding("error", "port_taken", `${who} listens at ${address} already`, {
+    hint: "end it, or choose another [server].port",
+  });
+}
+
+/** The system's code; null: it can. */
+function whyNotListen(host: string, port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error) => resolve(systemErrorCode(error) ?? "unknown"));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(null)));
+  });
+}
+
+async function findCommand(command: string, cwd: string, path: string): Promise<string | null> {
+  if (!command.includes("/")) return findProgram(command, path.split(delimiter));
+  const whole = isAbsolute(command) ? command : join(cwd, command);
+  return (await isProgram(whole)) ? whole : null;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}

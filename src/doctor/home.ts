@@ -1,0 +1,123 @@
+// Owns what the doctor says of the home: whether it and its secrets can be used, who else can read it, and how much
+// room there is.
+import { access, constants, lstat, stat, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import type { DoctorFinding } from "../api/doctor-report.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { readIfPresent } from "../runtime/files/durable-file.ts";
+import { parseSecretFile } from "../secrets/secret-file.ts";
+import { findingsOf } from "./context.ts";
+
+/** Less than this and neither state nor log can be written. */
+const FULL_BYTES = 1024 * 1024;
+const LOW_BYTES = 64 * 1024 * 1024;
+const OTHERS = 0o077;
+/** Files that nobody else may read. */
+const PRIVATE = ["secrets.json", "mountaineer.sock", "mcp.sock", "daemon.json"];
+
+const finding = findingsOf("home");
+
+export async function examineHome(home: string): Promise<DoctorFinding[]> {
+  const found: DoctorFinding[] = [];
+  try {
+    const { mode, uid } = await stat(home);
+    const us = process.getuid?.() ?? uid;
+    if (uid !== us) {
+      found.push(
+        finding("warning", "home_of_another", `${home} belongs to user ${uid}, and this is user ${us}`, {
+          hint: "run this as its owner, or set MOUNTAINEER_HOME to a folder of yours",
+        }),
+      );
+    }
+    if ((mode & OTHERS) !== 0) {
+      found.push(
+        finding("warning", "home_open", `${home} can be entered by others (mode ${octal(mode)})`, {
+          hint: `chmod 700 ${home}`,
+        }),
+      );
+    }
+    await access(home, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === null) throw error;
+    if (code === "ENOENT")
+      return [finding("info", "home_absent", `${home} does not exist yet`, { hint: "mountaineer init" })];
+    return [
+      ...found,
+      finding("error", "home_denied", `${home} cannot be used: ${errorText(error)}`, {
+        hint: deniedHint(code),
+      }),
+    ];
+  }
+  for (const name of PRIVATE) found.push(...(await examinePrivate(join(home, name))));
+  found.push(...(await examineSecrets(join(home, "secrets.json"))));
+  found.push(await examineDisk(home));
+  if (found.every(({ severity }) => severity === "ok")) {
+    found.unshift(finding("ok", "home", `${home} is private and can be written`));
+  }
+  return found;
+}
+
+function deniedHint(code: string): string {
+  if (code === "EROFS") return "its disk is mounted read-only: set MOUNTAINEER_HOME to a folder elsewhere";
+  if (code === "ENOTDIR") return "something that is no folder stands in its way: move it";
+  return "run this as its owner, or make it yours: chown, chmod u+rwx";
+}
+
+async function examinePrivate(path: string): Promise<DoctorFinding[]> {
+  try {
+    const { mode } = await lstat(path);
+    if ((mode & OTHERS) === 0) return [];
+    const text = `${path} is open to others (mode ${octal(mode)})`;
+    return [finding("warning", "file_open", text, { hint: `chmod 600 ${path}` })];
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return [];
+    if (systemErrorCode(error) === null) throw error;
+    return [finding("error", "home_denied", `${path} cannot be looked at: ${errorText(error)}`)];
+  }
+}
+
+/** Whether it can be read at all; what is in it is for nobody to see. */
+async function examineSecrets(path: string): Promise<DoctorFinding[]> {
+  try {
+    const text = await readIfPresent(path);
+    if (text !== null) parseSecretFile(text, path);
+    return [];
+  } catch (error) {
+    if (error instanceof MountaineerError) {
+      return [finding("error", "secrets_unreadable", error.message, { hint: error.hint ?? "move it away" })];
+    }
+    if (systemErrorCode(error) === null) throw error;
+    const text = `${path} cannot be read: ${errorText(error)}`;
+    return [finding("error", "secrets_unreadable", text, { hint: `see who may read it: ls -l ${path}` })];
+  }
+}
+
+async function examineDisk(home: string): Promise<DoctorFinding> {
+  const { bavail, bsize, files, ffree } = await statfs(home);
+  const free = bavail * bsize;
+  // Some file systems count no inodes at all.
+  const noNames = files > 0 && ffree === 0;
+  if (free < FULL_BYTES || noNames) {
+    const what = noNames ? "it has room for no further file" : `${sizeText(free)} are free`;
+    return finding("error", "disk_full", `the disk of ${home} is full: ${what}`, {
+      hint: "free some space: state and log are not written, and what is written to shares has no cache",
+    });
+  }
+  if (free < LOW_BYTES) {
+    return finding("warning", "disk_low", `the disk of ${home} is nearly full: ${sizeText(free)} are free`, {
+      hint: "free some space: what is written to shares waits here until the server has it",
+    });
+  }
+  return finding("ok", "disk", `${sizeText(free)} are free on its disk`);
+}
+
+function octal(mode: number): string {
+  return (mode & 0o777).toString(8).padStart(3, "0");
+}
+
+function sizeText(bytes: number): string {
+  const megabytes = bytes / 1024 / 1024;
+  if (megabytes >= 1024) return `${(megabytes / 1024).toFixed(1)} GB`;
+  return megabytes >= 1 ? `${Math.round(megabytes)} MB` : `${Math.round(bytes / 1024)} KB`;
+}

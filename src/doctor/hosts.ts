@@ -1,0 +1,166 @@
+// Owns what the doctor says of each host: whether it answers SMB, and whether the way to it is the one that is meant.
+import type { DoctorFinding } from "../api/doctor-report.ts";
+import { hostText } from "../config/host.ts";
+import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
+import type { ProbeResult } from "../network/probe/probe-result.ts";
+import { lookUpRoute } from "../network/routes/route-lookup.ts";
+import type { RouteLookup } from "../network/routes/route-output.ts";
+import { type DoctorContext, findingsOf } from "./context.ts";
+
+type RouteName = "tb" | "fallback";
+
+/** One host of the configuration as it is now. */
+export interface HostLook {
+  readonly share: string;
+  readonly route: RouteName;
+  /** `name[:port]`, as it is written. */
+  readonly host: string;
+  readonly config: RouteConfig;
+  readonly probe: ProbeResult;
+  readonly addresses: readonly string[];
+  /** null: it has no address to ask about. */
+  readonly way: RouteLookup | null;
+}
+
+const finding = findingsOf("hosts");
+/** Beyond what the configuration allows: a person waits for this one, and a slow answer is worth more than none. */
+const PROBE_AT_LEAST_MS = 1_500;
+const WORDS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
+
+/** Equal hosts are asked once. */
+export async function lookAtHosts(context: DoctorContext): Promise<readonly HostLook[]> {
+  const { snapshot, parts, clock, signal } = context;
+  if (snapshot === null) return [];
+  const timeoutMs = Math.max(PROBE_AT_LEAST_MS, snapshot.config.global.connectTimeoutMs);
+  const notBeforeMs = clock.monotonicMs();
+  const ways = new Map<string, Promise<RouteLookup>>();
+  const wayTo = (address: string): Promise<RouteLookup> => {
+    const known = ways.get(address) ?? lookUpRoute(address, clock, signal);
+    ways.set(address, known);
+    return known;
+  };
+  const looks = snapshot.config.shares.flatMap((share) =>
+    (["tb", "fallback"] as const).map(async (route): Promise<HostLook | null> => {
+      const config = share.routes[route];
+      if (config.host === null) return null;
+      const { host, port, interfaceName } = config;
+      const probe = await parts.hostProber.probe({ host, port, interfaceName }, { notBeforeMs, timeoutMs });
+      const way = probe.address === null ? null : await wayTo(probe.address);
+      const addresses = parts.hostProber.addressesOf(host);
+      return { share: share.name, route, host: hostText({ host, port }), config, probe, addresses, way };
+    }),
+  );
+  return (await Promise.all(looks)).filter((look) => look !== null);
+}
+
+export function examineHosts(looks: readonly HostLook[], shares: readonly ShareConfig[]): DoctorFinding[] {
+  const found = new Map<string, DoctorFinding>();
+  // Ten shares of one host are one finding.
+  const add = (one: DoctorFinding): void => void found.set(`${one.code} ${one.text}`, one);
+  for (const look of looks) add(answerOf(look));
+  for (const look of looks) for (const one of wayOf(look)) add(one);
+  for (const { name } of shares) {
+    const [tb, fallback] = (["tb", "fallback"] as const).map((route) =>
+      looks.find((look) => look.share === name && look.route === route),
+    );
+    if (tb !== undefined && fallback !== undefined) for (const one of pairOf(tb, fallback)) add(one);
+  }
+  return [...found.values()];
+}
+
+function answerOf({ host, route, probe }: HostLook): DoctorFinding {
+  const subject = host;
+  if (probe.verdict === "answers") {
+    const over = probe.interfaceName === null ? "" : ` over ${probe.interfaceName}`;
+    return finding("ok", "host", `${host} answers SMB${over} (${Math.round(probe.tookMs)} ms)`, { subject });
+  }
+  const off = { subject, severity: route === "fallback" ? "error" : "warning" } as const;
+  const tell = (code: string, hint: string): DoctorFinding =>
+    finding(off.severity, code, `${WORDS[route]} host ${probe.text}`, { subject, hint });
+  switch (probe.reason) {
+    case "unresolved":
+      return tell("host_unresolved", "correct the name, or write the address; is the name server there?");
+    case "link_down":
+      return tell("interface_down", "plug in the cable, or switch the interface on");
+    case "no_route":
+      return tell(
+        "host_off",
+        "switch it on, and see whether its address is right; on macOS the local network may be forbidden, too: System Settings, Privacy & Security, Local Network",
+      );
+    case "refused":
+      return tell(
+        "smb_refused",
+        "the host is on, and no SMB server listens there: start it, or correct the port",
+      );
+    case "not_smb":
+      return tell("not_smb", "something else answers at that port: correct the host or its port");
+    case "denied":
+      return tell(
+        "connection_denied",
+        "this machine forbids it: allow it in its firewall, on macOS also in System Settings, Privacy & Security, Local Network",
+      );
+    case "local_error":
+      return tell("local_error", "this machine has too much open: end something, or raise its limits");
+    case "connect_timeout":
+      return tell(
+        "host_off",
+        "the host is off, or at another address, or a firewall drops what is sent to it",
+      );
+    case "smb_timeout":
+    case "closed":
+    case "negotiated":
+      return tell(
+        "smb_silent",
+        "the host takes connections and its SMB server does not answer: restart that",
+      );
+  }
+}
+
+/** Whether what is sent there leaves by the interface that is meant. */
+function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
+  if (way === null || probe.address === null || isOwn(probe.address) || way.kind === "unknown") return [];
+  const details = { subject: host };
+  if (way.kind === "none") {
+    // The probe's own word is the better one where it says the same.
+    if (probe.verdict !== "answers") return [];
+    return [
+      finding("warning", "route_missing", `the system has no route to ${host} (${probe.address})`, details),
+    ];
+  }
+  const meant = config.interfaceName ?? probe.interfaceName;
+  const by =
+    way.gateway === null ? `over ${way.interfaceName}` : `over ${way.interfaceName}, through ${way.gateway}`;
+  if (meant !== null && way.interfaceName !== meant) {
+    const text = `the system sends to ${WORDS[route]} host ${host} (${probe.address}) ${by}, not over ${meant}`;
+    const hint = `see which route takes it there (a VPN, a static route, two interfaces on one network) and remove it`;
+    return [finding("error", "route_wrong_interface", text, { ...details, hint })];
+  }
+  if (route === "tb" && way.gateway !== null) {
+    const text = `Thunderbolt host ${host} (${probe.address}) is on no network of this machine: it is reached ${by}`;
+    const hint =
+      "write the address that the server has on the Thunderbolt network, and set this machine's there";
+    return [finding("warning", "route_wrong_interface", text, { ...details, hint })];
+  }
+  return [];
+}
+
+function pairOf(tb: HostLook, fallback: HostLook): DoctorFinding[] {
+  const details = { subject: tb.share };
+  const samePort = tb.config.port === fallback.config.port;
+  const same = samePort ? tb.addresses.find((address) => fallback.addresses.includes(address)) : undefined;
+  if (same !== undefined) {
+    const text = `both hosts of ${tb.share} (${tb.host}, ${fallback.host}) are one address: ${same}`;
+    const hint = "give thunderbolt_host the address of the server's Thunderbolt interface";
+    return [finding("error", "routes_same_address", text, { ...details, hint })];
+  }
+  if (tb.way?.kind !== "found" || fallback.way?.kind !== "found") return [];
+  if (tb.way.interfaceName !== fallback.way.interfaceName || isOwn(tb.probe.address ?? "")) return [];
+  const text = `both hosts of ${tb.share} are reached over ${tb.way.interfaceName}: Thunderbolt is no faster then`;
+  const hint = "see that the Thunderbolt cable is in, and that thunderbolt_host is an address on its network";
+  return [finding("warning", "routes_share_interface", text, { ...details, hint })];
+}
+
+/** A server on this machine itself, as in tests: nothing leaves it. */
+function isOwn(address: string): boolean {
+  return address.startsWith("127.") || address === "::1";
+}

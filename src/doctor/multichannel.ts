@@ -1,0 +1,73 @@
+// Owns what the doctor says of SMB multichannel on a Mac: it may move a mount to another interface than its route's,
+// while the mount table goes on naming the old host.
+import { join } from "node:path";
+import type { DoctorFinding } from "../api/doctor-report.ts";
+import type { ShareConfig } from "../config/snapshot.ts";
+import { errorText } from "../runtime/errors.ts";
+import { readIfPresent } from "../runtime/files/durable-file.ts";
+import { findingsOf } from "./context.ts";
+
+const finding = findingsOf("shares");
+
+interface MultichannelPlaces {
+  /** /etc/nsmb.conf; where both files say something, this one is right (nsmb.conf(5)). */
+  readonly global: string;
+  readonly user: string;
+}
+
+export function multichannelPlaces(userHome: string): MultichannelPlaces {
+  return { global: "/etc/nsmb.conf", user: join(userHome, "Library/Preferences/nsmb.conf") };
+}
+
+/** Only where the system itself mounts: driver `netfs`. */
+export async function examineMultichannel(
+  shares: readonly Pick<ShareConfig, "driver">[],
+  places: MultichannelPlaces,
+): Promise<DoctorFinding[]> {
+  if (!shares.some(({ driver }) => driver === "netfs")) return [];
+  const settings = new Map<string, string>();
+  const unread: DoctorFinding[] = [];
+  for (const path of [places.user, places.global]) {
+    try {
+      for (const [key, value] of defaultsOf((await readIfPresent(path)) ?? "")) settings.set(key, value);
+    } catch (error) {
+      unread.push(
+        finding("info", "multichannel_unread", `${path} cannot be read: ${errorText(error)}`, {
+          hint: `see who may read it: ls -l ${path}`,
+        }),
+      );
+    }
+  }
+  return [...unread, told(settings, places)];
+}
+
+function told(settings: ReadonlyMap<string, string>, { global }: MultichannelPlaces): DoctorFinding {
+  // On by default since macOS 11.3 (Apple's support article 102010).
+  if (isNo(settings.get("mc_on"))) {
+    return finding("ok", "multichannel_off", "SMB multichannel is off: a mount stays on its route");
+  }
+  const look = "smbutil multichannel -m MOUNT shows where a mount's traffic really goes";
+  if (isYes(settings.get("mc_prefer_wired"))) {
+    const text = "SMB multichannel is on and prefers wired interfaces: it may move a mount to another one";
+    return finding("info", "multichannel_wired", text, { hint: look });
+  }
+  const text = "SMB multichannel is on: macOS itself may move a mount to another interface than its route's";
+  const hint = `${look}; in [default] of ${global}, mc_prefer_wired=yes keeps to wired ones where there are any, and may be all you need; mc_on=no keeps each mount on its route`;
+  return finding("info", "multichannel_on", text, { hint });
+}
+
+/** The keys of `[default]`, the only section that may have these, in lower case. */
+function defaultsOf(text: string): Map<string, string> {
+  const found = new Map<string, string>();
+  let section = "";
+  for (const line of text.split(/\r?\n/)) {
+    const header = /^\s*\[([^\]]*)\]/.exec(line);
+    const pair = /^\s*(\w+)\s*=\s*(.*?)\s*$/.exec(line);
+    if (header !== null) section = (header[1] ?? "").trim().toLowerCase();
+    else if (pair !== null && section === "default") found.set((pair[1] ?? "").toLowerCase(), pair[2] ?? "");
+  }
+  return found;
+}
+
+const isYes = (value: string | undefined): boolean => /^(yes|true|1)$/i.test(value ?? "");
+const isNo = (value: string | undefined): boolean => /^(no|false|0)$/i.test(value ?? "");

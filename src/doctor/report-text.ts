@@ -1,0 +1,249 @@
+// Owns the file that a person attaches to a report: what the doctor found, versions, configuration, state and the log's
+// end; without secrets, and unless asked for without names of users and hosts, and addresses.
+import { open, readFile } from "node:fs/promises";
+import { arch, platform, release, userInfo } from "node:os";
+import { join } from "node:path";
+import type { DoctorReport, ReportOptions } from "../api/doctor-report.ts";
+import { findPlace, locateConfig } from "../config/locate.ts";
+import { parseConfig } from "../config/read/load.ts";
+import { secretUses } from "../config/read/secret-uses.ts";
+import type { MountaineerConfig } from "../config/snapshot.ts";
+import { logFilePath } from "../daemon/compose/log-path.ts";
+import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
+import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { silentLogger } from "../runtime/log/log.ts";
+import { createRedaction } from "../runtime/log/log-redaction.ts";
+import { runCommand } from "../runtime/process/child-process.ts";
+import { systemClock } from "../runtime/time/clock.ts";
+import { resolveReference } from "../secrets/reference.ts";
+import { openSecretStore } from "../secrets/secret-store.ts";
+
+interface ReportRequest {
+  readonly home: string;
+  readonly configPath: string | null;
+  readonly report: DoctorReport;
+  readonly options: ReportOptions;
+  readonly signal: AbortSignal;
+}
+
+const LOG_END_BYTES = 64 * 1024;
+const VERSION_DEADLINE_MS = 3_000;
+const PROGRAMS: readonly (readonly [string, string])[] = [
+  ["rclone", "version"],
+  ["fusermount3", "--version"],
+  ["lsof", "-v"],
+];
+
+export async function reportText({
+  home,
+  configPath,
+  report,
+  options,
+  signal,
+}: ReportRequest): Promise<string> {
+  const environment = process.env;
+  const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
+  const located = await locateConfig(place, configPath).catch(() => null);
+  const config = located === null ? null : await readEnd(located.path, 1024 * 1024);
+  const logPath = logFilePath({ home, userHome: place.userHome, environment, platform: platform() });
+  const loaded =
+    config === null || located === null
+      ? null
+      : await parseConfig(Buffer.from(config), located.path, place).catch(() => null);
+  const known = loaded?.ok === true ? loaded.snapshot : null;
+  const versions = await Promise.all(PROGRAMS.map(([program, option]) => versionOf(program, option, signal)));
+  const sections: readonly (readonly [string, string])[] = [
+    [
+      "machine",
+      [
+        `mountaineer ${report.version}, Node ${process.versions.node}`,
+        `${platform()} ${release()} ${arch()}`,
+        ...versions,
+      ].join("\n"),
+    ],
+    [
+      "findings",
+      report.findings.map(({ severity, code, text }) => `${severity.padEnd(7)} ${code}: ${text}`).join("\n"),
+    ],
+    // A file with mistakes may have a password in it, in whatever place.
+    [
+      "configuration",
+      known === null ? "not shown: it cannot be read, or has mistakes" : literalsHidden(config ?? ""),
+    ],
+    ["state.json", (await readEnd(join(home, "state.json"), LOG_END_BYTES)) ?? "there is none"],
+    ["the end of the log", (await readEnd(logPath, LOG_END_BYTES)) ?? "there is none"],
+  ];
+  const text = `${sections.map(([title, content]) => `## ${title}\n\n${content.trimEnd()}\n`).join("\n")}`;
+  const redaction = createRedaction();
+  for (const value of await valuesInFile(home, signal)) redaction.redact(value);
+  if (known !== null) {
+    const secrets = homeSecrets({ home, environment, clock: systemClock, logger: silentLogger });
+    await secrets.bind(known, signal);
+    for (const { reference } of secretUses(known.config)) {
+      const resolved = resolveReference(reference, secrets.values);
+      if (resolved.ok) redaction.redact(resolved.value);
+    }
+  }
+  const clean = redaction.clean(text);
+  return options.withNames ? clean : withoutNames(clean, known?.config ?? null, place.userHome);
+}
+
+/** All that is kept in the home, whether a configuration that can be read refers to it or not. */
+async function valuesInFile(home: string, signal: AbortSignal): Promise<readonly string[]> {
+  const store = openSecretStore({ home, clock: systemClock, environment: process.env });
+  const limits = { deadlineMs: VERSION_DEADLINE_MS, signal };
+  try {
+    const kept = (await store.list()).filter((secret) => secret.kept === "file");
+    const values = await Promise.all(kept.map(({ name }) => store.get(name, limits)));
+    return values.filter((value) => value !== null);
+  } catch (error) {
+    if (error instanceof MountaineerError && error.code === "secret_unavailable") return [];
+    throw error;
+  }
+}
+
+/** What follows such a word is taken for a secret: in its line, or in the next where a list has one value a line. */
+const SECRET_WORD =
+  /^(.*?(?:token|secret|password|passwd|key|authorization)[\w-]*["']?\s*(?:[=:,]|$)\s*)(.*)$/i;
+
+/** Values of `env` and `headers` may be secrets although they were not written as references. */
+export function literalsHidden(text: string): string {
+  let inTable = false;
+  // YAML: how deep the section's own name stands.
+  let sectionDepth = Number.POSITIVE_INFINITY;
+  let isAwaited = false;
+  return text
+    .split("\n")
+    .map((line) => {
+      const depth = line.search(/\S/);
+      if (depth === -1) return line;
+      if (/^\s*\[/.test(line)) inTable = /\.(env|headers)\s*\]/.test(line);
+      if (depth <= sectionDepth) sectionDepth = Number.POSITIVE_INFINITY;
+      if (/^\s*(env|headers)\s*:\s*$/.test(line)) sectionDepth = depth;
+      const isComment = line[depth] === "#";
+      if (!isComment && (inTable || depth > sectionDepth)) return hideValue(line);
+      const inline = /^(.*\b(?:env|headers)\s*[=:]\s*)\{.+$/.exec(line);
+      if (inline !== null) return `${inline[1]}(hidden)`;
+      const [, before = "", value = ""] = SECRET_WORD.exec(line) ?? [];
+      const wasAwaited = isAwaited && !isComment;
+      isAwaited = before !== "" && value === "" && !isComment;
+      if (before !== "") return value === "" || isReference(value) ? line : `${before}(hidden)`;
+      return wasAwaited ? `${" ".repeat(depth)}(hidden)` : line;
+    })
+    .join("\n");
+}
+
+function hideValue(line: string): string {
+  const match = /^(\s*["']?[\w.-]+["']?\s*[=:]\s*)(.+)$/.exec(line);
+  if (match === null) return line;
+  const [, name = "", value = ""] = match;
+  return isReference(value) ? line : `${name}(hidden)`;
+}
+
+function isReference(value: string): boolean {
+  return /^["']?(\$\{[A-Za-z_][A-Za-z0-9_]*\}|secret:[A-Za-z0-9._-]+)["']?\s*$/.test(value);
+}
+
+const IPV4 = /\b(?:\d{1,3}\.){3}\d{1,3}\b/g;
+const IPV6 =
+  /(?<![\w:.-])(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}|(?=[0-9a-f:]*::)[0-9a-f:]{3,39})(?:%\w+)?(?![\w:])/gi;
+const MAC = /\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/gi;
+
+/** Each name and address gets a word of its own, the same everywhere, so that the story can still be followed. */
+export function withoutNames(text: string, config: MountaineerConfig | null, userHome: string): string {
+  const words = new Map<string, string>();
+  const counts = new Map<string, number>();
+  const wordFor = (found: string, kind: string): string => {
+    const known = words.get(found.toLowerCase());
+    if (known !== undefined) return known;
+    const count = (counts.get(kind) ?? 0) + 1;
+    counts.set(kind, count);
+    const word = `${kind}-${count}`;
+    words.set(found.toLowerCase(), word);
+    return word;
+  };
+  const names = new Map<string, string>();
+  const name = (found: string | null, kind: string): void => {
+    // Shorter ones would tear other words apart.
+    if (found !== null && found.length > 2 && !names.has(found)) names.set(found, kind);
+  };
+  for (const share of config?.shares ?? []) {
+    for (const { host } of Object.values(share.routes)) {
+      if (host !== null && !isAddress(host)) name(host, "host");
+    }
+    name(share.username, "user");
+  }
+  for (const { connection } of config?.backends ?? []) {
+    if (connection.type === "streamable-http" && URL.canParse(connection.url))
+      name(new URL(connection.url).hostname, "host");
+  }
+  if (config?.incomingAuth.type === "local")
+    for (const user of config.incomingAuth.users) name(user.name, "user");
+  name(loginName(), "user");
+  let clean = text.replaceAll(userHome, "~");
+  for (const [found, kind] of [...names].sort(([a], [b]) => b.length - a.length)) {
+    const pattern = new RegExp(
+      `(?<![\\w-])${found.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")}(?![\\w-])`,
+      "gi",
+    );
+    clean = clean.replace(pattern, wordFor(found, kind));
+  }
+  return clean
+    .replace(MAC, (found) => wordFor(found, "mac"))
+    .replace(IPV6, (found) =>
+      /[0-9a-f]/i.test(found) && found !== "::1" ? wordFor(found, "address") : found,
+    )
+    .replace(IPV4, (found) => (isPlain(found) ? found : wordFor(found, "address")));
+}
+
+function isAddress(text: string): boolean {
+  return /^[\d.]+$/.test(text) || text.includes(":");
+}
+
+/** Everybody has these. */
+function isPlain(address: string): boolean {
+  return address.startsWith("127.") || address === "0.0.0.0" || address.startsWith("255.");
+}
+
+function loginName(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
+}
+
+async function versionOf(program: string, option: string, signal: AbortSignal): Promise<string> {
+  try {
+    const { stdout, stderr } = await runCommand(program, [option], {
+      clock: systemClock,
+      deadlineMs: VERSION_DEADLINE_MS,
+      signal,
+    });
+    const lines = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
+    return `${program}: ${lines.find((line) => /\d+\.\d+/.test(line))?.trim() ?? "no version"}`;
+  } catch (error) {
+    signal.throwIfAborted();
+    return errorText(error);
+  }
+}
+
+/** The last bytes of a file, whole lines; null where it cannot be read. */
+async function readEnd(path: string, limit: number): Promise<string | null> {
+  try {
+    const bytes = await readFileEnd(path, limit);
+    const text = bytes.toString("utf8");
+    return bytes.length < limit ? text : text.slice(text.indexOf("\n") + 1);
+  } catch {
+    return null;
+  }
+}
+
+async function readFileEnd(path: string, limit: number): Promise<Buffer> {
+  await using file = await open(path, "r");
+  const { size } = await file.stat();
+  if (size <= limit) return readFile(path);
+  const buffer = Buffer.alloc(limit);
+  const { bytesRead } = await file.read(buffer, 0, limit, size - limit);
+  return buffer.subarray(0, bytesRead);
+}

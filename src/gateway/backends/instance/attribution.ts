@@ -1,0 +1,116 @@
+// Owns whose a message of the server is that names no call: of the one client it can only be, else of nobody.
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { CallPort, ClientPort } from "../../client-port.ts";
+import type { RpcId } from "../../json-rpc.ts";
+import type { PendingRequest } from "./pending.ts";
+
+/** A call of a client. */
+export interface ClientCall extends PendingRequest {
+  readonly port: CallPort;
+}
+
+export type Attribution =
+  /** `call` is the one it is told in; `calls` are all that it may belong to, every one of the same client. */
+  | { readonly kind: "call"; readonly call: ClientCall; readonly calls: readonly ClientCall[] }
+  /** Outside of any call: whose instance it is. */
+  | { readonly kind: "owner"; readonly client: ClientPort }
+  /** `idle`: no call that it could belong to; `unclear`: several clients, or a call that ended. */
+  | { readonly kind: "nobody"; readonly why: "idle" | "unclear" };
+
+interface InFlight extends Iterable<PendingRequest> {
+  get(id: RpcId): PendingRequest | undefined;
+}
+
+/**
+ * `streamOf` is the request whose HTTP response carried the message; null: not known. `lingering` are the clients of
+ * calls that were given up, and that the server may not have given up yet; null among them is a call of no client. Of
+ * several calls of the one client it is the newest's.
+ */
+export function attribute(
+  streamOf: RpcId | null,
+  owner: ClientPort | null,
+  inFlight: InFlight,
+  lingering: Iterable<ClientPort | null>,
+): Attribution {
+  if (streamOf !== null) {
+    const carrier = inFlight.get(streamOf);
+    if (carrier !== undefined && isClientCall(carrier)) {
+      return { kind: "call", call: carrier, calls: [carrier] };
+    }
+    // The stream says that it is about that request, so it is about no other, whoever else has calls in flight.
+    if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
+  }
+  const calls: ClientCall[] = [];
+  let unclear = false;
+  for (const request of inFlight) {
+    if (request.own || request.sentIn === null) continue;
+    if (!isClientCall(request)) unclear = true;
+    else if (calls[0] !== undefined && calls[0].port.client !== request.port.client) unclear = true;
+    else calls.push(request);
+    if (unclear && owner === null) return { kind: "nobody", why: "unclear" };
+  }
+  const newest = calls.at(-1);
+  if (owner !== null) {
+    return newest === undefined ? { kind: "owner", client: owner } : { kind: "call", call: newest, calls };
+  }
+  for (const client of lingering) {
+    if (client !== newest?.port.client) return { kind: "nobody", why: "unclear" };
+  }
+  return newest === undefined ? { kind: "nobody", why: "idle" } : { kind: "call", call: newest, calls };
+}
+
+function isClientCall(request: PendingRequest): request is ClientCall {
+  return request.port !== null && !request.own;
+}
+
+/** The calls that were given up. A server that was told to stop may still ask or tell within one. */
+export interface GivenUpCalls {
+  add(request: PendingRequest): void;
+  /** The server has answered it after all. */
+  answered(id: RpcId): void;
+  clients(): Iterable<ClientPort | null>;
+}
+
+/** Within these a server does work; many do not mind that it was cancelled, and ask or tell at its end. */
+const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
+const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
+
+/** For that long a call that was given up keeps its messages from going to another client. */
+function lingersMs({ method, timeoutMs }: PendingRequest): number {
+  if (!WORKING.has(method)) return LINGERS_MS.other;
+  return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
+}
+
+export function createGivenUpCalls(clock: Clock): GivenUpCalls {
+  // By client, so that one who cancels a lot makes no other wait; only what is before the first that lingers is dropped.
+  const ends = new Map<ClientPort | null, Map<RpcId, number>>();
+  const dropOld = (client: ClientPort | null, calls: Map<RpcId, number>): void => {
+    const nowMs = clock.monotonicMs();
+    for (const [id, untilMs] of calls) {
+      if (untilMs > nowMs) return;
+      calls.delete(id);
+    }
+    ends.delete(client);
+  };
+  return {
+    add(request) {
+      const client = request.port?.client ?? null;
+      // Of every client: nobody else may ever look, and one that has left would be kept for good.
+      for (const [each, old] of ends) dropOld(each, old);
+      const calls = ends.get(client) ?? new Map<RpcId, number>();
+      calls.set(request.id, clock.monotonicMs() + lingersMs(request));
+      ends.set(client, calls);
+    },
+    answered(id) {
+      for (const [client, calls] of ends) {
+        if (!calls.delete(id)) continue;
+        if (calls.size === 0) ends.delete(client);
+        return;
+      }
+    },
+    clients() {
+      for (const [client, calls] of ends) dropOld(client, calls);
+      return ends.keys();
+    },
+  };
+}

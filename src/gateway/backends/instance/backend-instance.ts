@@ -1,0 +1,120 @@
+// Owns the contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
+
+import type { Logger } from "../../../runtime/log/log.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { Listings } from "../../catalog/listings.ts";
+import type { CallPort, ClientPort } from "../../client-port.ts";
+import type { JsonObject, Reply } from "../../json-rpc.ts";
+import type { McpLogLevel } from "../../protocol.ts";
+import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
+
+/** What is known of an instance at one moment; immutable. */
+export type InstanceState =
+  /** Connecting, initializing, or reading its lists for the first time. */
+  | { readonly kind: "starting" }
+  /** Initialized, all lists read. */
+  | { readonly kind: "ready" }
+  /** It never became ready, or was and ended. */
+  | { readonly kind: "ended"; readonly wasReady: boolean; readonly failure: LinkFailure }
+  | { readonly kind: "closing" };
+
+export interface InstanceSeen {
+  readonly id: number;
+  /** Equal for configurations that need no new connection (`connectionKey`). */
+  readonly key: string;
+  readonly state: InstanceState;
+  /** Monotonic ms. */
+  readonly startedAtMs: number;
+  readonly readyAtMs: number | null;
+  /** Client requests that have no answer yet. */
+  readonly inFlight: number;
+  /** Health checks that failed since the last sign of life. */
+  readonly missedChecks: number;
+  readonly checkedAtMs: number | null;
+  /** Why the lists that are served may be old; null: they are not. */
+  readonly listsStaleBecause: string | null;
+}
+
+/** One request to a server. */
+export interface BackendCall {
+  readonly method: string;
+  /** With the server's own names; `_meta.progressToken` as the client gave it (the instance puts its own). */
+  readonly params: JsonObject | undefined;
+  /** Whose call it is; null: the gateway's own. Progress, logs and the server's questions go there. */
+  readonly port: CallPort | null;
+  /** From handing it over until the answer, ms; each progress notification starts it anew. */
+  readonly timeoutMs: number;
+  /** Cancels: the server gets notifications/cancelled with the signal's reason, the reply is an error. */
+  readonly signal: AbortSignal;
+}
+
+export interface BackendInstance {
+  readonly id: number;
+  readonly seen: InstanceSeen;
+  /** Null until it is ready; then what was read last. */
+  readonly listings: Listings | null;
+  /** The server's answer to initialize; null until then. */
+  readonly serverInfo: { readonly name: string; readonly version: string } | null;
+  readonly protocolVersion: string | null;
+  readonly capabilities: JsonObject;
+  /** How the server wants its tools to be used; null: it does not say. */
+  readonly instructions: string | null;
+  readonly pid: number | null;
+  /** The last lines that the server wrote beside the protocol, oldest first; at most 200. */
+  readonly logLines: readonly string[];
+  /** Never rejects: whatever goes wrong is an error reply. */
+  request(call: BackendCall): Promise<Reply>;
+  notify(method: string, params: JsonObject | undefined): void;
+  /** Sends a ping, with a deadline; the outcome is in `seen`. */
+  check(): void;
+  /** Reads the lists again; the outcome is in `listings` and `seen`. */
+  refresh(): void;
+  /** Lowest level wanted by any client; null: nobody asked. Kept over a renewed session. */
+  setLogLevel(level: McpLogLevel | null): void;
+  /** Counted per URI: the server is told of the first and of the last. */
+  subscribe(uri: string, client: ClientPort): Promise<Reply>;
+  unsubscribe(uri: string, client: ClientPort): Promise<Reply>;
+  /** Who is subscribed to what: what an instance that takes this one's place has to `adopt`. Live; do not keep. */
+  readonly subscriptions: ReadonlyMap<string, ReadonlySet<ClientPort>>;
+  /**
+   * Subscribes these clients, too, each to what it already was elsewhere. Never fails: what the server refuses is
+   * logged, and stays counted, as the client believes it.
+   */
+  adopt(subscriptions: ReadonlyMap<string, ReadonlySet<ClientPort>>): void;
+  /** Forgets a client: its subscriptions, and its calls are cancelled. */
+  forget(client: ClientPort): void;
+  /** Calls that are still in flight get `error`; then the link ends in order. */
+  close(error: { readonly code: number; readonly message: string }): Promise<void>;
+}
+
+/** How an instance is started; `startBackendInstance` in its own file does. */
+export interface InstanceOptions {
+  readonly id: number;
+  readonly key: string;
+  /** For messages: the backend's name. */
+  readonly backend: string;
+  readonly open: OpenLink;
+  /** Of its connection; they appear in nothing that is kept or told of it beside answers to clients. Default none. */
+  readonly secrets?: readonly string[];
+  /** From the server's first output until it has answered `initialize`. */
+  readonly initMs: number;
+  /** How long that first output is waited for: `npx` may have to download the server first. Default 0. */
+  readonly downloadMs?: number;
+  /** Of reading one list, all its pages. */
+  readonly listMs: number;
+  /** What the gateway says it is at initialize. */
+  readonly clientInfo: { readonly name: string; readonly version: string };
+  /** Whose instance it is; null: shared by all clients. */
+  readonly owner: ClientPort | null;
+  readonly logLevel: McpLogLevel | null;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** `seen` is another one. */
+  readonly onSeen: () => void;
+  /** `listings` are others. */
+  readonly onListings: () => void;
+  /** A log message (the params of notifications/message) that belongs to no client's call. */
+  readonly onLog: (params: JsonObject) => void;
+}
+
+export type StartInstance = (options: InstanceOptions) => BackendInstance;

@@ -1,0 +1,49 @@
+// Owns how an instance words what went wrong: in one line, bounded, and naming the backend.
+import { BACKEND_UNAVAILABLE, errorReply, type Reply, type RpcError } from "../../json-rpc.ts";
+import type { LinkFailure } from "../links/backend-link.ts";
+
+const LONGEST_TEXT = 300;
+
+/** A foreign text on one line, without control characters, at most 300 characters. */
+export function oneLine(text: string): string {
+  const plain = text
+    .slice(0, LONGEST_TEXT * 4)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
+    .replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\s]+/gu, " ")
+    .trim();
+  return plain.length > LONGEST_TEXT ? `${plain.slice(0, LONGEST_TEXT - 1)}…` : plain;
+}
+
+/** The reply to a request that a failure of the link left without an answer. */
+export function unavailable(backend: string, failure: LinkFailure): { readonly error: RpcError } {
+  return errorReply(BACKEND_UNAVAILABLE, `backend ${backend}: ${oneLine(failure.message)}`);
+}
+
+/** `0.5 s`, `60 s`. */
+export function seconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
+}
+
+export function noAnswer(method: string, timeoutMs: number): LinkFailure {
+  return { kind: "unreachable", message: `no answer to ${method} within ${seconds(timeoutMs)}`, hint: null };
+}
+
+/** `graceMs`: it was silent, so that its time began so much later. */
+export function notInitialized(backend: string, timeoutMs: number, graceMs: number): LinkFailure {
+  const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
+  const hint = `If it needs longer to start, raise \`timeouts.init\` of backend ${backend} (${seconds(timeoutMs)} now).`;
+  return { kind, message, hint };
+}
+
+/** A server's error reply to a request that the instance needs. */
+export function errorAnswer(method: string, error: RpcError): LinkFailure {
+  return {
+    kind: "protocol",
+    message: `${method} was answered with error ${error.code}: ${oneLine(error.message)}`,
+    hint: null,
+  };
+}
+
+export function isFailure(value: LinkFailure | Reply | object): value is LinkFailure {
+  return "kind" in value && "message" in value && "hint" in value;
+}

@@ -1,0 +1,168 @@
+// Owns the requests that wait for a server's answer: their ids, their deadlines (one timer for all), their cancelling.
+import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import type { CallPort } from "../../client-port.ts";
+import type { Reply, RpcId } from "../../json-rpc.ts";
+import type { LinkFailure } from "../links/backend-link.ts";
+
+/** What became of a request of the gateway's own. */
+export type Asked =
+  | { readonly kind: "answered"; readonly reply: Reply }
+  | { readonly kind: "failed"; readonly failure: LinkFailure };
+
+/** Asks the server for the gateway itself; never rejects. */
+export type Ask = (
+  method: string,
+  params: Readonly<Record<string, unknown>> | undefined,
+  timeoutMs: number,
+  graceMs?: number,
+) => Promise<Asked>;
+
+/** Something that belongs to the request, or may. */
+export interface Attached {
+  ended(request: PendingRequest): void;
+}
+
+export interface NewRequest {
+  readonly method: string;
+  /** Whose call it is; null: the gateway's own, or a call of its owner from the command line. */
+  readonly port: CallPort | null;
+  /** Asked by the gateway for itself (lists, pings): counts as no call. */
+  readonly own: boolean;
+  /** As the client gave it; null: it gave none. */
+  readonly progressToken: RpcId | null;
+  readonly timeoutMs: number;
+  /** Its time begins so much later, unless `restart` begins it before. Default 0. */
+  readonly graceMs?: number;
+  readonly signal: AbortSignal | null;
+  /** Called once. `failure` is set when it was not the server who answered. */
+  readonly settled: (reply: Reply, failure: LinkFailure | null) => void;
+}
+
+export interface PendingRequest extends NewRequest {
+  readonly id: number;
+  graceMs: number;
+  /** Which session it was sent in; null: not sent yet. */
+  sentIn: number | null;
+  /** Monotonic ms. */
+  dueMs: number;
+  /** Null until something is attached: most calls have nothing. While something is, it is not overdue. */
+  attached: Set<Attached> | null;
+  onAbort: (() => void) | null;
+}
+
+export interface PendingRequests extends Iterable<PendingRequest>, Disposable {
+  /** Those that are not the gateway's own. */
+  readonly calls: number;
+  /** The id given last; 0: none. */
+  readonly newestId: number;
+  add(request: NewRequest): PendingRequest;
+  get(id: RpcId): PendingRequest | undefined;
+  /** Starts its time anew. */
+  restart(request: PendingRequest): void;
+  /** Forgets it, tells what is attached to it, and hands the reply over; once, later ones do nothing. */
+  settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void;
+}
+
+interface PendingOptions {
+  readonly clock: Clock;
+  /** Its time has passed; it is still there. */
+  readonly onOverdue: (request: PendingRequest) => void;
+  /** Its signal has aborted; it is still there. */
+  readonly onAborted: (request: PendingRequest, reason: unknown) => void;
+}
+
+function isAsking({ attached }: PendingRequest): boolean {
+  return attached !== null && attached.size > 0;
+}
+
+/**
+ * Ids count up from 1. One clock timer stands for the earliest deadline known when it was set; a deadline that moved on
+ * or went is found out when it fires, so that a call sets no timer of its own.
+ */
+export function createPendingRequests({ clock, onOverdue, onAborted }: PendingOptions): PendingRequests {
+  const requests = new Map<RpcId, PendingRequest>();
+  let lastId = 0;
+  let calls = 0;
+  let timer: Timer | null = null;
+  let timerDueMs = Number.POSITIVE_INFINITY;
+
+  const arm = (dueMs: number): void => {
+    if (dueMs >= timerDueMs) return;
+    timer?.[Symbol.dispose]();
+    timerDueMs = dueMs;
+    timer = clock.setTimer(Math.max(0, dueMs - clock.monotonicMs()), onTimer);
+  };
+  const onTimer = (): void => {
+    timer = null;
+    timerDueMs = Number.POSITIVE_INFINITY;
+    const nowMs = clock.monotonicMs();
+    const overdue: PendingRequest[] = [];
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const request of requests.values()) {
+      // Who waits for a client's answer is not late, however long a person takes.
+      if (request.dueMs <= nowMs && isAsking(request)) request.dueMs = nowMs + request.timeoutMs;
+      if (request.dueMs <= nowMs) overdue.push(request);
+      else nextMs = Math.min(nextMs, request.dueMs);
+    }
+    if (nextMs !== Number.POSITIVE_INFINITY) arm(nextMs);
+    for (const request of overdue) if (requests.has(request.id)) onOverdue(request);
+  };
+
+  return {
+    get calls() {
+      return calls;
+    },
+    get newestId() {
+      return lastId;
+    },
+    add(asked) {
+      const { graceMs = 0 } = asked;
+      const dueMs = clock.monotonicMs() + graceMs + asked.timeoutMs;
+      const request: PendingRequest = {
+        method: asked.method,
+        port: asked.port,
+        own: asked.own,
+        progressToken: asked.progressToken,
+        timeoutMs: asked.timeoutMs,
+        graceMs,
+        signal: asked.signal,
+        settled: asked.settled,
+        id: ++lastId,
+        sentIn: null,
+        dueMs,
+        attached: null,
+        onAbort: null,
+      };
+      requests.set(request.id, request);
+      if (!request.own) calls++;
+      const { signal } = request;
+      if (signal !== null) {
+        request.onAbort = () => onAborted(request, signal.reason);
+        signal.addEventListener("abort", request.onAbort, { once: true });
+      }
+      arm(dueMs);
+      return request;
+    },
+    get: (id) => requests.get(id),
+    restart(request) {
+      request.dueMs = clock.monotonicMs() + request.timeoutMs;
+      if (request.graceMs === 0) return;
+      request.graceMs = 0;
+      arm(request.dueMs);
+    },
+    settle(request, reply, failure) {
+      if (!requests.delete(request.id)) return;
+      if (!request.own) calls--;
+      if (request.onAbort !== null) request.signal?.removeEventListener("abort", request.onAbort);
+      if (request.attached !== null) for (const attached of [...request.attached]) attached.ended(request);
+      request.settled(reply, failure);
+    },
+    [Symbol.iterator]: () => requests.values(),
+    [Symbol.dispose]() {
+      timer?.[Symbol.dispose]();
+      timer = null;
+      // Nothing arms it again.
+      timerDueMs = Number.NEGATIVE_INFINITY;
+    },
+  };
+}

@@ -1,0 +1,63 @@
+// Owns the contract of a backend transport: one connection to one MCP server, as JSON-RPC messages. Each transport is
+// one file beside this one, and one contract suite runs on all of them.
+import type { RpcId, RpcMessage } from "../../json-rpc.ts";
+import type { ProtocolVersion } from "../../protocol.ts";
+
+/** Why a link, or one request on it, came to nothing. `message` is fit for people: no secret, no stack. */
+export interface LinkFailure {
+  readonly kind: /** The program could not be started, or the host not be reached. */
+    | "unreachable"
+    /** The process ended, or the connection broke: whether the server did the work is not known. */
+    | "closed"
+    /** HTTP: the server no longer knows our session; it has not done the work. */
+    | "session_lost"
+    /** HTTP: an error status. */
+    | "refused"
+    /** It answers something that is no MCP. */
+    | "protocol"
+    /** It does not read what it is sent, or sends more than the bounds allow. */
+    | "overloaded";
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+export interface LinkEvents {
+  /**
+   * One parsed JSON value from the server (not checked to be JSON-RPC). `streamOf` is the id of the request whose HTTP
+   * response carried it; null on stdio and on a GET stream. A returned promise asks the link to read no more from that
+   * source (the one HTTP response, or the process) until it settles.
+   */
+  onMessage(message: unknown, streamOf: RpcId | null): Promise<void> | null;
+  /** A request that was sent will get no answer. On stdio only of one that the server's backlog has no room for. */
+  onRequestFailed(id: RpcId, failure: LinkFailure): void;
+  /** HTTP: the server refuses what it granted before; it may have forgotten the session. A request tells. */
+  onDoubt(): void;
+  /** HTTP: the server's own stream was interrupted, and what it said meanwhile is lost. */
+  onGap(): void;
+  /** Once; nothing comes after it. Not called after `close` was. */
+  onClosed(failure: LinkFailure): void;
+  /** What the server writes beside the protocol: lines of stderr, and lines of stdout that are no JSON. */
+  onLogLine(line: string): void;
+}
+
+export interface BackendLink {
+  /** The process' id; null over HTTP. */
+  readonly pid: number | null;
+  /** Bytes accepted by `send` and not yet taken by the server. */
+  readonly backlogBytes: number;
+  /**
+   * Hands over one message, in order. Never throws: what cannot be sent comes back as `onRequestFailed` (a request) or
+   * is dropped (the rest).
+   */
+  send(message: RpcMessage): void;
+  /** After the initialize result: what later messages carry, and from when the server's own stream is read. */
+  established(version: ProtocolVersion): void;
+  /**
+   * Ends in order, within 5 s: stdio closes stdin, then SIGTERM, then SIGKILL to the process group; HTTP deletes the
+   * session. Resolves when nothing is left. Idempotent.
+   */
+  close(): Promise<void>;
+}
+
+/** Opens a link; rejects never: a failure comes as `onClosed`. Nothing is called back synchronously. */
+export type OpenLink = (events: LinkEvents) => BackendLink;

@@ -1,0 +1,95 @@
+// Owns reading the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can hold.
+import type { IncomingMessage } from "node:http";
+import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
+import { createSseParser, type SseParser } from "../../../../runtime/text/sse-parser.ts";
+
+/** How a body came to its end. */
+export type BodyEnd = "complete" | "broken" | "overlong";
+
+/** The media type without parameters, in lower case; "" when there is none. */
+export function mediaType(response: IncomingMessage): string {
+  const [type = ""] = (response.headers["content-type"] ?? "").split(";", 1);
+  return type.trim().toLowerCase();
+}
+
+/** Calls back once, with the whole text or with null and why it is not whole. */
+export function readWhole(
+  response: IncomingMessage,
+  limitBytes: number,
+  onEnd: (text: string | null, end: BodyEnd) => void,
+): void {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let over = false;
+  const end = (how: BodyEnd): void => {
+    if (over) return;
+    over = true;
+    const text = how === "complete" ? Buffer.concat(chunks, bytes).toString("utf8") : null;
+    onEnd(text === null ? null : withoutByteOrderMark(text), how);
+    if (how === "overlong") response.destroy();
+  };
+  response.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > limitBytes) end("overlong");
+    else if (!over) chunks.push(chunk);
+  });
+  response.once("end", () => end("complete"));
+  response.on("error", () => end("broken"));
+  response.once("close", () => end("broken"));
+}
+
+interface EventReader {
+  /** `message` events with data; a returned promise holds the stream until it settles. */
+  onData(data: string): Promise<void> | null;
+  /** Once, after all data was handed over. */
+  onEnd(end: BodyEnd): void;
+}
+
+/** Reads a text/event-stream; what is returned tells ids and `retry` as far as it was read. */
+export function readEvents(response: IncomingMessage, limitBytes: number, reader: EventReader): SseParser {
+  const parser = createSseParser(limitBytes);
+  let held = false;
+  let end: BodyEnd | null = null;
+  let over = false;
+
+  const finish = (): void => {
+    if (over || held || end === null) return;
+    over = true;
+    reader.onEnd(end);
+  };
+  const settled = (): void => {
+    held = false;
+    handOver();
+    if (!held) response.resume();
+    finish();
+  };
+  const handOver = (): void => {
+    while (!held && !over) {
+      const event = parser.next();
+      if (event === null) break;
+      if (event.type !== "message") continue;
+      const wait = reader.onData(event.data);
+      if (wait === null) continue;
+      held = true;
+      response.pause();
+      void wait.then(settled, settled);
+    }
+    if (parser.overlong && end === null) {
+      end = "overlong";
+      response.destroy();
+    }
+  };
+  const ended = (how: BodyEnd): void => {
+    end ??= how;
+    finish();
+  };
+  response.on("data", (chunk: Buffer) => {
+    parser.push(chunk);
+    handOver();
+    finish();
+  });
+  response.once("end", () => ended("complete"));
+  response.on("error", () => ended("broken"));
+  response.once("close", () => ended("broken"));
+  return parser;
+}

@@ -1,0 +1,98 @@
+// Owns what an HTTP error status means for the message that got it. Pure.
+import { classifyMessage, isError, isJsonObject, type RpcId } from "../../../json-rpc.ts";
+import type { LinkFailure } from "../backend-link.ts";
+
+interface RefusedResponse {
+  /** Not 2xx. */
+  readonly status: number;
+  /** The body; null when it could not be read. */
+  readonly text: string | null;
+  readonly location: string | null;
+  /** Of the request; null: it was none. */
+  readonly id: RpcId | null;
+  readonly hadSession: boolean;
+  readonly origin: string;
+  /** With the query. */
+  readonly path: string;
+  readonly clean: (text: string) => string;
+}
+
+type Refusal =
+  /** The body is the JSON-RPC answer to this very request. */
+  | { readonly kind: "answer"; readonly value: unknown }
+  | { readonly kind: "failure"; readonly failure: LinkFailure };
+
+/** Statuses of a server that takes no messages at the address: it may speak the older transport. */
+export const TAKES_NO_MESSAGES: ReadonlySet<number> = new Set([400, 404, 405]);
+export const OLDER_TRANSPORT_HINT =
+  "this looks like a server of the older transport HTTP+SSE, which Mountaineer does not speak yet: give its streamable HTTP endpoint as `url`, often `/mcp`";
+
+/** Where servers of the older transport are by custom. */
+const OLDER_PATH = /\/sse\/?(?:\?|$)/;
+const SAID_AT_MOST = 200;
+/** Where servers that answer in JSON, and not as MCP, say what is wrong. */
+const SAID_IN = ["message", "error_description", "detail", "error"];
+/** Pieces of the address that are shorter are no secret. */
+const SECRET_LENGTH = 6;
+
+/** Judges one refused response. No header and no address beyond the origin gets into the message. */
+export function refusal(response: RefusedResponse): Refusal {
+  const { status, text, id, hadSession, origin, clean } = response;
+  const body = parsed(text);
+  const message = classifyMessage(body);
+  const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
+  // Older servers answer 400 where the specification says 404; neither has looked at the message.
+  const namesSession = status === 400 && error !== null && /\bsession\b/i.test(error.message);
+  if (hadSession && (status === 404 || namesSession)) {
+    return failed({ kind: "session_lost", message: `${origin} no longer knows our session`, hint: null });
+  }
+  if (error !== null && id !== null && message.kind === "response" && message.id === id) {
+    return { kind: "answer", value: body };
+  }
+  if (status >= 300 && status < 400) {
+    return failed({
+      kind: "refused",
+      message: `${origin} redirects to ${clean(place(response))} (HTTP ${status}), which is not followed`,
+      hint: "give the address that it redirects to as `url`, if you trust it",
+    });
+  }
+  const said = error?.message ?? wordsOf(body, response);
+  return failed({
+    kind: "refused",
+    message: `${origin} answered HTTP ${status}${said === "" ? "" : `: ${clean(said).slice(0, SAID_AT_MOST)}`}`,
+    hint: hintFor(response),
+  });
+}
+
+/** What a body that is no JSON-RPC says; "": nothing for people, or it repeats what may be a secret. */
+function wordsOf(body: unknown, { text, path }: RefusedResponse): string {
+  const words = isJsonObject(body) ? SAID_IN.map((key) => body[key]) : body === null ? [text] : [];
+  const said = words.find((one) => typeof one === "string")?.trim() ?? "";
+  const isPage = said.startsWith("<");
+  const pieces = path.split(/[/?&=]/).filter((piece) => piece.length >= SECRET_LENGTH);
+  return isPage || pieces.some((piece) => said.includes(piece)) ? "" : said;
+}
+
+function hintFor({ status, path }: RefusedResponse): string | null {
+  if (status === 401 || status === 403) return "check the credentials in `headers`";
+  if (status !== 404 && status !== 405) return null;
+  return OLDER_PATH.test(path) ? OLDER_TRANSPORT_HINT : "check `url`: it must be the server's MCP endpoint";
+}
+
+function failed(failure: LinkFailure): Refusal {
+  return { kind: "failure", failure };
+}
+
+function parsed(text: string | null): unknown {
+  try {
+    return text === null ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Without user, query and fragment. */
+function place({ location, origin }: RefusedResponse): string {
+  const target = location === null ? null : URL.parse(location, origin);
+  return target === null ? "nowhere" : target.origin + target.pathname;
+}

@@ -1,0 +1,159 @@
+// Owns where an HTTP backend is and how it is asked: the address, the configured headers, the kept-alive connections,
+// the deadline for connecting, and what a failed connection means.
+import type { Agent, ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from "node:http";
+import type { Socket } from "node:net";
+import { systemErrorCode } from "../../../../runtime/errors.ts";
+import type { Clock } from "../../../../runtime/time/clock.ts";
+import type { LinkFailure } from "../backend-link.ts";
+import { type ConnectReason, connectReason } from "./connect-reason.ts";
+
+/** Calls and streams of one backend at once; more wait for a connection. */
+const CONNECTIONS = 256;
+/** Many servers end an idle connection after 5 s, some without saying so: a request must not meet that end. */
+const IDLE_MS = 4_000;
+/** Of a stream on which nothing is said: a peer that is gone is found, and Node's own 1 s would wake both ends for it. */
+const PROBE_MS = 30_000;
+
+interface TargetOptions {
+  readonly url: string;
+  /** Resolved. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly connectTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+export interface Asked {
+  readonly request: ClientRequest;
+  /** A response has begun: what goes wrong from now on is the response's to tell. */
+  readonly responded: boolean;
+  /** What an error before the response means. */
+  failure(error: unknown): LinkFailure;
+}
+
+export interface HttpTarget {
+  /** Scheme, host and port: fit for people, where a path or query may hold a secret. */
+  readonly origin: string;
+  /** With the query. */
+  readonly path: string;
+  /** `headers` win over the configured ones. Throws when one of their values cannot be sent. */
+  ask(
+    method: "POST" | "GET" | "DELETE",
+    headers: OutgoingHttpHeaders,
+    onResponse: (response: IncomingMessage) => void,
+  ): Asked;
+  /** Ends all connections. */
+  destroy(): void;
+}
+
+/** Of ours, or of the connection's framing: not to be overridden by configuration. */
+const RESERVED = new Set(["content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"]);
+
+/** A failure when the address or a header cannot be used. Proxies in the environment are not looked at. */
+export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailure {
+  const { clock, connectTimeoutMs } = options;
+  const url = URL.parse(options.url);
+  const secure = url?.protocol === "https:";
+  if (url === null || (!secure && url.protocol !== "http:")) {
+    return unusable("its `url` is no http or https address");
+  }
+  const http = process.getBuiltinModule("node:http");
+  const base: Record<string, string> = {};
+  for (const [name, value] of Object.entries(options.headers)) {
+    try {
+      http.validateHeaderName(name);
+      http.validateHeaderValue(name, value);
+    } catch {
+      return unusable(
+        `the header ${JSON.stringify(name)} cannot be sent: its name or value has characters that HTTP forbids`,
+      );
+    }
+    if (!RESERVED.has(name.toLowerCase())) base[name.toLowerCase()] = value;
+  }
+  // Nothing here unpacks; without this header a server may pack as it likes.
+  base["accept-encoding"] = "identity";
+  const protocol = secure ? process.getBuiltinModule("node:https") : http;
+  const agent: Agent = new protocol.Agent({
+    keepAlive: true,
+    keepAliveMsecs: PROBE_MS,
+    maxSockets: CONNECTIONS,
+    maxFreeSockets: CONNECTIONS,
+    scheduling: "lifo",
+    timeout: IDLE_MS,
+  });
+  const fixed: RequestOptions = {
+    protocol: url.protocol,
+    hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
+    path: url.pathname + url.search,
+    agent,
+  };
+  if (url.username !== "" || url.password !== "") {
+    fixed.auth = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  }
+  const connectedEvent = secure ? "secureConnect" : "connect";
+
+  return {
+    origin: url.origin,
+    path: url.pathname + url.search,
+    ask(method, headers, onResponse) {
+      const request = protocol.request({ ...fixed, method, headers: { ...base, ...headers } }, (response) => {
+        responded = true;
+        onResponse(response);
+      });
+      let responded = false;
+      let connected = false;
+      let late = false;
+      request.once("socket", (socket: Socket) => {
+        if (!socket.connecting) {
+          connected = true;
+          return;
+        }
+        const timer = clock.setTimer(connectTimeoutMs, () => {
+          late = true;
+          request.destroy(new Error("connecting took too long"));
+        });
+        socket.once(connectedEvent, () => {
+          connected = true;
+          timer[Symbol.dispose]();
+        });
+        request.once("close", () => timer[Symbol.dispose]());
+      });
+      return {
+        request,
+        get responded() {
+          return responded;
+        },
+        failure(error) {
+          if (late)
+            return unreachable(url.origin, { text: `no connection within ${connectTimeoutMs / 1000} s` });
+          if (!connected) return unreachable(url.origin, connectReason(error));
+          if (systemErrorCode(error)?.startsWith("HPE_")) {
+            return {
+              kind: "protocol",
+              message: `${url.origin} answers something that is no HTTP`,
+              hint: null,
+            };
+          }
+          return {
+            kind: "closed",
+            message: `the connection to ${url.origin} broke before the answer came`,
+            hint: null,
+          };
+        },
+      };
+    },
+    destroy: () => agent.destroy(),
+  };
+}
+
+function unusable(message: string): LinkFailure {
+  return { kind: "unreachable", message, hint: "correct it in the configuration" };
+}
+
+function unreachable(origin: string, { text, hint }: ConnectReason): LinkFailure {
+  return {
+    kind: "unreachable",
+    message: `cannot reach ${origin}: ${text}`,
+    hint: hint ?? "check that the server runs, and its `url`",
+  };
+}

@@ -1,0 +1,83 @@
+// Owns reading what a backend writes beside the protocol: a flood is read no faster than it costs little, the excess
+// dropped.
+import type { Readable } from "node:stream";
+import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
+import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
+
+const LINE_BYTES = 64 * 1024;
+const WINDOW_MS = 1_000;
+/** What a window may hold; a server that logs each of a thousand calls a second stays below. */
+const WINDOW_LINES = 2_000;
+const WINDOW_BYTES = 512 * 1024;
+/** Beyond it one chunk (64 KiB) is read and dropped in that time: some 13 MB/s, at little cost to us. */
+const DROP_PAUSE_MS = 5;
+
+interface LogReader extends Disposable {
+  /** Tells what is left without a line's end. Nothing more is told after it. */
+  finish(): void;
+}
+
+/** Reads to the end of the stream, at a bounded rate. Lines come whole, and not yet cleaned. */
+export function readLogLines(stream: Readable, clock: Clock, onLine: (line: string) => void): LogReader {
+  let splitter: LineSplitter = createLineSplitter(LINE_BYTES);
+  let windowEndMs = 0;
+  let lines = 0;
+  let bytes = 0;
+  let dropped = 0;
+  let timer: Timer | null = null;
+  let over = false;
+
+  const tellDropped = (): void => {
+    if (dropped > 0) onLine(`(${dropped} bytes of log were dropped: too much at once)`);
+    dropped = 0;
+  };
+  const pause = (): void => {
+    stream.pause();
+    timer = clock.setTimer(DROP_PAUSE_MS, () => {
+      timer = null;
+      stream.resume();
+    });
+  };
+  const onData = (chunk: Buffer): void => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs >= windowEndMs) {
+      windowEndMs = nowMs + WINDOW_MS;
+      lines = 0;
+      bytes = 0;
+      tellDropped();
+    }
+    bytes += chunk.length;
+    if (bytes > WINDOW_BYTES || lines >= WINDOW_LINES) {
+      dropped += chunk.length;
+      if (dropped === chunk.length) splitter = createLineSplitter(LINE_BYTES);
+      pause();
+      return;
+    }
+    for (const line of splitter.take(chunk)) {
+      lines += 1;
+      if (line !== "" && lines <= WINDOW_LINES) onLine(line);
+    }
+    if (!splitter.overlong) return;
+    onLine(`(a line of more than ${LINE_BYTES} bytes was dropped)`);
+    splitter = createLineSplitter(LINE_BYTES);
+  };
+  stream.on("data", onData);
+  stream.on("error", () => {});
+
+  return {
+    finish() {
+      if (over) return;
+      over = true;
+      const rest = splitter.rest();
+      if (rest !== null && rest !== "") onLine(rest);
+      tellDropped();
+      timer?.[Symbol.dispose]();
+      stream.off("data", onData);
+    },
+    [Symbol.dispose]() {
+      over = true;
+      timer?.[Symbol.dispose]();
+      stream.off("data", onData);
+    },
+  };
+}

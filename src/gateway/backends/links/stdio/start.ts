@@ -1,0 +1,123 @@
+// Owns starting a backend's program, and telling why it did not start: the launcher's words become a failure that says
+// what to do.
+import type { ChildProcess } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
+import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
+import type { LinkFailure } from "../backend-link.ts";
+import type { Warden } from "./warden.ts";
+import { programPath } from "./warden-programs.ts";
+
+export interface ProgramOptions {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Resolved; added to the short list of variables that every child gets. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute. */
+  readonly cwd: string;
+  readonly warden: Warden;
+}
+
+export type BackendProcess = ChildProcess & {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+};
+
+const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const LAUNCHER_WORDS = /^mountaineer-backend-launch: ([a-z-]+)$/;
+
+/**
+ * Starts it as the leader of a process group of its own. This thread waits for `/bin/sh` alone: folder and program are
+ * looked up by the launcher, which may hang on a dead mount.
+ */
+export function startProgram(options: ProgramOptions): BackendProcess | LinkFailure {
+  const strange = Object.keys(options.env).find((name) => !VARIABLE_NAME.test(name));
+  if (strange !== undefined) {
+    return cannotStart(
+      options,
+      `${JSON.stringify(strange)} is no name for an environment variable`,
+      "use letters, digits and underscores only",
+    );
+  }
+  const { warden, cwd, command, args } = options;
+  const launch = [programPath("backend-launch.sh"), cwd, command, ...args];
+  try {
+    const child = spawnChild("/bin/sh", launch, {
+      cwd: "/",
+      env: childEnvironment(options.env),
+      detached: true,
+      stdio: ["pipe", "pipe", "pipe", warden.channel()],
+    });
+    const { stdin, stdout, stderr } = child;
+    if (stdin === null || stdout === null || stderr === null) return cannotStart(options, "no pipes", null);
+    return Object.assign(child, { stdin, stdout, stderr });
+  } catch (error) {
+    const hint =
+      systemErrorCode(error) === "EMFILE"
+        ? "give the daemon more file descriptors (ulimit -n, LimitNOFILE), or configure fewer backends"
+        : null;
+    return cannotStart(options, errorText(error), hint);
+  }
+}
+
+/** Whether a line of stderr is the launcher's word for us, and no output of the program. */
+export function isLauncherLine(line: string): boolean {
+  return LAUNCHER_WORDS.test(line);
+}
+
+/** What an end with this code and last line means, when it means that the program never ran; else null. */
+export function startFailure(
+  options: ProgramOptions,
+  exitCode: number | null,
+  lastLine: string | null,
+): LinkFailure | null {
+  if ((exitCode !== 126 && exitCode !== 127) || lastLine === null) return null;
+  const folder = options.cwd;
+  switch (LAUNCHER_WORDS.exec(lastLine)?.[1]) {
+    case "folder-missing":
+      return cannotStart(
+        options,
+        `its folder ${folder} does not exist`,
+        "create the folder, or change `cwd`",
+      );
+    case "folder-is-file":
+      return cannotStart(options, `${folder} is no folder`, "change `cwd`");
+    case "folder-closed":
+      return cannotStart(
+        options,
+        `its folder ${folder} may not be entered`,
+        "check the folder's permissions",
+      );
+    case "program-missing":
+      return cannotStart(
+        options,
+        "it is not installed, or not on PATH",
+        // A whole command line, as some clients take it.
+        /\s/.test(options.command)
+          ? "`command` is the program alone; give its arguments in `args`"
+          : "install it, or give its absolute path as `command`",
+      );
+    case "program-closed":
+      return cannotStart(
+        options,
+        "it may not be executed",
+        `make it executable: chmod +x ${options.command}`,
+      );
+    case "program-is-folder":
+      return cannotStart(options, "it is a folder", "give the program itself as `command`");
+    default:
+      // The shell's own word: it found the file, and the system would not run it.
+      return lastLine.startsWith(programPath("backend-launch.sh"))
+        ? cannotStart(
+            options,
+            "the system cannot run it",
+            "its first line may name an interpreter that is not installed",
+          )
+        : null;
+  }
+}
+
+function cannotStart(options: ProgramOptions, reason: string, hint: string | null): LinkFailure {
+  return { kind: "unreachable", message: `cannot start ${options.command}: ${reason}`, hint };
+}

@@ -1,0 +1,140 @@
+// Owns the daemon's side of the warden: the small process that ends the process groups of backends when the daemon
+// itself could not, and the end of groups whose leader has ended.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Writable } from "node:stream";
+import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
+import type { Logger } from "../../../../runtime/log/log.ts";
+import { childEnvironment } from "../../../../runtime/process/child-process.ts";
+import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
+import { programPath } from "./warden-programs.ts";
+
+const RESTART_MS = { first: 100, atMost: 10_000, calmAfter: 30_000 };
+/** What got SIGKILL does nothing any more, even where the kernel holds it or nobody reaps it. */
+const RELEASE_AT_MOST_MS = 300;
+/** It ends what is left within 2 s. */
+const END_AT_MOST_MS = 3_000;
+
+export interface Warden {
+  /**
+   * For a starting backend, which writes `+ID` of its group to it, so that none is unknown for a moment. Starts the
+   * warden when there is none; "ignore" while it cannot be started.
+   */
+  channel(): Writable | "ignore";
+  /** The group of this leader is to be ended when the daemon ends. */
+  watch(groupId: number): void;
+  /**
+   * The leader has ended: the rest of its group gets SIGKILL, and the warden forgets it. Resolves when the group is
+   * empty, or after 0.3 s.
+   */
+  release(groupId: number): Promise<void>;
+  /** Of the warden itself; null while there is none. */
+  readonly pid: number | null;
+}
+
+interface WardenOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Costs nothing until the first backend starts. Disposing ends it, and every group that it still knows. */
+export function startWarden({ clock, logger }: WardenOptions): Warden & AsyncDisposable {
+  const groups = new Set<number>();
+  let child: ChildProcess | null = null;
+  let startedAtMs = 0;
+  let restartMs = RESTART_MS.first;
+  let restartTimer: Timer | null = null;
+  let disposed = false;
+
+  const tell = (line: string): void => {
+    if (child?.stdin?.writable) child.stdin.write(line);
+  };
+
+  const start = (): void => {
+    restartTimer = null;
+    startedAtMs = clock.monotonicMs();
+    let started: ChildProcess;
+    try {
+      started = spawn("/bin/sh", [programPath("backend-warden.sh")], {
+        cwd: "/",
+        detached: true,
+        env: childEnvironment(),
+        stdio: ["pipe", "ignore", "ignore"],
+      });
+    } catch (error) {
+      onEnd(errorText(error));
+      return;
+    }
+    child = started;
+    let over = false;
+    const end = (how: string): void => {
+      if (over) return;
+      over = true;
+      started.stdin?.destroy();
+      if (child === started) child = null;
+      onEnd(how);
+    };
+    started.once("error", (error) => {
+      if (started.pid === undefined) end(errorText(error));
+    });
+    started.once("exit", (code, signal) => end(`exit ${signal ?? code}`));
+    started.stdin?.on("error", () => {});
+    started.unref();
+    if (groups.size > 0) tell([...groups].map((id) => `+${id}\n`).join(""));
+  };
+
+  const onEnd = (how: string): void => {
+    if (disposed) return;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - startedAtMs > RESTART_MS.calmAfter) restartMs = RESTART_MS.first;
+    logger.warn("the backends' warden ended and is started again", { how, afterMs: restartMs });
+    restartTimer = clock.setTimer(restartMs, start);
+    restartMs = Math.min(RESTART_MS.atMost, restartMs * 2);
+  };
+
+  return {
+    get pid() {
+      return child?.pid ?? null;
+    },
+    channel() {
+      if (child === null && restartTimer === null && !disposed) start();
+      const channel = child?.stdin;
+      return channel?.writable ? channel : "ignore";
+    },
+    watch(groupId) {
+      groups.add(groupId);
+      tell(`+${groupId}\n`);
+    },
+    async release(groupId) {
+      const signalled = signalGroup(groupId, "SIGKILL");
+      // At once: whatever is in it is as good as gone, and its number may soon be another's.
+      if (groups.delete(groupId)) tell(`-${groupId}\n`);
+      if (!signalled) return;
+      const deadlineMs = clock.monotonicMs() + RELEASE_AT_MOST_MS;
+      for (let delayMs = 2; clock.monotonicMs() < deadlineMs; delayMs = Math.min(100, delayMs * 2)) {
+        await clock.sleep(delayMs);
+        if (!signalGroup(groupId, 0)) return;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      disposed = true;
+      restartTimer?.[Symbol.dispose]();
+      const ending = child;
+      if (ending === null) return;
+      const ended = once(ending, "exit");
+      ending.stdin?.end();
+      await settledWithin(clock, END_AT_MOST_MS, ended);
+    },
+  };
+}
+
+/** False when nothing is in the group. */
+export function signalGroup(groupId: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(-groupId, signal);
+    return true;
+  } catch (error) {
+    // EPERM: all in it run as another user, out of our reach, but there.
+    return systemErrorCode(error) === "EPERM";
+  }
+}

@@ -1,0 +1,98 @@
+// Owns what the rest of the gateway asks of its backends.
+import type { BackendConfig } from "../../../config/snapshot.ts";
+import type { CatalogSource } from "../../catalog/catalog.ts";
+import type { ClientPort } from "../../client-port.ts";
+import type { JsonObject, Reply } from "../../json-rpc.ts";
+import type { McpLogLevel } from "../../protocol.ts";
+import type { BackendCall } from "../instance/backend-instance.ts";
+
+export type BackendPhase = "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
+
+/** A standing problem of one backend. Times are wall ms. */
+export interface BackendCondition {
+  readonly code: string;
+  readonly severity: "info" | "warning" | "error";
+  readonly title: string;
+  readonly hint: string | null;
+  readonly sinceMs: number;
+}
+
+export interface BackendView {
+  readonly name: string;
+  readonly group: string | null;
+  readonly type: "stdio" | "streamable-http";
+  readonly enabled: boolean;
+  readonly phase: BackendPhase;
+  /** Why it is in that phase, for people; null when there is nothing to say. */
+  readonly reason: string | null;
+  /** Of the phase; wall ms. */
+  readonly sinceMs: number;
+  readonly pid: number | null;
+  readonly server: { readonly name: string; readonly version: string } | null;
+  readonly protocolVersion: string | null;
+  /** Instances that exist: the serving one, one being made, drained ones, one per client. */
+  readonly instances: number;
+  readonly inFlight: number;
+  /** Calls that an old instance still finishes. */
+  readonly draining: number;
+  /** Unwanted ends so far. */
+  readonly restarts: number;
+  /** Wall ms of the next try; null: none is due. */
+  readonly retryAtMs: number | null;
+  readonly lastError: string | null;
+  readonly conditions: readonly BackendCondition[];
+}
+
+/** What a server said of itself at initialize. */
+export interface ServerGreeting {
+  readonly backend: string;
+  readonly capabilities: JsonObject;
+  /** How its tools are meant to be used; null: it does not say. */
+  readonly instructions: string | null;
+}
+
+export interface PoolSettings {
+  readonly drainTimeoutMs: number;
+}
+
+/** What the pool needs of a backend's call; the pool adds the timeout that is configured. */
+export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
+  /** Asked when it had to wait, for what serves it then may have its target under another name; absent: as it is. */
+  readonly renew?: () => RenewedCall;
+}
+
+/** A call once its wait is over: its params, or its answer because this backend is not asked any more. */
+export type RenewedCall =
+  | { readonly params: JsonObject | undefined; readonly answer: null }
+  | { readonly answer: Promise<Reply> };
+
+export interface BackendPool extends AsyncDisposable {
+  /**
+   * What is wanted from now on, in the file's order. Takes effect at once where nothing has to be connected: a removed
+   * or disabled backend leaves `published` in this very call, filters and overrides of unchanged ones apply.
+   */
+  apply(configs: readonly BackendConfig[], settings: PoolSettings): void;
+  /** What is served now, in the file's order; the same object until it changes. */
+  readonly published: readonly CatalogSource[];
+  /** Called after each change of `published`, also from within `apply`. Returns its unregister. */
+  onPublished(listener: () => void): () => void;
+  /** Never rejects. Waits, within the call's deadline, only for a stop-first replacement or a restart under way. */
+  call(backend: string, call: PoolCall): Promise<Reply>;
+  subscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
+  unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply>;
+  /** Tells the instance of that client alone (`per-client`); shared ones hear nothing. */
+  notifyOwn(client: ClientPort, method: string, params: Readonly<Record<string, unknown>> | undefined): void;
+  setLogLevel(level: McpLogLevel | null): void;
+  /** A session has ended: its own instances end, its subscriptions go, its calls are cancelled. */
+  forget(client: ClientPort): void;
+  /** In the file's order, and then what is being shut down. */
+  view(): readonly BackendView[];
+  /** Of those that serve, in the file's order. */
+  greetings(): readonly ServerGreeting[];
+  /** Starts it anew at once, whatever backs off; the old instance serves until the new one is ready. False: unknown. */
+  restart(backend: string): boolean;
+  /** The last lines beside the protocol, oldest first; null: unknown. */
+  logLines(backend: string): readonly string[] | null;
+  /** Resolves when no backend is in its first attempt any more (ready or failed), or the signal aborts. */
+  settled(signal: AbortSignal): Promise<void>;
+}

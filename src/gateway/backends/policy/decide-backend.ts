@@ -1,0 +1,269 @@
+// Owns the decision for one backend: from what is wanted, seen and remembered to one step, or rest. Pure.
+import { earliest, standingSince } from "../../../reconcile/decision.ts";
+import type { Wake } from "../../../reconcile/lane.ts";
+import { NO_BACKOFF } from "../../../reconcile/route-health.ts";
+import { missingText } from "../../../secrets/reference.ts";
+import type { InstanceSeen } from "../instance/backend-instance.ts";
+import { backendConditions } from "./backend-conditions.ts";
+import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
+import {
+  type BackendEvent,
+  type BackendMemory,
+  type BackendSeen,
+  type BackendSpec,
+  type Draft,
+  isCurrent,
+  NEW_BACKEND,
+  type Now,
+  seenOf,
+  wakeAt,
+} from "./decide-backend-draft.ts";
+import {
+  backOffWithJitter,
+  foldCandidate,
+  foldConfig,
+  foldLost,
+  foldSecretMissing,
+  foldServing,
+  foldStopFirst,
+} from "./decide-backend-instances.ts";
+import type { DrainReason } from "./draining.ts";
+
+/** So long without a check before the serving instance is asked whether it lives. */
+const CHECK_EVERY_MS = 30_000;
+/** The same after a check that had no answer; longer than a check may take. */
+const CHECK_AGAIN_MS = 10_000;
+/** Checks that calls without an answer ask for are no nearer than this. */
+const ASKED_CHECK_MS = 5_000;
+
+export type BackendStep =
+  | { readonly kind: "start"; readonly id: number }
+  /** `drained`: it served; null: it never did, or its end is known. */
+  | {
+      readonly kind: "close";
+      readonly id: number;
+      readonly drained: {
+        readonly why: DrainReason;
+        readonly sinceMs: number;
+        readonly isLate: boolean;
+      } | null;
+    }
+  | { readonly kind: "check"; readonly id: number }
+  | { readonly kind: "refresh"; readonly id: number };
+
+/** What becomes of a call that comes now. */
+type CallRule =
+  | { readonly kind: "serve"; readonly id: number }
+  | { readonly kind: "wait" }
+  | { readonly kind: "refuse"; readonly reason: string };
+
+export interface BackendDecision {
+  readonly memory: BackendMemory;
+  /** The one step to take now; null: rest. */
+  readonly step: BackendStep | null;
+  /** A start is due as soon as it is this backend's turn. */
+  readonly wantsTurn: boolean;
+  /** When to look again without being told; null: at the next trigger. */
+  readonly wake: Wake | null;
+  /** Its names are published unless calls are refused. */
+  readonly calls: CallRule;
+  readonly phase: BackendPhase;
+  readonly reason: string | null;
+  /** Monotonic ms of the next try; null: none is due. */
+  readonly retryAtMs: number | null;
+  readonly conditions: readonly BackendCondition[];
+  readonly events: readonly BackendEvent[];
+}
+
+/** Before the first look. */
+export const UNDECIDED: BackendDecision = {
+  memory: NEW_BACKEND,
+  step: null,
+  wantsTurn: false,
+  wake: null,
+  calls: { kind: "refuse", reason: "it is not running yet" },
+  phase: NEW_BACKEND.phase,
+  reason: null,
+  retryAtMs: null,
+  conditions: [],
+  events: [],
+};
+
+/** Equal input gives an equal decision; a settled world gives no step and no event. */
+export function decideBackend(
+  spec: BackendSpec,
+  seen: BackendSeen,
+  memory: BackendMemory,
+  now: Now,
+): BackendDecision {
+  const draft: Draft = { spec, seen, now, memory, events: [], wakes: [] };
+  foldConfig(draft);
+  foldServing(draft);
+  foldCandidate(draft);
+  foldLost(draft);
+  foldStopFirst(draft);
+  foldSecretMissing(draft);
+  const otherStep = closeStep(draft) ?? careStep(draft);
+  const isStartDue = otherStep === null && startIsDue(draft);
+  const step = isStartDue && seen.mayStart ? startStep(draft) : otherStep;
+  const conditions = conditionsSince(draft);
+  const { phase, reason } = phaseOf(draft, conditions);
+  draft.memory = { ...draft.memory, phase };
+  return {
+    memory: draft.memory,
+    step,
+    wantsTurn: isStartDue && !seen.mayStart,
+    wake: earliest(draft.wakes),
+    calls: callRule(draft, reason),
+    phase,
+    reason,
+    retryAtMs: retryAtMs(draft),
+    conditions,
+    events: draft.events,
+  };
+}
+
+/** Whatever has no use any more is closed: at once, or when its calls have ended or had their time. */
+function closeStep(draft: Draft): BackendStep | null {
+  const { seen, memory, spec, now } = draft;
+  for (const instance of seen.instances) {
+    const { id, state } = instance;
+    if (memory.closing.includes(id) || id === memory.serving?.id || id === memory.candidate?.id) continue;
+    const leaving = memory.draining.find((one) => one.id === id);
+    const untilMs = leaving === undefined ? now.monotonicMs : leaving.sinceMs + spec.drainTimeoutMs;
+    const isLate = now.monotonicMs >= untilMs;
+    if (!isLate && state.kind === "ready" && instance.inFlight > 0) {
+      wakeAt(draft, untilMs, "drain");
+      continue;
+    }
+    draft.memory = {
+      ...memory,
+      closing: [...memory.closing, id],
+      draining: memory.draining.filter((one) => one !== leaving),
+    };
+    const drained =
+      leaving === undefined
+        ? null
+        : { why: leaving.why, sinceMs: leaving.sinceMs, isLate: isLate && instance.inFlight > 0 };
+    return { kind: "close", id, drained };
+  }
+  return null;
+}
+
+/** Asks the serving instance whether it lives, and reads its lists again while they may be old. */
+function careStep(draft: Draft): BackendStep | null {
+  const { serving } = draft.memory;
+  const seen = serving === null ? null : seenOf(draft, serving.id);
+  if (seen === null) return null;
+  return checkStep(draft, seen) ?? refreshStep(draft, seen);
+}
+
+function checkStep(draft: Draft, seen: InstanceSeen): BackendStep | null {
+  const { now, memory } = draft;
+  const lastMs = Math.max(seen.readyAtMs ?? 0, seen.checkedAtMs ?? 0, memory.checkedAtMs ?? 0);
+  const everyMs = draft.seen.checkAsked
+    ? ASKED_CHECK_MS
+    : seen.missedChecks > 0
+      ? CHECK_AGAIN_MS
+      : CHECK_EVERY_MS;
+  // Calls that time out are a reason to ask an instance that was never asked yet.
+  const isFirst = draft.seen.checkAsked && memory.checkedAtMs === null;
+  const dueMs = isFirst ? now.monotonicMs : lastMs + everyMs;
+  if (now.monotonicMs < dueMs) {
+    wakeAt(draft, dueMs, "check");
+    return null;
+  }
+  draft.memory = { ...memory, checkedAtMs: now.monotonicMs };
+  return { kind: "check", id: seen.id };
+}
+
+function refreshStep(draft: Draft, instance: InstanceSeen): BackendStep | null {
+  const { now, memory, seen } = draft;
+  if (instance.listsStaleBecause === null) {
+    if (memory.refresh !== null) draft.memory = { ...memory, refresh: null };
+    return null;
+  }
+  const refresh = memory.refresh ?? backOffWithJitter(NO_BACKOFF, now.monotonicMs, seen.jitter);
+  const isDue = now.monotonicMs >= refresh.notBeforeMs;
+  const next = isDue ? backOffWithJitter(refresh, now.monotonicMs, seen.jitter) : refresh;
+  draft.memory = { ...memory, refresh: next };
+  if (isDue) return { kind: "refresh", id: instance.id };
+  wakeAt(draft, next.notBeforeMs, "retry");
+  return null;
+}
+
+function startIsDue(draft: Draft): boolean {
+  const { spec, seen, memory, now } = draft;
+  if (!needsStart(draft)) return false;
+  // Whoever cannot live beside another waits until nothing is left of it.
+  if (spec.replace === "stop-first" && seen.instances.length > 0) return false;
+  if (now.monotonicMs >= memory.tries.notBeforeMs) return true;
+  wakeAt(draft, memory.tries.notBeforeMs, "retry");
+  return false;
+}
+
+function startStep(draft: Draft): BackendStep | null {
+  const { spec, seen, memory } = draft;
+  if (spec.wanted.kind !== "connection") return null;
+  const candidate = { id: seen.nextId, key: spec.wanted.key, epoch: spec.epoch };
+  draft.memory = { ...memory, candidate };
+  return { kind: "start", id: candidate.id };
+}
+
+function needsStart(draft: Draft): boolean {
+  const { spec, memory } = draft;
+  if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
+  return memory.serving === null || memory.serving.distrusted || !isCurrent(draft, memory.serving);
+}
+
+function retryAtMs(draft: Draft): number | null {
+  const { notBeforeMs, failures } = draft.memory.tries;
+  const isWaiting = needsStart(draft) && (failures > 0 || draft.memory.holding === "crash");
+  return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, draft.now.monotonicMs) : null;
+}
+
+function callRule({ spec, memory }: Draft, reason: string | null): CallRule {
+  if (memory.serving !== null) return { kind: "serve", id: memory.serving.id };
+  if (memory.holding !== null && spec.wanted.kind === "connection") return { kind: "wait" };
+  return { kind: "refuse", reason: reason ?? "it is not running yet" };
+}
+
+function phaseOf(
+  { spec, seen, memory }: Draft,
+  conditions: readonly BackendCondition[],
+): { readonly phase: BackendPhase; readonly reason: string | null } {
+  const { wanted } = spec;
+  const { serving, candidate, holding, tries } = memory;
+  if (wanted.kind === "nothing") {
+    const reason = `it is ${wanted.because}`;
+    const left = seen.instances.length + seen.clientInstances;
+    return { phase: left > 0 ? "ShuttingDown" : "Pending", reason };
+  }
+  const problem = conditions[0]?.title ?? null;
+  if (serving !== null) return { phase: problem === null ? "Ready" : "Degraded", reason: problem };
+  if (wanted.kind === "secret_missing") {
+    return { phase: "Failed", reason: missingText(wanted.variables) };
+  }
+  if (holding === "replacement") {
+    return { phase: "Degraded", reason: "it is being replaced; calls wait" };
+  }
+  if (holding === "crash") {
+    return { phase: "Degraded", reason: `${memory.lastError ?? "it ended"}; it is tried again, calls wait` };
+  }
+  if (tries.failures > 0) return { phase: "Failed", reason: tries.failure?.message ?? "it failed" };
+  return candidate === null
+    ? { phase: "Pending", reason: null }
+    : { phase: "Initializing", reason: "it is being started" };
+}
+
+function conditionsSince(draft: Draft): readonly BackendCondition[] {
+  const found = backendConditions(draft);
+  const before = draft.memory.conditionsSince;
+  if (before.size === 0 && found.length === 0) return [];
+  const since = standingSince(found, before, draft.now.wallMs);
+  draft.memory = { ...draft.memory, conditionsSince: since };
+  return found.map((condition) => ({
+    ...condition,
+    sinceMs: since.get(condition.code) ?? draft.now.wallMs,
+  }));
+}

@@ -1,0 +1,116 @@
+// Owns how HTTP responses of this front are written: whole ones, and refusals of requests that may still be arriving.
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import { errorReply, type RpcId } from "../../json-rpc.ts";
+import { responseJson } from "../session/outlet.ts";
+import { PacedWriter } from "../session/paced-writer.ts";
+import type { StreamWatch } from "../session/stream-watch.ts";
+
+/** What the official SDKs use where HTTP itself refuses a request. */
+const HTTP_REFUSED = -32000;
+/** A body up to this is read to its end though nobody wants it, and the connection lives on. */
+const UNREAD_LIMIT_BYTES = 64 * 1024;
+// A body that is refused is read and thrown away this far, so that its sender gets to read why.
+const DISCARD_LIMIT_BYTES = 128 * 1024 * 1024;
+const DISCARD_DEADLINE_MS = 10_000;
+/** Longer texts are written in pieces. */
+const LARGE_CHARACTERS = 256 * 1024;
+
+export interface AnswerParts {
+  readonly clock: Clock;
+  readonly watch: StreamWatch;
+}
+
+export function answerJson(
+  parts: AnswerParts,
+  response: ServerResponse,
+  status: number,
+  json: string,
+  headers?: OutgoingHttpHeaders,
+): void {
+  if (response.destroyed) return;
+  response.writeHead(status, {
+    ...headers,
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(json),
+  });
+  if (json.length <= LARGE_CHARACTERS) {
+    response.end(json);
+    return;
+  }
+  const { clock, watch } = parts;
+  const writer = new PacedWriter(response, clock);
+  const stream = {
+    stalled: (limitMs: number) => writer.stalled(limitMs),
+    keepAlive() {},
+    destroy() {
+      watch.delete(stream);
+      writer.destroy();
+    },
+  };
+  watch.add(stream);
+  response.once("close", () => stream.destroy());
+  writer.write(json);
+  writer.end();
+}
+
+export function answerEmpty(response: ServerResponse, status: number): void {
+  if (response.destroyed) return;
+  response.writeHead(status, status === 204 ? {} : { "Content-Length": 0 });
+  response.end();
+}
+
+export interface Refusal {
+  readonly status: number;
+  readonly message: string;
+  /** Default `HTTP_REFUSED`. */
+  readonly code?: number;
+  readonly id?: RpcId | null;
+  readonly headers?: OutgoingHttpHeaders;
+}
+
+/**
+ * Answers with a JSON-RPC error. Where much of the request is still to come, that is thrown away for a while, and the
+ * connection is closed.
+ */
+export function refuse(
+  parts: AnswerParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  refusal: Refusal,
+): void {
+  const { status, message, code = HTTP_REFUSED, id = null, headers } = refusal;
+  const json = responseJson(id, errorReply(code, message));
+  if (request.complete || !awaitsMuch(request)) {
+    answerJson(parts, response, status, json, headers);
+    return;
+  }
+  response.writeHead(status, {
+    ...headers,
+    Connection: "close",
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(json),
+  });
+  // Not ended yet: that would close the connection under the sender's hands, who then never reads the answer.
+  response.write(json);
+  let discarded = 0;
+  const finish = (): void => {
+    timer[Symbol.dispose]();
+    request.removeAllListeners("data");
+    response.end();
+  };
+  const timer = parts.clock.setTimer(DISCARD_DEADLINE_MS, finish);
+  request.on("data", (chunk: Buffer) => {
+    discarded += chunk.length;
+    if (discarded > DISCARD_LIMIT_BYTES) finish();
+  });
+  request.once("end", finish);
+  request.once("close", finish);
+  request.resume();
+}
+
+function awaitsMuch(request: IncomingMessage): boolean {
+  const length = request.headers["content-length"];
+  if (length !== undefined) return Number(length) > UNREAD_LIMIT_BYTES;
+  return request.headers["transfer-encoding"] !== undefined;
+}

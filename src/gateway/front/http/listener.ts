@@ -1,0 +1,303 @@
+// Owns a TCP address that HTTP is served at, and the connections that came through it.
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { isIPv6, Server as NetServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
+import { responseJson } from "../session/outlet.ts";
+import { STALL_LIMIT_MS } from "../session/stream-watch.ts";
+import { createDropNotice } from "./drop-notice.ts";
+import { findPortHolder } from "./port-holder.ts";
+
+const CONNECTION_LIMIT = 2_048;
+const HEADERS_TIMEOUT_MS = 15_000;
+/** For the whole request: 64 MiB at 4 Mbit/s. */
+const REQUEST_TIMEOUT_MS = 150_000;
+/** Longer than what clients and proxies keep a connection for: who closes it should be they. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+const LOOK_MS = 15_000;
+const CLOSING_LOOK_MS = 50;
+/** For what came through a new listener before it was given up. */
+const ROLLBACK_GRACE_MS = 1_000;
+
+interface ListenerOptions {
+  /** A name or an IP address, without brackets. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** At once; more are refused. Default 2,048. */
+  readonly connectionLimit?: number;
+}
+
+export interface Listener {
+  /** `http://HOST:PORT/mcp`, with a host that can be connected to. */
+  readonly url: string;
+  readonly host: string;
+  /** The real one. */
+  readonly port: number;
+  readonly connections: number;
+  /** Takes no more connections for the moment; those there live on. */
+  pauseListening(): void;
+  /** Takes no more connections; those there are served on, each to the response of its next request. */
+  stopListening(): void;
+  /** Listens again at the same address. Rejects with `listen_failed`. */
+  listenAgain(): Promise<void>;
+  /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
+  close(graceMs: number): Promise<void>;
+  /**
+   * As `close`, but what is idle has until then, too: a request may be on its way there. The response to it, or the
+   * client, ends the connection.
+   */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** Rejects with `listen_failed`, whose message names the key to change, the address, and who holds it. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  try {
+    return await bind(options);
+  } catch (error) {
+    throw await listenFailed(error, options.host, options.port);
+  }
+}
+
+/** Rejects with the system's error. */
+async function bind(options: ListenerOptions): Promise<Listener> {
+  const { host, handler, clock, logger, connectionLimit = CONNECTION_LIMIT } = options;
+  // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
+  const { createServer } = process.getBuiltinModule("node:http");
+  const sockets = new Map<Socket, SeenSocket>();
+  const emptied = new Set<() => void>();
+  let listening = false;
+  let stopped = false;
+  let timer: Timer | null = null;
+
+  const server = createServer({
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: 5_000,
+    // A dead peer is found by the system, too.
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+  });
+  server.maxConnections = connectionLimit;
+  server.on("request", (request, response) => {
+    if (stopped) response.setHeader("Connection", "close");
+    handler(request, response);
+  });
+  server.on("clientError", answerClientError);
+  server.on("connection", (socket) => {
+    sockets.set(socket, { written: 0, unread: 0, sinceMs: 0 });
+    timer ??= clock.setTimer(LOOK_MS, look);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      if (sockets.size > 0) return;
+      timer?.[Symbol.dispose]();
+      timer = null;
+      for (const tell of emptied) tell();
+    });
+  });
+  /** Cuts whoever leaves a response unread; responses that are large are written in pieces, so progress shows. */
+  const look = (): void => {
+    const nowMs = clock.monotonicMs();
+    for (const [socket, seen] of sockets) {
+      const { bytesWritten: written, writableLength: unread } = socket;
+      if (unread === 0 || written !== seen.written || unread !== seen.unread) {
+        Object.assign(seen, { written, unread, sinceMs: nowMs });
+      } else if (nowMs - seen.sinceMs >= STALL_LIMIT_MS) socket.destroy();
+    }
+    timer = sockets.size > 0 ? clock.setTimer(LOOK_MS, look) : null;
+  };
+
+  const pauseListening = (): void => {
+    if (!listening) return;
+    listening = false;
+    // Not http's own close, which cuts idle connections: on one of them a request may be on its way.
+    NetServer.prototype.close.call(server);
+  };
+  const stopListening = (): void => {
+    stopped = true;
+    pauseListening();
+  };
+  const end = async (graceMs: number, closesIdle: boolean): Promise<void> => {
+    stopListening();
+    const empty = Promise.withResolvers<void>();
+    emptied.add(empty.resolve);
+    const idle = new AbortController();
+    const closeIdle = async (): Promise<void> => {
+      while (!idle.signal.aborted) {
+        server.closeIdleConnections();
+        await clock.sleep(CLOSING_LOOK_MS, idle.signal).catch(() => {});
+      }
+    };
+    if (sockets.size > 0 && graceMs > 0) {
+      const closing = closesIdle ? closeIdle() : null;
+      await settledWithin(clock, graceMs, empty.promise);
+      idle.abort();
+      await closing;
+    }
+    emptied.delete(empty.resolve);
+    drops[Symbol.dispose]();
+    for (const socket of sockets.keys()) socket.destroy();
+    // It does not listen any more; this ends its look at late requests.
+    server.close(() => {});
+    timer?.[Symbol.dispose]();
+    timer = null;
+  };
+
+  await listen(server, host, options.port);
+  listening = true;
+  // Refused connections and the like; none of them ends the listener.
+  server.on("error", (error) => logger.warn("the listener had an error", { error: errorText(error) }));
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : options.port;
+  const drops = createDropNotice({ clock, logger, port, limit: connectionLimit });
+  server.on("drop", drops.dropped);
+  return {
+    url: `http://${reachable(host)}:${port}/mcp`,
+    host,
+    port,
+    get connections() {
+      return sockets.size;
+    },
+    pauseListening,
+    stopListening,
+    async listenAgain() {
+      try {
+        if (!listening) await listen(server, host, port);
+      } catch (error) {
+        throw await listenFailed(error, host, port);
+      }
+      listening = true;
+      stopped = false;
+    },
+    close: (graceMs) => end(graceMs, true),
+    drain: (graceMs) => end(graceMs, false),
+  };
+}
+
+interface SeenSocket {
+  readonly written: number;
+  readonly unread: number;
+  readonly sinceMs: number;
+}
+
+interface Rebinding {
+  readonly listener: Listener;
+  /** The old one listens no more; its connections are served on, until it is closed. */
+  commit(): void;
+  /** The new one is closed, and the old one listens. Rejects with `listen_failed` when it cannot any more. */
+  rollback(): Promise<void>;
+}
+
+/**
+ * Opens a new listener beside `old`. Where their addresses overlap, the old one stops listening just before, and listens
+ * again when the new one fails. Rejects with `listen_failed`, the old one listening.
+ */
+export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebinding> {
+  const rebinding = (listener: Listener): Rebinding => ({
+    listener,
+    commit: () => old.stopListening(),
+    async rollback() {
+      listener.stopListening();
+      await old.listenAgain();
+      await listener.close(ROLLBACK_GRACE_MS);
+    },
+  });
+  try {
+    return rebinding(await bind(next));
+  } catch (error) {
+    // Whether two addresses overlap depends on the system and on what names resolve to; it has just told.
+    const overlaps = next.port === old.port && systemErrorCode(error) === "EADDRINUSE";
+    if (!overlaps) throw await listenFailed(error, next.host, next.port);
+  }
+  // Whoever were told to connect anew now would find nobody there.
+  old.pauseListening();
+  try {
+    return rebinding(await bind(next));
+  } catch (error) {
+    await old.listenAgain();
+    throw await listenFailed(error, next.host, next.port);
+  }
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.once("listening", resolve);
+  try {
+    server.listen({ host, port, backlog: 511 });
+    await promise;
+  } finally {
+    server.removeListener("error", reject);
+    server.removeListener("listening", resolve);
+  }
+}
+
+async function listenFailed(error: unknown, host: string, port: number): Promise<MountaineerError> {
+  const address = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  const failed = (key: string, why: string, hint: string): MountaineerError =>
+    new MountaineerError("listen_failed", `[server].${key}: cannot listen at ${address}: ${why}`, {
+      hint,
+      cause: error,
+      retry: "later",
+    });
+  const code = systemErrorCode(error);
+  if (code === "EADDRINUSE") {
+    const holder = await findPortHolder(port);
+    return holder === null
+      ? failed("port", "it is taken", "stop what listens there, or set another [server].port")
+      : failed(
+          "port",
+          `it is taken by ${holder.command} (pid ${holder.pid})`,
+          `stop process ${holder.pid}, or set another [server].port`,
+        );
+  }
+  if (code === "EACCES") {
+    return failed("port", "the system does not allow it", "set a [server].port of 1024 or more");
+  }
+  if (code === "EADDRNOTAVAIL") {
+    return failed("host", "no interface has that address", "set [server].host to an address of this machine");
+  }
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
+    return failed(
+      "host",
+      "the name is not known",
+      "set [server].host to 127.0.0.1, or to a name that resolves",
+    );
+  }
+  return failed("port", errorText(error), "set another [server].port or [server].host");
+}
+
+/** Who listens everywhere is reached over loopback. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return isIPv6(host) ? `[${host}]` : host;
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string]>> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "the headers are too large"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "the request did not come in time"],
+};
+
+function answerClientError(error: Error, socket: Duplex & { readonly bytesWritten?: number }): void {
+  const [status, message] = CLIENT_ERRORS[systemErrorCode(error) ?? ""] ?? [
+    "400 Bad Request",
+    "the request is not HTTP",
+  ];
+  // In the middle of another response the words would be taken for a part of that.
+  if (!socket.writable || socket.bytesWritten !== 0) {
+    socket.destroy();
+    return;
+  }
+  const json = responseJson(null, errorReply(INVALID_REQUEST, message));
+  const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(json)}\r\nConnection: close\r\n\r\n`;
+  socket.once("error", () => {});
+  socket.end(head + json, () => socket.destroy());
+}

@@ -1,0 +1,88 @@
+// Owns the answering of one POST with requests in it: JSON when the answers come first, an event stream from the first
+// other message on.
+import type { ServerResponse } from "node:http";
+import type { Reply, RpcId } from "../../json-rpc.ts";
+import { type CallOutlet, responseJson } from "../session/outlet.ts";
+import type { Session } from "../session/session.ts";
+import { type AnswerParts, answerJson } from "./answer.ts";
+import { SseStream } from "./sse-stream.ts";
+
+/** What the client reads. */
+export interface Accepts {
+  readonly json: boolean;
+  readonly events: boolean;
+}
+
+export class PostExchange implements CallOutlet {
+  readonly #parts: AnswerParts;
+  readonly #response: ServerResponse;
+  readonly #session: Session;
+  readonly #accepts: Accepts;
+  readonly #batch: string[] | null;
+  #waiting: number;
+  #stream: SseStream | null = null;
+  #gone = false;
+
+  /** `batch`: as many as it gets answers; null: one request, not in a batch. */
+  constructor(
+    parts: AnswerParts,
+    response: ServerResponse,
+    session: Session,
+    accepts: Accepts,
+    batch: number | null,
+  ) {
+    this.#parts = parts;
+    this.#response = response;
+    this.#session = session;
+    this.#accepts = accepts;
+    this.#batch = batch === null ? null : [];
+    this.#waiting = batch ?? 1;
+  }
+
+  get congested(): Promise<void> | null {
+    return this.#stream?.congested ?? null;
+  }
+
+  send(json: string): boolean {
+    if (this.#gone || this.#waiting === 0 || this.#response.destroyed || !this.#accepts.events) return false;
+    return this.#streaming().send(json);
+  }
+
+  answer(id: RpcId | null, reply: Reply | null): void {
+    this.#waiting -= 1;
+    // Whoever went away gets nothing; the call went on to its end.
+    if (this.#gone || this.#response.destroyed) return;
+    if (reply !== null) {
+      const json = responseJson(id, reply);
+      if (this.#stream !== null || !this.#accepts.json) this.#streaming().sendAnyway(json);
+      else if (this.#batch !== null) this.#batch.push(json);
+      else answerJson(this.#parts, this.#response, 200, json);
+    }
+    if (this.#waiting === 0) this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#stream !== null) this.#stream.end();
+    else if (this.#response.headersSent) return;
+    else if (this.#batch !== null && this.#batch.length > 0) {
+      answerJson(this.#parts, this.#response, 200, `[${this.#batch.join(",")}]`);
+    } else {
+      // Everything was cancelled: a stream that ends without a message says so.
+      this.#response.writeHead(200, { "Content-Type": "text/event-stream", "Content-Length": 0 });
+      this.#response.end();
+    }
+  }
+
+  #streaming(): SseStream {
+    if (this.#stream !== null) return this.#stream;
+    const { clock, watch } = this.#parts;
+    const onClosed = (): void => {
+      this.#gone = true;
+      // After the last answer, what was asked may still be answered by a POST of its own.
+      if (this.#waiting > 0) this.#session.outletClosed(this);
+    };
+    this.#stream = new SseStream({ response: this.#response, clock, watch, onClosed });
+    for (const json of this.#batch?.splice(0) ?? []) this.#stream.sendAnyway(json);
+    return this.#stream;
+  }
+}

@@ -1,0 +1,83 @@
+// Owns what the front reads from a request's head, and what it refuses a request with.
+import type { IncomingMessage } from "node:http";
+import type { Refusal } from "./answer.ts";
+import type { Accepts } from "./post-exchange.ts";
+
+const SESSION_HEADER = "mcp-session-id";
+const BOTH: Accepts = { json: true, events: true };
+const EVENTS: Accepts = { json: false, events: true };
+
+/** Of bodies that are too much all together. */
+export const OVERRUN: Refusal = {
+  status: 503,
+  message: "too much is being received at once; try again",
+  headers: { "Retry-After": "1" },
+};
+
+/** Of a body over the limit. */
+export function tooLarge(limitBytes: number): Refusal {
+  const limit = `${Math.round((limitBytes / 1024 / 1024) * 100) / 100} MiB`;
+  return {
+    status: 413,
+    message: `the body is larger than ${limit}, the limit that [server].body_limit_mb sets`,
+  };
+}
+
+/** `methods`: those that are, as Allow spells them. */
+export function notAllowed(methods: string): Refusal {
+  return { status: 405, message: `allowed here: ${methods}`, headers: { Allow: methods } };
+}
+
+/** A request target that names its host, too, as one to a proxy does (RFC 9112 §3.2.2). */
+const ABSOLUTE_TARGET = /^https?:\/\/([^/?#]*)([^?#]*)/i;
+
+/** Without the query. */
+export function pathOf(target: string | undefined): string {
+  if (target === undefined) return "";
+  const absolute = target.startsWith("/") ? null : ABSOLUTE_TARGET.exec(target);
+  if (absolute !== null) return absolute[2] || "/";
+  const query = target.indexOf("?");
+  return query < 0 ? target : target.slice(0, query);
+}
+
+/** Whom a request is meant for: a host in its target overrules the Host header. */
+export function hostOf({ url = "", headers }: IncomingMessage): string | undefined {
+  const absolute = url.startsWith("/") ? null : ABSOLUTE_TARGET.exec(url);
+  return absolute === null ? headers.host : absolute[1];
+}
+
+/** The session that a request names. */
+export function sessionId(request: IncomingMessage): string | undefined {
+  const id = request.headers[SESSION_HEADER];
+  return typeof id === "string" ? id : undefined;
+}
+
+/** The sender's address, IPv4 as such; null: it has gone. */
+export function remoteOf(request: IncomingMessage): string | null {
+  return request.socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, "") ?? null;
+}
+
+/** Whether a Content-Type is JSON's, with or without parameters. */
+export function isJsonType(type: string | undefined): boolean {
+  if (type === "application/json") return true;
+  return type !== undefined && /^application\/json\s*(;|$)/i.test(type);
+}
+
+/** Who says nothing accepts anything. */
+export function accepted(header: string | undefined): Accepts {
+  if (header === undefined || header === "application/json, text/event-stream") return BOTH;
+  const types = header.toLowerCase();
+  const any = types.includes("*/*");
+  return {
+    json: any || types.includes("application/json") || types.includes("application/*"),
+    events: any || types.includes("text/event-stream") || types.includes("text/*"),
+  };
+}
+
+/**
+ * Lists are answered as a stream wherever one is accepted, as the official SDK's servers do; calls, of which there are
+ * many, as JSON until something has to go before the answer.
+ */
+export function formFor(method: string, accepts: Accepts): Accepts {
+  return accepts.events && method.endsWith("/list") ? EVENTS : accepts;
+}

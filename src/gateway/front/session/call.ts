@@ -1,0 +1,64 @@
+// Owns one request of a client in flight, as the gateway sees it.
+import type { CallPort } from "../../client-port.ts";
+import type { JsonObject, Reply, RpcId, RpcRequest } from "../../json-rpc.ts";
+import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
+import type { SessionPort } from "./front-contract.ts";
+import type { CallOutlet } from "./outlet.ts";
+import { messageJson, type OnProgress, type Questions } from "./questions.ts";
+
+/** Once closed it says nothing more: its stream has had its last word. */
+export class Call implements CallPort {
+  readonly client: SessionPort;
+  readonly id: RpcId;
+  /** What is handed to the chain. */
+  readonly work: GatewayRequest;
+  readonly #abort = new AbortController();
+  readonly #questions: Questions;
+  #outlet: CallOutlet | null;
+
+  constructor(
+    client: SessionPort,
+    questions: Questions,
+    message: RpcRequest,
+    outlet: CallOutlet,
+    served: ServingSet,
+  ) {
+    const { id, method, params } = message;
+    this.client = client;
+    this.id = id;
+    this.#questions = questions;
+    this.#outlet = outlet;
+    this.work = { method, params, port: this, signal: this.#abort.signal, served };
+  }
+
+  get congested(): Promise<void> | null {
+    return this.#outlet?.congested ?? null;
+  }
+
+  notify(method: string, params: JsonObject | undefined): void {
+    if (this.#outlet === null) return;
+    const json = messageJson({ jsonrpc: "2.0", method, params });
+    if (json !== null) this.#outlet.send(json);
+  }
+
+  request(
+    method: string,
+    params: JsonObject | undefined,
+    signal: AbortSignal,
+    onProgress?: OnProgress,
+  ): Promise<Reply | null> {
+    if (this.#outlet === null) return Promise.resolve(null);
+    return this.#questions.ask(this.#outlet, method, params, signal, onProgress);
+  }
+
+  /** Its outlet, the first time. */
+  close(): CallOutlet | null {
+    const outlet = this.#outlet;
+    this.#outlet = null;
+    return outlet;
+  }
+
+  abort(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+}

@@ -1,0 +1,35 @@
+// Owns what the fronts (HTTP, lines) need of the gateway, and what the gateway needs of the sessions they keep.
+import type { ClientPort } from "../../client-port.ts";
+import type { JsonObject } from "../../json-rpc.ts";
+import type { ServingSet } from "../../middleware/middleware.ts";
+import type { TurnedAway } from "../../middleware/refusal-audit.ts";
+import type { ListKind, McpLogLevel, ProtocolVersion } from "../../protocol.ts";
+
+/** What a front asks the gateway. */
+export interface FrontGateway {
+  /** What serves a request that begins now. */
+  readonly served: ServingSet;
+  /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */
+  initializeResult(version: ProtocolVersion): JsonObject;
+  /** A session began; the gateway tells it of changes from now on. */
+  opened(session: SessionPort): void;
+  /** Its `principal` is another one than before. */
+  identified(session: SessionPort): void;
+  /** It has ended: what belongs to it at the backends ends, too. */
+  closed(session: SessionPort): void;
+  /** A notification of a client that the front does not handle itself. */
+  notified(session: SessionPort, method: string, params: JsonObject | undefined): void;
+  /** A request was refused before anything was asked of the gateway. */
+  turnedAway(request: TurnedAway): void;
+  /** `GET /manage/v1/health`. */
+  health(): JsonObject;
+}
+
+/** A session as the gateway sees it. */
+export interface SessionPort extends ClientPort {
+  /** Tells the client that its visible list is another one; kept (once per kind) until it can be told. */
+  listChanged(kind: ListKind): void;
+  setLogLevel(level: McpLogLevel): void;
+  /** False: not let in as who it was. Until a request shows who it is, it hears and is asked nothing outside of calls. */
+  admit(isAdmitted: boolean): void;
+}

@@ -1,0 +1,46 @@
+// Owns the beginning of a session: reading initialize, and agreeing on a version.
+import {
+  errorReply,
+  INVALID_PARAMS,
+  INVALID_REQUEST,
+  isJsonObject,
+  type JsonObject,
+  type Reply,
+} from "../../json-rpc.ts";
+import { isOwnIntroduction } from "../../own-mark.ts";
+import { isProtocolVersion, LATEST_VERSION, type ProtocolVersion } from "../../protocol.ts";
+import type { FrontGateway } from "./front-contract.ts";
+
+type Introduction =
+  | {
+      readonly ok: true;
+      readonly protocolVersion: ProtocolVersion;
+      readonly capabilities: JsonObject;
+      readonly clientInfo: JsonObject;
+    }
+  | { readonly ok: false; readonly reply: Reply };
+
+/** What a client says of itself. A version that is not spoken here is answered with the latest that is. */
+export function readIntroduction(params: JsonObject | undefined): Introduction {
+  const { protocolVersion, capabilities, clientInfo } = params ?? {};
+  if (typeof protocolVersion !== "string") {
+    return {
+      ok: false,
+      reply: errorReply(INVALID_PARAMS, "`params.protocolVersion` of initialize must be a string"),
+    };
+  }
+  if (isOwnIntroduction(params)) {
+    const why = "the gateway cannot be its own backend; remove this one from its configuration";
+    return { ok: false, reply: errorReply(INVALID_REQUEST, why) };
+  }
+  return {
+    ok: true,
+    protocolVersion: isProtocolVersion(protocolVersion) ? protocolVersion : LATEST_VERSION,
+    capabilities: isJsonObject(capabilities) ? capabilities : {},
+    clientInfo: isJsonObject(clientInfo) ? clientInfo : {},
+  };
+}
+
+export function initializeReply(gateway: FrontGateway, version: ProtocolVersion): Reply {
+  return { result: { protocolVersion: version, ...gateway.initializeResult(version) } };
+}

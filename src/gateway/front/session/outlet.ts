@@ -1,0 +1,33 @@
+// Owns what a session needs of a stream towards its client, whatever carries it.
+import type { Reply, RpcId } from "../../json-rpc.ts";
+
+/** One stream of messages towards one client. Equal only to itself. */
+export interface Outlet {
+  /**
+   * Sends one message, given as JSON. False when it did not go: the stream is closed, or its reader has left more
+   * unread than is kept, upon which the stream is cut.
+   */
+  send(json: string): boolean;
+  /** Null, or a promise that settles when the reader has caught up, or is gone. */
+  readonly congested: Promise<void> | null;
+}
+
+/** The stream of one or more requests in flight. */
+export interface CallOutlet extends Outlet {
+  /** The last word on the request `id`, once; `reply` null: it was cancelled and gets no answer. */
+  answer(id: RpcId | null, reply: Reply | null): void;
+}
+
+/** The response to the request `id`, as JSON. Never throws: what cannot be spelled becomes an error. */
+export function responseJson(id: RpcId | null, reply: Reply): string {
+  try {
+    return JSON.stringify(
+      "result" in reply
+        ? { jsonrpc: "2.0", id, result: reply.result }
+        : { jsonrpc: "2.0", id, error: reply.error },
+    );
+  } catch {
+    // Nested so deep that writing it overflows the stack, or longer than a string may be.
+    return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"error":{"code":-32603,"message":"the result cannot be written as JSON"}}`;
+  }
+}

@@ -1,0 +1,118 @@
+// Owns writing to a reader that may be slow: in pieces, with what is unread counted, and a reader that takes nothing
+// found out.
+import type { Clock } from "../../../runtime/time/clock.ts";
+
+/** Written at once; beyond it the next piece waits, so that a reader's progress shows. */
+const PIECE_BYTES = 256 * 1024;
+/** Unread beyond this, the reader is congested; it has caught up at half of it. */
+const CONGESTED_BYTES = 1024 * 1024;
+
+/** What a ServerResponse and a Duplex have in common. */
+interface WritableEnd {
+  readonly destroyed: boolean;
+  write(chunk: string | Uint8Array, callback: (error?: Error | null) => void): boolean;
+  end(): unknown;
+  destroy(): unknown;
+}
+
+export class PacedWriter {
+  readonly #target: WritableEnd;
+  readonly #clock: Clock;
+  #queue: (string | Uint8Array)[] = [];
+  #next = 0;
+  #queuedBytes = 0;
+  // Counted here: a target's own figure covers what others wrote to the same socket, too.
+  #writtenBytes = 0;
+  #ending = false;
+  #takenMs = 0;
+  #congestion: PromiseWithResolvers<void> | null = null;
+
+  constructor(target: WritableEnd, clock: Clock) {
+    this.#target = target;
+    this.#clock = clock;
+  }
+
+  /** Bytes (of short texts: characters) that the reader has not taken yet. */
+  get backlog(): number {
+    return this.#writtenBytes + this.#queuedBytes;
+  }
+
+  get congested(): Promise<void> | null {
+    if (this.#congestion === null) {
+      if (this.backlog <= CONGESTED_BYTES || this.#target.destroyed) return null;
+      this.#congestion = Promise.withResolvers<void>();
+    }
+    return this.#congestion.promise;
+  }
+
+  write(text: string): void {
+    if (this.backlog === 0) this.#takenMs = this.#clock.monotonicMs();
+    if (text.length <= PIECE_BYTES) {
+      if (this.#queuedBytes === 0 && this.#writtenBytes < PIECE_BYTES) {
+        this.#pass(text);
+        return;
+      }
+      this.#queue.push(text);
+      this.#queuedBytes += text.length;
+      return;
+    }
+    const bytes = Buffer.from(text);
+    for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
+      this.#queue.push(bytes.subarray(start, start + PIECE_BYTES));
+    }
+    this.#queuedBytes += bytes.length;
+    this.#pump();
+  }
+
+  /** Ends the target once everything is written. */
+  end(): void {
+    this.#ending = true;
+    if (this.#queuedBytes === 0) this.#target.end();
+  }
+
+  /** Whether something waits and the reader has taken nothing for `limitMs`. */
+  stalled(limitMs: number): boolean {
+    return this.backlog > 0 && this.#clock.monotonicMs() - this.#takenMs >= limitMs;
+  }
+
+  /** Drops what is queued and cuts the target; once it is gone by itself, tells so. */
+  destroy(): void {
+    this.#queue = [];
+    this.#next = 0;
+    this.#queuedBytes = 0;
+    this.#congestion?.resolve();
+    this.#congestion = null;
+    if (!this.#target.destroyed) this.#target.destroy();
+  }
+
+  #pass(piece: string | Uint8Array): void {
+    const size = piece.length;
+    this.#writtenBytes += size;
+    this.#target.write(piece, (error) => {
+      // The target is gone; whoever owns it hears of that by itself.
+      if (error) return;
+      this.#writtenBytes -= size;
+      this.#takenMs = this.#clock.monotonicMs();
+      this.#pump();
+      if (this.#congestion !== null && this.backlog <= CONGESTED_BYTES / 2) {
+        this.#congestion.resolve();
+        this.#congestion = null;
+      }
+    });
+  }
+
+  #pump(): void {
+    if (this.#queuedBytes === 0) return;
+    while (this.#queuedBytes > 0 && this.#writtenBytes < PIECE_BYTES) {
+      const piece = this.#queue[this.#next];
+      if (piece === undefined) return;
+      this.#next += 1;
+      this.#queuedBytes -= piece.length;
+      this.#pass(piece);
+    }
+    if (this.#queuedBytes > 0) return;
+    this.#queue = [];
+    this.#next = 0;
+    if (this.#ending) this.#target.end();
+  }
+}

@@ -1,0 +1,278 @@
+// Owns one client session, whatever carries it: what the client said of itself, its calls in flight, what was asked of
+// it, and the notices it is owed.
+import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import type { Principal } from "../../client-port.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  INTERNAL_ERROR,
+  INVALID_REQUEST,
+  idKey,
+  isJsonObject,
+  isRpcId,
+  type JsonObject,
+  type Reply,
+  type RpcId,
+  type RpcNotification,
+  type RpcRequest,
+} from "../../json-rpc.ts";
+import {
+  LIST_CHANGED,
+  type ListKind,
+  type McpLogLevel,
+  type ProtocolVersion,
+  RESOURCE_UPDATED,
+} from "../../protocol.ts";
+import { Call } from "./call.ts";
+import type { FrontGateway, SessionPort } from "./front-contract.ts";
+import { IN_FLIGHT_LIMIT, LISTENING_LIMIT } from "./limits.ts";
+import type { CallOutlet, Outlet } from "./outlet.ts";
+import { createQuestions, messageJson, type OnProgress } from "./questions.ts";
+
+interface SessionOptions {
+  readonly id: string;
+  readonly principal: Principal;
+  readonly protocolVersion: ProtocolVersion;
+  readonly capabilities: JsonObject;
+  readonly clientInfo: JsonObject;
+  readonly gateway: FrontGateway;
+  readonly logger: Logger;
+  /** Called whenever a call in flight has settled. */
+  readonly onSettled: () => void;
+  /** Called once, when it has ended. */
+  readonly onEnded: () => void;
+}
+
+/** A stream on which the client listens outside of calls. */
+export interface ListeningOutlet extends Outlet {
+  end(): void;
+}
+
+export class Session implements SessionPort {
+  readonly sessionId: string;
+  readonly protocolVersion: ProtocolVersion;
+  readonly capabilities: JsonObject;
+  readonly clientInfo: JsonObject;
+  readonly #gateway: FrontGateway;
+  readonly #logger: Logger;
+  readonly #onSettled: () => void;
+  readonly #onEnded: () => void;
+  readonly #ended = new AbortController();
+  readonly #calls = new Map<ReturnType<typeof idKey>, Call>();
+  readonly #questions = createQuestions((json) => {
+    if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
+  });
+  readonly #owed = new Set<ListKind>();
+  readonly #streams: ListeningOutlet[] = [];
+  #principal: Principal;
+  #isAdmitted = true;
+  #logLevel: McpLogLevel | null = null;
+  #inFlight = 0;
+
+  constructor(options: SessionOptions) {
+    this.sessionId = options.id;
+    this.#principal = options.principal;
+    this.protocolVersion = options.protocolVersion;
+    this.capabilities = options.capabilities;
+    this.clientInfo = options.clientInfo;
+    this.#gateway = options.gateway;
+    this.#logger = options.logger;
+    this.#onSettled = options.onSettled;
+    this.#onEnded = options.onEnded;
+  }
+
+  get principal(): Principal {
+    return this.#principal;
+  }
+
+  get logLevel(): McpLogLevel | null {
+    return this.#logLevel;
+  }
+
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Handed on and not settled yet; cancelled ones count until they are. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get busy(): boolean {
+    return this.#inFlight > 0 || this.#streams.length > 0;
+  }
+
+  setLogLevel(level: McpLogLevel): void {
+    this.#logLevel = level;
+  }
+
+  /**
+   * Takes on who the newest request says it is; false, and nothing is changed, when that is another one. Who is
+   * anonymous may become somebody, and the other way round: an edit of the configuration changes what clients send.
+   */
+  identify(principal: Principal): boolean {
+    const own = this.#principal;
+    const same =
+      own.kind === "anonymous" ||
+      principal.kind === "anonymous" ||
+      (own.kind === principal.kind && own.name === principal.name);
+    if (same) this.#isAdmitted = true;
+    if (same && own !== principal) {
+      this.#principal = principal;
+      this.#gateway.identified(this);
+    }
+    return same;
+  }
+
+  notify(method: string, params: JsonObject | undefined): void {
+    if (!this.#isAdmitted) return;
+    // A subscription outlives the rules under which it was made.
+    const uri = method === RESOURCE_UPDATED ? params?.["uri"] : null;
+    if (typeof uri === "string" && !this.#gateway.served.mayHearOf(this.#principal, uri)) return;
+    this.#tell(method, params);
+  }
+
+  admit(isAdmitted: boolean): void {
+    this.#isAdmitted = isAdmitted;
+  }
+
+  listChanged(kind: ListKind): void {
+    if (!this.#tell(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
+  }
+
+  async request(
+    method: string,
+    params: JsonObject | undefined,
+    signal: AbortSignal,
+    onProgress?: OnProgress,
+  ): Promise<Reply> {
+    const stream = this.#isAdmitted ? this.#streams.at(-1) : undefined;
+    if (stream === undefined) return errorReply(BACKEND_UNAVAILABLE, "the client has no open stream");
+    const reply = await this.#questions.ask(stream, method, params, signal, onProgress);
+    return reply ?? errorReply(BACKEND_UNAVAILABLE, "the client closed the stream it was asked on");
+  }
+
+  /** Hands a request on; `outlet` gets its answer, at the latest when the session ends. */
+  serve(message: RpcRequest, outlet: CallOutlet): void {
+    const refusal = this.#answerHere(message);
+    if (refusal !== null) {
+      outlet.answer(message.id, refusal);
+      return;
+    }
+    const { served } = this.#gateway;
+    const call = new Call(this, this.#questions, message, outlet, served);
+    this.#calls.set(idKey(message.id), call);
+    this.#inFlight += 1;
+    const settled = (reply: Reply): void => {
+      this.#inFlight -= 1;
+      this.#close(call, reply);
+      this.#onSettled();
+    };
+    const failed = (error: unknown): void => {
+      this.#logger.error("a request was not handled", { method: message.method, error: errorText(error) });
+      settled(errorReply(INTERNAL_ERROR, "internal error"));
+    };
+    try {
+      served.handle(call.work).then(settled, failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Takes a notification of the client. */
+  hear(message: RpcNotification): void {
+    const { method, params } = message;
+    if (this.#ended.signal.aborted || method === "notifications/initialized") return;
+    if (method === "notifications/cancelled") this.#cancel(params);
+    else if (method !== "notifications/progress") this.#gateway.notified(this, method, params);
+    else if (params !== undefined) this.#questions.progress(params);
+  }
+
+  /** Takes the client's response to what was asked of it; unknown ids mean nothing. */
+  settle(id: RpcId | null, reply: Reply): void {
+    if (typeof id === "string") this.#questions.settle(id, reply);
+  }
+
+  /** What was meant as a response is one: better an error for who asked now than none until the end. */
+  settleInvalid(value: unknown, id: RpcId | null): void {
+    if (!isJsonObject(value) || value["method"] !== undefined) return;
+    this.settle(id, errorReply(INVALID_REQUEST, "the client's answer is no JSON-RPC response"));
+  }
+
+  /** The client listens on `stream`; what it is owed goes there. Of several, the newest is used. */
+  listen(stream: ListeningOutlet): void {
+    this.#streams.push(stream);
+    if (this.#streams.length > LISTENING_LIMIT) this.#streams[0]?.end();
+    const owed = [...this.#owed];
+    this.#owed.clear();
+    for (const kind of owed) this.listChanged(kind);
+  }
+
+  /** `outlet` is closed: nothing goes there any more, and what was asked on it gets no answer. */
+  outletClosed(outlet: Outlet): void {
+    const streams: readonly Outlet[] = this.#streams;
+    const at = streams.indexOf(outlet);
+    if (at >= 0) this.#streams.splice(at, 1);
+    this.#questions.drop(outlet);
+  }
+
+  /** The client says no more, though it may still read: it answers nothing. */
+  fallSilent(): void {
+    this.#questions.end("the client says no more");
+  }
+
+  /** The streams on which the client listens end; calls go on. */
+  endStreams(): void {
+    for (const stream of [...this.#streams]) stream.end();
+  }
+
+  /** Once; what is in flight is aborted and answered with `reason`. */
+  end(reason: string): void {
+    if (this.#ended.signal.aborted) return;
+    const cause = new MountaineerError("aborted", reason);
+    this.#ended.abort(cause);
+    const reply = errorReply(BACKEND_UNAVAILABLE, reason);
+    for (const call of [...this.#calls.values()]) this.#close(call, reply, cause);
+    this.#questions.end(reason);
+    this.endStreams();
+    this.#onEnded();
+    this.#gateway.closed(this);
+  }
+
+  /** The reply to what is not handed on; null: it is. */
+  #answerHere({ id, method }: RpcRequest): Reply | null {
+    if (this.#ended.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the session has ended");
+    if (method === "ping") return { result: {} };
+    if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
+    if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
+    if (this.#inFlight < IN_FLIGHT_LIMIT) return null;
+    return errorReply(BACKEND_UNAVAILABLE, `too many requests in flight (${IN_FLIGHT_LIMIT})`);
+  }
+
+  /** The end of a call, whoever comes first: its reply, or null and why it is aborted. */
+  #close(call: Call, reply: Reply | null, aborted?: MountaineerError): void {
+    const outlet = call.close();
+    if (outlet === null) return;
+    this.#calls.delete(idKey(call.id));
+    // Before the last word, so that questions of this call are withdrawn on its stream.
+    if (aborted !== undefined) call.abort(aborted);
+    outlet.answer(call.id, reply);
+  }
+
+  #cancel(params: JsonObject | undefined): void {
+    const id = params?.["requestId"];
+    const call = isRpcId(id) ? this.#calls.get(idKey(id)) : undefined;
+    if (call === undefined) return;
+    const reason = params?.["reason"];
+    const text = typeof reason === "string" && reason !== "" ? reason : "the client cancelled the request";
+    this.#close(call, null, new MountaineerError("aborted", text));
+  }
+
+  #tell(method: string, params: JsonObject | undefined): boolean {
+    const stream = this.#streams.at(-1);
+    if (stream === undefined) return false;
+    const json = messageJson({ jsonrpc: "2.0", method, params });
+    return json !== null && stream.send(json);
+  }
+}

@@ -1,0 +1,106 @@
+// Owns what each principal may see of a catalog: computed once for each set of rights, digests when first asked for.
+
+import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
+import type { Principal } from "../client-port.ts";
+import type { JsonObject } from "../json-rpc.ts";
+import type { CatalogView } from "../middleware/middleware.ts";
+
+/** What a view needs of the policies. */
+export interface ViewRights {
+  /** Equal for principals that the policies cannot tell apart. */
+  rightsKey(principal: Principal): string;
+  isVisible(principal: Principal, entry: CatalogEntry): boolean;
+}
+
+type ViewFor = (principal: Principal) => CatalogView;
+
+/** Roles may come from outside one day; then views of long gone combinations must not stay for ever. */
+const MAX_VIEWS = 1_000;
+
+/** `rights` null: everybody sees everything. `hash` makes a short text of a long one, equal only for equal ones. */
+export function createViews(
+  catalog: Catalog,
+  rights: ViewRights | null,
+  hash: (text: string) => string,
+): ViewFor {
+  if (rights === null) {
+    const whole = createView(catalog, "everything", hash);
+    return () => whole;
+  }
+  const byPrincipal = new WeakMap<Principal, CatalogView>();
+  const byRights = new Map<string, CatalogView>();
+  return (principal) => {
+    const known = byPrincipal.get(principal);
+    if (known !== undefined) return known;
+    const key = rights.rightsKey(principal);
+    let view = byRights.get(key);
+    if (view === undefined) {
+      const isVisible = (entry: CatalogEntry): boolean => rights.isVisible(principal, entry);
+      view = createView(catalog, principal.kind === "owner" ? "everything" : isVisible, hash);
+      if (byRights.size >= MAX_VIEWS) byRights.clear();
+      byRights.set(key, view);
+    }
+    byPrincipal.set(principal, view);
+    return view;
+  };
+}
+
+function createView(
+  catalog: Catalog,
+  isVisible: "everything" | ((entry: CatalogEntry) => boolean),
+  hash: (text: string) => string,
+): CatalogView {
+  const backends = new Set<string>();
+  const visible = (entries: ReadonlyMap<string, CatalogEntry>): JsonObject[] => {
+    const definitions: JsonObject[] = [];
+    for (const entry of entries.values()) {
+      if (isVisible !== "everything" && !isVisible(entry)) continue;
+      definitions.push(entry.definition);
+      backends.add(entry.backend);
+    }
+    return definitions;
+  };
+  const tools = visible(catalog.tools);
+  const resources = visible(catalog.resources);
+  const resourceTemplates = visible(catalog.templates);
+  const prompts = visible(catalog.prompts);
+  const digest = (...lists: readonly (readonly JsonObject[])[]): string =>
+    hash(lists.map((list) => list.map((definition) => digestOf(definition, hash)).join(" ")).join("\n"));
+  let toolsDigest: string | null = null;
+  let resourcesDigest: string | null = null;
+  let promptsDigest: string | null = null;
+  return {
+    lists: {
+      tools: { tools },
+      resources: { resources },
+      resourceTemplates: { resourceTemplates },
+      prompts: { prompts },
+    },
+    sees: (backend) => isVisible === "everything" || backends.has(backend),
+    digests: {
+      get tools() {
+        toolsDigest ??= digest(tools);
+        return toolsDigest;
+      },
+      get resources() {
+        resourcesDigest ??= digest(resources, resourceTemplates);
+        return resourcesDigest;
+      },
+      get prompts() {
+        promptsDigest ??= digest(prompts);
+        return promptsDigest;
+      },
+    },
+  };
+}
+
+// Definitions are the servers' own objects and outlive catalogs: each is looked into once.
+const digests = new WeakMap<JsonObject, string>();
+
+function digestOf(definition: JsonObject, hash: (text: string) => string): string {
+  const known = digests.get(definition);
+  if (known !== undefined) return known;
+  const made = hash(JSON.stringify(definition));
+  digests.set(definition, made);
+  return made;
+}

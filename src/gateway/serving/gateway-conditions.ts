@@ -1,0 +1,93 @@
+// Owns the standing problems of the gateway that are no single backend's.
+import { missingHint, missingText } from "../../secrets/reference.ts";
+import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { GatewayRules } from "./gateway-rules.ts";
+
+type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
+
+/** Remembers since when each stands, where that is not known otherwise. */
+export function createGatewayConditions(
+  wallMs: () => number,
+): (
+  rules: GatewayRules,
+  catalog: Catalog,
+  listening: BackendCondition | null,
+) => readonly BackendCondition[] {
+  let since = new Map<string, number>();
+  return (rules, catalog, listening) => {
+    const now = wallMs();
+    const conditions = standing(rules, catalog, listening).map((condition) => ({
+      ...condition,
+      sinceMs: condition.sinceMs ?? since.get(keyOf(condition)) ?? now,
+    }));
+    since = new Map(conditions.map((condition) => [keyOf(condition), condition.sinceMs]));
+    return conditions;
+  };
+}
+
+function keyOf({ code, title }: Standing): string {
+  return `${code} ${title}`;
+}
+
+function standing(
+  { config, authentication, auditFile }: GatewayRules,
+  catalog: Catalog,
+  listening: BackendCondition | null,
+): Standing[] {
+  const conditions: Standing[] = listening === null ? [] : [listening];
+  if (authentication.missing.length > 0) {
+    conditions.push({
+      code: "auth_token_missing",
+      severity: "error",
+      title: `Nobody can come in with these tokens: ${missingText(authentication.missing)}`,
+      hint: missingHint(authentication.missing),
+    });
+  }
+  if (auditFile !== null && auditFile.state.kind === "failing") {
+    const { reason, sinceMs, dropped } = auditFile.state;
+    conditions.push({
+      code: "audit_not_written",
+      severity: "error",
+      title: `The audit cannot be written: ${reason}${dropped === 0 ? "" : ` (${dropped} lines lost)`}`,
+      hint: "Requests are served all the same; make room, or give [audit].path another place.",
+      sinceMs,
+    });
+  }
+  if (config.conflictResolution.strategy === "error") {
+    for (const { kind, name, kept, hidden } of catalog.collisions) {
+      conditions.push({
+        code: "catalog_collision",
+        severity: "warning",
+        title: `${kind} ${name} is offered by ${kept} and by ${hidden}; that of ${hidden} is not published`,
+        hint: `Rename one with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy.`,
+      });
+    }
+  } else conditions.push(...hiddenNames(catalog));
+  return conditions;
+}
+
+/** Names that are told of each pair of backends. */
+const MOST_NAMES = 5;
+
+/** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */
+function hiddenNames({ collisions }: Catalog): Standing[] {
+  const pairs = Map.groupBy(collisions, ({ kept, hidden }) => JSON.stringify([kept, hidden]));
+  return [...pairs.values()].flatMap((same) => {
+    const [first] = same;
+    if (first === undefined) return [];
+    const { kept, hidden } = first;
+    const names = same.slice(0, MOST_NAMES).map(({ kind, name }) => `${kind} ${name}`);
+    const more = same.length - names.length;
+    const told = `${names.join(", ")}${more === 0 ? "" : ` and ${more} more`}`;
+    return {
+      code: "catalog_hidden",
+      severity: "info" as const,
+      title:
+        kept === hidden
+          ? `${kept} offers names twice, and the second ones are not published: ${told}`
+          : `${kept} and ${hidden} offer the same names, and those of ${hidden} are not published: ${told}`,
+      hint: `Rename them with [backends.${hidden}.tool_overrides], or set [conflict_resolution].strategy = "prefix".`,
+    };
+  });
+}

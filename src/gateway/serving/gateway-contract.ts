@@ -1,0 +1,93 @@
+// Owns what the daemon asks of the gateway.
+import type { Duplex } from "node:stream";
+import type {
+  AuditConfig,
+  AuthorizationConfig,
+  BackendConfig,
+  ConflictConfig,
+  IncomingAuthConfig,
+  ServerConfig,
+} from "../../config/snapshot.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
+import type { CatalogEntry } from "../catalog/catalog.ts";
+import type { GatewayTransition } from "../gateway-transitions.ts";
+import type { JsonObject, Reply } from "../json-rpc.ts";
+
+/** The part of a configuration that the gateway reads. */
+export interface GatewayConfig {
+  /** null: the file has no such section; the defaults hold. */
+  readonly server: ServerConfig | null;
+  readonly backends: readonly BackendConfig[];
+  readonly conflictResolution: ConflictConfig;
+  readonly incomingAuth: IncomingAuthConfig;
+  /** null: off. */
+  readonly authorization: AuthorizationConfig | null;
+  /** null: off. */
+  readonly audit: AuditConfig | null;
+}
+
+export interface GatewayOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Added to what every backend's program gets of our environment. */
+  readonly programEnvironment?: Readonly<Record<string, string>>;
+  /** A secret's value, so that no log line ever shows it. */
+  readonly redact: (secret: string) => void;
+  readonly announce: (transition: GatewayTransition) => void;
+  readonly version: string;
+  /** False: no TCP listener at all, as for a single-shot command. */
+  readonly listens: boolean;
+}
+
+export interface GatewayView {
+  /** `http://127.0.0.1:9000/mcp`; null while it does not listen. */
+  readonly url: string | null;
+  readonly sessions: number;
+  readonly inFlight: number;
+  readonly backends: readonly BackendView[];
+  readonly counts: {
+    readonly tools: number;
+    readonly resources: number;
+    readonly resourceTemplates: number;
+    readonly prompts: number;
+  };
+  /** By backend: tools that its filters keep back. */
+  readonly withheldTools: ReadonlyMap<string, number>;
+  readonly conditions: readonly BackendCondition[];
+}
+
+/** The new beside the old: committing swaps, and cannot fail. */
+export interface PreparedGateway {
+  commit(): void;
+  /** Ends what was replaced. */
+  retire(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+export interface Gateway extends AsyncDisposable {
+  /**
+   * Begins with `config`: backends start, the listener is bound. A busy port at the start is a condition, retried.
+   * Resolves when it listens or the first try to has failed; never waits for a backend.
+   */
+  start(config: GatewayConfig): Promise<void>;
+  /** Rejects with `listen_failed` when a new address cannot be bound: key, and who holds it. */
+  prepare(config: GatewayConfig, signal: AbortSignal): Promise<PreparedGateway>;
+  view(): GatewayView;
+  /** What is published, in order, whatever the policies say. */
+  entries(): {
+    readonly tools: readonly CatalogEntry[];
+    readonly prompts: readonly CatalogEntry[];
+    readonly resources: readonly CatalogEntry[];
+  };
+  restart(backend: string): boolean;
+  logLines(backend: string): readonly string[] | null;
+  /** The owner's own request, past authentication and policies; it is audited. Never rejects. */
+  ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply>;
+  /** Serves one client that speaks lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */
+  serveLines(stream: Duplex): void;
+  /** No backend is in its first attempt any more. */
+  settled(signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,60 @@
+// Owns what a configuration says of every request: who comes in, who may what, what is written down.
+
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { type AuditFile, startAuditFile } from "../middleware/audit-file.ts";
+import { type Authenticator, createAuthentication } from "../middleware/incoming-auth.ts";
+import type { GatewayConfig } from "./gateway-contract.ts";
+
+export interface GatewayRules {
+  readonly config: GatewayConfig;
+  readonly authentication: Authenticator;
+  /** Survives a reload that does not change its section. */
+  readonly auditFile: AuditFile | null;
+}
+
+interface RulesTools {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly redact: (secret: string) => void;
+}
+
+export const NO_GATEWAY: GatewayConfig = {
+  server: null,
+  backends: [],
+  conflictResolution: { strategy: "first-wins", separator: "_", order: [] },
+  incomingAuth: { type: "anonymous" },
+  authorization: null,
+  audit: null,
+};
+
+/** Keeps of `before` what means the same: tokens are not hashed anew, the audit's file stays open. */
+export function createRules(
+  config: GatewayConfig,
+  before: GatewayRules | null,
+  { clock, logger, environment, redact }: RulesTools,
+): GatewayRules {
+  const sameAuth = before !== null && isSame(before.config.incomingAuth, config.incomingAuth);
+  const sameFile = before !== null && isSame(fileOf(before.config), fileOf(config));
+  return {
+    config,
+    authentication: sameAuth
+      ? before.authentication
+      : createAuthentication(config.incomingAuth, environment, redact),
+    auditFile: sameFile
+      ? before.auditFile
+      : config.audit === null
+        ? null
+        : startAuditFile(config.audit, { clock, logger }),
+  };
+}
+
+/** What of the audit's section concerns the file itself. */
+function fileOf({ audit }: GatewayConfig): unknown {
+  return audit === null ? null : [audit.path, audit.maxSizeBytes, audit.keep];
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}

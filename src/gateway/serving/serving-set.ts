@@ -1,0 +1,63 @@
+// Owns building what serves requests: one immutable object out of a catalog, who may come in, and the chain.
+import { hash } from "node:crypto";
+import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { type AuditRecord, createAudit } from "../middleware/audit.ts";
+import { compilePolicies, isTargetPermitted } from "../middleware/authorization.ts";
+import { composeChain } from "../middleware/chain.ts";
+import type { Authenticator } from "../middleware/incoming-auth.ts";
+import type { Middleware, ServingSet } from "../middleware/middleware.ts";
+import { createRecovery } from "../middleware/recovery.ts";
+import { createRouting } from "../middleware/routing.ts";
+import type { RoutingServices } from "../middleware/routing-services.ts";
+import { createViews } from "./catalog-view.ts";
+
+export interface ServingSetOptions {
+  readonly catalog: Catalog;
+  readonly authentication: Pick<Authenticator, "authenticate" | "refresh">;
+  /** null: off. */
+  readonly authorization: AuthorizationConfig | null;
+  /** null: off. The file outlives this set. */
+  readonly audit: { readonly config: AuditConfig; write(record: AuditRecord): void } | null;
+  readonly services: RoutingServices;
+  /** Names of the backends that are configured and enabled. */
+  readonly backends: readonly string[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Takes registered secrets out of a text. */
+  readonly clean: (text: string) => string;
+  /** Rate limit, telemetry: what comes between authorization and audit, from the outside in. */
+  readonly between?: readonly Middleware[];
+}
+
+/** Cheap: views and digests are computed when first asked for, the chain once. */
+export function buildServingSet(options: ServingSetOptions): ServingSet {
+  const { catalog, authentication, authorization, audit, services, backends, clock, logger, clean } = options;
+  const policies = authorization === null ? null : compilePolicies(authorization);
+  return {
+    catalog,
+    authenticate: (headers) => authentication.authenticate(headers),
+    refresh: (principal) => authentication.refresh(principal),
+    viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),
+    mayHearOf(principal, uri) {
+      // What the filters leave of no backend cannot be read either.
+      if (!catalog.resourceReach.some((reach) => reach.permits(uri))) return false;
+      if (policies === null) return true;
+      const known = authentication.refresh(principal);
+      const target = { kind: "resource", name: uri } as const;
+      return known !== null && isTargetPermitted(policies, catalog, known, target, "resources/subscribe");
+    },
+    handle: composeChain({
+      policies,
+      between: options.between ?? [],
+      audit:
+        audit === null
+          ? null
+          : createAudit({ config: audit.config, write: (record) => audit.write(record), clock, clean }),
+      recovery: createRecovery({ logger, clean }),
+      routing: createRouting(services, backends),
+    }),
+  };
+}

@@ -1,0 +1,185 @@
+// Owns finding out what a line of JSON-RPC is while it passes, however long: the id and the method of each message in
+// it. Nothing of the rest is kept, and what is no JSON is nobody's message.
+import { isRawNumber, parseExactly } from "../runtime/text/exact-json.ts";
+
+/** An id as JSON: what it is found again by, and how it is written, with every digit. */
+export type MessageId = string;
+
+/** Both null: it says nothing that matters here. Without a method it answers a request. */
+export interface SeenMessage {
+  readonly id: MessageId | null;
+  readonly method: string | null;
+}
+
+interface MessageScan {
+  push(bytes: Buffer): void;
+  /** What the line was, in order; begins with the next line. Empty for what is no message, or too large a batch. */
+  end(): readonly SeenMessage[];
+}
+
+/** Of one batch: more the gateway refuses as a whole. */
+const MOST_MESSAGES = 100;
+/** Of a key, an id or a method as it is spelled; what is longer is none that matters. */
+const MOST_BYTES = 4_096;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_LIST = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_LIST = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const LAST_SPACE = 0x20;
+
+export function createMessageScan(): MessageScan {
+  const text = Buffer.alloc(MOST_BYTES);
+  let length = 0;
+  /** What of a message is being spelled. */
+  let spelled: "key" | "value" | null = null;
+  let depth = 0;
+  /** 1 within a batch. */
+  let base = 0;
+  let begun = false;
+  let inString = false;
+  let escaped = false;
+  let inMessage = false;
+  let expects: "key" | "value" = "key";
+  let key: unknown = null;
+  let id: unknown = null;
+  let method: unknown = null;
+  let messages: SeenMessage[] = [];
+  let count = 0;
+
+  const spell = (byte: number): void => {
+    if (length < MOST_BYTES) text[length] = byte;
+    length += 1;
+  };
+  const takeValue = (value: unknown): void => {
+    if (key === "id") id = value;
+    else method = value;
+  };
+  const spelledOut = (): void => {
+    const value = length > MOST_BYTES ? null : parsed(text.toString("utf8", 0, length));
+    if (spelled === "key") key = value;
+    else takeValue(value);
+    spelled = null;
+    length = 0;
+  };
+  const atMember = (): boolean => inMessage && depth === base + 1;
+  const isWanted = (): boolean => expects === "value" && (key === "id" || key === "method");
+
+  const open = (byte: number): void => {
+    if (!begun && byte === OPEN_LIST) base = 1;
+    else if (depth === base && byte === OPEN_OBJECT) {
+      inMessage = true;
+      expects = "key";
+      key = null;
+      id = null;
+      method = null;
+    }
+    begun = true;
+    depth += 1;
+  };
+  const close = (): void => {
+    depth -= 1;
+    if (!inMessage || depth !== base) return;
+    inMessage = false;
+    count += 1;
+    if (count > MOST_MESSAGES) messages = [];
+    else messages.push({ id: idOf(id), method: typeof method === "string" ? method : null });
+  };
+  const take = (byte: number): void => {
+    // A number, true, false or null ends with whatever comes after it.
+    const isPlain = byte > LAST_SPACE && !isMark(byte);
+    if (spelled === "value" && !isPlain) spelledOut();
+    if (byte === QUOTE) {
+      inString = true;
+      if (!atMember()) return;
+      if (expects === "key") spelled = "key";
+      else if (isWanted()) spelled = "value";
+      if (spelled !== null) spell(byte);
+    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+      // Neither is an id or a method, whatever the same key said before.
+      if (atMember() && isWanted()) takeValue(null);
+      open(byte);
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) close();
+    else if (byte === COMMA) {
+      if (atMember()) expects = "key";
+    } else if (byte === COLON) {
+      if (atMember()) expects = "value";
+    } else if (isPlain && atMember() && isWanted()) {
+      spelled = "value";
+      spell(byte);
+    }
+  };
+
+  return {
+    push(bytes) {
+      for (let index = 0; index < bytes.length; index += 1) {
+        let byte = bytes[index];
+        if (!inString) {
+          take(byte ?? 0);
+          continue;
+        }
+        if (spelled === null && !escaped) {
+          // Most of a long message is text that says nothing here.
+          while (byte !== QUOTE && byte !== BACKSLASH && byte !== undefined) {
+            index += 1;
+            byte = bytes[index];
+          }
+        }
+        if (byte === undefined) return;
+        if (spelled !== null) spell(byte);
+        if (escaped) escaped = false;
+        else if (byte === BACKSLASH) escaped = true;
+        else if (byte === QUOTE) {
+          inString = false;
+          if (spelled !== null) spelledOut();
+        }
+      }
+    },
+    end() {
+      const isWhole = depth === 0 && !inString && count <= (base === 1 ? MOST_MESSAGES : 1);
+      const seen = isWhole ? messages : [];
+      spelled = null;
+      length = 0;
+      depth = 0;
+      base = 0;
+      begun = false;
+      inString = false;
+      escaped = false;
+      inMessage = false;
+      messages = [];
+      count = 0;
+      return seen;
+    },
+  };
+}
+
+function isMark(byte: number): boolean {
+  return (
+    byte === QUOTE ||
+    byte === COMMA ||
+    byte === COLON ||
+    byte === OPEN_LIST ||
+    byte === CLOSE_LIST ||
+    byte === OPEN_OBJECT ||
+    byte === CLOSE_OBJECT
+  );
+}
+
+/** Null for what is no JSON, too. */
+function parsed(text: string): unknown {
+  try {
+    return parseExactly(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Null for what is no id. */
+export function idOf(value: unknown): MessageId | null {
+  const isId = typeof value === "string" || Number.isFinite(value) || isRawNumber(value);
+  return isId ? JSON.stringify(value) : null;
+}

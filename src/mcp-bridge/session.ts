@@ -1,0 +1,263 @@
+// Owns what a bridge remembers of the session that passes through it, so that the next daemon can take it on: how it
+// began, what the client asked for that lasts, and what waits for an answer. Pure: bytes and time are its caller's.
+import { MountaineerError } from "../runtime/errors.ts";
+import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { idOf, type MessageId, type SeenMessage } from "./message-scan.ts";
+import { messagesOf } from "./messages.ts";
+import { createOwnRequests } from "./own-requests.ts";
+
+/** The gateway lets 512 be in flight, and refuses the rest at once; of more than this the oldest are forgotten. */
+export const MOST_WAITING = 4_096;
+/** Of what is kept for each of them, and of a resource's URI. */
+const KEPT_BYTES = 4_096;
+
+/** As the gateway has it for what is no fault of the request. */
+const UNAVAILABLE = -32000;
+const LOST = "the daemon ended before it answered; it is not known whether the call took effect";
+const NOT_TAKEN = "the daemon ended before it had the whole message; the call took no effect";
+
+/** They change nothing, and cost little: asked twice is as good as asked once. */
+const ASKED_AGAIN: ReadonlySet<string> = new Set([
+  "tools/list",
+  "resources/list",
+  "resources/templates/list",
+  "prompts/list",
+  "ping",
+]);
+/** What lasts beyond its answer. */
+const EFFECTS: ReadonlySet<string> = new Set([
+  "initialize",
+  "logging/setLevel",
+  "resources/subscribe",
+  "resources/unsubscribe",
+]);
+const LIST_KINDS = ["tools", "resources", "prompts"] as const;
+const OPEN_OBJECT = 0x7b;
+const RESOURCES_CHANGED = "notifications/resources/list_changed";
+
+interface BridgeSessionEnds {
+  /** Each is one message, without its newline. */
+  readonly tellClient: (json: string) => void;
+  readonly tellGateway: (json: string) => void;
+}
+
+interface BridgeSession {
+  /** Requests of the client that wait for an answer. */
+  readonly inFlight: number;
+  /** What the client says, before it goes on; `line` is null when it was too long to be looked at. */
+  fromClient(messages: readonly SeenMessage[], line: Buffer | null): void;
+  /** What the gateway says; false: it answers the bridge, and is not for the client. */
+  fromGateway(messages: readonly SeenMessage[], line: Buffer | null): boolean;
+  /** The client says no more: it answers nothing, and no other daemon will hear of it. */
+  fallSilent(): void;
+  /** The client's message that was cut off with its connection: no daemon can make sense of it. */
+  notTaken(messages: readonly SeenMessage[]): void;
+  /** The connection is gone: tells the client what will not be answered any more, and what needs no answer. */
+  lost(): void;
+  /**
+   * Takes the session up on a new connection; resolves when the client's messages may follow. Rejects with
+   * `daemon_unreachable` when this gateway does not take it. Settles not at all when the connection is lost meanwhile.
+   */
+  resume(): Promise<void>;
+}
+
+/** What an answer makes true. */
+type Effect =
+  | { readonly kind: "initialize"; readonly params: JsonMembers }
+  | { readonly kind: "level"; readonly level: string }
+  | { readonly kind: "subscribe" | "unsubscribe"; readonly uri: string };
+
+interface Waiting {
+  readonly effect: Effect | null;
+  /** What may be sent to the next daemon; null: it may not. */
+  readonly again: string | null;
+}
+
+interface Introduction {
+  readonly params: JsonMembers;
+  readonly protocolVersion: unknown;
+  /** Notices of changed lists that the client was promised. */
+  readonly notices: readonly string[];
+}
+
+export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEnds): BridgeSession {
+  const own = createOwnRequests();
+  const waiting = new Map<MessageId, Waiting>();
+  const questions = new Set<MessageId>();
+  const subscriptions = new Set<string>();
+  /** Those that the new gateway has refused so far: the backend may still be starting. */
+  let refused: string[] = [];
+  let introduction: Introduction | null = null;
+  let initialized = false;
+  let silent = false;
+  let level: string | null = null;
+
+  const tellFailure = (id: MessageId, message: string): void =>
+    tellClient(
+      `{"jsonrpc":"2.0","id":${id},"error":{"code":${UNAVAILABLE},"message":${JSON.stringify(message)}}}`,
+    );
+  const ask = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): void =>
+    tellGateway(own.ask(method, params, onAnswer));
+
+  const settle = (effect: Effect, answer: JsonMembers): void => {
+    // What the client wants no more it wants no more, whatever came of it.
+    if (effect.kind === "unsubscribe") subscriptions.delete(effect.uri);
+    if (answer["result"] === undefined) return;
+    if (effect.kind === "level") level = effect.level;
+    else if (effect.kind === "subscribe") {
+      makeRoom(subscriptions);
+      subscriptions.add(effect.uri);
+    } else if (effect.kind === "initialize" && introduction === null) {
+      const { protocolVersion, capabilities } = objectOf(answer["result"]);
+      introduction = { params: effect.params, protocolVersion, notices: promisedNotices(capabilities) };
+    }
+  };
+
+  const subscribe = (uri: string): void =>
+    ask("resources/subscribe", { uri }, ({ error }) => {
+      if (error !== undefined) refused.push(uri);
+    });
+  const subscribeRefused = (): void => {
+    const again = refused;
+    refused = [];
+    for (const uri of again) if (subscriptions.has(uri)) subscribe(uri);
+  };
+
+  /** Rejects unless this gateway takes the session on as it was. */
+  const introduce = async ({ params, protocolVersion }: Introduction): Promise<void> => {
+    const answered = Promise.withResolvers<JsonMembers>();
+    ask("initialize", params, answered.resolve);
+    const { result, error } = await answered.promise;
+    if (result === undefined) throw notTakenOn(`it answers initialize with ${JSON.stringify(error)}`);
+    const spoken = objectOf(result)["protocolVersion"];
+    if (spoken === protocolVersion) return;
+    throw notTakenOn(`it speaks MCP ${String(spoken)}, and the client began with ${String(protocolVersion)}`);
+  };
+
+  const request = (id: MessageId, method: string, line: Buffer | null, params: () => JsonMembers): void => {
+    const effect = EFFECTS.has(method) ? effectOf(method, params()) : null;
+    if (effect?.kind === "unsubscribe") subscriptions.delete(effect.uri);
+    const isAgain =
+      effect?.kind === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
+    // A message of a batch is answered within one, and is none by itself.
+    const again = isAgain && line?.at(0) === OPEN_OBJECT ? line.toString("utf8").trimEnd() : null;
+    makeRoom(waiting);
+    waiting.set(id, { effect, again });
+  };
+
+  return {
+    get inFlight() {
+      return waiting.size;
+    },
+    fromClient(messages, line) {
+      const read = messagesOf(line);
+      for (const [index, { id, method }] of messages.entries()) {
+        const params = (): JsonMembers => objectOf(read(index)["params"]);
+        if (method !== null && id !== null) request(id, method, line, params);
+        else if (id !== null) questions.delete(id);
+        else if (method === "notifications/initialized") initialized = true;
+        else if (method === "notifications/cancelled") forget(waiting, params());
+      }
+    },
+    fromGateway(messages, line) {
+      const read = messagesOf(line);
+      for (const [index, { id, method }] of messages.entries()) {
+        if (method === null && own.isOwn(id)) {
+          own.settle(id, read(index));
+          return false;
+        }
+        if (method === null && id !== null) {
+          const effect = waiting.get(id)?.effect ?? null;
+          waiting.delete(id);
+          if (effect !== null) settle(effect, read(index));
+        } else if (id !== null) {
+          if (silent) continue;
+          makeRoom(questions);
+          questions.add(id);
+        } else if (method === "notifications/cancelled") forget(questions, objectOf(read(index)["params"]));
+        else if (method === RESOURCES_CHANGED) subscribeRefused();
+      }
+      return true;
+    },
+    fallSilent() {
+      silent = true;
+      questions.clear();
+    },
+    notTaken(messages) {
+      for (const { id, method } of messages) if (id !== null && method !== null) tellFailure(id, NOT_TAKEN);
+    },
+    lost() {
+      own.forget();
+      refused = [];
+      for (const [id, { again }] of [...waiting]) {
+        if (again !== null && !silent) continue;
+        waiting.delete(id);
+        tellFailure(id, LOST);
+      }
+      for (const requestId of questions) {
+        tellClient(
+          `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${requestId},"reason":"the daemon ended"}}`,
+        );
+      }
+      questions.clear();
+    },
+    async resume() {
+      if (introduction !== null) {
+        await introduce(introduction);
+        if (initialized) tellGateway(notice("notifications/initialized"));
+        if (level !== null) ask("logging/setLevel", { level }, () => {});
+        for (const uri of subscriptions) subscribe(uri);
+        if (initialized) for (const method of introduction.notices) tellClient(notice(method));
+      }
+      for (const [id, { again, effect }] of [...waiting]) {
+        if (again === null) continue;
+        // Once: it may be what ended the daemon.
+        waiting.set(id, { effect, again: null });
+        tellGateway(again);
+      }
+    },
+  };
+}
+
+function effectOf(method: string, params: JsonMembers): Effect | null {
+  if (method === "initialize") return { kind: "initialize", params };
+  const { level, uri } = params;
+  if (method === "logging/setLevel") return isKept(level) ? { kind: "level", level } : null;
+  if (!isKept(uri)) return null;
+  return { kind: method === "resources/subscribe" ? "subscribe" : "unsubscribe", uri };
+}
+
+function isKept(value: unknown): value is string {
+  return typeof value === "string" && value.length <= KEPT_BYTES;
+}
+
+/** The oldest gives way. */
+function makeRoom<Key>(kept: { size: number; keys(): Iterable<Key>; delete(key: Key): boolean }): void {
+  for (const oldest of kept.keys()) {
+    if (kept.size < MOST_WAITING) return;
+    kept.delete(oldest);
+  }
+}
+
+/** What is cancelled gets no answer. */
+function forget(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
+  const id = idOf(requestId);
+  if (id !== null) kept.delete(id);
+}
+
+function notice(method: string): string {
+  return JSON.stringify({ jsonrpc: "2.0", method });
+}
+
+function promisedNotices(capabilities: unknown): readonly string[] {
+  const promised = objectOf(capabilities);
+  return LIST_KINDS.filter((kind) => objectOf(promised[kind])["listChanged"] === true).map(
+    (kind) => `notifications/${kind}/list_changed`,
+  );
+}
+
+function notTakenOn(why: string): MountaineerError {
+  return new MountaineerError("daemon_unreachable", `the daemon does not go on with this session: ${why}`, {
+    hint: "the MCP client has to begin a new one: start it again",
+  });
+}

@@ -1,0 +1,56 @@
+// Owns what a menu is, before any desktop draws it.
+import type { MenuAction } from "./action.ts";
+
+/** How things are, all in all. */
+export type MenuState = "healthy" | "tb_ready" | "degraded" | "down";
+
+export type Tone = "plain" | "good" | "warning" | "bad";
+
+interface Labelled {
+  /** Unique in a menu; the same as long as it means the same, so that a click never lands on something else. */
+  readonly key: string;
+  /** One line, harmless, for people. */
+  readonly label: string;
+  readonly tone: Tone;
+}
+
+export type MenuItem =
+  | { readonly kind: "separator"; readonly key: string }
+  /** Nothing to click. */
+  | ({ readonly kind: "text" } & Labelled)
+  | ({ readonly kind: "action"; readonly action: MenuAction; readonly enabled: boolean } & Labelled)
+  | ({
+      readonly kind: "toggle";
+      readonly action: MenuAction;
+      readonly enabled: boolean;
+      readonly checked: boolean;
+    } & Labelled)
+  | ({
+      readonly kind: "submenu";
+      readonly items: readonly MenuItem[];
+      /** Its items are that place's folders, looked at when it is opened. */
+      readonly folders?: FolderPlace;
+    } & Labelled);
+
+export interface FolderPlace {
+  readonly share: string;
+  /** From the share's root; "" is the root itself. */
+  readonly subpath: string;
+}
+
+export interface Menu {
+  readonly state: MenuState;
+  /** All of it in a few words. */
+  readonly summary: string;
+  readonly items: readonly MenuItem[];
+}
+
+/** The item of that key, wherever it is. */
+export function findItem(items: readonly MenuItem[], key: string): MenuItem | null {
+  for (const item of items) {
+    if (item.key === key) return item;
+    const found = item.kind === "submenu" ? findItem(item.items, key) : null;
+    if (found !== null) return found;
+  }
+  return null;
+}

@@ -1,0 +1,208 @@
+// Owns the menu: a pure function of what is known, the same for every desktop.
+import type { ShareStatus, StatusReport } from "../../api/contract.ts";
+import { actionText, type MenuAction, type ToggleName } from "./action.ts";
+import { aliasItems } from "./alias-items.ts";
+import { gatewayItems } from "./gateway-items.ts";
+import type { Menu, MenuItem, MenuState } from "./menu.ts";
+import { canAct, isRunning, isUsable, readyItem, shareItem, sharesFolder } from "./share-items.ts";
+import { stateOfShare, stateOfWorld } from "./state.ts";
+import { click, nameText, separator, submenu, text } from "./words.ts";
+import type { MenuWorld, SyncState } from "./world.ts";
+
+/** More shares than that would leave the screen; the rest is one submenu further. */
+const SHARES_AT_ONCE = 24;
+
+const TOGGLE_LABELS: Readonly<Record<ToggleName, string>> = {
+  auto_failback: "Go back to Thunderbolt by itself",
+  lsof_recheck: "Go back when files are closed",
+};
+
+const SYNC_WORDS: Readonly<Record<SyncState["watching"], string>> = {
+  live: "watched",
+  idle: "not watched",
+  stopped: "no longer watched after a failure",
+  off: "not watched (off)",
+};
+
+const STATE_TONES = { healthy: "good", tb_ready: "warning", degraded: "warning", down: "bad" } as const;
+
+/** Equal worlds give equal menus. */
+export function menuOf(world: MenuWorld): Menu {
+  const state = stateOfWorld(world);
+  const summary = summaryOf(world, state);
+  const { status } = world;
+  const items: MenuItem[] = [
+    text("summary", summary, STATE_TONES[state]),
+    ...connectionItems(world),
+    ...failureItems(world),
+    ...(status === null ? [] : reportItems(status, world)),
+    separator("| places"),
+    ...placeItems(world),
+    ...(status === null ? [] : [separator("| settings"), ...toggleItems(status, world)]),
+    ...syncItems(world),
+    separator("| quit"),
+    click("quit", "Quit the menu (shares stay as they are)", { kind: "quit" }),
+  ];
+  return { state, summary, items: tidied(items) };
+}
+
+function summaryOf({ connection, status }: MenuWorld, state: MenuState): string {
+  if (connection.kind === "absent") return "Mountaineer is not running";
+  if (status === null)
+    return connection.kind === "silent" ? "Mountaineer does not answer" : "Mountaineer is starting …";
+  if (connection.kind === "silent") return "Mountaineer does not answer; this is what it told last";
+  const { shares, backends = [] } = status;
+  if (shares.length + backends.length === 0) return "Nothing is configured yet";
+  const ready = shares.filter((share) => share.tb_recovery_pending).map(({ name }) => nameText(name));
+  if (state === "tb_ready") return `TB Ready: ${ready.join(", ")}`;
+  if (state === "healthy") return "All is well";
+  const well = shares.filter((share) => stateOfShare(share) === "healthy").length;
+  if (shares.length > 0 && well < shares.length) return `${well} of ${shares.length} shares are well`;
+  return shares.length > 0 ? "The shares are well, something else is not" : "Not all is well";
+}
+
+function connectionItems(world: MenuWorld): MenuItem[] {
+  const { connection } = world;
+  if (connection.kind === "silent") return [text("connection", connection.reason, "warning")];
+  if (connection.kind !== "absent") return [];
+  const start: MenuAction = { kind: "start" };
+  const running = isRunning(world, start);
+  return [
+    text("connection", connection.reason, "warning"),
+    click("daemon", running ? "Starting Mountaineer …" : "Start Mountaineer", start, { enabled: !running }),
+  ];
+}
+
+function failureItems({ failure }: MenuWorld): MenuItem[] {
+  if (failure === null) return [];
+  const hint = failure.hint === null ? [] : [text("failure hint", failure.hint)];
+  return [
+    text("failure", failure.text, "bad"),
+    ...hint,
+    click("failure", "Dismiss", { kind: "dismiss" }),
+    separator("| failure"),
+  ];
+}
+
+function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
+  const { global, shares } = status;
+  const items: MenuItem[] = [];
+  for (const { code, severity, title } of global.conditions) {
+    if (severity !== "info")
+      items.push(text(`condition ${code}`, title, severity === "error" ? "bad" : "warning"));
+  }
+  for (const share of shares) {
+    const ready = readyItem(share, world, "ready");
+    if (ready !== null) items.push(ready);
+  }
+  items.push(separator("| shares"), ...shareList(shares, world));
+  if (shares.length > 0) items.push(...allItems(shares, world), favoriteItem(shares, world));
+  items.push(...aliasItems(status, world));
+  const gateway = gatewayItems(status, world);
+  if (gateway.length > 0) items.push(separator("| gateway"), ...gateway);
+  return items;
+}
+
+function shareList(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] {
+  const items = shares.map((share) => shareItem(share, world));
+  if (items.length <= SHARES_AT_ONCE) return items;
+  const rest = items.slice(SHARES_AT_ONCE);
+  return [
+    ...items.slice(0, SHARES_AT_ONCE),
+    submenu("shares more", `${rest.length} more shares`, rest, worstTone(rest)),
+  ];
+}
+
+function worstTone(items: readonly MenuItem[]): "good" | "warning" | "bad" {
+  const tones = items.map((item) => (item.kind === "separator" ? "plain" : item.tone));
+  if (tones.includes("bad")) return "bad";
+  return tones.includes("warning") ? "warning" : "good";
+}
+
+function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] {
+  const one = (label: string, action: MenuAction, possible: boolean): MenuItem => {
+    const running = isRunning(world, action);
+    const enabled = possible && !running && canAct(world);
+    return click("all", running ? `${label} …` : label, action, { enabled });
+  };
+  const isAnyOut = shares.some(({ mount_state }) => mount_state !== "mounted");
+  const isAnyIn = shares.some(({ mount_state }) => mount_state !== "unmounted");
+  return [
+    separator("| all"),
+    one("Mount all", { kind: "mount", share: null }, isAnyOut),
+    one("Unmount all", { kind: "unmount", share: null, force: false }, isAnyIn),
+  ];
+}
+
+/** The way into each configured share with one click; one that is not there is mounted by it. */
+function favoriteItem(shares: readonly ShareStatus[], world: MenuWorld): MenuItem {
+  const items = shares.map((share) => {
+    const name = nameText(share.name);
+    if (isUsable(share)) return click("favorite", name, { kind: "open", path: share.stable_path });
+    if (share.mount_state === "mounted")
+      return text(`favorite ${share.name}`, `${name} (not answering)`, "bad");
+    const action: MenuAction = { kind: "mount", share: share.name };
+    return click("favorite", `${name} (mount)`, action, {
+      enabled: canAct(world) && !isRunning(world, action),
+    });
+  });
+  return submenu("favorites", "Favorites", items);
+}
+
+function placeItems({ status, logPath }: MenuWorld): MenuItem[] {
+  const folder = status === null ? null : sharesFolder(status.shares);
+  const items: MenuItem[] = [];
+  if (folder !== null) items.push(click("folder", "Open the shares folder", { kind: "open", path: folder }));
+  if (logPath !== null) items.push(click("log", "Open the log", { kind: "open", path: logPath }));
+  return items;
+}
+
+function toggleItems({ global, shares }: StatusReport, world: MenuWorld): MenuItem[] {
+  // Both are about shares; a gateway alone shows nothing of them.
+  if (shares.length === 0) return [];
+  const item = (setting: ToggleName, checked: boolean): MenuItem => {
+    const action: MenuAction = { kind: "toggle", setting, on: !checked };
+    return {
+      kind: "toggle",
+      key: `setting ${actionText(action)}`,
+      label: TOGGLE_LABELS[setting],
+      tone: "plain",
+      action,
+      checked,
+      enabled: canAct(world) && !isRunning(world, action),
+    };
+  };
+  return [item("auto_failback", global.auto_failback), item("lsof_recheck", global.lsof_recheck)];
+}
+
+function syncItems(world: MenuWorld): MenuItem[] {
+  const { sync } = world;
+  if (sync === null) return [];
+  const items: MenuItem[] = [text("sync file", sync.config_path)];
+  if (sync.file_missing)
+    items.push(text("sync missing", "The file is not there; what was loaded runs on", "warning"));
+  if (sync.last_error !== null) items.push(text("sync error", sync.last_error.reason, "bad"));
+  if (sync.degraded !== null) items.push(text("sync degraded", sync.degraded, "warning"));
+  const reload: MenuAction = { kind: "reload" };
+  const running = isRunning(world, reload);
+  items.push(
+    separator("sync |"),
+    click("sync", running ? "Reload …" : "Reload now", reload, { enabled: !running && canAct(world) }),
+    click("sync", "Open the file", { kind: "open", path: sync.config_path }),
+  );
+  const wrong = sync.last_error !== null || sync.watching === "stopped";
+  const state = sync.last_error === null ? SYNC_WORDS[sync.watching] : "the file has a mistake";
+  return [submenu("sync", `Configuration — ${state}`, items, wrong ? "bad" : "plain")];
+}
+
+/** Without separators that separate nothing. */
+function tidied(items: readonly MenuItem[]): MenuItem[] {
+  const kept: MenuItem[] = [];
+  for (const item of items) {
+    const last = kept.at(-1);
+    if (item.kind === "separator" && (last === undefined || last.kind === "separator")) continue;
+    kept.push(item.kind === "submenu" ? { ...item, items: tidied(item.items) } : item);
+  }
+  if (kept.at(-1)?.kind === "separator") kept.pop();
+  return kept;
+}

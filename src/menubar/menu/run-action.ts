@@ -1,0 +1,266 @@
+// Owns the doing of what was clicked: one call of the management API, or one program, each with a deadline.
+
+import { basename, normalize, relative } from "node:path/posix";
+import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
+import type { AliasReport, ConfigMistakeWire, ReloadReport, StepResult } from "../../api/contract.ts";
+import { nameKey, parseAliasName } from "../../config/names.ts";
+import { unlessAborted } from "../../runtime/abort.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { MenuAction } from "./action.ts";
+import type { FolderPlace } from "./menu.ts";
+import type { ActionOutcome } from "./world.ts";
+
+/** A failover of many shares takes its time; nobody waits for it in front of the menu. */
+const STEPS_DEADLINE_MS = 120_000;
+const ASK_DEADLINE_MS = 20_000;
+const OPEN_DEADLINE_MS = 10_000;
+/** A window waits for a person; one that was forgotten does not wait for ever. */
+const CHOICE_DEADLINE_MS = 10 * 60_000;
+const SOURCE = "menu";
+
+/** What is about the menu alone is not done here: it is the face's own. */
+export type RunnableAction = Exclude<MenuAction, { kind: "quit" | "dismiss" }>;
+
+export interface ActionPorts {
+  /** Absolute. */
+  readonly home: string;
+  readonly clock: Clock;
+  /** Shows a path on the desktop; rejects when no program could be started for it. */
+  readonly openPath: (path: string, signal: AbortSignal) => Promise<void>;
+  /** Asks a person for a folder, beginning at `folder`; null when they want none of it. */
+  readonly chooseFolder: (prompt: string, folder: string, signal: AbortSignal) => Promise<string | null>;
+  /** Starts the daemon, and resolves once it answers. */
+  readonly startDaemon: (signal: AbortSignal) => Promise<void>;
+}
+
+/** Never rejects: what went wrong is the outcome. Ends at its deadline, or when `signal` aborts, whatever hangs. */
+export async function runAction(
+  action: RunnableAction,
+  ports: ActionPorts,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  const limit = new AbortController();
+  const late = new MountaineerError("timed_out", `no answer within ${deadlineOf(action) / 1000} s`);
+  const timer = ports.clock.setTimer(deadlineOf(action), () => limit.abort(late));
+  const either = AbortSignal.any([signal, limit.signal]);
+  try {
+    // Some waits (a connect, a program) end later than their signal.
+    return await unlessAborted(perform(action, ports, either), either);
+  } catch (error) {
+    // A call that was cut off says only that; why it was is what people want to know.
+    const reason = limit.signal.aborted && !signal.aborted ? late : error;
+    const hint = reason instanceof MountaineerError ? reason.hint : null;
+    return { action, ok: false, text: `${titleOf(action)}: ${errorText(reason)}`, hint, results: [] };
+  } finally {
+    timer[Symbol.dispose]();
+  }
+}
+
+function deadlineOf({ kind }: RunnableAction): number {
+  if (kind === "mount" || kind === "unmount" || kind === "switch") return STEPS_DEADLINE_MS;
+  if (kind === "alias-choose") return CHOICE_DEADLINE_MS;
+  return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
+}
+
+/** What a person clicked, for the line that says what became of it. */
+function titleOf(action: MenuAction): string {
+  switch (action.kind) {
+    case "mount":
+      return `Mount ${action.share ?? "all"}`;
+    case "unmount":
+      return `Unmount ${action.share ?? "all"}${action.force ? " by force" : ""}`;
+    case "switch":
+      return `Switch ${action.share}${action.force ? " by force" : ""}`;
+    case "toggle":
+      return `Set ${action.setting}`;
+    case "reload":
+      return "Reload";
+    case "restart":
+      return `Restart ${action.backend ?? "all backends"}`;
+    case "alias-choose":
+      return `Alias in ${action.share}`;
+    case "alias-add":
+      return `Alias in ${action.share}`;
+    case "alias-remove":
+      return `Remove the alias ${action.alias}`;
+    case "alias-mend":
+      return "Mend the aliases";
+    case "open":
+      return `Open ${action.path}`;
+    case "start":
+      return "Start Mountaineer";
+    case "dismiss":
+      return "Dismiss";
+    case "quit":
+      return "Quit";
+  }
+}
+
+async function perform(
+  action: RunnableAction,
+  ports: ActionPorts,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  if (action.kind === "open") {
+    await ports.openPath(action.path, signal);
+    return done(action, "opened");
+  }
+  if (action.kind === "start") {
+    await ports.startDaemon(signal);
+    return done(action, "started");
+  }
+  const daemon = await connectToDaemon(ports.home, { clock: ports.clock });
+  if (daemon === null)
+    throw new MountaineerError("daemon_unreachable", "Mountaineer is not running", {
+      hint: "start it in this menu, or with: mountaineer monitor",
+    });
+  if (action.kind === "alias-choose") return chooseAlias(action, daemon, ports, signal);
+  if (action.kind === "alias-add") return addAlias(action, action, daemon, signal);
+  return ask(action, daemon, signal);
+}
+
+/** The window is a program of its own: a share that hangs holds up that, and nothing here. */
+async function chooseAlias(
+  action: Extract<MenuAction, { kind: "alias-choose" }>,
+  daemon: DaemonClient,
+  { chooseFolder }: ActionPorts,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  const { shares } = await daemon.status(signal);
+  const share = shares.find(({ name }) => name === action.share);
+  if (share === undefined) throw new MountaineerError("share_unknown", "it is not configured any more");
+  const chosen = await chooseFolder(`A folder in ${share.name} to link to`, share.stable_path, signal);
+  if (chosen === null) return done(action, "nothing was chosen");
+  const subpath = subpathIn(chosen, [share.stable_path, share.mount_path]);
+  if (subpath === null)
+    throw new MountaineerError("usage", `${chosen} is no folder inside of the share`, {
+      hint: "choose a folder below the share's own",
+    });
+  return addAlias(action, { share: share.name, subpath }, daemon, signal);
+}
+
+async function addAlias(
+  action: MenuAction,
+  { share, subpath }: FolderPlace,
+  daemon: DaemonClient,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  const { aliases = [] } = await daemon.status(signal);
+  const name = freeName(aliasNameOf(subpath), new Set(aliases.map((alias) => nameKey(alias.name))));
+  const entry = { name, share, target_subpath: subpath };
+  const { errors, reload } = await daemon.edit(
+    { edits: [{ add: "aliases", entry }], source: SOURCE },
+    signal,
+  );
+  const outcome = ofReload(action, errors, reload);
+  return outcome.ok ? ofAliases(action, await daemon.places.reconcileAliases(signal), name) : outcome;
+}
+
+/** null: outside, or the top itself. Paths are compared as they are spelled; nothing is looked at. */
+function subpathIn(chosen: string, tops: readonly string[]): string | null {
+  const path = normalize(chosen);
+  for (const top of tops) {
+    const subpath = relative(top, path);
+    if (subpath !== "" && subpath !== ".." && !subpath.startsWith("../")) return subpath.replace(/\/+$/, "");
+  }
+  return null;
+}
+
+/** The folder's own name, as far as an alias can have it. */
+function aliasNameOf(subpath: string): string {
+  const name = basename(subpath).normalize("NFC").trim();
+  return parseAliasName(name).ok ? name : "folder";
+}
+
+function freeName(wanted: string, taken: ReadonlySet<string>): string {
+  let name = wanted;
+  for (let copy = 2; taken.has(nameKey(name)); copy += 1) name = `${wanted} ${copy}`;
+  return name;
+}
+
+function ofAliases(action: MenuAction, { aliases }: AliasReport, name: string | null): ActionOutcome {
+  const told = name === null ? aliases : aliases.filter((alias) => alias.name === name);
+  const wrong = told.filter(({ link }) => link !== "right");
+  const text = wrong.map((alias) => `${alias.name}: ${alias.detail ?? alias.link}`).join("; ");
+  if (wrong.length === 0) return done(action, name === null ? "all links are right" : `${name} is there`);
+  return { action, ok: false, text: `${titleOf(action)}: ${text}`, hint: null, results: [] };
+}
+
+async function ask(
+  action: Exclude<RunnableAction, { kind: "open" | "start" | "alias-choose" | "alias-add" }>,
+  daemon: DaemonClient,
+  signal: AbortSignal,
+): Promise<ActionOutcome> {
+  switch (action.kind) {
+    case "mount":
+      return ofSteps(action, await daemon.mount(selection(action.share), signal));
+    case "unmount":
+      return ofSteps(action, await daemon.unmount(selection(action.share), { force: action.force }, signal));
+    case "switch": {
+      const { to, force } = action;
+      return ofSteps(action, await daemon.switchRoute([action.share], { to, force, wait: false }, signal));
+    }
+    case "toggle": {
+      const edits = [{ key: `global.${action.setting}`, value: String(action.on) }];
+      const { errors, reload } = await daemon.edit({ edits, source: SOURCE }, signal);
+      return ofReload(action, errors, reload);
+    }
+    case "reload": {
+      const report = await daemon.reload({}, signal);
+      return ofReload(action, report.errors, report);
+    }
+    case "alias-remove": {
+      const edits = [{ remove: "aliases" as const, name: action.alias }];
+      const { errors, reload } = await daemon.edit({ edits, source: SOURCE }, signal);
+      const outcome = ofReload(action, errors, reload);
+      // The link goes with it, if it is ours.
+      if (outcome.ok) await daemon.places.reconcileAliases(signal);
+      return outcome;
+    }
+    case "alias-mend":
+      return ofAliases(action, await daemon.places.reconcileAliases(signal), null);
+    case "restart": {
+      const { restarted } = await daemon.gateway.restart(selection(action.backend), signal);
+      return done(action, `${restarted.length} started anew`);
+    }
+  }
+}
+
+function selection(name: string | null): readonly string[] | null {
+  return name === null ? null : [name];
+}
+
+function done(action: MenuAction, what: string): ActionOutcome {
+  return { action, ok: true, text: `${titleOf(action)}: ${what}`, hint: null, results: [] };
+}
+
+function ofSteps(action: MenuAction, results: readonly StepResult[]): ActionOutcome {
+  const failed = results.filter(({ result }) => result === "failed" || result === "busy");
+  const told = failed.length > 0 ? failed : results;
+  const text = told.map(({ share, detail }) => `${share} ${detail}`).join("; ");
+  return {
+    action,
+    ok: failed.length === 0,
+    text: `${titleOf(action)}: ${text === "" ? "nothing to do" : text}`,
+    hint: failed.find(({ hint }) => hint !== null)?.hint ?? null,
+    results,
+  };
+}
+
+function ofReload(
+  action: MenuAction,
+  errors: readonly ConfigMistakeWire[],
+  report: ReloadReport | null,
+): ActionOutcome {
+  const [mistake] = errors;
+  if (mistake !== undefined) {
+    const { file, line, column, expected, found, hint } = mistake;
+    const text = `${titleOf(action)}: ${file}:${line}:${column}: expected ${expected}, found ${found}`;
+    return { action, ok: false, text, hint, results: [] };
+  }
+  const failure = report?.failure ?? null;
+  if (failure !== null)
+    return { action, ok: false, text: `${titleOf(action)}: ${failure}`, hint: null, results: [] };
+  return done(action, report?.summary ?? "done");
+}

@@ -1,0 +1,248 @@
+// Owns the life of a menu: what is known, what was clicked and is under way, and the redraws that follow from both.
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import { actionText, type MenuAction } from "./action.ts";
+import { listFolders } from "./list-folders.ts";
+import { type FolderPlace, findItem, type Menu, type MenuItem } from "./menu.ts";
+import { menuOf } from "./model.ts";
+import { type ActionPorts, type RunnableAction, runAction } from "./run-action.ts";
+import { startMenuSource } from "./source.ts";
+import {
+  type ActionOutcome,
+  type BusyShare,
+  FIRST_WORLD,
+  type FolderList,
+  folderKey,
+  type MenuConnection,
+  type MenuWorld,
+} from "./world.ts";
+
+/** Twenty redraws a second at most. */
+const BETWEEN_REDRAWS_MS = 50;
+
+export interface MenuSession {
+  /** What is shown now; never waits. */
+  menu(): Menu;
+  /** Does what the item stands for, unless it is disabled or under way already; returns at once. */
+  click(item: MenuItem): void;
+  /** Does that, unless it is under way already; returns at once. */
+  act(action: MenuAction): void;
+  /** Somebody opens the menu, or a submenu: what it shows is looked at afresh. */
+  open(item: MenuItem | null): void;
+  /** Hears each new menu, at most twenty a second, the last one always. Returns its unregister. */
+  onChange(listener: (menu: Menu) => void): () => void;
+  /** Settles when the signal aborts, and what was under way has been let go. */
+  readonly ended: Promise<void>;
+}
+
+interface MenuSessionOptions extends ActionPorts {
+  /** Whether `open` is called for submenus: their folders are shown then. */
+  readonly tellsOpening: boolean;
+  /** Absolute; null: not known. */
+  readonly logPath: string | null;
+  readonly signal: AbortSignal;
+  /** Somebody wants the menu to go. */
+  readonly onQuit: () => void;
+  /** Hears what became of each action. */
+  readonly onOutcome?: (outcome: ActionOutcome) => void;
+}
+
+export function startMenuSession(options: MenuSessionOptions): MenuSession {
+  const { clock, signal, home } = options;
+  const listeners = new Set<(menu: Menu) => void>();
+  let world: MenuWorld = {
+    ...FIRST_WORLD,
+    folders: options.tellsOpening ? new Map() : null,
+    logPath: options.logPath,
+  };
+  let menu = menuOf(world);
+  let isStale = false;
+  /** Folders under way, by their key: a panel may tell twice that one is opened. */
+  const asking = new Set<string>();
+  /** How often something was opened. */
+  let turns = 0;
+  const redraws = createRedraws(clock, () => {
+    for (const listener of [...listeners]) listener(session.menu());
+  });
+  const change = (changes: Partial<MenuWorld>): void => {
+    if (signal.aborted) return;
+    world = { ...world, ...changes };
+    isStale = true;
+    redraws.ask();
+  };
+  const source = startMenuSource({
+    home,
+    clock,
+    signal,
+    onGlance: ({ connection, status, sync }) =>
+      change({
+        connection,
+        status,
+        sync,
+        busy: stillBusy(world.busy, status),
+        failure: failureUnder(connection, world),
+      }),
+  });
+  const run = async (action: RunnableAction): Promise<void> => {
+    change({ running: [...world.running, action] });
+    const outcome = await runAction(action, options, signal);
+    const text = actionText(action);
+    change({
+      running: world.running.filter((each) => actionText(each) !== text),
+      failure: failureAfter(world.failure, outcome),
+      busy: busyAfter(world.busy, outcome),
+    });
+    if (!signal.aborted) options.onOutcome?.(outcome);
+    // What a step changed is told by events; what it did not, here.
+    source.lookAgain();
+  };
+  const look = async (place: FolderPlace): Promise<void> => {
+    const key = folderKey(place);
+    if (asking.has(key)) return;
+    asking.add(key);
+    const list = await listFolders(place, options, signal);
+    asking.delete(key);
+    change({ folders: withFolders(world.folders, key, list) });
+  };
+  /** One level further than is shown: a menu that grows while it is open is drawn badly by some panels. */
+  const lookAhead = async ({ key, folders }: SubmenuItem): Promise<void> => {
+    const turn = ++turns;
+    if (folders !== undefined) await look(folders);
+    const opened = findItem(session.menu().items, key);
+    const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
+    const unknown = places.filter((place) => world.folders?.has(folderKey(place)) === false);
+    const worker = async (): Promise<void> => {
+      // Whoever opens something else waits for that.
+      for (let next = unknown.shift(); next !== undefined && turn === turns; next = unknown.shift())
+        await look(next);
+    };
+    await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
+  };
+  const session: MenuSession = {
+    menu() {
+      if (isStale) {
+        isStale = false;
+        menu = menuOf(world);
+      }
+      return menu;
+    },
+    click(item) {
+      if (item.kind !== "action" && item.kind !== "toggle") return;
+      if (item.enabled) session.act(item.action);
+    },
+    act(action) {
+      if (signal.aborted) return;
+      if (action.kind === "quit") options.onQuit();
+      else if (action.kind === "dismiss") change({ failure: null });
+      else if (!world.running.some((each) => actionText(each) === actionText(action))) void run(action);
+    },
+    open(item) {
+      if (item === null) source.lookAgain();
+      else if (item.kind === "submenu" && world.folders !== null) void lookAhead(item);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    ended: source.ended.finally(() => redraws.stop()),
+  };
+  return session;
+}
+
+type SubmenuItem = Extract<MenuItem, { kind: "submenu" }>;
+
+function placeOf(item: MenuItem): FolderPlace[] {
+  return item.kind === "submenu" && item.folders !== undefined ? [item.folders] : [];
+}
+
+/** A share that hangs must not hold up the others' lists. */
+const LOOKS_AT_ONCE = 4;
+
+/** Those that were opened last; a menu that is open for days must not keep all that was ever looked at. */
+const FOLDERS_KEPT = 256;
+
+function withFolders(
+  folders: ReadonlyMap<string, FolderList> | null,
+  key: string,
+  list: FolderList,
+): ReadonlyMap<string, FolderList> {
+  const others = [...(folders ?? [])].filter(([each]) => each !== key);
+  return new Map([...others.slice(1 - FOLDERS_KEPT), [key, list]]);
+}
+
+/** What is left of a failure once the daemon is heard again, or gone. */
+function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
+  // Started after all, whoever did it.
+  if (now.kind === "connected" && failure?.action.kind === "start") return null;
+  // While it was silent, the advice was to kill its process: that one may be well now, or another's number.
+  const isOver = before.kind === "silent" && now.kind !== "silent";
+  return isOver && failure !== null ? { ...failure, hint: null } : failure;
+}
+
+/** A success takes back what was told of the same shares, or of the same wish; another wish's failure stays. */
+function failureAfter(failure: ActionOutcome | null, outcome: ActionOutcome): ActionOutcome | null {
+  if (!outcome.ok) return outcome;
+  return failure !== null && makesGood(outcome, failure) ? null : failure;
+}
+
+function makesGood(outcome: ActionOutcome, failure: ActionOutcome): boolean {
+  const done = new Set(outcome.results.map(({ share }) => share));
+  const failed = failure.results.filter(({ result }) => result === "busy" || result === "failed");
+  if (failed.length > 0) return failed.every(({ share }) => done.has(share));
+  if ("share" in failure.action && failure.action.share !== null && done.has(failure.action.share))
+    return true;
+  return failure.action.kind === outcome.action.kind;
+}
+
+function busyAfter(
+  busy: ReadonlyMap<string, BusyShare>,
+  { action, results }: ActionOutcome,
+): ReadonlyMap<string, BusyShare> {
+  const next = new Map(busy);
+  for (const { share, result, holders, unsent } of results) {
+    if (result === "busy") next.set(share, { action, holders, unsent });
+    else if (result !== "failed" && result !== "skipped" && result !== "pending") next.delete(share);
+  }
+  return next;
+}
+
+/** A share that is gone from the configuration, or not mounted any more, holds nobody up. */
+function stillBusy(
+  busy: ReadonlyMap<string, BusyShare>,
+  status: MenuWorld["status"],
+): ReadonlyMap<string, BusyShare> {
+  const mounted = new Set(
+    status?.shares.filter(({ mount_state }) => mount_state !== "unmounted").map(({ name }) => name),
+  );
+  return new Map([...busy].filter(([share]) => mounted.has(share)));
+}
+
+interface Redraws {
+  ask(): void;
+  stop(): void;
+}
+
+/** The first at once, the rest of a burst together at the end of each interval. */
+function createRedraws(clock: Clock, redraw: () => void): Redraws {
+  let timer: Timer | null = null;
+  let asked = false;
+  let isStopped = false;
+  const draw = (): void => {
+    asked = false;
+    timer = clock.setTimer(BETWEEN_REDRAWS_MS, () => {
+      timer = null;
+      if (asked && !isStopped) draw();
+    });
+    redraw();
+  };
+  return {
+    ask() {
+      if (isStopped) return;
+      asked = true;
+      if (timer === null) draw();
+    },
+    stop() {
+      isStopped = true;
+      timer?.[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,144 @@
+// Owns what is known of the daemon: told by its events, looked at afresh when they say so, at most every 50 ms.
+import type { DaemonClient } from "../../api/client/client.ts";
+import { followDaemon } from "../../api/client/follow-daemon.ts";
+import type { StatusReport, StreamEvent } from "../../api/contract.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+import type { MenuConnection, SyncState } from "./world.ts";
+
+/** However many events come: twenty looks a second are more than eyes follow. */
+const BETWEEN_LOOKS_MS = 50;
+/** A daemon answers within milliseconds; one that does not is shown as silent, with what it told last. */
+const LOOK_DEADLINE_MS = 2_000;
+/** As following a daemon says it: nobody is there. */
+const GONE: readonly string[] = ["no daemon runs for this home", "the daemon ended the connection"];
+const RETRY_FIRST_MS = 500;
+const RETRY_LONGEST_MS = 8_000;
+
+interface DaemonGlance {
+  readonly connection: MenuConnection;
+  /** null: no daemon. */
+  readonly status: StatusReport | null;
+  readonly sync: SyncState | null;
+}
+
+interface MenuSource {
+  /** Asks for a look; many calls are one. */
+  lookAgain(): void;
+  /** Settles when the signal aborts; rejects with a mistake in the program only. */
+  readonly ended: Promise<void>;
+}
+
+interface MenuSourceOptions {
+  readonly home: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onGlance: (glance: DaemonGlance) => void;
+}
+
+/** Follows the home's daemon over its restarts until `signal` aborts. */
+export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOptions): MenuSource {
+  let client: DaemonClient | null = null;
+  let glance: DaemonGlance = { connection: { kind: "connecting" }, status: null, sync: null };
+  let asked = false;
+  let isLooking = false;
+  let lastLookMs = Number.NEGATIVE_INFINITY;
+  let failures = 0;
+  let timer: Timer | null = null;
+  /** Ends the looks at a daemon that is gone. */
+  let life = new AbortController();
+
+  const tell = (changes: Partial<DaemonGlance>): void => {
+    glance = { ...glance, ...changes };
+    if (!signal.aborted) onGlance(glance);
+  };
+  const unschedule = (): void => {
+    timer?.[Symbol.dispose]();
+    timer = null;
+  };
+  const schedule = (delayMs: number): void => {
+    unschedule();
+    timer = clock.setTimer(delayMs, () => {
+      timer = null;
+      void look();
+    });
+  };
+  const lookAgain = (): void => {
+    if (client === null || signal.aborted) return;
+    asked = true;
+    // A silent daemon's next look has its own time.
+    if (isLooking || (timer !== null && failures === 0)) return;
+    if (failures > 0 && timer !== null) return;
+    schedule(Math.max(0, lastLookMs + BETWEEN_LOOKS_MS - clock.monotonicMs()));
+  };
+  const look = async (): Promise<void> => {
+    const looked = client;
+    if (looked === null || isLooking) return;
+    isLooking = true;
+    asked = false;
+    lastLookMs = clock.monotonicMs();
+    const own = life.signal;
+    const limit = new AbortController();
+    const limitTimer = clock.setTimer(LOOK_DEADLINE_MS, () => limit.abort());
+    try {
+      const either = AbortSignal.any([own, limit.signal]);
+      const status = await looked.status(either);
+      const { events: _events, ...sync } = await looked.sync(either);
+      failures = 0;
+      if (client === looked) tell({ connection: { kind: "connected" }, status, sync });
+    } catch (error) {
+      if (!(error instanceof MountaineerError)) throw error;
+      if (client === looked && !own.aborted) {
+        failures += 1;
+        const reason = limit.signal.aborted ? "The daemon does not answer" : errorText(error);
+        tell({ connection: { kind: "silent", reason } });
+      }
+    } finally {
+      limitTimer[Symbol.dispose]();
+      isLooking = false;
+    }
+    if (client === null || signal.aborted) return;
+    if (failures > 0) schedule(Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** (failures - 1)));
+    else if (asked) lookAgain();
+  };
+
+  const follow = async (): Promise<void> => {
+    for await (const notice of followDaemon(home, { signal, clock })) {
+      switch (notice.kind) {
+        case "connected":
+          client = notice.client;
+          failures = 0;
+          life = new AbortController();
+          lookAgain();
+          break;
+        case "lost":
+          client = null;
+          failures = 0;
+          life.abort();
+          unschedule();
+          tell({ connection: withoutDaemon(notice.reason), status: null, sync: null });
+          break;
+        case "event":
+          if (notice.event.kind === "sync_state") tell({ sync: notice.event.sync });
+          if (concernsStatus(notice.event)) lookAgain();
+      }
+    }
+  };
+
+  const ended = follow().finally(() => {
+    client = null;
+    life.abort();
+    unschedule();
+  });
+  return { lookAgain, ended };
+}
+
+/** One that is there and hangs is not one to be started. */
+function withoutDaemon(reason: string): MenuConnection {
+  return { kind: GONE.includes(reason) ? "absent" : "silent", reason };
+}
+
+/** A state of the sync comes with its event; anything else may have changed what status says. */
+function concernsStatus(event: StreamEvent): boolean {
+  return event.kind !== "sync_state";
+}

@@ -1,0 +1,39 @@
+// Owns the judgement: how well a share is, a backend, and all of it together.
+import type { BackendStatus, Condition, ShareStatus } from "../../api/contract.ts";
+import type { MenuState } from "./menu.ts";
+import type { MenuWorld } from "./world.ts";
+
+export function stateOfWorld({ connection, status, sync }: MenuWorld): MenuState {
+  if (status === null || connection.kind === "absent") return "down";
+  const { global, shares, gateway, backends = [] } = status;
+  const served = backends.filter(({ enabled }) => enabled);
+  const states = [...shares.map(stateOfShare), ...served.map(stateOfBackend)];
+  if (states.length > 0 && states.every((state) => state === "down")) return "down";
+  if (states.includes("tb_ready")) return "tb_ready";
+  const isWrong =
+    connection.kind === "silent" ||
+    states.some((state) => state !== "healthy") ||
+    areWrong(global.conditions) ||
+    (gateway !== undefined && areWrong(gateway.conditions)) ||
+    (sync !== null && (sync.last_error !== null || sync.watching === "stopped"));
+  return isWrong ? "degraded" : "healthy";
+}
+
+export function stateOfShare(share: ShareStatus): MenuState {
+  // Unmounted because somebody wants it so: nothing is wrong.
+  if (share.held === "unmounted" && share.mount_state === "unmounted") return "healthy";
+  if (share.mount_state !== "mounted" || !share.mount_alive) return "down";
+  if (share.tb_recovery_pending) return "tb_ready";
+  if (share.last_error !== null || areWrong(share.conditions)) return "degraded";
+  const isSecondBest = share.active_interface === "fallback" && share.held !== "fallback";
+  return isSecondBest ? "degraded" : "healthy";
+}
+
+export function stateOfBackend({ phase, conditions }: BackendStatus): MenuState {
+  if (phase === "Failed") return "down";
+  return phase === "Degraded" || areWrong(conditions) ? "degraded" : "healthy";
+}
+
+function areWrong(conditions: readonly Condition[]): boolean {
+  return conditions.some(({ severity }) => severity !== "info");
+}

@@ -1,0 +1,70 @@
+// Owns what the menu is drawn from: what the daemon told last, and what this menu itself is doing.
+import type { OpenFileHolder, StatusReport, StepResult, SyncReport } from "../../api/contract.ts";
+import type { MenuAction } from "./action.ts";
+import type { FolderPlace } from "./menu.ts";
+
+export type SyncState = Omit<SyncReport, "events">;
+
+export type MenuConnection =
+  | { readonly kind: "connecting" }
+  | { readonly kind: "connected" }
+  /** It is there and does not answer. */
+  | { readonly kind: "silent"; readonly reason: string }
+  | { readonly kind: "absent"; readonly reason: string };
+
+/** What became of an action. */
+export interface ActionOutcome {
+  readonly action: MenuAction;
+  readonly ok: boolean;
+  /** One line for people. */
+  readonly text: string;
+  readonly hint: string | null;
+  /** Of each share, where shares were asked for. */
+  readonly results: readonly StepResult[];
+}
+
+/** A share that did not let go, and why. */
+export interface BusyShare {
+  readonly action: MenuAction;
+  readonly holders: readonly OpenFileHolder[];
+  readonly unsent: readonly string[];
+}
+
+/** What is in a folder of a share, as far as it is known. */
+export type FolderList =
+  | { readonly kind: "asked" }
+  | { readonly kind: "known"; readonly names: readonly string[] }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** A folder of a share, as a key. */
+export function folderKey({ share, subpath }: FolderPlace): string {
+  return `${share}\0${subpath}`;
+}
+
+export interface MenuWorld {
+  readonly connection: MenuConnection;
+  /** What was told last, by a daemon that may be silent now; null: nothing yet, or no daemon. */
+  readonly status: StatusReport | null;
+  readonly sync: SyncState | null;
+  /** Actions under way. */
+  readonly running: readonly MenuAction[];
+  /** The newest action's, where it did not come to what was asked for. */
+  readonly failure: ActionOutcome | null;
+  /** By the share's name: what was refused because of open files, until it is done or the share lets go. */
+  readonly busy: ReadonlyMap<string, BusyShare>;
+  /** By `folderKey`; null: this menu does not tell when one is opened, so nothing is looked at. */
+  readonly folders: ReadonlyMap<string, FolderList> | null;
+  /** Where the log file is, absolute; null: not known. */
+  readonly logPath: string | null;
+}
+
+export const FIRST_WORLD: MenuWorld = {
+  connection: { kind: "connecting" },
+  status: null,
+  sync: null,
+  running: [],
+  failure: null,
+  busy: new Map(),
+  folders: null,
+  logPath: null,
+};

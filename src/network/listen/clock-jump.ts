@@ -1,0 +1,70 @@
+// Owns noticing that time did not pass as expected: sleep, and a wall clock that was set.
+import { uptime } from "node:os";
+import type { Clock } from "../../runtime/time/clock.ts";
+
+interface ClockJump {
+  /** `woke`: the machine slept (or this process was stopped); `clock_set`: only the wall clock moved. */
+  readonly kind: "woke" | "clock_set";
+  /** How far; negative when the wall clock was set back. */
+  readonly byMs: number;
+  /** `woke from sleep after 2 h 10 min`, `clock jumped by -3.5 s`. */
+  readonly text: string;
+}
+
+interface ClockWatchOptions {
+  clock: Clock;
+  /** Less than this is drift, a busy machine, or a slewed clock. Default 2,000. */
+  thresholdMs?: number;
+  /** Time since boot with sleep counted in; the system's by default. */
+  uptimeMs?: () => number;
+}
+
+interface ClockWatch {
+  /**
+   * Compares the time that passed since the last call (or the creation). `expectedMs` is when the caller meant to
+   * call again; where the monotonic clock runs on in sleep (macOS), being late is the only sign of it.
+   */
+  observe(expectedMs?: number): ClockJump | null;
+}
+
+export function createClockWatch(options: ClockWatchOptions): ClockWatch {
+  const { clock, thresholdMs = 2_000, uptimeMs = () => uptime() * 1_000 } = options;
+  let monotonicMs = clock.monotonicMs();
+  let wallMs = clock.wallMs();
+  // Asked only when something is off: on Linux it reads a file of /proc.
+  let sleptMs = uptimeMs() - monotonicMs;
+
+  return {
+    observe(expectedMs) {
+      const passedMs = clock.monotonicMs() - monotonicMs;
+      const differenceMs = clock.wallMs() - wallMs - passedMs;
+      monotonicMs += passedMs;
+      wallMs += passedMs + differenceMs;
+      const lateMs = expectedMs === undefined ? 0 : passedMs - expectedMs;
+      if (Math.abs(differenceMs) <= thresholdMs && lateMs <= thresholdMs) return null;
+      const nowSleptMs = uptimeMs() - monotonicMs;
+      const asleepMs = nowSleptMs - sleptMs;
+      sleptMs = nowSleptMs;
+      if (asleepMs > thresholdMs) return woke(asleepMs);
+      if (lateMs > thresholdMs) return woke(passedMs);
+      return {
+        kind: "clock_set",
+        byMs: differenceMs,
+        text: `clock jumped by ${differenceMs < 0 ? "-" : ""}${spokenDuration(Math.abs(differenceMs))}`,
+      };
+    },
+  };
+}
+
+function woke(afterMs: number): ClockJump {
+  return { kind: "woke", byMs: afterMs, text: `woke from sleep after ${spokenDuration(afterMs)}` };
+}
+
+function spokenDuration(ms: number): string {
+  const seconds = ms / 1_000;
+  if (seconds < 60) return `${Number(seconds.toFixed(1))} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+}

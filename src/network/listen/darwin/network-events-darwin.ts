@@ -1,0 +1,47 @@
+// Owns how macOS's network events are learnt: SCDynamicStore on a thread, `scutil` where that cannot be had.
+import type {
+  NetworkEventHearer,
+  NetworkEventSource,
+  RunningEventSource,
+} from "../events/network-event-source.ts";
+import { scdynamicstoreSource } from "./scdynamicstore-listener.ts";
+import { scutilSource } from "./scutil-listener.ts";
+
+/** Of each what is used now is the name. */
+export function networkEventsDarwin(
+  sources: readonly [NetworkEventSource, NetworkEventSource] = [scdynamicstoreSource(), scutilSource()],
+): NetworkEventSource {
+  const [first, second] = sources;
+  let current = first;
+  return {
+    get name() {
+      return current.name;
+    },
+    start: (hearer) => {
+      if (current === second) return second.start(hearer);
+      let running: RunningEventSource;
+      let disposed = false;
+      const orSecond: NetworkEventHearer = {
+        onReady: () => hearer.onReady(),
+        onChange: (deltas) => hearer.onChange(deltas),
+        onEnd(end) {
+          if (disposed) return;
+          if (end.kind !== "unavailable") {
+            hearer.onEnd(end);
+            return;
+          }
+          // It will not mend by itself, so it is not tried again either.
+          current = second;
+          running = second.start(hearer);
+        },
+      };
+      running = first.start(orSecond);
+      return {
+        async [Symbol.asyncDispose]() {
+          disposed = true;
+          await running[Symbol.asyncDispose]();
+        },
+      };
+    },
+  };
+}

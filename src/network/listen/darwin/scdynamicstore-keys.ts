@@ -1,0 +1,129 @@
+// Owns which entries of SCDynamicStore tell of the network, and what their changes mean.
+import type { NetworkDelta } from "../events/network-delta.ts";
+
+/** Whole keys, and regular expressions: the store takes those only as patterns. */
+export const WATCHED_KEYS: readonly string[] = ["State:/Network/Global/IPv4", "State:/Network/Global/IPv6"];
+export const WATCHED_PATTERNS: readonly string[] = ["State:/Network/Interface/[^/]+/(Link|IPv4|IPv6)"];
+
+/** What of an entry is of concern. */
+export interface StoreEntry {
+  /** Of a Link entry: whether there is a carrier; null where it does not say. */
+  readonly active: boolean | null;
+  /** Of a Global entry: who has the default route. */
+  readonly primaryInterface: string | null;
+  /** Of an IPv4 or IPv6 entry of an interface. */
+  readonly addresses: readonly string[];
+}
+
+export interface StoreReader {
+  /** What is so now, to compare with later. */
+  learn(): void;
+  /** What changed, by reading the entries of `keys`, or all of them when there are none (configd restarted). */
+  changed(keys: readonly string[]): readonly NetworkDelta[];
+}
+
+interface ReadableStore {
+  read(key: string): StoreEntry | null;
+  list(pattern: string): readonly string[];
+}
+
+type KeyMeaning =
+  | { readonly about: "global"; readonly family: "IPv4" | "IPv6" }
+  | { readonly about: "link" | "address"; readonly interfaceName: string };
+
+/** null for a key of no concern. */
+export function meaningOfKey(key: string): KeyMeaning | null {
+  const global = /^State:\/Network\/Global\/(IPv[46])$/.exec(key)?.[1];
+  if (global === "IPv4" || global === "IPv6") return { about: "global", family: global };
+  const [, interfaceName, kind] = /^State:\/Network\/Interface\/([^/]+)\/(Link|IPv4|IPv6)$/.exec(key) ?? [];
+  if (interfaceName === undefined || kind === undefined) return null;
+  return { about: kind === "Link" ? "link" : "address", interfaceName };
+}
+
+/** Remembers entries, so that addresses and routes that are set anew to what they were are no delta. */
+export function createStoreReader(store: ReadableStore): StoreReader {
+  const known = new Map<string, StoreEntry>();
+
+  const allKeys = (): readonly string[] => [
+    ...WATCHED_KEYS,
+    ...WATCHED_PATTERNS.flatMap((pattern) => store.list(pattern)),
+  ];
+  const update = (key: string, notified: boolean): readonly NetworkDelta[] => {
+    const meaning = meaningOfKey(key);
+    if (meaning === null) return [];
+    const before = known.get(key) ?? null;
+    const now = store.read(key);
+    if (now === null) known.delete(key);
+    else known.set(key, now);
+    if (meaning.about === "global") return globalDeltas(before, now);
+    if (meaning.about === "link") {
+      const deltas = linkDeltas(meaning.interfaceName, before, now);
+      // A link that went and came back before we looked may have cost every connection over it.
+      const flapped = notified && deltas.length === 0 && now !== null;
+      return flapped ? [{ kind: "unknown", detail: `the link of ${meaning.interfaceName} flapped` }] : deltas;
+    }
+    return addressDeltas(meaning.interfaceName, before, now);
+  };
+
+  return {
+    learn() {
+      for (const key of allKeys()) update(key, false);
+    },
+    changed(keys) {
+      if (keys.length > 0) return keys.flatMap((key) => update(key, true));
+      const everything = new Set([...known.keys(), ...allKeys()]);
+      return [
+        { kind: "unknown", detail: "configd restarted" },
+        ...[...everything].flatMap((key) => update(key, false)),
+      ];
+    },
+  };
+}
+
+function linkDeltas(
+  interfaceName: string,
+  before: StoreEntry | null,
+  now: StoreEntry | null,
+): readonly NetworkDelta[] {
+  const link = (change: "added" | "removed" | "carrier_gained" | "carrier_lost"): readonly NetworkDelta[] => [
+    { kind: "link", interfaceName, change },
+  ];
+  if (now === null) return before === null ? [] : link("removed");
+  if (before === null) return link("added");
+  if (before.active === now.active) return [];
+  if (now.active === null) return [{ kind: "unknown", detail: `the link of ${interfaceName}` }];
+  return link(now.active ? "carrier_gained" : "carrier_lost");
+}
+
+function addressDeltas(
+  interfaceName: string,
+  before: StoreEntry | null,
+  now: StoreEntry | null,
+): readonly NetworkDelta[] {
+  const had = new Set(before?.addresses);
+  const has = new Set(now?.addresses);
+  const delta = (change: "added" | "removed", address: string): NetworkDelta => ({
+    kind: "address",
+    interfaceName,
+    change,
+    address,
+  });
+  return [
+    ...[...had].filter((one) => !has.has(one)).map((one) => delta("removed", one)),
+    ...[...has].filter((one) => !had.has(one)).map((one) => delta("added", one)),
+  ];
+}
+
+function globalDeltas(before: StoreEntry | null, now: StoreEntry | null): readonly NetworkDelta[] {
+  const route = (change: "added" | "removed", entry: StoreEntry): NetworkDelta => ({
+    kind: "route",
+    interfaceName: entry.primaryInterface,
+    change,
+    destination: "default",
+  });
+  if (before !== null && now !== null && before.primaryInterface === now.primaryInterface) return [];
+  return [
+    ...(before === null ? [] : [route("removed", before)]),
+    ...(now === null ? [] : [route("added", now)]),
+  ];
+}

@@ -1,0 +1,39 @@
+// Owns macOS's network events as a source: how the SCDynamicStore thread is started, and asked to end.
+import { programBeside } from "../../../runtime/process/child-process.ts";
+import { startNativeEventThread } from "../events/native-event-thread.ts";
+import type { NetworkEventSource } from "../events/network-event-source.ts";
+import { MACOS_LIBRARIES, type StoreLibraries } from "./scdynamicstore-binding.ts";
+import { CONTROL_BYTES, STOP_SLOT, type StoreWorkerData } from "./scdynamicstore-thread.ts";
+
+/** The thread looks at its flag four times a second. */
+const STOP_DEADLINE_MS = 1_500;
+
+interface ScdynamicstoreOptions {
+  /** Default: macOS's own. */
+  readonly libraries?: StoreLibraries;
+  /** The thread's program, for tests. */
+  readonly threadUrl?: URL;
+}
+
+/** macOS's network events, by way of koffi and a run loop in a thread of its own. */
+export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): NetworkEventSource {
+  const { libraries = MACOS_LIBRARIES, threadUrl = programBeside(import.meta.url, "scdynamicstore-worker") } =
+    options;
+  return {
+    name: "scdynamicstore",
+    start(hearer) {
+      const control = new SharedArrayBuffer(CONTROL_BYTES);
+      const workerData: StoreWorkerData = { control, libraries };
+      return startNativeEventThread(
+        {
+          name: "scdynamicstore",
+          url: threadUrl,
+          workerData,
+          stop: () => void Atomics.store(new Int32Array(control), STOP_SLOT, 1),
+          stopDeadlineMs: STOP_DEADLINE_MS,
+        },
+        hearer,
+      );
+    },
+  };
+}

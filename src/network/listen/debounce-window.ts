@@ -1,0 +1,72 @@
+// Owns how many cycles network events may cause: the first runs at once, the rest of a window share one.
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+
+interface TriggerWindowOptions {
+  clock: Clock;
+  /** Length of a window; 0 lets every event run at once. */
+  windowMs: number;
+  /** Runs synchronously; what it triggers itself falls into the window it opened. */
+  onCycle: (reasons: readonly string[]) => void;
+}
+
+export interface TriggerWindow extends Disposable {
+  trigger(reason: string): void;
+  /** Holds from now on, also for a window that is open. */
+  setWindowMs(windowMs: number): void;
+}
+
+/** More than this many reasons are counted, not kept: a flapping link must not grow a log line without end. */
+const MAX_REASONS = 50;
+
+/**
+ * At most one triggered cycle per window: an event outside a window runs at once and opens one; events inside
+ * it collapse into one cycle at its end, which opens the next. Every event is followed by a cycle.
+ */
+export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowOptions): TriggerWindow {
+  let lengthMs = windowMs;
+  let openedAtMs = Number.NEGATIVE_INFINITY;
+  let timer: Timer | null = null;
+  let reasons: string[] = [];
+  let uncounted = 0;
+  let disposed = false;
+
+  const remainingMs = (): number => openedAtMs + lengthMs - clock.monotonicMs();
+
+  const run = (): void => {
+    const collected = uncounted > 0 ? [...reasons, `+${uncounted} more`] : reasons;
+    reasons = [];
+    uncounted = 0;
+    openedAtMs = clock.monotonicMs();
+    onCycle(collected);
+  };
+
+  const arm = (): void => {
+    timer?.[Symbol.dispose]();
+    timer = clock.setTimer(Math.max(0, Math.ceil(remainingMs())), () => {
+      timer = null;
+      // A timer may fire a fraction of a millisecond early; the promise is about the clock, not the timer.
+      if (remainingMs() > 0) arm();
+      else run();
+    });
+  };
+
+  return {
+    trigger(reason) {
+      if (disposed) return;
+      if (reasons.length < MAX_REASONS) reasons.push(reason);
+      else uncounted += 1;
+      if (timer !== null) return;
+      if (remainingMs() > 0) arm();
+      else run();
+    },
+    setWindowMs(newLengthMs) {
+      lengthMs = newLengthMs;
+      if (timer !== null) arm();
+    },
+    [Symbol.dispose]() {
+      disposed = true;
+      timer?.[Symbol.dispose]();
+      timer = null;
+    },
+  };
+}

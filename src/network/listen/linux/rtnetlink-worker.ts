@@ -1,0 +1,176 @@
+// Owns the thread that waits in the kernel for rtnetlink: poll on the socket and an eventfd, nothing else.
+import { constants } from "node:os";
+import { parentPort, workerData } from "node:worker_threads";
+import type { NativeEventMessage } from "../events/native-event-thread.ts";
+import type { NetworkDelta } from "../events/network-delta.ts";
+import {
+  buildDumpRequest,
+  createRtnetlinkReader,
+  type DumpSubject,
+  RTNETLINK_GROUPS,
+} from "./rtnetlink-messages.ts";
+import { EVENT_FD_SLOT, STOP_SLOT } from "./rtnetlink-thread.ts";
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const CLOEXEC = 0o2000000;
+const NONBLOCK = 0o4000;
+const NETLINK_ROUTE = 0;
+const MSG_DONTWAIT = 0x40;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+/** The kernel grants what it allows, usually twice the default: longer bursts before an overflow. */
+const RECEIVE_QUEUE_BYTES = 1 << 20;
+const POLLIN = 1;
+/** Larger than any datagram the kernel makes (32 KiB for dumps). */
+const RECEIVE_BYTES = 64 * 1024;
+/** After so many datagrams without a pause, what they changed is told and the stop flag is looked at. */
+const DATAGRAMS_AT_ONCE = 64;
+/** Only a safety net: every wake comes through the eventfd, and should one be lost, this is how late we are. */
+const LONGEST_POLL_MS = 10_000;
+/** A dump takes under a millisecond; one that does not end was lost in an overflow and is asked for again. */
+const DUMP_POLL_MS = 1_000;
+
+/** What the system lacks or forbids, now and after any restart. */
+class Unavailable extends Error {}
+
+interface SystemCalls {
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array, length: number): number;
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number;
+  send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  poll(fds: Uint8Array, count: number, timeoutMs: number): number;
+  eventfd(initial: number, flags: number): number;
+  close(fd: number): number;
+  errno(): number;
+}
+
+async function loadSystemCalls(): Promise<SystemCalls> {
+  try {
+    const { default: koffi } = await import("koffi");
+    const libc = koffi.load(null);
+    return {
+      socket: libc.func("int socket(int, int, int)"),
+      bind: libc.func("int bind(int, const uint8_t *, uint32_t)"),
+      setsockopt: libc.func("int setsockopt(int, int, int, const uint8_t *, uint32_t)"),
+      send: libc.func("int64_t send(int, const uint8_t *, size_t, int)"),
+      recv: libc.func("int64_t recv(int, uint8_t *, size_t, int)"),
+      poll: libc.func("int poll(uint8_t *, unsigned long, int)"),
+      eventfd: libc.func("int eventfd(unsigned int, int)"),
+      close: libc.func("int close(int)"),
+      errno: () => koffi.errno(),
+    };
+  } catch (error) {
+    throw new Unavailable(
+      `koffi cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+function openSocket(calls: SystemCalls): number {
+  const fd = calls.socket(AF_NETLINK, SOCK_RAW | CLOEXEC | NONBLOCK, NETLINK_ROUTE);
+  if (fd < 0) throw new Unavailable(`no netlink socket: errno ${calls.errno()}`);
+  const address = Buffer.alloc(12);
+  address.writeUInt16LE(AF_NETLINK, 0);
+  address.writeUInt32LE(RTNETLINK_GROUPS, 8);
+  if (calls.bind(fd, address, address.length) < 0) {
+    const errno = calls.errno();
+    calls.close(fd);
+    throw new Unavailable(`netlink groups refused: errno ${errno}`);
+  }
+  const queueBytes = Buffer.alloc(4);
+  queueBytes.writeInt32LE(RECEIVE_QUEUE_BYTES, 0);
+  calls.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, queueBytes, queueBytes.length);
+  return fd;
+}
+
+function listen(
+  calls: SystemCalls,
+  socket: number,
+  eventFd: number,
+  stopped: () => boolean,
+  tell: (message: NativeEventMessage) => void,
+): void {
+  const reader = createRtnetlinkReader();
+  const received = Buffer.alloc(RECEIVE_BYTES);
+  const pollFds = Buffer.alloc(16);
+  pollFds.writeInt32LE(socket, 0);
+  pollFds.writeInt16LE(POLLIN, 4);
+  pollFds.writeInt32LE(eventFd, 8);
+  pollFds.writeInt16LE(POLLIN, 12);
+
+  let ready = false;
+  let sequence = 0;
+  let dumping: DumpSubject | null = null;
+  let missedSome = false;
+
+  const askFor = (subject: DumpSubject): void => {
+    sequence += 1;
+    dumping = subject;
+    missedSome = false;
+    reader.expectDump(subject, sequence);
+    const request = buildDumpRequest(subject, sequence);
+    // A refusal (a dump still under way) leaves `dumping` set: it is asked again when the poll times out.
+    calls.send(socket, request, request.length, 0);
+  };
+  const dumpEnded = (): void => {
+    if (missedSome) askFor("links");
+    else if (dumping === "links") askFor("addresses");
+    else {
+      dumping = null;
+      if (!ready) tell({ kind: "ready" });
+      ready = true;
+    }
+  };
+
+  askFor("links");
+  while (!stopped()) {
+    const polled = calls.poll(pollFds, 2, dumping === null ? LONGEST_POLL_MS : DUMP_POLL_MS);
+    if (polled < 0 && calls.errno() !== constants.errno.EINTR)
+      throw new Error(`poll failed: errno ${calls.errno()}`);
+    if (polled === 0 && dumping !== null) askFor("links");
+    const deltas: NetworkDelta[] = [];
+    for (let count = 0; count < DATAGRAMS_AT_ONCE && polled > 0; count += 1) {
+      const length = calls.recv(socket, received, RECEIVE_BYTES, MSG_DONTWAIT);
+      if (length >= 0) {
+        const found = reader.read(received.subarray(0, length));
+        deltas.push(...found.deltas);
+        if (found.dumpEnded === sequence) dumpEnded();
+        continue;
+      }
+      const errno = calls.errno();
+      if (errno === constants.errno.EAGAIN) break;
+      if (errno === constants.errno.ENOBUFS) {
+        deltas.push({ kind: "unknown", detail: "events came faster than they were read" });
+        // What was missed is learnt from a dump: else a change back to what is known would pass unnoticed.
+        if (dumping === null) askFor("links");
+        else missedSome = true;
+      } else if (errno !== constants.errno.EINTR) throw new Error(`recv failed: errno ${errno}`);
+    }
+    if (deltas.length > 0) tell({ kind: "deltas", deltas });
+  }
+}
+
+async function run(): Promise<void> {
+  const control = new Int32Array(workerData.control);
+  const tell = (message: NativeEventMessage): void => parentPort?.postMessage(message);
+  try {
+    const calls = await loadSystemCalls();
+    const socket = openSocket(calls);
+    try {
+      const eventFd = calls.eventfd(0, CLOEXEC | NONBLOCK);
+      if (eventFd < 0) throw new Unavailable(`no eventfd: errno ${calls.errno()}`);
+      // The main thread closes it, once this thread has ended: a number closed here could be another file by then.
+      Atomics.store(control, EVENT_FD_SLOT, eventFd + 1);
+      listen(calls, socket, eventFd, () => Atomics.load(control, STOP_SLOT) !== 0, tell);
+    } finally {
+      calls.close(socket);
+    }
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    tell({ kind: "unavailable", text: error.message });
+  }
+}
+
+await run();

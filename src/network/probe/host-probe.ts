@@ -1,0 +1,173 @@
+// Owns one probe of one address: TCP connect, SMB2 NEGOTIATE, one deadline for both, the socket always ended.
+import { randomFillSync } from "node:crypto";
+import { Socket } from "node:net";
+import { systemErrorCode } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { ProbeReason, ProbeVerdict } from "./probe-result.ts";
+import { buildNegotiateRequest, CLIENT_GUID_BYTES, createNegotiateReader } from "./smb-negotiate.ts";
+
+export interface ProbeEndpoint {
+  /** An IP address; a link-local IPv6 one with its zone. */
+  readonly address: string;
+  readonly port: number;
+  /** Where the probe leaves from; null lets the system choose. */
+  readonly localAddress: string | null;
+}
+
+export interface EndpointFinding {
+  readonly verdict: ProbeVerdict;
+  readonly reason: ProbeReason;
+  readonly tcpAnswered: boolean;
+  /** What happened, without the address: "connection refused". */
+  readonly detail: string;
+  /** As 32 hex digits; null unless it answers and says it. */
+  readonly serverGuid: string | null;
+}
+
+export interface RunningProbe extends Disposable {
+  /** Never rejects. Disposing the probe ends its socket at once and resolves this as silent. */
+  readonly finding: Promise<EndpointFinding>;
+}
+
+interface Meaning {
+  readonly verdict: ProbeVerdict;
+  readonly reason: ProbeReason;
+  readonly detail: string;
+}
+
+const NO_ROUTE: Meaning = { verdict: "gone", reason: "no_route", detail: "no route to it" };
+const LOCAL_WANT: Meaning = {
+  verdict: "silent",
+  reason: "local_error",
+  detail: "this machine had no socket or port left to ask with",
+};
+
+/**
+ * What an error before the connection stands means. `gone` only where it is certain; what says nothing of the
+ * host is `silent`. On macOS EHOSTUNREACH is also what a missing Local Network permission looks like.
+ */
+const CONNECT_ERRORS: Readonly<Record<string, Meaning>> = {
+  ECONNREFUSED: { verdict: "gone", reason: "refused", detail: "connection refused" },
+  ENETUNREACH: NO_ROUTE,
+  EHOSTUNREACH: NO_ROUTE,
+  EHOSTDOWN: NO_ROUTE,
+  EADDRNOTAVAIL: NO_ROUTE,
+  EAFNOSUPPORT: NO_ROUTE,
+  // A link-local address without its interface.
+  EINVAL: NO_ROUTE,
+  ENETDOWN: { verdict: "gone", reason: "link_down", detail: "the link is down" },
+  ENODEV: { verdict: "gone", reason: "link_down", detail: "the interface is gone" },
+  ETIMEDOUT: { verdict: "silent", reason: "connect_timeout", detail: "no answer to the connection" },
+  ECONNRESET: { verdict: "silent", reason: "closed", detail: "the connection was closed" },
+  ECONNABORTED: { verdict: "silent", reason: "closed", detail: "the connection was closed" },
+  EPIPE: { verdict: "silent", reason: "closed", detail: "the connection was closed" },
+  EACCES: { verdict: "silent", reason: "denied", detail: "this machine does not allow the connection" },
+  EPERM: { verdict: "silent", reason: "denied", detail: "this machine does not allow the connection" },
+  EMFILE: LOCAL_WANT,
+  ENFILE: LOCAL_WANT,
+  ENOBUFS: LOCAL_WANT,
+  ENOMEM: LOCAL_WANT,
+  EADDRINUSE: LOCAL_WANT,
+};
+
+/** The address to leave from is no longer this machine's: the interface lost it since it was looked up. */
+const LOST_LOCAL_ADDRESS: Meaning = {
+  verdict: "gone",
+  reason: "link_down",
+  detail: "the interface lost its address",
+};
+
+/** Table look-up, exported for its test. `connected`: the error came after TCP stood. */
+export function meaningOfError(error: unknown, connected: boolean): EndpointFinding {
+  const code = systemErrorCode(error) ?? "";
+  if (connected) {
+    // Whatever broke an established connection, the host was there a moment ago: no proof that it is gone.
+    const detail = code === "ETIMEDOUT" ? "the connection went silent" : "it closed the connection unasked";
+    return { verdict: "silent", reason: "closed", tcpAnswered: true, detail, serverGuid: null };
+  }
+  const atBind = error instanceof Error && "syscall" in error && error.syscall === "bind";
+  const meaning =
+    atBind && code === "EADDRNOTAVAIL"
+      ? LOST_LOCAL_ADDRESS
+      : (CONNECT_ERRORS[code] ?? {
+          verdict: "silent",
+          reason: "local_error",
+          detail: `the connection failed with ${code === "" ? String(error) : code}`,
+        });
+  return { ...meaning, tcpAnswered: false, serverGuid: null };
+}
+
+/** An answer comes whole in one read: what is left unread makes the close a reset. */
+const READ_BUFFER_BYTES = 2048;
+
+/** Starts at once; `timeoutMs` covers connect and NEGOTIATE together. */
+export function startHostProbe(clock: Clock, endpoint: ProbeEndpoint, timeoutMs: number): RunningProbe {
+  const { promise, resolve } = Promise.withResolvers<EndpointFinding>();
+  let connected = false;
+  let ended = false;
+
+  const end = (finding: EndpointFinding): void => {
+    if (ended) return;
+    ended = true;
+    deadline[Symbol.dispose]();
+    // A reset leaves no TIME_WAIT: thousands of those make each bind to an address scan for a free port for
+    // milliseconds. (A connecting socket would put a reset off until it connects.)
+    if (connected) socket.resetAndDestroy();
+    else socket.destroy();
+    resolve(finding);
+  };
+  const endSilent = (reason: ProbeReason, detail: string): void =>
+    end({ verdict: "silent", reason, tcpAnswered: connected, detail, serverGuid: null });
+
+  const late = (): void => {
+    if (connected)
+      endSilent("smb_timeout", `it took the connection but did not speak SMB within ${timeoutMs} ms`);
+    else endSilent("connect_timeout", `no answer to the connection within ${timeoutMs} ms`);
+  };
+  // In a process that was held up, an answer may wait to be read; timers come before it.
+  const deadline = clock.setTimer(timeoutMs, () => void setImmediate(late));
+
+  const reader = createNegotiateReader();
+  const socket = new Socket({
+    onread: {
+      buffer: Buffer.allocUnsafe(READ_BUFFER_BYTES),
+      callback(length, buffer) {
+        const answer = reader.push(buffer.subarray(0, length));
+        if (answer.kind === "negotiated") {
+          const { serverGuid } = answer;
+          end({
+            verdict: "answers",
+            reason: "negotiated",
+            tcpAnswered: true,
+            detail: "answered",
+            serverGuid,
+          });
+        } else if (answer.kind === "not_smb") {
+          endSilent("not_smb", `it does not speak SMB 2: ${answer.detail}`);
+        }
+        return !ended;
+      },
+    },
+  });
+  socket.on("connect", () => {
+    if (ended) return;
+    connected = true;
+    socket.write(buildNegotiateRequest(randomFillSync(new Uint8Array(CLIENT_GUID_BYTES))));
+  });
+  socket.on("end", () => endSilent("closed", "it closed the connection unasked"));
+  socket.on("error", (error) => end(meaningOfError(error, connected)));
+  socket.on("close", () => endSilent("closed", "the connection was closed"));
+  try {
+    socket.connect({
+      host: endpoint.address,
+      port: endpoint.port,
+      ...(endpoint.localAddress === null ? {} : { localAddress: endpoint.localAddress }),
+    });
+  } catch (error) {
+    end(meaningOfError(error, false));
+  }
+  return {
+    finding: promise,
+    [Symbol.dispose]: () => endSilent("connect_timeout", "the probe was ended early"),
+  };
+}

@@ -1,0 +1,299 @@
+// Owns asking many hosts whether they answer SMB: by the right interface, equal questions once, so many at once.
+
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { createInterfaceReader, findWayOut, type InterfaceSnapshot, type WayOut } from "../interfaces.ts";
+import { type IpAddress, parseIp } from "../ip-address.ts";
+import { type EndpointFinding, type ProbeEndpoint, type RunningProbe, startHostProbe } from "./host-probe.ts";
+import { createNameResolution } from "./name-resolution.ts";
+import type { HostProber, ProbeRequest, ProbeResult, ProbeTarget } from "./probe-result.ts";
+import { createSharedAsks } from "./shared-asks.ts";
+import { createSlots } from "./slots.ts";
+
+export interface HostProberOptions {
+  clock: Clock;
+  /** Asks the system's resolver outside this process; may reject, be late or give []. */
+  resolve: (host: string) => Promise<readonly string[]>;
+  logger: Logger;
+  /** Told when a name has other addresses than before: a reason to look again soon. */
+  onAddressesChanged?: (host: string) => void;
+  /** Sockets at once. Default 256: 640 dead hosts at 800 ms fit in a cycle of 2 s. */
+  maxAtOnce?: number;
+}
+
+interface AddressBook {
+  /** Addresses known of a host, canonical, without asking anyone; a literal address is its own; [] if none. */
+  addressesOf(host: string): readonly string[];
+}
+
+/** Disposing ends every probe under way; those, and all asked later, resolve as silent. */
+export type AddressedHostProber = HostProber & AddressBook & Disposable;
+
+const DEFAULT_MAX_AT_ONCE = 256;
+/** The other addresses of a name join in when the first has not answered after this share of the timeout. */
+const HEAD_START_SHARE = 0.25;
+
+export function createHostProber(options: HostProberOptions): AddressedHostProber {
+  const { clock, logger, resolve, onAddressesChanged, maxAtOnce = DEFAULT_MAX_AT_ONCE } = options;
+  const interfaces = createInterfaceReader(clock);
+  const resolution = createNameResolution({ clock, resolve, logger, onAddressesChanged });
+  const asks = createSharedAsks<ProbeResult>(clock);
+  const endpointAsks = createSharedAsks<EndpointFinding>(clock);
+  const slots = createSlots(maxAtOnce);
+  const running = new Set<RunningProbe>();
+  const parsed = new Map<string, IpAddress | null>();
+  /** Targets whose address an interface's subnet held when last looked at, with that interface. */
+  const lastOnLink = new Map<string, string | null>();
+  /** The address of a name that answered last is asked first. */
+  const lastAnswered = new Map<string, string>();
+  let disposed = false;
+
+  const parse = (address: string): IpAddress | null => {
+    let known = parsed.get(address);
+    if (known === undefined) {
+      known = parseIp(address);
+      parsed.set(address, known);
+    }
+    return known;
+  };
+
+  const askEndpoint = (
+    endpoint: ProbeEndpoint,
+    notBeforeMs: number,
+    timeoutMs: number,
+  ): Promise<EndpointFinding> => {
+    const key = `${endpoint.address}|${endpoint.port}|${endpoint.localAddress ?? ""}|${timeoutMs}`;
+    return endpointAsks.ask(key, notBeforeMs, (goesOut) =>
+      slots.use(async () => {
+        goesOut();
+        if (disposed) return DISPOSED;
+        const probe = startHostProbe(clock, endpoint, timeoutMs);
+        running.add(probe);
+        try {
+          return await probe.finding;
+        } finally {
+          running.delete(probe);
+        }
+      }),
+    );
+  };
+
+  /** What is asked of one address: a packet, or an answer that needs none. */
+  const planAddress = (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
+    const ip = parse(address);
+    if (ip === null) return unasked(address, null, UNRESOLVED);
+    const way = findWayOut(snapshot, ip, target.interfaceName);
+    if (way.kind === "absent") {
+      return unasked(address, way.interfaceName, absent(way.interfaceName));
+    }
+    const memoryKey = `${address}|${target.interfaceName ?? ""}`;
+    if (way.kind === "on_link") {
+      lastOnLink.set(memoryKey, way.interfaceName);
+    } else if (lastOnLink.has(memoryKey)) {
+      const interfaceName = lastOnLink.get(memoryKey) ?? null;
+      return unasked(address, interfaceName, leftBehind(interfaceName));
+    }
+    const localAddress = way.kind === "routed" ? null : way.localAddress;
+    if (way.kind === "configured" && localAddress === null) {
+      return unasked(address, way.interfaceName, noAddressOn(way.interfaceName));
+    }
+    return {
+      address,
+      interfaceName: interfaceOf(way),
+      endpoint: { address: way.address, port: target.port, localAddress },
+    };
+  };
+
+  const askAddresses = async (
+    target: ProbeTarget,
+    addresses: readonly string[],
+    { notBeforeMs, timeoutMs }: ProbeRequest,
+    goesOut: () => void,
+  ): Promise<ProbeResult> => {
+    const startedAtMs = clock.monotonicMs();
+    const snapshot = interfaces.snapshot(notBeforeMs);
+    const outcomes: Outcome[] = [];
+    let rest: EndpointPlan[] = [];
+    for (const address of preferred(addresses, lastAnswered.get(target.host))) {
+      const plan = planAddress(address, target, snapshot);
+      if ("finding" in plan) outcomes.push(plan);
+      else rest.push(plan);
+    }
+    goesOut();
+    const ask = async (plan: EndpointPlan, withinMs: number): Promise<Outcome> => {
+      const finding = await askEndpoint(plan.endpoint, notBeforeMs, withinMs);
+      const { localAddress } = plan.endpoint;
+      return { address: plan.address, interfaceName: plan.interfaceName, localAddress, finding };
+    };
+    const first = rest[0];
+    if (first !== undefined && rest.length === 1) outcomes.push(await ask(first, timeoutMs));
+    else if (first !== undefined) {
+      rest = rest.slice(1);
+      const headStartMs = Math.ceil(timeoutMs * HEAD_START_SHARE);
+      const firstAnswer = ask(first, timeoutMs);
+      const early = await firstOrLate(clock, firstAnswer, headStartMs);
+      if (early?.finding.verdict === "answers") outcomes.push(early);
+      else {
+        const restAnswers = rest.map((plan) => ask(plan, timeoutMs - headStartMs));
+        outcomes.push(...(await untilOneAnswers([firstAnswer, ...restAnswers])));
+      }
+    }
+    const best = outcomes.toSorted((left, right) => weight(right.finding) - weight(left.finding))[0];
+    const tookMs = clock.monotonicMs() - startedAtMs;
+    if (best === undefined) return unresolved(target, tookMs);
+    if (best.finding.verdict === "answers" && addresses.length > 1)
+      lastAnswered.set(target.host, best.address);
+    return {
+      ...best.finding,
+      address: best.address,
+      interfaceName: best.interfaceName,
+      localAddress: best.localAddress,
+      text: textOf(target, best),
+      tookMs,
+    };
+  };
+
+  return {
+    probe(target, request) {
+      const key = `${target.host}|${target.port}|${target.interfaceName ?? ""}|${request.timeoutMs}`;
+      return asks.ask(key, request.notBeforeMs, (goesOut) => {
+        const addresses = resolution.addresses(target.host, request.timeoutMs);
+        if (addresses instanceof Promise) {
+          // Whoever joined meanwhile wants nothing older than now.
+          return addresses.then((found) => {
+            const now = { ...request, notBeforeMs: clock.monotonicMs() };
+            return askAddresses(target, found, now, goesOut);
+          });
+        }
+        return askAddresses(target, addresses, request, goesOut);
+      });
+    },
+    networkChanged() {
+      interfaces.networkChanged();
+      resolution.networkChanged();
+    },
+    addressesOf: (host) => resolution.known(host),
+    [Symbol.dispose]() {
+      disposed = true;
+      for (const probe of [...running]) probe[Symbol.dispose]();
+    },
+  };
+}
+
+interface Outcome {
+  readonly address: string;
+  readonly interfaceName: string | null;
+  /** Where the probe left from; null when the system chose, or nothing was sent. */
+  readonly localAddress: string | null;
+  readonly finding: EndpointFinding;
+}
+
+interface EndpointPlan {
+  readonly address: string;
+  readonly interfaceName: string | null;
+  readonly endpoint: ProbeEndpoint;
+}
+
+type AddressPlan = Outcome | EndpointPlan;
+
+function unasked(address: string, interfaceName: string | null, finding: EndpointFinding): Outcome {
+  return { address, interfaceName, localAddress: null, finding };
+}
+
+const UNRESOLVED: EndpointFinding = {
+  verdict: "silent",
+  reason: "unresolved",
+  tcpAnswered: false,
+  detail: "no address is known",
+  serverGuid: null,
+};
+
+const DISPOSED: EndpointFinding = {
+  verdict: "silent",
+  reason: "local_error",
+  tcpAnswered: false,
+  detail: "probing has ended",
+  serverGuid: null,
+};
+
+function absent(interfaceName: string): EndpointFinding {
+  return {
+    verdict: "gone",
+    reason: "link_down",
+    tcpAnswered: false,
+    detail: `${interfaceName} is down or not there`,
+    serverGuid: null,
+  };
+}
+
+function leftBehind(interfaceName: string | null): EndpointFinding {
+  const detail = `${interfaceName ?? "the interface"} that held its network is down or lost its address`;
+  return { verdict: "gone", reason: "link_down", tcpAnswered: false, detail, serverGuid: null };
+}
+
+function noAddressOn(interfaceName: string): EndpointFinding {
+  const detail = `${interfaceName} has no address to reach it from`;
+  return { verdict: "gone", reason: "no_route", tcpAnswered: false, detail, serverGuid: null };
+}
+
+function interfaceOf(way: WayOut): string | null {
+  return way.kind === "routed" ? null : way.interfaceName;
+}
+
+/** One answer is an answer; one silence leaves it open; gone only when every address is. */
+function weight(finding: EndpointFinding): number {
+  if (finding.verdict === "answers") return 3;
+  if (finding.verdict === "gone") return 0;
+  return finding.tcpAnswered ? 2 : 1;
+}
+
+function preferred(addresses: readonly string[], first: string | undefined): readonly string[] {
+  if (first === undefined || addresses[0] === first || !addresses.includes(first)) return addresses;
+  return [first, ...addresses.filter((address) => address !== first)];
+}
+
+function unresolved(target: ProbeTarget, tookMs: number): ProbeResult {
+  return {
+    verdict: "silent",
+    reason: "unresolved",
+    tcpAnswered: false,
+    address: null,
+    interfaceName: target.interfaceName,
+    localAddress: null,
+    serverGuid: null,
+    text: `${target.host} has no address`,
+    tookMs,
+  };
+}
+
+/** `10.0.0.2:445: connection refused`, with the name in front when it is one. */
+function textOf(target: ProbeTarget, outcome: Outcome): string {
+  const { address, finding, interfaceName } = outcome;
+  const shown = `${address.includes(":") ? `[${address}]` : address}:${target.port}`;
+  const where = address === target.host ? shown : `${target.host} (${shown})`;
+  const over = finding.verdict === "answers" && interfaceName !== null ? ` over ${interfaceName}` : "";
+  return `${where}: ${finding.detail}${over}`;
+}
+
+async function firstOrLate<T>(clock: Clock, answer: Promise<T>, waitMs: number): Promise<T | null> {
+  const late = Promise.withResolvers<null>();
+  const timer = clock.setTimer(waitMs, () => late.resolve(null));
+  try {
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    timer[Symbol.dispose]();
+  }
+}
+
+/** All outcomes, or those there are as soon as one of them answers. */
+function untilOneAnswers(pending: readonly Promise<Outcome>[]): Promise<readonly Outcome[]> {
+  return new Promise((resolve) => {
+    const there: Outcome[] = [];
+    for (const one of pending) {
+      void one.then((outcome) => {
+        there.push(outcome);
+        if (outcome.finding.verdict === "answers" || there.length === pending.length) resolve(there);
+      });
+    }
+  });
+}

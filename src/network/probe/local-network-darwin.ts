@@ -1,0 +1,126 @@
+// Tells macOS's Local Network privacy from an outage. Without the permission a launch agent's own connection to a host
+// on its link fails with EHOSTUNREACH, exactly as if the host were off, while Apple's `nc`, NetAuth and the kernel get
+// through. So where our own probe has no route, `nc` speaks for us, and its word counts.
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { AddressedHostProber } from "./host-prober.ts";
+import type { ProbeRequest, ProbeResult } from "./probe-result.ts";
+import { createSharedAsks } from "./shared-asks.ts";
+import { createSlots } from "./slots.ts";
+import { type NcFinding, negotiateThroughNc } from "./smb-through-nc.ts";
+
+const LOCAL_NETWORK_HINT =
+  "System Settings → Privacy & Security → Local Network: allow node or mountaineer, then restart it; where no such row is, start it from Terminal.";
+
+const NC = "/usr/bin/nc";
+/** For asking beside a probe, when nobody waits. */
+const UNHURRIED_MS = 3_000;
+/** How often `nc` is asked about a host that it did not reach either, while we do not know to be held back. */
+const ASK_AGAIN_MS = 10_000;
+/** Processes at once; a machine's shares are on few hosts. */
+const AT_ONCE = 8;
+
+/** Only what failed for want of a route, on a network that is ours: through a router nothing is held back. */
+export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "interfaceName">): boolean {
+  return result.reason === "no_route" && result.address !== null && result.interfaceName !== null;
+}
+
+/** Our own result, as what it means once `nc` has spoken and we are known to be held back. */
+export function asToldByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
+  const why = `other programs reach it, this one may not (Local Network permission). ${LOCAL_NETWORK_HINT}`;
+  switch (finding.kind) {
+    case "negotiated":
+      return {
+        ...own,
+        verdict: "answers",
+        reason: "negotiated",
+        tcpAnswered: true,
+        serverGuid: finding.serverGuid,
+        text: `${own.address}: answered; ${why}`,
+      };
+    case "connected":
+      return {
+        ...own,
+        verdict: "silent",
+        reason: "not_smb",
+        tcpAnswered: true,
+        text: `${own.address}: ${finding.detail}; ${why}`,
+      };
+    // Nobody reaches it: it is what our own probe says.
+    case "unreachable":
+      return own;
+    // No proof either way, so it is not `gone`.
+    case "unknown":
+      return {
+        ...own,
+        verdict: "silent",
+        reason: "denied",
+        text: `${own.address}: ${finding.detail} through nc; this program may not ask itself (Local Network permission). ${LOCAL_NETWORK_HINT}`,
+      };
+  }
+}
+
+export interface LocalNetworkOptions {
+  readonly clock: Clock;
+  /** For tests. */
+  readonly nc?: string;
+}
+
+/**
+ * At first `nc` is asked beside the probe, and not before its answer: a failover does not wait for it. Once it got
+ * through where we did not, this process is known to be held back, and each such probe waits for what `nc` finds, within
+ * its own time-out. A probe of ours that gets through to a host on our link ends that.
+ */
+export function withLocalNetworkCheck(
+  prober: AddressedHostProber,
+  { clock, nc = NC }: LocalNetworkOptions,
+): AddressedHostProber {
+  let isHeldBack = false;
+  /** When a host was last asked about in vain. */
+  const askedAtMs = new Map<string, number>();
+  const asks = createSharedAsks<NcFinding>(clock);
+  const slots = createSlots(AT_ONCE);
+  const ending = new AbortController();
+
+  const ask = (address: string, port: number, { notBeforeMs, timeoutMs }: ProbeRequest): Promise<NcFinding> =>
+    asks.ask(`${address}|${port}`, notBeforeMs, (goesOut) =>
+      slots.use(async () => {
+        goesOut();
+        const { signal } = ending;
+        const finding = await negotiateThroughNc({ clock, nc, address, port, timeoutMs, signal });
+        if (finding.kind === "negotiated" || finding.kind === "connected") isHeldBack = true;
+        return finding;
+      }),
+    );
+  const askBeside = (address: string, port: number): void => {
+    const key = `${address}|${port}`;
+    const nowMs = clock.monotonicMs();
+    const lastMs = askedAtMs.get(key);
+    if (lastMs !== undefined && nowMs - lastMs < ASK_AGAIN_MS) return;
+    askedAtMs.set(key, nowMs);
+    void ask(address, port, { notBeforeMs: nowMs, timeoutMs: UNHURRIED_MS });
+  };
+
+  return {
+    async probe(target, request) {
+      const own = await prober.probe(target, request);
+      const { address } = own;
+      if (own.verdict === "answers" && own.interfaceName !== null) isHeldBack = false;
+      if (address === null || !mayBeDenied(own) || ending.signal.aborted) return own;
+      if (!isHeldBack) {
+        askBeside(address, target.port);
+        return own;
+      }
+      return asToldByNc(own, await ask(address, target.port, request));
+    },
+    networkChanged() {
+      // Whether we are held back is a person's word, and no network's.
+      askedAtMs.clear();
+      prober.networkChanged();
+    },
+    addressesOf: (host) => prober.addressesOf(host),
+    [Symbol.dispose]() {
+      ending.abort();
+      prober[Symbol.dispose]();
+    },
+  };
+}

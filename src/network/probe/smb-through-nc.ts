@@ -1,0 +1,89 @@
+// SMB2 NEGOTIATE spoken through macOS's `nc`, for a process that may not open the connection itself.
+import { randomFillSync } from "node:crypto";
+import { Readable } from "node:stream";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { buildNegotiateRequest, CLIENT_GUID_BYTES, createNegotiateReader } from "./smb-negotiate.ts";
+
+/**
+ * - `negotiated`: the server answers SMB.
+ * - `connected`: the connection stood, and no SMB came over it.
+ * - `unreachable`: `nc` could not connect either.
+ * - `unknown`: `nc` is missing, or gave no answer in time.
+ */
+export type NcFinding =
+  /** `serverGuid` as 32 hex digits; null when it does not say it. */
+  | { readonly kind: "negotiated"; readonly serverGuid: string | null }
+  | { readonly kind: "connected"; readonly detail: string }
+  | { readonly kind: "unreachable" }
+  | { readonly kind: "unknown"; readonly detail: string };
+
+interface NcRequest {
+  readonly clock: Clock;
+  readonly nc: string;
+  readonly address: string;
+  readonly port: number;
+  /** Connection and answer together; the process is killed after it. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Whole seconds are all that `nc` knows; our own deadline is the one that holds. */
+const CONNECT_SECONDS = 2;
+const IDLE_SECONDS = 2;
+/** An answer is some hundred bytes, and 92 of them decide. */
+const ANSWER_AT_MOST_BYTES = 4_096;
+
+/** Never rejects. */
+export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding> {
+  const { clock, nc, address, port, timeoutMs, signal } = request;
+  const reader = createNegotiateReader();
+  const { promise: decided, resolve: decide } = Promise.withResolvers<NcFinding>();
+  const stop = new AbortController();
+  // The input stays open until the answer is there: some servers hang up at its end.
+  const question = new Readable({ read() {} });
+  question.push(buildNegotiateRequest(randomFillSync(new Uint8Array(CLIENT_GUID_BYTES))));
+  let received = 0;
+  const hear = (piece: string): void => {
+    received += piece.length;
+    const answer = reader.push(Buffer.from(piece, "latin1"));
+    if (answer.kind === "negotiated") {
+      const { serverGuid } = answer;
+      decide({ kind: "negotiated", serverGuid });
+    }
+    if (answer.kind === "not_smb")
+      decide({ kind: "connected", detail: `it does not speak SMB 2: ${answer.detail}` });
+    else if (received > ANSWER_AT_MOST_BYTES)
+      decide({ kind: "connected", detail: "it does not speak SMB 2" });
+  };
+  const args = ["-G", String(CONNECT_SECONDS), "-w", String(IDLE_SECONDS), address, String(port)];
+  const ended = runCommand(nc, args, {
+    clock,
+    deadlineMs: timeoutMs,
+    killGraceMs: 0,
+    stdin: question,
+    onStdout: hear,
+    stdoutEncoding: "latin1",
+    signal: AbortSignal.any([signal, stop.signal]),
+  }).then(meaningOfEnd, (error: unknown): NcFinding => {
+    if (!(error instanceof MountaineerError)) throw error;
+    return { kind: "unknown", detail: errorText(error) };
+  });
+  try {
+    return await Promise.race([decided, ended]);
+  } finally {
+    stop.abort();
+    question.destroy();
+  }
+}
+
+/** Its end, before any answer. */
+export function meaningOfEnd({
+  exitCode,
+  timedOut,
+}: Pick<CommandResult, "exitCode" | "timedOut">): NcFinding {
+  if (timedOut || exitCode === null) return { kind: "unknown", detail: "no answer in time" };
+  if (exitCode === 0) return { kind: "connected", detail: "it closed the connection without an answer" };
+  return { kind: "unreachable" };
+}

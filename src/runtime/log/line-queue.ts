@@ -1,0 +1,162 @@
+// Owns the way of log lines to where they are written: bounded, in batches, one write at a time. Whoever logs
+// never waits; what cannot be written is kept while there is room and tried again.
+import { type Clock, settledWithin } from "../time/clock.ts";
+import type { LogLevel } from "./log.ts";
+
+const BATCH_BYTES = 64 * 1024;
+/** How far a full queue is emptied at once, so that a sweep is rare. */
+const SWEEP_TO = 0.75;
+const FIRST_RETRY_MS = 500;
+const MAX_RETRY_MS = 30_000;
+/** What goes first when there is no room: the oldest of these, then the oldest of all. */
+const DROPPED_FIRST: readonly (readonly LogLevel[])[] = [["debug"], ["info"], ["warn", "error"]];
+
+export interface LineTarget {
+  /**
+   * Writes some of `bytes` from `offset` on and resolves with the new offset; may step back to the start of a line
+   * where what it wrote is lost to its readers.
+   */
+  write(bytes: Buffer, offset: number): Promise<number>;
+}
+
+interface LineQueueOptions {
+  readonly clock: Clock;
+  readonly target: LineTarget;
+  readonly maxBytes: number;
+  /** The first failure of a run of them; the write is tried again. */
+  readonly onFailure: (error: unknown) => void;
+  /** A line that says how many were dropped since the last such line. */
+  readonly droppedLine: (count: number) => string;
+  /** How long disposal waits for what is queued, ms. */
+  readonly flushMs: number;
+}
+
+export interface LineQueue extends AsyncDisposable {
+  append(level: LogLevel, line: string): void;
+  /** Does something to the target when no write is in flight. Never rejects. */
+  between(work: () => Promise<void>): Promise<void>;
+}
+
+interface QueuedLine {
+  readonly level: LogLevel;
+  readonly bytes: Buffer;
+}
+
+export function createLineQueue(options: LineQueueOptions): LineQueue {
+  const { clock, target, maxBytes } = options;
+  const ending = new AbortController();
+  let lines: QueuedLine[] = [];
+  let queuedBytes = 0;
+  let dropped = 0;
+  let batch: Buffer | null = null;
+  let offset = 0;
+  let failures = 0;
+  let pumping: Promise<void> | null = null;
+  let closed = false;
+  let work: (() => Promise<void>)[] = [];
+
+  const sweep = (): void => {
+    for (const levels of DROPPED_FIRST) {
+      lines = lines.filter(({ level, bytes }) => {
+        if (queuedBytes <= maxBytes * SWEEP_TO || !levels.includes(level)) return true;
+        queuedBytes -= bytes.length;
+        dropped++;
+        return false;
+      });
+    }
+  };
+  const takeBatch = (): Buffer | null => {
+    let bytes = 0;
+    let count = 0;
+    for (const line of lines) {
+      if (count > 0 && bytes + line.bytes.length > BATCH_BYTES) break;
+      bytes += line.bytes.length;
+      count++;
+    }
+    const taken = lines.splice(0, count).map((line) => line.bytes);
+    queuedBytes -= bytes;
+    if (dropped > 0) {
+      taken.unshift(Buffer.from(options.droppedLine(dropped)));
+      dropped = 0;
+    }
+    return taken.length === 0 ? null : Buffer.concat(taken);
+  };
+  const doWork = async (): Promise<void> => {
+    const due = work;
+    work = [];
+    for (const piece of due) await piece();
+  };
+  const pauseAfter = async (error: unknown): Promise<void> => {
+    if (failures === 0) options.onFailure(error);
+    const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures, MAX_RETRY_MS);
+    failures++;
+    try {
+      await clock.sleep(delayMs, ending.signal);
+    } catch {
+      // Ending: one more try, at once.
+    }
+  };
+  const pump = async (): Promise<void> => {
+    // In a later microtask, so that lines logged in one go are one batch.
+    await null;
+    for (;;) {
+      await doWork();
+      if (batch === null) {
+        batch = takeBatch();
+        offset = 0;
+      }
+      if (batch === null) {
+        if (work.length > 0) continue;
+        // In the same turn as the look at the queue, so that no line falls between the two.
+        pumping = null;
+        return;
+      }
+      try {
+        offset = await target.write(batch, offset);
+        failures = 0;
+        if (offset >= batch.length) batch = null;
+      } catch (error) {
+        if (ending.signal.aborted) {
+          if (failures === 0) options.onFailure(error);
+          return;
+        }
+        await pauseAfter(error);
+      }
+      if (closed) return;
+    }
+  };
+  const wake = (): void => {
+    pumping ??= pump();
+  };
+
+  return {
+    append(level, line) {
+      if (ending.signal.aborted) return;
+      const bytes = Buffer.from(line);
+      lines.push({ level, bytes });
+      queuedBytes += bytes.length;
+      if (queuedBytes > maxBytes) sweep();
+      wake();
+    },
+    between(piece) {
+      if (ending.signal.aborted) return Promise.resolve();
+      return new Promise((resolve) => {
+        work.push(async () => {
+          try {
+            await piece();
+          } catch (error) {
+            options.onFailure(error);
+          }
+          resolve();
+        });
+        wake();
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      if (pumping === null) return;
+      await settledWithin(clock, options.flushMs, pumping);
+      closed = true;
+    },
+  };
+}

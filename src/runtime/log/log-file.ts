@@ -1,0 +1,119 @@
+// Owns the log: JSON lines in a file, readable lines on stderr, neither ever holding up whoever logs.
+import { isatty } from "node:tty";
+import { errorText } from "../errors.ts";
+import { type Clock, isoTime, settledWithin } from "../time/clock.ts";
+import { createLineQueue, type LineQueue } from "./line-queue.ts";
+import type { LogFields, Logger, LogLevel, LogRecord } from "./log.ts";
+import { jsonLine, LOG_LEVELS, readableLine } from "./log-lines.ts";
+import { createRedaction } from "./log-redaction.ts";
+import { createFileTarget, createStderrTarget } from "./log-targets.ts";
+
+const MAX_QUEUED_BYTES = 1024 * 1024;
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+const FLUSH_MS = 1_000;
+
+interface LogOptions {
+  /** null: no file. */
+  readonly filePath: string | null;
+  /** Whether records go to stderr too. That the file cannot be written is said there in any case. */
+  readonly stderr: boolean;
+  /** The least level that is kept. */
+  readonly level: LogLevel;
+  readonly clock: Clock;
+  /** What waits to be written, per way out, before the least important is dropped. Default 1 MiB. */
+  readonly maxQueuedBytes?: number;
+  /** From here on the file is moved to `PATH.1`, in place of the one before. Default 16 MiB. */
+  readonly maxFileBytes?: number;
+}
+
+interface Log extends AsyncDisposable {
+  readonly logger: Logger;
+  /** From now on this text appears in no record, however it comes in. */
+  redact(secret: string): void;
+  /** Opens the file at its path anew, as after a rotation. Never rejects. */
+  reopen(): Promise<void>;
+}
+
+/**
+ * Starts the log. Logging never throws and never waits: a full or unwritable disk is said once on stderr and tried
+ * again, a queue that is full drops debug and info first and says how many. A rotated file is followed within a
+ * second. Disposal writes what is queued, for a second at most.
+ */
+export function startLog(options: LogOptions): Log {
+  const { clock, filePath, maxQueuedBytes: maxBytes = MAX_QUEUED_BYTES } = options;
+  const redaction = createRedaction();
+  const leastRank = LOG_LEVELS.indexOf(options.level);
+  const colour = isatty(2) && (process.env["NO_COLOR"] ?? "") === "";
+
+  const record = (level: LogLevel, message: string, fields: LogFields): LogRecord => ({
+    time: isoTime(clock.wallMs()),
+    level,
+    message: redaction.clean(message),
+    fields: cleanFields(fields, redaction.clean),
+  });
+  const dropped = (count: number): LogRecord => record("warn", "log lines were dropped", { count });
+
+  const stderrTarget = createStderrTarget(clock);
+  const stderrQueue = createLineQueue({
+    clock,
+    maxBytes,
+    flushMs: FLUSH_MS,
+    target: stderrTarget,
+    onFailure: () => {},
+    droppedLine: (count) => readableLine(dropped(count), colour),
+  });
+  const toStderr = (entry: LogRecord): void => stderrQueue.append(entry.level, readableLine(entry, colour));
+
+  const fileTarget =
+    filePath === null ? null : createFileTarget(filePath, clock, options.maxFileBytes ?? MAX_FILE_BYTES);
+  const fileQueue: LineQueue | null =
+    fileTarget === null
+      ? null
+      : createLineQueue({
+          clock,
+          maxBytes,
+          flushMs: FLUSH_MS,
+          target: fileTarget,
+          onFailure: (error) =>
+            toStderr(
+              record("error", "the log file cannot be written", { path: filePath, error: errorText(error) }),
+            ),
+          droppedLine: (count) => jsonLine(dropped(count)),
+        });
+
+  const write = (level: LogLevel, message: string, fields: LogFields = {}): void => {
+    if (LOG_LEVELS.indexOf(level) < leastRank) return;
+    const entry = record(level, message, fields);
+    fileQueue?.append(level, jsonLine(entry));
+    if (options.stderr) toStderr(entry);
+  };
+  return {
+    logger: {
+      debug: (message, fields) => write("debug", message, fields),
+      info: (message, fields) => write("info", message, fields),
+      warn: (message, fields) => write("warn", message, fields),
+      error: (message, fields) => write("error", message, fields),
+    },
+    redact: (secret) => redaction.redact(secret),
+    async reopen() {
+      if (fileTarget !== null) await fileQueue?.between(() => fileTarget.reopen());
+    },
+    async [Symbol.asyncDispose]() {
+      await fileQueue?.[Symbol.asyncDispose]();
+      await stderrQueue[Symbol.asyncDispose]();
+      // Closing waits for a write in flight, and that may hang with its disk.
+      const closing = [fileTarget?.[Symbol.asyncDispose](), stderrTarget[Symbol.asyncDispose]()];
+      await settledWithin(clock, FLUSH_MS, Promise.allSettled(closing));
+    },
+  };
+}
+
+function cleanFields(fields: LogFields, clean: (text: string) => string): LogFields {
+  const cleaned: Record<string, LogFields[string]> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (typeof value === "string") cleaned[clean(name)] = clean(value);
+    else if (typeof value === "object" && value !== null) cleaned[clean(name)] = value.map(clean);
+    else cleaned[clean(name)] = value;
+  }
+  return cleaned;
+}

@@ -1,0 +1,181 @@
+// Owns the right to change a home: one process at a time, freed by the system the moment its holder ends.
+import { open, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../errors.ts";
+import { readIfPresent, removeLeftovers, writeDurably } from "../files/durable-file.ts";
+import { beginExclusive, type ExclusiveFileLock } from "../files/sqlite-file-lock.ts";
+import { jsonObject } from "../text/json-object.ts";
+import { type Clock, isoTime } from "../time/clock.ts";
+import { isRunning, processIdentity } from "./process-identity.ts";
+
+/** The daemon's command: it holds its lock as long as it runs, so nobody waits for it. */
+const DAEMON_COMMAND = "monitor";
+const BETWEEN_TRIES_MS = 50;
+/** Two that try at one instant may both see the other; and a new holder needs a moment to say its name. */
+const UNNAMED_HOLDER_MS = 1_000;
+const UNNAMED_BETWEEN_TRIES_MS = 10;
+
+export interface LockHolder {
+  readonly pid: number;
+  /** Tells the process from a later one with its pid. */
+  readonly startTime: string;
+  /** "monitor", "mount", … */
+  readonly command: string;
+  /** ISO 8601 UTC. */
+  readonly since: string;
+}
+
+interface HomeLock extends AsyncDisposable {
+  readonly holder: LockHolder;
+}
+
+interface LockRequest {
+  /** Told to whoever meets the lock. */
+  readonly command: string;
+  /** How long to wait for a single-shot command that holds it, ms. */
+  readonly waitMs: number;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Takes the lock of an existing home. Rejects with `already_running` at once when a monitor holds it, with
+ * `lock_held` when another command still holds it after `waitMs`, with `home_unwritable` when the home cannot hold
+ * a lock, and with the signal's reason. Dispose to release; a kill -9 releases too.
+ */
+export async function acquireHomeLock(home: string, request: LockRequest): Promise<HomeLock> {
+  const { clock, signal } = request;
+  const startedAtMs = clock.monotonicMs();
+  for (;;) {
+    signal?.throwIfAborted();
+    const lock = await tryLock(home);
+    // Also looked at with the lock in hand: if someone deleted the lock's file, its holder has another one.
+    const holder = await readLockHolder(home);
+    const isOther = holder !== null && holder.pid !== process.pid;
+    if (lock !== null && !isOther) return await holdLock(home, lock, request);
+    lock?.release();
+    const waitedMs = clock.monotonicMs() - startedAtMs;
+    if (holder?.command === DAEMON_COMMAND) throw alreadyRunning(home, holder);
+    const patienceMs = holder === null ? Math.max(request.waitMs, UNNAMED_HOLDER_MS) : request.waitMs;
+    if (waitedMs >= patienceMs) throw lockHeld(home, holder);
+    await clock.sleep(holder === null ? betweenUnnamedMs() : BETWEEN_TRIES_MS, signal);
+  }
+}
+
+/**
+ * Who holds the lock now, by its own word; null when nobody does. Takes no lock. Rejects with `home_unwritable` when the
+ * home cannot be read.
+ */
+export async function readLockHolder(home: string): Promise<LockHolder | null> {
+  const text = await readIfPresent(holderPath(home)).catch((error: unknown) => {
+    throw systemErrorCode(error) === null ? error : unwritable(home, error);
+  });
+  const holder = text === null ? null : parseHolder(text);
+  return holder !== null && (await isRunning(holder)) ? holder : null;
+}
+
+async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequest): Promise<HomeLock> {
+  const path = holderPath(home);
+  try {
+    const identity = await processIdentity(process.pid);
+    if (identity === null) throw new MountaineerError("internal", "the own process is not to be found");
+    const holder: LockHolder = {
+      ...identity,
+      command: request.command,
+      since: isoTime(request.clock.wallMs()),
+    };
+    await removeLeftovers(path);
+    await tellName(path, holder);
+    let released = false;
+    return {
+      holder,
+      async [Symbol.asyncDispose]() {
+        if (released) return;
+        released = true;
+        try {
+          await unlink(path);
+        } catch (error) {
+          // A name left behind is harmless once its process has ended.
+          if (systemErrorCode(error) === null) throw error;
+        } finally {
+          lock.release();
+        }
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw systemErrorCode(error) === null ? error : unwritable(home, error);
+  }
+}
+
+async function tellName(path: string, holder: LockHolder): Promise<void> {
+  try {
+    await writeDurably(path, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+  } catch (error) {
+    // On a full disk the lock holds all the same, only nameless; mounts must not wait for space.
+    const code = systemErrorCode(error);
+    if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+  }
+}
+
+/** null when another process holds it, or is just trying to. */
+async function tryLock(home: string): Promise<ExclusiveFileLock | null> {
+  const path = join(home, "lock.db");
+  try {
+    await makePrivate(path);
+    return beginExclusive(path);
+  } catch (error) {
+    throw unwritable(home, error);
+  }
+}
+
+/** Only ever creates: opening and closing a file that this process has locked would free its lock (POSIX). */
+async function makePrivate(path: string): Promise<void> {
+  try {
+    const file = await open(path, "wx", 0o600);
+    await file.close();
+  } catch (error) {
+    if (systemErrorCode(error) !== "EEXIST") throw error;
+  }
+}
+
+function parseHolder(text: string): LockHolder | null {
+  const { pid, startTime, command, since } = jsonObject(text) ?? {};
+  if (typeof pid !== "number" || typeof startTime !== "string") return null;
+  if (typeof command !== "string" || typeof since !== "string") return null;
+  return { pid, startTime, command, since };
+}
+
+function holderPath(home: string): string {
+  return join(home, "lock.json");
+}
+
+/** Uneven, so that those who met do not meet again and again. */
+function betweenUnnamedMs(): number {
+  return UNNAMED_BETWEEN_TRIES_MS * (0.5 + Math.random());
+}
+
+function alreadyRunning(home: string, holder: LockHolder): MountaineerError {
+  const message = `mountaineer monitor already runs for ${home} (pid ${holder.pid}, since ${holder.since})`;
+  return new MountaineerError("already_running", message, {
+    hint: `See what it does with "mountaineer status", or end it first: kill ${holder.pid}`,
+  });
+}
+
+function lockHeld(home: string, holder: LockHolder | null): MountaineerError {
+  const who =
+    holder === null
+      ? "another process"
+      : `mountaineer ${holder.command} (pid ${holder.pid}, since ${holder.since})`;
+  return new MountaineerError("lock_held", `${who} is changing ${home}`, {
+    hint: "Try again when it has ended.",
+    retry: "later",
+  });
+}
+
+function unwritable(home: string, error: unknown): MountaineerError {
+  return new MountaineerError("home_unwritable", `cannot lock ${home}: ${errorText(error)}`, {
+    hint: "The home must be a folder that can be written, on a disk that has file locks.",
+    cause: error,
+  });
+}

@@ -1,0 +1,55 @@
+// Owns a process's start time on Linux: clock ticks since boot, told apart across boots by the boot's id.
+import { readFile } from "node:fs/promises";
+import { systemErrorCode } from "../errors.ts";
+
+/** Fields after the command's name; proc(5) counts from 1, and the third is the first of these. */
+const STATE_INDEX = 3 - 3;
+const START_TIME_INDEX = 22 - 3;
+
+/** `BOOT:TICKS`; null when no such process runs. Never touches the process's files, so it does not hang with it. */
+export async function processStartLinux(pid: number): Promise<string | null> {
+  const [stat, boot] = await Promise.all([readProc(`/proc/${pid}/stat`), bootId()]);
+  const ticks = stat === null ? null : parseStat(stat);
+  return ticks === null ? null : `${boot}:${ticks}`;
+}
+
+let knownBootId: string | null = null;
+
+/** Read once: this process does not outlive the boot. */
+async function bootId(): Promise<string> {
+  knownBootId ??= ((await readProc("/proc/sys/kernel/random/boot_id")) ?? "").trim().slice(0, 8);
+  return knownBootId;
+}
+
+/** The start time in a line of `/proc/PID/stat`; null for a zombie or a dead process. */
+export function parseStat(stat: string): string | null {
+  const fields = statFields(stat);
+  const state = fields[STATE_INDEX];
+  if (state === undefined || state === "Z" || state === "X" || state === "x") return null;
+  return fields[START_TIME_INDEX] ?? null;
+}
+
+/** Its state, as proc(5) has it; null when it is gone. `stat`: the file of a process, or of one of its threads. */
+export async function stateLinux(stat: string): Promise<string | null> {
+  const text = await readProc(stat);
+  return text === null ? null : (statFields(text)[STATE_INDEX] ?? null);
+}
+
+/** What comes after the command's name, which may hold spaces and parentheses; only the last ")" ends it. */
+function statFields(stat: string): readonly string[] {
+  return stat
+    .slice(stat.lastIndexOf(")") + 1)
+    .trim()
+    .split(" ");
+}
+
+async function readProc(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const code = systemErrorCode(error);
+    // ESRCH: it ended between the open and the read.
+    if (code === "ENOENT" || code === "ESRCH") return null;
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+// Owns knowing a process again: a pid alone is soon somebody else's, a pid with its start time is not.
+
+import { MountaineerError, systemErrorCode } from "../errors.ts";
+import type { Clock } from "../time/clock.ts";
+import { processStartDarwin } from "./process-identity-darwin.ts";
+import { processStartLinux } from "./process-identity-linux.ts";
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Opaque; equal for one process however often it is asked, across restarts of ours too. */
+  readonly startTime: string;
+}
+
+const FIRST_LOOK_AFTER_MS = 2;
+const LOOKS_AT_MOST_APART_MS = 50;
+
+/** When the process with this pid started; null when there is none, or only a zombie. */
+type ProcessStart = (pid: number) => Promise<string | null>;
+const processStart: ProcessStart = process.platform === "darwin" ? processStartDarwin : processStartLinux;
+
+/** null when no such process runs; a zombie does not run. */
+export async function processIdentity(pid: number): Promise<ProcessIdentity | null> {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return null;
+  const startTime = await processStart(pid);
+  return startTime === null ? null : { pid, startTime };
+}
+
+/** Whether this very process, not another under its pid, still runs. A zombie does not. */
+export async function isRunning(identity: ProcessIdentity): Promise<boolean> {
+  return (await processIdentity(identity.pid))?.startTime === identity.startTime;
+}
+
+interface EndOptions {
+  readonly clock: Clock;
+  /** From SIGTERM to SIGKILL, ms; 0 sends SIGKILL at once. */
+  readonly graceMs: number;
+  /** How long to wait in all, ms. */
+  readonly deadlineMs: number;
+  /** Ends the waiting; rejects with its reason. What was sent is sent. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Ends this very process and resolves true once it is gone, false when it still runs at the deadline (a process
+ * blocked in the kernel does not die). Rejects with `permission_denied` when it is not ours to end.
+ */
+export async function endProcess(identity: ProcessIdentity, options: EndOptions): Promise<boolean> {
+  const { clock, graceMs, deadlineMs, signal } = options;
+  const startedAtMs = clock.monotonicMs();
+  let sent: "nothing" | "SIGTERM" | "SIGKILL" = "nothing";
+  let pauseMs = FIRST_LOOK_AFTER_MS;
+  for (;;) {
+    signal?.throwIfAborted();
+    if (!(await isRunning(identity))) return true;
+    const elapsedMs = clock.monotonicMs() - startedAtMs;
+    if (sent !== "SIGKILL" && elapsedMs >= graceMs) {
+      sendSignal(identity.pid, "SIGKILL");
+      sent = "SIGKILL";
+    } else if (sent === "nothing") {
+      sendSignal(identity.pid, "SIGTERM");
+      sent = "SIGTERM";
+    } else if (elapsedMs >= deadlineMs) {
+      return false;
+    }
+    const untilKillMs = sent === "SIGTERM" ? graceMs - elapsedMs : Number.POSITIVE_INFINITY;
+    await clock.sleep(Math.max(0, Math.min(pauseMs, untilKillMs)), signal);
+    pauseMs = Math.min(pauseMs * 2, LOOKS_AT_MOST_APART_MS);
+  }
+}
+
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ESRCH") return;
+    if (code !== "EPERM") throw error;
+    throw new MountaineerError("permission_denied", `process ${pid} belongs to another user`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,101 @@
+// What the engine asks of whoever carries mounts: a port per share, and moves between routes beneath the mount.
+
+import type { DriverName, RouteName } from "../share-spec.ts";
+import type { FoundMount } from "./mount-driver.ts";
+
+/** Where a route leads to, resolved. */
+interface RouteEndpoint {
+  readonly address: string;
+  readonly port: number;
+  /** The address to leave from; null: the kernel picks. */
+  readonly localAddress: string | null;
+}
+
+export type Endpoints = Readonly<Partial<Record<RouteName, RouteEndpoint>>>;
+
+/**
+ * - `carrying`: the route takes connections. `waiting`: there is none; programs wait.
+ * - `unconfirmed`: the server has ended connections since it was last proved; new ones are held until `confirm`.
+ * - `refusing`: the patience is over; programs get errors until a route is back.
+ */
+export type CarriedPhase = "carrying" | "waiting" | "unconfirmed" | "refusing";
+
+/** What is known of a share's port now. Times are monotonic ms. */
+export interface CarriedState {
+  readonly port: number;
+  readonly route: RouteName;
+  readonly endpoint: RouteEndpoint;
+  readonly phase: CarriedPhase;
+  readonly lastAnswerAtMs: number | null;
+  /** The oldest request without an answer. */
+  readonly unansweredSinceMs: number | null;
+  readonly routeLostAtMs: number | null;
+  /** Another one after each loss of the server, which must be proved since; null: only notices tell. */
+  readonly outage: number | null;
+  readonly connections: number;
+  readonly connectionsInAll: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly longestWaitMs: number;
+  readonly moves: number;
+}
+
+interface CarryRequest {
+  readonly share: string;
+  readonly driver: DriverName;
+  readonly route: RouteName;
+  readonly endpoints: Endpoints;
+  readonly patienceMs: number;
+  /** A port that the share's own mount instructions name; null: any. */
+  readonly wantedPort: number | null;
+}
+
+type CarryOutcome =
+  | { readonly ok: true; readonly port: number }
+  | { readonly ok: false; readonly text: string };
+
+export type MoveOutcome =
+  /** `quiet`: no request was cut off. */
+  | { readonly ok: true; readonly quiet: boolean; readonly connections: number }
+  /** Nothing was changed. */
+  | { readonly ok: false; readonly text: string };
+
+interface MoveTarget {
+  readonly share: string;
+  readonly to: RouteName;
+  readonly endpoint: RouteEndpoint;
+  /** Waits for an instant in which no request is under way. */
+  readonly planned: boolean;
+}
+
+/**
+ * - `stalled`: a request has waited for its answer for 300 ms.
+ * - `doubt`: the server has ended connections and must be proved again.
+ * - `lost`: connections that the mount keeps for later are dead, and it does not know which.
+ * - `changed`: anything else that is worth a look.
+ */
+export type CarriageNotice = "stalled" | "doubt" | "lost" | "changed";
+
+/** Every answer has a deadline. None of it rejects. */
+export interface Carriage {
+  /** What is carried for a share, as last heard; null: nothing. */
+  of(share: string): CarriedState | null;
+  /** Since when the carrier cannot be asked although it should be there, monotonic ms; null: it can. */
+  readonly absentSinceMs: number | null;
+  /** Resolves when the first word of a carrier that runs has come, or when it is known that none runs. */
+  ready(): Promise<void>;
+  open(request: CarryRequest, signal: AbortSignal): Promise<CarryOutcome>;
+  /** Says which mount talks through the port, so that the port ends with it. */
+  bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
+  move(target: MoveTarget, signal: AbortSignal): Promise<MoveOutcome>;
+  /** The newest endpoints; asks the carrier only when they changed. */
+  keepEndpoints(share: string, endpoints: Endpoints, patienceMs: number): void;
+  hold(share: string): Promise<void>;
+  /** The server is proved since `outage`: programs go on, unless it was lost again. */
+  confirm(share: string, outage: number | null): Promise<void>;
+  /** After `lost`: the mount keeps no dead connection any more. */
+  usedUp(share: string): Promise<void>;
+  close(share: string): Promise<void>;
+  /** Returns its own unregister. */
+  onNotice(listener: (share: string, notice: CarriageNotice) => void): () => void;
+}

@@ -1,0 +1,106 @@
+// Owns what mount.cifs and mount say when they fail, and what that means.
+import type { MountFailure } from "../mount-driver.ts";
+
+interface CifsMeaning {
+  readonly reason: MountFailure;
+  readonly text: string;
+  readonly hint: string | null;
+}
+
+type Row = readonly [reason: MountFailure, text: string, hint?: string];
+
+const MODULE =
+  'load the module (modprobe cifs; it may come with linux-modules-extra), or set driver = "rclone"';
+
+/** By errno, as in `mount error(13): Permission denied`. */
+const BY_ERRNO: Readonly<Record<number, Row>> = {
+  1: ["permission_denied", "this machine does not let us mount", "a container needs the right CAP_SYS_ADMIN"],
+  2: ["no_such_share", "the server has no such share"],
+  5: ["other", "the server answered with an error"],
+  6: ["no_such_share", "the server has no such share"],
+  11: ["unreachable", "the server does not answer"],
+  13: ["wrong_credentials", "the user name or the password is wrong", "or the share is closed to this user"],
+  16: ["path_taken", "something is mounted there already, or the folder is in use"],
+  19: ["driver_unavailable", "this kernel has no SMB client", MODULE],
+  22: ["other", "the kernel does not take the options", "`dmesg` says which"],
+  79: [
+    "driver_unavailable",
+    "this kernel cannot spell names in UTF-8",
+    "load the module nls_utf8 (modprobe nls_utf8)",
+  ],
+  95: [
+    "other",
+    "the server speaks no SMB that the kernel speaks",
+    "switch on SMB 2.1 or newer on the server",
+  ],
+  101: ["unreachable", "the server cannot be reached"],
+  103: ["unreachable", "the connection was given up"],
+  104: ["unreachable", "the server closed the connection"],
+  107: ["unreachable", "the connection was given up"],
+  110: ["unreachable", "the server does not answer"],
+  111: ["refused", "the server refuses connections"],
+  112: ["unreachable", "the server is down, or closed the connection"],
+  113: ["unreachable", "there is no route to the server"],
+  115: ["unreachable", "the server does not answer"],
+  126: ["wrong_credentials", "the server wants Kerberos, and there is no ticket"],
+  127: ["wrong_credentials", "the password has expired"],
+  128: ["wrong_credentials", "the password was revoked"],
+  129: ["wrong_credentials", "the server does not take the password"],
+};
+
+const BY_WORDS: readonly { readonly words: RegExp; readonly row: Row }[] = [
+  {
+    words: /cifs filesystem not supported|unknown filesystem type/i,
+    row: ["driver_unavailable", "this kernel has no SMB client", MODULE],
+  },
+  {
+    words: /could not resolve address/i,
+    row: ["unreachable", "the server's name has no address"],
+  },
+  {
+    words: /not installed (setuid|suid)|setuid root program disabled/i,
+    row: [
+      "driver_unavailable",
+      "mount.cifs may not mount for users",
+      "set its setuid bit (chmod u+s), or run the service as root",
+    ],
+  },
+  {
+    words: /only root can|must be superuser|no match for|can't find in|not in (the )?fstab/i,
+    row: [
+      "driver_unavailable",
+      "/etc/fstab lets no user mount this",
+      "it takes the first line for a path alone: keep one, with the option `users`, or run the service as root",
+    ],
+  },
+  {
+    words: /already mounted|mount point busy|is busy/i,
+    row: ["path_taken", "something is mounted there already"],
+  },
+  {
+    words: /permission denied/i,
+    row: ["permission_denied", "this machine does not let us mount"],
+  },
+];
+
+/** `said`: what the command wrote to stderr. */
+export function meaningOfMountCifs(exitCode: number | null, said: string): CifsMeaning {
+  const errno = /mount error\s*\(?(\d+)\)?/i.exec(said)?.[1];
+  const byErrno = errno === undefined ? undefined : BY_ERRNO[Number(errno)];
+  const row = byErrno ?? BY_WORDS.find(({ words }) => words.test(said))?.row;
+  if (row === undefined) {
+    const how = exitCode === null ? "a signal ended mount" : `mount ended with ${exitCode}`;
+    return { reason: "other", text: `it could not be mounted: ${how}`, hint: null };
+  }
+  const [reason, text, hint = null] = row;
+  return { reason, text, hint };
+}
+
+/** The line that tells; the advice to read a manual is left out. */
+export function tellingLine(said: string): string {
+  const lines = said
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !/^Refer to the |^dmesg\(1\)/.test(line));
+  return lines.find((line) => /error|denied|unknown|busy/i.test(line)) ?? lines.at(-1) ?? "";
+}

@@ -1,0 +1,104 @@
+// Tells what a mount of the kernel's SMB client is: which share's, over which route, ours or not, carried or not.
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
+import { isShareNamed, sourceOf } from "../../smb-source.ts";
+import type { FoundMount } from "../mount-driver.ts";
+import { type AddressesOf, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
+import type { FstabEntry } from "./fstab.ts";
+import { type CifsNote, isNoted } from "./note.ts";
+import { CARRIED_ADDRESS } from "./options.ts";
+
+/** What is known without touching the mount. */
+interface CifsSigns {
+  /** The share's path, as the mount table spells it. */
+  readonly path: string;
+  readonly note: CifsNote | null;
+  readonly fstab: readonly FstabEntry[];
+  readonly addressesOf: AddressesOf;
+  readonly userId: number;
+}
+
+type Through =
+  | { readonly carried: false }
+  /** `port` null: by nothing here can be told which. `host`: whose name it was mounted for; null: nobody knows. */
+  | { readonly carried: true; readonly port: number | null; readonly host: string | null };
+
+const DIRECT: Through = { carried: false };
+
+export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): FoundMount {
+  const { entry, source } = mount;
+  const ours = isNoted(entry, signs.note) ? signs.note : null;
+  const through = throughOf(share, mount, signs);
+  return {
+    id: entry.id,
+    // As the configuration spells it; mount_root may be reached through a link.
+    path: entry.path === signs.path ? share.mountPath : entry.path,
+    source: sourceShown(share, mount, ours, through),
+    sameShare: isReadable(entry, signs.userId) && source !== null && isShareNamed(source, share.shareName),
+    route: routeBy(share, mount, ours, through, signs.addressesOf),
+    processGone: false,
+    madeByDriver: ours !== null,
+    carriedPort: through.carried ? through.port : null,
+  };
+}
+
+/** Whether it may be carried at all: what else tells that costs a look at a file. */
+export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
+  return source?.host === CARRIED_ADDRESS;
+}
+
+/** What names this machine is carried, unless a route's server is this machine (a tunnel, say). */
+function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through {
+  const { entry } = mount;
+  if (!namesThisMachine(mount)) return DIRECT;
+  if (isNoted(entry, signs.note)) {
+    const { carried } = signs.note;
+    return carried === null ? DIRECT : { carried: true, ...carried };
+  }
+  const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
+  const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
+  if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return DIRECT;
+  // By its name alone it may be any server's share of that name: only at this share's path it is this share's.
+  if (entry.path !== signs.path) return { carried: true, port: null, host: null };
+  const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
+  const isLines = line?.source.replaceAll("\\", "/") === entry.source;
+  const host = share.routes.tb.host;
+  return { carried: true, port: isLines ? (line?.carriedPort ?? null) : null, host: isLines ? host : null };
+}
+
+/** People are shown the host; that its bytes take a way through this machine is nobody's business. */
+function sourceShown(
+  share: ShareSpec,
+  { entry, source }: SmbMount,
+  ours: CifsNote | null,
+  through: Through,
+): string {
+  if (through.carried && through.host !== null) {
+    const port = ours?.port ?? share.routes.tb.port;
+    return sourceOf({ host: through.host, port }, share.shareName);
+  }
+  if (ours === null || source === null) return entry.source;
+  return sourceOf({ host: source.host, port: ours.port }, share.shareName);
+}
+
+/** Of a carried mount: the route whose host it was mounted for. Its bytes may go over the other. */
+function routeBy(
+  share: ShareSpec,
+  mount: SmbMount,
+  ours: CifsNote | null,
+  through: Through,
+  addressesOf: AddressesOf,
+): RouteName | null {
+  const { host: namedHost, port } = through.carried
+    ? { host: through.host, port: ours?.port ?? share.routes.tb.port }
+    : { host: mount.source?.host ?? null, port: ours?.port ?? null };
+  // Who listens at a port that nobody knows, and where that leads, cannot be said.
+  if (namedHost === null || mount.source === null) return null;
+  const source = { ...mount.source, host: namedHost };
+  // The kernel's table does not tell the port; the address it tells of a carried mount is this machine's.
+  const shown = through.carried
+    ? mount.entry.options.filter((one) => !/^(addr|ip|port)=/.test(one))
+    : mount.entry.options;
+  const options =
+    port === null ? shown : [...shown.filter((one) => !one.startsWith("port=")), `port=${port}`];
+  return routeOfSource(share, { source, entry: { ...mount.entry, options } }, addressesOf);
+}

@@ -1,0 +1,68 @@
+// Owns the note of what was mounted for a share: who made a mount, and its port, are not in the kernel's table.
+import { join } from "node:path";
+import { readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
+import type { MountEntry } from "../../mounts/mount-entry.ts";
+import { writeIfChanged } from "../rclone/files.ts";
+
+export interface CifsNote {
+  /** As the mount table spells it. */
+  readonly path: string;
+  readonly source: string;
+  /** The server's. */
+  readonly port: number;
+  /** null: the mount talks to its server itself, which `source` names. */
+  readonly carried: CarriedNote | null;
+}
+
+interface CarriedNote {
+  /** On this machine. */
+  readonly port: number;
+  /** The preferred host when it was mounted: `source` names this machine. */
+  readonly host: string;
+}
+
+export interface CifsNotes {
+  /** `folder`: the share's own. null: there is none, or none that can be read. */
+  read(folder: string): Promise<CifsNote | null>;
+  write(folder: string, note: CifsNote): Promise<void>;
+}
+
+const FILE_NAME = "cifs.json";
+
+export function createCifsNotes(): CifsNotes {
+  const known = new Map<string, CifsNote | null>();
+  return {
+    async read(folder) {
+      const before = known.get(folder);
+      if (before !== undefined) return before;
+      const note = parseCifsNote(await readIfPresent(join(folder, FILE_NAME)));
+      const now = known.get(folder);
+      if (now !== undefined) return now;
+      known.set(folder, note);
+      return note;
+    },
+    async write(folder, note) {
+      known.set(folder, note);
+      const { path, source, port, carried } = note;
+      const text = JSON.stringify({ path, source, port, ...(carried === null ? {} : { carried }) });
+      await writeIfChanged(join(folder, FILE_NAME), `${text}\n`);
+    },
+  };
+}
+
+/** Whether it is the mount that the note tells of. The kernel shows every backslash of a source as a slash. */
+export function isNoted(entry: MountEntry, note: CifsNote | null): note is CifsNote {
+  if (note === null || (entry.type !== "cifs" && entry.type !== "smb3")) return false;
+  return entry.path === note.path && entry.source === note.source.replaceAll("\\", "/");
+}
+
+/** null for what is no note of ours, whole and of this form. */
+function parseCifsNote(text: string | null): CifsNote | null {
+  const { path, source, port, carried: told } = jsonObject(text ?? "") ?? {};
+  if (typeof path !== "string" || typeof source !== "string" || typeof port !== "number") return null;
+  if (told === undefined) return { path, source, port, carried: null };
+  const carried = objectOf(told);
+  if (typeof carried["port"] !== "number" || typeof carried["host"] !== "string") return null;
+  return { path, source, port, carried: { port: carried["port"], host: carried["host"] } };
+}

@@ -1,0 +1,102 @@
+// Owns the words in which the kernel's SMB client is told what to mount, and where the password travels.
+import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
+import { SMB_PORT } from "../../smb-source.ts";
+import type { Through } from "../mount-driver.ts";
+
+interface CifsMount {
+  readonly share: ShareSpec;
+  readonly route: RouteSpec;
+  /** An address of the host that is known already, so that the mount goes where the probe went. */
+  readonly address: string | null;
+  /** Whose the files are on this machine. */
+  readonly owner: { readonly uid: number; readonly gid: number };
+  /** null: it talks to the route's host itself. */
+  readonly carried: Through | null;
+}
+
+/**
+ * The carrier's, on this machine, and the host that a carried mount names. With the server's name and `ip=127.0.0.1` the
+ * first connection would go here, too; but at each reconnect the kernel looks the name up again, and leaves.
+ */
+export const CARRIED_ADDRESS = "127.0.0.1";
+/** What a silent server is asked with, s: less would cut off one whose disks spin up for ten seconds. */
+const ECHO_S = 5;
+/** The kernel's own limit. */
+const ECHO_AT_MOST_S = 600;
+
+/** What `mount.cifs` cannot be told, because commas part its options; null: nothing. */
+export function unspeakable({ username, password }: ShareSpec): string | null {
+  if (password !== null && /[,\n]/.test(username))
+    return "a user name with a comma cannot be given to the kernel";
+  if (password?.includes("\0")) return "a password with a NUL cannot be given to the kernel";
+  return null;
+}
+
+/** `//HOST/SHARE`; never a port, which is an option, and an IPv6 address without brackets. */
+export function cifsSource({ host }: Pick<RouteSpec, "host">, shareName: string): string {
+  return `//${host ?? ""}/${shareName}`;
+}
+
+/**
+ * The kernel takes a server that is silent for three times that, s, as gone, and begins a new connection: a carried mount
+ * whose carrier holds it for want of a route must not do so before the carrier's patience is over.
+ */
+export function carriedEchoIntervalS(patienceMs: number): number {
+  return Math.min(ECHO_AT_MOST_S, Math.max(ECHO_S, Math.floor(patienceMs / 3_000) + 1));
+}
+
+/** The value of `-o`; nothing secret is in it. */
+export function cifsOptions({ share, route, address, owner, carried }: CifsMount): string {
+  return [
+    ...accountOptions(share),
+    ...(carried === null ? toServer(route, address) : toCarrier(carried)),
+    // A socket of its own: what hangs on a dead one of before must not be found again by the next mount.
+    "nosharesock",
+    // Else the root's listing may come from memory, and a dead mount would look alive.
+    "nohandlecache",
+    "actimeo=1",
+    "iocharset=utf8",
+    // As private as a mount of FUSE is: whoever else is on this machine has no business with this user's password.
+    ...[`uid=${owner.uid}`, `gid=${owner.gid}`, "forceuid", "forcegid", "file_mode=0700", "dir_mode=0700"],
+    ...["nosuid", "nodev"],
+  ].join(",");
+}
+
+function toServer(route: RouteSpec, address: string | null): string[] {
+  return [
+    ...(address === null || address === route.host ? [] : [`ip=${address}`]),
+    ...(route.port === SMB_PORT ? [] : [`port=${route.port}`]),
+    // Calls end with an error when the server is gone, instead of waiting for it for ever.
+    "soft",
+    // After three times that who waits for a silent server is freed; that a route is gone is found out far sooner, by
+    // asking the server.
+    `echo_interval=${ECHO_S}`,
+  ];
+}
+
+function toCarrier({ port, patienceMs }: Through): string[] {
+  return [
+    `port=${port}`,
+    // Calls wait until the carrier has a route again or resets them. `soft` would lose mapped pages at a move.
+    "hard",
+    `echo_interval=${carriedEchoIntervalS(patienceMs)}`,
+    // A referral would lead round the carrier. (More than one channel would, too; that is the kernel's only when told so.)
+    "nodfs",
+  ];
+}
+
+/** The password's only way: the environment of the one program, which only its own user and root can read. */
+export function cifsEnvironment({ password }: ShareSpec): Record<string, string> {
+  return password === null ? {} : { PASSWD: password };
+}
+
+/** Who to be on the server; the password travels otherwise. */
+export function accountOptions({ username, password }: ShareSpec): string[] {
+  if (password === null) return ["guest"];
+  // `DOMAIN\user` and `DOMAIN;user`, as people write them.
+  const match = /^([^\\;]+)[\\;](.+)$/s.exec(username);
+  const [, domain, user] = match ?? [];
+  return domain === undefined || user === undefined
+    ? [`username=${username}`]
+    : [`username=${user}`, `domain=${domain}`];
+}

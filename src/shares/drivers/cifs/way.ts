@@ -1,0 +1,218 @@
+// Owns by which program, and by whose right, the kernel's SMB client mounts a share here: as root, or as fstab lets users.
+
+import { readFile } from "node:fs/promises";
+import { delimiter } from "node:path";
+import { systemErrorCode } from "../../../runtime/errors.ts";
+import { entryExists } from "../../../runtime/files/durable-file.ts";
+import { findProgram } from "../../../runtime/process/find-program.ts";
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../../share-spec.ts";
+import { isShareNamed, parseSmbSource } from "../../smb-source.ts";
+import type { Lacking, Through } from "../mount-driver.ts";
+import { type AddressesOf, routeOfSource } from "../smb-mounts.ts";
+import { accountOf, type CifsAccount } from "./account.ts";
+import { asMountEntry, type FstabEntry, fstabLine, parseFstab } from "./fstab.ts";
+import { accountOptions, CARRIED_ADDRESS, carriedEchoIntervalS, cifsSource } from "./options.ts";
+
+export interface CifsTools {
+  readonly userId: number;
+  /** Where programs are looked for, first come first. */
+  readonly programFolders: readonly string[];
+  readonly fstab: string;
+  /** The kernel's list of what it can mount. Its modules come into it only when they are wanted. */
+  readonly filesystems: string;
+}
+
+export type CifsWay =
+  /** As root: `program` is mount.cifs, to which everything is told. */
+  | { readonly kind: "root"; readonly program: string }
+  /** As a user: `program` is mount, which finds all else in fstab by `operand`. */
+  | { readonly kind: "fstab"; readonly program: string; readonly operand: string; readonly entry: FstabEntry }
+  | { readonly kind: "none"; readonly lacking: Lacking };
+
+/** The default patience of a carried mount. */
+const PATIENCE_MS = 60_000;
+const FIRST_SUGGESTED_PORT = 24_000;
+const SUGGESTED_PORTS = 2_000;
+
+const NO_HELPER: Lacking = {
+  text: "mount.cifs is not installed",
+  hint: "install cifs-utils (apt install cifs-utils)",
+};
+
+/** This machine's own; the folders of the system's programs are not on every user's PATH. */
+export function systemTools(): CifsTools {
+  return {
+    userId: process.getuid?.() ?? 0,
+    programFolders: [
+      ...(process.env["PATH"] ?? "").split(delimiter),
+      "/usr/sbin",
+      "/sbin",
+      "/usr/bin",
+      "/bin",
+    ],
+    fstab: "/etc/fstab",
+    filesystems: "/proc/filesystems",
+  };
+}
+
+/** null: at least one share can be mounted, as far as can be told without one. */
+export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
+  const lacking = await lackingProgram(tools);
+  if (lacking !== null || tools.userId === 0) return lacking;
+  return (await readFstab(tools.fstab)).some(({ forUsers }) => forUsers)
+    ? null
+    : needsRoot("no line of /etc/fstab lets a user mount an SMB share", null);
+}
+
+async function lackingProgram(tools: CifsTools): Promise<Lacking | null> {
+  if (!(await entryExists(tools.filesystems).catch(() => false)))
+    return { text: "cifs is Linux's", hint: 'set driver = "auto"' };
+  return (await findProgram("mount.cifs", tools.programFolders)) === null ? NO_HELPER : null;
+}
+
+/** What one question about a share is asked with. */
+export interface WayTo {
+  readonly tools: CifsTools;
+  readonly share: ShareSpec;
+  /** As the mount table spells it. */
+  readonly path: string;
+  readonly addressesOf: AddressesOf;
+}
+
+/** null: this share can be mounted, carried or over one of its routes at least. */
+export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
+  if ((await refusalToCarry(wayTo)) === null) return null;
+  let lacking: Lacking | null = null;
+  for (const route of ROUTE_NAMES) {
+    const way = await wayToMount(wayTo, route, null);
+    if (way.kind !== "none") return null;
+    lacking ??= way.lacking;
+  }
+  return lacking;
+}
+
+/** The port of a user's line in fstab, which is the only one that it can be mounted through; null: any. */
+export async function fixedPortOf({ tools, share, path }: WayTo): Promise<number | null> {
+  if (tools.userId === 0) return null;
+  return (await linesOf(tools, share, path))[0]?.carriedPort ?? null;
+}
+
+/** Who a user's line in fstab says to be on the server; null: the line does not say it, or not to this user. */
+export async function accountInFstab({ tools, share, path }: WayTo): Promise<CifsAccount | null> {
+  if (tools.userId === 0) return null;
+  const [entry] = await linesOf(tools, share, path);
+  return entry?.hasCredentials ? accountOf(entry) : null;
+}
+
+/** Why this share cannot be carried here; null: it can. */
+export async function refusalToCarry(wayTo: WayTo): Promise<Lacking | null> {
+  const port = (await fixedPortOf(wayTo)) ?? 0;
+  // Any patience: it says nothing of a line.
+  const way = await wayToMount(wayTo, "tb", { port, patienceMs: PATIENCE_MS });
+  return way.kind === "none" ? way.lacking : null;
+}
+
+/** `through` null: over the route itself. */
+export async function wayToMount(
+  { tools, share, path, addressesOf }: WayTo,
+  routeName: RouteName,
+  through: Through | null,
+): Promise<CifsWay> {
+  const lacking = await lackingProgram(tools);
+  if (lacking !== null) return { kind: "none", lacking };
+  const mountCifs = await findProgram("mount.cifs", tools.programFolders);
+  if (tools.userId === 0 && mountCifs !== null) return { kind: "root", program: mountCifs };
+  const mount = await findProgram("mount", tools.programFolders);
+  if (mount === null)
+    return { kind: "none", lacking: { text: "mount is not installed", hint: "install mount" } };
+  const lines = await linesOf(tools, share, path);
+  const fits = (entry: FstabEntry): boolean =>
+    entry.forUsers &&
+    (through === null
+      ? isRoute(entry, share, routeName, addressesOf)
+      : entry.carriedPort === through.port && isOfShare(entry, share));
+  const entry = lines.find(fits);
+  const none = (text: string): CifsWay => ({ kind: "none", lacking: needsRoot(text, share, lines[0]) });
+  if (entry === undefined) return none(noLine(share, routeName, through, lines));
+  if (entry !== lines[0]) return none(`mount.cifs takes only the first line of /etc/fstab for ${entry.path}`);
+  if (through !== null && !entry.isHard)
+    return none(`the line of /etc/fstab for ${entry.path} lacks \`hard\``);
+  // With several lines for a path only the source tells them apart.
+  if (lines.length === 1) return { kind: "fstab", program: mount, operand: entry.path, entry };
+  if ((await readFstab(tools.fstab)).filter(({ source }) => source === entry.source).length === 1) {
+    return { kind: "fstab", program: mount, operand: entry.source, entry };
+  }
+  return none(`/etc/fstab has several lines for ${entry.source} and for ${entry.path}`);
+}
+
+function noLine(
+  share: ShareSpec,
+  routeName: RouteName,
+  through: Through | null,
+  [first]: readonly FstabEntry[],
+): string {
+  if (through !== null && first?.options.some((one) => /^(ip|addr)=127\./.test(one)))
+    return `the line of /etc/fstab for ${share.mountPath} has its own address beside its server's name, which the kernel looks up again at each reconnect`;
+  if (through !== null)
+    return `no line of /etc/fstab lets a user mount this share, carried, at ${share.mountPath}`;
+  return first?.carriedPort != null
+    ? `the line of /etc/fstab for ${share.mountPath} is one for a carried mount, not for one over ${routeName}`
+    : `no line of /etc/fstab lets a user mount this share over ${routeName} at ${share.mountPath}`;
+}
+
+/** The line that lets a user mount this share, carried: what hints recommend. `present`: the line that it replaces. */
+function carriedLine(share: ShareSpec, present: FstabEntry | undefined): string {
+  // Never a password, which people have in fstab, too.
+  const known = present?.options.filter((one) =>
+    /^(cred(entials)?=|user(name)?=|dom(ain)?=|sec=|guest$)/.test(one),
+  );
+  return fstabLine(cifsSource({ host: CARRIED_ADDRESS }, share.shareName), share.mountPath, [
+    ...["users", "noauto", `port=${suggestedPort(share.name)}`],
+    ...["hard", "nosharesock", `echo_interval=${carriedEchoIntervalS(PATIENCE_MS)}`],
+    ...(known === undefined || known.length === 0 ? accountOptions(share) : known),
+  ]);
+}
+
+/** Below those that the system gives to connections of its own; the same for one name, another for most others. */
+function suggestedPort(name: string): number {
+  let hash = 0;
+  for (const byte of Buffer.from(name)) hash = (hash * 31 + byte) % SUGGESTED_PORTS;
+  return FIRST_SUGGESTED_PORT + hash;
+}
+
+async function linesOf(tools: CifsTools, share: ShareSpec, path: string): Promise<readonly FstabEntry[]> {
+  const entries = await readFstab(tools.fstab);
+  return entries.filter((entry) => entry.path === path || entry.path === share.mountPath);
+}
+
+export async function readFstab(path: string): Promise<readonly FstabEntry[]> {
+  try {
+    return parseFstab(await readFile(path, "utf8"));
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return [];
+  }
+}
+
+function isRoute(entry: FstabEntry, share: ShareSpec, name: RouteName, addressesOf: AddressesOf): boolean {
+  const source = parseSmbSource(entry.source);
+  if (source === null || source.subpath !== "") return false;
+  return routeOfSource(share, { entry: asMountEntry(entry), source }, addressesOf) === name;
+}
+
+/** The line of a carried mount names this machine, and the share. */
+function isOfShare(entry: FstabEntry, share: ShareSpec): boolean {
+  const source = parseSmbSource(entry.source);
+  return source !== null && source.subpath === "" && isShareNamed(source, share.shareName);
+}
+
+function needsRoot(text: string, share: ShareSpec | null, present?: FstabEntry): Lacking {
+  const line =
+    share === null
+      ? "give each share one line in /etc/fstab (docs/shares.md has it)"
+      : `make this the one line for it in /etc/fstab: ${carriedLine(share, present)}`;
+  return {
+    text: `without root ${text}`,
+    hint: `run the service as root, or ${line}, or set driver = "rclone"`,
+  };
+}

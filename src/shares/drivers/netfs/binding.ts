@@ -1,0 +1,156 @@
+// The call into macOS's NetFS, which mounts where the user may not make a folder, and may take minutes. It is made in a
+// child process that can be ended. A library with the same ABI stands in for it in tests.
+import {
+  type CfRef,
+  CORE_FOUNDATION_PATH,
+  loadCoreFoundation,
+} from "../../../network/native/core-foundation-darwin.ts";
+import {
+  type ForeignAddress,
+  loadDispatch,
+  SYSTEM_LIBRARY_PATH,
+} from "../../../network/native/dispatch-block-darwin.ts";
+import { loadForeignLibrary } from "../../../network/native/foreign-library.ts";
+
+export interface NetfsLibraries {
+  readonly coreFoundation: string;
+  readonly netfs: string;
+  /** Has blocks and dispatch queues. */
+  readonly system: string;
+}
+
+export const NETFS_LIBRARIES: NetfsLibraries = {
+  coreFoundation: CORE_FOUNDATION_PATH,
+  netfs: "/System/Library/Frameworks/NetFS.framework/NetFS",
+  system: SYSTEM_LIBRARY_PATH,
+};
+
+export interface NetfsRequest {
+  /** Escaped, without a password. */
+  readonly url: string;
+  /** An existing empty folder to mount on; null: macOS makes one under /Volumes. */
+  readonly folder: string | null;
+  /** Both, or for a guest neither; without a password macOS looks into the Keychain. */
+  readonly username: string | null;
+  readonly password: string | null;
+  readonly guest: boolean;
+}
+
+export interface NetfsAnswer {
+  /** 0, or what `meaningOfNetfs` reads. */
+  readonly status: number;
+  /** Where it is mounted: to be read, never assumed. */
+  readonly mountPoints: readonly string[];
+}
+
+/** A mount under way. */
+export interface NetfsCall {
+  /** Rejects when macOS cannot be asked. After a cancel that worked, it never settles: macOS does not call back then. */
+  readonly answer: Promise<NetfsAnswer>;
+  /** May block this thread. True: macOS gave the mount up. */
+  cancel(): boolean;
+}
+
+type MountUrlAsync = (
+  url: CfRef,
+  folder: CfRef | null,
+  user: CfRef | null,
+  password: CfRef | null,
+  openOptions: CfRef,
+  mountOptions: CfRef,
+  requestId: BigUint64Array,
+  queue: ForeignAddress,
+  block: ForeignAddress,
+) => number;
+
+const POINTER = "const void *";
+const BLOCK_PARAMETERS = ["int", "void *", POINTER];
+const LOOPBACK = /^smb:\/\/(?:[^@/]*@)?(?:127\.|localhost(?:[:/]|$)|\[::1\])/i;
+
+/** Rejects when koffi or a library cannot be had. The call throws for what is no URL. */
+export async function loadNetfs(
+  libraries: NetfsLibraries = NETFS_LIBRARIES,
+): Promise<(request: NetfsRequest) => NetfsCall> {
+  const cf = await loadCoreFoundation(libraries.coreFoundation);
+  const dispatch = await loadDispatch(libraries.system);
+  const netfs = await loadForeignLibrary(libraries.netfs);
+  const mountUrlAsync: MountUrlAsync = netfs.declare("NetFSMountURLAsync", "int", [
+    ...Array<string>(4).fill(POINTER),
+    ...Array<string>(5).fill("void *"),
+  ]);
+  const cancelMount: (requestId: bigint) => number = netfs.declare("NetFSMountURLCancel", "int", ["void *"]);
+
+  return ({ url, folder, username, password, guest }) => {
+    const owned: CfRef[] = [];
+    const own = <Ref extends CfRef | null>(ref: Ref): Ref => {
+      if (ref !== null) owned.push(ref);
+      return ref;
+    };
+    const release = (): void => {
+      for (const ref of owned.splice(0).reverse()) cf.release(ref);
+    };
+    const text = (value: string | null): CfRef | null => (value === null ? null : own(cf.string(value)));
+    try {
+      const target = own(cf.url(url));
+      if (target === null) throw new Error(`macOS takes ${url} for no URL`);
+      const openOptions = own(
+        cf.dictionary({
+          // Else a refused password opens a dialog, and the call waits for it.
+          UIOption: own(cf.string("NoUI")),
+          ...(guest ? { Guest: cf.boolean(true) } : {}),
+          // Else macOS refuses to mount from this machine itself.
+          ...(LOOPBACK.test(url) ? { AllowLoopback: cf.boolean(true) } : {}),
+        }),
+      );
+      const mountOptions = own(
+        cf.dictionary({
+          // A dead server ends requests with an error instead of holding programs for ever.
+          SoftMount: cf.boolean(true),
+          ...(folder === null ? {} : { MountAtMountDir: cf.boolean(true) }),
+        }),
+      );
+      const { promise, resolve } = Promise.withResolvers<NetfsAnswer>();
+      let isOver = false;
+      const end = (status: number, mountPoints: readonly string[]): void => {
+        isOver = true;
+        release();
+        resolve({ status, mountPoints });
+      };
+      const block = dispatch.block(BLOCK_PARAMETERS, (status, _requestId, list) => {
+        // The list is lent for as long as this runs.
+        const items = typeof list === "bigint" && list !== 0n ? (cf.itemsOf(list) ?? []) : [];
+        const paths = items.map((item) => cf.textOf(item)).filter((path) => path !== null);
+        // Not from inside the block itself.
+        setImmediate(() => block.free());
+        end(Number(status), paths);
+      });
+      const requestId = new BigUint64Array(1);
+      const refused = mountUrlAsync(
+        target,
+        folder === null ? null : own(cf.folderUrl(folder)),
+        // A name without a password would keep the Keychain from being asked; the URL names the user then.
+        password === null ? null : text(username),
+        text(password),
+        openOptions,
+        mountOptions,
+        requestId,
+        dispatch.queue,
+        block.address,
+      );
+      if (refused !== 0) {
+        block.free();
+        end(refused, []);
+      }
+      return {
+        answer: promise,
+        cancel() {
+          const id = requestId[0] ?? 0n;
+          return !isOver && id !== 0n && cancelMount(id) === 0;
+        },
+      };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,112 @@
+// Owns telling which mounts of a Mac are a share's: by source, service and path, however they are spelled.
+import { dirname, join } from "node:path";
+import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
+import { ANOTHER_USERS } from "../../mounts/mount-table-darwin.ts";
+import type { Prober } from "../../prober/prober.ts";
+import type { RouteName, ShareSpec } from "../../share-spec.ts";
+import { isShareNamed } from "../../smb-source.ts";
+import type { FoundMount } from "../mount-driver.ts";
+import { createRealMountPaths } from "../real-mount-paths.ts";
+import { type AddressesOf, indexMounts, routeOfSource, type SmbMount } from "../smb-mounts.ts";
+
+interface NetfsMountsOptions {
+  readonly prober: Prober;
+  readonly mountTable: MountTable;
+  readonly addressesOf: AddressesOf;
+  /** Where macOS makes the folder by itself and names it after the share. */
+  readonly volumes: string;
+}
+
+interface NetfsMounts {
+  isSystemNamed(share: ShareSpec): boolean;
+  /** Where the share belongs, as the mount table spells it. */
+  pathOf(share: ShareSpec): Promise<string>;
+  /** Whether `mount` stands at `path`, which `pathOf` gave. */
+  standsAt(share: ShareSpec, path: string, mount: FoundMount): boolean;
+  find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
+  openFilesPath(mount: FoundMount): string;
+}
+
+const LOOPBACK = "127.0.0.1";
+
+/** How the name of a Bonjour service ends, where a host's name stands otherwise. */
+const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
+
+export function createNetfsMounts(options: NetfsMountsOptions): NetfsMounts {
+  const { prober, mountTable, addressesOf, volumes } = options;
+  const realPaths = createRealMountPaths(prober);
+
+  const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
+  /** As the mount table spells it; /Volumes is no link, and macOS names what is in it. */
+  const pathOf = async (share: ShareSpec): Promise<string> => {
+    if (isSystemNamed(share)) return join(volumes, share.shareName);
+    return realPaths.find(share.mountPath);
+  };
+
+  const foundBy = (share: ShareSpec, path: string, mount: SmbMount): FoundMount => {
+    const { entry, source } = mount;
+    const ours = isOurUsers(entry);
+    const sameShare = ours && source !== null && isShareNamed(source, share.shareName);
+    const route = routeOfSource(share, mount, addressesOf) ?? routeOfBonjour(share, mount, addressesOf);
+    const atPath = isSamePath(entry.path, path);
+    const isConfigured = atPath && (!isSystemNamed(share) || isSamePath(path, share.mountPath));
+    return {
+      id: entry.id,
+      // As the configuration spells it; mount_root may be reached through a link.
+      path: isConfigured ? share.mountPath : entry.path,
+      source: entry.source,
+      sameShare,
+      route,
+      processGone: false,
+      // Nobody else mounts on a folder of ours; under /Volumes the share's name is all there is.
+      madeByDriver: ours && atPath && (sameShare || !isSystemNamed(share)),
+      // macOS shows what it talks to: a carried mount's source is the port.
+      carriedPort: sameShare && route === null && source.host === LOOPBACK ? source.port : null,
+    };
+  };
+  const standsAt = (share: ShareSpec, path: string, mount: FoundMount): boolean =>
+    mount.path === share.mountPath || isSamePath(mount.path, path);
+  const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
+    const [path, entries] = await Promise.all([pathOf(share), mountTable.read(notBeforeMs)]);
+    const index = indexMounts(entries);
+    const spelled = entries.find((entry) => isSamePath(entry.path, path));
+    const atPath = spelled === undefined ? null : index.at(spelled.path);
+    const others = index
+      .named(share.shareName)
+      .filter((mount) => mount !== atPath && isOurUsers(mount.entry))
+      .map((mount) => foundBy(share, path, mount))
+      // A share of that name on a server that is not ours is another share, unless it stands in our place.
+      .filter(({ route }) => route !== null);
+    return atPath === null ? others : [foundBy(share, path, atPath), ...others];
+  };
+
+  return {
+    isSystemNamed,
+    pathOf,
+    standsAt,
+    find,
+    openFilesPath: ({ path }) => realPaths.known(path),
+  };
+}
+
+function isOurUsers({ options }: MountEntry): boolean {
+  return !options.includes(ANOTHER_USERS);
+}
+
+/** macOS spells names composed or not, as they came, and what lies on its data volume with or without that. */
+export function isSamePath(one: string, other: string): boolean {
+  return one === other || canonicalPath(one) === canonicalPath(other);
+}
+
+function canonicalPath(path: string): string {
+  return path.normalize("NFC").replace(/^\/System\/Volumes\/Data(?=\/)/, "");
+}
+
+/** A mount from Finder's sidebar names the service, `My NAS._smb._tcp.local`, whose host is `My-NAS.local`. */
+function routeOfBonjour(share: ShareSpec, mount: SmbMount, addressesOf: AddressesOf): RouteName | null {
+  const { source } = mount;
+  const service = source === null ? null : BONJOUR.exec(source.host)?.[1];
+  if (source === null || typeof service !== "string") return null;
+  const host = `${service.replaceAll(" ", "-")}.local`;
+  return routeOfSource(share, { ...mount, source: { ...source, host } }, addressesOf);
+}

@@ -1,0 +1,40 @@
+// The process that makes one call into NetFS: the request comes by stdin, as it holds the password, and the answer goes
+// to stdout. Told to end, it has macOS give the mount up first: a caller that is simply killed is reported to leave
+// macOS's own helper stuck for the rest of the login session.
+import { errorText } from "../../../runtime/errors.ts";
+import { loadNetfs, type NetfsCall } from "./binding.ts";
+import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";
+
+/** A call-back that is awaited keeps no process alive. */
+const KEEP_ALIVE_MS = 60_000;
+
+async function answer(toldToEnd: Promise<void>): Promise<NetfsChildAnswer> {
+  let text = "";
+  for await (const chunk of process.stdin.setEncoding("utf8")) text += chunk;
+  // Our own daemon, the same version, is at the other end.
+  const { libraries, request } = JSON.parse(text) as NetfsChildRequest;
+  let mount: Awaited<ReturnType<typeof loadNetfs>>;
+  try {
+    mount = await loadNetfs(libraries);
+  } catch (error) {
+    return { kind: "unavailable", text: errorText(error) };
+  }
+  let call: NetfsCall;
+  try {
+    call = mount(request);
+  } catch (error) {
+    return { kind: "failed", text: errorText(error) };
+  }
+  const cancelled = toldToEnd.then(async (): Promise<NetfsChildAnswer> => {
+    if (call.cancel()) return { kind: "cancelled" };
+    // It is over, or cannot be given up: what comes of it is the answer.
+    return { kind: "called", ...(await call.answer) };
+  });
+  const called = call.answer.then((found): NetfsChildAnswer => ({ kind: "called", ...found }));
+  return Promise.race([called, cancelled]);
+}
+
+const alive = setInterval(() => {}, KEEP_ALIVE_MS);
+const toldToEnd = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
+process.stdout.write(`${JSON.stringify(await answer(toldToEnd))}\n`);
+clearInterval(alive);

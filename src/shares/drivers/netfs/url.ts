@@ -1,0 +1,27 @@
+// Owns the URL that macOS mounts a share by: `smb://[user@]host[:port]/share`, each piece escaped by itself.
+import { SMB_PORT } from "../../smb-source.ts";
+
+export interface NetfsTarget {
+  /** A name or an address without brackets; an IPv6 address may have a zone. */
+  readonly host: string;
+  readonly port: number;
+  readonly shareName: string;
+  /** null for a guest. */
+  readonly username: string | null;
+}
+
+/** Never holds a password. */
+export function netfsUrl({ host, port, shareName, username }: NetfsTarget): string {
+  const user = username === null ? "" : `${escaped(username)}@`;
+  // Only the address of an IPv6 host holds colons; its zone is parted by an escaped percent sign.
+  const address = host.includes(":") ? `[${host.replace("%", "%25")}]` : escaped(host);
+  return `smb://${user}${address}${port === SMB_PORT ? "" : `:${port}`}/${escaped(shareName)}`;
+}
+
+/** In the form that servers compare by, all but what a URL may always hold. */
+function escaped(text: string): string {
+  return encodeURIComponent(text.normalize("NFC")).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}

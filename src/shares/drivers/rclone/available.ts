@@ -1,0 +1,155 @@
+// Owns telling what the machine lacks for mounting with rclone.
+import { access, constants, stat } from "node:fs/promises";
+import { delimiter } from "node:path";
+import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
+import { runCommand } from "../../../runtime/process/child-process.ts";
+import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { Lacking } from "../mount-driver.ts";
+
+/** Since then it keeps a dead connection for later when a reader has given it up, behind those that live. */
+export const KEEPS_DEAD_SINCE = { major: 1, minor: 70 };
+/** The first with an SMB backend. */
+const OLDEST = { major: 1, minor: 60 };
+const VERSION_DEADLINE_MS = 5_000;
+/** How long a program is where it was found, as long as it is there: a better place on PATH may get one, too. */
+const SEARCHED_ANEW_MS = 60_000;
+const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
+
+/**
+ * Gives a check that looks anew each time, as programs come and go while the daemon runs; only a program that it has not
+ * seen before is run, for its version. Calls at the same time share one look.
+ */
+export function createRcloneCheck(clock: Clock): RcloneCheck {
+  /** The identity of the newest rclone that was found fit. */
+  let fit: string | null = null;
+  let version: RcloneVersion | null = null;
+  let underWay: Promise<Lacking | null> | null = null;
+
+  const find = createFinder(clock);
+
+  const check = async (): Promise<Lacking | null> => {
+    const rclone = await find("rclone");
+    if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
+    if ((await find("fusermount3")) === null) {
+      const hint = "install FUSE 3 (apt install fuse3)";
+      return { text: "fusermount3 is not installed", hint, fuse: "missing" };
+    }
+    const closed = await whyClosed("/dev/fuse");
+    if (closed !== null) return closed;
+    const identity = await identityOf(rclone);
+    if (identity !== null && identity === fit) return null;
+    const answer = await askWhetherFit(clock);
+    version = answer.version;
+    if (answer.lacking === null) fit = identity;
+    return answer.lacking;
+  };
+
+  return {
+    lacking() {
+      underWay ??= check().finally(() => {
+        underWay = null;
+      });
+      return underWay;
+    },
+    get version() {
+      return version;
+    },
+  };
+}
+
+export interface RcloneCheck {
+  lacking(): Promise<Lacking | null>;
+  /** Of the one that was last looked at; null: not known. */
+  readonly version: RcloneVersion | null;
+}
+
+export interface RcloneVersion {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** null: there is none, or it does not say. */
+export async function askRcloneVersion(clock: Clock): Promise<RcloneVersion | null> {
+  try {
+    const { stdout } = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
+    return parseRcloneVersion(stdout);
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    return null;
+  }
+}
+
+export function isOlder(version: RcloneVersion, than: RcloneVersion): boolean {
+  return version.major < than.major || (version.major === than.major && version.minor < than.minor);
+}
+
+export function parseRcloneVersion(text: string): RcloneVersion | null {
+  const match = /^(?:rclone )?v(\d+)\.(\d+)/.exec(text);
+  return match === null ? null : { major: Number(match[1]), minor: Number(match[2]) };
+}
+
+async function askWhetherFit(
+  clock: Clock,
+): Promise<{ readonly version: RcloneVersion | null; readonly lacking: Lacking | null }> {
+  try {
+    const result = await runCommand("rclone", ["version"], { clock, deadlineMs: VERSION_DEADLINE_MS });
+    const version = parseRcloneVersion(result.stdout);
+    if (version === null && result.exitCode !== 0 && !result.timedOut) {
+      const said =
+        result.stderr.trim().split("\n").at(-1) || `it ends with ${result.exitCode ?? result.exitSignal}`;
+      return { version, lacking: { text: `rclone does not run: ${said}`, hint: INSTALL } };
+    }
+    // A version that cannot be read is given the benefit of the doubt.
+    if (version === null || !isOlder(version, OLDEST)) return { version, lacking: null };
+    const text = `rclone ${version.major}.${version.minor} cannot speak SMB`;
+    return { version, lacking: { text, hint: "install rclone 1.60 or newer" } };
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    // As in the middle of an upgrade: it is gone again, or not whole yet.
+    return { version: null, lacking: { text: error.message, hint: INSTALL } };
+  }
+}
+
+/** Asked at each beat, and PATH may have many folders: it looks first where the program was. */
+function createFinder(clock: Clock): (program: string) => Promise<string | null> {
+  const found = new Map<string, { readonly file: string; readonly path: string; readonly atMs: number }>();
+  return async (program) => {
+    const path = process.env["PATH"] ?? "";
+    const known = found.get(program);
+    const isFresh = known?.path === path && clock.monotonicMs() - known.atMs < SEARCHED_ANEW_MS;
+    if (isFresh && (await isProgram(known.file))) return known.file;
+    const file = await findProgram(program, path.split(delimiter));
+    if (file === null) found.delete(program);
+    else found.set(program, { file, path, atMs: clock.monotonicMs() });
+    return file;
+  };
+}
+
+/** Of what is behind the links on the way; null: it is gone. */
+async function identityOf(path: string): Promise<string | null> {
+  try {
+    const { dev, ino, size, mtimeMs } = await stat(path);
+    return [dev, ino, size, mtimeMs].join(" ");
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return null;
+  }
+}
+
+/** Null: it is there, and open to this user. */
+export async function whyClosed(device: string): Promise<Lacking | null> {
+  try {
+    await access(device, constants.R_OK | constants.W_OK);
+    return null;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "EACCES" || code === "EPERM") {
+      const text = `${device} is there, but this user may not open it (${code})`;
+      const hint = `allow it: it is usually open to all (chmod 666), or to a group: ls -l ${device}`;
+      return { text, hint, fuse: "denied" };
+    }
+    const hint = `load the fuse module, or give the container the device ${device} and the right to mount`;
+    return { text: `${device} cannot be opened (${code ?? errorText(error)})`, hint, fuse: "missing" };
+  }
+}

@@ -1,0 +1,123 @@
+// Everything the driver does about files that a killed rclone left in its cache: before a mount, while it does not come
+// up, and after it.
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { SetAsideFolder } from "../mount-driver.ts";
+import { createCompletion } from "./completion.ts";
+import { type RcloneFiles, REMOTE_NAME } from "./files.ts";
+import { hasRouteTrouble, readStuckFiles } from "./log.ts";
+import { listSetAside, reviewCache, setStuckAside } from "./set-aside.ts";
+import type { UnsentWrites } from "./unsent.ts";
+
+export interface CacheCare {
+  /** Call before rclone is started, while none of the share runs. Rejects with the system's error. */
+  review(shareName: string, files: RcloneFiles): Promise<void>;
+  /**
+   * Files for which the rclone that was just started does not mount, by their paths in the cache. `late`: it should have
+   * mounted by now, so that what it has open counts, too.
+   */
+  stuck(files: RcloneFiles, servedName: string, pid: number, late: boolean): Promise<readonly string[]>;
+  /** Call once that rclone has ended. Rejects with the system's error. */
+  setStuckAside(shareName: string, files: RcloneFiles, paths: readonly string[]): Promise<void>;
+  /** The mount came up, and programs may write: what is in the cache is no longer only what was reviewed. */
+  mounted(shareName: string, files: RcloneFiles): void;
+  /** rclone ended without ever having mounted: nobody wrote. */
+  neverMounted(shareName: string): void;
+  /** Ends what still works on files of the share. */
+  unmounting(shareName: string): Promise<void>;
+  /** The set-aside folder with the names of what is in it. Never rejects. */
+  named(folder: string, files: RcloneFiles): Promise<SetAsideFolder>;
+}
+
+interface CacheCareOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly unsent: UnsentWrites;
+  /** Something was set aside, or what was is completed. */
+  readonly onChange: (shareName: string) => void;
+}
+
+const NAMED_AT_MOST = 100;
+
+export function createCacheCare({ clock, logger, unsent, onChange }: CacheCareOptions): CacheCare {
+  const completion = createCompletion({ clock, logger });
+  /** By share, until it is mounted: `untouched` is one whose rclone ended without having mounted. */
+  const states = new Map<string, "reviewed" | "untouched">();
+
+  const told = (shareName: string, aside: readonly string[]): void => {
+    if (aside.length === 0) return;
+    logger.warn("unsent files set aside", { share: shareName, files: aside });
+    onChange(shareName);
+  };
+
+  return {
+    async review(shareName, files) {
+      await completion.stop(shareName);
+      const trusted = states.get(shareName) === "untouched";
+      states.delete(shareName);
+      const paths = await unsent.all(files.cache);
+      const { aside, corrected } = await reviewCache(files, paths, clock.wallMs(), trusted);
+      states.set(shareName, "reviewed");
+      if (corrected.length > 0)
+        logger.info("notes of unsent files corrected", { share: shareName, files: corrected });
+      told(shareName, aside);
+    },
+    async stuck(files, servedName, pid, late) {
+      const log = await readFile(files.log, "utf8").catch(() => "");
+      const named = readStuckFiles(log).map((path) => join(REMOTE_NAME, servedName, path));
+      if (named.length > 0 || !late || hasRouteTrouble(log)) return named;
+      return await openInCache(files, pid);
+    },
+    async setStuckAside(shareName, files, paths) {
+      told(shareName, await setStuckAside(files, paths, clock.wallMs()));
+    },
+    mounted(shareName, files) {
+      states.delete(shareName);
+      completion.start(shareName, files, () => onChange(shareName));
+    },
+    neverMounted(shareName) {
+      if (states.has(shareName)) states.set(shareName, "untouched");
+    },
+    unmounting: (shareName) => completion.stop(shareName),
+    async named(folder, files) {
+      if (folder !== files.setAside) return { folder, files: [] };
+      try {
+        const listed = await listSetAside(files);
+        const names = listed.slice(0, NAMED_AT_MOST).map(({ path, note }) => {
+          const [, , ...inShare] = path.split("/");
+          const name = inShare.join("/");
+          if (note === null || note.state === "complete") return name;
+          return `${name} (${HOLES[note.state]})`;
+        });
+        return { folder, files: names };
+      } catch (error) {
+        logger.debug("set aside files not listed", { folder, error: errorText(error) });
+        return { folder, files: [] };
+      }
+    },
+  };
+}
+
+const HOLES = {
+  incomplete: "what was not changed is still missing",
+  changed: "what was not changed is missing: the server has another file by now",
+  gone: "what was not changed is missing: the server has no such file any more",
+} as const;
+
+/** Files of the cache that a process has open. */
+async function openInCache(files: RcloneFiles, pid: number): Promise<readonly string[]> {
+  const root = join(files.cache, "vfs");
+  const found = new Set<string>();
+  try {
+    for (const descriptor of await readdir(`/proc/${pid}/fd`)) {
+      const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "");
+      if (target.startsWith(`${root}/${REMOTE_NAME}/`)) found.add(target.slice(root.length + 1));
+    }
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+  }
+  return [...found];
+}

@@ -1,0 +1,207 @@
+// Fills the holes of files that were set aside with the server's bytes, once their share is mounted. The server's file is
+// only read, and a file that somebody touched meanwhile is left as it is.
+import { type FileHandle, open, rm, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import { runCommand } from "../../../runtime/process/child-process.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { RcloneFiles } from "./files.ts";
+import { type ByteRange, subtract, union } from "./notes.ts";
+import {
+  forgetTakenAway,
+  listSetAside,
+  type SetAsideNote,
+  type SetAsideState,
+  writeSetAsideNote,
+} from "./set-aside.ts";
+import { holdsZeros } from "./sparse-file.ts";
+
+interface Completion {
+  /** Begins it for a share, in place of one that runs; `onChange` is called when something was filled. */
+  start(shareName: string, files: RcloneFiles, onChange: () => void): void;
+  /** Ends what is under way, which is done again after the next mount. Resolves when its processes have ended. */
+  stop(shareName: string): Promise<void>;
+}
+
+const ASKED_MS = 30_000;
+/** A copy of the server's whole file, which may be large. */
+const COPIED_MS = 3_600_000;
+/** Between tries, as the server may be busy or gone for a while. */
+const PAUSES_MS = [2_000, 30_000, 300_000];
+const PIECE_BYTES = 1024 * 1024;
+/** Times of files travel in parts of a second that differ by server. */
+const SAME_TIME_MS = 2;
+const FLAGS = ["--contimeout", "5s", "--timeout", "30s", "--low-level-retries", "3", "--retries", "1"];
+/** It holds nothing that could be torn. */
+const ENDED_AT_ONCE = { killGroup: true, killGraceMs: 0 };
+
+export function createCompletion({ clock, logger }: { clock: Clock; logger: Logger }): Completion {
+  const running = new Map<string, { readonly controller: AbortController; readonly ended: Promise<void> }>();
+
+  const completeAll = async (shareName: string, files: RcloneFiles, signal: AbortSignal): Promise<number> => {
+    let left = 0;
+    for (const { path, note } of await listSetAside(files)) {
+      if (signal.aborted) return 0;
+      if (note?.state !== "incomplete") continue;
+      try {
+        const state = await completeOne(files, path, note, { clock, signal });
+        if (state === "incomplete") left++;
+        else {
+          await writeSetAsideNote(files, path, { ...note, state });
+          logger.info("set aside file completed", { share: shareName, file: path, state });
+        }
+      } catch (error) {
+        if (signal.aborted) return 0;
+        left++;
+        logger.debug("set aside file not completed", {
+          share: shareName,
+          file: path,
+          error: errorText(error),
+        });
+      }
+    }
+    return left;
+  };
+
+  const run = async (
+    shareName: string,
+    files: RcloneFiles,
+    onChange: () => void,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    await forgetTakenAway(files);
+    for (const pauseMs of PAUSES_MS) {
+      const left = await completeAll(shareName, files, signal);
+      onChange();
+      if (left === 0 || signal.aborted) return;
+      await clock.sleep(pauseMs, signal);
+    }
+  };
+
+  const stop = async (shareName: string): Promise<void> => {
+    const own = running.get(shareName);
+    running.delete(shareName);
+    own?.controller.abort();
+    await own?.ended;
+  };
+  return {
+    stop,
+    start(shareName, files, onChange) {
+      void stop(shareName);
+      const controller = new AbortController();
+      const ended = run(shareName, files, onChange, controller.signal).catch((error: unknown) => {
+        if (!controller.signal.aborted)
+          logger.debug("set aside files not completed", { share: shareName, error: errorText(error) });
+      });
+      running.set(shareName, { controller, ended });
+    },
+  };
+}
+
+interface Limits {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+async function completeOne(
+  files: RcloneFiles,
+  path: string,
+  note: SetAsideNote,
+  limits: Limits,
+): Promise<SetAsideState> {
+  const server = await askServer(files, note, limits);
+  if (server === "unknown") return "incomplete";
+  if (server === null) return "gone";
+  const { base } = note;
+  if (base !== null && (base.size !== server.size || !isSameTime(base.time, server.time))) return "changed";
+  const end = Math.min(note.serverEnd ?? server.size, server.size, note.size);
+  const missing = subtract({ start: 0, end }, note.real);
+  const kept = join(files.setAside, path);
+  const copy = join(files.folder, "server-copy.part");
+  try {
+    const source = remotePath(note.cachePath);
+    const { exitCode } = await runCommand("rclone", ["copyto", source, copy, ...configOf(files), ...FLAGS], {
+      ...limits,
+      ...ENDED_AT_ONCE,
+      deadlineMs: COPIED_MS,
+    });
+    if (exitCode !== 0) return "incomplete";
+    const { atime, mtime, size } = await stat(kept);
+    if (size !== note.size) return "complete";
+    {
+      await using from = await open(copy, "r");
+      await using to = await open(kept, "r+");
+      if ((await from.stat()).size !== server.size) return "changed";
+      for (const range of missing) await copyRange(from, to, range);
+      if (note.base === null) await fillBeforeEnd(from, to, note.real, server.size);
+    }
+    await utimes(kept, atime, mtime);
+    return "complete";
+  } finally {
+    await rm(copy, { force: true });
+  }
+}
+
+async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteRange): Promise<void> {
+  const piece = Buffer.alloc(Math.min(PIECE_BYTES, end - start));
+  for (let at = start; at < end; ) {
+    const { bytesRead } = await from.read(piece, 0, Math.min(piece.length, end - at), at);
+    if (bytesRead === 0) return;
+    await to.write(piece, 0, bytesRead, at);
+    at += bytesRead;
+  }
+}
+
+/**
+ * Without a note, nothing tells where in its block an append began: where a block holds only zeros up to the end of the
+ * server's file, and data from there on, it began there.
+ */
+async function fillBeforeEnd(
+  from: FileHandle,
+  to: FileHandle,
+  real: readonly ByteRange[],
+  serverSize: number,
+): Promise<void> {
+  const block = union(real).find(({ start, end }) => start < serverSize && serverSize < end);
+  if (block === undefined) return;
+  const start = Math.max(block.start, serverSize - (serverSize % 4096));
+  const padding = { start, end: serverSize };
+  if (start < serverSize && (await holdsZeros(to, padding))) await copyRange(from, to, padding);
+}
+
+/** null: it is no more. */
+async function askServer(
+  files: RcloneFiles,
+  note: SetAsideNote,
+  limits: Limits,
+): Promise<{ readonly size: number; readonly time: string } | null | "unknown"> {
+  const args = ["lsjson", "--stat", remotePath(note.cachePath), ...configOf(files), ...FLAGS];
+  const { exitCode, stdout } = await runCommand("rclone", args, {
+    ...limits,
+    ...ENDED_AT_ONCE,
+    deadlineMs: ASKED_MS,
+  });
+  // Of rclone: folder not found, file not found.
+  if (exitCode === 3 || exitCode === 4) return null;
+  const { Size: size, ModTime: time, IsDir: isFolder } = jsonObject(stdout) ?? {};
+  if (exitCode !== 0 || typeof size !== "number" || typeof time !== "string") return "unknown";
+  return isFolder === true ? null : { size, time };
+}
+
+function configOf({ config }: RcloneFiles): readonly string[] {
+  return ["--config", config];
+}
+
+/** `REMOTE/SHARE/path` as rclone wants it. */
+function remotePath(cachePath: string): string {
+  return cachePath.replace("/", ":");
+}
+
+/** One is Go's way to print a time, `2026-11-20 23:13:07.8675076 +0000 UTC`, the other RFC 3339. */
+function isSameTime(noted: string, told: string): boolean {
+  const [day, time] = noted.split(" ");
+  const difference = Date.parse(`${day}T${time?.replace(/(\.\d{3})\d+/, "$1")}Z`) - Date.parse(told);
+  return Math.abs(difference) <= SAME_TIME_MS;
+}

@@ -1,0 +1,263 @@
+// Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
+
+import { open, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { systemErrorCode } from "../../../runtime/errors.ts";
+import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../../runtime/files/sha256.ts";
+import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
+import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
+import { sourceOf } from "../../smb-source.ts";
+import type { Through } from "../mount-driver.ts";
+import { isOlder, KEEPS_DEAD_SINCE, type RcloneVersion } from "./available.ts";
+
+export interface RcloneFiles {
+  readonly folder: string;
+  readonly config: string;
+  readonly cache: string;
+  readonly log: string;
+  readonly process: string;
+  /** Which folder is mounted on, and where its content was set aside. */
+  readonly mountFolder: string;
+  /** Written files that rclone could not go on with after a crash: not sent, and not lost. */
+  readonly setAside: string;
+  /** What is known of them: at the same paths, each with `.json` added. */
+  readonly setAsideNotes: string;
+  /** How the process is asked itself: its port and password. */
+  readonly control: string;
+}
+
+/** Never another: rclone keeps unsent writes under it, and finds them again only by the same name. */
+export const REMOTE_NAME = "share";
+/** Without `Dot`, which rclone 1.60 needs left out: else it leaves an empty folder in the share's root. */
+const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
+/** Bytes of a file name on any file system, less what suffixes need. */
+const NAME_AT_MOST = 180;
+
+/**
+ * What the process is given beside its arguments. rclone makes a buffer for each answer of the server, and Go collects
+ * them often: at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of five runs. It costs
+ * 10 to 35 MB. Whether reading is faster too, the runs do not agree (docs/performance.md).
+ *
+ * No option of rclone's is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought less than the
+ * spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set: with 1.75.1, a program that
+ * reads hangs when a connection breaks, and reads at random places in a large file take many times as long.
+ */
+export const MOUNT_ENVIRONMENT: Readonly<Record<string, string>> = { GOGC: "200" };
+
+/** Holds a folder for each share that was ever mounted. */
+export function rcloneMountsFolder(stateFolder: string): string {
+  return join(stateFolder, "mounts");
+}
+
+/** `folder`: of one share. */
+export function rcloneLogPath(folder: string): string {
+  return join(folder, "rclone.log");
+}
+
+export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles {
+  return rcloneFilesIn(join(rcloneMountsFolder(stateFolder), folderName(shareName)));
+}
+
+/** `folder`: of one share. */
+export function rcloneFilesIn(folder: string): RcloneFiles {
+  return {
+    folder,
+    config: join(folder, "rclone.conf"),
+    cache: join(folder, "cache"),
+    log: rcloneLogPath(folder),
+    process: join(folder, "process.json"),
+    mountFolder: join(folder, "mount-folder.json"),
+    setAside: join(folder, "set-aside"),
+    setAsideNotes: join(folder, "set-aside-notes"),
+    control: join(folder, "control.json"),
+  };
+}
+
+/** The name with everything but letters, digits, `-`, `_` and inner dots as `%XX`; another name, another folder. */
+export function folderName(shareName: string): string {
+  const escaped = [...Buffer.from(shareName, "utf8")]
+    .map((byte, index) => {
+      const plain = /[A-Za-z0-9_-]/.test(String.fromCharCode(byte)) || (byte === 0x2e && index > 0);
+      return plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    })
+    .join("");
+  if (escaped.length <= NAME_AT_MOST) return escaped;
+  const digest = sha256Of(shareName).slice(0, 16);
+  return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
+}
+
+/** The config file for one route. `obscured` is the password as rclone wants it, null for a guest. */
+export function configText(share: ShareSpec, route: RouteSpec, obscured: string | null): string {
+  const { user, domain } = account(share.username);
+  const host = route.host ?? "";
+  const lines = [
+    `[${REMOTE_NAME}]`,
+    "type = smb",
+    `host = ${host.includes(":") ? `[${host}]` : host}`,
+    `port = ${route.port}`,
+    `user = ${quoted(obscured === null ? "guest" : user)}`,
+    ...(domain === null ? [] : [`domain = ${quoted(domain)}`]),
+    ...(obscured === null ? [] : [`pass = ${obscured}`]),
+    `encoding = ${ENCODING}`,
+    // Before `--timeout` does. Not sooner than need be: rclone 1.60 logs off then, and leaves the socket open. As an
+    // argument it would change the remote's name in the cache.
+    "idle_timeout = 4m",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** As rclone is told of the share of that name on the server. */
+export function remoteOf(shareName: string): string {
+  return `${REMOTE_NAME}:${shareName}`;
+}
+
+/** Arguments of `rclone`; nothing secret is among them. */
+export function mountArguments(
+  share: ShareSpec,
+  route: RouteSpec,
+  path: string,
+  files: RcloneFiles,
+  through: Through | null = null,
+  version: RcloneVersion | null = null,
+): string[] {
+  return [
+    ...["mount", remoteOf(share.shareName), path],
+    ...["--config", files.config],
+    ...["--cache-dir", files.cache],
+    // Carried, it is the preferred host whatever the route: what programs see as the source never changes.
+    ...["--devname", sourceOf(through === null ? route : share.routes.tb, share.shareName)],
+    ...(through === null ? [] : [...CARRIED_FLAG, `${through.port}`, ...CONTROL_ARGUMENTS]),
+    // `--timeout` ends idle connections, too, and what uses one next gets EIO. rclone keeps as many as were in use at
+    // once and uses them in turn: where only looks come, every two seconds, each of 100 waits more than three minutes.
+    // What a silent server holds up, the engine ends.
+    // Carried, connections are reset whenever the route moves: what was asked of one is asked again.
+    ...[
+      "--contimeout",
+      "2s",
+      "--timeout",
+      "5m",
+      "--low-level-retries",
+      `${through === null ? 1 : retriesCarried(version)}`,
+    ],
+    ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
+    // Append and read-write opens need a cache for writes; what is written leaves after a second.
+    ...["--vfs-cache-mode", "writes", "--vfs-write-back", "1s", "--vfs-cache-max-age", "5m"],
+    ...["--log-file", files.log],
+  ];
+}
+
+/**
+ * How often a read is asked again whose connection was lost. No more often than need be: it multiplies the tries of a read
+ * by those of a connect, and programs wait as long for their error when an outage outlasts the patience. Newer versions
+ * may take the dead connection once more.
+ */
+function retriesCarried(version: RcloneVersion | null): number {
+  return version === null || isOlder(version, KEEPS_DEAD_SINCE) ? 1 : 10;
+}
+
+/** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */
+const CARRIED_FLAG = ["--user-agent"] as const;
+
+/** It can be asked itself, on a port that the system picks, by whoever has the password that its environment holds. */
+const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
+
+/** The port that a process with these arguments talks to; null: it is not carried. */
+export function carriedPortOf(args: readonly string[]): number | null {
+  const port = Number(args[args.indexOf(CARRIED_FLAG[0]) + 1] ?? "");
+  return args.includes(CARRIED_FLAG[0]) && Number.isInteger(port) && port > 0 ? port : null;
+}
+
+/** Where rclone connects to: the carrier's port, or the route's own host. */
+export function connectsTo(route: RouteSpec, through: Through | null): RouteSpec {
+  return through === null ? route : { ...route, host: "127.0.0.1", port: through.port };
+}
+
+export async function makeFolders(files: RcloneFiles): Promise<void> {
+  await ensureFolder(files.folder, 0o700);
+  await ensureFolder(files.cache, 0o700);
+}
+
+/**
+ * Writes a file (0600) whole or not at all, and only if that changes it. On a full disk what is there is written
+ * over, which takes no room: a share must not wait for some to change its host. `hidden`, on the same disk, is where it
+ * is written first.
+ */
+export async function writeIfChanged(path: string, content: string, hidden = `${path}.new`): Promise<void> {
+  const before = await readIfPresent(path);
+  if (before === content) return;
+  try {
+    await writeFile(hidden, content, { mode: 0o600 });
+    await rename(hidden, path);
+  } catch (error) {
+    await rm(hidden, { force: true });
+    if (before === null || !isDiskFull(error)) throw error;
+    await using file = await open(path, "r+");
+    await file.write(content, 0);
+    await file.truncate(Buffer.byteLength(content));
+  }
+}
+
+/** Whether there is no room left, on the disk or for this user. */
+export function isDiskFull(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+/** Who serves a mount, as it stands in the share's folder. */
+interface ProcessNote {
+  readonly identity: ProcessIdentity;
+  readonly mountPath: string;
+  /** The port of 127.0.0.1 that it talks to; null: to the host itself. */
+  readonly carriedPort: number | null;
+}
+
+/** null for what is not a note of ours, whole and of this form. */
+export function parseProcessNote(text: string | null): ProcessNote | null {
+  const { pid, startTime, mountPath, carriedPort = null } = jsonObject(text ?? "") ?? {};
+  if (typeof pid !== "number" || typeof startTime !== "string" || typeof mountPath !== "string") return null;
+  return {
+    identity: { pid, startTime },
+    mountPath,
+    carriedPort: typeof carriedPort === "number" ? carriedPort : null,
+  };
+}
+
+export function processNoteText({ identity, mountPath, carriedPort }: ProcessNote): string {
+  return `${JSON.stringify({ ...identity, mountPath, ...(carriedPort === null ? {} : { carriedPort }) })}\n`;
+}
+
+/** The bare folder that a share's mount stands on. */
+export interface FolderNote {
+  readonly path: string | null;
+  /** null: there is none that is ours. */
+  readonly identity: string | null;
+  /** Where content of such folders was set aside; may be gone by now. */
+  readonly aside: readonly string[];
+}
+
+/** What cannot be read is as good as none. */
+export function parseFolderNote(text: string | null): FolderNote {
+  const { path, identity, aside } = jsonObject(text ?? "") ?? {};
+  return {
+    path: typeof path === "string" ? path : null,
+    identity: typeof identity === "string" ? identity : null,
+    aside: Array.isArray(aside) ? aside.filter((one) => typeof one === "string") : [],
+  };
+}
+
+export function folderNoteText(note: FolderNote): string {
+  return `${JSON.stringify(note)}\n`;
+}
+
+/** `DOMAIN\user` and `DOMAIN;user`, as people write them. */
+export function account(username: string): { user: string; domain: string | null } {
+  const match = /^([^\\;]+)[\\;](.+)$/s.exec(username);
+  return { user: match?.[2] ?? username, domain: match?.[1] ?? null };
+}
+
+/** rclone's config format keeps anything between three double quotes, and else trims and interprets it. */
+function quoted(value: string): string {
+  return `"""${value}"""`;
+}

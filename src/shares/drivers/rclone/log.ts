@@ -1,0 +1,79 @@
+// Owns reading from rclone's log why a mount does not work; rclone tells it nowhere else.
+import type { MountFailure, RefusedUpload } from "../mount-driver.ts";
+
+interface LoggedFailure {
+  readonly reason: MountFailure;
+  /** One line for people. */
+  readonly text: string;
+}
+
+const PATTERNS: readonly (readonly [MountFailure, RegExp])[] = [
+  [
+    "wrong_credentials",
+    /logon is invalid|logon failure|bad username|\b(account|password|user)\b.*\b(expired|locked|disabled|restrict|must be changed)/i,
+  ],
+  ["no_such_share", /network name not found|share name cannot be found|bad network name/i],
+  ["refused", /connection refused/i],
+  ["unreachable", /no route to host|network is unreachable|host is (down|unreachable)|no such host/i],
+  ["timed_out", /i\/o timeout|deadline exceeded|connection timed out/i],
+  ["permission_denied", /access.?denied|permission denied|operation not permitted/i],
+];
+
+/** The newest line that tells a reason, else the newest failure of any kind; null when nothing failed. */
+export function readLoggedFailure(log: string): LoggedFailure | null {
+  const lines = log.split("\n").filter((line) => /\b(ERROR|CRITICAL|Fatal|Failed)\b|fusermount/.test(line));
+  for (const line of lines.reverse()) {
+    const known = PATTERNS.find(([, pattern]) => pattern.test(line));
+    if (known !== undefined) return { reason: known[0], text: told(line) };
+  }
+  const [newest] = lines;
+  return newest === undefined ? null : { reason: "other", text: told(newest) };
+}
+
+/** Without time, level and the words that wrap what the server said. */
+function told(line: string): string {
+  return line
+    .replace(/^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /, "")
+    .replace(/^(ERROR|CRITICAL|NOTICE)\s*:\s*/, "")
+    .replace(/^.*?(IO error|Fatal error): /, "")
+    .replace(
+      /^(couldn't (connect|initialize) SMB|(response|connection) error): ((response|connection) error: )?/,
+      "",
+    )
+    .trim()
+    .slice(0, 300);
+}
+
+/** What a dead, slow or wrong route looks like in rclone's words: no file's fault, and it passes. */
+const ROUTE_TROUBLE =
+  /couldn't (connect|initialize) SMB|connection (error|refused|reset|timed out)|\bEOF\b|i\/o timeout|deadline exceeded|no route to host|unreachable|host is down|no such host|broken pipe|closed network connection|use of closed|context canceled/i;
+const BAD_LOGON = /logon is invalid|logon failure|bad username/i;
+
+/** Whether the route gave rclone trouble since the log began. */
+export function hasRouteTrouble(log: string): boolean {
+  return log.split("\n").some((line) => line.includes(" ERROR : ") && ROUTE_TROUBLE.test(line));
+}
+
+/** Files, as paths in the share, that rclone cannot take up again, and for which it therefore does not mount. */
+export function readStuckFiles(log: string): readonly string[] {
+  const stuck = new Set<string>();
+  for (const line of log.split("\n")) {
+    const [, path, why] = / ERROR : (.+): vfs cache: restart download failed: (.*)$/.exec(line) ?? [];
+    if (path !== undefined && why !== undefined && !ROUTE_TROUBLE.test(why)) stuck.add(path);
+  }
+  return [...stuck];
+}
+
+/** A line that tells of an upload that failed and is tried again. null: another line, or the route's trouble alone. */
+export function readRefusedUpload(line: string): RefusedUpload | null {
+  const [, path, why] =
+    / ERROR : (.+): vfs cache: failed to upload try #\d+, will retry in \S+: (.*)$/.exec(line) ?? [];
+  if (path === undefined || why === undefined) return null;
+  // A password that was changed shows as a connection that cannot be made.
+  if (ROUTE_TROUBLE.test(why) && !BAD_LOGON.test(why)) return null;
+  const reason = why
+    .replace(/^vfs cache: failed to transfer file from cache to remote: /, "")
+    .replace(/^.*\b(response error|failed to open|mkdir)\b[^:]*: /, "")
+    .replace(/^(open|write|create) .*: (?=[^:]+$)/, "");
+  return { path, reason: reason.trim().slice(0, 200) };
+}

@@ -1,0 +1,77 @@
+// Keeps rclone's notes of files that are being changed no older than a beat or two, so that a crash of rclone costs little.
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText } from "../../../runtime/errors.ts";
+import { readIfPresent } from "../../../runtime/files/durable-file.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import { isRunning } from "../../../runtime/process/process-identity.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import { parseProcessNote, rcloneFilesIn, rcloneMountsFolder } from "./files.ts";
+import type { NoteWriter, ServedMount } from "./note-writer.ts";
+
+interface NoteKeeperOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly notes: NoteWriter;
+  /** As rclone's driver has it. */
+  readonly stateFolder: string;
+}
+
+export interface NoteKeeper {
+  /** Looks after all mounts soon, unless that is under way. Touches nothing where nothing is being written. */
+  trigger(): void;
+}
+
+const WRITTEN_WITHIN_MS = 1_000;
+/** A mount that did not answer in time is left alone for a while, and longer each time. */
+const FIRST_PAUSE_MS = 10_000;
+const LONGEST_PAUSE_MS = 300_000;
+
+export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeeperOptions): NoteKeeper {
+  /** By the share's folder. */
+  const pauses = new Map<
+    string,
+    { readonly pid: number; readonly untilMs: number; readonly lengthMs: number }
+  >();
+  const underWay = new Set<string>();
+
+  const lookAfter = async (name: string): Promise<void> => {
+    const mount = await servedMount(name);
+    const pause = pauses.get(name);
+    if (mount === null || pause?.pid !== mount.pid) pauses.delete(name);
+    else if (clock.monotonicMs() < pause.untilMs) return;
+    if (mount === null) return;
+    const startedAtMs = clock.monotonicMs();
+    const { due, written } = await notes.writeNotes(mount, "stale", WRITTEN_WITHIN_MS);
+    const atMs = clock.monotonicMs();
+    if (due === 0 || written > 0) pauses.delete(name);
+    else if (atMs - startedAtMs >= WRITTEN_WITHIN_MS) {
+      const lengthMs = Math.min(LONGEST_PAUSE_MS, (pauses.get(name)?.lengthMs ?? FIRST_PAUSE_MS / 2) * 2);
+      pauses.set(name, { pid: mount.pid, untilMs: atMs + lengthMs, lengthMs });
+      logger.debug("notes of rclone not written in time", { folder: name, files: due });
+    }
+  };
+
+  const servedMount = async (name: string): Promise<ServedMount | null> => {
+    const files = rcloneFilesIn(join(rcloneMountsFolder(stateFolder), name));
+    const note = parseProcessNote(await readIfPresent(files.process));
+    if (note === null || !(await isRunning(note.identity))) return null;
+    return { shareName: name, files, mountPath: note.mountPath, pid: note.identity.pid };
+  };
+
+  return {
+    trigger() {
+      void (async () => {
+        for (const name of await readdir(rcloneMountsFolder(stateFolder)).catch(() => [])) {
+          if (underWay.has(name)) continue;
+          underWay.add(name);
+          void lookAfter(name)
+            .catch((error: unknown) =>
+              logger.debug("notes of rclone not looked after", { folder: name, error: errorText(error) }),
+            )
+            .finally(() => underWay.delete(name));
+        }
+      })();
+    },
+  };
+}

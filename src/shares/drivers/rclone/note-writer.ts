@@ -1,0 +1,245 @@
+// Makes rclone write whole notes of files that are being changed. By itself it notes a file that was on the server before
+// when it is first changed and when it is closed, and what is written in between is unknown to whoever comes after a kill.
+import { readdir, readFile, readlink, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import { runCommand } from "../../../runtime/process/child-process.ts";
+import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { type RcloneFiles, REMOTE_NAME } from "./files.ts";
+
+export interface ServedMount {
+  readonly shareName: string;
+  readonly files: RcloneFiles;
+  /** As the mount table spells it. */
+  readonly mountPath: string;
+  /** Of the rclone that serves it. */
+  readonly pid: number;
+}
+
+export interface NoteWriter {
+  /**
+   * Has the notes of all files written that rclone holds open in its cache and whose notes may be older (`stale`), or of
+   * all such files. Resolves within `limitMs`, whatever hangs. Never rejects.
+   */
+  writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten>;
+}
+
+interface NotesWritten {
+  readonly due: number;
+  /** Of these. */
+  readonly written: number;
+}
+
+interface NoteWriterOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface OpenCacheFile {
+  /** In the share. */
+  readonly path: string;
+  readonly cacheFile: string;
+  readonly noteFile: string;
+}
+
+/** A share with more files open for writing at once has the rest of them noted in the next round. */
+const FILES_AT_MOST = 200;
+const AT_ONCE = 8;
+/** A file that rclone is completing before it sends it answers only then. */
+const LEFT_ALONE_MS = 5_000;
+/** A write this shortly before a note may have missed it: rclone notes what it has counted, and counts after writing. */
+const MAY_HAVE_MISSED_NS = 500_000_000n;
+
+export function createNoteWriter({ clock, logger }: NoteWriterOptions): NoteWriter {
+  /** Where files were reached last, as `/proc/PID/fd/N`: mostly that is where they are now. */
+  const reached = new Map<string, string>();
+  /** By cache file: times that lie in the future tell nothing, so what the file looked like when it was noted. */
+  const noted = new Map<string, string>();
+  /** By cache file: until when one whose last touch has not ended is left alone, monotonic ms. */
+  const hanging = new Map<string, number>();
+
+  const isStale = async ({ cacheFile, noteFile }: OpenCacheFile): Promise<boolean> => {
+    const [file, note] = await Promise.all([
+      stat(cacheFile, { bigint: true }),
+      stat(noteFile, { bigint: true }),
+    ]);
+    if (file.mtimeNs > BigInt(Math.ceil(clock.wallMs())) * 1_000_000n)
+      return noted.get(cacheFile) !== `${file.size} ${file.mtimeNs} ${file.ctimeNs}`;
+    return file.mtimeNs + MAY_HAVE_MISSED_NS >= note.mtimeNs;
+  };
+
+  /** Changes nothing but that rclone notes the file: its time stays, to the nanosecond. False: it did not work. */
+  const touch = async (file: OpenCacheFile, target: string, untilMs: number): Promise<boolean> => {
+    const deadlineMs = untilMs - clock.monotonicMs();
+    if (deadlineMs <= 0) return false;
+    const before = await stat(file.noteFile, { bigint: true });
+    // A program of its own: one that hangs in the mount is nobody's but its own. `-c`: opens and makes nothing.
+    const { exitCode, exitSignal } = await runCommand("touch", ["-c", "-m", "-r", file.cacheFile, target], {
+      clock,
+      deadlineMs,
+      killGraceMs: 0,
+    });
+    if (exitCode === null && exitSignal === null)
+      hanging.set(file.cacheFile, clock.monotonicMs() + LEFT_ALONE_MS);
+    if (exitCode !== 0) return false;
+    const after = await stat(file.noteFile, { bigint: true });
+    // A note is written in place: its time is what changes.
+    if (after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return false;
+    const { size, mtimeNs, ctimeNs } = await stat(file.cacheFile, { bigint: true });
+    noted.set(file.cacheFile, `${size} ${mtimeNs} ${ctimeNs}`);
+    return true;
+  };
+
+  /**
+   * Open files below a mount, of all processes that show theirs. A program of its own looks: there are many links, and
+   * reading them waits for no process and no file system.
+   */
+  const descriptorsBelow = async (
+    mountPath: string,
+    deadlineMs: number,
+  ): Promise<readonly { readonly link: string; readonly target: string }[]> => {
+    const folders = (await readdir("/proc"))
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => `/proc/${pid}/fd`);
+    const pattern = `${mountPath.replace(/[\\*?[\]]/g, "\\$&")}/*`;
+    const { stdout } = await runCommand(
+      "find",
+      [...folders, "-maxdepth", "1", "-lname", pattern, "-printf", "%p\\0%l\\0"],
+      { clock, deadlineMs, killGraceMs: 0 },
+    );
+    const parts = stdout.split("\0");
+    return parts.flatMap((link, index) => {
+      const target = parts[index + 1];
+      return index % 2 === 0 && target !== undefined ? [{ link, target }] : [];
+    });
+  };
+
+  /** By paths in the share: descriptors through which processes write. Links in /proc lead there without the mount. */
+  const writersOf = async (
+    mount: ServedMount,
+    files: readonly OpenCacheFile[],
+    untilMs: number,
+  ): Promise<ReadonlyMap<string, string>> => {
+    const writers = new Map<string, string>();
+    for (const { path } of files) {
+      const known = reached.get(join(mount.mountPath, path));
+      if (known !== undefined && (await leadsTo(known, join(mount.mountPath, path))))
+        writers.set(path, known);
+    }
+    const wanted = new Set(files.map(({ path }) => path).filter((path) => !writers.has(path)));
+    if (wanted.size === 0) return writers;
+    const limitMs = Math.max(0, untilMs - clock.monotonicMs());
+    for (const { target, link } of await descriptorsBelow(mount.mountPath, limitMs)) {
+      const path = target.slice(mount.mountPath.length + 1);
+      if (wanted.has(path) && !writers.has(path) && (await isWritable(link))) writers.set(path, link);
+    }
+    return writers;
+  };
+
+  const write = async (
+    mount: ServedMount,
+    which: "stale" | "all",
+    untilMs: number,
+    tell: (count: NotesWritten) => void,
+  ): Promise<void> => {
+    const open = await openCacheFiles(mount);
+    const due: OpenCacheFile[] = [];
+    for (const file of open) {
+      if ((hanging.get(file.cacheFile) ?? 0) > clock.monotonicMs()) continue;
+      if (which === "all" || (await unlessGone(isStale(file), false))) due.push(file);
+    }
+    tell({ due: due.length, written: 0 });
+    if (due.length === 0) return;
+    const writers = await writersOf(mount, due, untilMs);
+    let written = 0;
+    const queue = [...due];
+    const one = async (): Promise<void> => {
+      for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+        const inMount = join(mount.mountPath, file.path);
+        const writer = writers.get(file.path);
+        // A file that is only mapped, or closed and still being completed, has no descriptor that shows.
+        const done =
+          (writer !== undefined && (await unlessGone(touch(file, writer, untilMs), true))) ||
+          (await unlessGone(touch(file, inMount, untilMs), true));
+        if (!done) continue;
+        written++;
+        tell({ due: due.length, written });
+        if (writer === undefined) reached.delete(inMount);
+        else reached.set(inMount, writer);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, one));
+    forgetOthers(mount, open);
+  };
+
+  const forgetOthers = ({ files, mountPath }: ServedMount, open: readonly OpenCacheFile[]): void => {
+    const inMount = new Set(open.map(({ path }) => join(mountPath, path)));
+    for (const path of reached.keys())
+      if (path.startsWith(`${mountPath}/`) && !inMount.has(path)) reached.delete(path);
+    const inCache = new Set(open.map(({ cacheFile }) => cacheFile));
+    for (const known of [noted, hanging]) {
+      for (const path of known.keys())
+        if (path.startsWith(`${files.cache}/`) && !inCache.has(path)) known.delete(path);
+    }
+  };
+
+  return {
+    async writeNotes(mount, which, limitMs) {
+      let told: NotesWritten = { due: 1, written: 0 };
+      try {
+        const written = write(mount, which, clock.monotonicMs() + limitMs, (count) => {
+          told = count;
+        });
+        // What comes later than that is of no interest.
+        written.catch(() => {});
+        await settledWithin(clock, limitMs, written);
+      } catch (error) {
+        logger.debug("notes of rclone not written", { share: mount.shareName, error: errorText(error) });
+      }
+      return told;
+    },
+  };
+}
+
+/** Cache files that rclone has open and not sent: those it may still be changing. */
+async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
+  const root = join(files.cache, "vfs");
+  const found = new Map<string, OpenCacheFile>();
+  for (const descriptor of await unlessGone(readdir(`/proc/${pid}/fd`), [])) {
+    const target = await unlessGone(readlink(`/proc/${pid}/fd/${descriptor}`), "");
+    if (!target.startsWith(`${root}/${REMOTE_NAME}/`) || found.size >= FILES_AT_MOST) continue;
+    const cachePath = target.slice(root.length + 1);
+    const path = cachePath.split("/").slice(2).join("/");
+    const noteFile = join(files.cache, "vfsMeta", cachePath);
+    if (path === "" || !(await unlessGone(isNotedDirty(noteFile), false))) continue;
+    found.set(target, { path, cacheFile: target, noteFile });
+  }
+  return [...found.values()];
+}
+
+/** Of a file that was not changed rclone would set the time on the server. */
+async function isNotedDirty(noteFile: string): Promise<boolean> {
+  return /"Dirty":\s*true/.test(await readFile(noteFile, "utf8"));
+}
+
+async function leadsTo(descriptor: string, path: string): Promise<boolean> {
+  return (await unlessGone(readlink(descriptor), "")) === path;
+}
+
+/** The access mode is the lowest two bits, 0 for reading alone. */
+async function isWritable(link: string): Promise<boolean> {
+  const info = await unlessGone(readFile(link.replace("/fd/", "/fdinfo/"), "utf8"), "");
+  const flags = /^flags:\s*([0-7]+)/m.exec(info)?.[1];
+  return flags !== undefined && (Number.parseInt(flags, 8) & 3) !== 0;
+}
+
+/** Files and processes go while they are looked at; and some processes show nothing. */
+async function unlessGone<Value>(asked: Promise<Value>, otherwise: Value): Promise<Value> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (systemErrorCode(error) !== null) return otherwise;
+    throw error;
+  }
+}

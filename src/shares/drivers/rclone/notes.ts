@@ -1,0 +1,224 @@
+// Rclone's notes of the files in its write cache (`vfsMeta`): reading them, and judging what a note left by a killed
+// rclone still says. No file is touched here.
+import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
+
+/** Bytes of a file from `start` up to, not including, `end`. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface CacheNote {
+  /** The file's size when the note was written; may be older than the ranges beside it. */
+  readonly size: number;
+  /** What the cache file really holds; all else is taken from the server. Sorted, apart from each other. */
+  readonly ranges: readonly ByteRange[];
+  /** Of the server's file that the changes build on: its size and time. null: the file was new. */
+  readonly base: { readonly size: number; readonly time: string } | null;
+  /** Not on the server yet. */
+  readonly dirty: boolean;
+  /** All members, to be written back as they came. */
+  readonly members: Readonly<Record<string, unknown>>;
+}
+
+/** What a cache file looks like beside its note. */
+export interface CacheFile {
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  /** Where the file system holds data, in whole blocks; the rest are holes. Sorted. */
+  readonly data: readonly ByteRange[];
+  readonly blockBytes: number;
+}
+
+type NoteVerdict =
+  /** rclone can go on with it; `corrected` is what the note has to say for that, null when it says so already. */
+  | { readonly state: "resumable"; readonly corrected: string | null }
+  /**
+   * - `unlisted`: the cache file may hold what the note does not list.
+   * - `truncated`: it was made shorter than the server's file, which rclone (1.60 at least) completes with bytes that lie
+   *   beyond the new end.
+   */
+  | { readonly state: "unlisted" | "truncated" };
+
+/** null: torn, or not a note. */
+export function parseCacheNote(text: string): CacheNote | null {
+  const members = jsonObject(text);
+  const size = members?.["Size"];
+  if (members === null || !isSize(size)) return null;
+  const listed = members["Rs"] ?? [];
+  if (!Array.isArray(listed)) return null;
+  const ranges: ByteRange[] = [];
+  for (const each of listed) {
+    if (!isObject(each) || !isSize(each["Pos"]) || !isSize(each["Size"])) return null;
+    ranges.push({ start: each["Pos"], end: each["Pos"] + each["Size"] });
+  }
+  const fingerprint = /^(\d+),(.*)$/.exec(String(members["Fingerprint"] ?? ""));
+  const base = fingerprint === null ? null : { size: Number(fingerprint[1]), time: fingerprint[2] ?? "" };
+  return { size, ranges: union(ranges), base, dirty: members["Dirty"] === true, members };
+}
+
+/** From here on the server's file adds nothing: the cache file's bytes, and its holes as zeros, are the file. */
+export function serverEnd(note: CacheNote): number {
+  return note.base === null ? 0 : Math.min(note.size, note.base.size);
+}
+
+/**
+ * Judges the note of a file that was not sent. rclone lists the bytes that were written exactly, the file system knows
+ * data by whole blocks: bytes of a listed block that are zero and not listed are its padding. Such that are not zero, and
+ * blocks of data that no range touches, were written (or fetched) after the note. `isZero` reads the cache file.
+ */
+export async function judgeNote(
+  note: CacheNote,
+  file: CacheFile,
+  isZero: (range: ByteRange) => Promise<boolean>,
+): Promise<NoteVerdict> {
+  const end = Math.min(serverEnd(note), file.size);
+  const listed = clip(note.ranges, file.size);
+  // Beyond the server's end nothing is missing, so what lies there is listed whole.
+  const known = union([...listed, { start: end, end: file.size }]);
+  for (const data of file.data) {
+    for (const gap of subtract(data, known)) {
+      if (!isPadding(gap, data, file.blockBytes) || !(await isZero(gap))) return { state: "unlisted" };
+    }
+  }
+  const isShorter = note.base !== null && end < note.base.size;
+  if (isShorter && subtract({ start: 0, end }, known).length > 0) return { state: "truncated" };
+  const modified = rfc3339(file.mtimeNs);
+  const same =
+    note.size === file.size &&
+    sameRanges(note.ranges, known) &&
+    isAbout(String(note.members["ModTime"]), modified);
+  if (same) return { state: "resumable", corrected: null };
+  const Rs = known.map(({ start, end }) => ({ Pos: start, Size: end - start }));
+  // The cache file's time is what the mount showed.
+  const corrected = JSON.stringify({ ...note.members, ModTime: modified, Size: file.size, Rs });
+  return { state: "resumable", corrected };
+}
+
+/** What is asked of a cache file's bytes. */
+interface ZeroLooks {
+  isZero(range: ByteRange): Promise<boolean>;
+  /** Of all stretches of zeros in it, as long as they go, those that are wanted. */
+  zeroRuns(range: ByteRange, isWanted: (run: ByteRange) => boolean): Promise<readonly ByteRange[]>;
+}
+
+interface RealBytes {
+  /** What programs wrote, or rclone fetched; the rest is for the server to fill. */
+  readonly real: readonly ByteRange[];
+  /** Zeros in blocks that no note lists: nothing tells whether they were written, or never were. */
+  readonly doubtful: readonly ByteRange[];
+}
+
+/**
+ * Which bytes of a cache file are real. Those that its note lists are. A block of data that it does not list was written
+ * at least in part: where all that is listed is aligned and so are the file's sizes, as databases write, whole; else
+ * without zeros that can be what lies between writes.
+ */
+export async function realBytes(
+  note: CacheNote | null,
+  file: CacheFile,
+  looks: ZeroLooks,
+): Promise<RealBytes> {
+  if (note === null) return { real: clip(file.data, file.size), doubtful: [] };
+  const end = Math.min(serverEnd(note), file.size);
+  const known = union([...clip(note.ranges, file.size), { start: end, end: file.size }]);
+  // What rclone fetched is listed, too, and aligned whatever the program writes: a database's sizes are as well.
+  const isAligned =
+    [note.base?.size ?? 0, file.size].every((size) => size % SECTOR_BYTES === 0) &&
+    note.ranges.every(({ start, end }) => start % SECTOR_BYTES === 0 && end % SECTOR_BYTES === 0);
+  const real = [...known];
+  const doubtful: ByteRange[] = [];
+  for (const data of file.data) {
+    for (const gap of subtract(data, known)) {
+      if (isPadding(gap, data, file.blockBytes) && (await looks.isZero(gap))) continue;
+      const runs = isAligned ? [] : await looks.zeroRuns(gap, (run) => isBetweenWrites(run, file.blockBytes));
+      doubtful.push(...runs);
+      real.push(...subtract(gap, runs));
+    }
+  }
+  return { real: union(real), doubtful };
+}
+
+const SECTOR_BYTES = 512;
+/** Zeros that are no longer than this, and touch no block's edge, are a program's own. */
+const OWN_ZEROS_AT_MOST = 64;
+
+function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean {
+  return (
+    end - start > OWN_ZEROS_AT_MOST ||
+    Math.floor(start / blockBytes) * blockBytes === start ||
+    end % blockBytes === 0
+  );
+}
+
+/** Whether the gap can be what is left of blocks that are listed in part. A side that ends the data is listed nowhere. */
+function isPadding(gap: ByteRange, data: ByteRange, blockBytes: number): boolean {
+  const firstWholeBlock = Math.ceil(gap.start / blockBytes) * blockBytes;
+  if (firstWholeBlock + blockBytes <= gap.end) return false;
+  const listedBefore = gap.start > data.start;
+  const listedAfter = gap.end < data.end;
+  const inOneBlock = gap.end <= firstWholeBlock || gap.start === firstWholeBlock;
+  return inOneBlock ? listedBefore || listedAfter : listedBefore && listedAfter;
+}
+
+/** Of the first moment of a change, rclone notes the time itself, which differs a little from the file's. */
+const SAME_TIME_MS = 100;
+
+function isAbout(time: string, other: string): boolean {
+  return Math.abs(Date.parse(time) - Date.parse(other)) <= SAME_TIME_MS;
+}
+
+/** To the nanosecond. */
+export function rfc3339(wallNs: bigint): string {
+  const fraction = ((wallNs % NS_PER_SECOND) + NS_PER_SECOND) % NS_PER_SECOND;
+  const seconds = (wallNs - fraction) / NS_PER_SECOND;
+  const whole = new Date(Number(seconds) * 1000).toISOString().slice(0, "2000-01-01T00:00:00".length);
+  return `${whole}.${String(fraction).padStart(9, "0")}Z`;
+}
+
+const NS_PER_SECOND = 1_000_000_000n;
+
+/** Sorted, without overlaps or neighbours. */
+export function union(ranges: readonly ByteRange[]): readonly ByteRange[] {
+  const merged: ByteRange[] = [];
+  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
+    if (range.end <= range.start) continue;
+    const last = merged.at(-1);
+    if (last !== undefined && range.start <= last.end) {
+      merged[merged.length - 1] = { start: last.start, end: Math.max(last.end, range.end) };
+    } else merged.push(range);
+  }
+  return merged;
+}
+
+/** What of them lies before `end`. */
+function clip(ranges: readonly ByteRange[], end: number): readonly ByteRange[] {
+  return ranges
+    .map((range) => ({ start: range.start, end: Math.min(range.end, end) }))
+    .filter((range) => range.start < range.end);
+}
+
+/** What of `range` is in none of `others`, which are sorted and apart. */
+export function subtract(range: ByteRange, others: readonly ByteRange[]): readonly ByteRange[] {
+  const left: ByteRange[] = [];
+  let from = range.start;
+  for (const other of others) {
+    if (other.end <= from) continue;
+    if (other.start >= range.end) break;
+    if (other.start > from) left.push({ start: from, end: other.start });
+    from = other.end;
+  }
+  if (from < range.end) left.push({ start: from, end: range.end });
+  return left;
+}
+
+function sameRanges(some: readonly ByteRange[], others: readonly ByteRange[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ start, end }, index) => start === others[index]?.start && end === others[index]?.end)
+  );
+}
+
+function isSize(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}

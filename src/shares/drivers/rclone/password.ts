@@ -1,0 +1,35 @@
+// Owns passwords in the form that rclone wants them: made by rclone itself, once for each, kept in memory.
+
+import { MountaineerError } from "../../../runtime/errors.ts";
+import { runCommand } from "../../../runtime/process/child-process.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+
+const DEADLINE_MS = 5_000;
+
+/** Gives `obscure(password)`, so that a failover starts no program for it. */
+export function createObscuredPasswords(clock: Clock): (password: string) => Promise<string> {
+  const known = new Map<string, Promise<string>>();
+  const obscure = async (password: string): Promise<string> => {
+    // On standard input: arguments and environments show to others.
+    const { exitCode, stdout, stderr } = await runCommand("rclone", ["obscure", "-"], {
+      clock,
+      deadlineMs: DEADLINE_MS,
+      stdin: password,
+    });
+    const obscured = stdout.trim();
+    if (exitCode !== 0 || obscured === "") {
+      throw new MountaineerError("mount_failed", `rclone obscure failed: ${stderr.trim()}`, {
+        retry: "later",
+      });
+    }
+    return obscured;
+  };
+  return (password) => {
+    const made = known.get(password);
+    if (made !== undefined) return made;
+    const making = obscure(password);
+    known.set(password, making);
+    making.catch(() => known.delete(password));
+    return making;
+  };
+}

@@ -1,0 +1,82 @@
+// Uploads that the server refuses: rclone tells of them in its log alone, and tries again for ever.
+import { open } from "node:fs/promises";
+import { systemErrorCode } from "../../../runtime/errors.ts";
+import type { RefusedUpload } from "../mount-driver.ts";
+import type { RcloneFiles } from "./files.ts";
+import { readRefusedUpload } from "./log.ts";
+
+interface RefusedUploads {
+  /**
+   * Of the files that are not on the server yet. Cheap where nothing was logged since: `unsent`, their paths in the
+   * share, is asked only while there are some. Rejects with the system's error.
+   */
+  of(
+    shareName: string,
+    files: RcloneFiles,
+    unsent: () => Promise<readonly string[]>,
+  ): Promise<readonly RefusedUpload[]>;
+}
+
+interface Reading {
+  /** What was read to, the end of a line. */
+  offset: number;
+  inode: bigint;
+  /** The last line read: logs are cut at their beginning, and what is left moves. */
+  lastLine: string;
+  readonly refused: Map<string, RefusedUpload>;
+}
+
+/** Of a log that grew while nobody read it. */
+const READ_AT_MOST = 2 * 1024 * 1024;
+const SHOWN_AT_MOST = 1_000;
+
+export function createRefusedUploads(): RefusedUploads {
+  const readings = new Map<string, Reading>();
+
+  const readOn = async (path: string, reading: Reading): Promise<void> => {
+    await using file = await open(path, "r");
+    const { size: fileSize, ino } = await file.stat({ bigint: true });
+    const size = Number(fileSize);
+    const isAnother = ino !== reading.inode || size < reading.offset;
+    if (!isAnother && size === reading.offset) return;
+    const from = isAnother ? Math.max(0, size - READ_AT_MOST) : Math.max(reading.offset, size - READ_AT_MOST);
+    const buffer = Buffer.alloc(size - from);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, from);
+    const whole = buffer.subarray(0, bytesRead).lastIndexOf("\n") + 1;
+    let text = buffer.subarray(0, whole).toString("utf8");
+    if (isAnother && reading.lastLine !== "") {
+      const seen = text.lastIndexOf(reading.lastLine);
+      if (seen !== -1) text = text.slice(seen + reading.lastLine.length);
+    }
+    reading.inode = ino;
+    reading.offset = from + whole;
+    for (const line of text.split("\n")) {
+      if (line === "") continue;
+      reading.lastLine = line;
+      const refused = readRefusedUpload(line);
+      if (refused === null) continue;
+      if (reading.refused.size < SHOWN_AT_MOST || reading.refused.has(refused.path))
+        reading.refused.set(refused.path, refused);
+    }
+  };
+
+  return {
+    async of(shareName, files, unsent) {
+      let reading = readings.get(shareName);
+      if (reading === undefined) {
+        reading = { offset: 0, inode: 0n, lastLine: "", refused: new Map() };
+        readings.set(shareName, reading);
+      }
+      try {
+        await readOn(files.log, reading);
+      } catch (error) {
+        if (systemErrorCode(error) !== "ENOENT") throw error;
+      }
+      if (reading.refused.size === 0) return [];
+      const waiting = new Set(await unsent());
+      // Sent, taken away, or given up by a person.
+      for (const path of reading.refused.keys()) if (!waiting.has(path)) reading.refused.delete(path);
+      return [...reading.refused.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+    },
+  };
+}

@@ -1,0 +1,261 @@
+// Goes through rclone's write cache before a share is mounted: corrects notes that a kill left behind, and sets aside
+// files that rclone could not go on with. Call only while no rclone uses the cache.
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { systemErrorCode } from "../../../runtime/errors.ts";
+import { ensureFolder, entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
+import { isDiskFull, type RcloneFiles, writeIfChanged } from "./files.ts";
+import {
+  type ByteRange,
+  type CacheFile,
+  type CacheNote,
+  judgeNote,
+  parseCacheNote,
+  realBytes,
+  serverEnd,
+} from "./notes.ts";
+import { dataOf, holdsZeros, zeroRunsOf } from "./sparse-file.ts";
+import { listFiles } from "./unsent.ts";
+
+/**
+ * - `torn`: rclone was killed while it wrote the note.
+ * - `unlisted`: the file holds data that its note does not list.
+ * - `truncated`: it was made shorter, and rclone would make it longer again.
+ * - `stuck`: the note is whole, and rclone did not mount because of the file.
+ */
+type SetAsideReason = "torn" | "unlisted" | "truncated" | "stuck";
+
+/**
+ * - `incomplete`: holes are still to be filled with the server's bytes.
+ * - `complete`: nothing is missing.
+ * - `changed`, `gone`: the server's file is another by now, or no more; the holes stay.
+ */
+export type SetAsideState = "incomplete" | "complete" | "changed" | "gone";
+
+/** What is known of a file that was set aside; it stands in `set-aside-notes`, at the file's own relative path. */
+export interface SetAsideNote {
+  /** Inside rclone's cache: the remote's name, the share's name on the server, the path in the share. */
+  readonly cachePath: string;
+  readonly reason: SetAsideReason;
+  readonly setAsideAt: string;
+  readonly size: number;
+  /** What programs wrote, and what was fetched; all else is holes. */
+  readonly real: readonly ByteRange[];
+  /** Zeros that were taken for holes, and may have been written all the same. */
+  readonly doubtful: readonly ByteRange[];
+  /** The server's file adds nothing from here on. null: not known. */
+  readonly serverEnd: number | null;
+  readonly base: CacheNote["base"];
+  readonly state: SetAsideState;
+}
+
+interface CacheReview {
+  /** Paths that files were set aside to. */
+  readonly aside: readonly string[];
+  /** Files whose notes were corrected, by their paths in the cache. */
+  readonly corrected: readonly string[];
+}
+
+/**
+ * Of the files of `paths`, in the cache, whose notes say that they are not sent or cannot be read.
+ * `trusted`: rclone was started since the last review and never mounted, so that nobody can have written anything: what
+ * a note does not list was fetched from the server. Rejects with the system's error.
+ */
+export async function reviewCache(
+  files: RcloneFiles,
+  paths: readonly string[],
+  wallMs: number,
+  trusted: boolean,
+): Promise<CacheReview> {
+  const aside: string[] = [];
+  const corrected: string[] = [];
+  for (const path of paths) {
+    const text = await readIfPresent(notePath(files, path));
+    if (text === null) continue;
+    const note = parseCacheNote(text);
+    if (note?.dirty === false || (note !== null && trusted)) continue;
+    const kept = note === null ? await moveAside(files, path, null, "torn", wallMs) : null;
+    if (kept !== null) aside.push(kept);
+    if (note === null) continue;
+    const verdict = await withCacheFile(files, path, (file, handle) =>
+      judgeNote(note, file, (range) => holdsZeros(handle, range)),
+    );
+    if (verdict === null) continue;
+    if (verdict.state !== "resumable") {
+      const moved = await moveAside(files, path, note, verdict.state, wallMs);
+      if (moved !== null) aside.push(moved);
+    } else if (verdict.corrected !== null) {
+      // Not beside the note, where rclone would take it for another.
+      await writeIfChanged(notePath(files, path), verdict.corrected, join(files.folder, "note.new"));
+      corrected.push(path);
+    }
+  }
+  return { aside, corrected };
+}
+
+/** Sets aside files that rclone is stuck with, by their paths in the cache. Gives the paths they have then. */
+export async function setStuckAside(
+  files: RcloneFiles,
+  paths: readonly string[],
+  wallMs: number,
+): Promise<readonly string[]> {
+  const aside: string[] = [];
+  for (const path of paths) {
+    const note = parseCacheNote((await readIfPresent(notePath(files, path))) ?? "");
+    const kept = await moveAside(files, path, note, "stuck", wallMs);
+    if (kept !== null) aside.push(kept);
+  }
+  return aside;
+}
+
+/** Files in the set-aside folder, by their paths in it, and what is known of each. Sorted. */
+export async function listSetAside(
+  files: RcloneFiles,
+): Promise<readonly { readonly path: string; readonly note: SetAsideNote | null }[]> {
+  const paths = [...(await listFiles(files.setAside))].sort();
+  return Promise.all(paths.map(async (path) => ({ path, note: await readSetAsideNote(files, path) })));
+}
+
+async function readSetAsideNote(files: RcloneFiles, path: string): Promise<SetAsideNote | null> {
+  return parseSetAsideNote((await readIfPresent(setAsideNotePath(files, path))) ?? "");
+}
+
+export async function writeSetAsideNote(files: RcloneFiles, path: string, note: SetAsideNote): Promise<void> {
+  const to = setAsideNotePath(files, path);
+  await ensureFolder(dirname(to), 0o700);
+  await writeIfChanged(to, setAsideNoteText(note));
+}
+
+/** Drops what is known of files that somebody took away. */
+export async function forgetTakenAway(files: RcloneFiles): Promise<void> {
+  for (const name of await listFiles(files.setAsideNotes)) {
+    const path = name.slice(0, -NOTE_SUFFIX.length);
+    if (!(await entryExists(join(files.setAside, path))))
+      await rm(join(files.setAsideNotes, name), { force: true });
+  }
+}
+
+/** null: there is no cache file, so there is nothing to keep. */
+async function moveAside(
+  files: RcloneFiles,
+  path: string,
+  note: CacheNote | null,
+  reason: SetAsideReason,
+  wallMs: number,
+): Promise<string | null> {
+  const known = await withCacheFile(files, path, async (file, handle): Promise<SetAsideNote> => {
+    const { real, doubtful } = await realBytes(note, file, {
+      isZero: (range) => holdsZeros(handle, range),
+      zeroRuns: (range, isWanted) => zeroRunsOf(handle, range, isWanted),
+    });
+    const end = note === null ? null : Math.min(serverEnd(note), file.size);
+    const whole = end !== null && isCovered({ start: 0, end }, real);
+    return {
+      cachePath: path,
+      reason,
+      setAsideAt: new Date(wallMs).toISOString(),
+      size: file.size,
+      real,
+      doubtful,
+      serverEnd: end,
+      base: note?.base ?? null,
+      state: whole ? "complete" : "incomplete",
+    };
+  });
+  if (known === null) {
+    // Nothing of it is left but the note.
+    await rm(notePath(files, path), { force: true });
+    return null;
+  }
+  const name = await unusedName(files.setAside, path);
+  const to = join(files.setAside, name);
+  await ensureFolder(dirname(to), 0o700);
+  // Before the file is there: a crash in between leaves the file in the cache, to be judged again.
+  try {
+    await writeSetAsideNote(files, name, known);
+  } catch (error) {
+    // Then nobody fills its holes.
+    if (!isDiskFull(error)) throw error;
+  }
+  await rename(join(files.cache, "vfs", path), to);
+  await rm(notePath(files, path), { force: true });
+  return to;
+}
+
+function isCovered(range: ByteRange, ranges: readonly ByteRange[]): boolean {
+  return (
+    range.start >= range.end || ranges.some(({ start, end }) => start <= range.start && end >= range.end)
+  );
+}
+
+/** null: there is no such file. */
+async function withCacheFile<Result>(
+  files: RcloneFiles,
+  path: string,
+  use: (file: CacheFile, handle: FileHandle) => Promise<Result>,
+): Promise<Result | null> {
+  let handle: FileHandle;
+  try {
+    handle = await open(join(files.cache, "vfs", path), "r");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+  await using _ = handle;
+  const { size, mtimeNs, blksize } = await handle.stat({ bigint: true });
+  const blockBytes = Math.max(4096, Number(blksize));
+  const data = await dataOf(handle, blockBytes);
+  return await use({ size: Number(size), mtimeNs, data, blockBytes }, handle);
+}
+
+async function unusedName(folder: string, path: string): Promise<string> {
+  for (let count = 0; ; count++) {
+    const name = count === 0 ? path : `${path} ${count}`;
+    if (!(await entryExists(join(folder, name)))) return name;
+  }
+}
+
+function notePath(files: RcloneFiles, path: string): string {
+  return join(files.cache, "vfsMeta", path);
+}
+
+const NOTE_SUFFIX = ".json";
+
+function setAsideNotePath(files: RcloneFiles, path: string): string {
+  return join(files.setAsideNotes, `${path}${NOTE_SUFFIX}`);
+}
+
+function setAsideNoteText(note: SetAsideNote): string {
+  const pairs = (ranges: readonly ByteRange[]) => ranges.map(({ start, end }) => [start, end]);
+  return `${JSON.stringify({ ...note, real: pairs(note.real), doubtful: pairs(note.doubtful) })}\n`;
+}
+
+function parseSetAsideNote(text: string): SetAsideNote | null {
+  const members = jsonObject(text);
+  if (members === null) return null;
+  const { cachePath, reason, setAsideAt, size, serverEnd: end, base, state } = members;
+  if (typeof cachePath !== "string" || typeof setAsideAt !== "string" || typeof size !== "number")
+    return null;
+  const why = (["torn", "unlisted", "truncated", "stuck"] as const).find((one) => one === reason);
+  const how = (["incomplete", "complete", "changed", "gone"] as const).find((one) => one === state);
+  if (why === undefined || how === undefined) return null;
+  return {
+    ...{ cachePath, setAsideAt, size, reason: why, state: how },
+    real: rangesOf(members["real"]),
+    doubtful: rangesOf(members["doubtful"]),
+    serverEnd: typeof end === "number" ? end : null,
+    base:
+      isObject(base) && typeof base["size"] === "number" && typeof base["time"] === "string"
+        ? { size: base["size"], time: base["time"] }
+        : null,
+  };
+}
+
+function rangesOf(pairs: unknown): readonly ByteRange[] {
+  if (!Array.isArray(pairs)) return [];
+  return pairs.flatMap((pair: unknown): ByteRange[] => {
+    const [start, end]: readonly unknown[] = Array.isArray(pair) ? pair : [];
+    return typeof start === "number" && typeof end === "number" ? [{ start, end }] : [];
+  });
+}

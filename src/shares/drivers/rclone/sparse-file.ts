@@ -1,0 +1,108 @@
+// Tells which parts of a file on a local disk hold data, and which are holes.
+import type { FileHandle } from "node:fs/promises";
+import { type ForeignLibrary, loadForeignLibrary } from "../../../network/native/foreign-library.ts";
+import type { ByteRange } from "./notes.ts";
+
+/** Whence of lseek(2) on Linux. */
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const PIECE_BYTES = 256 * 1024;
+
+type Seek = (fd: number, from: number, whence: number) => Promise<number>;
+
+/** undefined: not asked for yet. null: koffi cannot be had. */
+let loading: Promise<Seek | null> | undefined;
+
+/**
+ * The parts that hold data, in whole blocks, sorted. Where the system cannot be asked, blocks of zeros count as holes.
+ * Rejects with the system's error.
+ */
+export async function dataOf(file: FileHandle, blockBytes: number): Promise<readonly ByteRange[]> {
+  const { size } = await file.stat();
+  loading ??= loadSeek();
+  const seek = await loading;
+  return seek === null ? scanned(file, size, blockBytes) : sought(file, size, seek);
+}
+
+async function loadSeek(): Promise<Seek | null> {
+  try {
+    const library: ForeignLibrary = await loadForeignLibrary(null);
+    const lseek = library.declareInPool("lseek", "int64", ["int", "int64", "int"]);
+    return (fd, from, whence) => lseek(fd, from, whence);
+  } catch {
+    return null;
+  }
+}
+
+async function sought(file: FileHandle, size: number, seek: Seek): Promise<readonly ByteRange[]> {
+  const data: ByteRange[] = [];
+  for (let from = 0; from < size; ) {
+    // No data from there on is an error of its own (ENXIO).
+    const start = await seek(file.fd, from, SEEK_DATA);
+    if (start < from || start >= size) break;
+    const end = await seek(file.fd, start, SEEK_HOLE);
+    if (end <= start) break;
+    data.push({ start, end: Math.min(end, size) });
+    from = end;
+  }
+  return data;
+}
+
+async function scanned(file: FileHandle, size: number, blockBytes: number): Promise<readonly ByteRange[]> {
+  const data: ByteRange[] = [];
+  const piece = Buffer.alloc(Math.ceil(PIECE_BYTES / blockBytes) * blockBytes);
+  for (let from = 0; from < size; from += piece.length) {
+    const { bytesRead } = await file.read(piece, 0, piece.length, from);
+    for (let at = 0; at < bytesRead; at += blockBytes) {
+      const block = piece.subarray(at, Math.min(at + blockBytes, bytesRead));
+      if (isZero(block)) continue;
+      const [start, end] = [from + at, from + at + block.length];
+      const last = data.at(-1);
+      if (last?.end === start) data[data.length - 1] = { start: last.start, end };
+      else data.push({ start, end });
+    }
+  }
+  return data;
+}
+
+/** Whether a part of a file is nothing but zeros. */
+export async function holdsZeros(file: FileHandle, { start, end }: ByteRange): Promise<boolean> {
+  const piece = Buffer.alloc(Math.min(PIECE_BYTES, end - start));
+  for (let from = start; from < end; ) {
+    const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, end - from), from);
+    if (bytesRead === 0) return true;
+    if (!isZero(piece.subarray(0, bytesRead))) return false;
+    from += bytesRead;
+  }
+  return true;
+}
+
+/** Of all stretches of zeros in a part of a file, those that are wanted. */
+export async function zeroRunsOf(
+  file: FileHandle,
+  { start, end }: ByteRange,
+  isWanted: (run: ByteRange) => boolean,
+): Promise<readonly ByteRange[]> {
+  const runs: ByteRange[] = [];
+  const piece = Buffer.alloc(Math.min(PIECE_BYTES, end - start));
+  let from: number | null = null;
+  const close = (at: number): void => {
+    if (from !== null && isWanted({ start: from, end: at })) runs.push({ start: from, end: at });
+    from = null;
+  };
+  for (let at = start; at < end; ) {
+    const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, end - at), at);
+    if (bytesRead === 0) break;
+    for (let index = 0; index < bytesRead; index++) {
+      if (piece[index] === 0) from ??= at + index;
+      else close(at + index);
+    }
+    at += bytesRead;
+  }
+  close(end);
+  return runs;
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}

@@ -1,0 +1,85 @@
+// Owns telling what rclone still had to send when a share went to another driver or another name on its server: nobody
+// sends it any more.
+import { join } from "node:path";
+import { errorText } from "../../../runtime/errors.ts";
+import { entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
+import { isRunning } from "../../../runtime/process/process-identity.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import type { MountDriver, SetAsideFolder } from "../mount-driver.ts";
+import { parseProcessNote, REMOTE_NAME, rcloneFiles } from "./files.ts";
+import { createUnsentWrites } from "./unsent.ts";
+
+interface LeftBehindOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** As rclone's driver has it. */
+  readonly stateFolder: string;
+}
+
+/**
+ * Folders of rclone's write cache that hold what the share's rclone will not send, which is all but what is below
+ * `sentNames`, its names on the server. Cheap enough for every look; never rejects.
+ */
+type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
+
+/** By the name on the server. */
+type LeftBehind = ReadonlyMap<string, SetAsideFolder>;
+
+const LOOKED_FOR_MS = 10_000;
+const NAMED_AT_MOST = 100;
+
+export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehindOptions): UnsentLeftBehind {
+  const unsent = createUnsentWrites();
+  const looked = new Map<string, { readonly atMs: number; readonly byName: LeftBehind }>();
+
+  const look = async (name: string): Promise<LeftBehind> => {
+    const { cache } = rcloneFiles(stateFolder, name);
+    const folder = join(cache, "vfs", REMOTE_NAME);
+    const byName = new Map<string, { folder: string; files: string[] }>();
+    for (const path of await unsent.of(cache, "")) {
+      const [serverName = "", ...inShare] = path.split("/");
+      const left = byName.get(serverName);
+      // Somebody may have taken them away: what is left then is a note.
+      if ((left?.files.length ?? 0) >= NAMED_AT_MOST || !(await entryExists(join(folder, path)))) continue;
+      if (left !== undefined) left.files.push(inShare.join("/"));
+      else byName.set(serverName, { folder: join(folder, serverName), files: [inShare.join("/")] });
+    }
+    return byName;
+  };
+
+  return async (name, sentNames) => {
+    let known = looked.get(name);
+    const atMs = clock.monotonicMs();
+    // What was found is looked at anew each time: it may have been sent since.
+    if (known === undefined || known.byName.size > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
+      try {
+        known = { atMs, byName: await look(name) };
+        looked.set(name, known);
+      } catch (error) {
+        logger.debug("unsent files of rclone not looked up", { share: name, error: errorText(error) });
+      }
+    }
+    return [...(known?.byName ?? [])]
+      .filter(([serverName]) => !sentNames.includes(serverName))
+      .map(([, left]) => left);
+  };
+}
+
+/** The driver, which is another than rclone's, and tells of such files as set aside. */
+export function tellingUnsentOfRclone(driver: MountDriver, options: LeftBehindOptions): MountDriver {
+  const leftBehind = createUnsentLeftBehind(options);
+  /** While it runs, it sends them. */
+  const isServing = async (name: string): Promise<boolean> => {
+    const note = parseProcessNote(await readIfPresent(rcloneFiles(options.stateFolder, name).process));
+    return note !== null && (await isRunning(note.identity));
+  };
+  return {
+    ...driver,
+    async setAside(share) {
+      const own = (await driver.setAside?.(share)) ?? [];
+      const left = await leftBehind(share.name, []);
+      return left.length === 0 || (await isServing(share.name)) ? own : [...own, ...left];
+    },
+  };
+}

@@ -1,0 +1,106 @@
+// Owns finding what was written to a share and is not yet on its server: rclone notes it on the local disk.
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { systemErrorCode } from "../../../runtime/errors.ts";
+import { REMOTE_NAME } from "./files.ts";
+
+/** A share with more files in its write cache is not looked through further. */
+const NOTES_AT_MOST = 20_000;
+const AT_ONCE = 16;
+
+interface Note {
+  readonly mtimeMs: number;
+  readonly size: number;
+  /** `torn`: rclone is writing it just now, or was killed while it did. */
+  readonly state: "sent" | "unsent" | "torn";
+}
+
+export interface UnsentWrites {
+  /** Paths inside the share, sorted. A missing cache has none. */
+  of(cacheFolder: string, shareName: string): Promise<readonly string[]>;
+  /** The same for all that is in the cache, by paths in it: the remote's name, the share's name, the path inside. */
+  all(cacheFolder: string): Promise<readonly string[]>;
+  /** Whether rclone, killed now, would leave a note that it cannot read again, and so lose what it is about. */
+  unsettled(cacheFolder: string): Promise<boolean>;
+}
+
+/** Notes are read again only when they changed. */
+export function createUnsentWrites(): UnsentWrites {
+  const byFolder = new Map<string, Map<string, Note>>();
+  const notesIn = async (root: string): Promise<ReadonlyMap<string, Note>> => {
+    const known = byFolder.get(root) ?? new Map<string, Note>();
+    const next = new Map<string, Note>();
+    const paths = await listFiles(root);
+    for (let index = 0; index < paths.length; index += AT_ONCE) {
+      const some = paths.slice(index, index + AT_ONCE);
+      const notes = await Promise.all(some.map((path) => readNote(join(root, path), known.get(path))));
+      notes.forEach((note, offset) => {
+        const path = some[offset];
+        if (note !== null && path !== undefined) next.set(path, note);
+      });
+    }
+    byFolder.set(root, next);
+    return next;
+  };
+  const unsentIn = async (root: string): Promise<readonly string[]> =>
+    [...(await notesIn(root))]
+      .filter(([, { state }]) => state !== "sent")
+      .map(([path]) => path)
+      .sort();
+  return {
+    of: (cacheFolder, shareName) => unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
+    all: (cacheFolder) => unsentIn(join(cacheFolder, "vfsMeta")),
+    async unsettled(cacheFolder) {
+      const notes = await notesIn(join(cacheFolder, "vfsMeta"));
+      return notes.values().some(({ state }) => state === "torn");
+    },
+  };
+}
+
+/** Paths of files below a folder; no more than 20,000. */
+export async function listFiles(root: string): Promise<readonly string[]> {
+  const files: string[] = [];
+  const folders = [""];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const entry of await entriesOf(join(root, folder))) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) folders.push(path);
+      else files.push(path);
+      if (files.length + folders.length >= NOTES_AT_MOST) return files;
+    }
+  }
+  return files;
+}
+
+async function entriesOf(folder: string) {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return [];
+    throw error;
+  }
+}
+
+async function readNote(path: string, known: Note | undefined): Promise<Note | null> {
+  try {
+    const { mtimeMs, size } = await stat(path);
+    if (known?.mtimeMs === mtimeMs && known.size === size && known.state !== "torn") return known;
+    return { mtimeMs, size, state: stateOf(await readFile(path, "utf8")) };
+  } catch (error) {
+    // Sent and expired meanwhile.
+    if (systemErrorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function stateOf(text: string): Note["state"] {
+  try {
+    const note: unknown = JSON.parse(text);
+    return typeof note === "object" && note !== null && "Dirty" in note && note.Dirty === true
+      ? "unsent"
+      : "sent";
+  } catch {
+    return "torn";
+  }
+}

@@ -1,0 +1,35 @@
+// Tells in the log what keeps a share from working, when it begins and when it is over.
+import type { Logger } from "../../runtime/log/log.ts";
+import type { StandingCondition } from "../policy/decide.ts";
+
+interface ConditionLog {
+  /** What stands now; only what has changed since the last call is told. */
+  note(share: string, conditions: readonly StandingCondition[]): void;
+  forget(share: string): void;
+}
+
+export function createConditionLog(logger: Logger): ConditionLog {
+  const told = new Map<string, ReadonlyMap<string, StandingCondition>>();
+  return {
+    note(share, conditions) {
+      const before = told.get(share) ?? new Map<string, StandingCondition>();
+      const errors = conditions.filter(({ severity }) => severity === "error");
+      const now = new Map(errors.map((condition) => [aboutOf(condition), condition]));
+      told.set(share, now);
+      for (const [about, { code, title }] of before)
+        if (!now.has(about)) logger.info("share.condition_over", { share, code, reason: title });
+      for (const [about, { code, title, hint }] of now) {
+        if (before.has(about)) continue;
+        logger.error("share.condition", { share, code, reason: title, ...(hint === null ? {} : { hint }) });
+      }
+    },
+    forget(share) {
+      told.delete(share);
+    },
+  };
+}
+
+/** One that counts is the same while it counts on. */
+function aboutOf({ code, title }: StandingCondition): string {
+  return `${code} ${title.replaceAll(/\d+/g, "#")}`;
+}

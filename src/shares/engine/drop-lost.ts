@@ -1,0 +1,25 @@
+// Has a mount's driver find out which of the connections that it keeps are dead, whenever the carrier says that some are.
+import type { Carriage } from "../drivers/carriage.ts";
+import type { Subject } from "./share-subject.ts";
+
+/** One at a time for each share; what comes meanwhile is done once more after it, and the carrier is told at the end. */
+export function createDropLost(
+  carriage: Pick<Carriage, "of" | "usedUp">,
+): (subject: Pick<Subject, "spec" | "driver">) => void {
+  /** By share: whether it was asked for again meanwhile. */
+  const underWay = new Map<string, boolean>();
+
+  const drop = async ({ spec, driver }: Pick<Subject, "spec" | "driver">): Promise<void> => {
+    do {
+      underWay.set(spec.name, false);
+      await driver.dropLost?.(spec, carriage.of(spec.name)?.connections ?? 0);
+    } while (underWay.get(spec.name) === true);
+    underWay.delete(spec.name);
+    await carriage.usedUp(spec.name);
+  };
+  return (subject) => {
+    const { name } = subject.spec;
+    if (underWay.has(name)) underWay.set(name, true);
+    else void drop(subject);
+  };
+}

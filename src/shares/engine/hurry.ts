@@ -1,0 +1,33 @@
+// Owns how fast hosts have to answer while something waits for the verdict about them.
+import type { CarriedPhase } from "../drivers/carriage.ts";
+import type { RouteName } from "../share-spec.ts";
+import { NOT_HURRIED } from "./observe.ts";
+import type { Hurried } from "./share-subject.ts";
+
+export interface HurryInput {
+  /** Of what is carried; null: nothing is. */
+  readonly phase: CarriedPhase | null;
+  /** What is mounted goes over it. */
+  readonly route: RouteName | null;
+  /** Its loss waits to be confirmed, or a request has waited too long for its answer. */
+  readonly inDoubt: boolean;
+}
+
+const SHORT_MS = 300;
+/** While programs wait for a route, each look of so many gives hosts that are slow a chance, ms. */
+const PATIENT_LOOK = 4;
+const PATIENT_MS = 1_000;
+
+/** One for each share; each call is a look at its hosts. */
+export function createHurry(): (input: HurryInput) => Hurried {
+  let looksWaiting = 0;
+  return ({ phase, route, inDoubt }) => {
+    if (phase === "waiting" || phase === "unconfirmed") {
+      looksWaiting++;
+      const withinMs = looksWaiting % PATIENT_LOOK === 0 ? PATIENT_MS : SHORT_MS;
+      return { tb: withinMs, fallback: withinMs };
+    }
+    looksWaiting = 0;
+    return route === null || !inDoubt ? NOT_HURRIED : { [route]: SHORT_MS };
+  };
+}

@@ -1,0 +1,243 @@
+// Owns one look at a share: both hosts, the mount table, the mount and the stable link, all at once. Bounded:
+// nothing is waited for longer than its own deadline, and a mount not at all when its host is certainly gone.
+import { settledWithin } from "../../runtime/time/clock.ts";
+import type { FoundMount, Lacking, RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
+import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
+import type { Episode } from "../policy/episode.ts";
+import type {
+  MountSeen,
+  OpenFilesSeen,
+  RouteProbe,
+  RouteSeen,
+  ShareSeen,
+  StepSeen,
+} from "../policy/share-seen.ts";
+import type { Look } from "../prober/prober.ts";
+import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { isCarriedPort, observeCarry, withCarried } from "./observe-carried.ts";
+import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.ts";
+
+/** How long looks at local disks (links, route folders) may take, ms. */
+const LOCAL_LOOK_MS = 1000;
+/** How long a look-up of open files may take before it counts as open, ms. */
+const OPEN_FILES_MS = 2000;
+/** How long what serves waits to learn whether its driver could mount it anew, ms. */
+const ABLE_MS = 1000;
+
+/** `asOfMs` (monotonic): nothing older will do, and what others learn for the same moment is shared. */
+export async function observe(
+  tools: ObserveTools,
+  subject: Subject,
+  asOfMs: number,
+  episode: Episode,
+  openFiles: OpenFilesSeen | null,
+): Promise<ShareSeen> {
+  const { clock, hurried = NOT_HURRIED } = tools;
+  const { spec, driver } = subject;
+  await tools.carriage?.ready();
+  const [tb, fallback, { ours, lookUnderWay, twins, taken }] = await Promise.all([
+    probeRoute(tools, subject, "tb", asOfMs, hurried),
+    probeRoute(tools, subject, "fallback", asOfMs, hurried),
+    findMounts(tools, subject, asOfMs),
+  ]);
+  const routes = { tb, fallback };
+  const mount =
+    ours === null
+      ? null
+      : withCarried(tools, subject, routes, {
+          found: ours,
+          look: await chooseLook(tools, ours, lookUnderWay, routes, hurried !== NOT_HURRIED),
+        });
+  const carry = await observeCarry(tools, subject, routes, mount);
+  const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
+  const setAside = driver.setAside?.(spec) ?? NO_FOLDERS;
+  const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
+  const serves = ours !== null && ours.route !== null;
+  const driverProblem = await (serves ? findDriverProblem(tools, subject) : driver.unavailable(spec));
+  const unsent = episode.unsentWatched ? await driver.unsent(spec) : null;
+  const linkBlocked = link === null ? null : await link;
+  return {
+    atMs: clock.monotonicMs(),
+    wallMs: clock.wallMs(),
+    routes,
+    mount,
+    twins,
+    taken,
+    driverProblem,
+    oneAddress: oneAddress(spec, routes),
+    openFiles,
+    carry,
+    unsent,
+    setAside: await setAside,
+    refusedUploads: await refusedUploads,
+    linkBlocked,
+    lastStep: null,
+  };
+}
+
+/** The same world after a step: the mount table is read again, hosts are not asked again. */
+export async function observeAfterStep(
+  tools: LookTools,
+  subject: Subject,
+  before: ShareSeen,
+  lastStep: StepSeen,
+): Promise<ShareSeen> {
+  const { ours, twins, taken } = choose(
+    tools,
+    subject,
+    await subject.driver.find(subject.spec, tools.clock.monotonicMs()),
+  );
+  const mount: MountSeen | null =
+    ours === null
+      ? null
+      : withCarried(tools, subject, before.routes, { found: ours, look: tools.prober.lastLook(ours.id) });
+  return {
+    ...before,
+    atMs: tools.clock.monotonicMs(),
+    wallMs: tools.clock.wallMs(),
+    mount,
+    twins,
+    taken,
+    lastStep,
+  };
+}
+
+/** What keeps the driver from mounting the share, in time for one that is mounted; null: nothing that is known in time. */
+export async function findDriverProblem(
+  { clock }: Pick<LookTools, "clock">,
+  { spec, driver }: Subject,
+): Promise<Lacking | null> {
+  const asked = driver.unavailable(spec);
+  return (await settledWithin(clock, ABLE_MS, asked)) ? asked : null;
+}
+
+/** Looks up who holds files on a mount, and what is unsent. A check that fails or is late says so. */
+export async function observeOpenFiles(
+  { clock, prober }: LookTools,
+  { spec, driver }: Subject,
+  mount: FoundMount,
+): Promise<OpenFilesSeen> {
+  const atMs = clock.monotonicMs();
+  const own = await driver.ownProcesses(spec, mount);
+  const [answers, unsent] = await Promise.all([
+    prober.openFiles([driver.openFilesPath(mount)], [process.pid, ...prober.pids, ...own], OPEN_FILES_MS),
+    driver.unsent(spec),
+  ]);
+  const answer = answers[0] ?? { ok: false, text: "the prober gave no answer" };
+  if (!answer.ok) {
+    return { atMs, state: "unknown", holders: [], unsent, hiddenProcesses: 0, text: answer.text };
+  }
+  const state = answer.files.length + unsent.length > 0 ? "open" : "none";
+  return { atMs, state, holders: answer.files, unsent, hiddenProcesses: answer.hiddenProcesses, text: null };
+}
+
+interface ChosenMounts {
+  readonly ours: FoundMount | null;
+  readonly twins: readonly FoundMount[];
+  readonly taken: FoundMount | null;
+}
+
+async function findMounts(
+  tools: LookTools,
+  subject: Subject,
+  asOfMs: number,
+): Promise<ChosenMounts & { lookUnderWay: Promise<Look> | null }> {
+  const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
+  return { ...chosen, lookUnderWay: chosen.ours === null ? null : startLook(tools, subject, chosen.ours) };
+}
+
+export const NOT_HURRIED: Hurried = {};
+const NONE: readonly FoundMount[] = [];
+const NO_FOLDERS: readonly SetAsideFolder[] = [];
+const NO_UPLOADS: readonly RefusedUpload[] = [];
+
+/** Of two mounts of one share the one at our path is ours, else a live one; the others are left alone. */
+function choose({ prober }: LookTools, { spec }: Subject, found: readonly FoundMount[]): ChosenMounts {
+  const [only = null] = found;
+  if (found.length <= 1 && (only === null || only.sameShare)) return { ours: only, twins: NONE, taken: null };
+  const atOurPath = found.find(({ path }) => path === spec.mountPath) ?? null;
+  const same = found.filter((mount) => mount.sameShare || (mount === atOurPath && mount.madeByDriver));
+  const isLive = ({ id }: FoundMount): boolean => {
+    const look = prober.lastLook(id);
+    return look.state === "answered" && look.errno === null;
+  };
+  const ours = same.find((mount) => mount === atOurPath) ?? same.find(isLive) ?? same[0] ?? null;
+  return {
+    ours,
+    twins: same.filter((mount) => mount !== ours),
+    taken: atOurPath === null || same.includes(atOurPath) ? null : atOurPath,
+  };
+}
+
+function startLook(
+  { clock, prober, carriage }: LookTools,
+  { spec, driver }: Subject,
+  mount: FoundMount,
+): Promise<Look> | null {
+  // One that waits for a route, or for an answer that is outstanding already, tells nothing by a look.
+  if (isCarriedPort(mount)) {
+    const state = carriage?.of(spec.name) ?? null;
+    if (state === null || state.phase !== "carrying" || state.unansweredSinceMs !== null) return null;
+  }
+  const last = prober.lastLook(mount.id);
+  const proved = last.state === "answered" && last.errno === null;
+  const nowMs = clock.monotonicMs();
+  if (proved && nowMs - last.finishedAtMs < driver.cacheMs) return null;
+  const waitedMs = last.state === "pending" ? nowMs - last.startedAtMs : 0;
+  return prober.look(mount.id, mount.path, Math.max(0, SILENT_LOOK_MS - waitedMs));
+}
+
+/**
+ * A look over a host that is certainly gone may take seconds and changes nothing; at the first silence it goes on while
+ * the host is asked again.
+ */
+async function chooseLook(
+  { prober }: LookTools,
+  mount: FoundMount,
+  underWay: Promise<Look> | null,
+  routes: ShareSeen["routes"],
+  isAskedAgain: boolean,
+): Promise<Look> {
+  const verdict = mount.route === null ? null : routes[mount.route].probe.verdict;
+  const goesOn = verdict === "gone" || (verdict === "silent" && (isCarriedPort(mount) || !isAskedAgain));
+  return underWay === null || goesOn ? prober.lastLook(mount.id) : await underWay;
+}
+
+function probeRoute(
+  { hostProber, prober }: LookTools,
+  { spec, policy }: Subject,
+  route: RouteName,
+  asOfMs: number,
+  hurried: Hurried,
+): Promise<RouteSeen> {
+  const { host, port, interfaceName, folder } = spec.routes[route];
+  if (host !== null) {
+    const request = {
+      notBeforeMs: asOfMs,
+      timeoutMs: Math.min(policy.connectTimeoutMs, hurried[route] ?? policy.connectTimeoutMs),
+    };
+    return hostProber
+      .probe({ host, port, interfaceName }, request)
+      .then((probe) => ({ atMs: asOfMs, probe }));
+  }
+  return prober
+    .folderExists(folder ?? "", LOCAL_LOOK_MS)
+    .then((exists) => ({ atMs: asOfMs, probe: folderProbe(folder ?? "", exists) }));
+}
+
+function folderProbe(folder: string, exists: boolean | null): RouteProbe {
+  const nowhere = { address: null, interfaceName: null };
+  if (exists === null) {
+    return { ...nowhere, verdict: "silent", tcpAnswered: false, text: `no answer about ${folder}` };
+  }
+  return exists
+    ? { ...nowhere, verdict: "answers", tcpAnswered: true, text: `${folder} is there` }
+    : { ...nowhere, verdict: "gone", tcpAnswered: false, text: `${folder} is not there` };
+}
+
+function oneAddress({ routes: specs }: ShareSpec, { tb, fallback }: ShareSeen["routes"]): string | null {
+  const { address } = tb.probe;
+  if (address === null || address !== fallback.probe.address || specs.tb.port !== specs.fallback.port)
+    return null;
+  return `${address}:${specs.tb.port}`;
+}

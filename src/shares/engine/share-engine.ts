@@ -1,0 +1,239 @@
+// Owns all shares of one home: a lane each, so that a slow or hung share holds back no other.
+import { createLane, type Lane } from "../../reconcile/lane.ts";
+import type { Memory } from "../../reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY } from "../../reconcile/memory.ts";
+import type { Trigger, TriggerReason } from "../../reconcile/trigger.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { createDriverSuccession, type DriverSuccession } from "../drivers/driver-succession.ts";
+import type { MountDriver } from "../drivers/mount-driver.ts";
+import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
+import type { ShareSpec } from "../share-spec.ts";
+import { createConditionLog } from "./condition-log.ts";
+import { createDropLost } from "./drop-lost.ts";
+import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
+import type { Subject } from "./share-subject.ts";
+
+/** A wake nearer than this belongs to what a person waits for: a confirming probe, a second look. */
+const SETTLE_WITHIN_MS = 1500;
+const SETTLE_ROUNDS = 8;
+
+interface EngineTools extends CycleTools {
+  readonly memory: Memory;
+  readonly logger: Logger;
+  /** All that shares may have, or have had when they were mounted; those that know best what they made come first. */
+  readonly drivers: readonly MountDriver[];
+}
+
+export interface ShareEngine extends AsyncDisposable {
+  readonly names: readonly string[];
+  /** Runs a cycle of every share; those for which `first` is true are begun before the others. */
+  triggerAll(
+    reason: TriggerReason,
+    atMs: number,
+    details?: readonly string[],
+    first?: (spec: ShareSpec) => boolean,
+  ): void;
+  trigger(name: string, reason: TriggerReason): void;
+  /** Asks one share; aborting the signal withdraws what still waits. Rejects for a name it does not know. */
+  ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome>;
+  /** Resolves when the share has nothing more to do for now. */
+  settle(name: string, signal: AbortSignal): Promise<void>;
+  view(name: string): ShareView;
+  /** A fresh look without a step. */
+  look(name: string): Promise<ShareView>;
+  /** From now on cycles are begun for people's requests alone: what these unmount is not mounted again. */
+  rest(): void;
+  /** Replaces what is wanted; shares that go stay mounted and are forgotten, the others keep their lanes. */
+  apply(subjects: readonly Subject[]): void;
+}
+
+interface Keeper {
+  readonly lane: Lane;
+  readonly cycle: ShareCycle;
+  readonly succession: DriverSuccession;
+  unregister: () => void;
+  subject: Subject;
+}
+
+export function createShareEngine(tools: EngineTools): ShareEngine {
+  const { clock, logger, memory } = tools;
+  const keepers = new Map<string, Keeper>();
+  /** Shares that were removed, while their last cycle ends. */
+  const ending = new Map<string, Promise<void>>();
+  /** What a share that is removed and added again was before is not remembered. */
+  const recalled = new Map(memory.recollection.shares);
+  const conditionLog = createConditionLog(logger);
+  let resting = false;
+
+  const add = (subject: Subject): void => {
+    const { name } = subject.spec;
+    const succession = createDriverSuccession(tools.drivers);
+    const lasting = { ...subject, driver: succession.begin(subject) };
+    const cycle = createShareCycle(
+      tools,
+      lasting,
+      {
+        memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY,
+        observedAt: memory.recollection.observedAt,
+      },
+      () => keepers.get(name)?.lane.trigger(triggerNow("proof")),
+    );
+    recalled.delete(name);
+    const before = ending.get(name);
+    const lane = createLane({
+      clock,
+      async run(triggers, stopping) {
+        // Two lanes of one share must not take steps at the same time.
+        await before;
+        if (resting && !cycle.isAsked) return null;
+        logTriggers(logger, name, triggers);
+        const wake = await cycle.run(triggers, stopping);
+        conditionLog.note(name, cycle.view().conditions);
+        return wake;
+      },
+      onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
+    });
+    keepers.set(name, { lane, cycle, succession, unregister: watchProcess(lasting, lane), subject });
+  };
+
+  const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {
+    const unregister = driver.onMountProcessExit?.((shareName) => {
+      if (shareName === spec.name) lane.trigger(triggerNow("mount_process_exit"));
+    });
+    return unregister ?? (() => {});
+  };
+
+  const end = (name: string, keeper: Keeper, forget: boolean): Promise<void> => {
+    keepers.delete(name);
+    conditionLog.forget(name);
+    keeper.unregister();
+    keeper.cycle.withdraw(null);
+    keeper.cycle.end();
+    const before = ending.get(name);
+    const ended = (async () => {
+      await keeper.lane[Symbol.asyncDispose]();
+      await before;
+      if (forget) await memory.forget(name);
+    })();
+    ending.set(name, ended);
+    return ended.then(() => {
+      if (ending.get(name) === ended) ending.delete(name);
+    });
+  };
+
+  const triggerNow = (reason: TriggerReason): Trigger => ({ reason, atMs: clock.monotonicMs(), details: [] });
+
+  const keeperOf = (name: string): Keeper => {
+    const keeper = keepers.get(name);
+    if (keeper === undefined) {
+      throw new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
+    }
+    return keeper;
+  };
+  const unregisterNotices = hearNotices({ tools, keepers, triggerNow });
+
+  return {
+    get names() {
+      return [...keepers.keys()];
+    },
+    triggerAll(reason, atMs, details = [], first) {
+      const trigger: Trigger = { reason, atMs, details };
+      const all = [...keepers.values()];
+      const ordered = first === undefined ? all : [...all].sort((a, b) => rank(b, first) - rank(a, first));
+      for (const { lane } of ordered) lane.trigger(trigger);
+    },
+    trigger(name, reason) {
+      keepers.get(name)?.lane.trigger(triggerNow(reason));
+    },
+    async ask(name, request, signal) {
+      const { cycle, lane } = keeperOf(name);
+      signal.throwIfAborted();
+      const answer = cycle.ask(request);
+      const withdraw = (): void => cycle.withdraw(request);
+      signal.addEventListener("abort", withdraw, { once: true });
+      lane.trigger(triggerNow("user"));
+      try {
+        return await answer;
+      } finally {
+        signal.removeEventListener("abort", withdraw);
+      }
+    },
+    async settle(name, signal) {
+      const { lane } = keeperOf(name);
+      for (let round = 0; round < SETTLE_ROUNDS; round++) {
+        await lane.idle();
+        const { wake } = lane;
+        if (wake === null || wake.reason !== "confirm") return;
+        const waitMs = wake.atMs - clock.monotonicMs();
+        if (waitMs > SETTLE_WITHIN_MS) return;
+        await clock.sleep(Math.max(0, waitMs) + 1, signal);
+      }
+    },
+    view: (name) => keeperOf(name).cycle.view(),
+    look: (name) => keeperOf(name).cycle.look(clock.monotonicMs()),
+    rest() {
+      resting = true;
+    },
+    apply(subjects) {
+      const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
+      for (const [name, keeper] of keepers) {
+        if (!wanted.has(name)) void end(name, keeper, true);
+      }
+      for (const [name, subject] of wanted) {
+        const keeper = keepers.get(name);
+        if (keeper === undefined) add(subject);
+        else {
+          const lasting = { ...subject, driver: keeper.succession.take(keeper.subject, subject) };
+          keeper.unregister();
+          keeper.unregister = watchProcess(lasting, keeper.lane);
+          keeper.subject = subject;
+          keeper.cycle.reconfigure(lasting);
+          // The order of the file.
+          keepers.delete(name);
+          keepers.set(name, keeper);
+        }
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      unregisterNotices?.();
+      for (const [name, keeper] of keepers) void end(name, keeper, false);
+      await Promise.all(ending.values());
+    },
+  };
+}
+
+interface hearNoticesParts {
+  readonly tools: EngineTools;
+  readonly keepers: Map<string, Keeper>;
+  readonly triggerNow: (reason: TriggerReason) => Trigger;
+}
+
+/** What a driver or the carrier notices of a mount wakes its lane. */
+function hearNotices({ tools, keepers, triggerNow }: hearNoticesParts) {
+  const dropLost = tools.carriage === undefined ? null : createDropLost(tools.carriage);
+  const unregisterNotices = tools.carriage?.onNotice((share, notice) => {
+    const keeper = keepers.get(share);
+    if (notice === "lost") {
+      if (keeper !== undefined) dropLost?.(keeper.subject);
+      return;
+    }
+    if (notice === "doubt") keeper?.cycle.doubt();
+    keeper?.lane.trigger(triggerNow(notice === "stalled" ? "stalled" : "carrier"));
+  });
+
+  return unregisterNotices;
+}
+
+function rank({ subject }: Keeper, first: (spec: ShareSpec) => boolean): number {
+  return Number(first(subject.spec));
+}
+
+function logTriggers(logger: Logger, share: string, triggers: readonly Trigger[]): void {
+  const details = triggers.flatMap((trigger) => trigger.details);
+  logger.debug("cycle", {
+    share,
+    trigger: triggers.map(({ reason }) => reason),
+    ...(details.length > 0 ? { details } : {}),
+  });
+}

@@ -1,0 +1,35 @@
+// One configured share with its rules and its driver, and the tools to look at it.
+import type { HostProber } from "../../network/probe/probe-result.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { Carriage } from "../drivers/carriage.ts";
+import type { MountDriver } from "../drivers/mount-driver.ts";
+import type { Prober } from "../prober/prober.ts";
+import type { RouteName, SharePolicy, ShareSpec } from "../share-spec.ts";
+import type { ServerTrust } from "./server-trust.ts";
+
+export interface LookTools {
+  readonly clock: Clock;
+  readonly hostProber: HostProber;
+  readonly prober: Prober;
+  /** Absent where nothing can be carried. */
+  readonly carriage?: Carriage;
+  /** The port that the share's mount talked to when it was last seen carried; null: it was not. */
+  readonly rememberedPort?: () => number | null;
+}
+
+export type Hurried = Readonly<Partial<Record<RouteName, number>>>;
+
+export interface ObserveTools extends LookTools {
+  /** Makes sure of the stable link to `target`; resolves with what blocks it; null: nothing is to be done. */
+  readonly ensureLink: (spec: ShareSpec, target: string) => Promise<string | null> | null;
+  /** What is known of the servers behind the routes. */
+  readonly trust?: ServerTrust | undefined;
+  /** Something waits for the verdict about these routes: how long their hosts may take to answer, ms. */
+  readonly hurried?: Hurried;
+}
+
+export interface Subject {
+  readonly spec: ShareSpec;
+  readonly policy: SharePolicy;
+  readonly driver: MountDriver;
+}

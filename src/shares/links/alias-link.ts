@@ -1,0 +1,152 @@
+// Owns the links that lead to folders inside shares: made, mended and removed, never over what is not ours, and never
+// by a call that could reach a mount.
+import { dirname, join } from "node:path";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
+import type { LinkLook, Prober } from "../prober/prober.ts";
+import { createLink, removeLink, replaceLink } from "./stable-link.ts";
+
+export interface AliasSpec {
+  readonly name: string;
+  readonly share: string;
+  /** Absolute: where the link is. */
+  readonly path: string;
+  /** From the share's root. */
+  readonly targetSubpath: string;
+  /** Absolute: `<shares_root>/<SHARE>/<subpath>`. It lies behind the share's stable link, and is never looked at. */
+  readonly target: string;
+}
+
+type AliasOutcome =
+  | { readonly result: "right" | "created" | "repaired" }
+  /** Nothing was touched; `taken`: something that is not ours stands there. */
+  | { readonly result: "blocked"; readonly by: string; readonly taken: boolean };
+
+export interface AliasLinkTools {
+  readonly prober: Pick<Prober, "readLinks" | "realPath">;
+  /** Where this home has pointed the link at `path` to. */
+  readonly madeTargets: (path: string) => ReadonlySet<string>;
+  /** Keeps that a link is about to lead there; rejects when that cannot be kept. */
+  readonly remember: (path: string, target: string) => Promise<void>;
+  /** Folders in which nothing may be made: mounts, or links to them. */
+  readonly mountPaths: () => readonly string[];
+  /** For each look, ms. */
+  readonly waitMs: number;
+}
+
+/** Makes sure that the link is there, as it was just looked at; its folder is made when missing. Never rejects. */
+export async function ensureAliasLink(
+  tools: AliasLinkTools,
+  spec: AliasSpec,
+  look: LinkLook | undefined,
+): Promise<AliasOutcome> {
+  const { path, target } = spec;
+  const standing = standingOf(look, path, target, tools.madeTargets(path));
+  if (standing === "right") return noted(tools, spec);
+  if (typeof standing !== "string") return standing;
+  const fault = await placeFault(tools, path);
+  if (fault !== null) return blocked(fault);
+  try {
+    // Before it is there: a link that nobody remembers would not be ours any more.
+    await tools.remember(path, target);
+    await (standing === "missing" ? createLink(path, target) : replaceLink(path, target));
+    return { result: standing === "missing" ? "created" : "repaired" };
+  } catch (error) {
+    const taken = systemErrorCode(error) === "EEXIST";
+    return taken
+      ? { result: "blocked", by: `something has just come to ${path}`, taken }
+      : blocked(errorText(error));
+  }
+}
+
+/** Removes a link that leads where we made it lead; true when none of ours is there any more. Never rejects. */
+export async function removeAliasLink(
+  tools: Pick<AliasLinkTools, "madeTargets">,
+  path: string,
+  look: LinkLook | undefined,
+): Promise<boolean> {
+  if (look === undefined || look.state === "unknown") return false;
+  if (look.state !== "link" || !tools.madeTargets(path).has(look.target)) return true;
+  try {
+    await removeLink(path);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) === "ENOENT";
+  }
+}
+
+/** What keeps an alias from being right, as it was looked at; "missing", or null when nothing does. */
+export function aliasFault(
+  look: LinkLook | undefined,
+  { path, target }: AliasSpec,
+): "missing" | { readonly by: string; readonly taken: boolean } | null {
+  const standing = standingOf(look, path, target, new Set());
+  if (standing === "right") return null;
+  if (standing === "missing") return "missing";
+  return standing === "ours" ? { by: `${path} leads elsewhere`, taken: false } : standing;
+}
+
+type Blocked = Extract<AliasOutcome, { result: "blocked" }>;
+
+function blocked(by: string): Blocked {
+  return { result: "blocked", by, taken: false };
+}
+
+function standingOf(
+  look: LinkLook | undefined,
+  path: string,
+  target: string,
+  made: ReadonlySet<string>,
+): "right" | "missing" | "ours" | Blocked {
+  if (look === undefined || look.state === "unknown")
+    return blocked(`${path} cannot be looked at: ${look?.text ?? "no answer"}`);
+  if (look.state === "missing") return "missing";
+  if (look.state === "other") return { result: "blocked", by: `${path} is a ${look.kind}`, taken: true };
+  if (look.target === target) return "right";
+  if (made.has(look.target)) return "ours";
+  return { result: "blocked", by: `${path} is a link to ${look.target}`, taken: true };
+}
+
+/** One that leads where we would make it lead is ours from then on, whoever made it. */
+async function noted({ madeTargets, remember }: AliasLinkTools, spec: AliasSpec): Promise<AliasOutcome> {
+  if (!madeTargets(spec.path).has(spec.target)) {
+    // It is right all the same; it is tried again with the next look.
+    await remember(spec.path, spec.target).catch(() => {});
+  }
+  return { result: "right" };
+}
+
+/**
+ * Why no link may be made at `path`: its folder, or the nearest one above it that is there, lies on a mount of ours,
+ * where a call of the daemon's might never return.
+ */
+async function placeFault(
+  { prober, mountPaths, waitMs }: AliasLinkTools,
+  path: string,
+): Promise<string | null> {
+  const above = foldersAbove(path);
+  const looks = await prober.readLinks(above, waitMs);
+  const index = looks.findIndex((look) => look.state !== "missing");
+  const folder = above[index];
+  const look = looks[index];
+  if (folder === undefined || look === undefined || look.state === "unknown")
+    return `${folder ?? dirname(path)} cannot be looked at`;
+  if (look.state === "other" && look.kind !== "folder") return `${folder} is a ${look.kind}`;
+  const real = await prober.realPath(folder, waitMs);
+  if (real === null) {
+    return look.state === "link"
+      ? `${folder} is a link that leads nowhere`
+      : `${folder} cannot be looked at: no answer`;
+  }
+  const mount = mountPaths().find((mountPath) => real === mountPath || real.startsWith(join(mountPath, "/")));
+  return mount === undefined ? null : `${dirname(path)} lies on the share that is mounted at ${mount}`;
+}
+
+/** The folder of `path` first, `/` last. */
+function foldersAbove(path: string): string[] {
+  const folders = [dirname(path)];
+  for (let folder = dirname(path); folder !== dirname(folder); ) {
+    folder = dirname(folder);
+    folders.push(folder);
+  }
+  return folders;
+}

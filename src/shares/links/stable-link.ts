@@ -1,0 +1,114 @@
+// Owns symlinks that change their target at once: nobody ever sees none, and nothing that is not ours is replaced.
+
+import { open, rename, symlink, unlink } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { errorText } from "../../runtime/errors.ts";
+import { ensureFolder } from "../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+import type { LinkLook, Prober } from "../prober/prober.ts";
+
+/** Bytes of a name to which something is added. */
+const LONGEST_NAME = 200;
+/** As `mkdir` makes them: what the umask leaves. */
+const NEW_FOLDER = 0o777;
+
+type StableLinkOutcome =
+  | { readonly result: "right" | "created" | "repaired" }
+  /** Nothing was touched. */
+  | { readonly result: "blocked"; readonly by: string };
+
+interface StableLinkOptions {
+  readonly prober: Prober;
+  readonly path: string;
+  /** Absolute. */
+  readonly target: string;
+  /** Whether a link with this (absolute) target is one that Mountaineer made; only such a link is replaced. */
+  readonly isOurs: (target: string) => boolean;
+  /** For looking at the link, ms. */
+  readonly waitMs: number;
+}
+
+/**
+ * Makes sure that `path` is a symlink to `target`; its folder is made when missing. Looking is the prober's, so a
+ * right link costs the daemon no file system call. Never rejects.
+ */
+export async function ensureStableLink(options: StableLinkOptions): Promise<StableLinkOutcome> {
+  const { prober, path, target, isOurs, waitMs } = options;
+  const look = await prober.readLink(path, waitMs);
+  const standing = judge(look, path, target, isOurs);
+  if (standing === "right") return { result: "right" };
+  if (typeof standing !== "string") return standing;
+  try {
+    await (standing === "missing" ? createLink(path, target) : replaceLink(path, target));
+    return { result: standing === "missing" ? "created" : "repaired" };
+  } catch (error) {
+    return { result: "blocked", by: errorText(error) };
+  }
+}
+
+/**
+ * What keeps a link from being right, as it was looked at; "missing", or null when nothing does. Changes nothing, and
+ * a link to another place is a fault whoever made it.
+ */
+export function stableLinkFault(look: LinkLook | undefined, path: string, target: string): string | null {
+  const standing = judge(look, path, target, () => false);
+  if (typeof standing !== "string") return standing.by;
+  return standing === "right" ? null : "missing";
+}
+
+type Standing = "right" | "missing" | "ours" | Extract<StableLinkOutcome, { result: "blocked" }>;
+
+function judge(
+  look: LinkLook | undefined,
+  path: string,
+  target: string,
+  isOurs: (target: string) => boolean,
+): Standing {
+  if (look === undefined || look.state === "unknown") {
+    return { result: "blocked", by: `${path} cannot be looked at: ${look?.text ?? "no answer"}` };
+  }
+  if (look.state === "missing") return "missing";
+  if (look.state === "other") return { result: "blocked", by: `${path} is a ${look.kind}` };
+  if (look.target === target) return "right";
+  if (isOurs(resolve(dirname(path), look.target))) return "ours";
+  return { result: "blocked", by: `${path} is a link to ${look.target}` };
+}
+
+/** Makes a link where nothing is, with its folder; rejects with EEXIST when something has come there. */
+export async function createLink(path: string, target: string): Promise<void> {
+  const folder = dirname(path);
+  await ensureFolder(folder, NEW_FOLDER);
+  await symlink(target, path);
+  await keep(folder);
+}
+
+/** Replaces a link by another in one step. */
+export async function replaceLink(path: string, target: string): Promise<void> {
+  const folder = dirname(path);
+  // Hidden, and ours by its name: one that a crash left behind is replaced by the next.
+  const temporary = join(folder, temporaryName(basename(path)));
+  await unlink(temporary).catch(() => {});
+  await symlink(target, temporary);
+  await rename(temporary, path);
+  await keep(folder);
+}
+
+/** A name may have 255 bytes, of up to four a character: of a long one, a digest. */
+function temporaryName(name: string): string {
+  return `.${Buffer.byteLength(name) <= LONGEST_NAME ? name : sha256Of(name)}.mountaineer-new`;
+}
+
+/** Removes a link. */
+export async function removeLink(path: string): Promise<void> {
+  await unlink(path);
+  await keep(dirname(path));
+}
+
+async function keep(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,11 @@
+// Owns what is asked of the links people use.
+import type { ShareSpec } from "../share-spec.ts";
+
+export interface StableLinks {
+  /** Makes sure of the stable link to `target`; resolves with what blocks it; null: it was right a moment ago. */
+  readonly ensure: (spec: ShareSpec, target: string) => Promise<string | null> | null;
+  /** The same, whatever was seen a moment ago. */
+  readonly ensureNow: (spec: ShareSpec, target: string) => Promise<string | null>;
+  /** Changes nothing; resolves with what is wrong. `mountedAt` is null where the share is not mounted. */
+  readonly look: (spec: ShareSpec, mountedAt: string | null) => Promise<string | null>;
+}

@@ -1,0 +1,38 @@
+// Owns asking macOS's kernel for its table of mounts. MNT_NOWAIT: it tells what it knows and asks no file system,
+// so a mount that hangs does not hold it up.
+import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
+import type { MountLine } from "./mount-output-darwin.ts";
+import { readStatfs, STATFS_BYTES } from "./statfs-darwin.ts";
+
+const MNT_NOWAIT = 2;
+/** Mounts may be made between counting and reading. */
+const SPARE = 8;
+const TRIES = 5;
+
+type Getfsstat = (buffer: Uint8Array | null, bytes: number, flags: number) => number;
+
+/** `library`: a double's path; null for the system's own. Rejects when koffi or the function cannot be had. */
+export async function loadGetfsstat(library: string | null = null): Promise<() => readonly MountLine[]> {
+  const system = await loadForeignLibrary(library);
+  const declare = (name: string): Getfsstat => system.declare(name, "int", ["uint8_t *", "int", "int"]);
+  let getfsstat: Getfsstat;
+  try {
+    // On Intel the plain name is the old layout with 32-bit inode numbers.
+    getfsstat = declare("getfsstat$INODE64");
+  } catch {
+    getfsstat = declare("getfsstat");
+  }
+  return () => {
+    let count = getfsstat(null, 0, MNT_NOWAIT);
+    for (let tries = 0; tries < TRIES; tries++) {
+      if (count < 0) throw new Error(`getfsstat failed: errno ${system.errno()}`);
+      const room = count + SPARE;
+      const buffer = Buffer.alloc(room * STATFS_BYTES);
+      count = getfsstat(buffer, buffer.length, MNT_NOWAIT);
+      // A full buffer may have had no room for the last ones.
+      if (count >= 0 && count < room) return readStatfs(buffer, count);
+      count = Math.max(count, room);
+    }
+    throw new Error("the table of mounts grew faster than it was read");
+  };
+}

@@ -1,0 +1,141 @@
+// Owns finding the SMB shares that the desktop (GVfs) has mounted: folders of its one FUSE mount, in no table of mounts.
+import { join } from "node:path";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { Prober } from "../prober/prober.ts";
+import { sourceOf } from "../smb-source.ts";
+import type { MountEntry, MountTable } from "./mount-entry.ts";
+
+interface GvfsOptions {
+  readonly clock: Clock;
+  /** Lists the folder, which is a mount and may hang. */
+  readonly prober: Pick<Prober, "folders">;
+  /** Default: ours. Nobody else is let in, not even root. */
+  readonly userId?: number | null;
+}
+
+/** The type of such an entry. It is no mount of the system's: no command that unmounts is ever given its path. */
+export const GVFS_SHARE = "gvfs.smb-share";
+const GVFS_MOUNT = "fuse.gvfsd-fuse";
+const ID_PREFIX = "gvfs:";
+/** Other readings of the table within that time are given the same list, ms. */
+const LISTED_FOR_MS = 1_000;
+const LISTING_MS = 500;
+/** Without one from before, what is missed would be mounted a second time; at login the machine is busy. */
+const FIRST_LISTING_MS = 3_000;
+
+interface Listing {
+  readonly mountId: string;
+  readonly atMs: number;
+  readonly names: readonly string[];
+}
+
+/** Whether GVfs serves it, to whom it belongs. */
+export function isGvfsMount({ id }: { readonly id: string }): boolean {
+  return id.startsWith(ID_PREFIX);
+}
+
+/**
+ * The table, and after its entries those of our own user's GVfs. Where there is no GVfs it costs nothing; where it hangs,
+ * what it had before is still told.
+ */
+export function withGvfsShares(table: MountTable, options: GvfsOptions): MountTable {
+  const { clock, prober, userId = process.getuid?.() ?? null } = options;
+  let listing: Listing | null = null;
+  let pending: Promise<Listing> | null = null;
+  let known = new Map<string, MountEntry>();
+  let generation = 0;
+  let before: { readonly entries: readonly MountEntry[]; readonly shares: string } | null = null;
+  let result: readonly MountEntry[] = [];
+
+  const list = async ({ id, path }: MountEntry): Promise<Listing> => {
+    const last = listing?.mountId === id ? listing : null;
+    const atMs = clock.monotonicMs();
+    if (last !== null && atMs - last.atMs < LISTED_FOR_MS) return last;
+    if (pending !== null) {
+      const joined = await pending;
+      if (joined.mountId === id) return joined;
+    }
+    const waitMs = last === null ? FIRST_LISTING_MS : LISTING_MS;
+    pending = prober.folders(path, "", waitMs).then((found): Listing => {
+      const names = found === null ? (last?.names ?? []) : found.state === "listed" ? found.folders : [];
+      return { mountId: id, atMs, names };
+    });
+    try {
+      listing = await pending;
+      return listing;
+    } finally {
+      pending = null;
+    }
+  };
+  /** One that was away is another mount. */
+  const identify = (mount: MountEntry, names: readonly string[]): readonly MountEntry[] => {
+    const next = new Map<string, MountEntry>();
+    for (const name of [...names].sort()) {
+      const source = gvfsSource(name);
+      if (source === null) continue;
+      const path = join(mount.path, name);
+      const key = `${mount.id}\0${name}`;
+      next.set(
+        key,
+        known.get(key) ?? {
+          id: `${ID_PREFIX}${mount.id}:${++generation}`,
+          path,
+          type: GVFS_SHARE,
+          source,
+          options: [],
+          deviceMinor: 0,
+        },
+      );
+    }
+    known = next;
+    return [...next.values()];
+  };
+
+  return {
+    async read(notBeforeMs) {
+      const entries = await table.read(notBeforeMs);
+      const mount = entries.find(
+        ({ type, options: of }) => type === GVFS_MOUNT && of.includes(`user_id=${userId}`),
+      );
+      if (mount === undefined) {
+        known = new Map();
+        listing = null;
+        return entries;
+      }
+      const shares = identify(mount, (await list(mount)).names);
+      const ids = shares.map(({ id }) => id).join();
+      // The same table again is the same object again: it is looked up in by what was made of it before.
+      if (before?.entries !== entries || before.shares !== ids) {
+        before = { entries, shares: ids };
+        result = shares.length === 0 ? entries : [...entries, ...shares];
+      }
+      return result;
+    },
+  };
+}
+
+/** `//HOST[:port]/SHARE` of `smb-share:server=HOST,share=SHARE[,port=…][,user=…][,domain=…]`; null: no share's root. */
+export function gvfsSource(name: string): string | null {
+  if (!name.startsWith("smb-share:")) return null;
+  const keys = new Map<string, string>();
+  for (const part of name.slice("smb-share:".length).split(",")) {
+    const equals = part.indexOf("=");
+    if (equals > 0) keys.set(part.slice(0, equals), decoded(part.slice(equals + 1)));
+  }
+  const host = keys.get("server")?.replace(/^\[(.*)\]$/, "$1");
+  const share = keys.get("share");
+  const port = Number(keys.get("port") ?? 445);
+  if (host === undefined || host === "" || share === undefined || share === "") return null;
+  if (/[/\\]/.test(host + share) || !Number.isInteger(port) || port < 1 || port > 65_535) return null;
+  if ((keys.get("prefix") ?? "/") !== "/") return null;
+  // Percent signs of the share's own must not be read as escapes again.
+  return sourceOf({ host, port }, share.replaceAll("%", "%25"));
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

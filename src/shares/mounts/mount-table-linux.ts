@@ -1,0 +1,57 @@
+// Owns reading /proc/self/mountinfo, which is parsed again only when it changed.
+import { readFile } from "node:fs/promises";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { MountEntry, MountTable } from "./mount-entry.ts";
+import { type MountInfoLine, parseMountInfo } from "./mount-table-mountinfo.ts";
+import { createMountRecognition, shareReadings } from "./mount-table-readings.ts";
+
+interface MountTableLinuxOptions {
+  readonly clock: Clock;
+  /** Default: /proc/self/mountinfo. */
+  readonly readTable?: () => Promise<Buffer>;
+}
+
+const KERNELS_SMB = new Set(["cifs", "smb3", "fuse.rclone"]);
+
+export function createMountTableLinux({
+  clock,
+  readTable = readMountInfo,
+}: MountTableLinuxOptions): MountTable {
+  const recognize = createMountRecognition({ keyOf, entryOf });
+  let bytes: Buffer | null = null;
+  let entries: readonly MountEntry[] = [];
+
+  return shareReadings(clock, async () => {
+    const content = await readTable();
+    if (bytes === null || !content.equals(bytes)) {
+      entries = recognize(parseMountInfo(content));
+      bytes = content;
+    }
+    return entries;
+  });
+}
+
+/** The kernel gives a freed id to the next mount. */
+function keyOf({ mountId, device, path, type, source, root }: MountInfoLine): readonly (string | number)[] {
+  return [mountId, device, path, type, source, root];
+}
+
+function entryOf(line: MountInfoLine, generation: number): MountEntry {
+  return {
+    id: `${line.mountId}:${line.device}:${generation}`,
+    path: line.path,
+    type: line.type,
+    source: sourceOf(line),
+    options: line.options,
+    deviceMinor: line.deviceMinor,
+  };
+}
+
+/** A folder of a share, bound or mounted beside the whole, has the share's own source in the table. */
+function sourceOf({ type, source, root }: MountInfoLine): string {
+  return KERNELS_SMB.has(type) && root !== "/" ? `${source}${root}` : source;
+}
+
+function readMountInfo(): Promise<Buffer> {
+  return readFile("/proc/self/mountinfo");
+}

@@ -1,0 +1,65 @@
+// Owns what every system's table of mounts has in common: a reading is shared between those who ask at once, and a
+// mount keeps its id for as long as it stands.
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { MountEntry, MountTable } from "./mount-entry.ts";
+
+interface Reading {
+  readonly startedAtMs: number;
+  readonly entries: Promise<readonly MountEntry[]>;
+}
+
+/** The newest reading is shared with all who want none newer, unless it failed. `readOnce` may run several at once. */
+export function shareReadings(clock: Clock, readOnce: () => Promise<readonly MountEntry[]>): MountTable {
+  let newest: Reading | null = null;
+  return {
+    read(notBeforeMs) {
+      if (newest !== null && newest.startedAtMs >= notBeforeMs) return newest.entries;
+      const reading: Reading = { startedAtMs: clock.monotonicMs(), entries: readOnce() };
+      newest = reading;
+      reading.entries.catch(() => {
+        // The next one to ask gets a reading of their own.
+        if (newest === reading) newest = null;
+      });
+      return reading.entries;
+    },
+  };
+}
+
+interface MountRecognition<Line> {
+  /** What stays as it is while the mount stands. */
+  readonly keyOf: (line: Line) => readonly (string | number)[];
+  /** A mount seen for the first time; no other has the same `generation` and `place`. */
+  readonly entryOf: (line: Line, generation: number, place: number) => MountEntry;
+}
+
+/**
+ * Gives the entries of one reading's lines, after those of the reading before. Systems use their numbers again: a mount
+ * that was away, or looks different, is another mount.
+ */
+export function createMountRecognition<Line extends { readonly path: string }>({
+  keyOf,
+  entryOf,
+}: MountRecognition<Line>): (lines: readonly Line[]) => readonly MountEntry[] {
+  let known = new Map<string, MountEntry>();
+  let generation = 0;
+  return (lines) => {
+    generation++;
+    const next = new Map<string, MountEntry>();
+    for (const line of topMost(lines)) {
+      const key = keyOf(line).join("\0");
+      next.set(key, known.get(key) ?? entryOf(line, generation, next.size));
+    }
+    known = next;
+    return [...next.values()];
+  };
+}
+
+/** Of mounts over one path only the last is seen by anyone. */
+function topMost<Line extends { readonly path: string }>(lines: readonly Line[]): readonly Line[] {
+  const byPath = new Map<string, Line>();
+  for (const line of lines) {
+    byPath.delete(line.path);
+    byPath.set(line.path, line);
+  }
+  return [...byPath.values()];
+}

@@ -1,0 +1,22 @@
+// Owns picking how the system's table of mounts is read.
+
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { MountTable } from "./mount-entry.ts";
+import { createMountTableDarwin } from "./mount-table-darwin.ts";
+import { createMountTableLinux } from "./mount-table-linux.ts";
+
+interface MountTableOptions {
+  readonly clock: Clock;
+}
+
+export function createMountTable({ clock }: MountTableOptions): MountTable {
+  if (process.platform === "linux") return createMountTableLinux({ clock });
+  if (process.platform === "darwin") return createMountTableDarwin({ clock });
+  return {
+    read: () =>
+      Promise.reject(
+        new MountaineerError("driver_unavailable", `mounts cannot be listed on ${process.platform}`),
+      ),
+  };
+}

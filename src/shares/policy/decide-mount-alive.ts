@@ -1,0 +1,118 @@
+// Owns whether a mount lives, from what looks at it found. No verdict that costs open files rests on one look.
+import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../../reconcile/route-health.ts";
+import type { FoundMount } from "../drivers/mount-driver.ts";
+import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
+import { type ConditionDraft, type Draft, setEpisode } from "./draft.ts";
+import type { MountSeen } from "./share-seen.ts";
+
+/** A mount that lives this long does not count towards the backoff of those before it, ms. */
+const STEADY_MS = 10_000;
+
+export type MountVerdict =
+  | { readonly state: "alive" }
+  /** Not known yet; a wake is set where one is due. */
+  | { readonly state: "unproven" }
+  | { readonly state: "dead"; readonly reason: string };
+
+const UNPROVEN: MountVerdict = { state: "unproven" };
+
+export function judgeMount(draft: Draft, { found, look }: MountSeen): MountVerdict {
+  if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
+  switch (look.state) {
+    case "never":
+      return UNPROVEN;
+    case "pending":
+      return judgePending(draft, found, look.startedAtMs);
+    case "answered": {
+      if (look.errno === "ENOTCONN") return { state: "dead", reason: "ENOTCONN" };
+      if (isDeadErrno(look.errno)) return judgeFailed(draft, found.id, look.errno ?? "", look.startedAtMs);
+      if (isLocalErrno(look.errno)) return UNPROVEN;
+      if (draft.episode.deadLook !== null) setEpisode(draft, { deadLook: null });
+      if (draft.episode.answeredMount !== found.id) setEpisode(draft, { answeredMount: found.id });
+      if (look.errno !== null) {
+        draft.conditions.push({
+          code: "mount_denied",
+          severity: "warning",
+          title: `The mount at ${found.path} answers ${look.errno}: reading it is not permitted`,
+          hint: "Check the rights of this user on the share; on macOS allow access to network volumes in Privacy & Security.",
+        });
+      }
+      return { state: "alive" };
+    }
+  }
+}
+
+function judgePending(draft: Draft, found: FoundMount, startedAtMs: number): MountVerdict {
+  const { atMs } = draft.seen;
+  const { mountHangMs } = draft.policy;
+  const before = draft.episode.pendingLook;
+  const seenAtMs = before?.startedAtMs === startedAtMs ? before.seenAtMs : atMs;
+  if (seenAtMs === atMs) setEpisode(draft, { pendingLook: { startedAtMs, seenAtMs } });
+  const waited = atMs - startedAtMs;
+  if (mayWaitForPermission(draft, found.id)) {
+    if (waited >= SILENT_LOOK_MS) draft.conditions.push(waitingForPermission(found.path));
+    return UNPROVEN;
+  }
+  const deadAtMs = Math.max(startedAtMs + mountHangMs, seenAtMs + CONFIRM_AFTER_MS);
+  if (atMs >= deadAtMs) return { state: "dead", reason: `no answer for ${mountHangMs / 1000} s` };
+  draft.wakes.push({ atMs: deadAtMs, reason: "confirm" });
+  if (waited >= SILENT_LOOK_MS) {
+    draft.conditions.push({
+      code: "mount_slow",
+      severity: "warning",
+      title: "The mount does not answer",
+      hint: `It is taken for dead after ${mountHangMs / 1000} s (mount_hang_secs).`,
+    });
+  }
+  return UNPROVEN;
+}
+
+/** One of ours that has answered once waits for nobody; a server that is gone makes the others fail in time. */
+function mayWaitForPermission({ mayWaitForPermission = false, episode }: Draft, mountId: string): boolean {
+  return mayWaitForPermission && !(episode.madeMount === mountId && episode.answeredMount === mountId);
+}
+
+function waitingForPermission(path: string): ConditionDraft {
+  return {
+    code: "waiting_for_permission",
+    severity: "warning",
+    title: `The mount at ${path} does not answer: macOS may be waiting for your permission`,
+    hint: "Answer the dialog that asks for access to network volumes. If there is none: `mountaineer unmount --force`, then `mountaineer mount`.",
+  };
+}
+
+function judgeFailed(draft: Draft, mountId: string, errno: string, startedAtMs: number): MountVerdict {
+  const first = draft.episode.deadLook;
+  if (first === null || first.mountId !== mountId) {
+    setEpisode(draft, { deadLook: { mountId, errno, startedAtMs } });
+    draft.wakes.push({ atMs: startedAtMs + CONFIRM_AFTER_MS, reason: "confirm" });
+    return UNPROVEN;
+  }
+  const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
+  if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
+  // The same look again: there is no newer one yet, and asking at once would ask without end.
+  const { atMs } = draft.seen;
+  const wakeAtMs = confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS;
+  draft.wakes.push({ atMs: wakeAtMs, reason: "confirm" });
+  return UNPROVEN;
+}
+
+/** A mount that has shown itself steady ends the pauses. */
+export function settleBackoff(draft: Draft): void {
+  const { mountBackoff, mountedAtMs } = draft.episode;
+  if (mountBackoff.failures === 0) return;
+  if (mountedAtMs !== null && draft.seen.atMs - mountedAtMs < STEADY_MS) return;
+  setEpisode(draft, { mountBackoff: NO_BACKOFF });
+}
+
+/** The first mount that dies soon after it was made is replaced at once, those after it with growing pauses. */
+export function foldYoungDeath(draft: Draft, mountId: string): void {
+  const { diedYoung, mountedAtMs, mountBackoff } = draft.episode;
+  const { atMs } = draft.seen;
+  if (mountedAtMs === null || atMs - mountedAtMs >= STEADY_MS || diedYoung === mountId) return;
+  setEpisode(draft, {
+    diedYoung: mountId,
+    mountBackoff:
+      mountBackoff.failures === 0 ? { failures: 1, notBeforeMs: atMs } : backOff(mountBackoff, atMs),
+  });
+}

@@ -1,0 +1,118 @@
+// Owns what a share makes of its two hosts' answers: health, ups and downs, and whether the active host is gone.
+import { foldHealth, suspect } from "../../reconcile/route-health.ts";
+import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
+import { answers, clearPending, type Draft, hostOf, setEpisode, setMemory } from "./draft.ts";
+import type { MountSeen } from "./share-seen.ts";
+
+/** A stretch unobserved for more than this many check intervals is a gap. */
+const GAP_INTERVALS = 3;
+
+/** How long a cycle may look besides probing: a readdir for 1 s, open files for 2 s. */
+const OWN_LOOKS_MS = 3000;
+
+/** How long a readdir over a silent host may take before it, too, says that the host is gone, ms. */
+export const SILENT_LOOK_MS = 1000;
+
+const LOCAL_ERRNOS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
+
+export function foldRoutes(draft: Draft): void {
+  for (const route of ROUTE_NAMES) foldRoute(draft, route);
+  const { tb } = draft.episode.health;
+  const reachable = tb.reachableSince?.wallMs ?? null;
+  const healthy = tb.healthySince?.wallMs ?? null;
+  if (draft.memory.tbReachableSince !== reachable || draft.memory.tbHealthySince !== healthy) {
+    setMemory(draft, { tbReachableSince: reachable, tbHealthySince: healthy });
+  }
+  if (healthy === null || !answers(draft, "tb")) clearPending(draft, "Thunderbolt dropped");
+}
+
+function foldRoute(draft: Draft, route: RouteName): void {
+  const { probe, atMs } = draft.seen.routes[route];
+  const before = draft.episode.health[route];
+  if (before.observedAt !== null && before.observedAt.monotonicMs > atMs) return;
+  const up = probe.verdict === "answers";
+  const age = draft.seen.atMs - atMs;
+  const { health, dropped } = foldHealth(
+    before,
+    { at: { monotonicMs: atMs, wallMs: draft.seen.wallMs - age }, reachable: probe.tcpAnswered, healthy: up },
+    gapMs(draft),
+  );
+  draft.episode.announced[route] === up || announce(draft, route, up, probe.text);
+  setEpisode(draft, { health: { ...draft.episode.health, [route]: health } });
+  // A gap counts as a drop, even when the host answers again by now; so does a health that was not recalled.
+  if (route === "tb" && (dropped || before.healthySince === null))
+    clearPending(draft, up ? "Thunderbolt was not observed" : probe.text);
+}
+
+/** With short intervals a cycle of our own (silent hosts, a slow look, a late check) is no gap. */
+function gapMs({ policy }: Draft): number {
+  return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
+}
+
+function announce(draft: Draft, route: RouteName, up: boolean, reason: string): void {
+  setEpisode(draft, { announced: { ...draft.episode.announced, [route]: up } });
+  draft.transitions.push({
+    name: up ? "share.route_up" : "share.route_down",
+    route,
+    host: hostOf(draft, route),
+    reason,
+  });
+}
+
+/**
+ * - `waiting`: a loss that a second probe must confirm (a wake is set).
+ * - `slow`: silent, but the mount answers.
+ */
+export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
+
+/** Whether the host a share is mounted over is gone: certain losses by two probes, silence only with the mount's word. */
+export function judgeOwnRoute(draft: Draft, route: RouteName, mount: MountSeen): OwnRoute {
+  const { probe, atMs } = draft.seen.routes[route];
+  if (probe.verdict === "answers") {
+    if (draft.episode.suspicion !== null) setEpisode(draft, { suspicion: null });
+    return "answers";
+  }
+  // This machine's own link says so itself.
+  if (probe.reason === "link_down") return "gone";
+  const verdict = suspect(
+    draft.episode.suspicion,
+    `${route} ${mount.found.id}`,
+    atMs,
+    probe.verdict === "gone",
+  );
+  setEpisode(draft, { suspicion: verdict.suspicion });
+  if (verdict.state === "waiting") {
+    draft.wakes.push({ atMs: verdict.confirmAtMs, reason: "confirm" });
+    return "waiting";
+  }
+  return verdict.suspicion.certain ? "gone" : judgeSilence(draft, mount, verdict.suspicion.firstAtMs);
+}
+
+function judgeSilence(draft: Draft, { found, look }: MountSeen, sinceMs: number): OwnRoute {
+  if (found.processGone) return "gone";
+  const { atMs: nowMs } = draft.seen;
+  if (look.state === "pending") {
+    const waited = nowMs - look.startedAtMs;
+    if (waited >= SILENT_LOOK_MS) return "gone";
+    draft.wakes.push({ atMs: look.startedAtMs + SILENT_LOOK_MS, reason: "confirm" });
+    return "waiting";
+  }
+  if (look.state === "answered" && look.startedAtMs >= sinceMs && !isLocalErrno(look.errno))
+    return isDeadErrno(look.errno) ? "gone" : "slow";
+  const finishedAtMs = look.state === "answered" ? look.finishedAtMs : nowMs;
+  draft.wakes.push({ atMs: Math.max(nowMs, finishedAtMs + draft.cacheMs), reason: "confirm" });
+  return "waiting";
+}
+
+/**
+ * EACCES and EPERM come from a server that lives, or from the system's privacy, and a lack on this machine says
+ * nothing; all else means no answer.
+ */
+export function isDeadErrno(errno: string | null): boolean {
+  return errno !== null && errno !== "EACCES" && errno !== "EPERM" && !isLocalErrno(errno);
+}
+
+/** This machine could not look; says nothing of the mount. */
+export function isLocalErrno(errno: string | null): boolean {
+  return errno !== null && LOCAL_ERRNOS.has(errno);
+}

@@ -1,0 +1,138 @@
+// Owns what one observation of a share holds: plain data for the decision, with no way back to the world.
+import type { ProbeResult } from "../../network/probe/probe-result.ts";
+import type { CarriedPhase, MoveOutcome } from "../drivers/carriage.ts";
+import type {
+  FoundMount,
+  Lacking,
+  MountOutcome,
+  RefusedUpload,
+  SetAsideFolder,
+  UnmountOutcome,
+} from "../drivers/mount-driver.ts";
+import type { Look, OpenFile } from "../prober/prober.ts";
+import type { RouteName } from "../share-spec.ts";
+import type { Step } from "./step.ts";
+
+/** The part of a probe that a decision reads; a route without a host (driver `local`) is "probed" by its folder. */
+export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address" | "interfaceName" | "text"> &
+  Partial<Pick<ProbeResult, "reason" | "localAddress" | "serverGuid" | "tookMs">>;
+
+export interface RouteSeen {
+  readonly probe: RouteProbe;
+  /** Monotonic ms; the reading is no older than this. */
+  readonly atMs: number;
+}
+
+export interface MountSeen {
+  readonly found: FoundMount;
+  readonly look: Look;
+  /** Its route can be moved beneath it; null or absent: it is mounted over its route. */
+  readonly carried?: CarriedSeen | null;
+}
+
+export interface CarriedSeen {
+  readonly port: number;
+  readonly phase: CarriedPhase;
+  readonly lastAnswerAtMs: number | null;
+  readonly unansweredSinceMs: number | null;
+  readonly routeLostAtMs: number | null;
+  readonly outage: number | null;
+  /** The route in use leads to another address than the configuration says now. */
+  readonly rerouted: boolean;
+}
+
+/** What is known of the server behind the routes. */
+export interface TrustSeen {
+  /** How the last proof ended. */
+  readonly state: "unasked" | "same" | "different" | "unproved";
+  /** A proof is under way. */
+  readonly asking: boolean;
+  /** Why they are different, or not proved. */
+  readonly text: string | null;
+  /** Proved to lead to the share's server since the route last came up. */
+  readonly proved: Readonly<Record<RouteName, boolean>>;
+}
+
+/** Nothing is proved, and nobody has asked. */
+export const NO_TRUST: TrustSeen = {
+  state: "unasked",
+  asking: false,
+  text: null,
+  proved: { tb: false, fallback: false },
+};
+
+export interface CarrySeen {
+  /** What keeps the share from being carried at all; null: nothing. */
+  readonly unable: string | null;
+  readonly trust: TrustSeen;
+}
+
+export interface OpenFilesSeen {
+  readonly atMs: number;
+  readonly state: "none" | "open" | "unknown";
+  readonly holders: readonly OpenFile[];
+  readonly unsent: readonly string[];
+  /** Processes whose files we may not see; a fact for people, never a reason by itself. */
+  readonly hiddenProcesses: number;
+  /** Why the state is unknown. */
+  readonly text: string | null;
+}
+
+/** What a step did, as the next observation sees it. */
+export type StepSeen = MountStepSeen | UnmountStepSeen | MoveStepSeen | GateStepSeen;
+
+export interface MountStepSeen {
+  readonly kind: "mount";
+  readonly step: Extract<Step, { kind: "mount" }>;
+  readonly outcome: MountOutcome;
+  readonly tookMs: number;
+}
+
+export interface UnmountStepSeen {
+  readonly kind: "unmount";
+  readonly step: Extract<Step, { kind: "unmount" }>;
+  readonly outcome: UnmountOutcome;
+  readonly tookMs: number;
+}
+
+export interface MoveStepSeen {
+  readonly kind: "move";
+  readonly step: Extract<Step, { kind: "move" }>;
+  readonly outcome: MoveOutcome;
+  readonly tookMs: number;
+}
+
+/** Connections of a carried mount were held back or let through. */
+interface GateStepSeen {
+  readonly kind: "gate";
+  readonly step: Extract<Step, { kind: "hold" | "confirm" }>;
+  readonly outcome: { readonly ok: true };
+}
+
+export interface ShareSeen {
+  readonly atMs: number;
+  readonly wallMs: number;
+  readonly routes: Readonly<Record<RouteName, RouteSeen>>;
+  /** The mount of this share that is ours to look after. */
+  readonly mount: MountSeen | null;
+  /** Other mounts of the same share; a condition, never unmounted. */
+  readonly twins: readonly FoundMount[];
+  /** Something that is not this share, and not our doing, at our path. */
+  readonly taken: FoundMount | null;
+  /** What keeps the driver from mounting anything now, whether something is mounted or not. */
+  readonly driverProblem: Lacking | null;
+  /** Both routes' hosts resolve to one address and port. */
+  readonly oneAddress: string | null;
+  readonly openFiles: OpenFilesSeen | null;
+  /** Absent where nothing is carried and nothing could be. */
+  readonly carry?: CarrySeen | null;
+  /** Files not yet on the server, looked up only while some may be left from a forced unmount. */
+  readonly unsent: readonly string[] | null;
+  /** Folders of this machine that hold files of the share which never get to the server by themselves. */
+  readonly setAside?: readonly SetAsideFolder[];
+  /** Uploads that the server refused and that are tried again. */
+  readonly refusedUploads?: readonly RefusedUpload[];
+  /** The stable link could not be made: what stands in its way. */
+  readonly linkBlocked: string | null;
+  readonly lastStep: StepSeen | null;
+}

@@ -1,0 +1,61 @@
+// Owns the changes of a share that are announced: to the log, to status, to every face.
+import type { RouteName } from "../share-spec.ts";
+
+type Place = RouteName | "none" | "unknown";
+
+export type ShareTransition =
+  | Named<"share.route_up", { route: RouteName; host: string; reason: string }>
+  | Named<"share.route_down", { route: RouteName; host: string; reason: string }>
+  | Named<"share.adopted", { route: Place; source: string; path: string }>
+  | Named<"share.vanished", { from: Place }>
+  | Named<"share.mount_attempt", { route: RouteName; host: string; reason: string }>
+  | Named<"share.mounted", Moved>
+  | Named<"share.mount_failed", { route: RouteName; host: string; reason: string; duration_ms: number }>
+  | Named<"share.move_failed", { route: RouteName; host: string; reason: string; duration_ms: number }>
+  | Named<
+      "share.unmounted",
+      {
+        from: Place;
+        forced: boolean;
+        reason: string;
+        duration_ms: number;
+        open_files: number;
+        unsent_files: number;
+      }
+    >
+  | Named<"share.unmount_failed", { from: Place; reason: string; duration_ms: number; busy: boolean }>
+  | Named<"share.failover", Moved>
+  | Named<"share.recovered", Moved>
+  | Named<"share.recovery_failed", Moved>
+  | Named<"share.switched", Moved>
+  | Named<"share.remounted", Moved>
+  | Named<"share.recovery_deferred", { reason: string; open_files: number }>
+  | Named<"share.tb_ready", { reason: string }>
+  | Named<"share.tb_ready_cleared", { reason: string }>
+  | Named<
+      "share.open_files_checked",
+      { result: "none" | "open" | "unknown"; open_files: number; unsent_files: number; reason: string }
+    >
+  | Named<"share.held", { from: string; to: string }>
+  | Named<"share.error", { reason: string }>
+  | Named<"share.error_cleared", { reason: string }>;
+
+/** A change of route. */
+interface Moved {
+  from: Place;
+  to: Place;
+  host: string;
+  reason: string;
+  duration_ms: number;
+  /** The mount stayed and its route moved; then, whether no request was cut off, and connections that were reset. */
+  carried?: true;
+  quiet?: boolean;
+  connections?: number;
+}
+
+type Named<Name extends string, Fields> = { readonly name: Name; readonly share: string } & Readonly<Fields>;
+
+type WithoutShare<T> = T extends unknown ? Omit<T, "share"> : never;
+
+/** A transition before it is known whose it is. */
+export type TransitionDraft = WithoutShare<ShareTransition>;

@@ -1,0 +1,63 @@
+// Owns the listing of the folders in a folder of a share, which never leaves the share. It touches the mount, so it
+// runs in the prober alone.
+import { opendir, realpath } from "node:fs/promises";
+import { join, sep } from "node:path";
+import { systemErrorCode } from "../../runtime/errors.ts";
+import type { FolderListing } from "./prober.ts";
+
+/** More are not told: nobody picks from so many. */
+const FOLDER_LIMIT = 5_000;
+/** A folder with more entries is read so far. */
+const ENTRY_LIMIT = 100_000;
+/** Symlinks that are looked through for folders inside the share. */
+const LINK_LIMIT = 200;
+const ENTRIES_AT_ONCE = 128;
+
+/**
+ * `root`: what the share is reached by, links and all; `subpath`: from there, "" for itself. What a symlink leads out
+ * of the share is `outside`, and is not listed. Never rejects.
+ */
+export async function listFolders(root: string, subpath: string): Promise<FolderListing> {
+  try {
+    const top = await realpath(root);
+    const folder = subpath === "" ? top : await realpath(join(root, subpath));
+    if (!isInside(folder, top)) return { state: "outside" };
+    return await namesIn(folder, top);
+  } catch (error) {
+    return { state: "failed", errno: systemErrorCode(error) ?? "EIO" };
+  }
+}
+
+function isInside(path: string, top: string): boolean {
+  return path === top || path.startsWith(top.endsWith(sep) ? top : `${top}${sep}`);
+}
+
+async function namesIn(folder: string, top: string): Promise<FolderListing> {
+  const folders: string[] = [];
+  const links: string[] = [];
+  let seen = 0;
+  let truncated = false;
+  for await (const entry of await opendir(folder, { bufferSize: ENTRIES_AT_ONCE })) {
+    seen += 1;
+    if (seen > ENTRY_LIMIT || folders.length >= FOLDER_LIMIT) {
+      truncated = true;
+      break;
+    }
+    if (entry.isDirectory()) folders.push(entry.name);
+    else if (entry.isSymbolicLink() && links.length < LINK_LIMIT) links.push(entry.name);
+  }
+  for (const name of links) if (await leadsToFolder(join(folder, name), top)) folders.push(name);
+  return { state: "listed", folders, truncated };
+}
+
+async function leadsToFolder(path: string, top: string): Promise<boolean> {
+  try {
+    const target = await realpath(path);
+    if (!isInside(target, top)) return false;
+    await (await opendir(target)).close();
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return false;
+  }
+}

@@ -1,0 +1,97 @@
+// Owns finding open files on macOS: libproc names the processes that hold a volume after one look at its path;
+// `lsof`, which looks at every mount, where libproc cannot be called.
+import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
+import { errorText } from "../../runtime/errors.ts";
+import { scanOpenFilesLsof } from "./open-files-lsof.ts";
+import type { OpenFilesScan } from "./open-files-request.ts";
+import type { OpenFilesAnswer } from "./prober.ts";
+
+const LIBPROC = "/usr/lib/libproc.dylib";
+const PROC_ALL_PIDS = 1;
+/** The path stands for its whole volume, and who only waits for events of it holds nothing. */
+const PATH_IS_VOLUME_NO_EVENTS = 1 | 2;
+const PIDS_AT_MOST = 16_384;
+const PID_BYTES = 4;
+const NAME_BYTES = 64;
+
+interface Libproc {
+  /** Processes that hold anything on the volume. Waits on a thread of the pool, as the path is looked at first. */
+  holders(path: string): Promise<readonly number[]>;
+  /** "?" when it has ended, or is another user's. */
+  nameOf(pid: number): string;
+}
+
+/** Rejects when koffi or the library cannot be had. */
+export async function loadLibproc(path: string = LIBPROC): Promise<Libproc> {
+  const library = await loadForeignLibrary(path);
+  const list = library.declareInPool("proc_listpidspath", "int", [
+    "uint32_t",
+    "uint32_t",
+    "const char *",
+    "uint32_t",
+    "uint8_t *",
+    "int",
+  ]);
+  const name: (pid: number, buffer: Uint8Array, bytes: number) => number = library.declare(
+    "proc_name",
+    "int",
+    ["int", "uint8_t *", "uint32_t"],
+  );
+  return {
+    async holders(volume) {
+      const buffer = Buffer.alloc(PIDS_AT_MOST * PID_BYTES);
+      const bytes = await list(PROC_ALL_PIDS, 0, volume, PATH_IS_VOLUME_NO_EVENTS, buffer, buffer.length);
+      if (bytes < 0) throw new Error("libproc could not look at the volume");
+      return pidsIn(buffer.subarray(0, bytes));
+    },
+    nameOf(pid) {
+      const buffer = Buffer.alloc(NAME_BYTES);
+      const length = name(pid, buffer, buffer.length);
+      return length > 0 ? buffer.toString("utf8", 0, length) : "?";
+    },
+  };
+}
+
+function pidsIn(bytes: Buffer): readonly number[] {
+  const pids = new Set<number>();
+  for (let at = 0; at + PID_BYTES <= bytes.length; at += PID_BYTES) pids.add(bytes.readInt32LE(at));
+  pids.delete(0);
+  return [...pids];
+}
+
+/** `load` and `lsof` for tests. libproc does not say which files: a holder is shown with the volume's path. */
+export function createOpenFilesScanDarwin(
+  load: () => Promise<Libproc> = loadLibproc,
+  lsof: OpenFilesScan = scanOpenFilesLsof,
+): OpenFilesScan {
+  let loaded: Promise<Libproc | null> | null = null;
+
+  return async (requests) => {
+    loaded ??= load().catch(() => null);
+    const libproc = await loaded;
+    if (libproc === null) return lsof(requests);
+    return Promise.all(
+      requests.map(({ paths, exceptPids }) => {
+        const except = new Set([...exceptPids, process.pid]);
+        return Promise.all(paths.map((path) => answerOf(libproc, path, except)));
+      }),
+    );
+  };
+}
+
+async function answerOf(
+  libproc: Libproc,
+  path: string,
+  except: ReadonlySet<number>,
+): Promise<OpenFilesAnswer> {
+  try {
+    const pids = (await libproc.holders(path)).filter((pid) => !except.has(pid));
+    return {
+      ok: true,
+      files: pids.map((pid) => ({ pid, command: libproc.nameOf(pid), path, how: "fd" })),
+      hiddenProcesses: 0,
+    };
+  } catch (error) {
+    return { ok: false, text: errorText(error) };
+  }
+}

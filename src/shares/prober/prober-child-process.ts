@@ -1,0 +1,100 @@
+// Owns one prober process: how it is started, spoken to, and ended even when it hangs in the kernel.
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { errorText } from "../../runtime/errors.ts";
+import { childEnvironment, programBeside } from "../../runtime/process/child-process.ts";
+import type { ProberReply, ProberRequest } from "./prober-protocol.ts";
+
+interface ProberChildEvents {
+  onReply(reply: ProberReply): void;
+  /** Once, also when it could not be started; never synchronously. */
+  onEnd(why: string): void;
+}
+
+export interface ProberChild {
+  /** 0 when it could not be started. */
+  readonly pid: number;
+  /** What is sent to a child that has ended is lost; `onEnd` tells. */
+  send(request: ProberRequest): void;
+  /** SIGKILL, and no more events. Resolves when it has ended; one blocked in the kernel may never. */
+  kill(): Promise<void>;
+}
+
+/** Seventeen threads for what may hang; few of its own for V8, and no optimiser (5 MB), for work this small. */
+const POOL_SIZE = "17";
+const NODE_FLAGS = [
+  "--max-semi-space-size=1",
+  "--max-old-space-size=64",
+  "--v8-pool-size=0",
+  "--no-opt",
+  "--no-warnings",
+];
+/** What the system's resolver listens to. */
+const RESOLVER_VARIABLES = ["RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES"];
+
+export function startProberChild(lookDeadlineMs: number, events: ProberChildEvents): ProberChild {
+  let over = false;
+  let crash: string | null = null;
+  let tellEnded = (): void => {};
+  const hasEnded = new Promise<void>((resolve) => {
+    tellEnded = resolve;
+  });
+  const end = (why: string): void => {
+    tellEnded();
+    if (over) return;
+    over = true;
+    events.onEnd(crash ?? why);
+  };
+
+  let child: ReturnType<typeof fork>;
+  try {
+    child = fork(fileURLToPath(programBeside(import.meta.url, "prober-child")), [String(lookDeadlineMs)], {
+      execArgv: NODE_FLAGS,
+      // Without what it holds open it can hang in the kernel and be in nobody's way.
+      stdio: ["ignore", "ignore", "ignore", "ipc"],
+      cwd: "/",
+      // Ctrl-C at a terminal reaches the daemon alone.
+      detached: true,
+      env: { ...childEnvironment(resolverEnvironment()), UV_THREADPOOL_SIZE: POOL_SIZE },
+    });
+  } catch (error) {
+    setImmediate(() => end(errorText(error)));
+    return { pid: 0, send() {}, kill: () => Promise.resolve() };
+  }
+  child.on("message", (message) => {
+    if (over) return;
+    // Our own program, the same version, is at the other end.
+    const reply = message as ProberReply;
+    if (reply.crash !== null) crash = reply.crash;
+    events.onReply(reply);
+  });
+  child.on("error", (error) => {
+    if (child.pid === undefined) end(errorText(error));
+  });
+  child.on("exit", (code, signal) => end(`exit ${signal ?? code}`));
+  child.unref();
+  child.channel?.unref();
+
+  return {
+    pid: child.pid ?? 0,
+    send(request) {
+      if (child.connected) child.send(request, () => {});
+    },
+    kill() {
+      over = true;
+      child.kill("SIGKILL");
+      if (child.connected) child.disconnect();
+      if (child.pid === undefined) tellEnded();
+      return hasEnded;
+    },
+  };
+}
+
+function resolverEnvironment(): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const name of RESOLVER_VARIABLES) {
+    const value = process.env[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return environment;
+}

@@ -1,0 +1,298 @@
+// Owns the daemon's side of the prober: what is asked, batched and joined; which child carries it; and what
+// happens to children whose threads hang.
+import { isIP } from "node:net";
+import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { LinkLook, Look, OpenFilesAnswer, Prober } from "./prober.ts";
+import { type Carrier, createProberCarriers, type Pending } from "./prober-carriers.ts";
+import {
+  type AnswerOf,
+  foldersSubject,
+  type ProberReply,
+  QUESTION_KINDS,
+  type QuestionKind,
+} from "./prober-protocol.ts";
+import { createProberWaits, type ProberWaits } from "./prober-waits.ts";
+
+interface ProberOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A look without an answer for this long marks its mount. Default 1,000 ms. */
+  readonly lookDeadlineMs?: number;
+}
+
+const LOOK_DEADLINE_MS = 1_000;
+
+interface Question<Kind extends QuestionKind> extends Pending {
+  startedAtMs: number;
+  readonly waiters: Set<() => void>;
+  /** undefined: not yet, or lost. */
+  answer: AnswerOf[Kind] | undefined;
+  readonly settle: (answer: AnswerOf[Kind] | undefined) => void;
+}
+
+interface Scan extends Pending {
+  readonly settle: (answers: readonly OpenFilesAnswer[]) => void;
+}
+
+const NO_LINK_ANSWER: LinkLook = { state: "unknown", text: "no answer in time" };
+
+/** What a file holds is asked for after it was written: an answer that was begun before will not do. */
+function isOfTheMoment(kind: QuestionKind): boolean {
+  return kind === "fileLook" || kind === "fileBytes";
+}
+
+/** Starts the prober process; it ends when this process does, however that happens. */
+export function startProber(options: ProberOptions): Prober {
+  const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
+  const waits = createProberWaits(clock);
+  const looks = new Map<string, Look>();
+  let nextSequence = 1;
+  const newSequence = (): number => nextSequence++;
+  let disposed = false;
+
+  const takeAnswers = (carrier: Carrier, reply: ProberReply): void => {
+    for (const kind of QUESTION_KINDS) asking.hearAnswers(carrier, kind, reply);
+    for (const [sequence, answers] of reply.scans) {
+      const scan = scanning.scans.get(sequence);
+      if (scan?.carrier === carrier) scan.settle(answers);
+    }
+  };
+  const children = createProberCarriers({
+    clock,
+    logger,
+    lookDeadlineMs,
+    waits,
+    disposed: () => disposed,
+    takeAnswers,
+  });
+  const asking = createProberQuestions({ clock, waits, newSequence, disposed: () => disposed, children });
+
+  const readLink = (path: string, waitMs: number): Promise<LinkLook> =>
+    asking.answerOf("link", path, waitMs, (link) => link ?? NO_LINK_ANSWER);
+
+  const noteLook = (mountId: string, { answer, startedAtMs }: Question<"look">): void => {
+    // A child that was lost with the look leaves nothing known.
+    looks.set(
+      mountId,
+      answer === undefined
+        ? { state: "never" }
+        : { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno: answer },
+    );
+  };
+
+  const lastLook = (mountId: string): Look => {
+    const pending = asking.asked.look.get(mountId);
+    if (pending !== undefined) return { state: "pending", startedAtMs: pending.startedAtMs };
+    return looks.get(mountId) ?? { state: "never" };
+  };
+
+  children.startCurrent();
+  const scanning = createProberScans({ waits, newSequence, disposed: () => disposed, children });
+
+  return {
+    look(mountId, path, waitMs) {
+      if (disposed) return Promise.resolve(lastLook(mountId));
+      const look = asking.question("look", mountId, path, (answered) => noteLook(mountId, answered));
+      if (look.late) return Promise.resolve(lastLook(mountId));
+      return waits.wait(look.waiters, waitMs, () => lastLook(mountId));
+    },
+    lastLook,
+    forget(mountId) {
+      looks.delete(mountId);
+      const look = asking.asked.look.get(mountId);
+      if (look === undefined) return;
+      asking.asked.look.delete(mountId);
+      asking.questions.look.delete(look.sequence);
+      children.drop(look);
+      for (const waiter of look.waiters) waiter();
+    },
+    readLink,
+    readLinks: (paths, waitMs) => Promise.all(paths.map((path) => readLink(path, waitMs))),
+    folderExists: (path, waitMs) => asking.answerOf("folder", path, waitMs, (exists) => exists ?? null),
+    realPath: (path, waitMs) => asking.answerOf("realPath", path, waitMs, (real) => real ?? null),
+    fileLook: (path, waitMs) => asking.answerOf("fileLook", path, waitMs, (found) => found ?? null),
+    fileBytes: (path, waitMs) => asking.answerOf("fileBytes", path, waitMs, (found) => found ?? null),
+    folders: (root, subpath, waitMs) =>
+      asking.answerOf("folders", foldersSubject(root, subpath), waitMs, (found) => found ?? null),
+    openFiles: scanning.openFiles,
+    async resolve(host, waitMs) {
+      if (isIP(host) !== 0) return [host];
+      return asking.answerOf("addresses", host, waitMs, (found) => found ?? []);
+    },
+    get pids() {
+      return children.pids();
+    },
+    async [Symbol.asyncDispose]() {
+      if (disposed) return;
+      disposed = true;
+      waits.endAll();
+      await children.endAll();
+    },
+  };
+}
+
+interface ProberQuestionsParts {
+  readonly clock: Clock;
+  readonly waits: ProberWaits;
+  readonly newSequence: () => number;
+  readonly disposed: () => boolean;
+  readonly children: {
+    ask: (pending: Pending) => void;
+    startCurrent: () => void;
+    drop: (pending: Pending) => void;
+    pids: () => number[];
+    endAll: () => Promise<void>;
+  };
+}
+
+/** Questions that several may ask at once: one message for all of them. */
+function createProberQuestions({ clock, waits, newSequence, disposed, children }: ProberQuestionsParts) {
+  const questions: { readonly [Kind in QuestionKind]: Map<number, Question<Kind>> } = {
+    look: new Map(),
+    link: new Map(),
+    folder: new Map(),
+    folders: new Map(),
+    realPath: new Map(),
+    fileLook: new Map(),
+    fileBytes: new Map(),
+    addresses: new Map(),
+  };
+  /** By what makes two questions one: the mount's id, the path, the host. */
+  const asked: { readonly [Kind in QuestionKind]: Map<string, Question<Kind>> } = {
+    look: new Map(),
+    link: new Map(),
+    folder: new Map(),
+    folders: new Map(),
+    realPath: new Map(),
+    fileLook: new Map(),
+    fileBytes: new Map(),
+    addresses: new Map(),
+  };
+
+  const hearAnswers = <Kind extends QuestionKind>(carrier: Carrier, kind: Kind, reply: ProberReply): void => {
+    for (const [sequence, answer] of reply.answers[kind] ?? []) {
+      const question = questions[kind].get(sequence);
+      // One that was asked again elsewhere is answered there.
+      if (question?.carrier === carrier) question.settle(answer);
+    }
+  };
+
+  // -- questions --------------------------------------------------------------------------------------------
+
+  /** Joins the question if it is already asked. */
+  const question = <Kind extends QuestionKind>(
+    kind: Kind,
+    key: string,
+    subject: string,
+    onAnswer: ((question: Question<Kind>) => void) | null,
+  ): Question<Kind> => {
+    const known = asked[kind].get(key);
+    if (known !== undefined && (known.late || known.carrier === null || !isOfTheMoment(kind))) return known;
+    const sequence = newSequence();
+    const created: Question<Kind> = {
+      sequence,
+      mayTakeLong: kind === "addresses",
+      keptWhenLate: true,
+      carrier: null,
+      late: false,
+      startedAtMs: clock.monotonicMs(),
+      waiters: new Set(),
+      answer: undefined,
+      write(request, nowMs) {
+        created.startedAtMs = nowMs;
+        const ofKind = request.questions[kind];
+        if (ofKind === undefined) request.questions[kind] = [[sequence, subject]];
+        else ofKind.push([sequence, subject]);
+      },
+      settle(answer) {
+        questions[kind].delete(sequence);
+        if (asked[kind].get(key) === created) asked[kind].delete(key);
+        // Not through drop(): hear() kills a retired child once, after the last answer of a message.
+        created.carrier?.carried.delete(created);
+        created.carrier = null;
+        created.answer = answer;
+        onAnswer?.(created);
+        for (const waiter of created.waiters) waiter();
+      },
+      lost: () => created.settle(undefined),
+    };
+    questions[kind].set(sequence, created);
+    asked[kind].set(key, created);
+    children.ask(created);
+    return created;
+  };
+
+  const answerOf = <Kind extends QuestionKind, Answer>(
+    kind: Kind,
+    subject: string,
+    waitMs: number,
+    read: (answer: AnswerOf[Kind] | undefined) => Answer,
+  ): Promise<Answer> => {
+    if (disposed()) return Promise.resolve(read(undefined));
+    const one = question(kind, subject, subject, null);
+    return one.late
+      ? Promise.resolve(read(undefined))
+      : waits.wait(one.waiters, waitMs, () => read(one.answer));
+  };
+
+  return { hearAnswers, answerOf, asked, question, questions };
+}
+
+interface ProberScansParts {
+  readonly waits: ProberWaits;
+  readonly newSequence: () => number;
+  readonly disposed: () => boolean;
+  readonly children: {
+    ask: (pending: Pending) => void;
+    startCurrent: () => void;
+    drop: (pending: Pending) => void;
+    pids: () => number[];
+    endAll: () => Promise<void>;
+  };
+}
+
+/** Questions for the processes that hold files open: one answer for each path, and nobody waits for a late one. */
+function createProberScans({ waits, newSequence, disposed, children }: ProberScansParts) {
+  const scans = new Map<number, Scan>();
+  const openFiles = async (
+    paths: readonly string[],
+    exceptPids: readonly number[],
+    waitMs: number,
+  ): Promise<readonly OpenFilesAnswer[]> => {
+    let answers: readonly OpenFilesAnswer[] | null = null;
+    if (!disposed() && paths.length > 0) {
+      const sequence = newSequence();
+      const waiters = new Set<() => void>();
+      const settle = (found: readonly OpenFilesAnswer[]): void => {
+        scans.delete(sequence);
+        children.drop(scan);
+        answers = found;
+        for (const waiter of waiters) waiter();
+      };
+      const scan: Scan = {
+        sequence,
+        mayTakeLong: false,
+        keptWhenLate: false,
+        carrier: null,
+        late: false,
+        write: (request) => {
+          request.scans.push({ sequence, paths, exceptPids: [...exceptPids, ...children.pids()] });
+        },
+        settle,
+        lost: (text) => settle(paths.map(() => ({ ok: false, text }))),
+      };
+      scans.set(sequence, scan);
+      children.ask(scan);
+      await waits.wait(waiters, waitMs, () => {});
+      if (answers === null) {
+        scans.delete(sequence);
+        children.drop(scan);
+      }
+    }
+    const late: OpenFilesAnswer = { ok: false, text: "the prober did not answer in time" };
+    return paths.map((_, index) => answers?.[index] ?? late);
+  };
+
+  return { scans, openFiles };
+}

@@ -1,0 +1,66 @@
+// Owns waiting for answers with a deadline: a thousand waits begun in one turn for one length share one timer.
+import type { Clock, Timer } from "../../runtime/time/clock.ts";
+
+export interface ProberWaits {
+  /**
+   * Resolves with what `read` then gives when a waiter added to `waiters` is called, after `waitMs`, or when all is
+   * ended. One promise a wait: there are thousands in a cycle.
+   */
+  wait<T>(waiters: Set<() => void>, waitMs: number, read: () => T): Promise<T>;
+  /** Waits begun from now on get timers of their own. */
+  closeTurn(): void;
+  /** Resolves every wait; later ones resolve at once. */
+  endAll(): void;
+}
+
+interface Room {
+  readonly waiting: Set<() => void>;
+  readonly timer: Timer;
+}
+
+export function createProberWaits(clock: Clock): ProberWaits {
+  const rooms = new Set<Room>();
+  let open = new Map<number, Room>();
+  let ended = false;
+
+  const empty = (room: Room): void => {
+    room.timer[Symbol.dispose]();
+    rooms.delete(room);
+    for (const resolve of [...room.waiting]) resolve();
+  };
+  const roomFor = (waitMs: number): Room => {
+    const known = open.get(waitMs);
+    // An emptied one has fired or given up its timer.
+    if (known !== undefined && rooms.has(known)) return known;
+    // In a process that was held up, answers may wait to be read; timers come before them.
+    const late = (): void => void setImmediate(() => empty(room));
+    const room: Room = { waiting: new Set(), timer: clock.setTimer(waitMs, late) };
+    rooms.add(room);
+    open.set(waitMs, room);
+    return room;
+  };
+
+  return {
+    wait(waiters, waitMs, read) {
+      if (ended) return Promise.resolve(read());
+      const room = roomFor(waitMs);
+      return new Promise((resolve) => {
+        const done = (): void => {
+          waiters.delete(done);
+          room.waiting.delete(done);
+          if (room.waiting.size === 0 && rooms.has(room)) empty(room);
+          resolve(read());
+        };
+        waiters.add(done);
+        room.waiting.add(done);
+      });
+    },
+    closeTurn() {
+      open = new Map();
+    },
+    endAll() {
+      ended = true;
+      for (const room of [...rooms]) empty(room);
+    },
+  };
+}

@@ -1,0 +1,42 @@
+// Owns what the Sync screen needs of the outside: the state of config sync as it goes on, and the file's editing.
+import type {
+  BackendStatus,
+  ConfigReport,
+  EditReport,
+  EditRequest,
+  GatewayStatus,
+  ReloadReport,
+  SyncEvent,
+  SyncReport,
+} from "../../api/contract.ts";
+
+/** What sync is like, without its events. */
+export type SyncStatus = Omit<SyncReport, "events">;
+
+/** The gateway and its backends, as far as one is configured. */
+export interface GatewayGlance {
+  readonly gateway: GatewayStatus;
+  readonly backends: readonly BackendStatus[];
+}
+
+/** Hears how config sync goes on, for as long as it is followed. */
+export interface SyncListener {
+  /** A daemon is there: the whole picture, also after it was lost for a while. */
+  present(report: SyncReport): void;
+  state(status: SyncStatus): void;
+  event(event: SyncEvent): void;
+  /** How the gateway is now; null: there is none, or nobody can tell. */
+  gateway(glance: GatewayGlance | null): void;
+  /** No daemon answers; `reason` for people. `present` tells when one does. */
+  absent(reason: string): void;
+}
+
+/** Every call rejects with a MountaineerError: `daemon_unreachable` while no daemon is there. */
+export interface SyncSource {
+  /** Follows the daemon over its restarts until `signal` aborts, then resolves. Rejects when following has no sense. */
+  follow(listener: SyncListener, signal: AbortSignal): Promise<void>;
+  /** The configuration file as it stands. */
+  config(signal: AbortSignal): Promise<ConfigReport>;
+  edit(request: EditRequest, signal: AbortSignal): Promise<EditReport>;
+  reload(signal: AbortSignal): Promise<ReloadReport>;
+}

@@ -1,0 +1,220 @@
+// Owns the Sync screen's life: follows the daemon, feeds widget and panel, and asks for what the panel wishes.
+import type { SyncEvent } from "../../api/contract.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { changedLines } from "../panel/changed-lines.ts";
+import { type PanelWish, pressKey } from "../panel/panel-keys.ts";
+import {
+  EMPTY_PANEL,
+  type FileSeen,
+  type PanelState,
+  withConflict,
+  withFailure,
+  withFile,
+  withMistakes,
+  withNote,
+  withRunning,
+  withSaved,
+} from "../panel/panel-state.ts";
+import { draftEdits } from "../panel/sync-fields.ts";
+import { type EventMark, unseenEvents } from "../status/event-rows.ts";
+import type { GatewayGlance, SyncSource, SyncStatus } from "../status/sync-source.ts";
+import type { Connection } from "../terminal/connection.ts";
+import type { Key } from "../terminal/key.ts";
+import { createStore, type Readable } from "../terminal/store.ts";
+import { createSyncStatusWidget, type SyncStatusWidget } from "./sync-status-widget.ts";
+
+export interface SyncSession {
+  readonly connection: Readable<Connection>;
+  /** null until a daemon told. */
+  readonly status: Readable<SyncStatus | null>;
+  /** null: nothing of a gateway is shown. */
+  readonly gateway: Readable<GatewayGlance | null>;
+  readonly panel: Readable<PanelState>;
+  readonly widget: SyncStatusWidget;
+  /** False: the key means nothing to the panel. */
+  onKey(key: Key): boolean;
+  /** Says in the panel that there is something to save. */
+  warnUnsaved(): void;
+  /** Resolves when what the daemon was asked to save is answered, with what kept it from being saved, or null. */
+  saved(): Promise<string | null>;
+  /** Settles as the source's `follow` does. */
+  readonly ended: Promise<void>;
+}
+
+/** Starts following; ends when `signal` aborts. */
+export function startSyncSession(source: SyncSource, signal: AbortSignal): SyncSession {
+  const connection = createStore<Connection>({ kind: "connecting" });
+  const status = createStore<SyncStatus | null>(null);
+  const gateway = createStore<GatewayGlance | null>(null);
+  const panel = createStore<PanelState>(EMPTY_PANEL);
+  const widget = createSyncStatusWidget();
+  let seen: EventMark | null = null;
+  /** The newest event of the daemon that is there now; each daemon counts from the beginning. */
+  let newestId = 0;
+
+  const see = (event: SyncEvent): void => {
+    seen = event;
+    newestId = event.id;
+    widget.addSyncEvent(event);
+  };
+  const learn = (fresh: SyncStatus): void => {
+    status.set(fresh);
+    panel.set(withRunning(panel.get(), fresh.settings, fresh.sha256));
+  };
+  const fileReader = createFileReader(source, signal, (file) => panel.set(withFile(panel.get(), file)));
+
+  const ended = source.follow(
+    {
+      present({ events, ...fresh }) {
+        for (const event of unseenEvents(events, seen)) see(event);
+        newestId = events.at(-1)?.id ?? 0;
+        connection.set({ kind: "connected" });
+        learn(fresh);
+        fileReader.readAgain();
+      },
+      state(fresh) {
+        const isOther = status.get()?.sha256 !== fresh.sha256;
+        learn(fresh);
+        if (isOther) fileReader.readAgain();
+      },
+      event(event) {
+        if (event.id <= newestId) return;
+        see(event);
+        fileReader.readAgain();
+      },
+      gateway: (glance) => gateway.set(glance),
+      absent(reason) {
+        connection.set({ kind: "waiting", reason });
+      },
+    },
+    signal,
+  );
+  // Whoever waits for it is told; the session itself has nothing to add.
+  ended.catch(() => {});
+
+  let granting: Promise<void> | null = null;
+  const grant = async (wish: PanelWish): Promise<void> => {
+    try {
+      if (wish === "save") panel.set(await save(source, panel, signal));
+      else if (wish === "reload") panel.set(await reload(source, panel, signal));
+      else fileReader.readAgain();
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof MountaineerError)) throw error;
+      panel.set(isConflict(error) ? withConflict(panel.get()) : withFailure(panel.get(), failureText(error)));
+    }
+  };
+
+  return {
+    connection,
+    status,
+    gateway,
+    panel,
+    widget,
+    ended,
+    onKey(key) {
+      const step = pressKey(panel.get(), key, needsReload(status.get()));
+      panel.set(step.state);
+      if (step.wish === "reread") void grant(step.wish);
+      else if (step.wish !== null) granting = grant(step.wish);
+      return step.used;
+    },
+    async saved() {
+      if (!panel.get().saving || granting === null) return null;
+      await granting;
+      const { note, refused } = panel.get();
+      if (note?.kind === "failed") return note.reason;
+      const [refusal] = Object.values(refused);
+      return refusal ?? (panel.get().fileChanged ? "the file was changed meanwhile" : null);
+    },
+    warnUnsaved: () => panel.set({ ...panel.get(), note: { kind: "unsaved" } }),
+  };
+}
+
+function needsReload(status: SyncStatus | null): boolean {
+  return status !== null && (status.watching === "stopped" || status.last_error !== null);
+}
+
+function isConflict({ code }: MountaineerError): boolean {
+  return code === "config_changed";
+}
+
+function failureText(error: MountaineerError): string {
+  const first = errorText(error).split("\n", 1)[0] ?? "";
+  return error.code === "daemon_unreachable" ? `nothing saved: ${first}` : first;
+}
+
+interface FileReader {
+  /** One read at a time; asked meanwhile, once more. */
+  readAgain(): void;
+}
+
+function createFileReader(
+  source: SyncSource,
+  signal: AbortSignal,
+  tell: (file: FileSeen) => void,
+): FileReader {
+  let isReading = false;
+  let isAsked = false;
+  const read = async (): Promise<void> => {
+    isReading = true;
+    try {
+      while (isAsked && !signal.aborted) {
+        isAsked = false;
+        const { sha256, text } = await source.config(signal);
+        tell({ sha256, text });
+      }
+    } catch (error) {
+      // The daemon's own reports say what is wrong with the file, or that it is gone.
+      if (!(error instanceof MountaineerError)) throw error;
+    } finally {
+      isReading = false;
+    }
+  };
+  return {
+    readAgain() {
+      isAsked = true;
+      if (!isReading) void read();
+    },
+  };
+}
+
+async function save(
+  source: SyncSource,
+  panel: Readable<PanelState>,
+  signal: AbortSignal,
+): Promise<PanelState> {
+  const { draft, settings, file } = panel.get();
+  if (draft === null || settings === null) return panel.get();
+  const before = file ?? (await source.config(signal));
+  const edits = draftEdits(draft, settings);
+  const report = await source.edit({ edits, expected_sha256: before.sha256, source: "tui" }, signal);
+  if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
+  const { sha256, text } = await source.config(signal);
+  // Changed again already: what this edit did cannot be told apart any more.
+  const lines = sha256 === report.sha256 ? changedLines(before.text, text) : [];
+  const { reload } = report;
+  const applied = reload === null ? null : (reload.failure ?? mistakesText(reload.errors.length));
+  return withSaved(panel.get(), { sha256, text }, lines, applied);
+}
+
+function mistakesText(count: number): string | null {
+  if (count === 0) return null;
+  return count === 1 ? "the file has a mistake" : `the file has ${count} mistakes`;
+}
+
+async function reload(
+  source: SyncSource,
+  panel: Readable<PanelState>,
+  signal: AbortSignal,
+): Promise<PanelState> {
+  const report = await source.reload(signal);
+  const [mistake] = report.errors;
+  if (mistake !== undefined) {
+    const { file, line, column, path, found, expected } = mistake;
+    const where = `${file}:${line}:${column}: ${path}`;
+    return withFailure(panel.get(), `${where} found ${found}, expected ${expected}`);
+  }
+  if (report.failure !== null) return withFailure(panel.get(), report.failure);
+  return withNote(panel.get(), { kind: "reloaded", summary: report.summary });
+}

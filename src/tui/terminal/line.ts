@@ -1,0 +1,127 @@
+// Owns a line of the screen before it is drawn: pieces of text with a tone each, measured and cut to fit.
+import { columns, harmless } from "../../runtime/text/plain-text.ts";
+
+/** What a piece of text is, not which colour it has; without colour it reads the same. */
+export type Tone = "plain" | "strong" | "faint" | "good" | "bad" | "warning" | "accent" | "cursor";
+
+export interface Span {
+  readonly text: string;
+  readonly tone: Tone;
+}
+
+export type Line = readonly Span[];
+
+/** A piece of a line; whatever a terminal could obey is spelled out. */
+export function span(text: string, tone: Tone = "plain"): Span {
+  return { text: harmless(text), tone };
+}
+
+/** Columns that the line takes. */
+export function lineColumns(line: Line): number {
+  return line.reduce((sum, { text }) => sum + columns(text), 0);
+}
+
+/** The line's text without tones, as a terminal without colour shows it. */
+export function lineText(line: Line): string {
+  return line.map(({ text }) => text).join("");
+}
+
+/** The first columns of harmless text, at most `width`; a character of two columns is not halved. */
+function firstColumns(text: string, width: number): string {
+  let taken = "";
+  let sum = 0;
+  for (const character of text) {
+    const own = columns(character);
+    if (sum + own > width) break;
+    taken += character;
+    sum += own;
+  }
+  return taken;
+}
+
+function lastColumns(text: string, width: number): string {
+  const characters = [...text];
+  let taken = "";
+  let sum = 0;
+  for (let index = characters.length - 1; index >= 0; index -= 1) {
+    const character = characters[index] ?? "";
+    const own = columns(character);
+    if (sum + own > width) break;
+    taken = character + taken;
+    sum += own;
+  }
+  return taken;
+}
+
+/** At most `width` columns of it; what is cut off at the end is shown by the ellipsis. */
+export function cutText(text: string, width: number, ellipsis: string): string {
+  if (columns(text) <= width) return text;
+  if (width <= columns(ellipsis)) return firstColumns(text, Math.max(0, width));
+  return firstColumns(text, width - columns(ellipsis)) + ellipsis;
+}
+
+/** At most `width` columns of it, its end kept: the telling part of a path. */
+export function cutStart(text: string, width: number, ellipsis: string): string {
+  if (columns(text) <= width) return text;
+  if (width <= columns(ellipsis)) return lastColumns(text, Math.max(0, width));
+  return ellipsis + lastColumns(text, width - columns(ellipsis));
+}
+
+/** The line in at most `width` columns. */
+export function cutLine(line: Line, width: number, ellipsis: string): Line {
+  if (lineColumns(line) <= width) return line;
+  const kept: Span[] = [];
+  let left = width;
+  for (const [index, piece] of line.entries()) {
+    const own = columns(piece.text);
+    const more = line.slice(index + 1).some(({ text }) => text.trim() !== "");
+    if (own <= left && (!more || own <= left - columns(ellipsis))) {
+      kept.push(piece);
+      left -= own;
+      continue;
+    }
+    // The mark is for this piece's rest, or for the pieces that have no room behind it.
+    const text = own > left ? cutText(piece.text, left, ellipsis) : piece.text;
+    const cut = own > left || !more ? text : cutText(`${piece.text}${ellipsis} `, left, ellipsis);
+    kept.push({ text: cut, tone: piece.tone });
+    break;
+  }
+  return kept;
+}
+
+/** `left` and `right` at the two ends of `width` columns; `left` gives way. */
+export function spread(left: Line, right: Line, width: number, ellipsis: string): Line {
+  const room = width - lineColumns(right) - 1;
+  if (room < 0) return cutLine(right, width, ellipsis);
+  const cut = cutLine(left, room, ellipsis);
+  return [...cut, span(" ".repeat(width - lineColumns(cut) - lineColumns(right))), ...right];
+}
+
+/** Foreign text in lines of at most `width` columns, broken at spaces, longer words too; at most `limit` lines. */
+export function paragraph(text: string, width: number, limit: number, ellipsis: string): string[] {
+  const room = Math.max(1, width);
+  const lines: string[] = [];
+  let line = "";
+  const end = (): void => {
+    if (line !== "") lines.push(line);
+    line = "";
+  };
+  for (const word of harmless(text).split(" ")) {
+    if (word === "") continue;
+    if (line !== "" && columns(line) + 1 + columns(word) > room) end();
+    let rest = line === "" ? word : `${line} ${word}`;
+    while (columns(rest) > room) {
+      const piece = firstColumns(rest, room) || rest.slice(0, 1);
+      lines.push(piece);
+      rest = rest.slice(piece.length);
+    }
+    line = rest;
+  }
+  end();
+  if (lines.length <= limit) return lines;
+  const shown = lines.slice(0, Math.max(0, limit));
+  const last = shown.pop();
+  return last === undefined
+    ? []
+    : [...shown, cutText(`${last} ${ellipsis}${" ".repeat(room)}`, room, ellipsis)];
+}

@@ -1,0 +1,262 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { chmod, mkdir, rename, writeFile } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
+import type { DaemonControl } from "../../../src/api/control.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import type { Clock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { startRig } from "../management-rig.ts";
+import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../sample-report.ts";
+
+const never = new AbortController().signal;
+
+async function clientOf(t: TestContext, control: DaemonControl = scriptedControl()): Promise<DaemonClient> {
+  const { home } = await startRig(t, { control });
+  const client = await connectToDaemon(home);
+  assert.ok(client);
+  return client;
+}
+
+/** Something listens at the home's socket, and does with each connection what `onConnection` says. */
+async function imposter(t: TestContext, onConnection: (socket: Socket) => void): Promise<string> {
+  const home = await temporaryFolder(t);
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    onConnection(socket);
+  });
+  server.listen(join(home, "mountaineer.sock"));
+  await once(server, "listening");
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return home;
+}
+
+/** Answers whatever is asked with these bytes. */
+function answering(t: TestContext, status: number, body: string): Promise<string> {
+  return imposter(t, (socket) => {
+    socket.once("data", () => {
+      socket.end(
+        `HTTP/1.1 ${status} X\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      );
+    });
+  });
+}
+
+async function failureAt(
+  home: string,
+  ask: (client: DaemonClient) => Promise<unknown>,
+): Promise<MountaineerError> {
+  const client = await connectToDaemon(home);
+  assert.ok(client);
+  try {
+    await ask(client);
+  } catch (error) {
+    assert.ok(error instanceof MountaineerError, String(error));
+    return error;
+  }
+  assert.fail("it did not reject");
+}
+
+test("each call crosses the socket and comes back as it was", async (t) => {
+  const report = sampleReport([sampleShare(), sampleShare({ name: "Füße 日本 🎬" })]);
+  const control = scriptedControl(report);
+  const client = await clientOf(t, control);
+  assert.equal(client.pid, process.pid);
+  assert.deepEqual(await client.status(never), report);
+  assert.equal(await client.backendPhases(never), null, "it has no gateway");
+  assert.deepEqual(await client.verify(["Füße 日本 🎬"], never), { ok: true, findings: [] });
+  assert.deepEqual(
+    await client.reconcile(null, never),
+    report.shares.map(({ name }) => sampleResult({ share: name })),
+  );
+  assert.deepEqual(await client.mount(["CORE"], never), [sampleResult()]);
+  await client.unmount(["CORE"], { force: true }, never);
+  await client.switchRoute(null, { to: "fallback", force: false, wait: true }, never);
+  assert.deepEqual(
+    control.calls.map(({ name, selection, options }) => [name, selection, options]),
+    [
+      ["verify", ["Füße 日本 🎬"], {}],
+      ["reconcile", null, {}],
+      ["mount", ["CORE"], {}],
+      ["unmount", ["CORE"], { force: true }],
+      ["switch", null, { to: "fallback", force: false, wait: true }],
+    ],
+  );
+});
+
+test("a status of 1,000 shares with conditions comes whole", async (t) => {
+  const shares = Array.from({ length: 1_000 }, (_, index) => sampleShare({ name: `SHARE-${index}` }));
+  const client = await clientOf(t, scriptedControl(sampleReport(shares)));
+  assert.equal((await client.status(never)).shares.length, 1_000);
+});
+
+test("an error comes back as a MountaineerError with its code and hint", async (t) => {
+  const client = await clientOf(t);
+  await assert.rejects(client.mount(["COER"], never), (error) => {
+    assert.ok(error instanceof MountaineerError);
+    assert.equal(error.code, "share_unknown");
+    assert.match(error.hint ?? "", /did you mean CORE/);
+    return true;
+  });
+});
+
+test("without a home, a socket, or a listener behind it there is no daemon", async (t) => {
+  const home = await temporaryFolder(t);
+  assert.equal(await connectToDaemon(join(home, "nowhere")), null);
+  assert.equal(await connectToDaemon(home), null);
+  await writeFile(join(home, "mountaineer.sock"), "");
+  assert.equal(await connectToDaemon(home), null);
+  const server = createServer().listen(join(home, "bound"));
+  await once(server, "listening");
+  await rename(join(home, "bound"), join(home, "mountaineer.sock"));
+  await new Promise((resolve) => server.close(resolve));
+  assert.equal(await connectToDaemon(home), null);
+});
+
+test("a note that is stale, torn or of something else does not hide the daemon at the usual path", async (t) => {
+  const { home } = await startRig(t);
+  for (const note of [
+    `{"pid":1,"socket":"${home}/gone","version":"","started_at":""}`,
+    '{"pid":',
+    "[]",
+    "",
+  ]) {
+    await writeFile(join(home, "daemon.json"), note);
+    const client = await connectToDaemon(home);
+    assert.equal(client?.socketPath, join(home, "mountaineer.sock"));
+    assert.equal(client?.pid, null);
+  }
+});
+
+test("a daemon at a short path is found by its note", async (t) => {
+  const home = join(await temporaryFolder(t), "x".repeat(100));
+  await mkdir(home);
+  const { server } = await startRig(t, { home });
+  const client = await connectToDaemon(home);
+  assert.equal(client?.socketPath, server.socketPath);
+  assert.deepEqual(await client?.status(never), sampleReport());
+});
+
+test("somebody else's socket is a denied permission, not an absent daemon", async (t) => {
+  const { home, server } = await startRig(t);
+  // Root may open every socket, so it looks with another user's eyes.
+  const asRoot = process.getuid?.() === 0;
+  if (asRoot) {
+    await chmod(home, 0o755);
+    process.seteuid?.(65_534);
+  } else {
+    await chmod(server.socketPath, 0);
+  }
+  try {
+    await assert.rejects(connectToDaemon(home), { code: "permission_denied" });
+  } finally {
+    if (asRoot) process.seteuid?.(0);
+  }
+});
+
+test("a daemon that accepts and stays silent is unreachable after the deadline, with its pid in the hint", async (t) => {
+  const home = await imposter(t, () => {});
+  const note = { pid: 4711, socket: join(home, "mountaineer.sock"), version: "0.1.0", started_at: "" };
+  await writeFile(join(home, "daemon.json"), JSON.stringify(note));
+  const clock = createManualClock();
+  const client = await connectToDaemon(home, { clock, silenceMs: 6_000 });
+  const asked = client?.status(never);
+  asked?.catch(() => {});
+  await eventually(() => clock.pendingTimers === 1, 2_000);
+  await clock.advance(6_000);
+  await assert.rejects(asked ?? Promise.resolve(), (error) => {
+    assert.ok(error instanceof MountaineerError);
+    assert.equal(error.code, "daemon_unreachable");
+    assert.match(error.message, /pid 4711.*nothing for 6 s/);
+    assert.match(error.hint ?? "", /kill 4711/);
+    return true;
+  });
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("a long answer is waited for as long as the daemon shows signs of life", async (t) => {
+  const sockets: Socket[] = [];
+  const home = await imposter(t, (socket) => sockets.push(socket));
+  const clock = createManualClock();
+  let timersSet = 0;
+  const counting: Clock = {
+    ...clock,
+    setTimer(delayMs, callback) {
+      timersSet += 1;
+      return clock.setTimer(delayMs, callback);
+    },
+  };
+  const client = await connectToDaemon(home, { clock: counting, silenceMs: 6_000 });
+  const asked = client?.switchRoute(null, { to: "tb", force: false, wait: true }, never);
+  const socket = await eventually(() => sockets[1], 2_000);
+  for (let round = 1; round <= 5; round++) {
+    await clock.advance(5_000);
+    socket.write("HTTP/1.1 102 Processing\r\n\r\n");
+    await eventually(() => timersSet === 1 + round, 2_000);
+  }
+  const body = JSON.stringify({ results: [sampleResult()] });
+  socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  assert.deepEqual(await asked, [sampleResult()]);
+});
+
+test("an answer that breaks the contract is a protocol error that says where, and never a crash", async (t) => {
+  const ask = (client: DaemonClient) => client.status(never);
+  const cases: [number, string, RegExp][] = [
+    [200, "not json", /not JSON/],
+    [200, "", /not JSON/],
+    [200, "null", /at its root/],
+    [200, JSON.stringify({ ...sampleReport(), shares: [{ name: 1 }] }), /wrong at shares\.0\.name/],
+    [200, JSON.stringify({ shares: [] }), /wrong at global/],
+    [500, "{}", /HTTP 500/],
+    [500, '{"error":{"code":"no_such_code","message":"x"}}', /HTTP 500/],
+    [404, '{"error":{"message":"x"}}', /HTTP 404/],
+  ];
+  for (const [status, body, message] of cases) {
+    const error = await failureAt(await answering(t, status, body), ask);
+    assert.equal(error.code, "protocol");
+    assert.match(error.message, message);
+    assert.match(error.hint ?? "", /restart the daemon/);
+  }
+});
+
+test("something that speaks no HTTP is a protocol error", async (t) => {
+  const home = await imposter(t, (socket) => socket.write("SSH-2.0-OpenSSH\r\n"));
+  assert.equal((await failureAt(home, (client) => client.status(never))).code, "protocol");
+});
+
+test("a daemon that ends while it is asked is unreachable, and may be asked later", async (t) => {
+  const home = await imposter(t, (socket) => socket.once("data", () => socket.destroy()));
+  const error = await failureAt(home, (client) => client.mount(null, never));
+  assert.equal(error.code, "daemon_unreachable");
+  assert.equal(error.retry, "later");
+  const partial = await imposter(t, (socket) => {
+    socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"));
+  });
+  assert.equal((await failureAt(partial, (client) => client.status(never))).code, "daemon_unreachable");
+});
+
+test("a cancelled call rejects at once, and the daemon hears of it", async (t) => {
+  const control = scriptedControl(sampleReport(), async (share, { signal }) => {
+    await once(signal, "abort");
+    return sampleResult({ share });
+  });
+  const client = await clientOf(t, control);
+  const cancel = new AbortController();
+  const asked = client.switchRoute(null, { to: "tb", force: false, wait: true }, cancel.signal);
+  asked.catch(() => {});
+  const call = await eventually(() => control.calls[0], 2_000);
+  cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
+  await assert.rejects(asked, { code: "aborted", message: "stopped by SIGINT" });
+  await eventually(() => call.signal.aborted, 2_000);
+  await assert.rejects(client.status(AbortSignal.abort()), { code: "aborted" });
+});

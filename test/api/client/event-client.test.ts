@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
+import type { StreamedEvent } from "../../../src/api/client/event-client.ts";
+import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { startRig } from "../management-rig.ts";
+import { sampleSyncEvent, sampleSyncState, scriptedConfig } from "../sample-config.ts";
+
+const never = new AbortController().signal;
+const HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+function chunk(text: string): string {
+  return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+}
+
+async function clientAt(home: string, options = {}): Promise<DaemonClient> {
+  const client = await connectToDaemon(home, options);
+  assert.ok(client);
+  return client;
+}
+
+/** Something that answers each request for events with these bytes, and leaves the connection open. */
+async function imposter(t: TestContext, answer: string): Promise<{ home: string; sockets: Socket[] }> {
+  const home = await temporaryFolder(t);
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      sockets.push(socket);
+      socket.write(answer);
+    });
+  }).listen(join(home, "mountaineer.sock"));
+  await once(server, "listening");
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { home, sockets };
+}
+
+async function failureOf(work: Promise<unknown>): Promise<MountaineerError> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(error instanceof MountaineerError, String(error));
+    return error;
+  }
+  assert.fail("it did not reject");
+}
+
+async function all(events: AsyncIterable<StreamedEvent>): Promise<StreamedEvent[]> {
+  return Array.fromAsync(events);
+}
+
+test("what the daemon tells comes through as it was, until it ends", async (t) => {
+  const config = scriptedConfig();
+  const { home, server } = await startRig(t, { config });
+  const client = await clientAt(home);
+  using stream = await client.openEvents(never);
+  assert.equal(config.listenerCount, 1);
+  const told = [
+    { kind: "sync", event: sampleSyncEvent({ details: "Füße 日本 🎬" }) },
+    sampleSyncState(),
+    { kind: "transition", transition: { name: "share.failover", share: "CORE", tookMs: 12 } },
+    { kind: "gap" },
+  ] as const;
+  for (const event of told) config.emit(event);
+  const heard = all(stream.events);
+  await eventually(() => config.listenerCount === 1, 1_000);
+  await server[Symbol.asyncDispose]();
+  assert.deepEqual(
+    await heard,
+    told.map((event, index) => ({ id: index + 1, event })),
+  );
+});
+
+test("afterId begins after an event that is kept", async (t) => {
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { config });
+  for (let id = 1; id <= 4; id++) config.emit({ kind: "sync", event: sampleSyncEvent({ id }) });
+  const ids: number[] = [];
+  for await (const { id } of (await clientAt(home)).events(never, { afterId: 2 })) {
+    ids.push(id);
+    if (ids.length === 2) break;
+  }
+  assert.deepEqual(ids, [3, 4]);
+  // A reader that stops reading has ended its connection.
+  await eventually(() => config.listenerCount === 0, 2_000);
+});
+
+test("cancelling ends the stream at once with `aborted`, before and while it is read", async (t) => {
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { config });
+  const client = await clientAt(home);
+  const cancel = new AbortController();
+  const reading = all(client.events(cancel.signal));
+  reading.catch(() => {});
+  await eventually(() => config.listenerCount === 1, 2_000);
+  cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
+  await assert.rejects(reading, { code: "aborted", message: "stopped by SIGINT" });
+  await eventually(() => config.listenerCount === 0, 2_000);
+  await assert.rejects(client.openEvents(AbortSignal.abort()), { code: "aborted" });
+});
+
+test("a stream that says nothing for three heartbeats is a hang; each heartbeat is a sign of life", async (t) => {
+  const { home, sockets } = await imposter(t, HEAD + chunk(": connected\n\n"));
+  const clock = createManualClock();
+  const client = await clientAt(home, { clock });
+  const reading = all(client.events(never));
+  reading.catch(() => {});
+  await eventually(() => sockets.length === 1 && clock.pendingTimers === 1, 2_000);
+  const event = { id: 1, event: { kind: "gap" } } as const;
+  const heard: StreamedEvent[] = [];
+  await clock.advance(40_000);
+  using stream = await client.openEvents(never);
+  assert.equal((await failureOf(advanceUntilSettled(clock.advance, reading))).code, "daemon_unreachable");
+  const live = (async () => {
+    for await (const each of stream.events) heard.push(each);
+  })();
+  live.catch(() => {});
+  sockets[1]?.write(chunk(`id: 1\ndata: ${JSON.stringify(event.event)}\n\n`));
+  await eventually(() => heard.length === 1, 2_000);
+  assert.deepEqual(heard, [event]);
+  const failure = await failureOf(advanceUntilSettled(clock.advance, live));
+  assert.match(failure.message, /nothing for 45 s/);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+async function advanceUntilSettled(
+  advance: (ms: number) => Promise<void>,
+  work: Promise<unknown>,
+): Promise<unknown> {
+  let settled = false;
+  const noted = work.finally(() => {
+    settled = true;
+  });
+  noted.catch(() => {});
+  await eventually(async () => {
+    if (!settled) await advance(5_000);
+    return settled;
+  }, 5_000);
+  return noted;
+}
+
+test("a daemon that accepts and never answers is a hang after 6 s", async (t) => {
+  const { home, sockets } = await imposter(t, "");
+  const clock = createManualClock();
+  const opening = (await clientAt(home, { clock })).openEvents(never);
+  opening.catch(() => {});
+  await eventually(() => sockets.length === 1, 2_000);
+  await clock.advance(6_000);
+  assert.match((await failureOf(opening)).message, /nothing for 6 s/);
+});
+
+test("a connection that breaks is `daemon_unreachable`", async (t) => {
+  const { home, sockets } = await imposter(t, HEAD + chunk(": connected\n\n"));
+  const reading = all((await clientAt(home)).events(never));
+  reading.catch(() => {});
+  (await eventually(() => sockets[0], 2_000)).destroy();
+  assert.equal((await failureOf(reading)).code, "daemon_unreachable");
+});
+
+test("kinds that this version does not know are left out, and what breaks the contract is a protocol error", async (t) => {
+  const gap = 'id: 7\ndata: {"kind":"gap"}\n\n';
+  const newer = await imposter(t, HEAD + chunk(`id: 6\ndata: {"kind":"fleet"}\n\n${gap}`));
+  for await (const each of (await clientAt(newer.home)).events(never)) {
+    assert.deepEqual(each, { id: 7, event: { kind: "gap" } });
+    break;
+  }
+  const cases: [string, RegExp][] = [
+    [chunk("data: nonsense\n\n"), /not JSON/],
+    [chunk("data: 7\n\n"), /no kind/],
+    [chunk('data: {"kind":"sync","event":{"id":"x"}}\n\n'), /wrong at event\.id/],
+    [chunk('id: x\ndata: {"kind":"gap"}\n\n'), /id is no number/],
+  ];
+  for (const [body, message] of cases) {
+    const { home } = await imposter(t, HEAD + body);
+    const failure = await failureOf(all((await clientAt(home)).events(never)));
+    assert.equal(failure.code, "protocol");
+    assert.match(failure.message, message);
+  }
+});
+
+test("what the daemon refuses is its error; a daemon without events is a protocol error", async (t) => {
+  const { home: without } = await startRig(t);
+  assert.equal((await failureOf((await clientAt(without)).openEvents(never))).code, "protocol");
+  const { home } = await startRig(t, { config: scriptedConfig() });
+  const client = await clientAt(home);
+  const streams = await Promise.all(Array.from({ length: LISTENER_LIMIT }, () => client.openEvents(never)));
+  assert.equal((await failureOf(client.openEvents(never))).code, "daemon_unreachable");
+  for (const stream of streams) stream[Symbol.dispose]();
+});

@@ -1,0 +1,405 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { access, mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { ERROR_CODES, MountaineerError } from "../../../src/runtime/errors.ts";
+import type { Logger } from "../../../src/runtime/log/log.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { get, post, type RawAnswer, startRig, talk } from "../management-rig.ts";
+import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../sample-report.ts";
+
+function assertError(answer: RawAnswer, status: number, message: RegExp, code = "protocol"): void {
+  assert.equal(answer.status, status, answer.text);
+  assert.match(answer.headers, /content-type: application\/json/i);
+  const { error } = JSON.parse(answer.body);
+  assert.equal(error.code, code);
+  assert.match(error.message, message);
+  assert.ok("hint" in error);
+}
+
+test("status is answered from what the control knows", async (t) => {
+  const { server } = await startRig(t);
+  const answer = await talk(server.socketPath, get("status"));
+  assert.equal(answer.status, 200);
+  assert.deepEqual(JSON.parse(answer.body), sampleReport());
+});
+
+test("every operation reaches its control with what was asked", async (t) => {
+  const control = scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]));
+  const { server } = await startRig(t, { control });
+  const requests: [string, string][] = [
+    ["verify", ""],
+    ["reconcile", '{"shares":null}'],
+    ["mount", '{"shares":["CORE"]}'],
+    ["unmount", '{"shares":["CORE","MEDIA"],"force":true}'],
+    ["switch", '{"to":"tb","wait":true}'],
+  ];
+  for (const [path, body] of requests) {
+    assert.equal((await talk(server.socketPath, post(path, body))).status, 200, path);
+  }
+  assert.deepEqual(
+    control.calls.map(({ name, selection, options }) => [name, selection, options]),
+    [
+      ["verify", null, {}],
+      ["reconcile", null, {}],
+      ["mount", ["CORE"], {}],
+      ["unmount", ["CORE", "MEDIA"], { force: true }],
+      ["switch", null, { to: "tb", force: false, wait: true }],
+    ],
+  );
+});
+
+test("what is asked wrongly is refused in JSON, and never reaches the control", async (t) => {
+  const control = scriptedControl();
+  const { server } = await startRig(t, { control });
+  const ask = (text: string) => talk(server.socketPath, text);
+  assertError(await ask(get("nothing")), 404, /GET \/manage\/v1\/nothing is not served/);
+  assertError(await ask(get("__proto__")), 404, /not served/);
+  assertError(await ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 404, /not served/);
+  assertError(await ask("GET /manage/v2/status HTTP/1.1\r\nHost: x\r\n\r\n"), 404, /not served/);
+  const wrongMethod = await ask(get("mount"));
+  assertError(wrongMethod, 405, /GET \/manage\/v1\/mount/);
+  assert.match(wrongMethod.headers, /allow: POST/i);
+  assertError(await ask(post("status", "{}")), 405, /POST/);
+  assertError(await ask(post("mount", "{")), 400, /not JSON/);
+  assertError(await ask(post("mount", "[]")), 400, /not a JSON object/);
+  assertError(await ask(post("mount", '{"shares":"CORE"}')), 400, /shares is not a list/);
+  assertError(await ask(post("mount", '{"force":true}')), 400, /not known here: force/);
+  assertError(await ask(post("switch", "{}")), 400, /lacks to/);
+  assertError(await ask(post("switch", '{"to":"lan"}')), 400, /to is not tb, fallback or auto/);
+  assertError(await ask(post("mount", " ".repeat(65_537))), 413, /larger than 65536/);
+  assertError(await ask("not http\r\n\r\n"), 400, /not HTTP/);
+  assertError(await ask(`GET / HTTP/1.1\r\nX: ${"x".repeat(20_000)}\r\n\r\n`), 431, /headers are too large/);
+  assertError(await ask("CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n"), 405, /CONNECT/);
+  assertError(
+    await ask("GET /manage/v1/x HTTP/1.1\r\nHost: x\r\nUpgrade: y\r\nConnection: Upgrade\r\n\r\n"),
+    404,
+    /x/,
+  );
+  assertError(
+    await ask("POST /manage/v1/mount HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    400,
+    /not HTTP/,
+  );
+  assert.deepEqual(control.calls, []);
+});
+
+test("a query string, a body to come and a body in chunks are understood", async (t) => {
+  const { server } = await startRig(t);
+  assert.equal((await talk(server.socketPath, get("status?pretty"))).status, 200);
+  const expecting = await talk(
+    server.socketPath,
+    post("mount", '{"shares":["CORE"]}', "Expect: 100-continue\r\n"),
+  );
+  assert.equal(expecting.status, 200);
+  const chunked =
+    "POST /manage/v1/mount HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
+  assert.equal((await talk(server.socketPath, chunked)).status, 200);
+});
+
+test("a request without Host is answered as any other", async (t) => {
+  const { server } = await startRig(t);
+  assert.equal((await talk(server.socketPath, "GET /manage/v1/status HTTP/1.1\r\n\r\n")).status, 200);
+  assertError(await talk(server.socketPath, "GET / HTTP/1.1\r\n\r\n"), 404, /not served/);
+});
+
+test("a client that says it sends nothing more still gets its answer", async (t) => {
+  const { server } = await startRig(t);
+  for (const request of [get("status"), post("mount", "{}")]) {
+    const socket = connect({ path: server.socketPath, allowHalfOpen: true }, () => socket.end(request));
+    const chunks: Buffer[] = [];
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    await once(socket, "close");
+    assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1\.1 200 OK\r\n/);
+  }
+});
+
+test("a client that says so before its request is whole is not waited for", async (t) => {
+  // Time stands still: no deadline of the server's ends it.
+  const { server } = await startRig(t, { clock: createManualClock() });
+  for (const part of ["", "GET /manage", post("mount", "{}").slice(0, -1)]) {
+    const socket = connect({ path: server.socketPath, allowHalfOpen: true }, () => socket.end(part));
+    socket.resume();
+    await once(socket, "close", { signal: AbortSignal.timeout(60_000) });
+  }
+});
+
+test("a body just under the limit is read", async (t) => {
+  const { server } = await startRig(t);
+  assert.equal((await talk(server.socketPath, post("mount", `{}${" ".repeat(65_534)}`))).status, 200);
+});
+
+test("of requests that one connection sends in a row only the first is begun", async (t) => {
+  const control = scriptedControl();
+  const { server } = await startRig(t, { control });
+  const answer = await talk(server.socketPath, post("mount", "{}") + post("unmount", "{}"));
+  assert.equal(answer.status, 200);
+  assert.deepEqual(
+    control.calls.map(({ name }) => name),
+    ["mount"],
+  );
+});
+
+test("an error of the control keeps its code, message and hint", async (t) => {
+  const control = scriptedControl(sampleReport(), () => {
+    throw new MountaineerError("lock_held", "somebody changes this home", { hint: "wait" });
+  });
+  const { server } = await startRig(t, { control });
+  const answer = await talk(server.socketPath, post("mount", "{}"));
+  assert.equal(answer.status, 409);
+  assert.deepEqual(JSON.parse(answer.body), {
+    error: { code: "lock_held", message: "somebody changes this home", hint: "wait" },
+  });
+  const unknown = await talk(server.socketPath, post("mount", '{"shares":["CORR"]}'));
+  assertError(unknown, 404, /no share named "CORR"/, "share_unknown");
+  assert.match(JSON.parse(unknown.body).error.hint, /did you mean CORE/);
+});
+
+test("an error that is a mistake is `internal`, and logged with its stack", async (t) => {
+  const logged: unknown[] = [];
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (message, fields) => logged.push([message, fields]),
+  };
+  const control = {
+    ...scriptedControl(),
+    status: () => {
+      throw new TypeError("x is undefined");
+    },
+  };
+  const { server } = await startRig(t, { control, logger });
+  assertError(await talk(server.socketPath, get("status")), 500, /x is undefined/, "internal");
+  assert.match(JSON.stringify(logged), /management request failed.*TypeError: x is undefined\\n/);
+});
+
+test("every error code becomes an HTTP status of its own kind", async (t) => {
+  for (const code of Object.keys(ERROR_CODES) as (keyof typeof ERROR_CODES)[]) {
+    const control = scriptedControl(sampleReport(), () => {
+      throw new MountaineerError(code, "no");
+    });
+    const { server } = await startRig(t, { control });
+    const answer = await talk(server.socketPath, post("mount", "{}"));
+    assert.ok(answer.status >= 400 && answer.status < 600, code);
+    assert.equal(JSON.parse(answer.body).error.code, code);
+    await server[Symbol.asyncDispose]();
+  }
+});
+
+test("a client that goes away aborts its request, and no other", async (t) => {
+  const control = scriptedControl(sampleReport(), async (share, { signal }) => {
+    await once(signal, "abort");
+    return sampleResult({ share });
+  });
+  const { server } = await startRig(t, { control });
+  const leaving = connect(server.socketPath, () => leaving.write(post("switch", '{"to":"tb","wait":true}')));
+  const staying = connect(server.socketPath, () => staying.write(post("mount", "{}")));
+  t.after(() => staying.destroy());
+  await eventually(() => control.calls.length === 2, 2_000);
+  leaving.destroy();
+  const left = control.calls.find(({ name }) => name === "switch");
+  await eventually(() => left?.signal.aborted, 2_000);
+  assert.equal(left?.signal.reason.code, "aborted");
+  assert.equal(control.calls.find(({ name }) => name === "mount")?.signal.aborted, false);
+});
+
+test("a request under way is told so every 2 s, then answered", async (t) => {
+  const clock = createManualClock();
+  let finish = (): void => {};
+  const control = scriptedControl(sampleReport(), async (share) => {
+    await new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    return sampleResult({ share });
+  });
+  const { server } = await startRig(t, { control, clock });
+  const answer = talk(server.socketPath, post("mount", "{}"));
+  await eventually(() => control.calls.length === 1, 2_000);
+  await clock.advance(2_000);
+  await clock.advance(2_500);
+  finish();
+  const { text, status } = await answer;
+  assert.equal(status, 200);
+  assert.equal(text.match(/102 Processing/g)?.length, 2);
+});
+
+test("a client that sends too slowly is cut, with a reason if it began", async (t) => {
+  const clock = createManualClock();
+  const { server } = await startRig(t, { clock });
+  const silent = talk(server.socketPath, "");
+  const inHead = talk(server.socketPath, "POST /manage/v1/mount HT");
+  const inBody = talk(
+    server.socketPath,
+    "POST /manage/v1/mount HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+  );
+  await eventually(() => clock.pendingTimers === 3, 2_000);
+  await clock.advance(10_000);
+  for (const answer of await Promise.all([silent, inHead, inBody])) assertError(answer, 408, /in time/);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("a client that does not read its answer is cut", async (t) => {
+  const clock = createManualClock();
+  const shares = Array.from({ length: 20_000 }, (_, index) => sampleShare({ name: `S${index}` }));
+  const { server } = await startRig(t, { clock, control: scriptedControl(sampleReport(shares)) });
+  const socket = connect(server.socketPath, () => socket.write(get("status")));
+  socket.pause();
+  await eventually(() => socket.readableLength > 0 || clock.pendingTimers === 1, 2_000);
+  // One timer waits for the request, then one for the answer to be read.
+  await eventually(async () => {
+    await clock.advance(5_000);
+    return clock.pendingTimers === 0;
+  }, 5_000);
+  let bytes = 0;
+  socket.on("error", () => {});
+  socket.on("data", (chunk) => {
+    bytes += chunk.length;
+  });
+  socket.resume();
+  await once(socket, "close");
+  assert.ok(bytes < 1_000_000, `${bytes} bytes came`);
+});
+
+test("of more changing requests than 32 at once the rest is refused, and status still answered", async (t) => {
+  const release = new AbortController();
+  const control = scriptedControl(sampleReport(), async (share) => {
+    if (!release.signal.aborted) await once(release.signal, "abort");
+    return sampleResult({ share });
+  });
+  const { server } = await startRig(t, { control });
+  const waiting = Array.from({ length: 32 }, () => talk(server.socketPath, post("mount", "{}")));
+  await eventually(() => control.calls.length === 32, 2_000);
+  assertError(
+    await talk(server.socketPath, post("mount", "{}")),
+    503,
+    /32 requests are under way/,
+    "daemon_unreachable",
+  );
+  assert.equal((await talk(server.socketPath, get("status"))).status, 200);
+  release.abort();
+  for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 200);
+  assert.equal((await talk(server.socketPath, post("mount", "{}"))).status, 200);
+});
+
+test("the socket and the note are their owner's alone, and say who runs", async (t) => {
+  const { home, server } = await startRig(t);
+  assert.equal(server.socketPath, join(home, "mountaineer.sock"));
+  assert.equal((await stat(server.socketPath)).mode & 0o777, 0o600);
+  assert.equal((await stat(join(home, "daemon.json"))).mode & 0o777, 0o600);
+  const note = JSON.parse(await readFile(join(home, "daemon.json"), "utf8"));
+  assert.deepEqual(Object.keys(note), ["pid", "socket", "version", "started_at"]);
+  assert.equal(note.pid, process.pid);
+  assert.equal(note.socket, server.socketPath);
+  assert.equal(note.version, "0.1.0-test");
+  assert.ok(Date.parse(note.started_at) <= Date.now());
+  assert.deepEqual((await readdir(home)).sort(), ["daemon.json", "mountaineer.sock"]);
+});
+
+test("a wide-open umask changes nothing of that", async (t) => {
+  const before = process.umask(0);
+  t.after(() => process.umask(before));
+  const { home, server } = await startRig(t);
+  assert.equal((await stat(server.socketPath)).mode & 0o777, 0o600);
+  assert.equal((await stat(join(home, "daemon.json"))).mode & 0o777, 0o600);
+});
+
+test("a socket that a dead daemon left is replaced, and so is a half-made one", async (t) => {
+  const home = await temporaryFolder(t);
+  const dead = createServer().listen(join(home, "mountaineer.sock.tmp"));
+  await once(dead, "listening");
+  // Renamed away, it is not removed on close, as after a kill -9.
+  await rename(join(home, "mountaineer.sock.tmp"), join(home, "mountaineer.sock"));
+  await new Promise((resolve) => dead.close(resolve));
+  await mkdir(join(home, ".sock"));
+  await writeFile(join(home, ".sock", "s"), "");
+  const { server } = await startRig(t, { home });
+  assert.equal((await talk(server.socketPath, get("status"))).status, 200);
+  assert.deepEqual((await readdir(home)).sort(), ["daemon.json", "mountaineer.sock"]);
+});
+
+test("what stands at the socket's path and is no socket is left alone", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "mountaineer.sock"), "mine");
+  await assert.rejects(startRig(t, { home }), { code: "path_taken" });
+  assert.equal(await readFile(join(home, "mountaineer.sock"), "utf8"), "mine");
+  assert.deepEqual(await readdir(home), ["mountaineer.sock"]);
+});
+
+test("in a home whose path is too long for a socket it is a short one in a private folder, noted", async (t) => {
+  const home = join(await temporaryFolder(t), "x".repeat(100));
+  await mkdir(home);
+  const { server } = await startRig(t, { home });
+  const folder = dirname(server.socketPath);
+  assert.ok(Buffer.byteLength(server.socketPath) <= 100);
+  assert.equal((await stat(folder)).mode & 0o777, 0o700);
+  assert.equal((await stat(server.socketPath)).mode & 0o777, 0o600);
+  assert.equal(JSON.parse(await readFile(join(home, "daemon.json"), "utf8")).socket, server.socketPath);
+  assert.equal((await talk(server.socketPath, get("status"))).status, 200);
+  await server[Symbol.asyncDispose]();
+  await assert.rejects(access(folder), { code: "ENOENT" });
+  assert.deepEqual(await readdir(home), []);
+});
+
+test("the short folder that a killed daemon left is removed by the next one", async (t) => {
+  const home = join(await temporaryFolder(t), "x".repeat(100));
+  await mkdir(home);
+  const { server: killed } = await startRig(t, { home });
+  const { server } = await startRig(t, { home });
+  assert.notEqual(server.socketPath, killed.socketPath);
+  await assert.rejects(access(dirname(killed.socketPath)), { code: "ENOENT" });
+});
+
+test("a note that names some other folder's socket does not get that removed", async (t) => {
+  const other = join(await temporaryFolder(t), "other");
+  await mkdir(other);
+  await writeFile(join(other, "sock"), "");
+  const home = join(await temporaryFolder(t), "x".repeat(100));
+  await mkdir(home);
+  const note = { pid: 1, socket: join(other, "sock"), version: "", started_at: "" };
+  await writeFile(join(home, "daemon.json"), JSON.stringify(note));
+  await startRig(t, { home });
+  await access(join(other, "sock"));
+});
+
+test("ending removes socket and note, cuts idle connections and aborts requests under way", async (t) => {
+  const control = scriptedControl(sampleReport(), async (_share, { signal }) => {
+    await once(signal, "abort");
+    throw signal.reason;
+  });
+  const { home, server } = await startRig(t, { control });
+  const idle = talk(server.socketPath, "");
+  const asking = talk(server.socketPath, post("mount", "{}"));
+  await eventually(() => control.calls.length === 1, 2_000);
+  await server[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+  assert.equal((await idle).text, "");
+  assertError(await asking, 503, /the daemon stopped before it was done/, "daemon_unreachable");
+  assert.deepEqual(await readdir(home), []);
+});
+
+test("ending does not wait longer than a second for a request that does not end", async (t) => {
+  const clock = createManualClock();
+  const control = scriptedControl(sampleReport(), () => new Promise(() => {}));
+  const { server } = await startRig(t, { control, clock });
+  const asking = talk(server.socketPath, post("mount", "{}"));
+  await eventually(() => control.calls.length === 1, 2_000);
+  const ended = server[Symbol.asyncDispose]();
+  await eventually(async () => {
+    await clock.advance(1_000);
+    return clock.pendingTimers === 0;
+  }, 2_000);
+  await ended;
+  assert.equal((await asking).text, "");
+});
+
+test("ending leaves the socket and the note of a successor alone", async (t) => {
+  const { home, server } = await startRig(t);
+  const { server: successor } = await startRig(t, { home });
+  await server[Symbol.asyncDispose]();
+  assert.equal((await talk(successor.socketPath, get("status"))).status, 200);
+});

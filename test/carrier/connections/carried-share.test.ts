@@ -1,0 +1,493 @@
+// One share's connections: relayed, held, counted, and turned away.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { type FakeNas, startFakeNas } from "../fake-nas.ts";
+import {
+  ANSWER,
+  ASYNC,
+  answerTo,
+  COMMAND,
+  encrypted,
+  frame,
+  lookAtRoot,
+  opening,
+  PENDING,
+  request,
+} from "../smb-messages.ts";
+import { joined, OWN_UID, startShare } from "./share-bench.ts";
+
+type Bench = Awaited<ReturnType<typeof startShare>>;
+
+/** The server ends all that is joined. */
+async function loseServer(bench: Bench, nas: FakeNas): Promise<void> {
+  for (const { socket } of nas.joined()) socket.end();
+  await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+}
+
+/** It is proved to be the same, and what was lost is told. */
+async function confirmed(bench: Bench): Promise<void> {
+  bench.share.confirm();
+  await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+}
+
+describe("the connections of a carried share", () => {
+  test("A10 bytes pass both ways as they are, and are counted", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const asked = Buffer.concat([
+      request(COMMAND.create, 1),
+      request(COMMAND.write, 2, Buffer.alloc(300_000, 5)),
+    ]);
+    client.send(asked);
+    const [server] = await joined(nas);
+    await eventually(() => client.received.length === 2 * answerTo(0, 0).length, ANSWERS_MS);
+    assert.deepEqual(server?.bytes, asked);
+    assert.deepEqual(
+      client.received,
+      Buffer.concat([
+        answerTo(COMMAND.create, 1, Buffer.alloc(16, 1)),
+        answerTo(COMMAND.write, 2, Buffer.alloc(16, 2)),
+      ]),
+    );
+    const state = bench.share.state();
+    assert.equal(state.bytesUp, asked.length);
+    assert.equal(state.bytesDown, client.received.length);
+    assert.equal(state.connections, 1);
+    assert.equal(state.connectionsInAll, 1);
+    assert.equal(state.unansweredSinceMs, null);
+    assert.notEqual(state.lastAnswerAtMs, null);
+    assert.equal(state.phase, "carrying");
+  });
+
+  test("A10 a FIN of the server passes at once to a kernel's mount, after what it sent; new connections then wait for a proof", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, kind: "cifs" });
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    const [server] = await joined(nas);
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    server?.socket.end(Buffer.alloc(100_000, 9));
+    await eventually(() => client.ending === "end", ANSWERS_MS);
+    assert.equal(client.received.length, answerTo(0, 0).length + 100_000);
+    await eventually(() => bench.notices.includes("unconfirmed"), ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "unconfirmed");
+    assert.deepEqual(bench.unconfirmed, [nas.guid.toString("hex")]);
+
+    const later = await bench.client();
+    later.send(request(COMMAND.read, 1));
+    await eventually(() => bench.share.state().connections === 1, ANSWERS_MS);
+    assert.equal(nas.joined().length, 1, "it is held");
+    bench.share.confirm();
+    await eventually(() => later.received.length > 0, ANSWERS_MS);
+    assert.ok(bench.notices.includes("confirmed"));
+  });
+
+  test("A10 a FIN of the client reaches the server after what it sent, and casts no doubt on it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    client.socket.end(request(COMMAND.write, 1, Buffer.alloc(200_000, 3)));
+    const [server] = await joined(nas);
+    await eventually(() => server?.ending === "end", ANSWERS_MS);
+    assert.equal(server?.bytes.length, request(COMMAND.write, 1, Buffer.alloc(200_000)).length);
+    await eventually(() => client.ending === "end", ANSWERS_MS);
+    assert.equal(client.received.length, answerTo(0, 0).length, "the answer still came");
+    await eventually(() => bench.share.state().connections === 0, ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "carrying");
+  });
+
+  test("A10 rclone hears that the server ended its connections when what it keeps of them is used up: by looks at the root, which end at once", async (t) => {
+    const [nas, clock] = [await startFakeNas(), createManualClock()];
+    const bench = await startShare(t, { nas, clock });
+    const [used, kept] = [await bench.client(), await bench.client()];
+    for (const client of [used, kept]) client.send(request(COMMAND.create, 1));
+    await eventually(() => used.received.length > 0 && kept.received.length > 0, ANSWERS_MS);
+    await loseServer(bench, nas);
+    await confirmed(bench);
+    used.send(request(COMMAND.queryDirectory, 2));
+    await kept.sendInTwo(request(COMMAND.create, 2, lookAtRoot()));
+    await eventually(() => kept.ending === "reset", ANSWERS_MS);
+    assert.equal(used.ending, "open", "a program waits until nothing that is kept is dead");
+    bench.share.usedUp();
+    await eventually(() => used.ending === "reset", ANSWERS_MS);
+    const later = await bench.client();
+    later.send(request(COMMAND.read, 1));
+    await eventually(() => later.received.length > 0, ANSWERS_MS);
+  });
+
+  test("A10 what rclone takes up again when the server is lost ends at once: all else waits for it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const [first, again] = [await bench.client(), await bench.client()];
+    again.send(request(COMMAND.treeDisconnect, 1));
+    first.send(request(COMMAND.create, 1));
+    await eventually(() => first.received.length > 0 && again.received.length > 0, ANSWERS_MS);
+    nas.mode = "deaf";
+    for (const client of [first, again]) client.send(request(COMMAND.treeConnect, 2));
+    await eventually(() => nas.joined().every(({ unanswered }) => unanswered.length === 1), ANSWERS_MS);
+    nas.mode = "answer";
+    for (const { socket } of nas.joined()) socket.end();
+    await eventually(() => again.ending === "reset", ANSWERS_MS);
+    assert.equal(first.ending, "open");
+  });
+
+  test("A10 an encrypted session hears of it at once", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    client.send(encrypted());
+    await joined(nas);
+    await loseServer(bench, nas);
+    assert.equal(client.ending, "open");
+    bench.share.confirm();
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+  });
+
+  test("A10 rclone hears of it without a daemon that answers, after 700 ms", async (t) => {
+    const [nas, clock] = [await startFakeNas(), createManualClock()];
+    const bench = await startShare(t, { nas, clock });
+    const client = await bench.client();
+    client.send(request(COMMAND.create, 1));
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    await loseServer(bench, nas);
+    await confirmed(bench);
+    client.send(request(COMMAND.queryDirectory, 2));
+    await clock.advance(700);
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+  });
+
+  test("A10 of what the server ended, a file that was read is closed, and reads of it fail; of one that was written or deleted nothing is told", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const [reader, closer] = [await bench.client(), await bench.client()];
+    const [writer, deleter] = [await bench.client(), await bench.client()];
+    reader.send(Buffer.concat([opening(1), request(COMMAND.read, 2)]));
+    // Only looked at.
+    closer.send(Buffer.concat([opening(1, { access: 0x80 }), request(COMMAND.queryInfo, 2)]));
+    writer.send(Buffer.concat([opening(1, { access: 0x4000_0000 }), request(COMMAND.write, 2)]));
+    // Goes with its close.
+    deleter.send(Buffer.concat([opening(1, { options: 0x1000 }), request(COMMAND.queryInfo, 2)]));
+    const all = [reader, closer, writer, deleter];
+    const both = 2 * answerTo(0, 0).length;
+    await eventually(() => all.every(({ received }) => received.length === both), ANSWERS_MS);
+    // What the server does not answer any more.
+    nas.mode = "deaf";
+    reader.send(request(COMMAND.read, 3));
+    await eventually(() => bench.share.state().unansweredSinceMs !== null, ANSWERS_MS);
+    nas.mode = "answer";
+    await loseServer(bench, nas);
+    for (const client of [closer, writer, deleter])
+      await client.sendInTwo(request(COMMAND.close, 3, Buffer.alloc(24, 7)));
+    await confirmed(bench);
+    bench.share.usedUp();
+    await eventually(() => writer.ending === "reset" && deleter.ending === "reset", ANSWERS_MS);
+    assert.deepEqual([writer.received.length, deleter.received.length], [both, both]);
+    for (const [client, command, status, size] of [
+      [reader, COMMAND.read, 0xc000020c, 9],
+      [closer, COMMAND.close, 0, 60],
+    ] as const) {
+      await eventually(() => client.received.length > both, ANSWERS_MS);
+      const answer = client.received.subarray(both);
+      assert.equal(answer.length, 4 + answer.readUInt32BE(0));
+      assert.equal(answer.readUInt32LE(4 + 8), status);
+      assert.equal(answer.readUInt16LE(4 + 12), command);
+      assert.equal(answer.readUInt32LE(4 + 16), 1, "it is an answer");
+      assert.equal(answer.readBigUInt64LE(4 + 24), 3n);
+      assert.equal(answer.readUInt16LE(4 + 64), size);
+    }
+    await reader.sendInTwo(request(COMMAND.close, 4));
+    await eventually(() => reader.received.length > both + 100, ANSWERS_MS);
+    for (const client of [reader, closer]) client.send(request(COMMAND.create, 5));
+    await eventually(() => reader.ending === "reset" && closer.ending === "reset", ANSWERS_MS);
+  });
+
+  test("A10 a read whose answer broke off in the middle is told to have failed, and has heard nothing of it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const [broken, whole, large] = [await bench.client(), await bench.client(), await bench.client()];
+    const opened = answerTo(0, 0).length;
+    const lengths = [100_000, 100_000, 3_000_000];
+    for (const [index, client] of [broken, whole, large].entries()) {
+      client.send(opening(1));
+      await eventually(() => client.received.length === opened, ANSWERS_MS);
+      nas.mode = "withhold";
+      client.send(request(COMMAND.read, 2));
+      const server = await eventually(() => nas.joined()[index], ANSWERS_MS);
+      await eventually(() => server.unanswered.length === 1, ANSWERS_MS);
+      nas.mode = "answer";
+      const answer = answerTo(COMMAND.read, 2, Buffer.alloc(lengths[index] ?? 0, 7));
+      server.socket.write(answer.subarray(0, answer.length - 10));
+    }
+    await eventually(() => bench.share.state().bytesDown > 3_199_000, ANSWERS_MS);
+    assert.deepEqual([broken.received.length, whole.received.length], [opened, opened]);
+    await eventually(() => large.received.length > opened + 2_000_000, ANSWERS_MS);
+    nas.joined()[1]?.socket.write(Buffer.alloc(10, 7));
+    await eventually(() => whole.received.length > opened + 100_000, ANSWERS_MS);
+    await loseServer(bench, nas);
+    await confirmed(bench);
+    bench.share.usedUp();
+    await eventually(() => broken.received.length > opened, ANSWERS_MS);
+    assert.equal(broken.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
+    assert.equal(broken.received.length - opened, 4 + broken.received.readUInt32BE(opened));
+    await eventually(() => large.ending === "reset", ANSWERS_MS);
+    assert.equal(broken.ending, "open");
+  });
+
+  test("A10 a read that the server has called pending is told to have failed under the number it was given, with all that was asked after it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const opened = answerTo(0, 0).length;
+    client.send(opening(1));
+    await eventually(() => client.received.length === opened, ANSWERS_MS);
+    nas.mode = "withhold";
+    client.send(request(COMMAND.read, 2));
+    const server = await eventually(() => nas.joined()[0], ANSWERS_MS);
+    await eventually(() => server.unanswered.length === 1, ANSWERS_MS);
+    const pending = frame({ command: COMMAND.read, messageId: 2, flags: ANSWER | ASYNC, status: PENDING });
+    pending.writeBigUInt64LE(1_199n, 4 + 32);
+    server.socket.write(pending);
+    await eventually(() => client.received.length === opened + pending.length, ANSWERS_MS);
+    nas.mode = "answer";
+    server.socket.end();
+    await eventually(() => bench.unconfirmed.length === 1, ANSWERS_MS);
+    client.send(Buffer.concat([request(COMMAND.read, 3), request(COMMAND.close, 4)]));
+    await confirmed(bench);
+    bench.share.usedUp();
+    const [failed, closed] = [4 + 64 + 9, 4 + 64 + 60];
+    const before = opened + pending.length;
+    const all = before + 2 * failed + closed;
+    await eventually(() => client.received.length === all, ANSWERS_MS);
+    assert.equal(client.received.readUInt32LE(before + 4 + 16), ANSWER | ASYNC);
+    assert.equal(client.received.readBigUInt64LE(before + 4 + 32), 1_199n);
+    assert.equal(client.received.readUInt32LE(before + failed + 4 + 16), ANSWER);
+  });
+
+  test("A10 a read that had only begun to be asked when the server was lost is told to have failed, too", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const opened = answerTo(0, 0).length;
+    client.send(opening(1));
+    await eventually(() => client.received.length === opened, ANSWERS_MS);
+    const asked = request(COMMAND.read, 2);
+    client.send(asked.subarray(0, 4));
+    await settle();
+    await loseServer(bench, nas);
+    assert.equal(nas.joined()[0]?.bytes.length, opening(1).length, "its beginning is not sent alone");
+    await confirmed(bench);
+    bench.share.usedUp();
+    client.send(asked.subarray(4));
+    await eventually(() => client.received.length === opened + 4 + 64 + 9, ANSWERS_MS);
+    assert.equal(client.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
+  });
+
+  test("A10 a whole answer passes although half of the next one came with it", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const opened = answerTo(0, 0).length;
+    client.send(opening(1));
+    await eventually(() => client.received.length === opened, ANSWERS_MS);
+    nas.mode = "withhold";
+    client.send(Buffer.concat([request(COMMAND.read, 2), request(COMMAND.read, 3)]));
+    const server = await eventually(() => nas.joined()[0], ANSWERS_MS);
+    await eventually(() => server.unanswered.length === 2, ANSWERS_MS);
+    nas.mode = "answer";
+    const answer = answerTo(COMMAND.read, 2);
+    server.socket.write(Buffer.concat([answer, answerTo(COMMAND.read, 3).subarray(0, 70)]));
+    await eventually(() => client.received.length === opened + answer.length, ANSWERS_MS);
+  });
+
+  test("A10 what the server ended is reset at the end of the patience at the latest", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, patienceMs: 400 });
+    const [used, kept] = [await bench.client(), await bench.client()];
+    for (const client of [used, kept]) client.send(request(COMMAND.create, 1));
+    await eventually(() => used.received.length > 0 && kept.received.length > 0, ANSWERS_MS);
+    used.send(request(COMMAND.queryDirectory, 2));
+    await nas.stop();
+    await eventually(() => used.ending === "reset" && kept.ending === "reset", ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "refusing");
+    assert.equal(bench.share.state().connections, 0);
+  });
+
+  test("A10 resets pass both ways", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, kind: "netfs" });
+    const one = await bench.client();
+    const two = await bench.client();
+    one.send(request(COMMAND.read, 1));
+    two.send(request(COMMAND.read, 1));
+    const servers = await joined(nas, 2);
+    await eventually(() => one.received.length > 0 && two.received.length > 0, ANSWERS_MS);
+    one.socket.resetAndDestroy();
+    await eventually(() => servers.some(({ ending }) => ending === "reset"), ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "carrying", "it was the client's doing");
+    servers.find(({ ending }) => ending === "open")?.socket.resetAndDestroy();
+    await eventually(() => two.ending === "reset", ANSWERS_MS);
+    await eventually(() => bench.notices.includes("unconfirmed"), ANSWERS_MS);
+  });
+
+  test("A10 while the server refuses, connections are held and not read; they go through when it is confirmed", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    await nas.stop();
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => bench.share.state().phase === "waiting", ANSWERS_MS);
+    assert.notEqual(bench.share.state().routeLostAtMs, null);
+    await nas.start();
+    await eventually(() => bench.notices.includes("unconfirmed"), ANSWERS_MS);
+    assert.equal(client.ending, "open");
+    assert.equal(client.received.length, 0);
+    bench.share.confirm();
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    assert.ok(bench.share.state().longestWaitMs > 0);
+  });
+
+  test("A10 when the patience is over, what is held is reset, and so is what comes", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, patienceMs: 400 });
+    await nas.stop();
+    const client = await bench.client();
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "refusing");
+    const later = await bench.client();
+    await eventually(() => later.ending === "reset", ANSWERS_MS);
+    await nas.start();
+    await eventually(() => bench.share.state().phase === "unconfirmed", ANSWERS_MS);
+    bench.share.confirm();
+    const last = await bench.client();
+    last.send(request(COMMAND.read, 1));
+    await eventually(() => last.received.length > 0, ANSWERS_MS);
+  });
+
+  test("A10 the end of the patience resets what has heard nothing since the loss, and leaves what still answers", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, patienceMs: 700 });
+    const [dead, alive] = [await bench.client(), await bench.client()];
+    dead.send(request(COMMAND.read, 1));
+    alive.send(request(COMMAND.read, 1));
+    await joined(nas, 2);
+    await eventually(() => dead.received.length > 0 && alive.received.length > 0, ANSWERS_MS);
+    nas.mode = "unproved";
+    bench.share.hold();
+    alive.send(request(COMMAND.read, 2));
+    await eventually(() => dead.ending === "reset", ANSWERS_MS);
+    assert.equal(bench.share.state().phase, "refusing");
+    assert.equal(alive.ending, "open");
+    alive.send(request(COMMAND.read, 3));
+    await eventually(() => alive.received.length === 3 * answerTo(0, 0).length, ANSWERS_MS);
+  });
+
+  test("A10 a request that waits 300 ms is told of, and so is its answer", async (t) => {
+    const nas = await startFakeNas();
+    nas.mode = "withhold";
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const startedAtMs = systemClock.monotonicMs();
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => bench.notices.includes("stalled"), ANSWERS_MS);
+    assert.ok(systemClock.monotonicMs() - startedAtMs >= 295);
+    assert.notEqual(bench.share.state().unansweredSinceMs, null);
+    nas.joined()[0]?.socket.write(answerTo(COMMAND.read, 1));
+    await eventually(() => bench.notices.includes("answered"), ANSWERS_MS);
+    assert.equal(bench.share.state().unansweredSinceMs, null);
+    assert.ok(bench.share.state().longestWaitMs >= 295);
+  });
+
+  test("A10 a notification that waits stalls nothing", async (t) => {
+    const nas = await startFakeNas();
+    nas.mode = "withhold";
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    client.send(request(COMMAND.changeNotify, 1));
+    await joined(nas);
+    await systemClock.sleep(400);
+    assert.deepEqual(bench.notices, []);
+    assert.equal(bench.share.state().unansweredSinceMs, null);
+  });
+
+  test("A10 a client of another user, or of nobody, is reset before a byte of it is read", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    for (const owner of [OWN_UID + 1, 0, null]) {
+      bench.owner = owner;
+      const client = await bench.client();
+      client.send(request(COMMAND.read, 1));
+      await eventually(() => client.ending === "reset", ANSWERS_MS);
+    }
+    assert.equal(nas.joined().length, 0);
+    assert.equal(bench.share.state().bytesUp, 0);
+    assert.equal(bench.share.state().connectionsInAll, 3);
+  });
+
+  test("A10 uid 0 passes on the port of a cifs share", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas, kind: "cifs" });
+    bench.owner = 0;
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+  });
+
+  test("A10 a slow reader holds the server back, and the carrier keeps next to nothing", async (t) => {
+    const nas = await startFakeNas({ answerBytes: 1024 * 1024 });
+    const bench = await startShare(t, { nas, reads: false });
+    const client = await bench.client();
+    for (let id = 1; id <= 200; id += 1) client.send(request(COMMAND.read, id));
+    await joined(nas);
+    // What the system's own buffers take, and not more, until somebody reads.
+    let passed = -1;
+    await eventually(async () => {
+      const last = passed;
+      passed = bench.share.state().bytesDown;
+      await systemClock.sleep(100);
+      return passed > 0 && passed === last && bench.share.state().bytesDown === passed;
+    }, ANSWERS_MS);
+    assert.ok(passed < 40 * 1024 * 1024, `${passed} bytes passed to somebody who reads nothing`);
+    const wanted = 200 * answerTo(COMMAND.read, 1, Buffer.alloc(1024 * 1024)).length;
+    let read = 0;
+    client.socket.on("data", (chunk: Buffer) => {
+      read += chunk.length;
+    });
+    await eventually(() => read === wanted, 60_000);
+    assert.equal(bench.share.state().bytesDown, wanted);
+  });
+
+  test("A10 a server that reads nothing holds the client back", async (t) => {
+    const nas = await startFakeNas();
+    nas.mode = "deaf";
+    const bench = await startShare(t, { nas });
+    const client = await bench.client();
+    const block = request(COMMAND.write, 1, Buffer.alloc(1024 * 1024));
+    for (let count = 0; count < 100; count += 1) client.send(block);
+    await joined(nas);
+    let passed = -1;
+    await eventually(async () => {
+      const last = passed;
+      passed = bench.share.state().bytesUp;
+      await systemClock.sleep(100);
+      return passed > 0 && passed === last;
+    }, ANSWERS_MS);
+    assert.ok(passed < 40 * 1024 * 1024, `${passed} bytes were taken for a server that reads nothing`);
+    nas.joined()[0]?.socket.resume();
+    await eventually(() => bench.share.state().bytesUp === 100 * block.length, 60_000);
+  });
+
+  test("A10 a thousand clients that come at once are all served", async (t) => {
+    const nas = await startFakeNas();
+    const bench = await startShare(t, { nas });
+    const clients = await Promise.all(Array.from({ length: 1_000 }, () => bench.client()));
+    for (const client of clients) client.send(request(COMMAND.read, 1));
+    await eventually(() => clients.every(({ received }) => received.length > 0), 60_000);
+    assert.equal(bench.share.state().connections, 1_000);
+    for (const client of clients) client.socket.destroy();
+    await eventually(() => bench.share.state().connections === 0, 60_000);
+  });
+});

@@ -1,0 +1,167 @@
+// The phases of a route, with the patience counted on a clock that the test moves.
+import assert from "node:assert/strict";
+import { describe, type TestContext, test } from "node:test";
+import { createRouteState } from "../../../src/carrier/connections/route-state.ts";
+import type { ServerProof } from "../../../src/carrier/smb/server-proof.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+const GONE: ServerProof = { ok: false, reason: "refused", text: "refused" };
+const THERE: ServerProof = { ok: true, guid: "ab" };
+
+function start(t: TestContext, confirmed = true) {
+  const clock = createManualClock();
+  const told: string[] = [];
+  const world = { answer: GONE as ServerProof, patienceMs: 60_000, asked: 0 };
+  const route = createRouteState(
+    {
+      clock,
+      patienceMs: () => world.patienceMs,
+      firstOutage: 7,
+      prove: () => {
+        world.asked += 1;
+        return Promise.resolve(world.answer);
+      },
+      onPhase: () => void told.push(route.phase),
+      onUnconfirmed: ({ guid }) => void told.push(`answers ${guid}`),
+      onImpatient: (lostAtMs) => void told.push(`impatient since ${lostAtMs}`),
+    },
+    confirmed,
+  );
+  t.after(() => route[Symbol.dispose]());
+  return { clock, told, world, route };
+}
+
+describe("the route of a carried share", () => {
+  test("A10 carries at first, and waits from the loss of the route on", async (t) => {
+    const { clock, told, route } = start(t);
+    assert.equal(route.phase, "carrying");
+    assert.equal(route.routeLostAtMs, null);
+    await clock.advance(500);
+    route.lost();
+    assert.equal(route.phase, "waiting");
+    assert.equal(route.routeLostAtMs, 1_500);
+    await clock.advance(1_000);
+    route.lost();
+    assert.equal(route.routeLostAtMs, 1_500, "counted from the first loss");
+    assert.deepEqual(told, ["waiting"]);
+  });
+
+  test("A10 each loss has a number of its own, by which a proof from before it is known", async (t) => {
+    const { clock, world, route } = start(t);
+    assert.equal(route.outage, 7);
+    world.answer = THERE;
+    route.doubted();
+    const first = route.outage;
+    assert.ok(first > 7, "the server closed a connection");
+    await clock.advance(300);
+    assert.equal(route.outage, first, "it answers, and is not lost again");
+    route.doubted();
+    const again = route.outage;
+    assert.ok(again > first, "another connection was closed: it may be another server since");
+    world.answer = GONE;
+    route.lost();
+    assert.ok(route.outage > first, "it was lost again before it was proved");
+    route.lost();
+    const second = route.outage;
+    await clock.advance(2_000);
+    assert.equal(route.outage, second, "it is away all the while");
+    route.confirm();
+    assert.equal(route.outage, second);
+  });
+
+  test("A10 is tried again all the while, and unconfirmed once it takes connections", async (t) => {
+    const { clock, told, world, route } = start(t);
+    route.lost();
+    await clock.advance(1_000);
+    assert.ok(world.asked >= 4 && world.asked <= 11, `asked ${world.asked} times a second`);
+    world.answer = THERE;
+    await clock.advance(300);
+    assert.equal(route.phase, "unconfirmed");
+    assert.equal(route.routeLostAtMs, null);
+    assert.deepEqual(told, ["waiting", "unconfirmed", "answers ab"]);
+    const askedSoFar = world.asked;
+    await clock.advance(3_000);
+    assert.equal(world.asked, askedSoFar, "nobody asks any more");
+    route.confirm();
+    assert.equal(route.phase, "carrying");
+    assert.equal(route.isConfirmed, true);
+  });
+
+  test("A10 is unconfirmed at once when the server closes, and waits if it is then gone", async (t) => {
+    const { clock, told, world, route } = start(t);
+    route.doubted();
+    assert.equal(route.phase, "unconfirmed");
+    assert.equal(route.routeLostAtMs, null);
+    await clock.advance(0);
+    assert.equal(route.phase, "waiting");
+    assert.equal(route.routeLostAtMs, 1_000, "lost when it was doubted");
+    world.answer = THERE;
+    await clock.advance(250);
+    assert.deepEqual(told, ["unconfirmed", "waiting", "unconfirmed", "answers ab"]);
+  });
+
+  test("A10 refuses when the patience since the loss is over, until a connect works again", async (t) => {
+    const { clock, told, world, route } = start(t);
+    route.lost();
+    await clock.advance(59_999);
+    assert.equal(route.phase, "waiting");
+    await clock.advance(1);
+    assert.equal(route.phase, "refusing");
+    assert.deepEqual(told, ["waiting", "impatient since 1000", "refusing"]);
+    await clock.advance(100_000);
+    assert.equal(route.phase, "refusing");
+    world.answer = THERE;
+    await clock.advance(1_000);
+    assert.equal(route.phase, "unconfirmed");
+    assert.equal(route.routeLostAtMs, null);
+  });
+
+  test("A10 a server that is back late, and never confirmed, is refused in the end", async (t) => {
+    const { clock, world, route } = start(t);
+    world.patienceMs = 5_000;
+    route.lost();
+    await clock.advance(4_900);
+    world.answer = THERE;
+    await clock.advance(300);
+    assert.equal(route.phase, "unconfirmed");
+    await clock.advance(9_000);
+    assert.equal(route.phase, "unconfirmed", "there is time to prove it");
+    await clock.advance(1_500);
+    assert.equal(route.phase, "refusing");
+    route.confirm();
+    assert.equal(route.phase, "carrying");
+  });
+
+  test("A10 a change of the patience counts from the loss as well", async (t) => {
+    const { clock, world, route } = start(t);
+    route.lost();
+    await clock.advance(10_000);
+    world.patienceMs = 12_000;
+    route.patienceChanged();
+    await clock.advance(1_999);
+    assert.equal(route.phase, "waiting");
+    await clock.advance(1);
+    assert.equal(route.phase, "refusing");
+  });
+
+  test("A10 a move ends whatever was", async (t) => {
+    const { clock, world, route } = start(t);
+    world.patienceMs = 100;
+    route.lost();
+    await clock.advance(200);
+    assert.equal(route.phase, "refusing");
+    route.moved();
+    assert.equal(route.phase, "carrying");
+    assert.equal(route.routeLostAtMs, null);
+    await clock.advance(1_000);
+    assert.equal(route.phase, "carrying");
+    assert.equal(clock.pendingTimers, 0);
+  });
+
+  test("A10 after a start anew the server has to be proved", async (t) => {
+    const { clock, route, told } = start(t, false);
+    assert.equal(route.phase, "unconfirmed");
+    await clock.advance(0);
+    assert.deepEqual(told, ["waiting"], "and there is none");
+  });
+});

@@ -1,0 +1,143 @@
+// One carried share in this process, between clients of the test and servers of the test.
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import type { TestContext } from "node:test";
+import type { CarriedKind, CarriedRoute } from "../../../src/carrier/carrier.ts";
+import { createShareCarrier, type ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
+import type { ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
+import { listenerFor } from "../../../src/carrier/service/carrier-service.ts";
+import { createServerProof } from "../../../src/carrier/smb/server-proof.ts";
+import type { SocketOwners } from "../../../src/carrier/system/socket-owner.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { settle } from "../../support/manual-clock.ts";
+import type { FakeNas } from "../fake-nas.ts";
+
+export const OWN_UID = 1_000;
+
+export interface ShareBench {
+  readonly share: ShareCarrier;
+  readonly port: number;
+  readonly notices: string[];
+  readonly unconfirmed: string[];
+  /** Who the clients are, by the look-up; null: nobody. */
+  owner: number | null;
+  readonly ownerQuestions: () => number;
+  client(): Promise<BenchClient>;
+  move(to: CarriedRoute, nas: FakeNas, planned?: boolean): ReturnType<ShareCarrier["move"]>;
+}
+
+export interface BenchClient {
+  readonly socket: Socket;
+  received: Buffer;
+  ending: "open" | "end" | "reset";
+  send(bytes: Buffer): void;
+  /** As rclone does: the frame's length first, and the rest when that is on its way. */
+  sendInTwo(frame: Buffer): Promise<void>;
+}
+
+export interface ShareBenchOptions {
+  readonly nas: FakeNas;
+  readonly other?: FakeNas;
+  readonly clock?: Clock;
+  readonly patienceMs?: number;
+  readonly kind?: CarriedKind;
+  readonly owners?: SocketOwners;
+  readonly uid?: number;
+  /** Of the clients, so that the system takes little from a server that nobody reads. */
+  readonly reads?: boolean;
+}
+
+export async function startShare(t: TestContext, options: ShareBenchOptions): Promise<ShareBench> {
+  const { nas, other, patienceMs = 60_000, kind = "rclone", clock = systemClock } = options;
+  const server = listenerFor();
+  server.listen({ host: "127.0.0.1", port: 0, backlog: 1_024 });
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const settings: ShareSettings = {
+    share: "CARRIED",
+    kind,
+    port,
+    route: "tb",
+    endpoints: { tb: nas.endpoint, ...(other === undefined ? {} : { fallback: other.endpoint }) },
+    patienceMs,
+    mount: null,
+    guid: null,
+    confirmed: true,
+  };
+  const notices: string[] = [];
+  const unconfirmed: string[] = [];
+  const sockets: Socket[] = [];
+  let questions = 0;
+  const bench = { owner: OWN_UID as number | null };
+  const owners: SocketOwners = options.owners ?? {
+    ownerOf: () => {
+      questions += 1;
+      return Promise.resolve(bench.owner);
+    },
+  };
+  const share = createShareCarrier(server, settings, {
+    clock,
+    logger: silentLogger,
+    owners,
+    prove: createServerProof(systemClock),
+    uid: options.uid ?? OWN_UID,
+    events: {
+      notice: (what) => notices.push(what) > 0,
+      counted() {},
+      settingsChanged() {},
+      unconfirmed: (guid) => void unconfirmed.push(guid),
+    },
+  });
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    await share[Symbol.asyncDispose]();
+    await nas[Symbol.asyncDispose]();
+    await other?.[Symbol.asyncDispose]();
+  });
+  return Object.assign(bench, {
+    share,
+    port,
+    notices,
+    unconfirmed,
+    ownerQuestions: () => questions,
+    async client() {
+      const socket = connect({ host: "127.0.0.1", port });
+      sockets.push(socket);
+      const client: BenchClient = {
+        socket,
+        received: Buffer.alloc(0),
+        ending: "open",
+        send: (bytes) => void socket.write(bytes),
+        async sendInTwo(frame) {
+          socket.write(frame.subarray(0, 4));
+          await settle();
+          socket.write(frame.subarray(4));
+        },
+      };
+      if (options.reads !== false) {
+        socket.on("data", (chunk: Buffer) => {
+          client.received = Buffer.concat([client.received, chunk]);
+        });
+      }
+      socket.on("end", () => {
+        if (client.ending === "open") client.ending = "end";
+      });
+      socket.on("error", () => {
+        client.ending = "reset";
+      });
+      // A reset may come as soon as it is connected.
+      await once(socket, "connect").catch(() => {});
+      return client;
+    },
+    move: (to: CarriedRoute, target: FakeNas, planned = false) =>
+      share.move(to, target.endpoint, planned, systemClock.monotonicMs() + 10_000),
+  });
+}
+
+/** Waits until so many of the mount's connections have come to the server. */
+export async function joined(nas: FakeNas, count = 1) {
+  return eventually(() => (nas.joined().length >= count ? nas.joined() : null), ANSWERS_MS);
+}

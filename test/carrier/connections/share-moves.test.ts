@@ -1,0 +1,313 @@
+// Moves of one share: nothing of the old route comes after the new one's first byte, and planned ones cut nothing off.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { startFakeNas } from "../fake-nas.ts";
+import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "../smb-messages.ts";
+import { joined, startShare } from "./share-bench.ts";
+
+describe("a move of a carried share", () => {
+  test("A10 resets the old connections and sends new ones over the new route", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other });
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    const [server] = await joined(nas);
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    const outcome = await bench.move("fallback", other);
+    assert.ok(outcome.ok);
+    assert.equal(outcome.connections, 1);
+    assert.equal(outcome.quiet, false);
+    await eventually(() => server?.ending === "reset", ANSWERS_MS);
+    bench.share.usedUp();
+    client.send(request(COMMAND.create, 2));
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    assert.equal(bench.share.state().route, "fallback");
+    assert.equal(bench.share.state().moves, 1);
+    assert.deepEqual(bench.notices.slice(0, 2), ["moved", "lost"]);
+    const next = await bench.client();
+    next.send(request(COMMAND.read, 1));
+    await eventually(() => next.received.length > 0, ANSWERS_MS);
+    assert.equal(nas.joined().length, 1);
+    assert.equal(other.joined().length, 1);
+  });
+
+  test("A10 to a route that refuses, or stays silent, changes nothing", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other });
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await joined(nas);
+    other.mode = "silent";
+    const silent = await bench.move("fallback", other, true);
+    assert.ok(!silent.ok && silent.reason === "silent", JSON.stringify(silent));
+    await other.stop();
+    const refused = await bench.move("fallback", other, true);
+    assert.ok(!refused.ok && refused.reason === "refused", JSON.stringify(refused));
+    client.send(request(COMMAND.read, 2));
+    await eventually(() => client.received.length === 2 * answerTo(0, 0).length, ANSWERS_MS);
+    assert.equal(bench.share.state().route, "tb");
+    assert.equal(bench.share.state().moves, 0);
+    assert.deepEqual(bench.notices, []);
+  });
+
+  test("A10 what waits for an abandoned route never arrives there, whatever it does later", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other });
+    // A server that stops reading in the middle of a large write: its cable is silent.
+    nas.mode = "deaf";
+    const client = await bench.client();
+    const old = request(COMMAND.write, 1, Buffer.alloc(1024 * 1024, 0xaa));
+    for (let count = 0; count < 64; count += 1) client.send(old);
+    const [server] = await joined(nas);
+    let passed = -1;
+    await eventually(async () => {
+      const last = passed;
+      passed = bench.share.state().bytesUp;
+      await systemClock.sleep(100);
+      return passed > 0 && passed === last;
+    }, ANSWERS_MS);
+    const outcome = await bench.move("fallback", other);
+    assert.ok(outcome.ok);
+    const next = await bench.client();
+    next.send(request(COMMAND.write, 1, Buffer.alloc(1024, 0xbb)));
+    await eventually(() => next.received.length > 0, ANSWERS_MS);
+    // The cable is back: what the system here had not sent yet is gone, and so is what waited in the carrier.
+    server?.socket.resume();
+    await eventually(() => server?.ending === "reset", ANSWERS_MS);
+    assert.ok((server?.bytes.length ?? 0) < passed, "what is on its way is dropped");
+    const arrived = server?.bytes.length;
+    await systemClock.sleep(300);
+    assert.equal(server?.bytes.length, arrived);
+    assert.equal(nas.joined().length, 1);
+  });
+
+  test("A10 a planned one waits for the answers, and holds a new read back meanwhile", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    nas.mode = "withhold";
+    const bench = await startShare(t, { nas, other, kind: "cifs" });
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    const [server] = await joined(nas);
+    await eventually(() => server?.unanswered.length === 1, ANSWERS_MS);
+    const moving = bench.move("fallback", other, true);
+    await eventually(() => other.connections.length === 1, ANSWERS_MS);
+    await systemClock.sleep(50);
+    client.send(request(COMMAND.read, 2));
+    await systemClock.sleep(100);
+    assert.equal(client.ending, "open", "it still waits for the first answer");
+    server?.socket.write(answerTo(COMMAND.read, 1));
+    const outcome = await moving;
+    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    assert.equal(outcome.connections, 1);
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    assert.deepEqual(client.received, answerTo(COMMAND.read, 1), "the answer came before the end");
+    assert.deepEqual(server?.bytes, request(COMMAND.read, 1), "the second was not sent");
+  });
+
+  test("A10 a planned one never cuts inside a frame", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other, kind: "cifs" });
+    const client = await bench.client();
+    const write = request(COMMAND.write, 1, Buffer.alloc(200_000, 1));
+    client.send(write.subarray(0, 1_000));
+    const [server] = await joined(nas);
+    await eventually(() => server?.bytes.length === 1_000, ANSWERS_MS);
+    const moving = bench.move("fallback", other, true);
+    await eventually(() => other.connections.length === 1, ANSWERS_MS);
+    await systemClock.sleep(100);
+    // The rest of it, and the beginning of the next.
+    client.send(Buffer.concat([write.subarray(1_000), request(COMMAND.write, 2, Buffer.alloc(200_000, 2))]));
+    const outcome = await moving;
+    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    assert.deepEqual(server?.bytes, write);
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    assert.deepEqual(client.received, answerTo(COMMAND.write, 1, Buffer.alloc(16, 1)));
+  });
+
+  test("A10 a planned one lets what nobody asks again run to its end, such as a listing", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    nas.mode = "withhold";
+    const bench = await startShare(t, { nas, other, kind: "cifs" });
+    const client = await bench.client();
+    client.send(request(COMMAND.create, 1));
+    const [server] = await joined(nas);
+    const moving = bench.move("fallback", other, true);
+    await eventually(() => other.connections.length === 1, ANSWERS_MS);
+    server?.socket.write(answerTo(COMMAND.create, 1));
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    client.send(request(COMMAND.queryDirectory, 2));
+    await eventually(() => server?.unanswered.length === 2, ANSWERS_MS);
+    server?.socket.write(answerTo(COMMAND.queryDirectory, 2));
+    const outcome = await moving;
+    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    assert.equal(client.received.length, 2 * answerTo(0, 0).length);
+  });
+
+  test("A10 a planned one gives up waiting after 2 s, and says that it was not quiet", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    nas.mode = "withhold";
+    const bench = await startShare(t, { nas, other, kind: "cifs" });
+    const [busy, idle] = [await bench.client(), await bench.client()];
+    busy.send(request(COMMAND.read, 1));
+    idle.send(request(COMMAND.changeNotify, 1));
+    await joined(nas, 2);
+    const outcome = await bench.move("fallback", other, true);
+    assert.ok(outcome.ok && !outcome.quiet, JSON.stringify(outcome));
+    assert.equal(outcome.connections, 2);
+    assert.ok(outcome.tookMs >= 1_990, String(outcome.tookMs));
+    await eventually(() => busy.ending === "reset" && idle.ending === "reset", ANSWERS_MS);
+  });
+
+  test("A10 a planned one leaves rclone's idle connection alone until the check that follows its next operation", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other });
+    const client = await bench.client();
+    client.send(request(COMMAND.queryDirectory, 1));
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    const outcome = await bench.move("fallback", other, true);
+    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+    assert.equal(client.ending, "open");
+    client.send(request(COMMAND.queryDirectory, 2));
+    await eventually(() => client.received.length === 2 * answerTo(0, 0).length, ANSWERS_MS);
+    assert.equal(client.ending, "open", "an operation runs to its end where it began");
+    client.send(request(COMMAND.create, 3, lookAtRoot()));
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    assert.equal(nas.connections[0]?.bytes.length, 2 * request(COMMAND.queryDirectory, 1).length);
+  });
+
+  test("A10 a planned one lets reads go on where they are until rclone keeps nothing else of the old route", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other, clock: createManualClock() });
+    const client = await bench.client();
+    const answered = (count: number): Promise<unknown> =>
+      eventually(() => client.received.length === count * answerTo(0, 0).length, ANSWERS_MS);
+    const opened = Buffer.concat([opening(0), request(COMMAND.read, 1)]);
+    client.send(opened);
+    await answered(2);
+    assert.ok((await bench.move("fallback", other, true)).ok);
+    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    client.send(request(COMMAND.read, 2));
+    await answered(3);
+    bench.share.usedUp();
+    await settle();
+    client.send(request(COMMAND.read, 3));
+    await eventually(() => client.received.length > 3 * answerTo(0, 0).length, ANSWERS_MS);
+    assert.equal(nas.joined()[0]?.bytes.length, opened.length + request(COMMAND.read, 2).length);
+    client.send(request(COMMAND.create, 4));
+    await eventually(() => client.ending === "reset", ANSWERS_MS);
+  });
+
+  test("A10 a planned one that follows at once leaves its reads alone until what it left behind is used up, too", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other, clock: createManualClock() });
+    const lost = (count: number): Promise<unknown> =>
+      eventually(() => bench.notices.filter((notice) => notice === "lost").length === count, ANSWERS_MS);
+    const first = await bench.client();
+    first.send(opening(0));
+    await eventually(() => first.received.length > 0, ANSWERS_MS);
+    assert.ok((await bench.move("fallback", other, true)).ok);
+    await lost(1);
+    const reader = await bench.client();
+    const answered = (count: number): Promise<unknown> =>
+      eventually(() => reader.received.length === count * answerTo(0, 0).length, ANSWERS_MS);
+    reader.send(Buffer.concat([opening(0), request(COMMAND.read, 1)]));
+    await answered(2);
+    assert.ok((await bench.move("tb", nas, true)).ok);
+    bench.share.usedUp();
+    await lost(2);
+    reader.send(request(COMMAND.read, 2));
+    await answered(3);
+    bench.share.usedUp();
+    await settle();
+    reader.send(request(COMMAND.read, 3));
+    await eventually(() => reader.received.length > 3 * answerTo(0, 0).length, ANSWERS_MS);
+  });
+
+  test("A10 an encrypted session is left after 20 ms of silence", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other, kind: "cifs" });
+    const client = await bench.client();
+    client.send(encrypted());
+    await joined(nas);
+    const outcome = await bench.move("fallback", other, true);
+    assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
+  });
+
+  test("A10 what is held goes over the new route, and is not reset", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    const bench = await startShare(t, { nas, other });
+    await nas.stop();
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await eventually(() => bench.share.state().phase === "waiting", ANSWERS_MS);
+    const outcome = await bench.move("fallback", other);
+    assert.ok(outcome.ok);
+    assert.equal(outcome.connections, 0);
+    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    assert.equal(client.ending, "open");
+    assert.equal(bench.share.state().phase, "carrying");
+  });
+
+  test("A10 two of one share never overlap", async (t) => {
+    const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
+    nas.mode = "withhold";
+    const bench = await startShare(t, { nas, other, kind: "cifs" });
+    const client = await bench.client();
+    client.send(request(COMMAND.read, 1));
+    await joined(nas);
+    const ended: string[] = [];
+    const first = bench.move("fallback", other, true).then((outcome) => {
+      ended.push("first");
+      return outcome;
+    });
+    const second = bench.move("tb", nas, false).then((outcome) => {
+      ended.push("second");
+      return outcome;
+    });
+    assert.ok((await first).ok);
+    assert.ok((await second).ok);
+    assert.deepEqual(ended, ["first", "second"]);
+    assert.equal(bench.share.state().route, "tb");
+    assert.equal(bench.share.state().moves, 2);
+  });
+
+  test("A10 twenty times under load: each answer is whole, and belongs to its connection", async (t) => {
+    const [nas, other] = [
+      await startFakeNas({ answerBytes: 40_000 }),
+      await startFakeNas({ host: "127.0.0.2", answerBytes: 40_000 }),
+    ];
+    const bench = await startShare(t, { nas, other, kind: "cifs" });
+    const ending = new AbortController();
+    let answers = 0;
+    const load = Array.from({ length: 4 }, async () => {
+      while (!ending.signal.aborted) {
+        const client = await bench.client();
+        for (let id = 1; client.ending === "open" && !ending.signal.aborted; id += 1) {
+          const before = client.received.length;
+          client.send(request(COMMAND.read, id));
+          const wanted = answerTo(COMMAND.read, id, Buffer.alloc(40_000, id & 0xff));
+          await eventually(
+            () => client.received.length >= before + wanted.length || client.ending !== "open",
+            ANSWERS_MS,
+          );
+          if (client.received.length < before + wanted.length) break;
+          assert.deepEqual(client.received.subarray(before), wanted);
+          client.received = Buffer.alloc(0);
+          answers += 1;
+        }
+        client.socket.destroy();
+      }
+    });
+    for (let count = 0; count < 20; count += 1) {
+      const outcome = await bench.move(count % 2 === 0 ? "fallback" : "tb", count % 2 === 0 ? other : nas);
+      assert.ok(outcome.ok, JSON.stringify(outcome));
+      await systemClock.sleep(20);
+    }
+    ending.abort();
+    await Promise.all(load);
+    assert.ok(answers > 20, `${answers} answers`);
+  });
+});

@@ -1,0 +1,339 @@
+// The carrier as a process of its own: it outlives its daemon and its own death, and nobody else ever gets its ports.
+import assert from "node:assert/strict";
+import { appendFile, cp, readdir, readFile, stat } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { bundledProgramPath } from "../../../src/carrier/client/carrier-program.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { kill, openRequest, signal, startBench, untilShare } from "../carrier-bench.ts";
+import { startFakeNas } from "../fake-nas.ts";
+import { COMMAND, request } from "../smb-messages.ts";
+
+/** Asks once over the port; how it ended: "answered", or an error's code. */
+function ask(port: number, withinMs = 15_000): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const end = (how: string): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(how);
+    };
+    const timer = setTimeout(() => end("late"), withinMs);
+    socket.on("connect", () => socket.write(request(COMMAND.read, 1)));
+    socket.on("data", () => end("answered"));
+    socket.on("end", () => end("ended"));
+    socket.on("error", (error: NodeJS.ErrnoException) => end(error.code ?? "failed"));
+  });
+}
+
+/** Whether somebody else could listen there now. */
+function mayBind(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ port, host: "127.0.0.1" }, () => server.close(() => resolve(true)));
+  });
+}
+
+describe("the carrier's process", () => {
+  test("A10 starts with the first share, carries it, and ends with the last", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const carrier = bench.connect();
+    assert.equal((await carrier.refresh(signal)).size, 0);
+    assert.deepEqual(await bench.carriers(), [], "looking starts nothing");
+    const share = await carrier.open(openRequest("CORE", nas), signal);
+    assert.equal(share.phase, "carrying");
+    assert.equal(carrier.shares.get("CORE")?.port, share.port);
+    assert.equal(await ask(share.port), "answered");
+    const state = await untilShare(carrier, "CORE", ({ connectionsInAll }) => connectionsInAll === 1);
+    assert.ok(Math.abs(systemClock.monotonicMs() - (state.lastAnswerAtMs ?? 0)) < 20_000, "times are ours");
+
+    const folder = join(bench.home, "carrier");
+    assert.equal((await stat(folder)).mode & 0o777, 0o700);
+    assert.equal((await stat(join(folder, "control.sock"))).mode & 0o777, 0o600);
+    assert.equal((await stat(join(folder, "state.json"))).mode & 0o777, 0o600);
+    assert.equal((await bench.keepers()).length, 1);
+
+    await carrier.close("CORE", signal);
+    await eventually(
+      async () => (await bench.carriers()).length + (await bench.keepers()).length === 0,
+      ANSWERS_MS,
+    );
+    assert.equal(carrier.shares.size, 0);
+    assert.equal(await mayBind(share.port), true);
+    assert.deepEqual(
+      (await readdir(folder)).filter((name) => name.endsWith(".sock")),
+      [],
+    );
+    assert.equal((await carrier.open(openRequest("CORE", nas), signal)).share, "CORE", "and starts again");
+  });
+
+  test("A10 outlives its daemon, and the next one finds it", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const first = bench.connect();
+    const { port } = await first.open(openRequest("CORE", nas), signal);
+    await first[Symbol.asyncDispose]();
+    assert.equal(await ask(port), "answered");
+    const next = bench.connect();
+    await eventually(() => next.shares.get("CORE")?.port === port, ANSWERS_MS);
+  });
+
+  test("A10 two daemons that start one at once get the same one", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const opened = await Promise.all(
+      ["ONE", "TWO", "THREE"].map((name) => bench.connect().open(openRequest(name, nas), signal)),
+    );
+    assert.equal(new Set(opened.map(({ port }) => port)).size, 3);
+    await eventually(async () => (await bench.carriers()).length === 1, ANSWERS_MS);
+    assert.equal((await bench.connect().refresh(signal)).size, 3);
+  });
+
+  test("A10 killed, it is back with its ports, and what connects meanwhile is held", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const { carrier, notices } = bench.connectConfirming();
+    const { port } = await carrier.open(openRequest("CORE", nas), signal);
+    assert.equal(await ask(port), "answered");
+    const before = await bench.carrierPid();
+    kill(before);
+    assert.deepEqual(await Promise.all([ask(port), ask(port), ask(port)]), [
+      "answered",
+      "answered",
+      "answered",
+    ]);
+    await eventually(async () => (await bench.carrierPid()) !== before, ANSWERS_MS);
+    const state = await untilShare(carrier, "CORE", ({ phase }) => phase === "carrying");
+    assert.equal(state.port, port);
+    assert.equal((await bench.keepers()).length, 1);
+    assert.deepEqual(
+      notices.filter(({ what }) => what === "gone"),
+      [],
+    );
+  });
+
+  test("A10 a killed keeper is replaced, and the next death is survived as well", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const { carrier } = bench.connectConfirming();
+    const { port } = await carrier.open(openRequest("CORE", nas), signal);
+    for (let round = 0; round < 3; round += 1) {
+      const keeper = await bench.keeperPid();
+      kill(keeper);
+      await eventually(async () => ![0, keeper].includes((await bench.keepers())[0] ?? 0), ANSWERS_MS);
+      const before = await bench.carrierPid();
+      kill(before);
+      assert.equal(await ask(port), "answered");
+      await eventually(async () => (await bench.carrierPid()) !== before, ANSWERS_MS);
+    }
+  });
+
+  test("A10 nobody else can take the port while the carrier is killed again and again", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const { carrier } = bench.connectConfirming();
+    const { port } = await carrier.open(openRequest("CORE", nas), signal);
+    await carrier.open(openRequest("DATA", nas), signal);
+    let taken = 0;
+    let tries = 0;
+    const killing = new AbortController();
+    const killer = (async () => {
+      while (!killing.signal.aborted) {
+        const [pid] = await bench.carriers();
+        if (pid !== undefined) kill(pid);
+        await systemClock.sleep(100 + Math.random() * 300);
+      }
+    })();
+    while (tries < 200) {
+      if (await mayBind(port)) taken += 1;
+      tries += 1;
+      await systemClock.sleep(20);
+    }
+    killing.abort();
+    await killer;
+    assert.equal(taken, 0, `taken ${taken} times of ${tries}`);
+    assert.equal(await ask(port), "answered");
+    assert.equal((await untilShare(carrier, "CORE", () => true)).port, port);
+  });
+
+  test("A10 killed with its keeper it has lost the port, and says so", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const { carrier, notices } = bench.connectConfirming();
+    await carrier.open(openRequest("CORE", nas), signal);
+    const [pid, keeper] = [await bench.carrierPid(), await bench.keeperPid()];
+    kill(keeper, "SIGSTOP");
+    kill(pid);
+    kill(keeper);
+    await eventually(
+      () => notices.some(({ share, what }) => share === "CORE" && what === "gone"),
+      ANSWERS_MS,
+    );
+    assert.equal(carrier.shares.size, 0);
+    await carrier.open(openRequest("DATA", nas), signal);
+    assert.deepEqual([...(await carrier.refresh(signal)).keys()], ["DATA"]);
+  });
+
+  test("A10 alone, it takes the other route when its own is gone, never goes back, and writes it down", async (t) => {
+    const nas = await startFakeNas();
+    const other = await startFakeNas({ host: "127.0.0.2" });
+    t.after(() => Promise.all([nas.stop(), other.stop()]));
+    const bench = await startBench(t);
+    const first = bench.connect();
+    const { port } = await first.open(openRequest("CORE", nas, other), signal);
+    await untilGuidKnown(bench.home);
+    await first[Symbol.asyncDispose]();
+    await nas.stop();
+    assert.equal(await ask(port), "answered");
+    assert.ok(other.joined().length > 0);
+    await nas.start();
+    await systemClock.sleep(1_500);
+    assert.equal(await ask(port), "answered");
+    const next = bench.connect();
+    assert.equal((await untilShare(next, "CORE", () => true)).route, "fallback");
+    const [entry, ...more] = await next.takeJournal(signal);
+    assert.deepEqual(
+      { share: entry?.share, from: entry?.from, to: entry?.to, more: more.length },
+      { share: "CORE", from: "tb", to: "fallback", more: 0 },
+    );
+    assert.deepEqual(await next.takeJournal(signal), []);
+  });
+
+  test("A10 alone, it goes to no server that is another, and confirms none", async (t) => {
+    const nas = await startFakeNas();
+    const other = await startFakeNas({ host: "127.0.0.2", guid: Buffer.alloc(16, 9) });
+    t.after(() => Promise.all([nas.stop(), other.stop()]));
+    const bench = await startBench(t);
+    const first = bench.connect();
+    const { port } = await first.open(openRequest("CORE", nas, other), signal);
+    await untilGuidKnown(bench.home);
+    await first[Symbol.asyncDispose]();
+    await nas.stop();
+    assert.equal(await ask(port, 4_000), "late");
+    nas.guid = Buffer.alloc(16, 8);
+    await nas.start();
+    assert.equal(await ask(port, 3_000), "late", "another server in its place");
+    assert.equal(other.joined().length, 0);
+    await nas.stop();
+    nas.guid = Buffer.from("000102030405060708090a0b0c0d0e0f", "hex");
+    await nas.start();
+    const next = bench.connect();
+    const { phase, outage } = await untilShare(next, "CORE", (share) => share.phase !== "waiting");
+    assert.equal(phase, "unconfirmed");
+    assert.ok(outage !== null);
+    await next.confirm("CORE", outage - 1, signal);
+    const still = (await next.refresh(signal)).get("CORE");
+    assert.equal(still?.phase, "unconfirmed", "proved before its server was lost again");
+    await next.confirm("CORE", outage, signal);
+    assert.equal(await ask(port), "answered");
+  });
+
+  test("A10 a newer daemon goes on with the carrier that runs, until that has nothing more to carry", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t);
+    const { port } = await bench.connect().open(openRequest("CORE", nas), signal);
+    const pid = await bench.carrierPid();
+    const newer = join(await temporaryFolder(t), "carrier-process.js");
+    await cp(await bundledProgramPath(), newer);
+    await appendFile(newer, "\n// a newer one\n");
+    const next = bench.connect(newer);
+    assert.equal((await next.open(openRequest("DATA", nas), signal)).share, "DATA");
+    assert.equal(await bench.carrierPid(), pid);
+    assert.equal(await ask(port), "answered");
+    const programs = async () =>
+      (await readdir(join(bench.home, "carrier"))).filter((name) => name.startsWith("program-"));
+    const [old] = await programs();
+    await next.close("CORE", signal);
+    await next.close("DATA", signal);
+    await eventually(async () => (await bench.carriers()).length === 0, ANSWERS_MS);
+    await next.open(openRequest("CORE", nas), signal);
+    assert.notEqual(await bench.carrierPid(), pid);
+    await eventually(async () => (await programs()).length === 1, ANSWERS_MS);
+    assert.notEqual((await programs())[0], old, "the old copy is gone");
+  });
+
+  test("A10 works in a home whose path is too long for a socket", async (t) => {
+    await using nas = await startFakeNas();
+    const bench = await startBench(t, join("a".repeat(80), "b".repeat(80)));
+    const { carrier } = bench.connectConfirming();
+    const { port } = await carrier.open(openRequest("CORE", nas), signal);
+    const { socket } = JSON.parse(await readFile(join(bench.home, "carrier/socket.json"), "utf8"));
+    assert.equal((await stat(socket)).mode & 0o777, 0o600);
+    kill(await bench.carrierPid());
+    assert.equal(await ask(port), "answered");
+    await carrier.close("CORE", signal);
+    await eventually(async () => (await bench.carriers()).length === 0, ANSWERS_MS);
+    await assert.rejects(stat(socket), { code: "ENOENT" });
+  });
+
+  test("A10 twenty shares and a thousand clients that come back at once, over a move and a death", async (t) => {
+    const nas = await startFakeNas();
+    const other = await startFakeNas({ host: "127.0.0.2", port: await freePort() });
+    t.after(() => Promise.all([nas.stop(), other.stop()]));
+    const bench = await startBench(t);
+    const { carrier } = bench.connectConfirming();
+    const names = Array.from({ length: 20 }, (_, index) => `SHARE-${index}`);
+    const ports = await Promise.all(
+      names.map(async (name) => (await carrier.open(openRequest(name, nas, other), signal)).port),
+    );
+    const ending = new AbortController();
+    const sockets = new Set<Socket>();
+    t.after(() => {
+      ending.abort();
+      for (const socket of sockets) socket.destroy();
+    });
+    let answers = 0;
+    /** Reconnects whenever it is cut off, and asks once each time, and now and then once more. */
+    const client = (port: number): void => {
+      if (ending.signal.aborted) return;
+      const socket = connect(port, "127.0.0.1");
+      let again: NodeJS.Timeout | undefined;
+      sockets.add(socket);
+      socket.on("connect", () => socket.write(request(COMMAND.read, 1)));
+      socket.on("data", () => {
+        answers += 1;
+        clearInterval(again);
+        again = setInterval(() => socket.write(request(COMMAND.create, 2)), 1_000);
+      });
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        clearInterval(again);
+        sockets.delete(socket);
+        client(port);
+      });
+    };
+    for (const port of ports) for (let count = 0; count < 50; count += 1) client(port);
+    await eventually(() => answers >= 1_000, 60_000);
+    // On a busy machine a move may take longer than its deadline, and have been made all the same.
+    const moveOnce = (share: string) =>
+      carrier
+        .move({ share, to: "fallback", endpoint: other.endpoint, planned: false }, signal)
+        .then(({ ok }) => ok)
+        .catch(() => false);
+    await Promise.all(names.map((share) => eventually(() => moveOnce(share), 60_000)));
+    await eventually(() => answers >= 2_000, 60_000);
+    const before = await bench.carrierPid();
+    kill(before);
+    await eventually(() => answers >= 3_000, 60_000);
+    ending.abort();
+    for (const socket of sockets) socket.destroy();
+    // Answers may have come before the death was noticed: the one that comes back tells of all once it is there.
+    await eventually(async () => (await carrier.refresh(signal)).size === names.length, 60_000);
+    const states = await carrier.refresh(signal);
+    assert.deepEqual([...states.values()].map(({ port }) => port).sort(), [...ports].sort());
+    assert.deepEqual(new Set([...states.values()].map(({ route }) => route)), new Set(["fallback"]));
+  });
+});
+
+async function untilGuidKnown(home: string): Promise<void> {
+  await eventually(async () => {
+    const text = await readFile(join(home, "carrier/state.json"), "utf8");
+    return typeof JSON.parse(text).shares[0]?.guid === "string";
+  }, ANSWERS_MS);
+}

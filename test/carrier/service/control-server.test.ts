@@ -1,0 +1,185 @@
+// What the carrier says over its socket: bounded lines, versions beside its own, and no question without an answer.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { connectControl } from "../../../src/carrier/client/control-connection.ts";
+import { formatLine, PROTOCOL_VERSION } from "../../../src/carrier/control/control-messages.ts";
+import type { CarrierService } from "../../../src/carrier/service/carrier-service.ts";
+import { createControlServer } from "../../../src/carrier/service/control-server.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const signal = new AbortController().signal;
+
+/** A service of which only what is asked for here exists. */
+function stubService(parts: Partial<CarrierService>): CarrierService {
+  const none = (): never => {
+    throw new Error("not asked for in this test");
+  };
+  return {
+    served: new Map(),
+    states: () => [],
+    restore: none,
+    open: none,
+    bind: none,
+    configure: none,
+    move: none,
+    hold: none,
+    confirm: none,
+    usedUp: none,
+    close: none,
+    takeJournal: none,
+    note: none,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+    ...parts,
+  };
+}
+
+async function start(t: TestContext, parts: Partial<CarrierService>) {
+  const path = join(await temporaryFolder(t), "s");
+  const daemons: number[] = [];
+  const control = createControlServer({
+    clock: systemClock,
+    logger: silentLogger,
+    service: () => stubService(parts),
+    program: "abc",
+    onDaemons: (count) => void daemons.push(count),
+  });
+  control.server.listen(path);
+  await once(control.server, "listening");
+  t.after(() => control.end());
+  return { path, daemons, control };
+}
+
+/** A connection that is not the project's own. */
+async function raw(t: TestContext, path: string) {
+  const socket = connect(path);
+  t.after(() => socket.destroy());
+  const said = { text: "", ended: false };
+  socket.on("data", (chunk: Buffer) => {
+    said.text += chunk.toString();
+  });
+  socket.on("error", () => {});
+  socket.on("close", () => {
+    said.ended = true;
+  });
+  await once(socket, "connect");
+  return { socket, said };
+}
+
+const HELLO = formatLine({ hello: { protocol: PROTOCOL_VERSION } });
+
+describe("the control socket", () => {
+  test("A10 greets with its version and program, and counts the daemons that are there", async (t) => {
+    const { path, daemons } = await start(t, {});
+    const { socket, said } = await raw(t, path);
+    await eventually(() => said.text.includes("\n"), ANSWERS_MS);
+    const { v, hello } = JSON.parse(said.text);
+    assert.deepEqual(
+      { v, protocol: hello.protocol, program: hello.program },
+      { v: 1, protocol: 1, program: "abc" },
+    );
+    assert.deepEqual(daemons, [], "whoever has not said who they are does not count");
+    socket.write(HELLO);
+    await eventually(() => daemons.at(-1) === 1, ANSWERS_MS);
+    socket.end();
+    await eventually(() => daemons.at(-1) === 0, ANSWERS_MS);
+  });
+
+  test("A10 serves a daemon of the version before and after, and no other; members that are new do not matter", async (t) => {
+    const { path } = await start(t, { states: () => [] });
+    for (const protocol of [PROTOCOL_VERSION - 1, PROTOCOL_VERSION, PROTOCOL_VERSION + 1]) {
+      const { socket, said } = await raw(t, path);
+      socket.write(formatLine({ hello: { protocol, mood: "new" }, newer: true }));
+      socket.write(formatLine({ id: 7, do: "refresh", newer: [] }));
+      await eventually(() => said.text.includes('"id":7,"ok":true'), ANSWERS_MS);
+    }
+    const { socket, said } = await raw(t, path);
+    socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION + 2 } }));
+    await eventually(() => said.ended, ANSWERS_MS);
+    assert.match(said.text, /refused/);
+  });
+
+  test("A10 ends a connection whose line is no line, or has no end", async (t) => {
+    const { path, daemons } = await start(t, {});
+    const { socket, said } = await raw(t, path);
+    socket.write(`${HELLO}what\n`);
+    await eventually(() => said.ended, ANSWERS_MS);
+    const endless = await raw(t, path);
+    endless.socket.write(HELLO);
+    endless.socket.write("x".repeat(3 * 1024 * 1024));
+    await eventually(() => endless.said.ended, ANSWERS_MS);
+    await eventually(() => daemons.at(-1) === 0, ANSWERS_MS);
+  });
+
+  test("A10 a question that is wrong, unknown or failed has an answer with its code", async (t) => {
+    const { path } = await start(t, {
+      confirm(share) {
+        throw new MountaineerError("share_unknown", `${share} is not carried`);
+      },
+    });
+    const connection = await connectControl(path, systemClock, { onPush() {}, onEnd() {} });
+    assert.ok(connection);
+    t.after(() => connection[Symbol.dispose]());
+    const ask = (operation: string, members: object) =>
+      connection.ask(operation, { ...members }, 10_000, signal);
+    await assert.rejects(ask("confirm", { share: "X" }), {
+      code: "share_unknown",
+      message: "X is not carried",
+    });
+    await assert.rejects(ask("confirm", { share: "" }), { code: "protocol" });
+    await assert.rejects(ask("open", { share: "X", kind: "ftp" }), { code: "protocol" });
+    await assert.rejects(ask("constructor", {}), { code: "protocol" });
+    await assert.rejects(ask("hold", { share: "X" }), { code: "internal" });
+  });
+
+  test("A10 a question has a deadline, and ends with the connection or the caller", async (t) => {
+    const { path, control } = await start(t, { close: () => new Promise(() => {}) });
+    const clock = createManualClock();
+    let ended = 0;
+    const connection = await connectControl(path, clock, {
+      onPush() {},
+      onEnd() {
+        ended += 1;
+      },
+    });
+    assert.ok(connection);
+    const late = assert.rejects(connection.ask("close", { share: "X" }, 5_000, signal), {
+      code: "timed_out",
+    });
+    await clock.advance(5_000);
+    await late;
+    const leaving = new AbortController();
+    const left = assert.rejects(connection.ask("close", { share: "X" }, 5_000, leaving.signal), /left/);
+    leaving.abort(new Error("left"));
+    await left;
+    const cut = assert.rejects(connection.ask("close", { share: "X" }, 5_000, signal), {
+      code: "program_unavailable",
+    });
+    control.end();
+    await cut;
+    assert.equal(ended, 1);
+    assert.equal(clock.pendingTimers, 0);
+  });
+
+  test("A10 who asks is told when nobody is there, or somebody else", async (t) => {
+    const folder = await temporaryFolder(t);
+    const listener = { onPush() {}, onEnd() {} };
+    assert.equal(await connectControl(join(folder, "none"), systemClock, listener), null);
+    const path = join(folder, "other");
+    const other = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.write(formatLine({ hello: { protocol: 99 } }));
+    });
+    t.after(() => other.close());
+    other.listen(path);
+    await once(other, "listening");
+    await assert.rejects(connectControl(path, systemClock, listener), { code: "protocol" });
+  });
+});

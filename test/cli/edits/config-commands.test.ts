@@ -1,0 +1,322 @@
+// The `config` commands as processes, with no daemon: they do it themselves.
+
+import assert from "node:assert/strict";
+import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { acquireHomeLock } from "../../../src/runtime/process/home-lock.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import type { Ran } from "../../support/collect.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { runCommand } from "../command-line.ts";
+
+const CONFIG = `# mine
+[global]
+check_interval_secs = 2   # twice
+
+[[shares]]
+name = "My Share"
+thunderbolt_host = "10.0.0.2"
+fallback_host = "nas.local"
+`;
+
+interface Home {
+  readonly home: string;
+  readonly file: string;
+  run(...args: string[]): Promise<Ran>;
+  /** Runs it, and it must end with 0 and say nothing on stderr. */
+  ok(...args: string[]): Promise<string>;
+  json(...args: string[]): Promise<unknown>;
+  text(): Promise<string>;
+}
+
+async function homeWith(t: TestContext, config: string | null = CONFIG, name = "config.toml"): Promise<Home> {
+  const home = await temporaryFolder(t);
+  const file = join(home, name);
+  if (config !== null) await writeFile(file, config);
+  const run = (...args: string[]) => runCommand(args, { home });
+  const ok = async (...args: string[]) => {
+    const { code, stdout, stderr } = await run(...args);
+    assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+    return stdout;
+  };
+  return {
+    home,
+    file,
+    run,
+    ok,
+    json: async (...args) => JSON.parse(await ok(...args, "--json")),
+    text: () => readFile(file, "utf8"),
+  };
+}
+
+describe("config without a daemon", { concurrency: 3 }, () => {
+  test("get prints what holds for a key: the file's value, else the default", async (t) => {
+    const { ok, run, json } = await homeWith(t);
+    assert.equal(await ok("config", "get", "global.check_interval_secs"), "2\n");
+    assert.equal(await ok("config", "get", "lsof-recheck"), "true\n");
+    assert.equal(await ok("config", "get", 'shares."My Share".fallback_host'), "nas.local\n");
+    assert.equal(await ok("config", "get", "shares[0].driver"), "auto\n");
+    assert.deepEqual(await json("config", "get", "sync.debounce"), {
+      key: "sync.debounce",
+      source: "default",
+      value: 1,
+    });
+    const unset = await run("config", "get", "shares[0].password");
+    assert.deepEqual([unset.code, unset.stdout], [1, ""]);
+    assert.match(unset.stderr, /not set: guest/);
+  });
+
+  test("a key, a share or a value that is none ends with 2, says what was meant, and writes nothing", async (t) => {
+    const { run, text, home } = await homeWith(t);
+    const cases: [string[], RegExp][] = [
+      [["get", "global.check_interval"], /did you mean `check_interval_secs`/],
+      [["set", "check_interval_secs", "1"], /did you mean `global.check_interval_secs`/],
+      [["get", "shares.Mine.driver"], /no share is called "Mine"/],
+      [["set", "global.check_interval_secs", "soon"], /found string "soon", expected a number of seconds/],
+      [["set", "global.check_interval_secs", "-1"], /found number -1/],
+      [["set", "lsof-recheck", "maybe"], /true or false/],
+      [["set", "lsof-recheck"], /missing required argument 'value'/],
+      [["set", "lsof-recheck", "on", "off"], /too many arguments/],
+      [["diff", "x"], /number of `mountaineer config history`/],
+      [["rollback", "1"], /no entry 1/],
+      [["gte"], /did you mean get/],
+    ];
+    await Promise.all(
+      cases.map(async ([args, message]) => {
+        const { code, stdout, stderr } = await run("config", ...args);
+        assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+        assert.match(stderr, message);
+        assert.doesNotMatch(stderr, /--share NAME/);
+      }),
+    );
+    assert.equal(await text(), CONFIG);
+    assert.ok(!(await readdir(home)).includes("history"));
+  });
+
+  test("set changes its bytes and no others, says what was before, and can be undone and redone", async (t) => {
+    const { ok, text, json } = await homeWith(t);
+    assert.match(
+      await ok("config", "set", "global.check_interval_secs", "0.5"),
+      /is 0\.5 \(it was 2\)\n.*no daemon runs/,
+    );
+    const changed = CONFIG.replace("= 2 ", "= 0.5 ");
+    assert.equal(await text(), changed);
+    assert.match(await ok("config", "set", "global.check_interval_secs", "0.5"), /is 0\.5 already/);
+    assert.match(
+      await ok("config", "diff"),
+      /^-check_interval_secs = 2 {3}# twice\n\+check_interval_secs = 0\.5/m,
+    );
+    await ok("config", "rollback");
+    assert.equal(await text(), CONFIG);
+    await ok("config", "rollback");
+    assert.equal(await text(), changed);
+    const history = (await json("config", "history")) as Record<string, unknown>[];
+    assert.deepEqual(
+      history.map(({ n, source }) => [n, source]),
+      [
+        [0, "rollback 1"],
+        [1, "rollback 1"],
+        [2, "cli"],
+        [3, "file"],
+      ],
+    );
+    assert.deepEqual(Object.keys(history[0] ?? {}), ["n", "time", "sha256", "source", "summary"]);
+    assert.match(
+      await ok("config", "history"),
+      /^0 {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}[0-9a-f]{8} {2}rollback 1 {2}settings changed$/m,
+    );
+  });
+
+  test("what stood in the file before the first edit can be gone back to", async (t) => {
+    const { ok, text, file } = await homeWith(t);
+    await ok("config", "set", "lsof-recheck", "off");
+    await writeFile(file, CONFIG.replace("# mine", "# mine, by hand"));
+    await ok("config", "set", "auto-failback", "on");
+    await ok("config", "rollback", "1");
+    assert.equal(await text(), CONFIG.replace("# mine", "# mine, by hand"));
+  });
+
+  test("unset lets the default hold; what is not there is no mistake", async (t) => {
+    const { ok, text } = await homeWith(t);
+    assert.match(await ok("config", "unset", "global.check_interval_secs"), /is 2 by default \(it was 2\)/);
+    assert.doesNotMatch(await text(), /check_interval/);
+    assert.match(await ok("config", "unset", "global.check_interval_secs"), /by default already/);
+  });
+
+  test("an edit whose result would have mistakes ends with 3, each with its place, and writes nothing", async (t) => {
+    const { run, text } = await homeWith(t);
+    const unset = await run("config", "unset", "shares[0].fallback_host");
+    assert.deepEqual([unset.code, unset.stdout], [3, ""]);
+    assert.match(unset.stderr, /config\.toml:5:3: shares\[0\]\.fallback_host/);
+    assert.equal(await text(), CONFIG);
+    const json = await run("config", "unset", "shares[0].fallback_host", "--json");
+    assert.equal(json.code, 3);
+    const report = JSON.parse(json.stdout);
+    assert.deepEqual([report.changed, report.reload, report.errors.length > 0], [false, null, true]);
+  });
+
+  test("set makes a private file where there is none", async (t) => {
+    const { ok, text, file } = await homeWith(t, null);
+    await ok("config", "set", "lsof-recheck", "off");
+    assert.equal(await text(), "[global]\nlsof_recheck = false\n");
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+  });
+
+  test("YAML is read and edited like TOML", async (t) => {
+    const { ok, text } = await homeWith(t, "# mine\nglobal:\n  lsof_recheck: true # yes\n", "config.yaml");
+    assert.equal(await ok("config", "get", "lsof-recheck"), "true\n");
+    await ok("config", "set", "lsof-recheck", "off");
+    assert.equal(await text(), "# mine\nglobal:\n  lsof_recheck: false # yes\n");
+  });
+
+  test("show prints the file as it is, byte for byte; --effective all that holds", async (t) => {
+    const { ok, json, run } = await homeWith(t, `\ufeff${CONFIG}# \u202e\r\n`);
+    assert.equal(await ok("config", "show"), `\ufeff${CONFIG}# \u202e\r\n`);
+    const effective = await ok("config", "show", "--effective");
+    assert.match(effective, /^check_interval_secs = 2$/m);
+    assert.match(effective, /^lsof_recheck = true {2}# default$/m);
+    const data = (await json("config", "show", "--effective")) as {
+      global: object;
+      shares: { driver: string }[];
+    };
+    assert.equal(data.shares[0]?.driver, "auto");
+    const shown = (await json("config", "show")) as Record<string, unknown>;
+    assert.deepEqual(Object.keys(shown), ["path", "format", "sha256", "text", "running_sha256"]);
+    assert.equal(shown["running_sha256"], null);
+    const { home } = await homeWith(t, null);
+    const none = await runCommand(["config", "show"], { home });
+    assert.deepEqual([none.code, none.stdout], [0, ""]);
+    assert.match(none.stderr, /not there yet/);
+    assert.equal((await run("config", "show", "--efective")).code, 2);
+  });
+
+  test("validate tells every mistake of the file in use or of another, and ends with 3", async (t) => {
+    const { home, ok, run } = await homeWith(t);
+    assert.match(await ok("config", "validate"), /config\.toml is valid: 1 share$/m);
+    await writeFile(join(home, "draft.yaml"), "global:\n  lsof_rechek: 1\n  check_interval_secs: soon\n");
+    const wrong = await runCommand(["config", "validate", "draft.yaml"], { home, cwd: home });
+    assert.deepEqual([wrong.code, wrong.stdout], [3, ""]);
+    assert.match(wrong.stderr, /has 2 mistakes/);
+    assert.match(wrong.stderr, /draft\.yaml:2:3: global\.lsof_rechek/);
+    assert.match(wrong.stderr, /draft\.yaml:3:24: global\.check_interval_secs/);
+    const json = await runCommand(["config", "validate", "draft.yaml", "--json"], { home, cwd: home });
+    const report = JSON.parse(json.stdout);
+    assert.deepEqual([json.code, report.ok, report.errors.length], [3, false, 2]);
+    assert.deepEqual(Object.keys(report.errors[0]), [
+      "file",
+      "line",
+      "column",
+      "path",
+      "found",
+      "expected",
+      "hint",
+    ]);
+    assert.equal((await run("config", "validate", "/nowhere/config.toml")).code, 3);
+    assert.equal((await run("config", "validate", "/etc/hostname")).code, 3);
+    assert.equal((await run("config", "validate", "a.toml", "b.toml")).code, 2);
+  });
+
+  test("path says where the file is or would be; --config is another one", async (t) => {
+    const { home, ok } = await homeWith(t, null);
+    assert.equal(await ok("config", "path"), `${join(home, "config.toml")}\n`);
+    assert.equal(await ok("config", "path", "--config", "/x/y.yaml"), "/x/y.yaml\n");
+    await writeFile(join(home, "config.yml"), "");
+    assert.equal(await ok("config", "path"), `${join(home, "config.yml")}\n`);
+    await writeFile(join(home, "config.toml"), "");
+    assert.equal((await runCommand(["config", "path"], { home })).code, 3);
+  });
+
+  test("schema is JSON Schema, without a home, a file or a daemon", async () => {
+    const { code, stdout } = await runCommand(["config", "schema"], { home: "/dev/null/home" });
+    assert.equal(code, 0);
+    assert.equal(JSON.parse(stdout).$schema, "https://json-schema.org/draft/2020-12/schema");
+  });
+
+  test("those that only show take no lock and write nothing", async (t) => {
+    const { home, ok } = await homeWith(t);
+    const lock = await acquireHomeLock(home, { command: "mount", waitMs: 0, clock: systemClock });
+    t.after(() => lock[Symbol.asyncDispose]());
+    const before = await readdir(home);
+    for (const args of [["get", "lsof-recheck"], ["show"], ["validate"], ["path"]])
+      await ok("config", ...args);
+    await ok("config", "history", "--json").catch(() => {});
+    assert.deepEqual(await readdir(home), before);
+  });
+
+  test("those that change wait for another command's lock", async (t) => {
+    const { home, ok, text } = await homeWith(t);
+    const lock = await acquireHomeLock(home, { command: "mount", waitMs: 0, clock: systemClock });
+    const setting = ok("config", "set", "lsof-recheck", "off");
+    let isDone = false;
+    setting.then(
+      () => {
+        isDone = true;
+      },
+      () => {},
+    );
+    // Long enough for it to come to the lock on any machine; were it not to wait, it would be done.
+    await Promise.race([setting, systemClock.sleep(1_500)]);
+    assert.equal(isDone, false);
+    assert.equal(await text(), CONFIG);
+    await lock[Symbol.asyncDispose]();
+    await setting;
+    assert.match(await text(), /lsof_recheck = false/);
+  });
+
+  test("a file that must not be written is left alone, and a symlink stays one", async (t) => {
+    const { home, ok } = await homeWith(t, null);
+    const real = join(home, "real", "mine.toml");
+    await mkdir(join(home, "real"));
+    await writeFile(real, CONFIG);
+    await symlink(real, join(home, "config.toml"));
+    await chmod(real, 0o640);
+    await ok("config", "set", "lsof-recheck", "off");
+    assert.match(await readFile(real, "utf8"), /lsof_recheck = false/);
+    assert.equal((await stat(real)).mode & 0o777, 0o640);
+  });
+
+  test("a broken file can be shown, diffed and rolled back over, and an edit says what is wrong with it", async (t) => {
+    const { ok, run, file, text } = await homeWith(t);
+    await ok("config", "set", "lsof-recheck", "off");
+    const good = await text();
+    await writeFile(file, `${good}\nnonsense\n`);
+    assert.match(await ok("config", "show"), /nonsense/);
+    assert.match(await ok("config", "diff", "0"), /^\+nonsense$/m);
+    const set = await run("config", "set", "lsof-recheck", "on");
+    assert.equal(set.code, 3);
+    assert.match(set.stderr, /config\.toml:\d+:\d+:/);
+    assert.equal((await run("config", "get", "lsof-recheck")).code, 3);
+    await ok("config", "rollback", "0");
+    assert.equal(await text(), good);
+  });
+
+  test("a diff for patch(1) is exact, and empty when nothing differs", async (t) => {
+    const { ok, run, file } = await homeWith(t, "# \u202e\tx\r\n");
+    await ok("config", "set", "lsof-recheck", "off");
+    assert.match(await ok("config", "diff"), /^ # \u202e\tx\r\n/m);
+    const none = await run("config", "diff", "0");
+    assert.deepEqual([none.code, none.stdout], [0, ""]);
+    assert.match(none.stderr, /is what entry 0 was/);
+    await writeFile(file, "");
+    assert.match(await ok("config", "diff", "0"), /^@@ -1,\d+ \+0,0 @@/m);
+  });
+
+  test("reload without a daemon ends with 8; --dry-run says what one would begin with", async (t) => {
+    const { run, ok, json, file } = await homeWith(t);
+    const reload = await run("reload");
+    assert.deepEqual([reload.code, reload.stdout], [8, ""]);
+    assert.match(reload.stderr, /no daemon runs.*\n {2}hint: mountaineer monitor/);
+    const dry = await ok("reload", "--dry-run");
+    assert.match(dry, /would begin with:\n {4}start {2}My Share$/m);
+    assert.doesNotMatch(dry, /set /);
+    await writeFile(file, CONFIG.replace("= 2 ", "= 3 "));
+    const report = (await json("reload", "--dry-run")) as Record<string, unknown>;
+    assert.deepEqual(report["settings"], ["global.check_interval_secs"]);
+    assert.deepEqual(report["shares"], { added: ["My Share"], removed: [], changed: [] });
+    await writeFile(file, "[global]\nx = 1\ny = 2\n");
+    const wrong = await run("reload", "--dry-run");
+    assert.equal(wrong.code, 3);
+    assert.match(wrong.stderr, /has 2 mistakes/);
+  });
+});

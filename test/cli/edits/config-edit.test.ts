@@ -1,0 +1,303 @@
+// `config edit` as a process, in a real editor (ed, or a program that stands for one), with and without a terminal.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { chmod, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
+import { editorCommand } from "../../../src/cli/edits/editor.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { sampleEdit, scriptedConfig } from "../../api/sample-config.ts";
+import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
+import type { Ran } from "../../support/collect.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { COMMAND, environmentOf, startCommand } from "../command-line.ts";
+
+const CONFIG = "# mine\n[global]\ncheck_interval_secs = 2\n";
+
+interface Editing {
+  readonly home: string;
+  readonly file: string;
+  /** Where the copies are made. */
+  readonly scratch: string;
+  readonly env: Record<string, string>;
+  /** Runs `config edit` with a shell script for an editor; `$1` is the copy. */
+  edit(script: string, ...args: string[]): Promise<Ran>;
+  text(): Promise<string>;
+  /** The copies that are left. */
+  copies(): Promise<string[]>;
+}
+
+async function editing(t: TestContext, config: string | null = CONFIG): Promise<Editing> {
+  const home = await temporaryFolder(t);
+  const scratch = await temporaryFolder(t);
+  const file = join(home, "config.toml");
+  if (config !== null) await writeFile(file, config);
+  const editor = join(scratch, "editor");
+  const env = { EDITOR: `${editor} --wait`, TMPDIR: scratch };
+  return {
+    home,
+    file,
+    scratch,
+    env,
+    async edit(script, ...args) {
+      await writeFile(editor, `#!/bin/sh\n[ "$1" = --wait ] || exit 99\nshift\n${script}\n`);
+      await chmod(editor, 0o755);
+      return startCommand(["config", "edit", ...args], { home, env }).ended;
+    },
+    text: () => readFile(file, "utf8"),
+    async copies() {
+      const folders = (await readdir(scratch)).filter((name) => name.startsWith("mountaineer-edit-"));
+      return folders.map((folder) => join(scratch, folder, "config.toml"));
+    },
+  };
+}
+
+describe("config edit", { concurrency: 3 }, () => {
+  test("what the editor leaves lands when it is valid, and the copy goes", async (t) => {
+    const { edit, text, copies } = await editing(t);
+    const { code, stdout, stderr } = await edit(`sed -i 's/= 2/= 3/' "$1"`);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, /config\.toml is changed/);
+    assert.equal(await text(), CONFIG.replace("= 2", "= 3"));
+    assert.deepEqual(await copies(), []);
+  });
+
+  test("the copy is private, and named so that editors know its kind", async (t) => {
+    const { edit, scratch } = await editing(t);
+    await edit(`stat -c '%a %n' "$(dirname "$1")" "$1" > ${scratch}/seen`);
+    const seen = await readFile(join(scratch, "seen"), "utf8");
+    assert.match(seen, /^700 .*\n600 .*\/config\.toml\n$/);
+  });
+
+  test("a real editor: ed", async (t) => {
+    const { home, env, text } = await editing(t);
+    const child = spawn(
+      "sh",
+      [
+        "-c",
+        `printf 's/2/4/\\nw\\nq\\n' | EDITOR=ed VISUAL= ${shell("config edit")}`.replace(
+          "s/2/4/",
+          "/= 2/s/2/4/",
+        ),
+      ],
+      {
+        env: environmentOf({ home, env }),
+        stdio: ["ignore", "ignore", "pipe"],
+      },
+    );
+    const found = await new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    if (found !== 0 && (await text()) === CONFIG) return t.skip("no ed here");
+    assert.equal(await text(), CONFIG.replace("= 2", "= 4"));
+  });
+
+  test("nothing changed is nothing written, also when the editor rewrote the same", async (t) => {
+    const { edit, file, copies } = await editing(t);
+    const before = await stat(file);
+    const { code, stdout } = await edit(`cp "$1" "$1.new"; mv "$1.new" "$1"`);
+    assert.deepEqual([code, stdout], [0, "– nothing was changed\n"]);
+    assert.equal((await stat(file)).ino, before.ino);
+    assert.deepEqual(await copies(), []);
+  });
+
+  test("mistakes land nowhere without a terminal: exit 3, each with its place, and the copy is left and named", async (t) => {
+    const { edit, text, copies } = await editing(t);
+    const { code, stdout, stderr } = await edit(`printf '[global]\\nnonsense = 1\\n' > "$1"`);
+    assert.deepEqual([code, stdout], [3, ""]);
+    assert.match(stderr, /config\.toml:2:1: global\.nonsense/);
+    const [copy = ""] = await copies();
+    assert.ok(stderr.includes(`what you wrote is kept in ${copy}`), stderr);
+    assert.equal(await readFile(copy, "utf8"), "[global]\nnonsense = 1\n");
+    assert.equal(await text(), CONFIG);
+  });
+
+  test("a file that changed underneath is not overwritten: exit 9, and the copy is left and named", async (t) => {
+    const { edit, file, text, copies } = await editing(t);
+    const { code, stderr } = await edit(`echo '# theirs' >> ${file}; echo '# ours' >> "$1"`);
+    assert.equal(code, 9);
+    const [copy = ""] = await copies();
+    assert.ok(stderr.includes(copy), stderr);
+    assert.match(await readFile(copy, "utf8"), /# ours/);
+    assert.equal(await text(), `${CONFIG}# theirs\n`);
+  });
+
+  test("an editor that fails, or is none, writes nothing and ends with 1", async (t) => {
+    const { home, edit, text, copies } = await editing(t);
+    const failed = await edit("exit 4");
+    assert.equal(failed.code, 1);
+    assert.match(
+      failed.stderr,
+      /editor .* ended with 4; nothing was written\n {2}hint: set VISUAL or EDITOR/,
+    );
+    assert.deepEqual(await copies(), []);
+    const none = await startCommand(["config", "edit"], { home, env: { VISUAL: "/no/such -x" } }).ended;
+    assert.equal(none.code, 1);
+    assert.match(none.stderr, /\/no\/such cannot be started: there is none of that name/);
+    const changed = await edit(`echo '# kept' >> "$1"; exit 1`);
+    assert.match(changed.stderr, /what you wrote is kept in/);
+    assert.equal(await text(), CONFIG);
+  });
+
+  test("an editor that removes its copy changes nothing, and ends with 1", async (t) => {
+    const { edit, text, copies } = await editing(t);
+    const gone = await edit('rm "$1"');
+    assert.equal(gone.code, 1);
+    assert.match(gone.stderr, /nothing was changed/);
+    assert.deepEqual(await copies(), []);
+    assert.equal(await text(), CONFIG);
+  });
+
+  test("no shell sees the editor's words", async (t) => {
+    const { home, scratch } = await editing(t);
+    const env = { EDITOR: `touch ${scratch}/a;touch ${scratch}/b`, TMPDIR: scratch };
+    await startCommand(["config", "edit"], { home, env }).ended;
+    const made = (await readdir(scratch)).filter((name) => !name.startsWith("mountaineer-edit-"));
+    assert.deepEqual(made, ["a;touch", "b"]);
+  });
+
+  test("where there is no file it begins with the starter, which is not written unless it is changed", async (t) => {
+    const { edit, home, text } = await editing(t, null);
+    assert.equal((await edit("true")).code, 0);
+    assert.deepEqual(await readdir(home), []);
+    const { code } = await edit(`sed -i 's/^#\\[global\\]/[global]/' "$1"`);
+    assert.equal(code, 0);
+    assert.match(await text(), /^#:schema .*\n(.*\n)+\[global\]\n/);
+  });
+
+  test("a broken file is mended with it, bytes that are no text included", async (t) => {
+    const { edit, file, text } = await editing(t);
+    await writeFile(file, Buffer.from([0x23, 0xff, 0xfe, 0x0a]));
+    const { code } = await edit(`[ "$(od -An -tx1 < "$1")" = ' 23 ff fe 0a' ] && echo '# well' > "$1"`);
+    assert.equal(code, 0);
+    assert.equal(await text(), "# well\n");
+  });
+
+  test("with a daemon it lands through it, with the hash of what was opened", async (t) => {
+    const { home, file, edit } = await editing(t);
+    const config = scriptedConfig({ edit: () => sampleEdit({ path: file }) });
+    await startRig(t, { home, control: scriptedControl(sampleReport([], { config_path: file })), config });
+    assert.ok(await connectToDaemon(home));
+    const { code, stdout } = await edit(`printf '\\357\\273\\277# é\\r\\n' > "$1"`);
+    assert.equal(code, 0);
+    assert.match(stdout, /settings reloaded/);
+    const { createHash } = await import("node:crypto");
+    const expected_sha256 = createHash("sha256").update(CONFIG).digest("hex");
+    assert.deepEqual(
+      config.calls.map(({ name, request }) => [name, request]),
+      [["editText", { text: "\ufeff# é\r\n", expected_sha256, source: "cli" }]],
+    );
+  });
+
+  test("on a terminal it asks, and opens the same copy again until it is right", async (t) => {
+    const { env, home, scratch, edit, text, copies } = await editing(t);
+    await edit("true");
+    const script = `#!/bin/sh\nshift\nif [ -e ${scratch}/again ]; then sed -i 's/nonsense = 1/lsof_recheck = false/' "$1"; else touch ${scratch}/again; printf '[global]\\nnonsense = 1\\n' > "$1"; fi\n`;
+    await writeFile(join(scratch, "editor"), script);
+    const output = await onTerminal(t, {
+      home,
+      env,
+      answers: [["Edit again?", "y\n"]],
+      command: "config edit",
+    });
+    if (output === null) return t.skip("no script(1) here");
+    assert.match(output, /global\.nonsense/);
+    assert.match(output, /is changed/);
+    assert.equal(await text(), "[global]\nlsof_recheck = false\n");
+    assert.deepEqual(await copies(), []);
+  });
+
+  test("on a terminal a no keeps the copy; Ctrl-C in the editor ends the editor's work alone", async (t) => {
+    const { env, home, scratch, edit, text, copies } = await editing(t);
+    await edit("true");
+    const onInterrupt = `echo caught; printf "nonsense\\n" > "$1"; exit 0`;
+    const script = `#!/bin/sh\nshift\ntrap '${onInterrupt}' INT\necho editing\nwhile :; do sleep 0.1; done\n`;
+    await writeFile(join(scratch, "editor"), script);
+    const answers: [string, string][] = [
+      ["editing", "\u0003"],
+      ["Edit again?", "no\n"],
+    ];
+    const output = await onTerminal(t, { home, env, answers, command: "config edit" });
+    if (output === null) return t.skip("no script(1) here");
+    assert.match(output, /caught/);
+    assert.match(output, /what you wrote is kept in/);
+    assert.equal((await copies()).length, 1);
+    assert.equal(await text(), CONFIG);
+  });
+
+  test("rollback on a terminal shows the difference and asks; no changes nothing, yes does", async (t) => {
+    const { env, home, edit, text } = await editing(t);
+    await edit(`sed -i 's/= 2/= 3/' "$1"`);
+    const changed = await text();
+    const command = "config rollback";
+    const no = await onTerminal(t, { home, env, answers: [["[y/N]", "\n"]], command });
+    if (no === null) return t.skip("no script(1) here");
+    assert.match(no, /-check_interval_secs = 3/);
+    assert.match(no, /\+check_interval_secs = 2/);
+    assert.match(no, /nothing was changed/);
+    assert.equal(await text(), changed);
+    await onTerminal(t, { home, env, answers: [["[y/N]", "y\n"]], command });
+    assert.equal(await text(), CONFIG);
+  });
+
+  test("SIGTERM ends the editor, too, and keeps what was written", async (t) => {
+    const { env, home, scratch, edit, copies } = await editing(t);
+    await edit("true");
+    const script = `#!/bin/sh\nshift\necho '# kept' >> "$1"\ntouch ${scratch}/open\nexec sleep 600\n`;
+    await writeFile(join(scratch, "editor"), script);
+    const { child, ended } = startCommand(["config", "edit"], { home, env });
+    await eventually(async () => (await readdir(scratch)).includes("open"), 10_000);
+    child.kill("SIGTERM");
+    const { code, stderr } = await ended;
+    assert.equal(code, 143);
+    assert.match(stderr, /what you wrote is kept in/);
+    assert.equal((await copies()).length, 1);
+  });
+});
+
+function shell(command: string): string {
+  return `${COMMAND.map((word) => `'${word}'`).join(" ")} ${command}`;
+}
+
+/** All that the terminal showed; null where no terminal can be had. Types each answer when its words have come. */
+async function onTerminal(
+  t: TestContext,
+  options: { home: string; env: Record<string, string>; answers: [string, string][]; command: string },
+): Promise<string | null> {
+  const { home, env, command } = options;
+  const terminal = spawn("script", ["-qec", shell(command), "/dev/null"], {
+    env: environmentOf({ home, env: { ...env, TERM: "dumb", SHELL: "/bin/sh" } }),
+    stdio: ["pipe", "pipe", "ignore"],
+  });
+  t.after(() => void terminal.kill("SIGKILL"));
+  let shown = "";
+  let seen = 0;
+  const answers = [...options.answers];
+  terminal.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    shown += chunk;
+    for (let next = answers[0]; next !== undefined; next = answers[0]) {
+      const at = shown.indexOf(next[0], seen);
+      if (at === -1) return;
+      seen = at + next[0].length;
+      answers.shift();
+      terminal.stdin.write(next[1]);
+    }
+  });
+  const late = setTimeout(() => terminal.kill("SIGKILL"), 100_000);
+  terminal.once("close", () => clearTimeout(late));
+  return new Promise((resolve) => {
+    terminal.once("error", () => resolve(null));
+    terminal.once("close", () => resolve(shown));
+  });
+}
+
+test("the editor is $VISUAL, else $EDITOR, else vi; spaces part its arguments", () => {
+  assert.deepEqual(editorCommand({}), ["vi"]);
+  assert.deepEqual(editorCommand({ VISUAL: " ", EDITOR: "" }), ["vi"]);
+  assert.deepEqual(editorCommand({ EDITOR: "nano" }), ["nano"]);
+  assert.deepEqual(editorCommand({ VISUAL: " code  --wait\t-n ", EDITOR: "nano" }), ["code", "--wait", "-n"]);
+});

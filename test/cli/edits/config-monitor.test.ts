@@ -1,0 +1,192 @@
+// The `config` commands, `reload` and SIGHUP with a real monitor.
+
+import assert from "node:assert/strict";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
+import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
+import type { Ran } from "../../support/collect.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { type Running, runCommand, startCommand } from "../command-line.ts";
+
+const never = new AbortController().signal;
+
+interface Rig {
+  readonly home: string;
+  readonly file: string;
+  readonly client: DaemonClient;
+  readonly monitor: Running;
+  run(...args: string[]): Promise<Ran>;
+  text(): Promise<string>;
+}
+
+/** A monitor that watches nothing by itself unless `sync` says so, with a share of driver `local`. */
+async function startRig(t: TestContext, sync = "enabled = false"): Promise<Rig> {
+  let running: Running | null = null;
+  // Before the folder: what runs in it ends first.
+  t.after(async () => {
+    running?.child.kill("SIGTERM");
+    await running?.ended;
+  });
+  const home = await temporaryFolder(t);
+  const file = join(home, "config.toml");
+  for (const name of ["one", "other"]) await mkdir(join(home, name));
+  await writeFile(
+    file,
+    `# mine\n[global]\nshares_root = "${home}/Shares"\n\n[sync]\n${sync}\n${shareText(home, "CORE")}`,
+  );
+  const monitor = startCommand(["monitor", "--interval", "0.2"], { home });
+  running = monitor;
+  const client = await eventually(async () => connectToDaemon(home), 15_000);
+  return {
+    home,
+    file,
+    client,
+    monitor,
+    run: (...args) => runCommand(args, { home }),
+    text: () => readFile(file, "utf8"),
+  };
+}
+
+function shareText(home: string, name: string): string {
+  const paths = `thunderbolt_path = "${home}/one"\nfallback_path = "${home}/other"`;
+  return `\n[[shares]]\nname = "${name}"\ndriver = "local"\n${paths}\n`;
+}
+
+test("B6 an edit by command takes effect at once, and can be undone", async (t) => {
+  const { run, text, client } = await startRig(t);
+  const before = await text();
+  const set = await run("config", "set", "auto-failback", "on");
+  assert.deepEqual([set.code, set.stderr], [0, ""]);
+  assert.match(
+    set.stdout,
+    /auto-failback is true \(it was false by default\)\n✓ settings reloaded \(generation 2\)/,
+  );
+  assert.equal((await client.status(never)).global.auto_failback, true);
+  assert.match(await text(), /^# mine\n/);
+  const undone = await run("config", "rollback");
+  assert.equal(undone.code, 0);
+  assert.equal(await text(), before);
+  assert.equal((await client.status(never)).global.auto_failback, false);
+  const history = JSON.parse((await run("config", "history", "--json")).stdout);
+  assert.deepEqual(
+    history.map(({ n, source }: Record<string, unknown>) => [n, source]),
+    [
+      [0, "rollback 1"],
+      [1, "cli"],
+      [2, "start"],
+    ],
+  );
+  assert.equal((await client.sync(never)).events.at(-1)?.type, "changed");
+});
+
+test("A6 B10 reload applies what a person wrote, without a watch; --dry-run only says it", async (t) => {
+  const { run, file, text, home, client } = await startRig(t);
+  await writeFile(file, (await text()) + shareText(home, "NEW"));
+  const dry = await run("reload", "--dry-run");
+  assert.deepEqual([dry.code, dry.stdout], [0, "✓ a reload would:\n    start  NEW\n    stay   CORE\n"]);
+  assert.equal((await client.status(never)).shares.length, 1);
+  const reload = await run("reload");
+  assert.match(reload.stdout, /^✓ 1 share reloaded \(generation 2\)\n {4}started {2}NEW\n$/);
+  assert.equal((await client.status(never)).shares.length, 2);
+  assert.match((await run("reload")).stdout, /^– no changes/);
+});
+
+test("B10 a SIGHUP reloads, and ends nothing", async (t) => {
+  const { file, text, home, client, monitor } = await startRig(t);
+  await writeFile(file, (await text()) + shareText(home, "NEW"));
+  monitor.child.kill("SIGHUP");
+  await eventually(async () => (await client.status(never)).shares.length === 2, 10_000);
+  assert.equal(monitor.child.exitCode, null);
+});
+
+test("B6 a rejected file changes nothing, is shown with its place, and rollback 0 mends it", async (t) => {
+  const { run, file, text, client } = await startRig(t);
+  const good = await text();
+  await writeFile(file, good.replace("[sync]", "[snyc]"));
+  const reload = await run("reload");
+  assert.deepEqual([reload.code, reload.stdout], [3, ""]);
+  assert.match(reload.stderr, /config\.toml:5:2: snyc/);
+  assert.match((await run("status")).stdout, /✗ The configuration file is not what runs/);
+  assert.equal((await client.status(never)).shares.length, 1);
+  assert.match((await run("config", "diff", "0")).stdout, /^-\[sync\]\n\+\[snyc\]$/m);
+  assert.equal((await run("config", "set", "auto-failback", "on")).code, 3);
+  assert.equal((await run("config", "rollback", "0")).code, 0);
+  assert.equal(await text(), good);
+  assert.doesNotMatch((await run("status")).stdout, /not what runs/);
+});
+
+test("B4 under `stop` a reload by hand applies the mend, and the watch goes on", async (t) => {
+  const { run, file, text, client } = await startRig(
+    t,
+    'detection = "inotify"\npoll_interval = 0.1\ndebounce = 0.05\non_failure = "stop"',
+  );
+  const good = await text();
+  await writeFile(file, `${good}nonsense\n`);
+  await eventually(async () => (await client.sync(never)).watching === "stopped", 10_000);
+  assert.match((await run("status")).stdout, /not watched any more/);
+  await writeFile(file, good.replace("# mine", "# mended"));
+  assert.equal((await run("reload")).code, 0);
+  assert.equal((await client.sync(never)).watching, "live");
+  await writeFile(file, good.replace("[global]", "[global]\nauto_failback = true"));
+  await eventually(async () => (await client.status(never)).global.auto_failback, 10_000);
+});
+
+test("a file that is gone: edits are refused, and rollback 0 writes what runs", async (t) => {
+  const { run, file, text, client } = await startRig(t);
+  const good = await text();
+  await rm(file);
+  assert.equal((await run("config", "set", "auto-failback", "on")).code, 3);
+  assert.equal((await run("reload")).code, 1);
+  assert.equal((await client.status(never)).shares.length, 1);
+  assert.equal((await run("config", "rollback", "0")).code, 0);
+  assert.equal(await text(), good);
+});
+
+test("two that edit at once are both kept, or one is told to try again", async (t) => {
+  const { run, text } = await startRig(t);
+  const edits = [
+    ["auto-failback", "on"],
+    ["lsof-recheck", "off"],
+    ["global.check_interval_secs", "5"],
+    ["sync.debounce", "0.5"],
+  ];
+  const ended = await Promise.all(edits.map((edit) => run("config", "set", ...edit)));
+  const written = await text();
+  const lines = ["auto_failback = true", "lsof_recheck = false", "check_interval_secs = 5", "debounce = 0.5"];
+  ended.forEach(({ code, stderr }, index) => {
+    assert.ok(code === 0 || code === 9, stderr);
+    assert.equal(written.includes(lines[index] ?? "?"), code === 0, stderr);
+  });
+});
+
+test("B8 a follower hears each edit as one event, and finds the daemon again after a restart", async (t) => {
+  const { run, home, monitor } = await startRig(t);
+  const cancel = new AbortController();
+  t.after(() => cancel.abort());
+  const notices: FollowNotice[] = [];
+  const following = (async () => {
+    for await (const notice of followDaemon(home, { signal: cancel.signal })) notices.push(notice);
+  })();
+  const connections = () => notices.filter(({ kind }) => kind === "connected").length;
+  await eventually(() => connections() === 1, 5_000);
+  await run("config", "set", "auto-failback", "on");
+  const details = () =>
+    notices.flatMap((notice) =>
+      notice.kind === "event" && notice.event.kind === "sync" ? [notice.event.event.details] : [],
+    );
+  await eventually(() => details().length === 1, 5_000);
+  assert.deepEqual(details(), ["settings reloaded"]);
+  monitor.child.kill("SIGTERM");
+  assert.equal((await monitor.ended).code, 0);
+  await eventually(() => notices.at(-1)?.kind === "lost", 5_000);
+  const again = startCommand(["monitor"], { home });
+  t.after(() => void again.child.kill("SIGKILL"));
+  await eventually(() => connections() === 2, 15_000);
+  again.child.kill("SIGTERM");
+  await again.ended;
+  cancel.abort();
+  await following;
+});

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { runCommand, startCommand } from "../command-line.ts";
+
+test("monitor serves until SIGTERM or Ctrl-C, and then leaves neither socket nor note", async (t) => {
+  const home = await temporaryFolder(t);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    const { child, ended } = startCommand(["monitor", "--interval", "0.5"], { home });
+    t.after(() => void child.kill("SIGKILL"));
+    await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+    const status = await runCommand(["status", "--json"], { home });
+    assert.equal(JSON.parse(status.stdout).global.pid, child.pid);
+    assert.equal(JSON.parse(status.stdout).global.check_interval_secs, 0.5);
+    child.kill(signal);
+    const { code, stdout } = await ended;
+    assert.deepEqual([code, stdout], [0, ""]);
+    const left = await readdir(home);
+    assert.ok(!left.includes("mountaineer.sock") && !left.includes("daemon.json"), left.join(" "));
+  }
+});
+
+test("a second monitor for one home ends at once with exit code 4, and the first goes on", async (t) => {
+  const home = await temporaryFolder(t);
+  const { child, ended } = startCommand(["monitor"], { home });
+  t.after(() => void child.kill("SIGKILL"));
+  await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+  const second = await runCommand(["monitor"], { home });
+  assert.equal(second.code, 4);
+  assert.match(second.stderr, new RegExp(`^mountaineer: .*${child.pid}`, "m"));
+  assert.equal((await runCommand(["status"], { home })).code, 0);
+  child.kill("SIGTERM");
+  assert.equal((await ended).code, 0);
+});
+
+test("a monitor whose stderr nobody reads any more goes on", async (t) => {
+  const home = await temporaryFolder(t);
+  const { child, ended } = startCommand(["monitor", "--interval", "0.2"], {
+    home,
+    env: { MOUNTAINEER_LOG: "debug" },
+  });
+  t.after(() => void child.kill("SIGKILL"));
+  child.stderr?.destroy();
+  await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+  for (let round = 0; round < 3; round++) {
+    assert.equal((await runCommand(["status"], { home })).code, 0);
+  }
+  child.kill("SIGTERM");
+  assert.equal((await ended).code, 0);
+});
+
+test("a home that cannot be made ends monitor with exit code 6; looking needs none", async (t) => {
+  const blocked = await runCommand(["monitor"], { home: "/dev/null/home" });
+  assert.equal(blocked.code, 6);
+  assert.match(blocked.stderr, /^mountaineer: .*\/dev\/null\/home.*\n/);
+  const missing = join(await temporaryFolder(t), "missing");
+  assert.equal((await runCommand(["status"], { home: missing })).code, 0);
+  await assert.rejects(readdir(missing), { code: "ENOENT" });
+});
+
+test("what stands at the socket's path ends monitor before anything is begun", async (t) => {
+  for (const make of [(path: string) => mkdir(path), (path: string) => writeFile(path, "mine")]) {
+    const home = await temporaryFolder(t);
+    await make(join(home, "mountaineer.sock"));
+    const { code, stderr } = await runCommand(["monitor"], { home });
+    assert.equal(code, 1);
+    assert.match(stderr, /^mountaineer: .*mountaineer\.sock is in the way/m);
+    assert.doesNotMatch(stderr, /running/);
+    assert.ok(!(await readdir(home)).includes("state.json"));
+  }
+});
+
+test("a link in the place of state.json ends monitor with exit code 6, and where it leads is left alone", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "mine"), "mine");
+  await symlink("mine", join(home, "state.json"));
+  const { code, stderr } = await runCommand(["monitor"], { home });
+  assert.equal(code, 6);
+  assert.match(stderr, /state\.json: it is a symbolic link/);
+  assert.equal(await readFile(join(home, "mine"), "utf8"), "mine");
+});
+
+test("a file where the home should be is told as that, and never as a mistake in Mountaineer", async (t) => {
+  const home = join(await temporaryFolder(t), "file");
+  await writeFile(home, "");
+  for (const [command, exit] of [
+    ["mount", 6],
+    ["reload", 6],
+    ["status", 6],
+    ["config history", 1],
+  ] as const) {
+    const { code, stderr } = await runCommand(command.split(" "), { home });
+    assert.equal(code, exit, command);
+    assert.match(stderr, /^mountaineer: .*not a directory/, command);
+    assert.doesNotMatch(stderr, /internal error|report it/, command);
+  }
+});

@@ -1,0 +1,314 @@
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { connectionOf } from "../../../src/cli/init/init-questions.ts";
+import {
+  backendBlock,
+  EXAMPLES,
+  foundBlocks,
+  openingText,
+  secretNameOf,
+  shareBlock,
+  withBlocks,
+} from "../../../src/cli/init/init-text.ts";
+import { splitWords } from "../../../src/cli/input/split-words.ts";
+import { parseConfig } from "../../../src/config/read/load.ts";
+import { createTestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { NO_TERMINAL, openTerminal } from "../../tui/terminal.ts";
+import { COMMAND, environmentOf, runCommand } from "../command-line.ts";
+
+const PLACE = { home: "/h/m", userHome: "/h", userName: "ann", defaultMountRoot: "/h/m/volumes" };
+const SHARE = ["--share", "CORE", "--tb-host", "10.10.10.1", "--fallback-host", "nas.local"];
+
+test("what is written loads, whatever the names in it", async () => {
+  const share = {
+    name: 'my "best" share\\é',
+    tbHost: "10.0.0.1:4450",
+    fallbackHost: "nas.local",
+    username: "OFFICE\\ann",
+    shareName: "core files",
+    password: "secret:nas",
+  };
+  const found = { host: "nas", share: 'a"b', user: null, path: "/mnt/x\ny", by: "fstab" } as const;
+  const text = withBlocks(openingText("file:///r"), [
+    shareBlock(share),
+    backendBlock({ name: "files", connection: { command: "npx", args: ["-y", 'a "b" \\c'] } }),
+    backendBlock({ name: "web", connection: { url: "https://example.org/mcp" } }),
+    ...foundBlocks("", [found]),
+  ]);
+  const loaded = await parseConfig(Buffer.from(text), "/h/m/config.toml", PLACE);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  const { shares, backends } = loaded.snapshot.config;
+  assert.deepEqual(
+    [shares[0]?.name, shares[0]?.username, shares[0]?.shareName],
+    [share.name, share.username, "core files"],
+  );
+  assert.deepEqual(backends[0]?.connection.type === "stdio" && backends[0].connection.args, [
+    "-y",
+    'a "b" \\c',
+  ]);
+  assert.equal(shares.length, 1, "what was found is a comment");
+  assert.deepEqual(foundBlocks(text, [found]), [], "and stands there once");
+});
+
+test("a command line is parted as a shell would, and nothing in it is run or replaced", () => {
+  assert.deepEqual(splitWords("npx -y pkg /tmp"), ["npx", "-y", "pkg", "/tmp"]);
+  assert.deepEqual(splitWords(`a 'b c' "d \\"e\\" \\n" f\\ g '' $HOME ~ "x"'y'`), [
+    "a",
+    "b c",
+    'd "e" \\n',
+    "f g",
+    "",
+    "$HOME",
+    "~",
+    "xy",
+  ]);
+  assert.deepEqual(splitWords("   "), []);
+  assert.throws(() => splitWords("a 'b"), { code: "usage" });
+  assert.deepEqual(connectionOf("https://x.example/mcp"), { url: "https://x.example/mcp" });
+  assert.throws(() => connectionOf(" "), { code: "usage" });
+});
+
+test("a share's name becomes one that a secret may have", () => {
+  assert.equal(secretNameOf("CORE"), "core");
+  assert.equal(secretNameOf("Müller's Dateien"), "mu-ller-s-dateien");
+  assert.equal(secretNameOf("日本"), "share");
+});
+
+test("the examples that nobody filled in are valid once they are", async () => {
+  const loaded = await parseConfig(Buffer.from(EXAMPLES.replaceAll(/^#/gm, "")), "/h/m/config.toml", PLACE);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  assert.deepEqual([loaded.snapshot.config.shares.length, loaded.snapshot.config.backends.length], [1, 1]);
+});
+
+test("the file is what was asked for, and says where every option is; the end says what to type", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  const path = join(folder, "my own.toml");
+  const args = ["init", "--config", path, "--backend", "files", "--command", "sh -c true"];
+  const { code, stdout, stderr } = await runCommand(args, { home });
+  assert.equal(code, 0, stderr);
+  const [schema, , reference = "", ...rest] = (await readFile(path, "utf8")).split("\n");
+  assert.equal(schema, "#:schema ./config.schema.json");
+  // Shares that this machine happens to have mounted follow as comments.
+  const settings = rest.filter((line) => line !== "" && !line.startsWith("#"));
+  assert.deepEqual(settings, ["[backends.files]", 'command = "sh"', 'args = ["-c", "true"]']);
+  const page = await readFile(new URL(/file:\/\/\S+$/.exec(reference)?.[0] ?? ""), "utf8");
+  assert.match(page, /check_interval_secs/);
+  const named = `--config '${path}'`;
+  const lines = stdout.split("\n").slice(1, -1);
+  assert.deepEqual(lines, [
+    `  next: mountaineer doctor ${named} checks it, then mountaineer monitor ${named} keeps it up`,
+    `        (mountaineer install ${named} has it begin at every login)`,
+    `  connect an agent: http://127.0.0.1:9000/mcp, or the command mountaineer mcp ${named}`,
+    `        in Claude Code: claude mcp add mountaineer -- mountaineer mcp ${named}`,
+  ]);
+  const again = await runCommand(args, { home });
+  assert.match(again.stderr, /hint: mountaineer init --add --config '.*my own\.toml' adds to it/);
+  const list = await runCommand(["config", "validate", "--config", path], { home });
+  assert.equal(list.code, 0, list.stderr);
+});
+
+test("without a terminal: a beginning, then what is given, then nothing over it", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const first = await runCommand(["init"], { home });
+  assert.deepEqual([first.code, first.stderr], [0, ""]);
+  assert.match(first.stdout, /config\.toml is written[\s\S]*mountaineer doctor/);
+  const path = join(home, "config.toml");
+  assert.match(await readFile(path, "utf8"), /^#:schema [\s\S]*\n#?\[\[?\w/m);
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.ok((await readdir(home)).includes("config.schema.json"));
+  const added = await runCommand(
+    ["init", ...SHARE, "--username", "ann", "--password", "secret:nas", "--json"],
+    { home },
+  );
+  assert.equal(added.code, 0, added.stderr);
+  const report = JSON.parse(added.stdout);
+  assert.deepEqual(
+    [report.path, report.created, report.changed, report.shares, report.backends],
+    [path, false, true, ["CORE"], []],
+  );
+  assert.match(
+    await readFile(path, "utf8"),
+    /\n\[\[shares\]\]\nname = "CORE"\nthunderbolt_host = "10\.10\.10\.1"\nfallback_host = "nas\.local"\nusername = "ann"\npassword = "secret:nas"\n$/,
+  );
+  const before = await readFile(path, "utf8");
+  const refused = await runCommand(["init", "--backend", "files", "--command", "sh -c 'a b'"], { home });
+  assert.deepEqual([refused.code, refused.stdout], [9, ""]);
+  assert.match(refused.stderr, /is there already[\s\S]*init --add/);
+  assert.equal((await runCommand(["init"], { home })).code, 9);
+  assert.equal(await readFile(path, "utf8"), before);
+  const more = await runCommand(["init", "--add", "--backend", "files", "--command", "sh -c 'a b'"], {
+    home,
+  });
+  assert.equal(more.code, 0, more.stderr);
+  assert.match(more.stdout, /is changed: files/);
+  assert.ok(
+    (await readFile(path, "utf8")).endsWith('\n[backends.files]\ncommand = "sh"\nargs = ["-c", "a b"]\n'),
+  );
+  const twice = await runCommand(["init", "--add", "--backend", "files", "--command", "sh"], { home });
+  assert.deepEqual([twice.code, /backend files is configured already/.test(twice.stderr)], [2, true]);
+  const history = await runCommand(["config", "rollback", "--yes"], { home });
+  assert.equal(history.code, 0, history.stderr);
+  assert.equal(await readFile(path, "utf8"), before);
+});
+
+test("what makes no valid configuration, or is not whole, writes nothing", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
+    [["--share", "Links", "--tb-host", "a", "--fallback-host", "b"], 3, /Links/],
+    [["--share", "CORE", "--tb-host", "smb://x", "--fallback-host", "b"], 3, /smb:/],
+    [[...SHARE, "--password", "hidden word"], 3, /secret:NAME/],
+    [["--share", "CORE"], 2, /--tb-host and --fallback-host/],
+    [["--tb-host", "a"], 2, /--share names/],
+    [["--backend", "a"], 2, /either --command or --url/],
+    [["--backend", "a", "--command", "b", "--url", "https://c"], 2, /either --command or --url/],
+    [["--command", "b"], 2, /--backend names/],
+  ];
+  for (const [args, code, why] of cases) {
+    const ended = await runCommand(["init", ...args], { home });
+    assert.equal(ended.code, code, `${args.join(" ")}: ${ended.stderr}`);
+    assert.match(ended.stderr, why);
+    if (code === 3) assert.match(ended.stderr, /would have a mistake; nothing was written/);
+    assert.doesNotMatch(ended.stderr, /hidden word/);
+  }
+  await assert.rejects(stat(join(home, "config.toml")));
+  const yaml = await runCommand(["--config", join(home, "c.yaml"), "init"], { home });
+  assert.deepEqual([yaml.code, /in TOML[\s\S]*ends in \.toml/.test(yaml.stderr)], [2, true]);
+});
+
+test("C3 to a configuration in YAML it adds as to one in TOML, and every byte of it stays", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home, { mode: 0o700 });
+  const path = join(home, "config.yaml");
+  const before = `# mine
+global:
+  check_interval_secs: 3   # calm
+shares:
+  - name: ARCHIVE
+    thunderbolt_host: 10.0.0.1
+    fallback_host: nas   # cellar
+
+# the end
+`;
+  await writeFile(path, before, { mode: 0o600 });
+  const refused = await runCommand(["init", ...SHARE], { home });
+  assert.deepEqual([refused.code, await readFile(path, "utf8")], [9, before], refused.stderr);
+  const backend = ["--backend", "files", "--command", "sh -c 'a b'"];
+  const added = await runCommand(["init", "--add", ...SHARE, ...backend], { home });
+  assert.equal(added.code, 0, added.stderr);
+  assert.match(added.stdout, /config\.yaml is changed: CORE, files/);
+  const share = "  - name: CORE\n    thunderbolt_host: 10.10.10.1\n    fallback_host: nas.local\n";
+  const [head, tail] = before.split("\n\n");
+  assert.equal(
+    await readFile(path, "utf8"),
+    `${head}\n${share}\n${tail}\nbackends:\n  files:\n    command: sh\n    args: ["-c", a b]\n`,
+  );
+  const twice = await runCommand(["init", "--add", ...SHARE], { home });
+  assert.deepEqual([twice.code, /share CORE is configured already/.test(twice.stderr)], [2, true]);
+  await writeFile(path, "# nothing yet\n");
+  const begun = await runCommand(["init", ...SHARE], { home });
+  assert.equal(begun.code, 0, begun.stderr);
+  assert.equal(await readFile(path, "utf8"), `# nothing yet\n\nshares:\n${share}`);
+});
+
+test("where the configuration is a link that leads nowhere, everybody says so", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home, { mode: 0o700 });
+  await symlink(join(home, "moved.toml"), join(home, "config.toml"));
+  for (const args of [["init"], ["init", ...SHARE], ["monitor"], ["status"]]) {
+    const ended = await runCommand(args, { home });
+    assert.equal(ended.code, 3, `${args.join(" ")}: ${ended.stderr}`);
+    assert.match(ended.stderr, /is a link to \S+moved\.toml, which is not there[\s\S]*remove the link/);
+  }
+  await assert.rejects(stat(join(home, "moved.toml")));
+});
+
+test("with a daemon what is added runs at once", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = await createTestHome({ home: join(folder, "home"), env: { HOME: folder } });
+  await using _monitor = await home.startMonitor();
+  const added = await home.cli([
+    "init",
+    "--share",
+    "CORE",
+    "--tb-host",
+    "127.0.0.2:1",
+    "--fallback-host",
+    "127.0.0.3:1",
+  ]);
+  assert.equal(added.code, 0, added.stderr);
+  await eventually(
+    async () => (await home.glance())?.shares.some(({ name }) => name === "CORE") === true,
+    10_000,
+  );
+});
+
+test("at a terminal it asks, keeps the password, and adds only when told so", {
+  skip: NO_TERMINAL,
+}, async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const command = [...COMMAND, "init"].map((word) => `'${word}'`).join(" ");
+  const open = () => openTerminal({ columns: 110, rows: 30, command, env: environmentOf({ home }) });
+  {
+    await using terminal = await open();
+    const answer = async (question: string, text: string): Promise<void> => {
+      await terminal.until(question);
+      await terminal.press(...(text === "" ? [] : [text]), "Enter");
+    };
+    await answer("on the server (empty: none):", "CORE");
+    await answer("over Thunderbolt", "");
+    await answer("Leave CORE out? [y/N]", "");
+    await terminal.until((lines) => lines.filter((line) => line.includes("over Thunderbolt")).length === 2);
+    await terminal.press("10.10.10.1", "Enter");
+    await answer("over the other network", "nas.local");
+    await answer("Your name on the server", "ann");
+    await answer("want a password?", "y");
+    await answer("A further share", "");
+    await answer("An MCP server", "files");
+    await answer("Its command line", "sh -c true");
+    await terminal.until((lines) => lines.filter((line) => line.includes("An MCP server")).length === 2);
+    await terminal.press("Enter");
+    await answer("Value of core", "hidden");
+    await terminal.until("next: mountaineer doctor");
+  }
+  const text = await readFile(join(home, "config.toml"), "utf8");
+  assert.match(
+    text,
+    /name = "CORE"[\s\S]*password = "secret:core"[\s\S]*\[backends\.files\]\ncommand = "sh"/,
+  );
+  assert.match(await readFile(join(home, "secrets.json"), "utf8"), /"hidden"/);
+  {
+    await using terminal = await open();
+    await terminal.until("Add to it? [y/N]");
+    await terminal.press("Enter");
+    await terminal.until("nothing was written");
+  }
+  assert.equal(await readFile(join(home, "config.toml"), "utf8"), text);
+});
+
+test("the end of what is typed is no answer: nothing is written, and it says so", {
+  skip: NO_TERMINAL,
+}, async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  const init = [...COMMAND, "init"].map((word) => `'${word}'`).join(" ");
+  const command = `${init}; echo "ended with $?"; sleep 60`;
+  await using terminal = await openTerminal({
+    columns: 110,
+    rows: 30,
+    command,
+    env: environmentOf({ home }),
+  });
+  await terminal.until("on the server (empty: none):");
+  await terminal.press("CORE", "Enter");
+  await terminal.until("over Thunderbolt");
+  await terminal.press("C-d");
+  await terminal.until("ended with 130");
+  const said = (await terminal.lines()).join("\n");
+  assert.match(said, /^mountaineer: the input ended before an answer$/m);
+  assert.doesNotMatch(said, /await|Warning/);
+  await assert.rejects(stat(join(home, "config.toml")));
+});

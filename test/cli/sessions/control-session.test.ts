@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { RemoteControl } from "../../../src/api/client/client.ts";
+import type { CommandContext } from "../../../src/cli/input/command.ts";
+import { withControl } from "../../../src/cli/sessions/control-session.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { acquireHomeLock } from "../../../src/runtime/process/home-lock.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { sampleReport } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+function contextOf(home: string, changes: Partial<CommandContext> = {}): CommandContext {
+  const never = new AbortController().signal;
+  return {
+    home,
+    configPath: null,
+    stdoutLook: { width: 80, color: false, unicode: false },
+    isTerminal: false,
+    ask: null,
+    yieldInterrupts: () => ({ [Symbol.dispose]() {} }),
+    signal: never,
+    forceSignal: never,
+    print() {},
+    note() {},
+    ...changes,
+  };
+}
+
+/** A home whose lock a monitor holds that does not serve yet. */
+async function startingHome(t: TestContext): Promise<string> {
+  const home = await temporaryFolder(t);
+  const lock = await acquireHomeLock(home, { command: "monitor", waitMs: 0, clock: systemClock });
+  t.after(() => lock[Symbol.asyncDispose]());
+  return home;
+}
+
+const change = { intent: "change", command: "mount" } as const;
+const look = { intent: "look", command: "status" } as const;
+const never = new AbortController().signal;
+const statusOf = (control: RemoteControl) => control.status(never);
+
+test("a changing command that meets a daemon still starting waits for its socket", async (t) => {
+  const home = await startingHome(t);
+  const clock = createManualClock();
+  const asking = withControl(contextOf(home), change, statusOf, clock);
+  for (let round = 0; round < 3; round++) {
+    await eventually(() => clock.pendingTimers === 1, 2_000);
+    await clock.advance(50);
+  }
+  await startRig(t, { home });
+  await eventually(() => clock.pendingTimers === 1, 2_000);
+  void clock.advance(50);
+  assert.deepEqual(await asking, sampleReport());
+});
+
+test("it waits 10 s and no longer, and names the process", async (t) => {
+  const home = await startingHome(t);
+  const clock = createManualClock();
+  const asking = withControl(contextOf(home), change, statusOf, clock);
+  const startedMs = clock.monotonicMs();
+  let settled = false;
+  asking.catch(() => {
+    settled = true;
+  });
+  await eventually(async () => {
+    await clock.advance(500);
+    return settled;
+  }, 5_000);
+  const waitedMs = clock.monotonicMs() - startedMs;
+  assert.ok(waitedMs >= 10_000 && waitedMs < 14_000, String(waitedMs));
+  await assert.rejects(asking, (error) => {
+    assert.ok(error instanceof MountaineerError);
+    assert.equal(error.code, "daemon_unreachable");
+    assert.match(error.message, new RegExp(`pid ${process.pid}`));
+    return true;
+  });
+});
+
+test("waiting for a daemon ends at once when it is cancelled", async (t) => {
+  const home = await startingHome(t);
+  const cancel = new AbortController();
+  const clock = createManualClock();
+  const asking = withControl(contextOf(home, { signal: cancel.signal }), change, statusOf, clock);
+  asking.catch(() => {});
+  await eventually(() => clock.pendingTimers === 1, 2_000);
+  cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
+  await assert.rejects(asking, { code: "aborted" });
+});
+
+test("with no daemon a looking command looks for itself, and writes nothing", async (t) => {
+  const home = await temporaryFolder(t);
+  const { global, shares } = await withControl(contextOf(home), look, statusOf);
+  assert.equal(global.pid, null);
+  assert.equal(global.config_path, join(home, "config.toml"));
+  assert.deepEqual(shares, []);
+  assert.deepEqual(await readdir(home), []);
+});
+
+test("a looking command waits for no lock", async (t) => {
+  const home = await startingHome(t);
+  const before = await readdir(home);
+  assert.equal((await withControl(contextOf(home), look, statusOf)).global.pid, null);
+  assert.deepEqual(await readdir(home), before);
+});
+
+test("the engine in process is ended whatever the command does with it", async (t) => {
+  const home = await temporaryFolder(t);
+  await assert.rejects(
+    withControl(contextOf(home), change, () => Promise.reject(new MountaineerError("timed_out", "late"))),
+    { code: "timed_out" },
+  );
+  const lock = await acquireHomeLock(home, { command: "mount", waitMs: 0, clock: systemClock });
+  await lock[Symbol.asyncDispose]();
+});
+
+test("a configuration with mistakes is told with them all", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), "[global]\nshares_rot = 1\ncheck_interval_secs = -1\n");
+  for (const ask of [look, change]) {
+    await assert.rejects(withControl(contextOf(home), ask, statusOf), (error) => {
+      assert.ok(error instanceof MountaineerError);
+      assert.equal(error.code, "config_invalid");
+      assert.match(error.message, /shares_rot/);
+      assert.match(error.message, /check_interval_secs/);
+      return true;
+    });
+  }
+});

@@ -1,0 +1,400 @@
+// The doctor names the cause: each of these is really brought about, and the command run as a process.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, readdir, readFile, symlink, truncate, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import type { DoctorFinding, DoctorReport, SelfTestReport } from "../../../src/api/doctor-report.ts";
+import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { createTestHome, type TestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createNetworkNamespace, namespacesUnavailable } from "../../support/network-namespace.ts";
+import { stopProcess } from "../../support/stop-process.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { mountTmpfs } from "../../support/tiny-disk.ts";
+import { programMissing } from "../../sync/programs.ts";
+import { COMMAND, environmentOf, runCommand } from "../command-line.ts";
+
+const run = promisify(execFile);
+
+function reportOf({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): DoctorReport {
+  assert.equal(stderr, "");
+  return JSON.parse(stdout);
+}
+
+async function examined(home: string, env: Readonly<Record<string, string>> = {}): Promise<DoctorReport> {
+  return reportOf(await runCommand(["doctor", "--json"], { home, env }));
+}
+
+function causeOf({ findings }: DoctorReport, code: string): DoctorFinding {
+  const found = findings.find((finding) => finding.code === code);
+  const told = findings.filter(({ severity }) => severity !== "ok").map((one) => `${one.code}: ${one.text}`);
+  assert.ok(found !== undefined, `no ${code} among ${told.join("\n")}`);
+  return found;
+}
+
+const localShare = (folder: string): string => `[[shares]]
+name = "CORE"
+thunderbolt_path = "${join(folder, "tb")}"
+fallback_path = "${join(folder, "fallback")}"
+`;
+
+async function localConfig(folder: string): Promise<string> {
+  await mkdir(join(folder, "tb"), { recursive: true });
+  await mkdir(join(folder, "fallback"), { recursive: true });
+  const lines = [
+    "[global]",
+    `shares_root = "${join(folder, "Shares")}"`,
+    `mount_root = "${join(folder, "v")}"`,
+  ];
+  return `${lines.join("\n")}\n${localShare(folder)}`;
+}
+
+test("a home without anything is well, in words and as JSON, and nothing is made in it", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home, { mode: 0o700 });
+  const { code, stdout, stderr } = await runCommand(["doctor"], { home });
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.match(
+    stdout,
+    /no configuration at[\s\S]*mountaineer init[\s\S]*no daemon runs[\s\S]*\nnothing is configured yet; what was looked at is well\n$/,
+  );
+  const report = await examined(home);
+  assert.deepEqual(Object.keys(report), ["ok", "version", "findings"]);
+  assert.equal(report.ok, true);
+  for (const finding of report.findings)
+    assert.deepEqual(Object.keys(finding), ["area", "severity", "code", "subject", "text", "hint"]);
+  assert.deepEqual(await readdir(home), []);
+  const absent = await examined(join(home, "not", "there"));
+  assert.equal(causeOf(absent, "home_absent").severity, "info");
+});
+
+test("a broken configuration: every mistake with its place", async (t) => {
+  const home = await temporaryFolder(t);
+  await chmod(home, 0o700);
+  await writeFile(join(home, "config.toml"), "[global]\nauto_failbak = true\nmount_hang_secs = -1\n");
+  const { code, stdout } = await runCommand(["doctor"], { home });
+  assert.equal(code, 1);
+  assert.match(stdout, /config\.toml:2:1[\s\S]*config\.toml:3:/);
+  assert.match(stdout, /\[config_invalid\]/);
+  await writeFile(join(home, "config.yaml"), "");
+  causeOf(await examined(home), "config_ambiguous");
+});
+
+test("two hosts of one address, and a host that nobody listens at", async (t) => {
+  const home = await temporaryFolder(t);
+  const config = `[[shares]]\nname = "CORE"\nthunderbolt_host = "localhost:1"\nfallback_host = "127.0.0.1:1"\n`;
+  await writeFile(join(home, "config.toml"), config);
+  const report = await examined(home);
+  assert.match(causeOf(report, "routes_same_address").text, /one address: 127\.0\.0\.1/);
+  assert.match(causeOf(report, "smb_refused").text, /127\.0\.0\.1:1/);
+});
+
+const OF_THE_RIG = missingForPlainRig() ?? false;
+
+test("a wrong password, no such share, and what lets one in, asked of a real server", {
+  skip: OF_THE_RIG,
+}, async (t) => {
+  const rig = await startPlainRig({ shares: ["CORE"] });
+  t.after(() => rig[Symbol.asyncDispose]());
+  const home = await temporaryFolder(t);
+  await chmod(home, 0o700);
+  const share = (name: string, more: string): string => `[[shares]]
+name = "${name}"
+share_name = "CORE"
+thunderbolt_host = "${rig.tbHost}:${rig.tbPort}"
+fallback_host = "${rig.fallbackHost}:${rig.fallbackPort}"
+username = "${rig.username}"
+${more}
+`;
+  const right = share("RIGHT", 'password = "${RIGHT}"');
+  await writeFile(join(home, "config.toml"), right);
+  const env = { RIGHT: rig.password, WRONG: "hidden word", EMPTY: "" };
+  const well = await examined(home, env);
+  assert.equal(well.ok, true, JSON.stringify(well.findings, null, 2));
+  assert.match(causeOf(well, "credentials").text, /lets .* into CORE/);
+  const wrong: readonly string[] = [
+    right,
+    share("PASSWORD", 'password = "${WRONG}"'),
+    share("NONE", 'password = "secret:none"'),
+    share("EMPTY", 'password = "${EMPTY}"'),
+    share("SHARE", 'password = "${RIGHT}"').replace('share_name = "CORE"', 'share_name = "nope"'),
+  ];
+  for (const [index, code] of [
+    [1, "wrong_credentials"],
+    [2, "secret_missing"],
+    [3, "secret_empty"],
+    [4, "no_such_share"],
+  ] as const) {
+    await writeFile(join(home, "config.toml"), wrong[index] ?? "");
+    const report = await examined(home, env);
+    const cause = causeOf(report, code);
+    assert.equal(cause.severity, "error");
+    assert.equal(
+      report.findings.filter(({ severity }) => severity === "error").length,
+      1,
+      JSON.stringify(report),
+    );
+    if (code === "wrong_credentials") assert.match(cause.hint ?? "", /\$\{WRONG\}/);
+    if (code === "no_such_share") assert.match(cause.text, /has no share nope; it has .*CORE/);
+    assert.doesNotMatch(JSON.stringify(report), /hidden word|secret word/);
+  }
+  // The kernel's client would be asked with the same password; whether there is one here is another matter.
+  await writeFile(join(home, "config.toml"), share("KERNEL", 'driver = "cifs"\npassword = "${WRONG}"'));
+  assert.equal(causeOf(await examined(home, env), "wrong_credentials").subject, "KERNEL");
+  await writeFile(join(home, "config.toml"), share("FSTAB", 'driver = "cifs"'));
+  assert.ok((await examined(home, env)).findings.every(({ area }) => area !== "credentials"));
+
+  await writeFile(join(home, "config.toml"), right);
+  await rig.relays.tb.setMode("hang");
+  await rig.relays.fallback.setMode("refuse");
+  const off = await examined(home, env);
+  assert.match(causeOf(off, "smb_silent").text, /Thunderbolt/);
+  assert.match(causeOf(off, "smb_refused").text, /fallback/);
+});
+
+test("a host that is off, a route over the wrong interface, and an interface that is not there", async (t) => {
+  const unavailable = (await namespacesUnavailable()) ?? (await programMissing("ip", "nsenter"));
+  if (unavailable !== null) return t.skip(unavailable);
+  const namespace = await createNetworkNamespace(t);
+  for (const [name, address] of [
+    ["tb0", "10.99.1.1/24"],
+    ["eth1", "10.99.2.1/24"],
+  ] as const) {
+    await namespace.ip("link", "add", name, "type", "veth", "peer", "name", `${name}p`);
+    await namespace.ip("link", "set", `${name}p`, "up");
+    await namespace.ip("address", "add", address, "dev", name);
+    await namespace.ip("link", "set", name, "up");
+  }
+  const home = await temporaryFolder(t);
+  const config = (tb: string): string =>
+    `[[shares]]\nname = "CORE"\nthunderbolt_host = "10.99.1.2"\n${tb}fallback_host = "10.99.2.2"\n`;
+  const inside = async (): Promise<DoctorReport> => {
+    const child = namespace.spawn("env", [
+      ...Object.entries(environmentOf({ home })).map(([key, value]) => `${key}=${value}`),
+      ...COMMAND,
+      "doctor",
+      "--json",
+    ]);
+    let stdout = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      stdout += chunk;
+    });
+    await once(child, "close");
+    return JSON.parse(stdout);
+  };
+  await writeFile(join(home, "config.toml"), config(""));
+  const off = await inside();
+  assert.match(causeOf(off, "host_off").text, /10\.99\.1\.2/);
+  assert.ok(off.findings.every(({ code }) => code !== "route_wrong_interface"));
+  await namespace.ip("route", "add", "10.99.1.2/32", "dev", "eth1");
+  const wrong = causeOf(await inside(), "route_wrong_interface");
+  assert.match(wrong.text, /10\.99\.1\.2.*over eth1, not over tb0/);
+  await namespace.ip("route", "delete", "10.99.1.2/32", "dev", "eth1");
+  await writeFile(join(home, "config.toml"), config('thunderbolt_interface = "eth1"\n'));
+  causeOf(await inside(), "route_wrong_interface");
+  await writeFile(join(home, "config.toml"), config('thunderbolt_interface = "bridge0"\n'));
+  assert.match(causeOf(await inside(), "interface_down").text, /bridge0/);
+});
+
+test("FUSE missing: by its program, and by its device", async (t) => {
+  const home = await temporaryFolder(t);
+  const config = `[[shares]]\nname = "CORE"\nthunderbolt_host = "127.0.0.2:1"\nfallback_host = "127.0.0.3:1"\n`;
+  await writeFile(join(home, "config.toml"), config);
+  assert.match(causeOf(await examined(home, { PATH: "/nonexistent" }), "driver_unavailable").text, /rclone/);
+  const programs = await temporaryFolder(t);
+  await writeFile(join(programs, "rclone"), "#!/bin/sh\necho 'rclone v1.60.1'\n");
+  await chmod(join(programs, "rclone"), 0o755);
+  const report = await examined(home, { PATH: programs });
+  assert.match(causeOf(report, "fuse_missing").text, /fusermount3 is not installed/);
+  const missing = await programMissing("unshare", "setpriv", "mount");
+  if (missing !== null || process.getuid?.() !== 0) return t.diagnostic(missing ?? "the device needs root");
+  await symlink("/bin/true", join(programs, "fusermount3"));
+  const closed = join(programs, "closed");
+  await writeFile(closed, "", { mode: 0o600 });
+  const script = `mount --bind ${closed} /dev/fuse && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"`;
+  const theirs = await temporaryFolder(t);
+  await chmod(theirs, 0o777);
+  await chmod(programs, 0o755);
+  await writeFile(join(theirs, "config.toml"), config, { mode: 0o644 });
+  const env = environmentOf({ home: theirs, env: { PATH: `${programs}:/usr/bin:/bin` } });
+  const ended = await run("unshare", ["-m", "sh", "-c", script, "sh", ...COMMAND, "doctor", "--json"], {
+    env,
+  }).catch((error: { stdout: string; stderr: string }) => error);
+  if (/Operation not permitted/.test(ended.stderr)) return t.diagnostic(ended.stderr);
+  assert.match(causeOf(JSON.parse(ended.stdout), "fuse_denied").text, /\/dev\/fuse is there/);
+});
+
+test("no permission: another user's home", async (t) => {
+  const missing = await programMissing("setpriv");
+  if (missing !== null || process.getuid?.() !== 0)
+    return t.skip(missing ?? "needs root, to be another user");
+  const folder = await temporaryFolder(t);
+  await chmod(folder, 0o755);
+  const home = join(folder, "home");
+  await mkdir(home, { mode: 0o700 });
+  await writeFile(join(home, "config.toml"), "");
+  const ended = await run(
+    "setpriv",
+    ["--reuid=65534", "--regid=65534", "--clear-groups", ...COMMAND, "doctor", "--json"],
+    { env: environmentOf({ home }) },
+  ).catch((error: { stdout: string; stderr: string }) => error);
+  const report: DoctorReport = JSON.parse(ended.stdout);
+  assert.equal(causeOf(report, "home_of_another").hint?.startsWith("run this as its owner"), true);
+  assert.match(causeOf(report, "home_denied").text, /EACCES|permission denied/);
+  assert.equal(report.ok, false);
+});
+
+test("a full disk", async (t) => {
+  const disk = await mountTmpfs(t, "size=4m,mode=0700");
+  if (disk === null) return;
+  await writeFile(join(disk, "config.toml"), "");
+  await truncate(join(disk, "config.toml"), 0);
+  causeOf(await examined(disk), "disk_low");
+  await writeFile(join(disk, "rest"), Buffer.alloc(3.8 * 1024 * 1024));
+  const full = causeOf(await examined(disk), "disk_full");
+  assert.equal(full.severity, "error");
+  assert.match(full.text, /KB are free/);
+  await writeFile(join(disk, "all"), Buffer.alloc(1024 * 1024)).catch(() => {});
+  const { code, stderr } = await runCommand(["doctor", "--report", join(disk, "report.md")], { home: disk });
+  assert.deepEqual([code, /report\.md cannot be written: ENOSPC/.test(stderr)], [1, true], stderr);
+  assert.equal((await readdir(disk)).includes("report.md"), false);
+});
+
+async function homeWithDaemon(folder: string, name: string): Promise<TestHome> {
+  const home = await createTestHome({ home: join(folder, name), config: await localConfig(folder) });
+  await chmod(home.home, 0o700);
+  return home;
+}
+
+test("a daemon that runs, one that is stopped, and what one leaves that was killed", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = await homeWithDaemon(folder, "home");
+  await using monitor = await home.startMonitor();
+  await home.untilShare("CORE", ({ mount_alive }) => mount_alive, 10_000);
+  const running = await examined(home.home);
+  assert.equal(running.ok, true, JSON.stringify(running.findings, null, 2));
+  assert.match(causeOf(running, "daemon").text, new RegExp(`pid ${monitor.pid}`));
+  await stopProcess(monitor.pid);
+  try {
+    const silent = causeOf(await examined(home.home), "daemon_silent");
+    assert.match(silent.text, /it said nothing for 4 s$/);
+    assert.match(silent.hint ?? "", new RegExp(`kill ${monitor.pid}`));
+  } finally {
+    monitor.signal("SIGCONT");
+  }
+  await monitor.kill9();
+  const left = await examined(home.home);
+  assert.match(causeOf(left, "stale_lock").text, new RegExp(`pid ${monitor.pid}, which has ended`));
+  causeOf(left, "stale_socket");
+  assert.equal(causeOf(left, "daemon_off").severity, "info");
+});
+
+test("a second daemon that keeps the same shares, and one of another home that does not", async (t) => {
+  const folder = await temporaryFolder(t);
+  const [one, other] = [await homeWithDaemon(folder, "one"), await homeWithDaemon(folder, "other")];
+  await using _first = await one.startMonitor();
+  await using second = await other.startMonitor();
+  const found = causeOf(await examined(one.home), "second_daemon");
+  assert.match(found.text, new RegExp(`pid ${second.pid}.*keeps the same: .*CORE`));
+  assert.match(found.hint ?? "", new RegExp(`kill ${second.pid}`));
+  await other.writeConfig("");
+  await eventually(async () => (await other.glance())?.shares.length === 0, 15_000);
+  const report = await examined(one.home);
+  assert.ok(report.findings.every(({ code }) => code !== "second_daemon"));
+  assert.equal(causeOf(report, "other_daemon").severity, "info");
+});
+
+test("the gateway: a program that is not there, a folder that is not, a variable, and a port that is taken", async (t) => {
+  const home = await temporaryFolder(t);
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(address !== null && typeof address === "object");
+  const config = `[server]
+port = ${address.port}
+[backends.a]
+command = "no-such-program"
+env = { T = "\${NOT_SET}", S = "secret:none" }
+[backends.b]
+command = "sh"
+cwd = "/no/such/folder"
+[backends.off]
+command = "no-such-program-either"
+enabled = false
+`;
+  await writeFile(join(home, "config.toml"), config);
+  const report = await examined(home);
+  assert.match(causeOf(report, "port_taken").text, new RegExp(`pid ${process.pid}`));
+  assert.match(causeOf(report, "backend_program").text, /no-such-program is not found/);
+  assert.match(causeOf(report, "backend_folder").text, /\/no\/such\/folder/);
+  assert.match(causeOf(report, "secret_missing").text, /NOT_SET; .*none/);
+  assert.doesNotMatch(JSON.stringify(report), /either/);
+});
+
+test("the self-test passes here, mounts nothing and leaves nothing", async (t) => {
+  const home = await temporaryFolder(t);
+  const temporary = await temporaryFolder(t);
+  const { code, stdout, stderr } = await runCommand(["doctor", "--self-test", "--json"], {
+    home,
+    env: { TMPDIR: temporary },
+  });
+  const report: SelfTestReport = JSON.parse(stdout);
+  const failed = report.results.filter(({ passed }) => passed === false);
+  // What a machine lacks for SMB is no fault of an adapter.
+  const excused = missingForPlainRig() === null ? [] : ["a way to mount SMB"];
+  assert.deepEqual(
+    failed.filter(({ adapter }) => !excused.includes(adapter)),
+    [],
+  );
+  assert.equal(code, failed.length === 0 ? 0 : 1, stderr);
+  assert.ok(report.results.length >= 15);
+  // Programs of others keep a cache of their own in a home.
+  assert.deepEqual(
+    (await readdir(home)).filter((name) => !name.startsWith(".")),
+    [],
+  );
+  assert.deepEqual(await readdir(temporary), []);
+  const words = await runCommand(["doctor", "--self-test"], { home });
+  assert.match(words.stdout, /^pass {2}durable files/m);
+});
+
+test("a report holds no secret, no name and no address, and is written over nothing", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(
+    join(home, "config.toml"),
+    `[[shares]]\nname = "CORE"\nthunderbolt_host = "127.0.0.2:1"\nfallback_host = "nas-of-ann.invalid"\nusername = "annabel"\npassword = "\${PASSWORD}"\n[backends.a]\ncommand = "sh"\nenv = { KEY = "literal word" }\n`,
+  );
+  await writeFile(
+    join(home, "mountaineer.log"),
+    '{"message": "somebody wrote hidden word from 192.168.7.7"}\n',
+  );
+  const file = join(home, "report.md");
+  const options = { home, env: { PASSWORD: "hidden word" } };
+  const { code, stdout, stderr } = await runCommand(["doctor", "--report", file], options);
+  assert.deepEqual([code, stdout], [0, `✓ ${file}\n`]);
+  assert.match(stderr, /read it before you attach it/);
+  const text = await readFile(file, "utf8");
+  assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168/);
+  assert.match(
+    text,
+    /## findings[\s\S]*host_unresolved[\s\S]*## configuration[\s\S]*\$\{PASSWORD\}[\s\S]*somebody wrote \[redacted\]/,
+  );
+  const again = await runCommand(["doctor", "--report", file], options);
+  assert.deepEqual([again.code, /cannot be written/.test(again.stderr)], [1, true]);
+  const named = await runCommand(
+    ["doctor", "--report", join(home, "named.md"), "--with-names", "--json"],
+    options,
+  );
+  assert.deepEqual(JSON.parse(named.stdout), { path: join(home, "named.md") });
+  const withNames = await readFile(join(home, "named.md"), "utf8");
+  assert.match(withNames, /annabel/);
+  assert.doesNotMatch(withNames, /hidden word|literal word/);
+  const usage = await runCommand(["doctor", "--self-test", "--report", "x"], options);
+  assert.equal(usage.code, 2);
+});

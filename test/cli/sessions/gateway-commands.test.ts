@@ -1,0 +1,300 @@
+import assert from "node:assert/strict";
+import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import { describe, type TestContext, test } from "node:test";
+import { startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { startRig } from "../../api/management-rig.ts";
+import {
+  gatewayReport,
+  type ScriptedGateway,
+  sampleBackend,
+  sampleTool,
+  scriptedGateway,
+} from "../../api/sample-gateway.ts";
+import { scriptedControl } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { COMMAND, runCommand, startCommand } from "../command-line.ts";
+
+const failed = sampleBackend({
+  name: "web",
+  phase: "Failed",
+  reason: "spawn uvx ENOENT",
+  tools: 0,
+  resources: 0,
+});
+
+async function startGatewayRig(t: TestContext, gateway: ScriptedGateway = scriptedGateway()) {
+  const report = gatewayReport([sampleBackend(), failed]);
+  return { gateway, report, ...(await startRig(t, { control: scriptedControl(report), gateway })) };
+}
+
+describe("the commands about the gateway, with a daemon", { concurrency: 2 }, () => {
+  test("backends list shows each one; --json is the daemon's report of them", async (t) => {
+    const { home, report } = await startGatewayRig(t);
+    const human = await runCommand(["backends", "list"], { home });
+    assert.deepEqual([human.code, human.stderr], [0, ""]);
+    assert.match(human.stdout, /^● files {2}Ready .*14 tools.*\n✗ web {4}Failed[\s\S]*spawn uvx ENOENT/);
+    const json = await runCommand(["backends", "list", "--json"], { home });
+    assert.equal(json.stdout, `${JSON.stringify({ backends: report.backends }, null, 2)}\n`);
+  });
+
+  test("tools list prints each tool with its backend, and names on stderr who publishes nothing", async (t) => {
+    const { home } = await startGatewayRig(t);
+    const human = await runCommand(["tools", "list"], { home });
+    assert.equal(human.code, 0);
+    assert.equal(human.stdout, "read_file   files  Reads a file.\nwrite_file  files  Reads a file.\n");
+    assert.match(human.stderr, /^mountaineer: backend web is Failed for .*: spawn uvx ENOENT\n$/);
+    const json = await runCommand(["tools", "list", "--json"], { home });
+    assert.deepEqual(JSON.parse(json.stdout), {
+      tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
+    });
+  });
+
+  test("call passes its arguments on, of the command line or of stdin, and prints what the tool says", async (t) => {
+    const result = { content: [{ type: "text", text: "a\tb\nc" }], structuredContent: { x: 1 } };
+    const { home, gateway } = await startGatewayRig(
+      t,
+      scriptedGateway(() => ({ result, error: null })),
+    );
+    const plain = await runCommand(["call", "read_file", '{"path":"/tmp"}'], { home });
+    assert.deepEqual([plain.code, plain.stdout, plain.stderr], [0, "a\tb\nc\n", ""]);
+    const json = await runCommand(["call", "read_file", "-", "--json"], { home, input: '{"path":"ü"}' });
+    assert.deepEqual([json.code, JSON.parse(json.stdout), json.stderr], [0, result, ""]);
+    assert.equal((await runCommand(["call", "read_file"], { home })).code, 0);
+    assert.deepEqual(
+      gateway.calls.map(({ request }) => request),
+      [
+        { tool: "read_file", arguments: { path: "/tmp" } },
+        { tool: "read_file", arguments: { path: "ü" } },
+        { tool: "read_file", arguments: {} },
+      ],
+    );
+  });
+
+  test("a tool's error is on stderr with exit code 1; with --json its answer is on stdout all the same", async (t) => {
+    const result = { content: [{ type: "text", text: "no such file\nat all" }], isError: true };
+    const { home } = await startGatewayRig(
+      t,
+      scriptedGateway(() => ({ result, error: null })),
+    );
+    const plain = await runCommand(["call", "read_file"], { home });
+    assert.deepEqual([plain.code, plain.stdout], [1, ""]);
+    assert.equal(plain.stderr, "mountaineer: no such file\n  at all\n");
+    const json = await runCommand(["call", "read_file", "--json"], { home });
+    assert.deepEqual([json.code, JSON.parse(json.stdout)], [1, result]);
+    const error = { code: -32001, message: "no answer within 60 s" };
+    const late = await startGatewayRig(
+      t,
+      scriptedGateway(() => ({ result: null, error })),
+    );
+    const timedOut = await runCommand(["call", "read_file", "--json"], { home: late.home });
+    assert.deepEqual([timedOut.code, timedOut.stdout], [1, ""]);
+    assert.match(timedOut.stderr, /no answer within 60 s \(error -32001\)/);
+  });
+
+  test("an unknown tool or backend is exit code 2 with what was probably meant", async (t) => {
+    const { home } = await startGatewayRig(t);
+    const tool = await runCommand(["call", "raed_file"], { home });
+    assert.deepEqual([tool.code, tool.stdout], [2, ""]);
+    assert.match(tool.stderr, /no tool named "raed_file"\n {2}hint: did you mean read_file\?/);
+    for (const args of [
+      ["restart", "flies"],
+      ["logs", "flies"],
+    ]) {
+      const { code, stderr } = await runCommand(["backends", ...args], { home });
+      assert.equal(code, 2);
+      assert.match(stderr, /no backend named "flies"\n {2}hint: did you mean files\?/);
+    }
+    const bad = await runCommand(["call", "read_file", "{path:1}"], { home });
+    assert.equal(bad.code, 2);
+    assert.match(bad.stderr, /the arguments are not JSON/);
+  });
+
+  test("restart wants names or --all, and says what it began", async (t) => {
+    const { home, gateway } = await startGatewayRig(t);
+    const bare = await runCommand(["backends", "restart"], { home });
+    assert.equal(bare.code, 2);
+    assert.match(bare.stderr, /hint: name them, or say --all/);
+    assert.equal((await runCommand(["backends", "restart", "web", "--all"], { home })).code, 2);
+    assert.deepEqual(gateway.calls, []);
+    const named = await runCommand(["backends", "restart", "web", "web"], { home });
+    assert.deepEqual([named.code, named.stdout], [0, "✓ web  is started anew\n"]);
+    const all = await runCommand(["backends", "restart", "--all", "--json"], { home });
+    assert.deepEqual(JSON.parse(all.stdout), { restarted: ["files", "web"] });
+    assert.deepEqual(
+      gateway.calls.map(({ request }) => request),
+      [["web"], null],
+    );
+  });
+
+  test("logs prints the lines as they are", async (t) => {
+    const { home } = await startGatewayRig(t);
+    const { code, stdout } = await runCommand(["backends", "logs", "web"], { home });
+    assert.deepEqual([code, stdout], [0, "web started\nlistening\n"]);
+  });
+
+  test("Ctrl-C cancels a call, and the daemon hears of it", async (t) => {
+    const { home, gateway } = await startGatewayRig(
+      t,
+      scriptedGateway(() => new Promise(() => {})),
+    );
+    const { child, ended } = startCommand(["call", "read_file"], { home });
+    const call = await eventually(() => gateway.calls[0], 10_000);
+    child.kill("SIGINT");
+    const { code, stdout, stderr } = await ended;
+    assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
+    await eventually(() => call.signal.aborted, 5_000);
+  });
+
+  test("without a gateway each says so, and what to do", async (t) => {
+    const { home } = await startRig(t);
+    for (const args of [
+      ["tools", "list"],
+      ["call", "x"],
+      ["backends", "list"],
+      ["backends", "logs", "x"],
+      ["mcp"],
+    ]) {
+      const { code, stdout, stderr } = await runCommand(args, { home, input: "" });
+      // A bridge whose client leaves at once may not have learned it.
+      if (args[0] === "mcp" && code === 0) continue;
+      assert.deepEqual([code, stdout], [1, ""], args.join(" "));
+      assert.match(stderr, /no gateway is configured[\s\S]*hint: add a backend/);
+    }
+  });
+
+  test("mcp carries bytes to the daemon's MCP socket and back, and ends when the client has", async (t) => {
+    const home = await temporaryFolder(t);
+    const serve = (stream: Duplex): void => void stream.pipe(stream);
+    const socket = await startMcpSocket({ home, serve, logger: silentLogger });
+    t.after(() => socket[Symbol.asyncDispose]());
+    const control = scriptedControl(gatewayReport());
+    await startRig(t, { home, control, gateway: scriptedGateway(), mcpSocket: socket.socketPath });
+    const sent = `${JSON.stringify({ jsonrpc: "2.0", method: "notifications/x" })}\n`;
+    const { code, stdout, stderr } = await runCommand(["mcp"], { home, input: sent });
+    assert.deepEqual([code, stdout, stderr], [0, sent, ""]);
+  });
+});
+
+const FIXTURE = join(import.meta.dirname, "../programs", "mcp-server.mjs");
+
+async function gatewayHome(t: TestContext): Promise<string> {
+  const home = await temporaryFolder(t);
+  const config = [
+    "[backends.fixture]",
+    `command = ${JSON.stringify(process.execPath)}`,
+    `args = [${JSON.stringify(FIXTURE)}]`,
+    `env = { WAITING_FILE = ${JSON.stringify(join(home, "waiting"))} }`,
+    "",
+  ];
+  await writeFile(join(home, "config.toml"), config.join("\n"));
+  return home;
+}
+
+describe("the commands about the gateway, without a daemon", { concurrency: 2 }, () => {
+  test("tools list, backends list and call run the backends once, and leave nothing behind", async (t) => {
+    const home = await gatewayHome(t);
+    const tools = await runCommand(["tools", "list", "--json"], { home });
+    assert.deepEqual([tools.code, tools.stderr], [0, ""]);
+    assert.deepEqual(
+      JSON.parse(tools.stdout).tools.map(({ name, backend }: { name: string; backend: string }) => [
+        name,
+        backend,
+      ]),
+      [
+        ["echo", "fixture"],
+        ["fail", "fixture"],
+        ["wait", "fixture"],
+      ],
+    );
+    const listed = await runCommand(["backends", "list"], { home });
+    assert.match(listed.stdout, /^● fixture {2}Ready .*3 tools/);
+    const called = await runCommand(["call", "echo", '{"a":1}'], { home });
+    assert.deepEqual([called.code, called.stdout, called.stderr], [0, '{"a":1}\n', ""]);
+    const failing = await runCommand(["call", "fail"], { home });
+    assert.deepEqual(
+      [failing.code, failing.stdout, failing.stderr],
+      [1, "", "mountaineer: no such\n  luck\n"],
+    );
+    const unknown = await runCommand(["call", "ecko"], { home });
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /did you mean "?echo"?\?/);
+    assert.deepEqual(await readdir(home), ["config.toml"]);
+  });
+
+  test("a backend that is this very gateway does not start it again and again", async (t) => {
+    const home = await gatewayHome(t);
+    const [node, ...own] = COMMAND;
+    const itself = [
+      "[backends.itself]",
+      `command = ${JSON.stringify(node)}`,
+      `args = ${JSON.stringify([...own, "mcp"])}`,
+      `env = { MOUNTAINEER_HOME = ${JSON.stringify(home)} }`,
+      "",
+    ];
+    await appendFile(join(home, "config.toml"), itself.join("\n"));
+    const { code, stdout } = await runCommand(["backends", "list"], { home });
+    assert.equal(code, 0);
+    assert.match(stdout, /● fixture {2}Ready/);
+    assert.match(stdout, /✗ itself {3}Failed[\s\S]*would start\s+itself\s+again\s+and\s+again/);
+  });
+
+  test("Ctrl-C ends a call, and the backend with it", async (t) => {
+    const home = await gatewayHome(t);
+    const { child, ended } = startCommand(["call", "wait"], { home });
+    const pid = await eventually(async () => {
+      const text = await readFile(join(home, "waiting"), "utf8").catch(() => "");
+      return text === "" ? null : Number(text);
+    }, 15_000);
+    child.kill("SIGINT");
+    const { code, stdout, stderr } = await ended;
+    assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
+    assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+  });
+
+  test("mcp serves its client from a gateway of its own", async (t) => {
+    const home = await gatewayHome(t);
+    const messages = [
+      {
+        id: 1,
+        method: "initialize",
+        params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "t", version: "1" } },
+      },
+      { method: "notifications/initialized" },
+      { id: 2, method: "ping" },
+    ];
+    const input = messages.map((message) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`).join("");
+    const { code, stdout } = await runCommand(["mcp"], { home, input });
+    assert.equal(code, 0);
+    const answers = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.equal(answers.find(({ id }) => id === 1)?.result.protocolVersion, "2025-11-25");
+    assert.deepEqual(answers.find(({ id }) => id === 2)?.result, {});
+  });
+
+  test("what needs the daemon says so with exit code 8", async (t) => {
+    const home = await gatewayHome(t);
+    for (const args of [
+      ["restart", "fixture"],
+      ["logs", "fixture"],
+    ]) {
+      const { code, stderr } = await runCommand(["backends", ...args], { home });
+      assert.equal(code, 8);
+      assert.match(stderr, /no daemon runs[\s\S]*hint: mountaineer monitor/);
+    }
+  });
+
+  test("with no backend configured they say so", async (t) => {
+    const home = await temporaryFolder(t);
+    for (const args of [["tools", "list"], ["call", "x"], ["backends", "list"], ["mcp"]]) {
+      const { code, stderr } = await runCommand(args, { home, input: "" });
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /no (gateway|backend) is configured/);
+    }
+  });
+});

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { appendFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { openLogFile } from "../../../src/cli/sessions/log-lines-file.ts";
+import { runCommand } from "../../../src/runtime/process/child-process.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const SETTLES_MS = 10_000;
+
+async function scene(t: TestContext) {
+  const path = join(await temporaryFolder(t), "mountaineer.log");
+  const open = (count: number, matches: (line: string) => boolean = () => true) =>
+    openLogFile({ path, count, matches, clock: systemClock });
+  return {
+    path,
+    open,
+    last: async (count: number, matches?: (line: string) => boolean) => {
+      await using log = await open(count, matches);
+      return log.last;
+    },
+  };
+}
+
+/** Follows until the test ends; what has come so far. */
+function following(t: TestContext, log: Awaited<ReturnType<typeof openLogFile>>) {
+  const stop = new AbortController();
+  const lines: string[] = [];
+  const ended = (async () => {
+    for await (const line of log.follow(stop.signal)) lines.push(line);
+    await log[Symbol.asyncDispose]();
+  })();
+  t.after(async () => {
+    stop.abort();
+    await ended;
+  });
+  return {
+    lines,
+    until: (expected: readonly string[]) =>
+      eventually(() => lines.length === expected.length, SETTLES_MS).then(() =>
+        assert.deepEqual(lines, expected),
+      ),
+  };
+}
+
+test("the last lines come, oldest first, however large the file and long its lines", async (t) => {
+  const { path, last } = await scene(t);
+  assert.deepEqual(await last(3), []);
+  await writeFile(path, "a\nb\n");
+  assert.deepEqual(await last(3), ["a", "b"]);
+  assert.deepEqual(await last(1), ["b"]);
+  assert.deepEqual(await last(0), []);
+  const long = "ü".repeat(200_000);
+  const many = Array.from({ length: 30_000 }, (_, index) => `line ${index}`);
+  await writeFile(path, [...many, long, "end", ""].join("\n"));
+  assert.deepEqual(await last(3), ["line 29999", long, "end"]);
+  assert.equal((await last(40_000)).length, 30_002);
+  assert.deepEqual(await last(1, (line) => line === "line 7"), ["line 7"]);
+});
+
+test("a line that is not ended yet comes once it is, whole", async (t) => {
+  const { path, open, last } = await scene(t);
+  await writeFile(path, "a\nhal");
+  assert.deepEqual(await last(5), ["a"]);
+  const followed = following(t, await open(5));
+  await appendFile(path, "f\nnext\nund");
+  await followed.until(["half", "next"]);
+  await appendFile(path, "one\n");
+  await followed.until(["half", "next", "undone"]);
+});
+
+test("what the rotated file has comes first where this one has too few", async (t) => {
+  const { path, last } = await scene(t);
+  await writeFile(`${path}.1`, "1\n2\n3\n");
+  await writeFile(path, "4\n");
+  assert.deepEqual(await last(3), ["2", "3", "4"]);
+  assert.deepEqual(await last(1), ["4"]);
+  await rm(path);
+  assert.deepEqual(await last(2), ["2", "3"]);
+});
+
+test("what was rotated is found where a link at the path leads to, and beside the link", async (t) => {
+  const { path, last } = await scene(t);
+  await writeFile(`${path}-far`, "3\n");
+  await symlink(`${path}-far`, path);
+  await writeFile(`${path}.1`, "2\n");
+  assert.deepEqual(await last(2), ["2", "3"]);
+  await writeFile(`${path}-far.1`, "far\n");
+  assert.deepEqual(await last(2), ["far", "3"]);
+});
+
+test("following goes on over a rotation, and misses no line on either side of it", async (t) => {
+  const { path, open } = await scene(t);
+  await writeFile(path, "old\n");
+  const followed = following(t, await open(0));
+  await appendFile(path, "1\n");
+  await followed.until(["1"]);
+  await rename(path, `${path}.1`);
+  await appendFile(`${path}.1`, "2\n");
+  await writeFile(path, "3\n");
+  await followed.until(["1", "2", "3"]);
+  await appendFile(path, "4\n");
+  await followed.until(["1", "2", "3", "4"]);
+});
+
+test("a file that is not there yet, is removed, or is emptied in place is waited for", async (t) => {
+  const { path, open } = await scene(t);
+  const log = await open(5);
+  assert.equal(log.exists, false);
+  const followed = following(t, log);
+  await writeFile(path, "1\n");
+  await followed.until(["1"]);
+  await rm(path);
+  await writeFile(path, "2\n");
+  await followed.until(["1", "2"]);
+  await truncate(path, 0);
+  await eventually(async () => {
+    // Until the emptied file was seen, a line of the same length could not be told from the old one.
+    await appendFile(path, "later\n");
+    return followed.lines.includes("later");
+  }, SETTLES_MS);
+  assert.deepEqual(followed.lines.slice(0, 2), ["1", "2"]);
+});
+
+test("an aborted follower ends at once", async (t) => {
+  const { path, open } = await scene(t);
+  await writeFile(path, "a\n");
+  await using log = await open(1);
+  for await (const line of log.follow(AbortSignal.abort())) assert.fail(line);
+});
+
+test("a pipe where the log should be is refused, and never waited for", async (t) => {
+  const { path, open } = await scene(t);
+  const { exitCode } = await runCommand("mkfifo", [path], { clock: systemClock, deadlineMs: SETTLES_MS });
+  assert.equal(exitCode, 0);
+  await assert.rejects(open(5), { code: "path_taken" });
+});

@@ -1,0 +1,178 @@
+// `mountaineer logs` as a process: with a daemon, after one, without any, and where nothing may be read.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFile, chmod, mkdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { createTestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { COMMAND, environmentOf, runCommand, startCommand } from "../command-line.ts";
+
+const SETTLES_MS = 15_000;
+
+function line(n: number, fields: Record<string, string> = {}): string {
+  const time = new Date(Date.UTC(2026, 0, 2, 12, 0, n)).toISOString();
+  return `${JSON.stringify({ time, level: "info", message: `event ${n}`, ...fields })}\n`;
+}
+
+async function scene(t: TestContext) {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home);
+  await writeFile(
+    join(home, "config.toml"),
+    '[[shares]]\nname = "CORE"\nthunderbolt_path = "/tb"\nfallback_path = "/fb"\n',
+  );
+  const path = join(home, "mountaineer.log");
+  return { home, path, run: (...args: readonly string[]) => runCommand(["logs", ...args], { home }) };
+}
+
+/** What a follower has printed so far. */
+function follow(home: string, ...args: readonly string[]) {
+  const running = startCommand(["logs", "-f", ...args], { home });
+  let printed = "";
+  running.child.stdout?.on("data", (chunk: string) => {
+    printed += chunk;
+  });
+  return { ...running, until: (text: string) => eventually(() => printed.includes(text), SETTLES_MS) };
+}
+
+describe("logs", { concurrency: 2 }, () => {
+  test("prints the newest lines, oldest first, and those before the rotation where it has too few", async (t) => {
+    const { path, run } = await scene(t);
+    await writeFile(`${path}.1`, line(1) + line(2));
+    await writeFile(path, line(3, { share: "CORE" }));
+    const { code, stdout, stderr } = await run("--lines", "2");
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, /^\S+ \S+ info {2}event 2\n\S+ \S+ info {2}event 3 share=CORE\n$/);
+    assert.equal((await run("--lines", "0")).stdout, "");
+    assert.equal((await run("--lines", "-1")).code, 2);
+    assert.match((await run("--lines", "many")).stderr, /whole number from 0/);
+  });
+
+  test("pin: --json gives the file's own lines", async (t) => {
+    const { path, run } = await scene(t);
+    await writeFile(path, line(1, { share: "CORE" }) + line(2));
+    assert.equal((await run("--json")).stdout, line(1, { share: "CORE" }) + line(2));
+  });
+
+  test("--share keeps to one share, whatever its letter case, and knows those that are gone", async (t) => {
+    const { path, run } = await scene(t);
+    await writeFile(path, line(1, { share: "CORE" }) + line(2, { share: "OLD" }) + line(3));
+    assert.match((await run("--share", "core")).stdout, /^\S+ \S+ info {2}event 1 share=CORE\n$/);
+    assert.match((await run("--share", "OLD")).stdout, /event 2/);
+    const unknown = await run("--share", "COER");
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /did you mean CORE\?/);
+  });
+
+  test("nothing logged yet is no failure, and neither is a broken configuration", async (t) => {
+    const { home, path, run } = await scene(t);
+    const nothing = await run();
+    assert.deepEqual([nothing.code, nothing.stdout], [0, ""]);
+    assert.match(nothing.stderr, /nothing is logged yet in .*mountaineer\.log/);
+    await writeFile(join(home, "config.toml"), "[broken\n");
+    await writeFile(path, line(1, { share: "CORE" }));
+    assert.match((await run("--share", "CORE")).stdout, /event 1/);
+  });
+
+  test("-f goes on over a rotation until Ctrl-C, which is no failure", async (t) => {
+    const { home, path } = await scene(t);
+    await writeFile(path, line(1, { share: "CORE" }));
+    const { child, ended, until } = follow(home, "--share", "CORE");
+    await until("event 1");
+    await appendFile(path, line(2, { share: "MEDIA" }) + line(3, { share: "CORE" }));
+    await until("event 3");
+    await rename(path, `${path}.1`);
+    await writeFile(path, line(4, { share: "CORE" }));
+    await until("event 4");
+    child.kill("SIGINT");
+    const { code, stdout, stderr } = await ended;
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.ok(!stdout.includes("event 2"));
+  });
+
+  test("-f ends when nobody reads any more", async (t) => {
+    const { home, path } = await scene(t);
+    await writeFile(path, line(1));
+    const { child, ended, until } = follow(home);
+    await until("event 1");
+    child.stdout?.destroy();
+    const writing = setInterval(() => void appendFile(path, line(2)), 50);
+    try {
+      const [code] = await once(child, "exit");
+      assert.equal(code, 0);
+    } finally {
+      clearInterval(writing);
+      await ended.catch(() => {});
+    }
+  });
+
+  test("A9 what a daemon does is in it while it runs, and after", async (t) => {
+    const folder = await temporaryFolder(t);
+    await mkdir(join(folder, "tb"));
+    await mkdir(join(folder, "fb"));
+    const home = await createTestHome({
+      home: join(folder, "home"),
+      config: `[global]
+shares_root = "${folder}/Shares"
+mount_root = "${folder}/volumes"
+[[shares]]
+name = "CORE"
+thunderbolt_path = "${folder}/tb"
+fallback_path = "${folder}/fb"
+`,
+    });
+    {
+      await using _monitor = await home.startMonitor();
+      await eventually(async () => {
+        const { stdout } = await home.cli(["logs", "--share", "CORE"]);
+        return stdout.includes("share.mounted");
+      }, SETTLES_MS);
+    }
+    assert.match((await home.cli(["logs"])).stdout, /stopping/);
+  });
+});
+
+test("whoever may not read the home is told so by every command about places, and nothing hangs", {
+  skip: process.getuid?.() === 0 ? false : "only root can start a command as somebody else",
+}, async (t) => {
+  const { home, path } = await scene(t);
+  await writeFile(path, line(1));
+  await chmod(home, 0o700);
+  const [node = "", ...own] = COMMAND;
+  const asNobody = async (args: readonly string[]) => {
+    const child = spawn(node, [...own, ...args], {
+      env: environmentOf({ home }),
+      cwd: "/",
+      uid: 65_534,
+      gid: 65_534,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: 100_000,
+    });
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+      stderr += chunk;
+    });
+    const [code] = await once(child, "close");
+    return { code, stderr };
+  };
+  const share = ["--share", "CORE"];
+  for (const args of [
+    ["logs"],
+    ["folders", ...share],
+    ["alias", "list"],
+    ["alias", "reconcile"],
+    ["alias", "add", "--name", "x", ...share, "--target-subpath", "x"],
+    ["alias", "remove", "--name", "x"],
+    ["shares", "list"],
+    ["shares", "add", ...share, "--tb-host", "a", "--fallback-host", "b"],
+    ["shares", "remove", ...share],
+  ]) {
+    const { code, stderr } = await asNobody(args);
+    assert.ok(code !== 0 && code !== null && code !== 70, `${args.join(" ")}: ${code} ${stderr}`);
+    assert.match(stderr, /permission|EACCES|may not|cannot (use|read|be read)/i, args.join(" "));
+    assert.match(stderr, /^ {2}hint: \S/m, args.join(" "));
+  }
+});

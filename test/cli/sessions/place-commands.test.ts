@@ -1,0 +1,462 @@
+// The commands about aliases, favorites and folders as processes: with a daemon and without, and where a share hangs.
+import assert from "node:assert/strict";
+import { lstat, mkdir, readFile, readlink, symlink, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { missingForFuse, mountLocalFuse } from "../../rig/local-fuse-mount.ts";
+import { type CommandEnd, createTestHome, type TestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { runCommand } from "../command-line.ts";
+
+const SETTLES_MS = 15_000;
+
+interface Scene {
+  readonly folder: string;
+  readonly home: TestHome;
+  /** Ends with exit code 0, and says nothing on stderr. */
+  ok(...args: readonly string[]): Promise<string>;
+  /** Ends with that exit code; resolves with its stderr. */
+  fails(code: number, ...args: readonly string[]): Promise<string>;
+  json(...args: readonly string[]): Promise<Record<string, unknown>>;
+  shares(name: string): string;
+  config(): Promise<string>;
+}
+
+/** A home with the local share CORE (folders Docs/2026 and Film), not mounted yet; `extra` is appended. */
+async function scene(t: TestContext, extra = ""): Promise<Scene> {
+  const folder = await temporaryFolder(t);
+  for (const path of ["tb/Docs/2026", "tb/Film", "fb", "two-tb/Inside", "two-fb"])
+    await mkdir(join(folder, path), { recursive: true });
+  const home = await createTestHome({
+    home: join(folder, "home"),
+    config: `# mine
+[global]
+shares_root = "${folder}/Shares"
+mount_root = "${folder}/volumes"
+check_interval_secs = 0.2
+
+[[shares]]
+name = "CORE"
+thunderbolt_path = "${folder}/tb"
+fallback_path = "${folder}/fb"
+${extra}`,
+  });
+  const said = ({ code, stdout, stderr }: CommandEnd): string => `${code}\n${stdout}\n${stderr}`;
+  return {
+    folder,
+    home,
+    async ok(...args) {
+      const end = await home.cli(args);
+      assert.deepEqual([end.code, end.stderr], [0, ""], said(end));
+      return end.stdout;
+    },
+    async fails(code, ...args) {
+      const end = await home.cli(args);
+      assert.equal(end.code, code, said(end));
+      return end.stderr;
+    },
+    async json(...args) {
+      const end = await home.cli([...args, "--json"]);
+      return JSON.parse(end.stdout);
+    },
+    shares: (name) => join(folder, "Shares", name),
+    config: () => readFile(home.configFile, "utf8"),
+  };
+}
+
+async function target(path: string): Promise<string | null> {
+  return readlink(path).catch(() => null);
+}
+
+/** The same with a daemon and without one. */
+async function inBothStates(
+  t: TestContext,
+  story: (made: Scene) => Promise<void>,
+  extra = "",
+): Promise<void> {
+  await t.test("with a daemon", async (inner) => {
+    const made = await scene(inner, extra);
+    await using _monitor = await made.home.startMonitor();
+    await story(made);
+  });
+  await t.test("without one", async (inner) => story(await scene(inner, extra)));
+}
+
+const ADD = ["alias", "add", "--name", "docs", "--share", "CORE", "--target-subpath", "Docs/2026"];
+
+describe("alias", { concurrency: 2 }, () => {
+  test("Paths add returns when the link is there, remove when it is gone, and the file says so", async (t) => {
+    await inBothStates(t, async ({ home, ok, json, shares, config, fails }) => {
+      assert.equal("aliases" in (await home.status()), false, "nothing is shown of what nobody has");
+      const before = await config();
+      const link = shares("Links/docs");
+      assert.match(await ok(...ADD), /✓ docs {2}CORE\/Docs\/2026 {2}.*Links\/docs\n/);
+      assert.equal(await target(link), shares("CORE/Docs/2026"));
+      const entry = '\n[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Docs/2026"\n';
+      assert.equal(await config(), `${before}${entry}`, "every other byte is kept");
+      const alias = {
+        name: "docs",
+        share: "CORE",
+        target_subpath: "Docs/2026",
+        path: link,
+        target: shares("CORE/Docs/2026"),
+        link: "right",
+        detail: null,
+      };
+      assert.deepEqual(await json("alias", "list"), { aliases: [alias] }, "pin: alias list --json");
+      assert.deepEqual(
+        await json(...ADD),
+        { changed: false, alias },
+        "pin: alias add --json, the same again",
+      );
+      assert.deepEqual((await home.status()).aliases, [alias]);
+      await unlink(link);
+      assert.deepEqual(await json("alias", "reconcile"), { aliases: [alias] });
+      await unlink(link);
+      await ok("reconcile");
+      await eventually(async () => (await target(link)) === alias.target, SETTLES_MS);
+      assert.equal(await target(link), alias.target);
+      assert.match(await fails(2, "alias", "remove", "--name", "dcos"), /did you mean docs\?/);
+      assert.deepEqual(await json("alias", "remove", "--name", "DOCS"), {
+        name: "docs",
+        path: link,
+        kept: false,
+      });
+      assert.equal(await target(link), null);
+      assert.equal((await config()).includes("aliases"), false);
+      assert.match(await fails(0, "alias", "list"), /no alias is configured/);
+    });
+  });
+
+  test("Paths a path of its own is relative to where one stands, and what stands there is never touched", async (t) => {
+    await inBothStates(t, async ({ folder, ok, json, fails, home, config }) => {
+      const path = join(folder, "desk", "film");
+      assert.ok(
+        await ok(
+          "alias",
+          "add",
+          "--name",
+          "f",
+          "--share",
+          "core",
+          "--target-subpath",
+          "Film",
+          "--alias-path",
+          path,
+        ),
+      );
+      assert.equal(await target(path), join(folder, "Shares/CORE/Film"));
+      const taken = join(folder, "taken");
+      await writeFile(taken, "mine");
+      const args = [
+        "alias",
+        "add",
+        "--name",
+        "t",
+        "--share",
+        "CORE",
+        "--target-subpath",
+        "x",
+        "--alias-path",
+        taken,
+      ];
+      const end = await home.cli(args);
+      assert.equal(end.code, 1);
+      assert.match(end.stdout, /✗ t .*\n {4}.*is a file; it is left as it is/);
+      assert.equal(await readFile(taken, "utf8"), "mine");
+      assert.ok((await config()).includes('name = "t"'), "saved all the same");
+      assert.deepEqual(await json("alias", "remove", "--name", "t"), { name: "t", path: taken, kept: true });
+      assert.equal(await readFile(taken, "utf8"), "mine");
+      assert.match(
+        await fails(3, ...ADD, "--alias-path", join(folder, "Shares/CORE/x")),
+        /inside the link of share/,
+      );
+    });
+  });
+
+  test("what cannot be is refused before anything is written, with what may have been meant", async (t) => {
+    await inBothStates(t, async ({ ok, fails, config }) => {
+      await ok(...ADD);
+      const before = await config();
+      const add = (name: string, share: string, subpath: string): readonly string[] => [
+        ...["alias", "add", "--name", name, "--share", share, "--target-subpath", subpath],
+      ];
+      assert.match(await fails(2, ...add("x", "COER", "a")), /did you mean CORE\?/);
+      assert.match(await fails(2, ...add("x", "CORE", "../a")), /could lead out of the share/);
+      assert.match(await fails(2, ...add("x", "CORE", "/etc")), /inside the share/);
+      assert.match(await fails(2, ...add("", "CORE", "a")), /--name/);
+      assert.match(await fails(2, ...add("docs", "CORE", "other")), /there is an alias called docs/);
+      assert.match(await fails(2, "alias", "add", "--name", "x"), /required option/);
+      assert.equal(await config(), before);
+    });
+  });
+
+  test("several at once are all there in the end, each with its link", async (t) => {
+    const { home, shares, json } = await scene(t);
+    await using _monitor = await home.startMonitor();
+    const names = ["a", "b", "c", "d", "e"];
+    const ends = await Promise.all(
+      names.map((name) =>
+        home.cli(["alias", "add", "--name", name, "--share", "CORE", "--target-subpath", `Docs/${name}`]),
+      ),
+    );
+    for (const { code, stderr } of ends) assert.equal(code, 0, stderr);
+    const { aliases } = (await json("alias", "list")) as { aliases: { name: string; link: string }[] };
+    assert.deepEqual(aliases.map(({ name }) => name).toSorted(), names);
+    for (const name of names)
+      assert.equal(await target(shares(`Links/${name}`)), shares(`CORE/Docs/${name}`));
+  });
+
+  test("A6 an alias written into the file by hand is linked, and its link goes with it", async (t) => {
+    const { home, config, shares, folder } = await scene(
+      t,
+      "\n[sync]\npoll_interval = 0.1\ndebounce = 0.05\n",
+    );
+    await using _monitor = await home.startMonitor();
+    const before = await config();
+    await home.writeConfig(`${before}[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Docs"\n`);
+    await eventually(async () => (await target(shares("Links/docs"))) === shares("CORE/Docs"), SETTLES_MS);
+    await home.writeConfig(
+      `${before}[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Film"\npath = "${folder}/d"\n`,
+    );
+    await eventually(async () => (await target(`${folder}/d`)) === shares("CORE/Film"), SETTLES_MS);
+    await eventually(async () => (await target(shares("Links/docs"))) === null, SETTLES_MS);
+    const log = await home.log();
+    assert.ok(log.some(({ message, alias }) => message === "alias.linked" && alias === "docs"));
+    const { aliases, global } = await home.status();
+    assert.equal(aliases?.[0]?.link, "right");
+    assert.deepEqual(global.conditions, []);
+  });
+
+  test("Paths what is taken is a condition until it is free, then the link is made by itself", async (t) => {
+    const { home, ok, shares } = await scene(t);
+    await using _monitor = await home.startMonitor();
+    await ok(...ADD);
+    const link = shares("Links/docs");
+    await unlink(link);
+    await mkdir(link);
+    await eventually(async () => {
+      const { global } = await home.status();
+      return global.conditions.some(({ code }) => code === "alias_path_taken");
+    }, SETTLES_MS);
+    assert.ok((await lstat(link)).isDirectory());
+    const { rmdir } = await import("node:fs/promises");
+    await rmdir(link);
+    await eventually(async () => (await target(link)) !== null, SETTLES_MS);
+  });
+
+  test("a broken configuration is told with its place, and nothing is written", async (t) => {
+    const { home, fails } = await scene(t);
+    await home.writeConfig("[global\n");
+    for (const args of [ADD, ["alias", "list"], ["alias", "remove", "--name", "x"], ["shares", "list"]]) {
+      assert.match(await fails(3, ...args), /config\.toml:1/, args.join(" "));
+    }
+    assert.equal(await readFile(home.configFile, "utf8"), "[global\n");
+  });
+});
+
+describe("shares", { concurrency: 2 }, () => {
+  test("add returns when the share is mounted; remove --cleanup when mount and link are gone", async (t) => {
+    await inBothStates(t, async ({ folder, home, ok, json, shares, config, fails }) => {
+      const before = await config();
+      const add = [
+        ...["shares", "add", "--share", "TWO"],
+        ...["--tb-path", join(folder, "two-tb"), "--fallback-path", join(folder, "two-fb")],
+      ];
+      assert.match(await ok(...add), /✓ TWO {2}mounted/);
+      assert.equal(await target(shares("TWO")), join(folder, "volumes/TWO"));
+      assert.ok((await lstat(join(shares("TWO"), "Inside"))).isDirectory());
+      assert.match(await fails(2, ...add), /there is a share called TWO/);
+      const { favorites } = (await json("shares", "list")) as { favorites: Record<string, unknown>[] };
+      const [, two] = favorites;
+      assert.deepEqual(Object.keys(two ?? {}), [
+        ...["name", "driver", "thunderbolt", "fallback", "share_name", "username", "guest", "stable_path"],
+        ...["aliases", "mount_state", "active_interface"],
+      ]);
+      assert.equal(two?.["stable_path"], shares("TWO"));
+      const hasDaemon = (await home.glance()) !== null;
+      assert.equal(two?.["mount_state"], hasDaemon ? "mounted" : null);
+      const removed = await json("shares", "remove", "--share", "two", "--cleanup");
+      assert.deepEqual(
+        [removed["removed"], removed["share"], removed["aliases"], removed["link"]],
+        [...[true, "TWO", [], "removed"]],
+      );
+      assert.equal(await target(shares("TWO")), null);
+      assert.equal(await target(join(folder, "volumes/TWO")), null);
+      assert.equal(await config(), before);
+      await eventually(async () => !JSON.stringify(await home.state()).includes("TWO"), SETTLES_MS);
+      // What it was before is not held against it.
+      assert.match(await ok(...add), /✓ TWO {2}mounted/);
+    });
+  });
+
+  test("remove names the aliases that lead into the share, and takes them along only when told to", async (t) => {
+    await inBothStates(t, async ({ ok, fails, json, shares, config }) => {
+      await ok(...ADD);
+      const before = await config();
+      assert.match(await fails(2, "shares", "remove", "--share", "CORE"), /alias docs leads into CORE/);
+      assert.match(await fails(2, "shares", "remove", "--share", "COER"), /did you mean CORE\?/);
+      assert.equal(await config(), before);
+      const removed = await json("shares", "remove", "--share", "CORE", "--with-aliases");
+      assert.deepEqual(
+        removed,
+        { removed: true, runs: true, share: "CORE", aliases: ["docs"], unmount: null, link: null },
+        "pin: shares remove --json",
+      );
+      assert.equal(await target(shares("Links/docs")), null);
+      assert.ok(!/shares\]|aliases\]/.test(await config()));
+      assert.match(await fails(0, "shares", "list"), /no share is configured/);
+    });
+  });
+
+  test("remove --cleanup changes nothing while files are open", async (t) => {
+    await inBothStates(t, async ({ folder, home, ok, config, shares }) => {
+      await ok("mount");
+      const before = await config();
+      const { open } = await import("node:fs/promises");
+      await using _held = await open(join(folder, "tb", "held"), "w");
+      const end = await home.cli(["shares", "remove", "--share", "CORE", "--cleanup"]);
+      assert.equal(end.code, 7, end.stdout);
+      assert.match(end.stdout, /busy/);
+      assert.equal(await config(), before);
+      assert.notEqual(await target(shares("CORE")), null);
+    });
+  });
+
+  test("A7 a command that is given inside of the share does not hold it", async (t) => {
+    await inBothStates(t, async ({ folder, home, ok }) => {
+      await ok("mount");
+      const inside = { home: home.home, cwd: join(folder, "tb") };
+      for (const args of [["unmount"], ["mount"], ["shares", "remove", "--cleanup"]]) {
+        const end = await runCommand([...args, "--share", "CORE"], inside);
+        assert.deepEqual([end.code, end.stderr], [0, ""], end.stdout);
+      }
+    });
+  });
+
+  test("a share whose hosts do not answer is saved, and said not to be mounted", async (t) => {
+    await inBothStates(t, async ({ home, config }) => {
+      const end = await home.cli([
+        ...["shares", "add", "--share", "NAS", "--tb-host", "127.0.0.1:1", "--fallback-host", "127.0.0.2:1"],
+        ...["--username", "ann", "--password", "${NAS_PASSWORD}", "--remote-share", "data"],
+      ]);
+      assert.equal(end.code, 1);
+      assert.match(end.stdout, /✗ NAS/);
+      assert.match(end.stderr, /it is saved all the same/);
+      assert.match(
+        await config(),
+        /name = "NAS"\nthunderbolt_host = "127\.0\.0\.1:1"[\s\S]*share_name = "data"/,
+      );
+    });
+  });
+
+  test("a password itself is refused, and never shown", async (t) => {
+    const { fails, config } = await scene(t);
+    const before = await config();
+    const args = ["--tb-host", "a", "--fallback-host", "b", "--password", "hunter2"];
+    const said = await fails(3, "shares", "add", "--share", "NAS", ...args);
+    assert.ok(!said.includes("hunter2") && /password/.test(said), said);
+    assert.match(await fails(3, "shares", "add", "--share", "Links", ...args), /a name other than Links/);
+    assert.match(await fails(3, "shares", "add", "--share", "X", "--tb-host", "a"), /fallback_host/);
+    assert.equal(await config(), before);
+  });
+});
+
+describe("folders", { concurrency: 2 }, () => {
+  test("lists a share's folders, and never leaves it", async (t) => {
+    await inBothStates(t, async ({ folder, ok, json, fails, shares, home }) => {
+      await symlink("/etc", join(folder, "tb", "out"));
+      if ((await home.glance()) === null) {
+        assert.match(
+          await fails(1, "folders", "--share", "CORE"),
+          /CORE is not mounted[\s\S]*mount --share CORE/,
+        );
+      }
+      await ok("mount");
+      assert.equal(await ok("folders", "--share", "CORE"), "Docs\nFilm\n");
+      assert.deepEqual(await json("folders", "--share", "CORE", "--subpath", "Docs"), {
+        share: "CORE",
+        subpath: "Docs",
+        path: shares("CORE/Docs"),
+        folders: ["2026"],
+        truncated: false,
+      });
+      assert.match(await fails(2, "folders", "--share", "COER"), /did you mean CORE\?/);
+      assert.match(await fails(2, "folders", "--share", "CORE", "--subpath", "../fb"), /could lead out/);
+      assert.match(await fails(2, "folders", "--share", "CORE", "--subpath", "/etc"), /inside the share/);
+      assert.match(
+        await fails(1, "folders", "--share", "CORE", "--subpath", "out"),
+        /leads out of the share/,
+      );
+      assert.match(
+        await fails(1, "folders", "--share", "CORE", "--subpath", "None"),
+        /CORE\/None is not there/,
+      );
+      await ok("unmount", "--share", "CORE");
+      assert.match(await fails(1, "folders", "--share", "CORE"), /CORE is not mounted/);
+    });
+  });
+
+  test("A2 a share that hangs answers with an error within its deadline, and so does everything else", {
+    skip: missingForFuse() ?? false,
+  }, async (t) => {
+    const folder = await temporaryFolder(t);
+    await using fuse = await mountLocalFuse(folder);
+    await mkdir(join(fuse.path, "tb", "Docs"), { recursive: true });
+    await mkdir(join(fuse.path, "fb"), { recursive: true });
+    const home = await createTestHome({
+      home: join(folder, "home"),
+      config: `[global]
+shares_root = "${folder}/Shares"
+mount_root = "${folder}/volumes"
+check_interval_secs = 0.3
+[[shares]]
+name = "CORE"
+thunderbolt_path = "${fuse.path}/tb"
+fallback_path = "${fuse.path}/fb"
+[[aliases]]
+name = "docs"
+share = "CORE"
+target_subpath = "Docs"
+`,
+    });
+    const link = join(folder, "Shares", "Links", "docs");
+    {
+      await using _monitor = await home.startMonitor();
+      await home.untilShare("CORE", ({ mount_alive }) => mount_alive, SETTLES_MS);
+      assert.equal((await home.cli(["folders", "--share", "CORE"])).stdout, "Docs\n");
+      await fuse.hang();
+      // Every command below ends while the share still hangs.
+      try {
+        for (let round = 0; round < 3; round += 1) {
+          const end = await home.cli(["folders", "--share", "CORE", "--subpath", "Docs"]);
+          assert.equal(end.code, 1, end.stdout);
+          assert.match(end.stderr, /CORE (does not answer|is not mounted)|mount of CORE does not answer/);
+        }
+        await unlink(link);
+        await eventually(async () => (await target(link)) !== null, SETTLES_MS);
+        for (const args of [["alias", "list"], ["shares", "list"], ["alias", "reconcile"], ["logs"]]) {
+          const end = await home.cli(args);
+          assert.equal(end.code, 0, `${args.join(" ")}: ${end.stderr}`);
+        }
+      } finally {
+        fuse.goOn();
+      }
+    }
+    await fuse.hang();
+    try {
+      const end = await home.cli(["folders", "--share", "CORE"]);
+      assert.equal(end.code, 1, end.stdout);
+      assert.equal((await home.cli(["alias", "list"])).code, 0);
+      const remove = ["shares", "remove", "--share", "CORE", "--with-aliases", "--cleanup"];
+      const removed = await home.cli(remove);
+      assert.ok(
+        [0, 1, 7].includes(removed.code ?? -1),
+        `${removed.code} ${removed.stdout} ${removed.stderr}`,
+      );
+    } finally {
+      fuse.goOn();
+    }
+  });
+});

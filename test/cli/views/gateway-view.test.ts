@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { StatusReport } from "../../../src/api/contract.ts";
+import { absentBackends, renderBackends } from "../../../src/cli/views/gateway-view.ts";
+import { renderStatus } from "../../../src/cli/views/status-view.ts";
+import { columns } from "../../../src/runtime/text/plain-text.ts";
+import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
+import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+
+const plain = { width: 80, color: false, unicode: true, now: SAMPLE_NOW };
+
+const http = sampleBackend({
+  name: "web",
+  type: "streamable-http",
+  pid: null,
+  tools: 3,
+  resources: 0,
+  prompts: 1,
+  in_flight: 2,
+});
+const failed = sampleBackend({
+  name: "github",
+  phase: "Failed",
+  reason: "3 starts in a row failed",
+  pid: null,
+  tools: 0,
+  resources: 0,
+  restarts: 3,
+  retry_at: new Date(SAMPLE_NOW + 12_300).toISOString(),
+  last_error: "spawn uvx ENOENT",
+});
+const changed = sampleBackend({
+  name: "db",
+  draining: 1,
+  instances: 2,
+  restarts: 1,
+  last_error: "exited with code 1",
+  conditions: [
+    {
+      code: "variable_missing",
+      severity: "error",
+      title: "the environment variable DB_TOKEN is not set",
+      hint: "set it for the daemon and start it again",
+      since: secondsAgo(60),
+    },
+  ],
+});
+const starting = sampleBackend({
+  name: "slow",
+  phase: "Initializing",
+  reason: "initialize has no answer yet",
+  tools: 0,
+  resources: 0,
+});
+const degraded = sampleBackend({ name: "shaky", phase: "Degraded", reason: "a ping had no answer" });
+const disabled = sampleBackend({
+  name: "old",
+  enabled: false,
+  phase: "Pending",
+  pid: null,
+  tools: 0,
+  resources: 0,
+});
+const unset = sampleBackend({
+  name: "github",
+  phase: "Failed",
+  reason: "not set in the environment: GITHUB_TOKEN",
+  last_error: "not set in the environment: GITHUB_TOKEN",
+  pid: null,
+  tools: 0,
+  resources: 0,
+  conditions: [
+    {
+      code: "secret_missing",
+      severity: "error",
+      title: "backend github cannot start: not set in the environment: GITHUB_TOKEN",
+      hint: "Set GITHUB_TOKEN in the environment of the daemon and restart it, or write another reference.",
+      since: secondsAgo(60),
+    },
+  ],
+});
+const busyPort = {
+  url: null,
+  sessions: 0,
+  in_flight: 0,
+  conditions: [
+    {
+      code: "listen_failed",
+      severity: "error",
+      title: "127.0.0.1:9000 is in use by nginx (pid 77)",
+      hint: "end it, or set another [server].port; it is tried again",
+      since: secondsAgo(5),
+    },
+  ],
+} as const;
+
+const STATES: Readonly<Record<string, StatusReport>> = {
+  alone: gatewayReport([sampleBackend(), http]),
+  both: gatewayReport([sampleBackend()], { shares: [sampleShare()] }),
+  troubles: gatewayReport([sampleBackend(), failed, changed, starting, degraded, disabled], {
+    gateway: { ...busyPort, conditions: [...busyPort.conditions] },
+  }),
+  "no-backends": gatewayReport([], { gateway: { tools: 0, resources: 0, sessions: 0, in_flight: 0 } }),
+  "told-once": gatewayReport([unset, sampleBackend({ group: "work", withheld_tools: 3 })], {
+    gateway: {
+      conditions: [
+        {
+          code: "catalog_hidden",
+          severity: "info",
+          title: "files and web offer the same names, and those of web are not published: tool search",
+          hint: 'Rename them with [backends.web.tool_overrides], or set [conflict_resolution].strategy = "prefix".',
+          since: secondsAgo(60),
+        },
+      ],
+    },
+  }),
+  "no-daemon": gatewayReport([{ ...starting, phase: "Pending", reason: "no daemon runs", pid: null }], {
+    gateway: { url: null },
+    global: { pid: null, started_at: null },
+  }),
+};
+
+for (const [name, report] of Object.entries(STATES)) {
+  for (const width of [60, 80, 120]) {
+    test(`C3 a status with a gateway "${name}" at ${width} columns looks as agreed`, (t) => {
+      const text = renderStatus(report, { ...plain, width });
+      t.assert.fileSnapshot(text, join(import.meta.dirname, "../golden", `gateway-${name}-${width}.txt`), {
+        serializers: [String],
+      });
+      assert.equal(text, text.replaceAll(/[ \t]+$/gm, ""), "no line ends in blanks");
+      for (const line of text.split("\n")) {
+        assert.ok(columns(line) <= width || line.includes("/"), line);
+      }
+    });
+  }
+}
+
+test("C3 each trouble of a backend is told once", () => {
+  const text = renderStatus(STATES["told-once"] ?? gatewayReport(), { ...plain, width: 200 });
+  assert.equal(text.match(/not set in the environment/g)?.length, 1, text);
+  const idle = renderStatus(STATES["no-daemon"] ?? gatewayReport(), plain);
+  assert.equal(idle.match(/no daemon runs/g)?.length, 1, idle);
+});
+
+test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
+  const gateway = renderStatus(gatewayReport(), plain);
+  assert.doesNotMatch(gateway, /share|recovery|Thunderbolt|looking/i);
+  const shares = renderStatus(sampleReport(), plain);
+  assert.doesNotMatch(shares, /gateway|backend|tool|session/i);
+  const both = renderStatus(STATES["both"] ?? gatewayReport(), plain);
+  assert.match(both, /recovery[\s\S]*CORE[\s\S]*gateway[\s\S]*files/);
+});
+
+test("each phase, and a disabled backend, has a mark of its own kind without colour, too", () => {
+  const text = renderBackends([sampleBackend(), degraded, failed, starting, disabled], {
+    ...plain,
+    unicode: false,
+  });
+  assert.match(text, /^[\n -~]+$/);
+  assert.match(text, /^\* files {3}Ready /m);
+  assert.match(text, /^! shaky {3}Degraded /m);
+  assert.match(text, /^x github {2}Failed /m);
+  assert.match(text, /^o slow {4}Initializing /m);
+  assert.match(text, /^o old {5}disabled$/m);
+});
+
+test("hostile names, reasons and errors do not reach the terminal, and no odd time or width breaks it", () => {
+  const hostile = "x\x1b]0;owned\x07\r\n\u202e";
+  const backend = sampleBackend({
+    name: hostile,
+    phase: "Failed",
+    reason: hostile,
+    last_error: `${hostile}2`,
+    retry_at: hostile,
+    since: hostile,
+    conditions: [{ code: "x", severity: "warning", title: hostile, hint: hostile, since: "" }],
+  });
+  const report = gatewayReport([backend], { gateway: { url: hostile } });
+  for (const width of [0, 1, 80, Number.NaN]) {
+    const text = renderStatus(report, { ...plain, width });
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
+    assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f\u202e]|NaN|undefined|null/);
+  }
+  const lines = absentBackends([backend], SAMPLE_NOW).join("");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
+  assert.doesNotMatch(lines, /[\x00-\x1f\x7f\u202e]|NaN/);
+});
+
+test("those who wonder where a tool is are told which backends publish nothing, and why", () => {
+  assert.deepEqual(absentBackends([sampleBackend(), degraded, disabled, failed, starting], SAMPLE_NOW), [
+    "backend github is Failed for 10 min: 3 starts in a row failed",
+    "backend slow is Initializing for 10 min: initialize has no answer yet",
+  ]);
+});

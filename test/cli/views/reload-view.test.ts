@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { editExit, reloadExit, renderReload } from "../../../src/cli/views/reload-view.ts";
+import { columns } from "../../../src/runtime/text/plain-text.ts";
+import { sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
+
+const look = { width: 80, color: false, unicode: true };
+const none = { added: [], removed: [], changed: [] };
+
+test("what came, went and changed is a line each, shares before the rest", () => {
+  const report = sampleReload({
+    shares: { added: ["NEW"], removed: ["OLD"], changed: ["CORE", "MEDIA"] },
+    backends: { ...none, changed: ["files"] },
+    middleware: ["audit"],
+    settings: ["global.lsof_recheck", "sync.debounce"],
+    summary: "1 backend, 4 shares reloaded",
+  });
+  assert.equal(
+    renderReload(report, look),
+    `✓ 1 backend, 4 shares reloaded (generation 3)
+    started          NEW
+    let go           OLD
+    changed          CORE, MEDIA
+    changed backend  files
+    set middleware   audit
+    set              global.lsof_recheck, sync.debounce
+`,
+  );
+});
+
+test("nothing touched is said in one line, done or only tried", () => {
+  const same = sampleReload({ reloaded: false, summary: "no changes" });
+  assert.equal(renderReload(same, look), "– no changes: the file means what runs already\n");
+  const dry = { ...same, dry_run: true };
+  assert.equal(renderReload(dry, look), "✓ the file means what runs already\n");
+  assert.equal(
+    renderReload(dry, look, { shares: ["CORE"], backends: ["files"] }),
+    "✓ the file means what runs already\n    stay          CORE\n    stay backend  files\n",
+  );
+  const first = { ...dry, generation: 0 };
+  assert.equal(renderReload(first, look), "✓ a daemon would begin with defaults, and no shares\n");
+});
+
+test("long lists keep within the width, and hostile names are harmless", () => {
+  const added = Array.from({ length: 60 }, (_, index) => `SHARE-${index}`);
+  const text = renderReload(sampleReload({ shares: { ...none, added } }), { ...look, width: 60 });
+  for (const line of text.split("\n")) assert.ok(columns(line) <= 60, line);
+  assert.equal(text.match(/SHARE-/g)?.length, 60);
+  for (const width of [0, 1, Number.NaN]) {
+    assert.equal(
+      renderReload(sampleReload({ shares: { ...none, added } }), { ...look, width }).includes("NaN"),
+      false,
+    );
+  }
+  const hostile = sampleReload({
+    shares: { ...none, removed: ["\u001b]0;x\u0007\n"] },
+    summary: "\u001b[2J",
+  });
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
+  assert.doesNotMatch(renderReload(hostile, look), /[\x00-\x09\x0b-\x1f\x7f]/);
+});
+
+test("pin: mistakes end with 3, what could not be applied with 1, all else with 0", () => {
+  assert.equal(reloadExit(sampleReload()), 0);
+  assert.equal(reloadExit(sampleReload({ errors: [sampleMistake()] })), 3);
+  assert.equal(reloadExit(sampleReload({ failure: "port taken" })), 1);
+  assert.equal(editExit(sampleEdit()), 0);
+  assert.equal(editExit(sampleEdit({ changed: false, reload: null })), 0);
+  assert.equal(editExit(sampleEdit({ errors: [sampleMistake()], reload: null })), 3);
+  assert.equal(editExit(sampleEdit({ reload: sampleReload({ failure: "port taken" }) })), 1);
+});

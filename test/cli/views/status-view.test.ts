@@ -1,0 +1,249 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { Condition, StatusReport } from "../../../src/api/contract.ts";
+import { renderStatus } from "../../../src/cli/views/status-view.ts";
+import { columns } from "../../../src/runtime/text/plain-text.ts";
+import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+
+const plain = { width: 80, color: false, unicode: true, now: SAMPLE_NOW };
+
+function condition(changes: Partial<Condition> = {}): Condition {
+  return {
+    code: "open_files",
+    severity: "info",
+    title: "2 files are open",
+    hint: "close them, or switch with --force",
+    since: secondsAgo(42),
+    ...changes,
+  };
+}
+
+const holders = [
+  { pid: 812, command: "vim", path: "/home/ada/Shares/MEDIA/notes.txt" },
+  { pid: 900, command: "Final Cut", path: "/home/ada/Shares/MEDIA/cut.mov" },
+];
+const ready = sampleShare({
+  name: "MEDIA",
+  active_interface: "fallback",
+  tb_recovery_pending: true,
+  last_switch_at: secondsAgo(300),
+  tb_healthy_since: secondsAgo(42),
+  conditions: [condition({ holders })],
+});
+const tbGone = sampleShare({
+  active_interface: "fallback",
+  tb_reachable: false,
+  tb_reachable_since: null,
+  tb_healthy_since: null,
+  last_switch_at: secondsAgo(4),
+});
+const failed = sampleShare({
+  name: "ARCHIVE",
+  active_interface: "none",
+  mount_state: "error",
+  mount_alive: false,
+  tb_reachable: false,
+  tb_healthy_since: null,
+  tb_reachable_since: secondsAgo(3),
+  fb_reachable: false,
+  last_switch_at: null,
+  last_error: "neither 10.0.0.2 nor 192.168.1.20 answers",
+});
+
+const STATES: Readonly<Record<string, StatusReport>> = {
+  healthy: sampleReport(),
+  "failed-over": sampleReport([tbGone]),
+  "tb-ready": sampleReport([ready]),
+  "tb-ready-by-hand": sampleReport([{ ...ready, conditions: [] }], {
+    lsof_recheck: false,
+    auto_failback: true,
+  }),
+  "tb-ready-among-many": sampleReport([
+    sampleShare(),
+    ready,
+    sampleShare({ name: "SCRATCH" }),
+    sampleShare({ ...ready, name: "My Share", conditions: [] }),
+  ]),
+  "window-running": sampleReport([
+    sampleShare({
+      active_interface: "fallback",
+      tb_healthy_since: secondsAgo(12),
+      last_switch_at: secondsAgo(60),
+    }),
+  ]),
+  "held-fallback": sampleReport([sampleShare({ active_interface: "fallback", held: "fallback" })]),
+  "held-unmounted": sampleReport([
+    sampleShare({
+      active_interface: "none",
+      mount_state: "unmounted",
+      mount_alive: false,
+      held: "unmounted",
+    }),
+  ]),
+  failed: sampleReport([failed]),
+  "not-answering": sampleReport([sampleShare({ mount_alive: false, last_error: "no answer for 10 s" })]),
+  "unknown-route": sampleReport([
+    sampleShare({
+      active_interface: "none",
+      conditions: [
+        condition({
+          code: "unknown_route",
+          severity: "warning",
+          title: "mounted from //old/CORE, which is not configured",
+        }),
+      ],
+    }),
+  ]),
+  "local-folders": sampleReport([
+    sampleShare({ tb_host: null, fb_host: null, mount_path: "/mnt/x", stable_path: "/mnt/x" }),
+  ]),
+  "no-daemon": sampleReport([sampleShare({ last_switch_at: null })], {
+    pid: null,
+    started_at: null,
+    network_events: "off",
+    auto_failback: true,
+  }),
+  "no-shares": sampleReport([]),
+  "no-shares-yaml": sampleReport([], { config_path: "/home/ada/.mountaineer/config.yaml", pid: null }),
+  "config-rejected": sampleReport(undefined, {
+    conditions: [
+      condition({
+        code: "config_rejected",
+        severity: "error",
+        title:
+          "The configuration file is not what runs: /home/ada/.mountaineer/config.toml:5:2: snyc: found an unknown " +
+          "section, expected global, sync, server or shares; did you mean `sync`? (and 2 more)",
+        hint: "What ran before runs on; mending the file applies it.",
+      }),
+      condition({
+        code: "sync_stopped",
+        severity: "warning",
+        title: "The configuration file is not watched any more, because a reload failed",
+        hint: "Mend the file, then: mountaineer reload",
+      }),
+    ],
+  }),
+  troubles: sampleReport(
+    [
+      sampleShare({
+        conditions: [
+          condition({
+            severity: "error",
+            title: "the password's variable NAS_PASSWORD is not set",
+            hint: "export it",
+          }),
+          condition({ severity: "warning", title: "both hosts resolve to one address", hint: null }),
+        ],
+      }),
+    ],
+    {
+      network_events: "polling",
+      lsof_recheck: false,
+      conditions: [
+        condition({
+          severity: "error",
+          title: "state.json cannot be written: disk full",
+          hint: "free some space",
+        }),
+      ],
+    },
+  ),
+};
+
+for (const [name, report] of Object.entries(STATES)) {
+  for (const width of [60, 80, 120]) {
+    test(`a status "${name}" at ${width} columns looks as agreed`, (t) => {
+      const text = renderStatus(report, { ...plain, width });
+      t.assert.fileSnapshot(text, join(import.meta.dirname, "../golden", `status-${name}-${width}.txt`), {
+        serializers: [String],
+      });
+      assert.equal(text, text.replaceAll(/[ \t]+$/gm, ""), "no line ends in blanks");
+    });
+  }
+}
+
+test("in colour the ready banner is a block over the whole width", (t) => {
+  const text = renderStatus(sampleReport([ready]), { ...plain, color: true });
+  t.assert.fileSnapshot(text, join(import.meta.dirname, "../golden", "status-tb-ready-colour.txt"), {
+    serializers: [String],
+  });
+  const block = text.split("\n").filter((line) => line.includes("\x1b[1;30;43m"));
+  assert.ok(block.length >= 2);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are what is taken away.
+  for (const line of block) assert.equal(columns(line.replaceAll(/\x1b\[[\d;]*m/g, "")), 80);
+});
+
+test("a status without UTF-8 is ASCII throughout", (t) => {
+  const text = renderStatus(STATES["tb-ready-among-many"] ?? sampleReport(), {
+    ...plain,
+    unicode: false,
+    width: 60,
+  });
+  t.assert.fileSnapshot(text, join(import.meta.dirname, "../golden", "status-ascii.txt"), {
+    serializers: [String],
+  });
+  assert.match(text, /^[\n -~]+$/);
+});
+
+test("TB Ready can't be missed: each such share has a banner with the very command to type", () => {
+  for (const state of ["tb-ready", "tb-ready-by-hand", "tb-ready-among-many"]) {
+    const text = renderStatus(STATES[state] ?? sampleReport(), { ...plain, width: 60 });
+    assert.match(text, /▶▶ +TB READY/);
+    assert.match(text, /▶▶ +mountaineer switch --share MEDIA --to tb$/m);
+  }
+  const many = renderStatus(STATES["tb-ready-among-many"] ?? sampleReport(), plain);
+  assert.match(many, /TB READY: MEDIA, My Share$/m);
+  assert.match(many, /--share 'My Share' --to tb$/m);
+});
+
+test("hostile names, hosts, errors and holders do not reach the terminal", () => {
+  const hostile = "x\x1b]0;owned\x07\r\n\u202e";
+  const share = sampleShare({
+    name: hostile,
+    tb_host: hostile,
+    fb_host: hostile,
+    mount_path: hostile,
+    stable_path: `/${hostile}`,
+    last_error: hostile,
+    tb_recovery_pending: true,
+    held: "fallback",
+    conditions: [
+      condition({ title: hostile, hint: hostile, holders: [{ pid: 1, command: hostile, path: hostile }] }),
+    ],
+  });
+  const report = sampleReport([share], {
+    config_path: hostile,
+    version: hostile,
+    conditions: [condition({ title: hostile })],
+  });
+  for (const shares of [report.shares, []]) {
+    const text = renderStatus({ ...report, shares }, plain);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
+    assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\x7f\u202e]/);
+  }
+});
+
+test("no width and no time, however odd, breaks it", () => {
+  const odd = sampleReport([
+    sampleShare({ last_switch_at: "yesterday", tb_healthy_since: "", name: "" }),
+    tbGone,
+  ]);
+  for (const width of [0, 1, 39, Number.NaN, 10_000]) {
+    for (const now of [0, SAMPLE_NOW, Number.NaN]) {
+      const text = renderStatus(odd, { ...plain, width, now });
+      assert.doesNotMatch(text, /NaN|undefined|null/);
+    }
+  }
+});
+
+test("lines that can be broken keep within the width", () => {
+  for (const [name, report] of Object.entries(STATES)) {
+    for (const line of renderStatus(report, { ...plain, width: 60 }).split("\n")) {
+      assert.ok(
+        columns(line) <= 60 || line.includes("/") || line.includes("mountaineer"),
+        `${name}: ${line}`,
+      );
+    }
+  }
+});

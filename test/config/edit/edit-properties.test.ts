@@ -1,0 +1,305 @@
+// Random documents and random edits: what results means what was asked for, and nothing else changed.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parse as parseTomlValues } from "smol-toml";
+import { parse as parseYamlValues } from "yaml";
+import { editConfig } from "../../../src/config/edit/edit.ts";
+import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
+import { applySplices } from "../../../src/config/edit/splice.ts";
+import { nameKey } from "../../../src/config/names.ts";
+import type { ConfigFormat } from "../../../src/config/snapshot.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { fc } from "../../support/properties.ts";
+import { randomEdits, randomTexts } from "../random-config.ts";
+import { bytes } from "../support.ts";
+
+type Table = Record<string, unknown>;
+
+const RUNS = Number(process.env["MOUNTAINEER_TEST_RUNS"] ?? 600);
+
+function plainData(text: string, format: ConfigFormat): Table {
+  const clean = text.replace(/^\ufeff/, "");
+  const value: unknown = format === "toml" ? parseTomlValues(clean) : parseYamlValues(clean, { merge: true });
+  return JSON.parse(JSON.stringify(value ?? {})) as Table;
+}
+
+function tables(value: unknown): Table[] {
+  return Array.isArray(value) ? (value as Table[]) : [];
+}
+
+/** A table at a path of names, made on the way. */
+function tableAt(data: Table, path: readonly string[]): Table {
+  let table = data;
+  for (const name of path) {
+    const held = table[name];
+    const next: Table = typeof held === "object" && held !== null ? (held as Table) : {};
+    table[name] = next;
+    table = next;
+  }
+  return table;
+}
+
+/** Without the tables that were made, or left, with nothing in them. */
+function removeAt(data: Table, path: readonly string[]): void {
+  const [key = "", ...rest] = path;
+  const held = data[key];
+  if (rest.length === 0) delete data[key];
+  else if (typeof held === "object" && held !== null) removeAt(held as Table, rest);
+}
+
+/** The edit on plain data: written apart from the editor's own model of it. */
+function expected(before: Table, edit: ConfigEdit): Table | "unknown" | "taken" {
+  const after = structuredClone(before);
+  if (edit.kind === "add-share") {
+    after["shares"] = [...tables(after["shares"]), structuredClone(edit.share)];
+    return after;
+  }
+  if (edit.kind === "add-alias" || edit.kind === "remove-alias") {
+    throw new Error("random files have no aliases");
+  }
+  if (edit.kind === "add-backend" || edit.kind === "remove-backend") {
+    const held = (after["backends"] ?? {}) as Table;
+    if (edit.kind === "remove-backend") {
+      if (!Object.hasOwn(held, edit.name)) return "unknown";
+      delete held[edit.name];
+      return after;
+    }
+    if (Object.hasOwn(held, edit.name)) return "taken";
+    tableAt(after, ["backends"])[edit.name] = JSON.parse(JSON.stringify(edit.backend));
+    return after;
+  }
+  if (edit.kind !== "remove-share" && edit.keyPath[0] === "backends") {
+    const path = edit.keyPath.map(String);
+    if (edit.kind === "unset") removeAt(after, path);
+    else tableAt(after, path.slice(0, -1))[path.at(-1) ?? ""] = JSON.parse(JSON.stringify(edit.value));
+    return after;
+  }
+  const name =
+    edit.kind === "remove-share" ? edit.name : edit.keyPath[0] === "shares" ? edit.keyPath[1] : null;
+  const index = tables(after["shares"]).findIndex(
+    (share) => typeof share["name"] === "string" && nameKey(share["name"]) === nameKey(String(name)),
+  );
+  if (name !== null && index === -1) return "unknown";
+  if (edit.kind === "remove-share") {
+    after["shares"] = tables(after["shares"]).toSpliced(index, 1);
+    return after;
+  }
+  const key = String(edit.keyPath.at(-1));
+  const section = String(edit.keyPath[0]);
+  const target = name === null ? ((after[section] ?? {}) as Table) : (tables(after["shares"])[index] ?? {});
+  if (edit.kind === "set") target[key] = JSON.parse(JSON.stringify(edit.value));
+  else delete target[key];
+  if (name === null) after[section] = target;
+  return after;
+}
+
+const REFUSALS: Readonly<Record<string, readonly string[]>> = {
+  unknown: ["share_unknown", "backend_unknown"],
+  taken: ["usage"],
+};
+
+/** A section without keys says as much as none, and so does a table in a backend; the order of backends counts. */
+function withoutEmptySections(data: Table): Table {
+  const isFull = ([, section]: [string, unknown]): boolean =>
+    section !== null && (typeof section !== "object" || Object.keys(section).length > 0);
+  const tidied = Object.entries(data).map(([name, section]): [string, unknown] => {
+    if (name !== "backends") return [name, section];
+    const backends = Object.entries((section ?? {}) as Table).map(([key, backend]): [string, unknown] => [
+      key,
+      Object.fromEntries(Object.entries((backend ?? {}) as Table).filter(isFull)),
+    ]);
+    return [name, Object.fromEntries(backends.filter(isFull))];
+  });
+  return Object.fromEntries(tidied.filter(isFull));
+}
+
+function commentMarks(text: string): string[] {
+  return text.match(/(?:F|T:[^;"'\r\n]*?:)\d+;/g) ?? [];
+}
+
+/** Comments that may go with what an edit removes or replaces. */
+function mayGo(mark: string, edit: ConfigEdit): boolean {
+  if (edit.kind === "remove-share")
+    return mark.startsWith(`T:share ${edit.name}.`) || mark.startsWith(`T:share ${edit.name}:`);
+  if (edit.kind === "remove-backend") return mark.startsWith(`T:backend ${edit.name}`);
+  if (edit.kind !== "unset") return false;
+  if (edit.keyPath[0] === "backends")
+    return mark.startsWith(`T:backend ${edit.keyPath[1]}.${edit.keyPath.slice(2).join(".")}:`);
+  const owner = edit.keyPath[0] === "shares" ? `share ${edit.keyPath[1]}` : edit.keyPath[0];
+  return mark.startsWith(`T:${owner}.${edit.keyPath.at(-1)}:`);
+}
+
+function lineBreaks(text: string): Set<string> {
+  return new Set(text.match(/\r?\n/g));
+}
+
+/** How many lines lie between the first and the last difference, in the text before. */
+function touchedLines(before: string, after: string): number {
+  const old = before.split("\n");
+  const fresh = after.split("\n");
+  let start = 0;
+  while (start < old.length && start < fresh.length && old[start] === fresh[start]) start += 1;
+  let tail = 0;
+  const most = Math.min(old.length, fresh.length) - start;
+  while (tail < most && old[old.length - 1 - tail] === fresh[fresh.length - 1 - tail]) tail += 1;
+  return old.length - start - tail;
+}
+
+for (const format of ["toml", "yaml"] as const) {
+  test(`B9 any edit of any ${format} file means what was asked for and keeps every other byte`, async (t) => {
+    let changed = 0;
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(randomTexts(format), randomEdits, async ({ text }, edit) => {
+        const before = plainData(text, format);
+        const wanted = expected(before, edit);
+        let edited: Awaited<ReturnType<typeof editConfig>>;
+        try {
+          edited = await editConfig({ bytes: bytes(text), format, edits: [edit] });
+        } catch (error) {
+          assert.ok(error instanceof MountaineerError, String(error));
+          if (typeof wanted === "string") assert.ok(REFUSALS[wanted]?.includes(error.code), error.code);
+          else {
+            refused += 1;
+            assert.equal(error.code, "config_uneditable");
+            throw error;
+          }
+          return;
+        }
+        assert.ok(typeof wanted !== "string");
+        const after = new TextDecoder("utf-8", { ignoreBOM: true }).decode(edited.bytes);
+        const same = withoutEmptySections(wanted);
+        assert.deepEqual(withoutEmptySections(plainData(after, format)), same, after);
+        const order = (data: Table): string[] => Object.keys((data["backends"] ?? {}) as Table);
+        const kept = withoutEmptySections(plainData(after, format));
+        assert.deepEqual(order(kept), order(same), after);
+        if (!edited.changed) {
+          assert.equal(after, text);
+          return;
+        }
+        changed += 1;
+        const mark = text.startsWith("\ufeff") ? "\ufeff" : "";
+        const [splices = []] = edited.changes;
+        assert.equal(mark + applySplices(text.slice(mark.length), splices), after);
+        const lost = commentMarks(text).filter(
+          (comment) => !after.includes(comment) && !mayGo(comment, edit),
+        );
+        assert.deepEqual(lost, [], after);
+        assert.deepEqual(
+          commentMarks(after).filter((comment) => !text.includes(comment)),
+          [],
+        );
+        if (text.includes("\n"))
+          assert.ok(
+            [...lineBreaks(after)].every((eol) => lineBreaks(text).has(eol)),
+            after,
+          );
+        // One line's value, or the line before a new one that gets a comma; a share's removal takes its lines along.
+        if (edit.kind === "set" || edit.kind === "add-share")
+          assert.ok(touchedLines(text, after) <= 2, after);
+        if (edit.kind === "unset") assert.ok(touchedLines(text, after) <= 4, after);
+      }),
+      { numRuns: RUNS },
+    );
+    t.diagnostic(`${changed} changed, ${refused} refused`);
+    assert.ok(changed > RUNS / 4);
+  });
+
+  test(`B9 edits one after the other (${format})`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        randomTexts(format),
+        fc.array(randomEdits, { maxLength: 8 }),
+        async ({ text }, edits) => {
+          let wanted: Table = plainData(text, format);
+          let now = bytes(text);
+          for (const edit of edits) {
+            const next = expected(wanted, edit);
+            if (typeof next === "string") continue;
+            // A second share of one name can no more be told apart.
+            if (edit.kind === "add-share" && tables(wanted["shares"]).some(({ name }) => name === "NEW"))
+              continue;
+            now = Uint8Array.from((await editConfig({ bytes: now, format, edits: [edit] })).bytes);
+            // As the file has it: what an edit left with nothing in it may be there, or not.
+            wanted = plainData(new TextDecoder("utf-8", { ignoreBOM: true }).decode(now), format);
+            assert.deepEqual(withoutEmptySections(wanted), withoutEmptySections(next));
+          }
+        },
+      ),
+      { numRuns: RUNS / 4 },
+    );
+  });
+}
+
+// Ways to write a file that random-config.ts does not take: what can be changed is changed rightly, the rest refused.
+const ODD: readonly (readonly [format: ConfigFormat, text: string])[] = [
+  ["yaml", "x: &g {shares_root: a, host: &h b}\nglobal: *g\nserver:\n  <<: *g\n  port: *h\n"],
+  ["yaml", "shares:\n  - &a\n    name: CORE\n    driver: auto\n  - <<: *a\n    name: Büro\n  - *a\n"],
+  ["yaml", "? global\n: ? shares_root\n  : ~/S # c\n  ? host\n? sync\nserver:\n"],
+  [
+    "yaml",
+    "%YAML 1.2\n---\nglobal: !!map\n  shares_root: !!str 5 # c\n  lsof_recheck: &l true\n...\n# end\n",
+  ],
+  [
+    "yaml",
+    "global:\n  shares_root: >+\n    folded\n    text\n\n\nsync:\n  detection: |2-\n      deep\n\n  # c\n",
+  ],
+  ["yaml", "global:\n  shares_root: |+\n    kept\n\n"],
+  [
+    "yaml",
+    "{\n  global: {shares_root: a # c\n    , lsof_recheck: true}\n  , sync: { }, # d\n  shares: [ {name: CORE} # e\n  ]\n}\n",
+  ],
+  ["yaml", "shares:\n- - name: CORE\n- name: Büro\n  driver:\n    - a\n    # in\n    - b\n    # after\n"],
+  [
+    "yaml",
+    "global: {shares_root: 'a\n    b', lsof_recheck: \"c\n    d\"}\nsync:\n  detection: e\n    f # g\n",
+  ],
+  ["yaml", "shares: # all\n\n  # one\n  -   # odd\n    name: CORE\n  -\n    name: Büro # two\n    # three\n"],
+  ["yaml", "--- # doc\nglobal: null\nsync: ~\nserver: # none\nshares: []\n"],
+  [
+    "toml",
+    "global . shares_root = 1\n\"sync\" . 'enabled' = true\n[server]\n[[shares]]\nname = 'CORE'\nx.y = 1\n[shares.z]\n",
+  ],
+  ["toml", "shares = [ # c\n  {name='CORE'} # d\n  , {\n name = 'Büro', # e\n } # f\n  ,\n]\n"],
+  ["toml", "global = {shares_root = [1, # c\n 2], lsof_recheck = '''\na''' # d\n, }\n"],
+  [
+    "toml",
+    '[other]\n[[ shares ]] # c\n  name = "CORE"\n\n  [shares . "a b"]\n  c = 1\n[[shares]]\nname="Büro"\n[global]\n',
+  ],
+  ["toml", "[global.sub]\nx = 1\n[sync]\n# only\n# comments"],
+  ["toml", "[sync]\r\nenabled = true\nserver.port = 1\r\n# mixed\n"],
+];
+
+test("B9 odd files are changed rightly or refused, never spoilt", async (t) => {
+  let changed = 0;
+  const refused = new Map<string, number>();
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...ODD), randomEdits, async ([format, text], edit) => {
+      const wanted = expected(plainData(text, format), edit);
+      try {
+        const edited = await editConfig({ bytes: bytes(text), format, edits: [edit] });
+        assert.ok(typeof wanted !== "string");
+        const after = new TextDecoder("utf-8", { ignoreBOM: true }).decode(edited.bytes);
+        assert.deepEqual(withoutEmptySections(plainData(after, format)), withoutEmptySections(wanted), after);
+        if (edited.changed) changed += 1;
+        if (edit.kind !== "set" && edit.kind !== "add-share") return;
+        // Those inside a list go with it.
+        const comments = (text.match(/# \w+/g) ?? []).filter((comment) => !/# (c|in)$/.test(comment));
+        assert.deepEqual(
+          comments.filter((comment) => !after.includes(comment)),
+          [],
+          after,
+        );
+      } catch (error) {
+        if (!(error instanceof MountaineerError)) throw error;
+        if (typeof wanted === "string") assert.ok(REFUSALS[wanted]?.includes(error.code), error.message);
+        else assert.equal(error.code, "config_uneditable", error.message);
+        if (typeof wanted !== "string") refused.set(text, (refused.get(text) ?? 0) + 1);
+      }
+    }),
+    { numRuns: RUNS * 2 },
+  );
+  t.diagnostic(`${changed} changed`);
+  for (const [text, count] of refused) t.diagnostic(`${count} refused of ${JSON.stringify(text)}`);
+  assert.ok(changed > RUNS / 4);
+});

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { effectiveData, effectiveText, getConfigValue } from "../../../src/config/edit/effective.ts";
+import { parseConfigKey } from "../../../src/config/edit/key-path.ts";
+import { accepted, bytes, PLACE } from "../support.ts";
+
+const TEXT = `[global]
+check_interval_secs = 0.5
+[[shares]]
+name = "CORE"
+thunderbolt_host = "10.0.0.1"
+fallback_host = "nas"
+username = "bob"
+password = "\${PW}"
+`;
+
+function source(text: string) {
+  return { bytes: bytes(text), format: "toml", place: PLACE } as const;
+}
+
+async function get(key: string, text = TEXT) {
+  return getConfigValue(source(text), parseConfigKey(key));
+}
+
+test("a value is the file's, else the default, and which is said", async () => {
+  assert.deepEqual(await get("global.check_interval_secs"), { source: "file", value: 0.5 });
+  assert.deepEqual(await get("sync.poll_interval"), { source: "default", value: 2 });
+  assert.deepEqual(await get("lsof-recheck"), { source: "default", value: true });
+  assert.deepEqual(await get("global.mount_root"), { source: "default", value: PLACE.defaultMountRoot });
+  assert.deepEqual(await get("shares.core.username"), { source: "file", value: "bob" });
+  assert.deepEqual(await get("shares.CORE.share_name"), { source: "default", value: "CORE" });
+  assert.deepEqual(await get("shares[0].password"), { source: "file", value: "${PW}" });
+  assert.deepEqual(await get("server.port"), { source: "default", value: 9000 });
+  assert.equal((await get("shares.CORE.fallback_interface")).source, "absent");
+  await assert.rejects(get("shares.COR.driver"), { code: "share_unknown" });
+  await assert.rejects(get("sync.enabled", "[sync\n"), { code: "config_invalid" });
+});
+
+test("a password in the file is not shown", async () => {
+  assert.deepEqual(await get("shares.CORE.password", TEXT.replace("${PW}", "hunter2")), {
+    source: "file",
+    value: "(hidden)",
+  });
+});
+
+test("all that holds is a configuration of the same meaning, with its defaults marked", async () => {
+  for (const text of ["", TEXT, `${TEXT}[server]\nport = 1\n`, `${TEXT}[sync]\ndetection = 'hash'\n`]) {
+    const shown = await effectiveText(source(text));
+    const { config } = await accepted(shown);
+    const before = (await accepted(text)).config;
+    assert.deepEqual(config, before);
+    assert.deepEqual(await effectiveData(source(shown)), await effectiveData(source(text)));
+  }
+  const shown = await effectiveText(source(TEXT));
+  assert.ok(shown.includes("check_interval_secs = 0.5\n"));
+  assert.ok(shown.includes("network_debounce_ms = 500  # default\n"));
+  assert.ok(shown.includes("[sync]\nenabled = true  # default\n"));
+  assert.ok(!shown.includes("[server]"));
+  assert.ok(shown.includes("# fallback_interface: the interface whose subnet holds the host\n"));
+  const data = await effectiveData(source(TEXT));
+  assert.deepEqual(Object.keys(data).sort(), ["global", "shares", "sync"]);
+});
+
+const GATEWAY = `[backends.files]
+command = "npx"
+args = ["-y"]
+[backends.files.env]
+LITERAL = "hunter2"
+WHOLE = "\${X}"
+HALF = "hunter2\${X}"
+PAIR = "\${A}:\${B}"
+[backends.files.tool_overrides."a b"]
+name = "c"
+[backends.web]
+url = "https://x/mcp"
+headers = { Authorization = "Bearer \${WEB}", X-Key = "hunter2" }
+[backends.bare]
+url = "https://x/mcp?api_key=hunter2"
+[incoming_auth]
+type = "local"
+token = "\${T}"
+[[incoming_auth.users]]
+name = "ann"
+token = "\${ANN}"
+[[authorization.policies]]
+effect = "allow"
+[audit]
+`;
+
+test("what holds of a backend: the file's values, else defaults, and those that follow from others", async () => {
+  const rows: [string, unknown][] = [
+    ["backends.files.command", { source: "file", value: "npx" }],
+    ["backends.files.type", { source: "default", value: "stdio" }],
+    ["backends.web.type", { source: "default", value: "streamable-http" }],
+    ["backends.files.cwd", { source: "default", value: PLACE.userHome }],
+    ["backends.files.timeouts.call", { source: "default", value: 60 }],
+    ["backends.files.args", { source: "file", value: ["-y"] }],
+    ["backends.files.filters.tools.deny", { source: "default", value: [] }],
+    ["backends.files.filters.tools.allow", { source: "absent", rule: "all" }],
+    ['backends.files.tool_overrides."a b".name', { source: "file", value: "c" }],
+    ["backends.files.env.NONE", { source: "absent", rule: "not set" }],
+    ["backends.files.env.constructor", { source: "absent", rule: "not set" }],
+    ["server.drain_timeout", { source: "default", value: 30 }],
+    ["conflict_resolution.strategy", { source: "default", value: "first-wins" }],
+    ["audit.path", { source: "default", value: `${PLACE.home}/audit.jsonl` }],
+    ["incoming_auth.users.ann.token", { source: "file", value: "${ANN}" }],
+    ["incoming_auth.users[0].roles", { source: "default", value: [] }],
+    ["authorization.policies[0].effect", { source: "file", value: "allow" }],
+  ];
+  for (const [key, value] of rows) assert.deepEqual(await get(key, GATEWAY), value, key);
+});
+
+test("a text of env, headers and tokens is shown when its references are all that it says", async () => {
+  const rows: [string, string][] = [
+    ["backends.files.env.LITERAL", "(hidden)"],
+    ["backends.files.env.WHOLE", "${X}"],
+    ["backends.files.env.HALF", "(hidden)"],
+    ["backends.files.env.PAIR", "${A}:${B}"],
+    ["backends.web.headers.Authorization", "Bearer ${WEB}"],
+    ["backends.web.headers.X-Key", "(hidden)"],
+    ["backends.web.url", "https://x/mcp"],
+    ["backends.bare.url", "(hidden)"],
+    ["incoming_auth.token", "${T}"],
+  ];
+  for (const [key, value] of rows) assert.deepEqual(await get(key, GATEWAY), { source: "file", value }, key);
+  assert.doesNotMatch(await effectiveText(source(GATEWAY)), /hunter2/);
+  assert.doesNotMatch(JSON.stringify(await effectiveData(source(GATEWAY))), /hunter2/);
+  const literal = await get("incoming_auth.token", GATEWAY.replace("${T}", "hunter2"));
+  assert.deepEqual(literal, { source: "file", value: "(hidden)" });
+});
+
+test("all that holds of the gateway is a configuration of the same meaning; what is absent is not shown", async () => {
+  const text = GATEWAY.replaceAll("hunter2", "").replace("?api_key=", "");
+  const shown = await effectiveText(source(text));
+  assert.deepEqual((await accepted(shown)).config, (await accepted(text)).config);
+  const data = await effectiveData(source(text));
+  assert.deepEqual(await effectiveData(source(shown)), data);
+  assert.deepEqual(Object.keys(data["backends"] ?? {}), ["files", "web", "bare"]);
+  assert.ok(shown.includes('[backends.files.tool_overrides."a b"]\nname = "c"\n'));
+  assert.ok(shown.indexOf("[backends.files.timeouts]") < shown.indexOf("[backends.web]"));
+  assert.doesNotMatch(await effectiveText(source(TEXT)), /backends|conflict|auth|audit/);
+});

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { configEdit, parseConfigKey, parseConfigValue, splitKey } from "../../../src/config/edit/key-path.ts";
+import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+
+function refusal(action: () => unknown): MountaineerError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof MountaineerError) return error;
+    throw error;
+  }
+  throw new assert.AssertionError({ message: "not refused" });
+}
+
+function valueFor(key: string, text: string): unknown {
+  return parseConfigValue(text, parseConfigKey(key));
+}
+
+test("a key is a dotted path; names with dots or spaces may be quoted", () => {
+  const rows: [string, (string | number)[]][] = [
+    ["global.check_interval_secs", ["global", "check_interval_secs"]],
+    [" sync.debounce ", ["sync", "debounce"]],
+    ["shares.CORE.driver", ["shares", "CORE", "driver"]],
+    ["shares.Büro 2.driver", ["shares", "Büro 2", "driver"]],
+    ['shares."a.b".driver', ["shares", "a.b", "driver"]],
+    ["shares.'a \"b\"'.driver", ["shares", 'a "b"', "driver"]],
+    ['shares."a \\"b\\" \\u00e9".driver', ["shares", 'a "b" é', "driver"]],
+    ["shares[12].driver", ["shares", 12, "driver"]],
+    ["shares.__proto__.driver", ["shares", "__proto__", "driver"]],
+  ];
+  for (const [text, path] of rows) assert.deepEqual(splitKey(text), path, text);
+  for (const text of ["", " ", ".", "a..b", "a.", ".a", 'a."b', "a.'b'c", 'a."\\x"', "a[x]", "a[", "a]"]) {
+    assert.equal(refusal(() => splitKey(text)).code, "usage", text);
+  }
+});
+
+test("every key of the schema is known by its path", () => {
+  for (const { name, pattern, keys, isOpen } of SECTIONS) {
+    for (const key of isOpen ? ["ANY_NAME"] : keys) {
+      const typed = [...pattern, key].map((segment) => (segment === "*" || segment === "#" ? "X" : segment));
+      const parsed = parseConfigKey(typed.join("."));
+      assert.equal(parsed.section.name, name);
+      assert.equal(parsed.key, key);
+    }
+  }
+});
+
+test("an unknown key says which one may have been meant", () => {
+  const rows: [string, RegExp][] = [
+    ["global.check_intervall_secs", /did you mean `check_interval_secs`\?/],
+    ["globl.check_interval_secs", /did you mean `global`\?/],
+    ["check_interval_secs", /did you mean `global\.check_interval_secs`\?/],
+    ["driver", /did you mean `shares\.NAME\.driver`\?/],
+    ["lsof-rechek", /did you mean `lsof-recheck`\?/],
+    ["sync.check_interval_secs", /belongs in `\[global\]`/],
+    ["shares.CORE.drivr", /did you mean `driver`\?/],
+    ["shares.CORE", /write `shares\.NAME\.key`/],
+    ["shares.CORE.routes.tb", /write `shares\.NAME\.key`/],
+    ["sync", /write `sync\.key`; the keys are enabled, poll_interval/],
+    ["sync[0].enabled", /write `sync\.key`/],
+    ["backends.files", /write `backends\.NAME\.key`; the keys are type, command/],
+    ["backends.files.env", /write `backends\.NAME\.env\.VARIABLE`/],
+    ["backends.files.headers", /write `backends\.NAME\.headers\.HEADER`/],
+    ["backends.files.timeouts", /write `backends\.NAME\.timeouts\.key`; the keys are init/],
+    ["backends.files.timeouts.cal", /did you mean `call`\?/],
+    ["backends.files.filters", /below it are tools, resources, prompts/],
+    ["backends.files.comand", /did you mean `command`\?/],
+    ["backends[0].command", /write `backends\.NAME\.key`/],
+    ["backends", /write `backends\.NAME\.key`/],
+    ["authorization.policies", /write `authorization\.policies\.NAME\.key`|write `authorization\.key`/],
+    ["conflict_resolution.stratgy", /did you mean `strategy`\?/],
+    ["backend.files.command", /did you mean `backends`\?/],
+  ];
+  for (const [text, hint] of rows) {
+    const error = refusal(() => parseConfigKey(text));
+    assert.equal(error.code, "config_key_unknown", text);
+    assert.match(error.hint ?? "", hint, text);
+  }
+});
+
+test("a value is TOML, else text", () => {
+  assert.equal(valueFor("global.check_interval_secs", "0.5"), 0.5);
+  assert.equal(valueFor("global.check_interval_secs", " 1_000 # often"), 1000);
+  assert.equal(valueFor("sync.enabled", "false"), false);
+  assert.equal(valueFor("sync.detection", "hash"), "hash");
+  assert.equal(valueFor("sync.detection", "'hash'"), "hash");
+  assert.equal(valueFor("shares.A.thunderbolt_host", "10.0.0.1"), "10.0.0.1");
+  assert.equal(valueFor("shares.A.thunderbolt_host", '"nas:4450"'), "nas:4450");
+  assert.equal(valueFor("shares.A.username", "2024-01-31"), "2024-01-31");
+  assert.equal(valueFor("shares.A.username", "OFFICE\\ann"), "OFFICE\\ann");
+  assert.equal(valueFor("shares.A.password", "${PW}"), "${PW}");
+});
+
+test("the two toggles have short names, and take on and off", () => {
+  assert.deepEqual(parseConfigKey("lsof-recheck").path, ["global", "lsof_recheck"]);
+  assert.deepEqual(parseConfigKey("auto-failback").path, ["global", "auto_failback"]);
+  assert.equal(valueFor("lsof-recheck", "on"), true);
+  assert.equal(valueFor("auto-failback", "OFF"), false);
+  assert.equal(valueFor("auto-failback", "true"), true);
+  assert.equal(refusal(() => valueFor("auto-failback", "1")).hint, "write true");
+});
+
+test("a value that the key does not take says what is expected", () => {
+  const rows: [string, string, RegExp, RegExp][] = [
+    [
+      "sync.poll_interval",
+      "often",
+      /found string "often", expected a number of seconds from 0\.05 to 3600/,
+      /^$/,
+    ],
+    ["sync.poll_interval", '"2"', /found string "2"/, /without quotes/],
+    ["sync.poll_interval", "0", /found number 0/, /^$/],
+    ["sync.detection", "inotfy", /expected one of "mtime", "hash", "inotify"/, /did you mean "inotify"/],
+    ["shares.A.username", "42", /expected a text in quotes/, /in quotes/],
+    ["global.connect_timeout_ms", "99999999999999999999", /expected a whole number/, /^$/],
+    ["shares.A.thunderbolt_host", "smb://nas", /expected a host/, /without `smb/],
+    ["server.port", "1\nhost = 2", /expected a whole number from 1 to 65535/, /^$/],
+  ];
+  for (const [key, text, message, hint] of rows) {
+    const error = refusal(() => valueFor(key, text));
+    assert.equal(error.code, "usage");
+    assert.match(error.message, message, key);
+    assert.match(error.hint ?? "", hint, key);
+  }
+});
+
+test("a password that is typed in is not repeated", () => {
+  for (const text of ["hunter2", "'hunter2'", "[ 'hunter2' ]"]) {
+    const error = refusal(() => valueFor("shares.A.password", text));
+    assert.doesNotMatch(`${error.message} ${error.hint}`, /hunter2/);
+  }
+});
+
+test("KEY and VALUE are an edit, KEY alone unsets", () => {
+  const keyPath = ["shares", "CORE", "driver"];
+  assert.deepEqual(configEdit("shares.CORE.driver", "local"), { kind: "set", keyPath, value: "local" });
+  assert.deepEqual(configEdit("shares.CORE.driver", null), { kind: "unset", keyPath });
+  assert.deepEqual(configEdit("lsof-recheck", "off"), {
+    kind: "set",
+    keyPath: ["global", "lsof_recheck"],
+    value: false,
+  });
+});

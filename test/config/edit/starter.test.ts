@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { starterText, writeStarter } from "../../../src/config/edit/starter.ts";
+import { configJsonSchema } from "../../../src/config/schema/json-schema.ts";
+import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { accepted } from "../support.ts";
+
+test("the starter is valid as it is, and every beginning of it too", async () => {
+  const text = starterText();
+  const empty = await accepted("");
+  assert.deepEqual((await accepted(text)).config, empty.config);
+  for (let length = 0; length < text.length; length += 37) await accepted(text.slice(0, length));
+});
+
+test("the starter explains every option, and nothing in it is too wide", () => {
+  const lines = starterText().split("\n");
+  for (const { name, keys, header, isOpen } of SECTIONS) {
+    if (keys.length === 0 && !isOpen) continue;
+    const backend = name === "backends.headers" ? "search" : "files";
+    const written = header.replace("NAME", backend).replace("TOOL", "search_files");
+    assert.ok(lines.includes(`#${written}`), header);
+    for (const key of keys)
+      assert.ok(
+        lines.some((line) => line.startsWith(`#${key} = `)),
+        key,
+      );
+  }
+  assert.ok(lines.every((line) => line === "" || line.startsWith("#")));
+  for (const line of lines) assert.ok(line.length <= 110, line);
+});
+
+test("the starter's options work when their # is removed", async () => {
+  const active = starterText().replaceAll(/^#(?! |:|$|\n)/gm, "");
+  const { config } = await accepted(active);
+  assert.equal(config.shares[0]?.name, "CORE");
+  const empty = (await accepted("")).config;
+  assert.deepEqual(config.global, empty.global);
+  assert.deepEqual(config.sync, empty.sync);
+  const [megabyte, second] = [1024 * 1024, 1000];
+  const drainTimeoutMs = 30 * second;
+  assert.deepEqual(config.server, {
+    host: "127.0.0.1",
+    port: 9000,
+    bodyLimitBytes: 64 * megabyte,
+    drainTimeoutMs,
+  });
+  assert.deepEqual(
+    config.backends.map(({ name, connection }) => [name, connection.type]),
+    [
+      ["files", "stdio"],
+      ["search", "streamable-http"],
+    ],
+  );
+  assert.deepEqual(config.conflictResolution, empty.conflictResolution);
+  assert.equal(config.incomingAuth.type, "local");
+  assert.equal(config.authorization?.policies.length, 1);
+  assert.equal(config.audit?.keep, 5);
+});
+
+test("a block of the starter works alone, with the blocks it belongs to", async () => {
+  const active = starterText().replaceAll(/^#(?! |:|$|\n)/gm, "");
+  const blocks = active.split(/^(?=\[)/m).slice(1);
+  for (const block of blocks) {
+    const path = /^\[+([^\]]+)/.exec(block)?.[1]?.split(".") ?? [];
+    const around = blocks.filter((other) => {
+      const name = /^\[+([^\]]+)/.exec(other)?.[1] ?? "";
+      if (path[0] === "aliases" && name === "shares") return true;
+      return path.length > 1 && (name === path.slice(0, -1).join(".") || name === path.slice(0, 2).join("."));
+    });
+    const text = [...new Set([...around, block])].join("");
+    await assert.doesNotReject(accepted(text), text);
+  }
+});
+
+test("the starter says what the two recovery toggles do together", () => {
+  assert.match(starterText(), /Both off = only when you say so/);
+});
+
+test("the starter is written private, and never over what is there", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "home", "config.toml");
+  assert.deepEqual(await writeStarter(path), { existed: false });
+  assert.equal(await readFile(path, "utf8"), starterText());
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.equal((await stat(join(folder, "home"))).mode & 0o777, 0o700);
+  await writeFile(path, "# mine\n");
+  assert.deepEqual(await writeStarter(path), { existed: true });
+  assert.equal(await readFile(path, "utf8"), "# mine\n");
+});
+
+test("the starter's first line names the schema that is written beside it, never over another", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "config.toml");
+  await writeStarter(path);
+  const [, name] = /^#:schema \.\/(\S+)\n/.exec(await readFile(path, "utf8")) ?? [];
+  assert.ok(name !== undefined);
+  const schema = await readFile(join(folder, name), "utf8");
+  assert.deepEqual(JSON.parse(schema), configJsonSchema());
+  const other = join(folder, "other");
+  await mkdir(other);
+  await writeFile(join(other, name), "mine");
+  assert.deepEqual(await writeStarter(join(other, "config.toml")), { existed: false });
+  assert.equal(await readFile(join(other, name), "utf8"), "mine");
+});
+
+test("a link that leads nowhere counts as something there", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, "config.toml");
+  await symlink(join(folder, "nowhere"), path);
+  assert.deepEqual(await writeStarter(path), { existed: true });
+  await assert.rejects(stat(join(folder, "nowhere")));
+});
+
+test("a home that cannot be made is home_unwritable", async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(join(folder, "file"), "");
+  await assert.rejects(writeStarter(join(folder, "file", "config.toml")), (error) => {
+    return error instanceof MountaineerError && error.code === "home_unwritable";
+  });
+});

@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import {
+  type AcceptedContent,
+  KEPT_ENTRIES,
+  openHistory as openHistoryOf,
+  refuseOtherEntry,
+} from "../../../src/config/history/history.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+function openHistory(home: string, name = "config.toml") {
+  return openHistoryOf(home, join(home, name));
+}
+
+function content(text: string, source = "file"): AcceptedContent {
+  const bytes = Buffer.from(text);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const time = "2026-11-20T08:00:00.000Z";
+  return { bytes, sha256, format: "toml", source, summary: `about ${text}`, time };
+}
+
+test("the newest content is entry 0, and every content comes back byte for byte", async (t) => {
+  const home = await temporaryFolder(t);
+  const history = openHistory(home);
+  assert.deepEqual(await history.list(), []);
+  assert.deepEqual(await readdir(home), [], "looking makes nothing");
+  const first = content("a\r\n\0ü");
+  assert.deepEqual(await history.record(first), { added: true, setAside: [] });
+  await history.record(content("b", "edit"));
+  const { time, sha256, format, source, summary } = first;
+  assert.deepEqual((await history.list())[1], { n: 1, time, sha256, format, source, summary });
+  assert.equal((await history.list())[0]?.source, "edit");
+  assert.deepEqual(Buffer.from((await history.entry(1)).bytes), first.bytes);
+  await assert.rejects(history.entry(2), { code: "history_unknown", hint: "its entries are 0 to 1" });
+  await assert.rejects(history.entry(-1), { code: "history_unknown" });
+  assert.deepEqual(await openHistory(home).list(), await history.list());
+});
+
+test("the newest content again adds nothing; an older one is an entry of its own", async (t) => {
+  const history = openHistory(await temporaryFolder(t));
+  await history.record(content("a"));
+  assert.deepEqual(await history.record(content("a", "edit")), { added: false, setAside: [] });
+  await history.record(content("b"));
+  await history.record(content("a", "rollback"));
+  assert.deepEqual(
+    (await history.list()).map(({ n, source }) => `${n} ${source}`),
+    ["0 rollback", "1 file", "2 file"],
+  );
+});
+
+test("the newest 50 are kept, private, also when all come at once", async (t) => {
+  const home = await temporaryFolder(t);
+  const history = openHistory(home);
+  await Promise.all(Array.from({ length: 60 }, (_, index) => history.record(content(String(index)))));
+  const entries = await history.list();
+  assert.equal(entries.length, KEPT_ENTRIES);
+  assert.equal(entries[0]?.summary, "about 59");
+  assert.equal(entries.at(-1)?.summary, "about 10");
+  const files = await readdir(join(home, "history"));
+  assert.equal(files.length, KEPT_ENTRIES);
+  assert.equal((await stat(join(home, "history"))).mode & 0o777, 0o700);
+  assert.equal((await stat(join(home, "history", files[0] ?? ""))).mode & 0o777, 0o600);
+});
+
+test("an entry that cannot be used is left out, and set aside with the next record", async (t) => {
+  const home = await temporaryFolder(t);
+  const folder = join(home, "history");
+  const history = openHistory(home);
+  for (const text of ["one", "two", "three", "four"]) await history.record(content(text));
+  const files = (await readdir(folder)).sort().map((file) => join(folder, file));
+  const [cut = "", changed = "", headless = ""] = files;
+  await truncate(cut, (await stat(cut)).size - 1);
+  await writeFile(changed, (await readFile(changed, "utf8")).replace(/two$/, "tow"));
+  await writeFile(headless, "{}");
+  await writeFile(join(folder, "notes.txt"), "mine");
+  assert.deepEqual(
+    (await history.list()).map(({ n, summary }) => `${n} ${summary}`),
+    ["0 about four"],
+  );
+  assert.equal((await history.corrupt()).length, 3);
+  assert.equal((await readdir(folder)).length, 5, "looking changes nothing");
+  const { added, setAside } = await history.record(content("five"));
+  assert.ok(added);
+  assert.deepEqual(new Set(setAside.map(({ file }) => file)), new Set([cut, changed, headless]));
+  for (const { reason } of setAside) assert.ok(reason.length > 10);
+  const left = (await readdir(folder)).filter((file) => file.endsWith(".corrupt"));
+  assert.equal(left.length, 3);
+  assert.deepEqual(await history.corrupt(), []);
+  for (let round = 0; round < 20; round += 1) {
+    await history.record(content(`more ${round}`));
+    const newest =
+      (await readdir(folder))
+        .filter((file) => file.endsWith(".entry"))
+        .sort()
+        .at(-1) ?? "";
+    await writeFile(join(folder, newest), "");
+  }
+  assert.ok((await readdir(folder)).filter((file) => file.endsWith(".corrupt")).length <= 11);
+  assert.deepEqual(
+    (await history.list()).map(({ summary }) => summary),
+    ["about five", "about four"],
+  );
+});
+
+test("kill -9 at any instant leaves whole entries, and no name comes twice", async (t) => {
+  const home = await temporaryFolder(t);
+  const program = join(import.meta.dirname, "../programs", "save-forever.ts");
+  for (let round = 0; round < 6; round += 1) {
+    const child = spawn(process.execPath, [program, join(home, "config.toml"), "history"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const gone = once(child, "exit");
+    await once(child.stdout, "data");
+    // Not a wait for anything: the random instant is the point.
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
+    child.kill("SIGKILL");
+    await gone;
+    const history = openHistory(home);
+    assert.deepEqual(await history.corrupt(), []);
+    const entries = await history.list();
+    assert.ok(entries.length > 0 && entries.length <= KEPT_ENTRIES);
+    for (const { n } of entries) await history.entry(n);
+  }
+  await openHistory(home).record(content("last"));
+  const files = await readdir(join(home, "history"));
+  assert.ok(
+    files.every((file) => file.endsWith(".entry")),
+    files.join(),
+  );
+  assert.ok(files.length <= KEPT_ENTRIES);
+});
+
+test("each file has a history of its own; entries without a file's name are of the home's", async (t) => {
+  const home = await temporaryFolder(t);
+  const one = openHistory(home);
+  const other = openHistory(home, "elsewhere/other.toml");
+  await one.record(content("a"));
+  assert.ok((await other.record(content("a"))).added);
+  await other.record(content("b"));
+  // As they were written before entries named their file.
+  const folder = join(home, "history");
+  for (const name of await readdir(folder)) {
+    const raw = await readFile(join(folder, name), "utf8");
+    await writeFile(join(folder, name), raw.replace(/,"path":"[^"]*config.toml"/, ""));
+  }
+  const told = async (history: typeof one) => (await history.list()).map(({ summary }) => summary);
+  assert.deepEqual(await told(one), ["about a"]);
+  assert.deepEqual(await told(other), ["about b", "about a"]);
+  for (let round = 0; round < KEPT_ENTRIES + 3; round += 1) await other.record(content(`more ${round}`));
+  assert.deepEqual(await told(one), ["about a"], "others' entries push none of ours out");
+  assert.equal((await told(other)).length, KEPT_ENTRIES);
+});
+
+test("an entry in the other format, or not the one seen, is not put back", async (t) => {
+  const history = openHistory(await temporaryFolder(t), "config.yaml");
+  await history.record(content("a"));
+  const entry = await history.entry(0);
+  assert.throws(() => refuseOtherEntry(entry, null, "/x/config.yaml"), {
+    code: "history_unknown",
+    message: /entry 0 is TOML, this file is YAML/,
+  });
+  assert.throws(() => refuseOtherEntry(entry, "0".repeat(64), "/x/a.toml"), { code: "config_changed" });
+  refuseOtherEntry(entry, entry.sha256, "/x/a.toml");
+});
+
+test("a folder in an entry's place is one that cannot be used, and is set aside", async (t) => {
+  const home = await temporaryFolder(t);
+  const history = openHistory(home);
+  await history.record(content("a"));
+  const folder = join(home, "history", "0000000009-00000000.entry");
+  await mkdir(join(folder, "deep"), { recursive: true });
+  assert.equal((await history.list()).length, 1);
+  assert.deepEqual(
+    (await history.corrupt()).map(({ file }) => file),
+    [folder],
+  );
+  assert.deepEqual(
+    (await history.record(content("b"))).setAside.map(({ file }) => file),
+    [folder],
+  );
+  assert.deepEqual(await history.corrupt(), []);
+});

@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { describe, it, test } from "node:test";
+import { editConfig } from "../../../src/config/edit/edit.ts";
+import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
+import { effectiveText, getConfigValue } from "../../../src/config/edit/effective.ts";
+import { configEdit, parseConfigKey } from "../../../src/config/edit/key-path.ts";
+import { describeMistakes } from "../../../src/config/mistakes.ts";
+import type { AliasConfig, ConfigFormat } from "../../../src/config/snapshot.ts";
+import { accepted, bytes, PLACE, refused, SHARE, where } from "../support.ts";
+
+const ALIAS = '[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Projects/2026"\n';
+
+function alias(changes: Readonly<Record<string, string | null>> = {}): string {
+  const keys = { name: "docs", share: "CORE", target_subpath: "Projects/2026", ...changes };
+  const lines = Object.entries(keys).flatMap(([key, value]) =>
+    value === null ? [] : [`${key} = ${JSON.stringify(value)}`],
+  );
+  return `[[aliases]]\n${lines.join("\n")}\n`;
+}
+
+async function aliasesOf(text: string, file?: string): Promise<readonly AliasConfig[]> {
+  return (await accepted(text, file)).config.aliases;
+}
+
+test("Paths an alias is a link in Links, or where its path says, the same from TOML and YAML", async () => {
+  const expected = {
+    name: "docs",
+    path: "/home/ann/Shares/Links/docs",
+    share: "CORE",
+    targetSubpath: "Projects/2026",
+  };
+  assert.deepEqual(await aliasesOf(SHARE + ALIAS), [expected]);
+  const yaml = `shares:
+  - {name: CORE, thunderbolt_host: 10.10.10.1, fallback_host: nas.local}
+aliases:
+  - name: docs
+    share: CORE
+    target_subpath: Projects/2026
+`;
+  assert.deepEqual(await aliasesOf(yaml, "config.yaml"), [expected]);
+  const [moved] = await aliasesOf(SHARE + alias({ path: "~/Desktop/../docs/", target_subpath: "a b/ü/" }));
+  assert.equal(moved?.path, "/home/ann/docs");
+  assert.equal(moved?.targetSubpath, "a b/ü");
+  const [rooted] = await aliasesOf(`[global]\nshares_root = "/S"\n${SHARE}${ALIAS}`);
+  assert.equal(rooted?.path, "/S/Links/docs");
+});
+
+test("a share's name is the same however its letters are composed", async () => {
+  const share = SHARE.replace("CORE", "Bu\u0308ro");
+  const [found] = await aliasesOf(share + alias({ share: "B\u00fcro" }));
+  assert.equal(found?.share, "B\u00fcro");
+});
+
+describe("refused, with the place and what is expected", () => {
+  const rows: readonly [title: string, text: string, path: string, says: RegExp][] = [
+    [
+      "`..`",
+      alias({ target_subpath: "a/../../b" }),
+      "aliases[0].target_subpath",
+      /could lead out of the share/,
+    ],
+    ["`..` alone", alias({ target_subpath: ".." }), "aliases[0].target_subpath", /lead out/],
+    [
+      "`..` behind a slash at the end",
+      alias({ target_subpath: "../" }),
+      "aliases[0].target_subpath",
+      /lead out/,
+    ],
+    [
+      "an absolute target",
+      alias({ target_subpath: "/etc" }),
+      "aliases[0].target_subpath",
+      /inside the share/,
+    ],
+    ["a home target", alias({ target_subpath: "~/x" }), "aliases[0].target_subpath", /inside the share/],
+    [
+      "an empty target",
+      alias({ target_subpath: "" }),
+      "aliases[0].target_subpath",
+      /a folder inside the share/,
+    ],
+    ["a slash alone", alias({ target_subpath: "/" }), "aliases[0].target_subpath", /inside the share/],
+    [
+      "an empty name between slashes",
+      alias({ target_subpath: "a//b" }),
+      "aliases[0].target_subpath",
+      /a folder/,
+    ],
+    ["a dot", alias({ target_subpath: "./b" }), "aliases[0].target_subpath", /a folder/],
+    ["a line break", alias({ target_subpath: "a\nb" }), "aliases[0].target_subpath", /a folder/],
+    ["no target", alias({ target_subpath: null }), "aliases[0].target_subpath", /nothing/],
+    ["an empty name", alias({ name: "" }), "aliases[0].name", /a name/],
+    ["a name with a slash", alias({ name: "a/b" }), "aliases[0].name", /one folder's/],
+    ["a name that leads up", alias({ name: ".." }), "aliases[0].name", /a name/],
+    ["no share", alias({ share: null }), "aliases[0].share", /nothing/],
+    ["a share that is not there", alias({ share: "COER" }), "aliases[0].share", /did you mean "CORE"\?/],
+    ["a share in other letter case", alias({ share: "core" }), "aliases[0].share", /did you mean "CORE"\?/],
+    ["a relative path", alias({ path: "Desktop/x" }), "aliases[0].path", /absolute path/],
+    [
+      "a path inside a share's link",
+      alias({ path: "~/Shares/CORE/x" }),
+      "aliases[0].path",
+      /inside the link/,
+    ],
+    ["a share's link itself", alias({ path: "~/Shares/CORE" }), "aliases[0].path", /inside the link/],
+    [
+      "a path inside a share's mount",
+      alias({ path: `${PLACE.defaultMountRoot}/CORE/x` }),
+      "aliases[0].path",
+      /inside the mount/,
+    ],
+    ["the folder of the links", alias({ path: "~/Shares" }), "aliases[0].path", /holds `shares_root`/],
+    ["a folder around it", alias({ path: "/home" }), "aliases[0].path", /holds `shares_root`/],
+    ["the folder of aliases", alias({ path: "~/Shares/Links" }), "aliases[0].path", /folder of all aliases/],
+    [
+      "two of one name",
+      alias() + alias({ name: "DOCS", path: "/x" }),
+      "aliases[1].name",
+      /the name of aliases\[0\]/,
+    ],
+    [
+      "two at one path",
+      alias() + alias({ name: "b", path: "~/Shares/Links/docs" }),
+      "aliases[1].path",
+      /is that of aliases\[0\]/,
+    ],
+    [
+      "one inside another",
+      alias({ path: "/x" }) + alias({ name: "b", path: "/x/y" }),
+      "aliases[1].path",
+      /meets/,
+    ],
+    [
+      "one around another",
+      alias({ path: "/x/y" }) + alias({ name: "b", path: "/x" }),
+      "aliases[1].path",
+      /meets/,
+    ],
+    ["a key that is none", `${alias()}target = "x"\n`, "aliases[0].target", /a key of `\[\[aliases\]\]`/],
+  ];
+  for (const [title, text, path, says] of rows) {
+    it(title, async () => {
+      const mistakes = await refused(SHARE + text);
+      assert.deepEqual(
+        mistakes.map(({ path: at }) => at),
+        [path],
+        describeMistakes(mistakes),
+      );
+      assert.match(describeMistakes(mistakes), says);
+      assert.ok((mistakes[0]?.line ?? 0) > 4, where(mistakes[0] ?? assert.fail()));
+    });
+  }
+
+  it("a path in the mount of a share that the server calls otherwise", async () => {
+    const [mistake] = await refused(
+      `[global]\nmount_root = "/Volumes"\n${SHARE}share_name = "core"\n${alias({ path: "/Volumes/core/x" })}`,
+    );
+    assert.match(mistake?.found ?? "", /inside the mount of share "core"/);
+  });
+
+  it("a share called Links, whose place aliases have", async () => {
+    const [mistake] = await refused(SHARE.replace("CORE", "links"));
+    assert.equal(mistake?.path, "shares[0].name");
+  });
+
+  it("a share that an alias still leads to cannot go", async () => {
+    const [mistake] = await refused(ALIAS);
+    assert.equal(mistake?.hint, "the file has no shares");
+  });
+});
+
+describe("edited in place", () => {
+  const add: ConfigEdit = {
+    kind: "add-alias",
+    alias: { name: "b", share: "CORE", target_subpath: "y" },
+  };
+  async function edited(format: ConfigFormat, text: string, ...edits: ConfigEdit[]): Promise<string> {
+    const result = await editConfig({ bytes: bytes(text), format, edits });
+    return new TextDecoder().decode(result.bytes);
+  }
+
+  it("the first one comes at the end, the next beside it, with every comment kept", async () => {
+    const before = `# mine\n${SHARE}# of the share\n`;
+    const first = await edited("toml", before, add);
+    assert.equal(first, `${before}\n[[aliases]]\nname = "b"\nshare = "CORE"\ntarget_subpath = "y"\n`);
+    const second = await edited("toml", `${ALIAS}\n${SHARE}`, add);
+    const [ofAliases = ""] = second.split("[[shares]]");
+    assert.equal(ofAliases.match(/\[\[aliases\]\]/g)?.length, 2);
+    assert.ok(second.endsWith(SHARE));
+  });
+
+  it("in YAML too", async () => {
+    const after = await edited("yaml", "shares:\n  - name: CORE # x\n", add);
+    assert.equal(
+      after,
+      'shares:\n  - name: CORE # x\n\naliases:\n  - name: b\n    share: CORE\n    target_subpath: "y"\n',
+    );
+    const gone = await edited("yaml", after, { kind: "remove-alias", name: "B" });
+    assert.deepEqual((await editConfig({ bytes: bytes(gone), format: "yaml", edits: [] })).changed, false);
+    assert.ok(!gone.includes("target_subpath"), gone);
+  });
+
+  it("one goes by its name, whatever its letter case, and nothing else does", async () => {
+    const other = alias({ name: "b", path: "/x" });
+    const text = `${SHARE}\n${ALIAS}# mine\n\n${other}`;
+    const after = await edited("toml", text, { kind: "remove-alias", name: "DOCS" });
+    assert.ok(after.includes(other) && after.includes("# mine") && !after.includes("docs"), after);
+    await assert.rejects(edited("toml", text, { kind: "remove-alias", name: "dosc" }), {
+      code: "alias_unknown",
+      hint: 'did you mean "docs"?',
+    });
+    await assert.rejects(edited("toml", SHARE, { kind: "remove-alias", name: "x" }), {
+      code: "alias_unknown",
+      hint: "the configuration has no aliases",
+    });
+    await assert.rejects(edited("toml", ALIAS + ALIAS, { kind: "remove-alias", name: "docs" }), {
+      code: "config_uneditable",
+    });
+  });
+
+  it("a key of one is set by its name, and got", async () => {
+    const text = SHARE + ALIAS;
+    const after = await edited("toml", text, configEdit("aliases.docs.target_subpath", "Other place"));
+    assert.equal(after, text.replace("Projects/2026", "Other place"));
+    const get = (key: string, of = text) =>
+      getConfigValue({ bytes: bytes(of), format: "toml", place: PLACE }, parseConfigKey(key));
+    assert.deepEqual(await get("aliases.docs.target_subpath"), { source: "file", value: "Projects/2026" });
+    assert.deepEqual(await get("aliases[0].path"), { source: "default", value: "~/Shares/Links/docs" });
+    assert.deepEqual(await get("aliases.docs.path", `[global]\nshares_root = "/S/"\n${text}`), {
+      source: "default",
+      value: "/S/Links/docs",
+    });
+    await assert.rejects(get("aliases.dcos.path"), { code: "alias_unknown" });
+    await assert.rejects(get("aliases[3].path"), { code: "alias_unknown" });
+    assert.throws(() => configEdit("aliases.docs.target_subpath", "../x"), { code: "usage" });
+    assert.throws(() => configEdit("aliases.docs.target", "x"), { code: "config_key_unknown" });
+  });
+
+  it("all that holds is shown, and means the same when read again", async () => {
+    const shown = await effectiveText({ bytes: bytes(SHARE + ALIAS), format: "toml", place: PLACE });
+    assert.match(shown, /\[\[aliases\]\]\nname = "docs"/);
+    assert.deepEqual(await aliasesOf(shown), await aliasesOf(SHARE + ALIAS));
+  });
+});

@@ -1,0 +1,271 @@
+// Mistakes in files: which are found, at which places, and in which words.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeMistakes, MISTAKE_LIMIT, mistakesError } from "../../../src/config/mistakes.ts";
+import { accepted, refused, SHARE, where } from "../support.ts";
+
+test("ten mistakes are ten reports, in the file's order", async () => {
+  const mistakes = await refused(`[global]
+share_root = "~/x"
+check_interval_secs = "2"
+auto_failback = 1
+colour = "red"
+
+[[shares]]
+name = "A/B"
+thunderbolt_host = "10.0.0.1:445"
+fallback_host = "10.0.0.1"
+password = "hunter2"
+driver = "rclon"
+
+[[shares]]
+name = "core"
+thunderbolt_host = "nas:99999"
+
+[[share]]
+name = "CORE"
+`);
+  assert.deepEqual(mistakes.map(where), [
+    "2:1 global.share_root",
+    "3:23 global.check_interval_secs",
+    "4:17 global.auto_failback",
+    "5:1 global.colour",
+    "8:8 shares[0].name",
+    "10:17 shares[0].fallback_host",
+    "11:12 shares[0].password",
+    "12:10 shares[0].driver",
+    "14:3 shares[1].fallback_host",
+    "16:20 shares[1].thunderbolt_host",
+    "18:3 share",
+  ]);
+  const [typo, wrongType, , , , , secret, choice, missing, , section] = mistakes;
+  assert.equal(typo?.hint, "did you mean `shares_root`?");
+  assert.equal(wrongType?.found, 'string "2"');
+  assert.equal(wrongType?.expected, "a number of seconds from 0.1 to 3600");
+  assert.match(secret?.hint ?? "", /no secrets in config/);
+  assert.equal(choice?.hint, 'did you mean "rclone"?');
+  assert.equal(missing?.found, "nothing");
+  assert.equal(section?.hint, "did you mean `shares`?");
+});
+
+test("the same mistakes in YAML are found at their places in YAML", async () => {
+  const mistakes = await refused(
+    `global:
+  share_root: ~/x
+  check_interval_secs: "2"
+  check_interval_secs: 2
+shares:
+  - name: A
+    thunderbolt_host: nas
+    fallback_host: NAS:445
+  - name: a
+    password: hunter2
+`,
+    "config.yaml",
+  );
+  assert.deepEqual(mistakes.map(where), [
+    "2:3 global.share_root",
+    "3:24 global.check_interval_secs",
+    "4:3 global.check_interval_secs",
+    "8:20 shares[0].fallback_host",
+    "9:5 shares[1].thunderbolt_host",
+    "9:5 shares[1].fallback_host",
+    "9:11 shares[1].name",
+    "10:15 shares[1].password",
+  ]);
+});
+
+test("wrong kinds and values out of range are mistakes that say what was found", async () => {
+  const table: [string, string][] = [
+    ["check_interval_secs = 0", "number 0"],
+    ["check_interval_secs = 0.09", "number 0.09"],
+    ["check_interval_secs = -1", "number -1"],
+    ["check_interval_secs = 3601", "number 3601"],
+    ["check_interval_secs = inf", "number Infinity"],
+    ["check_interval_secs = nan", "number NaN"],
+    ["check_interval_secs = true", "true"],
+    ["check_interval_secs = []", "an empty array"],
+    ["check_interval_secs = {}", "a table"],
+    ["check_interval_secs = 2024-01-31", "a date"],
+    ["connect_timeout_ms = 0.5", "number 0.5"],
+    ["connect_timeout_ms = 99999999999999999999999", "number 99999999999999999999999"],
+    ["network_debounce_ms = -1", "number -1"],
+    ["mount_hang_secs = 0", "number 0"],
+    ["auto_failback_stable_secs = -0.1", "number -0.1"],
+    ['lsof_recheck = "on"', 'string "on"'],
+    ["shares_root = 1", "number 1"],
+    ['shares_root = "Shares"', 'string "Shares"'],
+    ['mount_root = ""', 'string ""'],
+  ];
+  for (const [line, found] of table) {
+    const [mistake, ...more] = await refused(`[global]\n${line}\n`);
+    assert.equal(more.length, 0, line);
+    assert.equal(mistake?.found, found, line);
+    assert.equal(mistake?.line, 2);
+    assert.equal(mistake?.column, line.indexOf("=") + 3);
+  }
+});
+
+test("sections of the wrong kind are mistakes", async () => {
+  const table: [string, string][] = [
+    ["global = 1\n", "1:10 global"],
+    ["[[global]]\n", "1:3 global"],
+    ['[shares]\nname = "A"\n', "1:2 shares"],
+    ["[shares.CORE]\nx = 1\n", "1:2 shares"],
+    ['shares = "A"\n', "1:1 shares"],
+    ["shares = [1]\n", "1:11 shares[0]"],
+  ];
+  for (const [text, place] of table) assert.deepEqual((await refused(text)).map(where), [place], text);
+});
+
+test("hints lead from what was probably meant", async () => {
+  const hint = async (text: string): Promise<string | null | undefined> => (await refused(text))[0]?.hint;
+  assert.equal(await hint("[global]\ncheck-interval-secs = 2\n"), "did you mean `check_interval_secs`?");
+  assert.equal(await hint("check_interval_secs = 2\n"), "`check_interval_secs` belongs in `[global]`");
+  assert.equal(await hint(`${SHARE}auto_failback = true\n`), "`auto_failback` belongs in `[global]`");
+  assert.equal(await hint("auto_failbak = true\n"), "did you mean `auto_failback` in `[global]`?");
+  assert.equal(await hint('[global]\ncheck_interval_secs = "2"\n'), "write the number without quotes");
+  assert.equal(await hint('[global]\nlsof_recheck = "Off"\n'), "write false, without quotes");
+  assert.equal(await hint(`${SHARE}share_name = 2024\n`), "write it in quotes");
+});
+
+test("the two hosts of a share must differ", async () => {
+  const mistakes = await refused(
+    '[[shares]]\nname = "A"\nthunderbolt_host = "NAS.local"\nfallback_host = "nas.local.:445"\n',
+  );
+  assert.deepEqual(mistakes.map(where), ["4:17 shares[0].fallback_host"]);
+  await accepted(
+    '[[shares]]\nname = "A"\nthunderbolt_host = "127.0.0.1:4451"\nfallback_host = "127.0.0.1:4452"\n',
+  );
+});
+
+test("two shares cannot have one name, letter case and Unicode form aside", async () => {
+  const share = (name: string, host: string): string =>
+    `[[shares]]\nname = "${name}"\nthunderbolt_host = "${host}1"\nfallback_host = "${host}2"\n`;
+  const mistakes = await refused(share("Büro", "a") + share("x", "b") + share("BU\u0308RO", "c"));
+  assert.deepEqual(mistakes.map(where), ["10:8 shares[2].name"]);
+  assert.match(mistakes[0]?.found ?? "", /shares\[0\]/);
+});
+
+test("two shares cannot be one share of one host, whichever routes lead there", async () => {
+  const share = (name: string, tb: string, fallback: string, shareName: string): string =>
+    `[[shares]]\nname = "${name}"\nthunderbolt_host = "${tb}"\nfallback_host = "${fallback}"\nshare_name = "${shareName}"\n`;
+  const same = await refused(share("A", "x", "y", "core") + share("B", "X:445", "y", "CORE"));
+  assert.deepEqual(same.map(where), ["8:20 shares[1].thunderbolt_host"]);
+  const crosswise = await refused(share("A", "x", "y", "core") + share("B", "y", "z", "core"));
+  assert.deepEqual(crosswise.map(where), ["8:20 shares[1].thunderbolt_host"]);
+  await accepted(share("A", "x", "y", "core") + share("B", "x", "y", "other"));
+  await accepted(share("A", "x", "y", "core") + share("B", "x:4450", "z", "core"));
+});
+
+test("driver local needs both paths and takes both hosts or none", async () => {
+  const share = (lines: string): string => `[[shares]]\nname = "A"\n${lines}`;
+  const paths = 'thunderbolt_path = "/a"\nfallback_path = "/b"\n';
+  const hosts = 'thunderbolt_host = "a"\nfallback_host = "b"\n';
+  assert.equal((await accepted(share(paths))).config.shares[0]?.driver, "local");
+  assert.equal(
+    (await accepted(share(`driver = "local"\n${paths}${hosts}`))).config.shares[0]?.routes.tb.host,
+    "a",
+  );
+  const table: [string, string[]][] = [
+    ['driver = "local"\n', ["shares[0].thunderbolt_path", "shares[0].fallback_path"]],
+    ['thunderbolt_path = "/a"\n', ["shares[0].fallback_path"]],
+    [`${paths}thunderbolt_host = "a"\n`, ["shares[0].fallback_host"]],
+    [`driver = "rclone"\n${paths}${hosts}`, ["shares[0].thunderbolt_path", "shares[0].fallback_path"]],
+    ['driver = "rclone"\n', ["shares[0].thunderbolt_host", "shares[0].fallback_host"]],
+    ["", ["shares[0].thunderbolt_host", "shares[0].fallback_host"]],
+    ['thunderbolt_path = "/a"\nfallback_path = "/x/../a/"\n', ["shares[0].fallback_path"]],
+  ];
+  for (const [lines, found] of table) {
+    assert.deepEqual(
+      (await refused(share(lines))).map(({ path }) => path),
+      found,
+      lines,
+    );
+  }
+});
+
+test("a name that the server could not have asks for share_name", async () => {
+  const share = '[[shares]]\nname = "a\\\\b"\nthunderbolt_host = "a"\nfallback_host = "b"\n';
+  assert.match((await refused(share))[0]?.hint ?? "", /share_name/);
+  await accepted(`${share}share_name = "ab"\n`);
+});
+
+test("links and mounts must not stand in each other's way", async () => {
+  const roots = (shares: string, mounts: string): string =>
+    `[global]\nshares_root = "${shares}"\nmount_root = "${mounts}"\n`;
+  assert.deepEqual((await refused(roots("/a", "/a/"))).map(where), ["3:14 global.mount_root"]);
+  assert.deepEqual((await refused(roots("/a", "/a/CORE/m") + SHARE)).map(where), ["5:8 shares[0].name"]);
+  assert.deepEqual((await refused(roots("/m/CORE", "/m") + SHARE)).map(where), ["5:8 shares[0].name"]);
+  await accepted(roots("/a", "/a/.volumes") + SHARE);
+  assert.deepEqual((await refused('[global]\nshares_root = "~/.mountaineer/volumes"\n')).map(where), [
+    "2:15 global.shares_root",
+  ]);
+});
+
+test("what is allowed but probably not meant is a warning", async () => {
+  assert.deepEqual((await accepted(SHARE)).warnings, []);
+  const guest = await accepted(`${SHARE}username = "ann"\n`);
+  assert.deepEqual(
+    guest.warnings.map(({ path }) => path),
+    ["shares[0].username"],
+  );
+  const local = await accepted(
+    '[[shares]]\nname = "A"\nthunderbolt_path = "/a"\nfallback_path = "/b"\npassword = "${X}"\nfallback_interface = "en0"\n',
+  );
+  assert.deepEqual(
+    local.warnings.map(({ path }) => path),
+    ["shares[0].password", "shares[0].fallback_interface"],
+  );
+});
+
+test("the list of mistakes has an end", async () => {
+  const mistakes = await refused(Array.from({ length: 30_000 }, (_, index) => `k${index} = 1\n`).join(""));
+  assert.equal(mistakes.length, MISTAKE_LIMIT);
+  assert.match(mistakes.at(-1)?.found ?? "", /more mistakes/);
+  const shares = await refused("[[shares]]\n".repeat(40_000));
+  assert.equal(shares.length, MISTAKE_LIMIT);
+});
+
+test("mistakes read as file, line and column first", async () => {
+  const mistakes = await refused('[global]\nshare_root = "x"\n', "/etc/c.toml");
+  assert.equal(
+    describeMistakes(mistakes),
+    "/etc/c.toml:2:1: global.share_root\n  found     an unknown key\n  expected  a key of `[global]`\n  hint      did you mean `shares_root`?",
+  );
+  const error = mistakesError(mistakes);
+  assert.equal(error.code, "config_invalid");
+  assert.match(error.message, /a mistake\n\/etc\/c\.toml:2:1/);
+});
+
+test("B5 settings of the sync and server sections that make no sense are mistakes", async () => {
+  const table: [string, string, string, string | null][] = [
+    ["poll_interval = 0", "sync.poll_interval", "number 0", null],
+    ['poll_interval = "2"', "sync.poll_interval", 'string "2"', "write the number without quotes"],
+    ["debounce = 61", "sync.debounce", "number 61", null],
+    ['detection = "inotfy"', "sync.detection", 'string "inotfy"', 'did you mean "inotify"?'],
+    ['on_failure = "retry"', "sync.on_failure", 'string "retry"', null],
+    ["poll_intervall = 1", "sync.poll_intervall", "an unknown key", "did you mean `poll_interval`?"],
+  ];
+  for (const [line, path, found, hint] of table) {
+    const [mistake, ...others] = await refused(`[sync]\n${line}\n`);
+    assert.deepEqual([mistake?.path, mistake?.found, mistake?.hint, others], [path, found, hint, []], line);
+  }
+  const servers: [string, string | null][] = [
+    ["port = 0", null],
+    ["port = 65536", null],
+    ['host = "127.0.0.1:9000"', "the port has a key of its own"],
+    ['host = "[::1]"', "write it without brackets"],
+    ['host = ""', null],
+    ['host = "http://x"', "write the host alone, without `smb://`"],
+  ];
+  for (const [line, hint] of servers) {
+    const [mistake, ...others] = await refused(`[server]\n${line}\n`);
+    assert.deepEqual([mistake?.line, mistake?.hint, others], [2, hint, []], line);
+  }
+  const [, mistake] = await refused("[synk]\n[globl]\n");
+  assert.equal(
+    mistake?.expected,
+    "a section: `[global]`, `[sync]`, `[notify]`, `[[shares]]`, `[[aliases]]`, `[server]`, `[backends.NAME]`, `[conflict_resolution]`, `[incoming_auth]`, `[authorization]` or `[audit]`",
+  );
+});

@@ -1,0 +1,88 @@
+// Mistakes that people make, each named for what it is, with the line and what to write.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { describeMistakes } from "../../../src/config/mistakes.ts";
+import { refused } from "../support.ts";
+
+const SLIPS: readonly (readonly [what: string, name: string, text: string, told: RegExp])[] = [
+  [
+    "an unclosed quote",
+    "c.toml",
+    '[backends.a]\ncommand = "npx\n',
+    /c\.toml:2:.*a string without an end.*the closing quote on the same line/s,
+  ],
+  [
+    "an unclosed header",
+    "c.toml",
+    '[backends.a\ncommand = "npx"\n',
+    /:1:.*a table's header without its end.*`\]`/s,
+  ],
+  [
+    "an unclosed array",
+    "c.toml",
+    '[backends.a]\ncommand = "npx"\nargs = ["-y", "x"\n\n[backends.b]\ncommand = "y"\n',
+    /an array or table without its end.*`\]` or `\}` before this/s,
+  ],
+  [
+    "YAML in a .toml",
+    "c.toml",
+    "backends:\n  a:\n    command: npx\n",
+    /:1:.*a line of YAML.*name the file \.yaml/s,
+  ],
+  [
+    "JSON in a .toml",
+    "c.toml",
+    '{"mcpServers": {"a": {"command": "npx"}}}\n',
+    /:1:.*JSON.*\[backends\.NAME\] here, each with its command and args/s,
+  ],
+  [
+    "curly quotes",
+    "c.toml",
+    "[backends.a]\ncommand = \u201cnpx\u201d\n",
+    /:2:.*a curly quote.*a straight one: `"`/s,
+  ],
+  [
+    "a Windows path",
+    "c.toml",
+    '[[shares]]\nname = "A"\nthunderbolt_path = "C:\\Users\\ann"\n',
+    /:3:.*a single backslash in a path.*single quotes.*'C:\\Users\\ann'/s,
+  ],
+  [
+    "a table twice",
+    "c.toml",
+    '[backends.a]\ncommand = "x"\n[backends.b]\ncommand = "z"\n[backends.a]\ncommand = "y"\n',
+    /:5:.*a second \[backends\.a\].*line 1 has it already: put both parts together there/s,
+  ],
+  [
+    "a client's key",
+    "c.toml",
+    '[mcpServers.a]\ncommand = "npx"\n',
+    /MCP servers are `\[backends\.NAME\]` here/,
+  ],
+  [
+    "a client's setting",
+    "c.toml",
+    '[backends.a]\ncommand = "npx"\ndisabled = true\n',
+    /:3:.*backends\.a\.disabled.*write `enabled = false`/s,
+  ],
+  [
+    "a missing colon",
+    "c.yaml",
+    "backends:\n  a:\n    command npx\n",
+    /:3:.*a colon is missing: `command: …`/s,
+  ],
+  [
+    "an over-indented line",
+    "c.yaml",
+    "backends:\n  a:\n      command: npx\n    args: [x]\n",
+    /:4:.*a line indented like none above it.*the indentation of its neighbours/s,
+  ],
+];
+
+describe("mistakes that people make", () => {
+  for (const [what, name, text, told] of SLIPS) {
+    test(`${what} is named for what it is`, async () => {
+      assert.match(describeMistakes(await refused(text, name)), told);
+    });
+  }
+});

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { glob, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { configJsonSchema } from "../../../src/config/schema/json-schema.ts";
+import { SECTIONS } from "../../../src/config/schema/schema.ts";
+import { accepted } from "../support.ts";
+
+const CHECKOUT = resolve(import.meta.dirname, "../../..");
+const BLOCK = /^```(toml|ya?ml)\n(.*?)^```$/gms;
+
+async function pages(): Promise<string[]> {
+  const found = await Array.fromAsync(glob("{README.md,docs/**/*.md}", { cwd: CHECKOUT }));
+  return found.map((path) => join(CHECKOUT, path));
+}
+
+test("every configuration shown in the docs is a valid one", async () => {
+  let blocks = 0;
+  for (const page of await pages()) {
+    for (const [, language, text] of (await readFile(page, "utf8")).matchAll(BLOCK)) {
+      blocks += 1;
+      await assert.doesNotReject(accepted(text ?? "", `config.${language}`), `${page}\n${text}`);
+    }
+  }
+  assert.ok(blocks >= 4);
+});
+
+test("the generated documents are what the code says now", async () => {
+  await promisify(execFile)(process.execPath, [join(CHECKOUT, "scripts/docs.ts"), "--check"]);
+});
+
+test("every key has a meaning, in the docs and in the JSON Schema", async () => {
+  const page = await readFile(join(CHECKOUT, "docs/configuration.md"), "utf8");
+  const schema = JSON.stringify(configJsonSchema());
+  for (const section of SECTIONS) {
+    for (const key of section.keys) {
+      const { meaning } = section.keyDoc(key);
+      assert.ok(page.includes(`| \`${key}\` |`), key);
+      assert.ok(page.includes(meaning), key);
+      assert.ok(schema.includes(JSON.stringify(meaning).slice(1, -1)), key);
+    }
+  }
+});
+
+test("the JSON Schema knows the required key, the choices and no other keys", () => {
+  const schema = configJsonSchema();
+  const text = JSON.stringify(schema);
+  assert.match(text, /"required":\["name"\]/);
+  assert.match(text, /"enum":\["auto","rclone","netfs","cifs","local"\]/);
+  assert.match(text, /"required":\["name","token"\]/);
+  assert.match(text, /"propertyNames":\{"pattern":"\^\[A-Za-z\]/);
+  assert.equal(schema["additionalProperties"], false);
+  assert.equal(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+});

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gatewayConfig, wantsGateway } from "../../../src/daemon/compose/gateway-config.ts";
+import { configOf } from "../samples.ts";
+
+test("C3 a gateway is wanted with a backend or `[server]`, and with neither not, whatever else is there", async () => {
+  const wants = async (text: string): Promise<boolean> => wantsGateway(await configOf(text));
+  assert.equal(await wants(""), false);
+  assert.equal(await wants('[conflict_resolution]\nstrategy = "prefix"\n[audit]\n'), false);
+  assert.equal(await wants("[server]\n"), true);
+  assert.equal(await wants('[backends.a]\ncommand = "server"\nenabled = false\n'), true);
+});
+
+test("B6 the gateway's part of a configuration is all of its sections, and nothing of the shares'", async () => {
+  const config = await configOf('[server]\nport = 9100\n[backends.a]\ncommand = "server"\n[audit]\n');
+  const { server, backends, audit, authorization, ...rest } = gatewayConfig(config);
+  assert.deepEqual([server?.port, backends.length, authorization], [9100, 1, null]);
+  assert.equal(audit?.keep, 5);
+  assert.deepEqual(Object.keys(rest).toSorted(), ["conflictResolution", "incomingAuth"]);
+});

@@ -1,0 +1,228 @@
+import assert from "node:assert/strict";
+import { mkdir, readlink, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { parseConfig } from "../../../src/config/read/load.ts";
+import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
+import { createAliasLinks } from "../../../src/daemon/control/alias-links.ts";
+import { openAliasMemory } from "../../../src/daemon/control/alias-memory.ts";
+import type { AliasTransition } from "../../../src/daemon/events/service-transitions.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import type { Prober } from "../../../src/shares/prober/prober.ts";
+import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const NEVER = new AbortController().signal;
+const SETTLES_MS = 10_000;
+
+async function scene(t: TestContext) {
+  const prober = startProber({ clock: systemClock, logger: silentLogger });
+  t.after(() => prober[Symbol.asyncDispose]());
+  const folder = await temporaryFolder(t);
+  const root = join(folder, "Shares");
+  let looks = 0;
+  const counting: Prober = {
+    ...prober,
+    readLinks(paths, waitMs) {
+      looks += paths.length;
+      return prober.readLinks(paths, waitMs);
+    },
+  };
+  const clock = createManualClock();
+  const transitions: AliasTransition[] = [];
+  const start = async () => {
+    const memory = await openAliasMemory({
+      path: join(folder, "aliases.json"),
+      logger: silentLogger,
+      readOnly: false,
+    });
+    const links = createAliasLinks({
+      clock,
+      logger: silentLogger,
+      prober: counting,
+      memory,
+      mountPaths: () => [join(folder, "volumes", "CORE")],
+      publish: (transition) => void transitions.push(transition),
+    });
+    t.after(() => links[Symbol.asyncDispose]());
+    return links;
+  };
+  return {
+    folder,
+    root,
+    clock,
+    transitions,
+    start,
+    links: await start(),
+    looks: () => looks,
+    at: (name: string) => join(root, "Links", name),
+    config: (...aliases: readonly string[]) => configOf(folder, root, aliases),
+  };
+}
+
+/** Aliases as `name=target`, or `name=target@path`. */
+async function configOf(
+  folder: string,
+  root: string,
+  aliases: readonly string[],
+): Promise<MountaineerConfig> {
+  const blocks = aliases.map((text) => {
+    const [, name, target, path] = /^(.+)=([^@]+)(?:@(.+))?$/.exec(text) ?? [];
+    const at = path === undefined ? "" : `path = "${path}"\n`;
+    return `[[aliases]]\nname = "${name}"\nshare = "CORE"\ntarget_subpath = "${target}"\n${at}`;
+  });
+  const text = `[global]
+shares_root = "${root}"
+[[shares]]
+name = "CORE"
+thunderbolt_path = "/tb"
+fallback_path = "/fb"
+${blocks.join("")}`;
+  const place = {
+    home: folder,
+    userHome: folder,
+    userName: "ann",
+    defaultMountRoot: join(folder, "volumes"),
+  };
+  const loaded = await parseConfig(Buffer.from(text), "config.toml", place);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  return loaded.snapshot.config;
+}
+
+test("Paths links are made, told once, and status says so", async (t) => {
+  const { links, config, transitions, at, root } = await scene(t);
+  links.apply(await config("docs=Docs/2026", "film=Film"));
+  assert.deepEqual(
+    links.status().map(({ link }) => link),
+    ["missing", "missing"],
+  );
+  const told = await links.reconcile(NEVER);
+  assert.deepEqual(told[0], {
+    name: "docs",
+    share: "CORE",
+    target_subpath: "Docs/2026",
+    path: at("docs"),
+    target: join(root, "CORE", "Docs", "2026"),
+    link: "right",
+    detail: null,
+  });
+  assert.deepEqual(links.status(), told);
+  assert.equal(await readlink(at("film")), join(root, "CORE", "Film"));
+  await links.reconcile(NEVER);
+  assert.deepEqual(
+    transitions.map(({ name }) => name),
+    ["alias.linked", "alias.linked"],
+  );
+  assert.deepEqual(links.conditions(), []);
+});
+
+test("Paths a lost link is back with the first beat after two seconds, and a right one costs no look until then", async (t) => {
+  const { links, config, clock, looks, at } = await scene(t);
+  links.apply(await config("docs=Docs"));
+  await links.reconcile(NEVER);
+  await unlink(at("docs"));
+  const before = looks();
+  links.trigger("tick");
+  await clock.advance(1_900);
+  assert.equal(looks(), before);
+  await clock.advance(200);
+  links.trigger("tick");
+  await eventually(async () => (await readlink(at("docs")).catch(() => null)) !== null, SETTLES_MS);
+});
+
+test("Paths an alias that goes, or leads elsewhere, takes its link along", async (t) => {
+  const { links, config, transitions, at, root, folder } = await scene(t);
+  links.apply(await config("docs=Docs", "film=Film"));
+  await links.reconcile(NEVER);
+  const moved = join(folder, "film");
+  links.apply(await config(`film=Other@${moved}`));
+  await links.reconcile(NEVER);
+  assert.equal(await readlink(moved), join(root, "CORE", "Other"));
+  for (const name of ["docs", "film"]) {
+    assert.equal(await readlink(at(name)).catch(() => null), null, name);
+  }
+  assert.deepEqual(
+    transitions.slice(2).map(({ name }) => name),
+    ["alias.removed", "alias.removed", "alias.linked"],
+  );
+});
+
+test("Paths what was made before is still known after a restart, and goes when its alias has gone meanwhile", async (t) => {
+  const { links, config, start, at, root } = await scene(t);
+  links.apply(await config("docs=Docs", "film=Film"));
+  await links.reconcile(NEVER);
+  await links[Symbol.asyncDispose]();
+  const next = await start();
+  next.apply(await config("film=Elsewhere"));
+  await next.reconcile(NEVER);
+  assert.equal(await readlink(at("docs")).catch(() => null), null);
+  assert.equal(await readlink(at("film")), join(root, "CORE", "Elsewhere"), "ours, so it is mended");
+});
+
+test("Paths a link that somebody else has made in its place stays when the alias goes", async (t) => {
+  const { links, config, at, transitions } = await scene(t);
+  links.apply(await config("docs=Docs"));
+  await links.reconcile(NEVER);
+  await unlink(at("docs"));
+  await symlink("/elsewhere", at("docs"));
+  links.apply(await config());
+  await links.reconcile(NEVER);
+  assert.equal(await readlink(at("docs")), "/elsewhere");
+  assert.ok(!transitions.some(({ name }) => name === "alias.removed"));
+});
+
+test("Paths what is taken is a condition, told once, until it is free", async (t) => {
+  const { links, config, transitions, at } = await scene(t);
+  await mkdir(join(at("docs"), ".."), { recursive: true });
+  await writeFile(at("docs"), "mine");
+  links.apply(await config("docs=Docs"));
+  const [told] = await links.reconcile(NEVER);
+  assert.equal(told?.link, "taken");
+  await links.reconcile(NEVER);
+  assert.deepEqual(
+    transitions.map(({ name }) => name),
+    ["alias.blocked"],
+  );
+  const [condition, ...more] = links.conditions();
+  assert.deepEqual(more, []);
+  assert.equal(condition?.code, "alias_path_taken");
+  assert.match(condition?.title ?? "", /alias docs .* is a file/);
+  assert.equal(condition?.since, "2026-01-01T00:00:00.000Z");
+  await rm(at("docs"));
+  links.trigger("tick");
+  await eventually(() => links.status()[0]?.link === "right", SETTLES_MS);
+  assert.deepEqual(links.conditions(), []);
+});
+
+test("a look changes nothing, and tells what it sees", async (t) => {
+  const { links, config, at, transitions } = await scene(t);
+  links.apply(await config("docs=Docs", "film=Film"));
+  const states = async () => (await links.look()).map(({ link }) => link);
+  assert.deepEqual(await states(), ["missing", "missing"]);
+  await links.reconcile(NEVER);
+  await unlink(at("docs"));
+  await symlink("/elsewhere", at("docs"));
+  const told = transitions.length;
+  assert.deepEqual(await states(), ["taken", "right"]);
+  assert.equal(transitions.length, told);
+  links.apply(await config("docs=Docs", "film=New"));
+  assert.deepEqual(await states(), ["taken", "missing"], "ours, and mended with the next beat");
+});
+
+test("a home without aliases asks the prober nothing", async (t) => {
+  const { links, config, looks } = await scene(t);
+  links.apply(await config());
+  links.trigger("tick");
+  assert.deepEqual(await links.reconcile(NEVER), []);
+  assert.equal(looks(), 0);
+});
+
+test("whoever asks may leave; the links are made all the same", async (t) => {
+  const { links, config } = await scene(t);
+  links.apply(await config("docs=Docs"));
+  await assert.rejects(links.reconcile(AbortSignal.abort()), { code: "aborted" });
+  await eventually(() => links.status()[0]?.link === "right", SETTLES_MS);
+});

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
+import {
+  type ConditionSources,
+  createGlobalConditions,
+} from "../../../src/daemon/control/global-conditions.ts";
+import type { SyncState } from "../../../src/sync/sync-state.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { PATH, smbShare, snapshotOf } from "../samples.ts";
+
+const FINE: SyncState = {
+  watching: "live",
+  lastSync: null,
+  lastError: null,
+  hash: null,
+  fileMissing: false,
+  detector: { detection: "mtime", degraded: null },
+};
+
+interface World {
+  unsavedBecause: Error | null;
+  source: ConditionSources["listener"]["source"];
+  sync: SyncState;
+  running: ConfigSnapshot;
+  historyUnsavedBecause: string | null;
+}
+
+async function world() {
+  const clock = createManualClock();
+  const now: World = {
+    unsavedBecause: null,
+    source: "rtnetlink",
+    sync: FINE,
+    running: await snapshotOf(""),
+    historyUnsavedBecause: null,
+  };
+  const conditions = createGlobalConditions({
+    clock,
+    memory: {
+      get unsavedBecause() {
+        return now.unsavedBecause;
+      },
+    },
+    listener: {
+      get source() {
+        return now.source;
+      },
+    },
+    running: () => now.running,
+    sync: () => now.sync,
+    historyUnsavedBecause: () => now.historyUnsavedBecause,
+  });
+  return { clock, now, conditions };
+}
+
+test("where all is well there are none", async () => {
+  const { conditions } = await world();
+  assert.deepEqual(conditions(), []);
+});
+
+test("A5 B4 each standing problem is one, with a code and what to do", async () => {
+  const { now, conditions } = await world();
+  now.unsavedBecause = new Error("no space left");
+  now.source = "polling";
+  now.running = await snapshotOf(smbShare("CORE", ['username = "ada"']));
+  now.sync = {
+    ...FINE,
+    watching: "stopped",
+    fileMissing: true,
+    lastError: { kind: "rejected", reason: `${PATH}:3:1: no`, since: "2025-12-31T00:00:00.000Z" },
+    detector: { detection: "inotify", degraded: "the file lies on nfs4" },
+  };
+  const told = conditions();
+  assert.deepEqual(
+    told.map(({ code, severity, since }) => [code, severity, since]),
+    [
+      ["state_not_saved", "warning", "2026-01-01T00:00:00.000Z"],
+      ["config_rejected", "error", "2025-12-31T00:00:00.000Z"],
+      ["sync_stopped", "warning", "2026-01-01T00:00:00.000Z"],
+      ["sync_degraded", "warning", "2026-01-01T00:00:00.000Z"],
+      ["config_missing", "warning", "2026-01-01T00:00:00.000Z"],
+      ["network_polling", "warning", "2026-01-01T00:00:00.000Z"],
+      ["config:shares[0].username", "warning", "2026-01-01T00:00:00.000Z"],
+    ],
+  );
+  const byCode = new Map(told.map((condition) => [condition.code, condition]));
+  assert.match(byCode.get("state_not_saved")?.title ?? "", /no space left/);
+  assert.match(byCode.get("config_rejected")?.title ?? "", /config\.toml:3:1: no/);
+  assert.match(byCode.get("config_missing")?.title ?? "", /config\.toml is not there/);
+  assert.match(byCode.get("sync_degraded")?.title ?? "", /nfs4/);
+});
+
+test("B4 what is said to do about a wrong file depends on whether mending it is noticed", async () => {
+  const { now, conditions } = await world();
+  const lastError = { kind: "rejected", reason: "no", since: "2025-12-31T00:00:00.000Z" } as const;
+  const hint = (watching: SyncState["watching"]): string | null => {
+    now.sync = { ...FINE, watching, lastError };
+    return conditions()[0]?.hint ?? null;
+  };
+  assert.match(hint("live") ?? "", /mending the file applies it/);
+  assert.match(hint("stopped") ?? "", /mountaineer reload/);
+  assert.match(hint("off") ?? "", /mountaineer reload/);
+});
+
+test("C3 without a share nobody is told how network changes are learnt", async () => {
+  const { now, conditions } = await world();
+  now.source = "polling";
+  assert.deepEqual(conditions(), []);
+  now.running = await snapshotOf(smbShare("CORE"));
+  assert.deepEqual(
+    conditions().map(({ code }) => code),
+    ["network_polling"],
+  );
+});
+
+test("each stands since it was first met, and one that comes again stands since then", async () => {
+  const { clock, now, conditions } = await world();
+  now.running = await snapshotOf(smbShare("CORE"));
+  const since = (): string | undefined => conditions().find(({ code }) => code === "network_polling")?.since;
+  now.source = "polling";
+  assert.equal(since(), "2026-01-01T00:00:00.000Z");
+  await clock.advance(60_000);
+  assert.equal(since(), "2026-01-01T00:00:00.000Z");
+  now.source = "rtnetlink";
+  assert.equal(since(), undefined);
+  await clock.advance(60_000);
+  now.source = "polling";
+  assert.equal(since(), "2026-01-01T00:02:00.000Z");
+});
+
+test("what runs and is not in the history is told for as long as it is not", async () => {
+  const { now, conditions } = await world();
+  now.historyUnsavedBecause = "no space left";
+  const [condition] = conditions();
+  assert.deepEqual([condition?.code, condition?.severity], ["history_not_saved", "warning"]);
+  assert.match(condition?.title ?? "", /no space left/);
+  now.historyUnsavedBecause = null;
+  assert.deepEqual(conditions(), []);
+});

@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { shareStatus } from "../../../src/daemon/control/share-status.ts";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import type { Look } from "../../../src/shares/prober/prober.ts";
+import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";
+
+test("a share that nobody looked at yet has every field, and claims nothing", () => {
+  assert.deepEqual(shareStatus(viewOf()), {
+    name: "CORE",
+    active_interface: "none",
+    mount_state: "unmounted",
+    mount_path: "/home/ada/.mountaineer/volumes/CORE",
+    stable_path: "/home/ada/Shares/CORE",
+    tb_host: "10.0.0.2",
+    fb_host: "nas.local:4450",
+    tb_reachable: false,
+    fb_reachable: false,
+    mount_alive: false,
+    tb_recovery_pending: false,
+    held: null,
+    last_error: null,
+    last_switch_at: null,
+    tb_reachable_since: null,
+    tb_healthy_since: null,
+    conditions: [],
+  });
+});
+
+test("a mounted share is told whole: times in UTC, conditions with their holders", () => {
+  const status = shareStatus(
+    viewOf({
+      memory: {
+        ...EMPTY_SHARE_MEMORY,
+        activeInterface: "fallback",
+        tbReachableSince: WALL_MS,
+        tbHealthySince: WALL_MS + 1500,
+        tbRecoveryPending: true,
+        held: "fallback",
+        lastSwitchAt: WALL_MS + 60_000,
+        lastError: "it did not mount",
+      },
+      seen: seenOf({
+        mount: { found: foundMount({ path: "/mnt/elsewhere", route: "fallback" }), look: answered(null) },
+        routes: {
+          tb: { atMs: 1000, probe: probe("gone") },
+          fallback: { atMs: 1000, probe: probe("answers") },
+        },
+      }),
+      conditions: [
+        {
+          code: "waiting_for_close",
+          severity: "info",
+          title: "Files are open",
+          hint: null,
+          since: WALL_MS,
+          holders: [{ pid: 7, command: "vim", path: "/mnt/elsewhere/a", how: "fd" }],
+        },
+        {
+          code: "route_slow",
+          severity: "warning",
+          title: "Slow",
+          hint: "Look at the switch",
+          since: WALL_MS,
+        },
+      ],
+    }),
+  );
+  assert.deepEqual(status, {
+    name: "CORE",
+    active_interface: "fallback",
+    mount_state: "mounted",
+    mount_path: "/mnt/elsewhere",
+    stable_path: "/home/ada/Shares/CORE",
+    tb_host: "10.0.0.2",
+    fb_host: "nas.local:4450",
+    tb_reachable: false,
+    fb_reachable: true,
+    mount_alive: true,
+    tb_recovery_pending: true,
+    held: "fallback",
+    last_error: "it did not mount",
+    last_switch_at: "2026-01-01T00:01:00.000Z",
+    tb_reachable_since: "2026-01-01T00:00:00.000Z",
+    tb_healthy_since: "2026-01-01T00:00:01.500Z",
+    conditions: [
+      {
+        code: "waiting_for_close",
+        severity: "info",
+        title: "Files are open",
+        hint: null,
+        since: "2026-01-01T00:00:00.000Z",
+        holders: [{ pid: 7, command: "vim", path: "/mnt/elsewhere/a" }],
+      },
+      {
+        code: "route_slow",
+        severity: "warning",
+        title: "Slow",
+        hint: "Look at the switch",
+        since: "2026-01-01T00:00:00.000Z",
+      },
+    ],
+  });
+});
+
+const never: Look = { state: "never" };
+const pending = (startedAtMs: number): Look => ({ state: "pending", startedAtMs });
+
+// Seen at 1000 ms.
+const STATES: readonly [name: string, look: Look, processGone: boolean, state: string, alive: boolean][] = [
+  ["a mount that lists", answered(null), false, "mounted", true],
+  ["one that may not be listed", answered("EACCES"), false, "mounted", true],
+  ["one that fails as a dead one does", answered("EIO"), false, "error", false],
+  ["a stale one", answered("ESTALE"), false, "error", false],
+  ["one whose transport ended", answered("ENOTCONN"), false, "error", false],
+  ["one that was not looked at yet", never, false, "mounted", false],
+  ["one whose look has just begun", pending(500), false, "mounted", true],
+  ["one that gives no answer", pending(-500), false, "mounted", false],
+  ["one whose process is gone, whatever it answered before", answered(null), true, "error", false],
+];
+
+for (const [name, look, processGone, state, alive] of STATES) {
+  test(`A2 ${name} is "${state}"${alive ? ", alive" : ""}`, () => {
+    const { mount_state, mount_alive } = shareStatus(
+      viewOf({ seen: seenOf({ mount: { found: foundMount({ processGone }), look } }) }),
+    );
+    assert.deepEqual([mount_state, mount_alive], [state, alive]);
+  });
+}
+
+test("hosts are told as they are configured, IPv6 with brackets where a port follows, and folders as such", () => {
+  const route = { port: 445, interfaceName: null, folder: null };
+  const hosts = (tb: object, fallback: object) => {
+    const { tb_host, fb_host } = shareStatus(
+      viewOf(
+        {},
+        specOf({
+          routes: { tb: { ...route, host: null, ...tb }, fallback: { ...route, host: null, ...fallback } },
+        }),
+      ),
+    );
+    return [tb_host, fb_host];
+  };
+  assert.deepEqual(hosts({ host: "fd00::1" }, { host: "fd00::1", port: 4450 }), [
+    "[fd00::1]",
+    "[fd00::1]:4450",
+  ]);
+  assert.deepEqual(hosts({ folder: "/a" }, { folder: "/b" }), ["/a", "/b"]);
+  assert.deepEqual(hosts({}, { host: "nas" }), [null, "nas"]);
+});

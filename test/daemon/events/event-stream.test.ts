@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import type { StreamEvent } from "../../../src/api/contract.ts";
+import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
+
+function stream() {
+  const failures: unknown[] = [];
+  const events = createEventStream({ onListenerError: (error) => failures.push(error) });
+  const heard: string[] = [];
+  const listener = (id: number, event: StreamEvent): void => void heard.push(`${id} ${nameOf(event)}`);
+  return { events, heard, listener, failures };
+}
+
+function transition(name: string): StreamEvent {
+  return { kind: "transition", transition: { name } };
+}
+
+function nameOf(event: StreamEvent): string {
+  return event.kind === "transition" ? event.transition.name : event.kind;
+}
+
+test("B8 ids begin with 1 and grow by one; a listener hears what comes after it", () => {
+  const { events, heard, listener } = stream();
+  events.publish(transition("before"));
+  events.listen(null, listener);
+  events.publish(transition("one"));
+  events.publish(transition("two"));
+  assert.deepEqual(heard, ["2 one", "3 two"]);
+});
+
+test("B8 who says what was heard last hears what came since, then what comes, without a gap or a double", () => {
+  const { events, heard, listener } = stream();
+  for (const name of ["a", "b", "c"]) events.publish(transition(name));
+  events.listen(1, listener);
+  events.publish(transition("d"));
+  assert.deepEqual(heard, ["2 b", "3 c", "4 d"]);
+});
+
+test("B8 from 0 is everything there was, and before the first event it is no gap", () => {
+  const { events, heard, listener } = stream();
+  events.listen(0, listener);
+  events.publish(transition("a"));
+  events.listen(0, listener);
+  assert.deepEqual(heard, ["1 a", "1 a"]);
+});
+
+test("B8 what is no longer kept is a gap, with the id to go on from; the oldest that is kept is none", () => {
+  const { events, heard, listener } = stream();
+  for (let count = 1; count <= 1001; count += 1) events.publish(transition(`e${count}`));
+  events.listen(0, listener);
+  assert.deepEqual(heard.splice(0), ["1001 gap"]);
+  events.listen(1, listener);
+  assert.equal(heard.length, 1000);
+  assert.deepEqual([heard[0], heard.at(-1)], ["2 e2", "1001 e1001"]);
+});
+
+test("B8 an id from an earlier daemon's life is a gap, and what comes is heard", () => {
+  const { events, heard, listener } = stream();
+  events.publish(transition("a"));
+  events.listen(500, listener);
+  events.publish(transition("b"));
+  assert.deepEqual(heard, ["1 gap", "2 b"]);
+});
+
+test("B8 an id of a life before ours is a gap, also before our first event", () => {
+  const events = createEventStream({ idsAfter: 1_000_000, onListenerError: assert.ifError });
+  const heard: string[] = [];
+  const listener = (id: number, event: StreamEvent): void => void heard.push(`${id} ${nameOf(event)}`);
+  events.listen(1, listener)();
+  events.publish(transition("a"));
+  events.listen(999_999, listener)();
+  events.listen(1_000_000, listener)();
+  events.listen(1_000_001, listener);
+  events.publish(transition("b"));
+  assert.deepEqual(heard, ["1000000 gap", "1000001 gap", "1000001 a", "1000002 b"]);
+});
+
+test("who has unregistered hears nothing more, even within the event that made it so", () => {
+  const { events, heard, listener } = stream();
+  let unregister = (): void => {};
+  events.listen(null, () => unregister());
+  unregister = events.listen(null, listener);
+  events.publish(transition("a"));
+  events.publish(transition("b"));
+  assert.deepEqual(heard, []);
+});
+
+test("the same function twice is two listeners", () => {
+  const { events, heard, listener } = stream();
+  const unregister = events.listen(null, listener);
+  events.listen(null, listener);
+  events.publish(transition("a"));
+  unregister();
+  events.publish(transition("b"));
+  assert.deepEqual(heard, ["1 a", "1 a", "2 b"]);
+});
+
+test("a listener that throws keeps no other from hearing", () => {
+  const { events, heard, listener, failures } = stream();
+  const failure = new Error("broken pipe");
+  events.listen(null, () => {
+    throw failure;
+  });
+  events.listen(null, listener);
+  events.publish(transition("a"));
+  assert.deepEqual(heard, ["1 a"]);
+  assert.deepEqual(failures, [failure]);
+});
+
+test("what a listener publishes itself has its own id, after the first", () => {
+  const { events, heard, listener } = stream();
+  events.listen(null, (_, event) => {
+    if (nameOf(event) === "a") events.publish(transition("b"));
+  });
+  events.publish(transition("a"));
+  events.listen(0, listener);
+  assert.deepEqual(heard, ["1 a", "2 b"]);
+});

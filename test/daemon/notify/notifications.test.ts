@@ -1,0 +1,376 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chmod, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import type { NotifyConfig } from "../../../src/config/snapshot.ts";
+import { linuxNotifier } from "../../../src/daemon/notify/notification-command-linux.ts";
+import { createNotifications, type Notifications } from "../../../src/daemon/notify/notifications.ts";
+import { connectToBus } from "../../../src/menubar/dbus/bus-connection.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { askBus, busMissing, startSessionBus } from "../../menubar/session-bus.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { changeOf } from "../samples.ts";
+import { createServiceRig, NEVER, overTb, SETTLES_MS } from "../service-rig.ts";
+import { failover, recovered, rejected, tbReady } from "../transitions.ts";
+
+const ON: NotifyConfig = { enabled: true, failover: true, tbReady: true, configRejected: true };
+
+interface Desk {
+  readonly notifications: Notifications;
+  readonly logger: RecordingLogger;
+  readonly folder: string;
+  /** The arguments of each run of the program so far, without those of the probe. */
+  shown(): Promise<string[][]>;
+  /** Puts a program there that writes down its arguments and then does this. */
+  install(then?: string): Promise<void>;
+}
+
+interface DeskOptions {
+  readonly settings?: NotifyConfig;
+  readonly clock?: Clock;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** What the program does in the end; null: there is none. */
+  readonly last?: string | null;
+}
+
+async function desk(
+  t: TestContext,
+  { settings = ON, clock = systemClock, environment = {}, last = "" }: DeskOptions = {},
+): Promise<Desk> {
+  const held: { notifications: Notifications | null } = { notifications: null };
+  t.after(() => held.notifications?.[Symbol.asyncDispose]());
+  const folder = await temporaryFolder(t);
+  const record = join(folder, "record");
+  const install = async (then = ""): Promise<void> => {
+    const program = join(folder, "notify-send");
+    // Its variables come first. No argument holds a tab or the end of a line.
+    const script = [
+      "#!/bin/sh",
+      `{ printf '%s\\t' "$DBUS_SESSION_BUS_ADDRESS" "$SECRET" "$@"; printf '\\n'; } >> '${record}'`,
+      then,
+      "",
+    ].join("\n");
+    await writeFile(program, script);
+    await chmod(program, 0o700);
+  };
+  if (last !== null) await install(last);
+  const logger = createRecordingLogger();
+  const notifications = createNotifications({
+    settings,
+    notifier: linuxNotifier,
+    environment: { PATH: folder, SECRET: "hunter2", ...environment },
+    clock,
+    logger,
+  });
+  held.notifications = notifications;
+  return {
+    notifications,
+    logger,
+    folder,
+    install,
+    async shown() {
+      const text = await readFile(record, "utf8").catch(() => "");
+      const runs = text.split("\n").slice(0, -1);
+      return runs.map((line) => line.split("\t").slice(0, -1)).filter((args) => !args.includes("--version"));
+    },
+  };
+}
+
+/** What is shown, without the variables and the options. */
+async function titles(each: Desk): Promise<string[]> {
+  return (await each.shown()).map((args) => args[4] ?? "");
+}
+
+test("a failover is shown by notify-send, which is told where the session is and nothing secret", async (t) => {
+  const each = await desk(t, { environment: { DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/x" } });
+  each.notifications.hear(failover("CORE"));
+  const [args] = await eventually(async () => {
+    const shown = await each.shown();
+    return shown.length > 0 && shown;
+  }, SETTLES_MS);
+  assert.deepEqual(args, [
+    "unix:path=/run/x",
+    "",
+    "--app-name=Mountaineer",
+    "--",
+    "CORE failed over to the fallback",
+    "Thunderbolt is gone. The path stays the same.",
+  ]);
+  assert.deepEqual(each.notifications.conditions(), []);
+  assert.deepEqual(each.logger.lines, []);
+});
+
+test("a hostile name is one argument behind the options, without control characters", async (t) => {
+  const each = await desk(t);
+  each.notifications.hear(failover(`--help\u0000\u001b[2J$(touch '${each.folder}/x')`));
+  const [title = ""] = await eventually(async () => {
+    const told = await titles(each);
+    return told.length > 0 && told;
+  }, SETTLES_MS);
+  assert.ok(title.startsWith("--help\\x00\\x1b[2J$(touch '"), title);
+  await assert.rejects(readFile(join(each.folder, "x")), { code: "ENOENT" });
+});
+
+test("off, and each kind by itself, nothing is run", async (t) => {
+  for (const settings of [
+    { ...ON, enabled: false },
+    { ...ON, failover: false, tbReady: false, configRejected: false },
+  ]) {
+    const clock = createManualClock();
+    const each = await desk(t, { settings, clock });
+    for (const told of [failover("A"), tbReady("B"), rejected("x")]) each.notifications.hear(told);
+    assert.equal(clock.pendingTimers, 0);
+  }
+  const off = await desk(t, { settings: { ...ON, enabled: false }, last: null });
+  off.notifications.start();
+  await off.notifications[Symbol.asyncDispose]();
+  assert.deepEqual([off.notifications.conditions(), off.logger.lines], [[], []]);
+});
+
+test("a flood is shown at most once a second, several shares at a time", async (t) => {
+  const clock = createManualClock();
+  const each = await desk(t, { clock });
+  const { notifications } = each;
+  /** As many were shown, and the last one's program has ended. */
+  const until = async (count: number): Promise<void> => {
+    await eventually(async () => (await each.shown()).length === count, SETTLES_MS);
+    await eventually(() => clock.pendingTimers === 0, SETTLES_MS);
+  };
+  for (let index = 0; index < 500; index += 1) notifications.hear(failover(`S${index}`));
+  await clock.advance(300);
+  await until(1);
+  for (let index = 0; index < 500; index += 1) notifications.hear(failover("FLAP"));
+  assert.equal(clock.pendingTimers, 1);
+  await clock.advance(999);
+  assert.equal((await each.shown()).length, 1);
+  await clock.advance(1);
+  await until(2);
+  for (let index = 0; index < 500; index += 1) notifications.hear(tbReady("FLAP"));
+  await clock.advance(999);
+  assert.equal((await each.shown()).length, 2);
+  await clock.advance(1);
+  await until(3);
+  assert.deepEqual(await titles(each), [
+    "64 shares failed over to the fallback",
+    "FLAP failed over to the fallback",
+    "FLAP: Thunderbolt is ready",
+  ]);
+});
+
+test("what is recovered before it could be shown is not shown", async (t) => {
+  const clock = createManualClock();
+  const each = await desk(t, { clock });
+  each.notifications.hear(failover("A"));
+  each.notifications.hear(recovered("A"));
+  await clock.advance(5_000);
+  assert.deepEqual(await each.shown(), []);
+});
+
+test("a program that is missing is told once, and is a condition until one is there", async (t) => {
+  const each = await desk(t, { last: null });
+  const { notifications, logger } = each;
+  notifications.start();
+  const [condition] = await eventually(() => {
+    const told = notifications.conditions();
+    return told.length > 0 && told;
+  }, SETTLES_MS);
+  assert.equal(condition?.code, "notify_unavailable");
+  assert.equal(condition?.severity, "warning");
+  assert.match(condition?.title ?? "", /cannot start notify-send: it is not installed/);
+  assert.match(condition?.hint ?? "", /libnotify/);
+  notifications.hear(failover("A"));
+  await each.install();
+  notifications.hear(failover("B"));
+  await eventually(() => notifications.conditions().length === 0, SETTLES_MS);
+  assert.equal(logger.lines.length, 1);
+  assert.deepEqual(
+    logger.lines.map(({ level, message }) => [level, message]),
+    [["warn", "notifications cannot be shown"]],
+  );
+});
+
+test("a program that fails says why in the condition, bounded and harmless", async (t) => {
+  const each = await desk(t, { last: "printf 'no \\033[2Jsession %0400d' 0 >&2; exit 3" });
+  each.notifications.hear(failover("A"));
+  const [condition] = await eventually(() => {
+    const told = each.notifications.conditions();
+    return told.length > 0 && told;
+  }, SETTLES_MS);
+  assert.match(condition?.title ?? "", /notify-send ended with 3: no \\x1b\[2Jsession 0000/);
+  assert.ok((condition?.title.length ?? 999) < 250);
+  assert.match(condition?.hint ?? "", /session of a desktop/);
+});
+
+test("a program that hangs is ended after three seconds, and the next is shown", async (t) => {
+  const clock = createManualClock();
+  const each = await desk(t, { clock, last: "while :; do /bin/sleep 60; done" });
+  const { notifications } = each;
+  notifications.hear(failover("A"));
+  await clock.advance(300);
+  await eventually(async () => (await each.shown()).length === 1, SETTLES_MS);
+  await clock.advance(2_999);
+  assert.deepEqual(notifications.conditions(), []);
+  await clock.advance(600);
+  const [condition] = await eventually(() => {
+    const told = notifications.conditions();
+    return told.length > 0 && told;
+  }, SETTLES_MS);
+  assert.match(condition?.title ?? "", /did not end within 3 s/);
+  await each.install();
+  notifications.hear(tbReady("A"));
+  await clock.advance(1_000);
+  await eventually(() => notifications.conditions().length === 0, SETTLES_MS);
+  assert.deepEqual(await titles(each), ["A failed over to the fallback", "A: Thunderbolt is ready"]);
+});
+
+test("a stop does not wait for what hangs, and nothing is shown after it", async (t) => {
+  const clock = createManualClock();
+  const each = await desk(t, { clock, last: "while :; do /bin/sleep 60; done" });
+  each.notifications.hear(failover("A"));
+  await clock.advance(300);
+  await eventually(async () => (await each.shown()).length === 1, SETTLES_MS);
+  each.notifications.hear(failover("B"));
+  // Time stands still: no deadline passes meanwhile.
+  await each.notifications[Symbol.asyncDispose]();
+  each.notifications.hear(failover("C"));
+  await clock.advance(10_000);
+  assert.equal((await each.shown()).length, 1);
+  assert.deepEqual([each.notifications.conditions(), each.logger.lines], [[], []]);
+});
+
+test("B6 a reload turns notifications on and off, and one kind of them", async (t) => {
+  const clock = createManualClock();
+  const each = await desk(t, { settings: { ...ON, enabled: false }, clock, last: null });
+  const { notifications } = each;
+  const apply = async (before: string, after: string): Promise<void> => {
+    const prepared = await notifications.applier.prepare(await changeOf(before, after), NEVER);
+    prepared.commit();
+  };
+  const on = "[notify]\nenabled = true\n";
+  await apply("", on);
+  await eventually(() => notifications.conditions().length === 1, SETTLES_MS);
+  await apply(on, "");
+  assert.deepEqual(notifications.conditions(), []);
+
+  await each.install();
+  await apply("", on);
+  // The look for the program is over.
+  await eventually(() => clock.pendingTimers === 0, SETTLES_MS);
+  notifications.hear(failover("A"));
+  notifications.hear(tbReady("B"));
+  await apply(on, `${on}failover = false\n`);
+  await clock.advance(2_000);
+  await eventually(async () => (await each.shown()).length > 0, SETTLES_MS);
+  assert.deepEqual(await titles(each), ["B: Thunderbolt is ready"]);
+});
+
+test("a service shows what it announces, from the edit on that turns notifications on", async (t) => {
+  const each = await desk(t);
+  const rig = await createServiceRig(t, { PATH: each.folder });
+  const text = await rig.config(["CORE"], {
+    global: ["auto_failback = true", "auto_failback_stable_secs = 0.1"],
+  });
+  await rig.write(text);
+  const { service, until, transitions } = await rig.start();
+  await until("CORE", overTb);
+  const away = join(rig.folder, "CORE-away");
+  const count = (name: string): number => transitions.filter((told) => told.name === name).length;
+  await rename(join(rig.folder, "CORE-tb"), away);
+  await eventually(() => count("share.failover") === 1, SETTLES_MS);
+  await rig.write(`${text}[global_]\n`);
+  await eventually(() => count("config.rejected") === 1, SETTLES_MS);
+  assert.deepEqual(await each.shown(), [], "off by default");
+
+  await rig.write(`${text}[notify]\nenabled = true\n`);
+  await eventually(() => count("config.applied") === 1, SETTLES_MS);
+  await rename(away, join(rig.folder, "CORE-tb"));
+  await until("CORE", overTb);
+  await rename(join(rig.folder, "CORE-tb"), away);
+  await eventually(async () => (await titles(each)).length === 1, SETTLES_MS);
+  await rig.write(`${text}[notify]\nenabled = true\n[global_]\n`);
+  await eventually(async () => (await titles(each)).length === 2, SETTLES_MS);
+  const line = text.split("\n").length + 2;
+  assert.deepEqual(await titles(each), [
+    "CORE failed over to the fallback",
+    `The configuration is rejected (line ${line})`,
+  ]);
+
+  await rm(join(each.folder, "notify-send"));
+  await rig.write(`${text}[notify]\nenabled = true\n[global__]\n`);
+  const unavailable = (): boolean =>
+    service.control.status().global.conditions.some(({ code }) => code === "notify_unavailable");
+  await eventually(unavailable, SETTLES_MS);
+  await rig.write(text);
+  await eventually(() => !unavailable(), SETTLES_MS);
+});
+
+const notifySendMissing =
+  spawnSync("notify-send", ["--version"]).error === undefined ? false : "notify-send is not installed";
+
+test("the real notify-send hands both texts to the desktop's service as they are", {
+  skip: busMissing || notifySendMissing,
+}, async (t) => {
+  const { address, socketPath } = await startSessionBus(t);
+  const stop = new AbortController();
+  t.after(() => stop.abort());
+  const told: (readonly unknown[])[] = [];
+  const bus = await connectToBus(socketPath, {
+    clock: systemClock,
+    signal: stop.signal,
+    onCall({ member, body }) {
+      if (member === "Notify") {
+        told.push(body);
+        return { signature: "u", body: [1] };
+      }
+      if (member === "GetCapabilities") return { signature: "as", body: [["body"]] };
+      if (member === "GetServerInformation") return { signature: "ssss", body: ["desk", "test", "1", "1.2"] };
+      return { errorName: "org.freedesktop.DBus.Error.UnknownMethod", text: String(member) };
+    },
+    onSignal: () => {},
+  });
+  await askBus(bus, "RequestName", "su", ["org.freedesktop.Notifications", 0]);
+  const logger = createRecordingLogger();
+  const notifications = createNotifications({
+    settings: ON,
+    notifier: linuxNotifier,
+    environment: { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS: address },
+    clock: systemClock,
+    logger,
+  });
+  t.after(() => notifications[Symbol.asyncDispose]());
+  for (const name of ["--help", "<b>&amp;\\n", "C"]) notifications.hear(failover(name));
+  notifications.hear(tbReady("-u critical <i>"));
+  await eventually(() => told.length === 2, SETTLES_MS);
+  assert.deepEqual(
+    told.map(([application, , , title, body]) => [application, title, body]),
+    [
+      ["Mountaineer", "3 shares failed over to the fallback", "--help, &lt;b&gt;&amp;amp;\\n, C"],
+      [
+        "Mountaineer",
+        "-u critical <i>: Thunderbolt is ready",
+        "It goes back when nothing on it is open, or when you switch it.",
+      ],
+    ],
+  );
+  assert.deepEqual([notifications.conditions(), logger.lines], [[], []]);
+});
+
+test("where no bus answers, the real notify-send's refusal is the condition", {
+  skip: notifySendMissing,
+}, async (t) => {
+  const folder = await temporaryFolder(t);
+  const notifications = createNotifications({
+    settings: ON,
+    notifier: linuxNotifier,
+    environment: { PATH: process.env["PATH"], DBUS_SESSION_BUS_ADDRESS: `unix:path=${folder}/none` },
+    clock: systemClock,
+    logger: createRecordingLogger(),
+  });
+  t.after(() => notifications[Symbol.asyncDispose]());
+  notifications.hear(failover("A"));
+  await eventually(() => notifications.conditions()[0]?.code === "notify_unavailable", SETTLES_MS);
+});

@@ -1,0 +1,372 @@
+import assert from "node:assert/strict";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import type { StreamEvent } from "../../../src/api/contract.ts";
+import { ownRealPath } from "../../../src/config/history/history-owner.ts";
+import { findPlace } from "../../../src/config/locate.ts";
+import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
+import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
+import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
+import type { ConfigApplier } from "../../../src/daemon/reload/config-applier.ts";
+import { type ConfigService, createConfigService } from "../../../src/daemon/reload/config-service.ts";
+import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { createLocalFile, type WatchedFile } from "../../../src/sync/watched-file.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { sha256 } from "../samples.ts";
+
+const NEVER = new AbortController().signal;
+const SETTLES_MS = 15_000;
+
+function text(timeoutMs: number, sync = "enabled = false"): string {
+  return `[global]\nconnect_timeout_ms = ${timeoutMs}\n[sync]\npoll_interval = 0.05\ndebounce = 0.05\n${sync}\n`;
+}
+
+interface Scene {
+  readonly path: string;
+  readonly home: string;
+  readonly service: ConfigService;
+  readonly transitions: ServiceTransition[];
+  readonly streamed: StreamEvent[];
+  /** While set, the section refuses whatever is offered. */
+  readonly mood: { refuses: boolean };
+  readonly committed: number[];
+  edit(key: string, value: string | null): ReturnType<ConfigService["control"]["edit"]>;
+}
+
+/** A service of configuration alone: one section that may refuse, and nothing to mount. */
+async function scene(
+  t: TestContext,
+  first: string,
+  wrap: (file: WatchedFile) => WatchedFile = (file) => file,
+): Promise<Scene> {
+  const ends: ConfigService[] = [];
+  // Registered before the folder's removal, so that it runs before it.
+  t.after(async () => {
+    for (const service of ends) await service[Symbol.asyncDispose]();
+  });
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home);
+  const path = join(home, "config.toml");
+  await writeFile(path, first);
+  const place = findPlace({ HOME: home, MOUNTAINEER_HOME: home });
+  const loaded = await loadConfig(path, place);
+  assert.ok(loaded.ok);
+  const transitions: ServiceTransition[] = [];
+  const streamed: StreamEvent[] = [];
+  const stream = createEventStream({ onListenerError: assert.ifError });
+  stream.listen(null, (_, event) => streamed.push(event));
+  const mood = { refuses: false };
+  const committed: number[] = [];
+  const section: ConfigApplier = {
+    name: "moody",
+    async prepare({ after }) {
+      if (mood.refuses) throw new Error("not now");
+      return { commit: () => void committed.push(after.global.connectTimeoutMs) };
+    },
+  };
+  const service = createConfigService({
+    home,
+    place,
+    snapshot: loaded.snapshot,
+    file: wrap(createLocalFile(path, readConfigBytes)),
+    realPath: ownRealPath,
+    appliers: [section],
+    clock,
+    logger: createRecordingLogger(),
+    stream,
+    publish: (transition) => transitions.push(transition),
+  });
+  ends.push(service);
+  await service.start();
+  const edit: Scene["edit"] = (key, value) =>
+    service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER);
+  return { path, home, service, transitions, streamed, mood, committed, edit };
+}
+
+test("B6 reloads asked for at once are each answered with what theirs did", async (t) => {
+  const { path, service } = await scene(t, text(801));
+  const { control } = service;
+  for (let round = 2; round <= 6; round += 1) {
+    await writeFile(path, text(800 + round));
+    const first = control.reload({}, NEVER);
+    // Comes in while the first one reads, or offers, or has just ended.
+    await clock.sleep(round * 25);
+    const reports = await Promise.all([first, control.reload({}, NEVER), control.reload({}, NEVER)]);
+    assert.deepEqual(
+      reports.map(({ failure, errors, sha256: hash, generation }) => [failure, errors, hash, generation]),
+      reports.map(() => [null, [], sha256(text(800 + round)), round]),
+    );
+    assert.equal(reports[0]?.reloaded, true, "the first one did it");
+    assert.deepEqual(reports[0]?.settings, ["global.connect_timeout_ms"]);
+  }
+});
+
+test("B6 a reload of what runs already says so, and is one event", async (t) => {
+  const { service } = await scene(t, text(801));
+  const report = await service.control.reload({}, NEVER);
+  assert.deepEqual([report.reloaded, report.summary, report.failure], [false, "no changes", null]);
+  assert.deepEqual(
+    service.control.sync().events.map(({ id, type, details }) => [id, type, details]),
+    [[1, "no-change", "no changes"]],
+  );
+});
+
+test("B6 an edit that cannot be applied stays in the file, is told, and applies when it can", async (t) => {
+  const on = 'enabled = true\non_failure = "fixed"';
+  const { service, mood, edit, path, committed, transitions } = await scene(t, text(801, on));
+  mood.refuses = true;
+  const report = await edit("global.connect_timeout_ms", "802");
+  assert.equal(report.changed, true);
+  assert.match(report.reload?.failure ?? "", /moody: not now/);
+  assert.match(await readFile(path, "utf8"), /= 802/);
+  const { last_error, generation, sha256: running } = service.control.sync();
+  assert.deepEqual([last_error?.kind, generation, running], ["failed", 1, sha256(text(801, on))]);
+  assert.equal(transitions.filter(({ name }) => name === "config.rejected").length, 1);
+  mood.refuses = false;
+  await eventually(() => service.control.sync().generation === 2, SETTLES_MS);
+  await eventually(() => service.control.sync().last_error === null, SETTLES_MS);
+  assert.deepEqual(committed, [802]);
+  assert.equal(
+    transitions.filter(({ name }) => name === "config.rejected").length,
+    1,
+    "told once, tried often",
+  );
+});
+
+test("B6 B10 where nothing is watched, too, an edit that cannot be applied is told, and a reload applies it", async (t) => {
+  const { service, mood, edit } = await scene(t, text(801));
+  mood.refuses = true;
+  assert.match((await edit("global.connect_timeout_ms", "802")).reload?.failure ?? "", /not now/);
+  assert.equal(service.control.sync().last_error?.kind, "failed");
+  mood.refuses = false;
+  assert.equal((await service.control.reload({}, NEVER)).reloaded, true);
+  assert.equal(service.control.sync().last_error, null);
+});
+
+test("B4 B9 a save through the daemon ends a stop, and watching goes on", async (t) => {
+  const stop = 'enabled = true\non_failure = "stop"';
+  const { service, path } = await scene(t, text(801, stop));
+  const { control } = service;
+  await writeFile(path, "[global");
+  await eventually(() => control.sync().watching === "stopped", SETTLES_MS);
+  const { sha256: expected_sha256 } = await control.config(NEVER);
+  const report = await control.editText({ text: text(802, stop), expected_sha256, source: "tui" }, NEVER);
+  assert.equal(report.reload?.reloaded, true);
+  assert.deepEqual([control.sync().watching, control.sync().last_error], ["live", null]);
+  await writeFile(path, text(803, stop));
+  await eventually(() => control.sync().generation === 3, SETTLES_MS);
+});
+
+test("B3 an edit does not make a deleted file anew with this one key and so drop every share", async (t) => {
+  const { service, path, edit } = await scene(t, text(801));
+  await rm(path);
+  await assert.rejects(edit("global.check_interval_secs", "3"), { code: "config_unreadable" });
+  await assert.rejects(readFile(path), { code: "ENOENT" });
+  assert.equal(service.control.sync().generation, 1);
+});
+
+test("B6 an edit of what another has changed is refused, and nothing is written", async (t) => {
+  const { service, path } = await scene(t, text(801));
+  const { sha256: seen } = await service.control.config(NEVER);
+  await writeFile(path, text(802));
+  await assert.rejects(
+    service.control.editText({ text: text(803), expected_sha256: seen, source: "test" }, NEVER),
+    { code: "config_changed" },
+  );
+  assert.equal(await readFile(path, "utf8"), text(802));
+});
+
+test("an edit that would be no valid configuration tells its mistakes, and neither the file nor what runs changes", async (t) => {
+  const { service, path, transitions } = await scene(t, text(801));
+  const { sha256: expected_sha256 } = await service.control.config(NEVER);
+  const wrong = `${text(801)}debounce = 1\n`;
+  const report = await service.control.editText({ text: wrong, expected_sha256, source: "test" }, NEVER);
+  assert.deepEqual([report.changed, report.reload, report.errors.length > 0], [false, null, true]);
+  assert.equal(await readFile(path, "utf8"), text(801));
+  assert.deepEqual(transitions, []);
+  assert.deepEqual(service.control.sync().events, []);
+});
+
+test("B6 a rollback brings an earlier content back, as an entry of its own; the same again adds none", async (t) => {
+  const { service, path, edit } = await scene(t, text(801));
+  const { control } = service;
+  await edit("global.connect_timeout_ms", "802");
+  await edit("global.connect_timeout_ms", "803");
+  const report = await control.rollback({ n: 2 }, NEVER);
+  assert.equal(report.reload?.reloaded, true);
+  assert.equal(await readFile(path, "utf8"), text(801));
+  await control.rollback({ n: 0 }, NEVER);
+  const { entries } = await control.history(NEVER);
+  assert.deepEqual(
+    entries.map(({ n, source, summary }) => [n, source, summary]),
+    [
+      [0, "rollback 2", "settings reloaded"],
+      [1, "test", "settings reloaded"],
+      [2, "test", "settings reloaded"],
+      [3, "start", "started"],
+    ],
+  );
+  assert.equal(await control.historyText(3, NEVER), text(801));
+  await assert.rejects(control.rollback({ n: 9 }, NEVER), { code: "history_unknown" });
+});
+
+test("a valid content that was saved by hand and not applied yet is in the history before it is replaced", async (t) => {
+  const { service, path, edit } = await scene(t, text(801));
+  const { control } = service;
+  await edit("global.connect_timeout_ms", "802");
+  const told = async () => (await control.history(NEVER)).entries.map(({ source }) => source);
+  await writeFile(path, text(900));
+  await control.rollback({ n: 1 }, NEVER);
+  assert.equal(await readFile(path, "utf8"), text(801));
+  assert.deepEqual(await told(), ["rollback 1", "file", "test", "start"]);
+  assert.equal(await control.historyText(1, NEVER), text(900));
+  // What runs comes back over it: it is the newest again.
+  await writeFile(path, text(901));
+  await control.rollback({ n: 0 }, NEVER);
+  assert.equal(await readFile(path, "utf8"), text(801));
+  assert.deepEqual((await told()).slice(0, 3), ["rollback 0", "file", "rollback 1"]);
+  assert.equal(await control.historyText(0, NEVER), text(801));
+  assert.equal(await control.historyText(1, NEVER), text(901));
+  // An emptied file is nothing to go back to.
+  const before = await told();
+  await writeFile(path, "");
+  await control.rollback({ n: 0 }, NEVER);
+  assert.equal(await readFile(path, "utf8"), text(801));
+  assert.deepEqual(await told(), before);
+});
+
+test("a rollback of an entry or over a file that is not the one seen is refused, and nothing is written", async (t) => {
+  const { service, path, edit } = await scene(t, text(801));
+  const { control } = service;
+  await edit("global.connect_timeout_ms", "802");
+  const seen = { n: 1, sha256: sha256(text(801)), expected_sha256: sha256(text(802)) };
+  await edit("global.connect_timeout_ms", "803");
+  // Entry 1 is another one by now, and so is the file.
+  await assert.rejects(control.rollback(seen, NEVER), { code: "config_changed" });
+  await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER), { code: "config_changed" });
+  assert.equal(await readFile(path, "utf8"), text(803));
+  const now = { ...seen, n: 2, expected_sha256: sha256(text(803)) };
+  assert.equal((await control.rollback(now, NEVER)).changed, true);
+  assert.equal(await readFile(path, "utf8"), text(801));
+});
+
+test("a torn file that is whole a moment later was never rejected", async (t) => {
+  const on = "enabled = true";
+  const torn = text(802, on).slice(0, 25);
+  let tornLooks = 0;
+  const { service, path, transitions } = await scene(t, text(801, on), (file) => ({
+    ...file,
+    async read(signal) {
+      const bytes = await file.read(signal);
+      if (bytes !== null && Buffer.from(bytes).toString() === torn) {
+        tornLooks += 1;
+        // Whoever writes goes on as soon as this look has found half of it.
+        await writeFile(path, text(802, on));
+      }
+      return bytes;
+    },
+  }));
+  await writeFile(path, torn);
+  await eventually(() => service.control.sync().generation === 2, SETTLES_MS);
+  await eventually(() => service.control.sync().events.length > 0, SETTLES_MS);
+  assert.deepEqual(
+    service.control.sync().events.map(({ type }) => type),
+    ["changed"],
+  );
+  assert.equal(tornLooks, 1);
+  assert.ok(!transitions.some(({ name }) => name === "config.rejected"));
+});
+
+test("what was read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
+  let hold: Promise<void> | null = null;
+  const { service, edit } = await scene(t, text(801), (file) => ({
+    ...file,
+    async read(signal) {
+      const held = hold;
+      hold = null;
+      const bytes = await file.read(signal);
+      await held;
+      return bytes;
+    },
+  }));
+  const gate = Promise.withResolvers<void>();
+  hold = gate.promise;
+  const reload = service.control.reload({}, NEVER);
+  await eventually(() => hold === null, SETTLES_MS);
+  const edited = await edit("global.connect_timeout_ms", "802");
+  assert.equal(edited.reload?.reloaded, true);
+  gate.resolve();
+  const report = await reload;
+  assert.equal(report.sha256, edited.sha256);
+  assert.equal(service.reloader.running.config.global.connectTimeoutMs, 802);
+  assert.equal(service.control.sync().generation, 2);
+});
+
+test("B10 after its end nothing is applied any more, and an edit is refused before it writes", async (t) => {
+  const { service, edit, path, committed } = await scene(t, text(801, "enabled = true"));
+  const late = edit("global.connect_timeout_ms", "802").catch((error: unknown) => error);
+  await service[Symbol.asyncDispose]();
+  await late;
+  const before = [...committed];
+  const held = await readFile(path, "utf8");
+  await assert.rejects(edit("global.connect_timeout_ms", "803"), { code: "aborted" });
+  assert.equal(await readFile(path, "utf8"), held);
+  await writeFile(path, text(804));
+  const report = await service.control.reload({}, NEVER);
+  assert.match(report.failure ?? "", /ended/);
+  assert.deepEqual(committed, before);
+});
+
+test("an edit whose asker is gone before its turn is not made", async (t) => {
+  const { service, edit, path } = await scene(t, text(801));
+  const gone = new AbortController();
+  const first = edit("global.connect_timeout_ms", "802");
+  const edits = [{ key: "global.connect_timeout_ms", value: "803" }];
+  const second = service.control.edit({ edits, source: "test" }, gone.signal);
+  gone.abort();
+  await assert.rejects(second, { code: "aborted" });
+  await first;
+  assert.match(await readFile(path, "utf8"), /= 802/);
+});
+
+test("an edit whose asker leaves while it is saved is carried through: what is in the file runs", async (t) => {
+  const { service, edit, path } = await scene(t, text(801));
+  for (const [index, delayMs] of [0, 60, 120, 180, 240, 300].entries()) {
+    const value = String(810 + index);
+    const leaving = new AbortController();
+    const edits = [{ key: "global.connect_timeout_ms", value }];
+    const asked = service.control.edit({ edits, source: "test" }, leaving.signal).catch(() => {});
+    await clock.sleep(delayMs);
+    leaving.abort();
+    await asked;
+    // The next one waits for it.
+    await edit("global.check_interval_secs", String(index + 3));
+    const loaded = await readFile(path, "utf8");
+    assert.match(loaded, new RegExp(`= ${value}`));
+    assert.equal(service.reloader.running.config.global.connectTimeoutMs, 810 + index);
+    assert.equal(service.reloader.running.sha256, sha256(loaded));
+  }
+});
+
+test("B3 a dry run of a file that is not there says so", async (t) => {
+  const { service, path } = await scene(t, text(801));
+  await rm(path);
+  await assert.rejects(service.control.reload({ dry_run: true }, NEVER), { code: "config_unreadable" });
+});
+
+test("B8 faces that follow hear each event with its number, and the state after each change of it", async (t) => {
+  const { service, edit, streamed } = await scene(t, text(801));
+  await edit("sync.poll_interval", "0.5");
+  const events = streamed.flatMap((each) => (each.kind === "sync" ? [each.event] : []));
+  assert.deepEqual(events, service.control.sync().events);
+  assert.deepEqual(
+    events.map(({ id, type, generation }) => [id, type, generation]),
+    [[1, "changed", 2]],
+  );
+  const state = streamed.findLast((each) => each.kind === "sync_state");
+  const { events: _, ...now } = service.control.sync();
+  assert.deepEqual(state, { kind: "sync_state", sync: now });
+});

@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ShareStatus } from "../../../src/api/contract.ts";
+import { paintFor } from "../../../src/cli/views/look.ts";
+import { type LiveState, renderLive } from "../../../src/demo/live/live-view.ts";
+import type { Manner } from "../../../src/demo/stage/manner.ts";
+import { columns, harmless } from "../../../src/runtime/text/plain-text.ts";
+
+function manner(color: boolean, unicode = true): Manner {
+  return { unicode, paint: paintFor({ color, unicode }), harmless, columns };
+}
+
+const share: ShareStatus = {
+  name: "CORE",
+  active_interface: "tb",
+  mount_state: "mounted",
+  mount_path: "/tmp/d/home/volumes/CORE",
+  stable_path: "/tmp/d/Shares/CORE",
+  tb_host: "127.0.0.2:4451",
+  fb_host: "127.0.0.3:4452",
+  tb_reachable: true,
+  fb_reachable: true,
+  mount_alive: true,
+  tb_recovery_pending: false,
+  held: null,
+  last_error: null,
+  last_switch_at: null,
+  tb_reachable_since: null,
+  tb_healthy_since: null,
+  conditions: [],
+};
+
+const healthy: LiveState = {
+  driver: "smb",
+  plugged: { tb: true, fallback: true },
+  addresses: { tb: "127.0.0.2:4451", fallback: "127.0.0.3:4452" },
+  stablePath: "/tmp/mountaineer-demo-aBcDeF/Shares/CORE",
+  share,
+  reading: { ok: true, text: "hello from the NAS, no. 0042\n", tookMs: 123.4 },
+  waitingMs: null,
+  heldBy: null,
+  events: [],
+};
+
+const SMALL = { width: 60, height: 15 };
+
+function shown(state: LiveState, size = SMALL): string {
+  return renderLive(state, size, manner(false)).join("\n");
+}
+
+test("both cables, the path, the content with its time, and the keys are there at 60 by 15", () => {
+  const text = shown(healthy);
+  assert.match(text, /t {2}Thunderbolt {2}●━{12}● {2}plugged {2}in use/);
+  assert.match(text, /f {2}Fallback {5}●━{12}● {2}plugged(?! {2}in use)/);
+  assert.match(text, /CORE {2}mounted over Thunderbolt/);
+  assert.match(text, /\/tmp\/mountaineer-demo-aBcDeF\/Shares\/CORE$/m);
+  assert.match(text, /hello\.txt {2}"hello from the NAS, no\. 0042" {2}read in 123 ms$/m);
+  assert.match(text, / t pull TB {2}f pull Fallback {2}o open file {2}h hold {2}q quit$/);
+});
+
+test("A10 a carried share is told as one, and so is what programs wait for", () => {
+  const carried: NonNullable<ShareStatus["carried"]> = {
+    port: 40_000,
+    phase: "carrying",
+    connections: 1,
+    connections_in_all: 3,
+    bytes_to_server: 0,
+    bytes_from_server: 0,
+    longest_wait_ms: 0,
+    moves: 1,
+  };
+  assert.match(
+    shown({ ...healthy, share: { ...share, carried } }),
+    /CORE {2}mounted over Thunderbolt, carried$/m,
+  );
+  assert.match(shown({ ...healthy, share: { ...share, carried } }), / c carry off$/m);
+  const waiting: ShareStatus = { ...share, mount_alive: false, carried: { ...carried, phase: "waiting" } };
+  assert.match(shown({ ...healthy, share: waiting }), /CORE {2}mounted, programs wait for a route$/m);
+  const refusing: ShareStatus = { ...waiting, carried: { ...carried, phase: "refusing" } };
+  assert.match(shown({ ...healthy, share: refusing }), /CORE {2}mounted, no route: programs get errors$/m);
+});
+
+test("A10 the key that carries the share is shown at 60 columns, and not for plain folders", () => {
+  assert.match(shown(healthy), /real SMB \(smbd, rclone, FUSE\) c carry on$/m);
+  assert.doesNotMatch(shown({ ...healthy, driver: "local" }), / c carry/);
+});
+
+test("a pulled cable looks pulled, and its key plugs it in", () => {
+  const text = shown({ ...healthy, plugged: { tb: false, fallback: true } });
+  assert.match(text, /Thunderbolt {2}●━{4}╸ {2}╺━{4}● {2}PULLED/);
+  assert.match(text, / t plug TB/);
+});
+
+test("TB READY fills a line of its own, in the banner's colour and without it", () => {
+  const state = {
+    ...healthy,
+    heldBy: 42,
+    share: { ...share, active_interface: "fallback", tb_recovery_pending: true },
+  } as const;
+  assert.match(shown(state), /^ ▶▶ TB READY: Thunderbolt is back; close the file \(o\)/m);
+  const line = renderLive(state, SMALL, manner(true)).find((each) => each.includes("TB READY")) ?? "";
+  assert.ok(line.startsWith("\x1b[1;30;43m"), JSON.stringify(line));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what is taken away.
+  assert.equal(columns(line.replace(/\x1b\[[\d;]*m/g, "")), SMALL.width);
+});
+
+test("an error, a hold, a silent mount and a missing daemon are all told", () => {
+  assert.match(
+    shown({ ...healthy, share: { ...share, last_error: "both hosts are gone" } }),
+    /✗ both hosts are gone/,
+  );
+  assert.match(shown({ ...healthy, share: { ...share, held: "fallback" } }), /held on Fallback by hand/);
+  assert.match(shown({ ...healthy, share: { ...share, mount_alive: false } }), /not answering/);
+  assert.match(shown({ ...healthy, share: { ...share, mount_state: "unmounted" } }), /not mounted/);
+  assert.match(shown({ ...healthy, share: null }), /the daemon does not answer/);
+  assert.match(shown({ ...healthy, waitingMs: 1234 }), /no answer for 1\.2 s/);
+  assert.match(
+    shown({ ...healthy, reading: { ok: false, why: "Input/output error", tookMs: 1 } }),
+    /✗ Input\/output error/,
+  );
+});
+
+test("it is never wider or higher than the terminal, whatever it has to tell", () => {
+  const events = Array.from({ length: 50 }, (_, index) => ({
+    atMs: index,
+    text: `event ${index} ${"長い".repeat(40)}\x1b[2J`,
+    tone: "bad" as const,
+  }));
+  const long: LiveState = {
+    ...healthy,
+    events,
+    stablePath: `/tmp/${"x".repeat(300)}`,
+    addresses: { tb: "y".repeat(300), fallback: "z" },
+    share: { ...share, last_error: `an error ${"w".repeat(300)}` },
+  };
+  for (const width of [1, 5, 20, 60, 200]) {
+    for (const height of [1, 3, 8, 15, 24, 60]) {
+      const lines = renderLive(long, { width, height }, manner(false));
+      assert.ok(lines.length <= height, `${lines.length} lines at ${width}x${height}`);
+      for (const line of lines) {
+        assert.ok(columns(line) <= width, `${columns(line)} columns at ${width}x${height}: ${line}`);
+        assert.ok(!line.includes("\x1b"));
+      }
+    }
+  }
+});
+
+test("the newest events are shown, the last at the bottom; at least four at 60 by 15, and eight at 80 by 24", () => {
+  const events = Array.from({ length: 20 }, (_, index) => ({
+    atMs: 0,
+    text: `event ${index}.`,
+    tone: "plain" as const,
+  }));
+  const at = (width: number, height: number): string[] =>
+    renderLive({ ...healthy, events }, { width, height }, manner(false)).filter((line) =>
+      line.includes("event "),
+    );
+  assert.ok(at(60, 15).length >= 4);
+  assert.ok(at(80, 24).length >= 8);
+  assert.ok(at(60, 15).at(-1)?.endsWith("event 19."));
+});
+
+test("without UTF-8 there is only ASCII", () => {
+  const state: LiveState = {
+    ...healthy,
+    plugged: { tb: false, fallback: true },
+    share: { ...share, tb_recovery_pending: true },
+  };
+  const text = renderLive(state, { width: 80, height: 24 }, manner(false, false)).join("\n");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the whole of ASCII.
+  assert.match(text, /^[\x00-\x7f]*$/);
+});

@@ -1,0 +1,291 @@
+import assert from "node:assert/strict";
+import { chmod, mkdir, symlink, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { DoctorFinding } from "../../src/api/doctor-report.ts";
+import { parseConfig } from "../../src/config/read/load.ts";
+import type { RouteConfig, ShareConfig } from "../../src/config/snapshot.ts";
+import { parsePs } from "../../src/daemon/compose/monitor-processes-darwin.ts";
+import { isMonitor } from "../../src/daemon/compose/process-arguments.ts";
+import { examineClock } from "../../src/doctor/clock.ts";
+import { examineHome } from "../../src/doctor/home.ts";
+import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
+import { literalsHidden, withoutNames } from "../../src/doctor/report-text.ts";
+import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
+import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-output.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const codes = (found: readonly DoctorFinding[]): string[] =>
+  found.filter(({ severity }) => severity !== "ok").map(({ code }) => code);
+
+function look(
+  route: "tb" | "fallback",
+  more: {
+    readonly address?: string;
+    readonly host?: string;
+    readonly interfaceName?: string | null;
+    readonly probe?: Partial<ProbeResult>;
+    readonly way?: HostLook["way"];
+  },
+): HostLook {
+  const address = more.address ?? (route === "tb" ? "10.99.1.2" : "10.99.2.2");
+  const host = more.host ?? address;
+  const config: RouteConfig = { host, port: 445, interfaceName: more.interfaceName ?? null, folder: null };
+  const dev = route === "tb" ? "tb0" : "eth1";
+  return {
+    share: "CORE",
+    route,
+    host,
+    config,
+    addresses: [address],
+    probe: {
+      verdict: "answers",
+      reason: "negotiated",
+      tcpAnswered: true,
+      address,
+      interfaceName: dev,
+      localAddress: null,
+      serverGuid: null,
+      text: `${address}:445: answered over ${dev}`,
+      tookMs: 2,
+      ...more.probe,
+    },
+    way: more.way === undefined ? { kind: "found", interfaceName: dev, gateway: null } : more.way,
+  };
+}
+
+const SHARES = [{ name: "CORE" }] as unknown as readonly ShareConfig[];
+const examined = (...looks: HostLook[]): string[] => codes(examineHosts(looks, SHARES));
+
+test("hosts that answer over the interfaces that are meant are well", () => {
+  assert.deepEqual(examined(look("tb", {}), look("fallback", {})), []);
+});
+
+test("a route over another interface than is meant is named, however it is meant", () => {
+  const vpn = { kind: "found", interfaceName: "utun3", gateway: "10.8.0.1" } as const;
+  const found = examineHosts([look("tb", { way: vpn }), look("fallback", {})], SHARES);
+  assert.deepEqual(codes(found), ["route_wrong_interface"]);
+  const wrong = found.find(({ code }) => code === "route_wrong_interface");
+  assert.match(wrong?.text ?? "", /10\.99\.1\.2.*over utun3, through 10\.8\.0\.1, not over tb0/);
+  assert.equal(wrong?.severity, "error");
+  const configured = look("fallback", { interfaceName: "en0" });
+  assert.deepEqual(examined(look("tb", {}), configured), ["route_wrong_interface"]);
+  const gateway = look("tb", {
+    probe: { interfaceName: null },
+    way: { kind: "found", interfaceName: "eth0", gateway: "192.168.1.1" },
+  });
+  assert.deepEqual(examined(gateway, look("fallback", {})), ["route_wrong_interface"]);
+  const router = look("fallback", {
+    probe: { interfaceName: null },
+    way: { kind: "found", interfaceName: "eth0", gateway: "192.168.1.1" },
+  });
+  assert.deepEqual(examined(look("tb", {}), router), [], "a fallback may well be behind a router");
+});
+
+test("two hosts of one address, and two over one interface, are told", () => {
+  const same = look("fallback", { address: "10.99.1.2", host: "nas.local" });
+  assert.ok(examined(look("tb", {}), same).includes("routes_same_address"));
+  const shared = look("fallback", {
+    probe: { interfaceName: "tb0" },
+    way: { kind: "found", interfaceName: "tb0", gateway: null },
+  });
+  assert.deepEqual(examined(look("tb", {}), shared), ["routes_share_interface"]);
+});
+
+test("each way in which a host does not answer has a code of its own; a fallback that is off weighs more", () => {
+  const silent = { verdict: "silent", tcpAnswered: false } as const;
+  const gone = { verdict: "gone", tcpAnswered: false } as const;
+  const cases: readonly (readonly [Partial<ProbeResult>, string])[] = [
+    [{ ...silent, reason: "unresolved", address: null }, "host_unresolved"],
+    [{ ...gone, reason: "link_down" }, "interface_down"],
+    [{ ...gone, reason: "no_route" }, "host_off"],
+    [{ ...gone, reason: "refused" }, "smb_refused"],
+    [{ ...silent, reason: "connect_timeout" }, "host_off"],
+    [{ ...silent, reason: "smb_timeout" }, "smb_silent"],
+    [{ ...silent, reason: "closed" }, "smb_silent"],
+    [{ ...silent, reason: "not_smb" }, "not_smb"],
+    [{ ...silent, reason: "denied" }, "connection_denied"],
+    [{ ...silent, reason: "local_error" }, "local_error"],
+  ];
+  for (const [probe, code] of cases) {
+    const off = examineHosts([look("tb", { probe, way: null }), look("fallback", {})], SHARES);
+    assert.deepEqual(codes(off), [code]);
+    assert.ok(off.every(({ severity, hint }) => severity === "ok" || hint !== null));
+    const both = examineHosts([look("fallback", { probe, way: null })], SHARES);
+    assert.equal(both.find((one) => one.code === code)?.severity, "error");
+  }
+});
+
+test("a server on this machine itself is on no wrong interface", () => {
+  const lo = { kind: "found", interfaceName: "lo", gateway: null } as const;
+  const own = (route: "tb" | "fallback", address: string) =>
+    look(route, { address, way: lo, probe: { interfaceName: "lo", address } });
+  assert.deepEqual(examined(own("tb", "127.0.0.2"), own("fallback", "127.0.0.3")), []);
+});
+
+test("routes are read as ip and route print them", () => {
+  assert.deepEqual(
+    parseIpRoute(
+      '[{"dst":"10.0.0.2","gateway":"192.168.1.1","dev":"eth0","prefsrc":"192.168.1.5","flags":[],"uid":0}]',
+    ),
+    { kind: "found", interfaceName: "eth0", gateway: "192.168.1.1" },
+  );
+  assert.deepEqual(parseIpRoute('[{"dst":"10.99.1.2","dev":"tb0","prefsrc":"10.99.1.1"}]'), {
+    kind: "found",
+    interfaceName: "tb0",
+    gateway: null,
+  });
+  for (const text of ["", "[]", "{", "[null]", '[{"dev":1}]'])
+    assert.equal(parseIpRoute(text).kind, "unknown");
+  const direct = `   route to: 10.0.10.2
+destination: 10.0.10.0
+       mask: 255.255.255.0
+  interface: bridge0
+      flags: <UP,DONE,CLONING,STATIC>
+ recvpipe  sendpipe  ssthresh  rtt,msec    rttvar  hopcount      mtu     expire
+       0         0         0         0         0         0      1500   -9999
+`;
+  assert.deepEqual(parseRouteGet(direct), { kind: "found", interfaceName: "bridge0", gateway: null });
+  const far = `   route to: 10.99.1.2
+destination: default
+       mask: default
+    gateway: 192.168.1.1
+  interface: en0
+      flags: <UP,GATEWAY,DONE,STATIC,PRCLONING,GLOBAL>
+`;
+  assert.deepEqual(parseRouteGet(far), { kind: "found", interfaceName: "en0", gateway: "192.168.1.1" });
+  assert.equal(parseRouteGet("route: writing to routing socket: not in table").kind, "unknown");
+});
+
+test("a monitor is known by its arguments, and nothing else is one", () => {
+  const main = "/opt/m/dist/0123456789abcdef/main.js";
+  assert.ok(isMonitor(["/usr/bin/node", main, "monitor"]));
+  assert.ok(
+    isMonitor([
+      "node",
+      "--flag",
+      "/w/src/cli/main.ts",
+      "--config",
+      "monitor.toml",
+      "monitor",
+      "--interval",
+      "1",
+    ]),
+  );
+  assert.ok(!isMonitor(["node", main, "--config", "monitor", "status"]));
+  assert.ok(!isMonitor(["node", main, "status", "monitor"]));
+  assert.ok(!isMonitor(["vim", "monitor"]));
+  assert.ok(!isMonitor([]));
+  assert.deepEqual(parsePs(`  12 node ${main} monitor\n 13 node ${main} status\nnothing\n`), [
+    { pid: 12, home: null },
+  ]);
+});
+
+test("a home that others can enter, and a file in it that they can read, are told", async (t) => {
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  assert.deepEqual(codes(await examineHome(home)), ["home_absent"]);
+  await mkdir(home, { mode: 0o700 });
+  assert.deepEqual(codes(await examineHome(home)), []);
+  await writeFile(join(home, "secrets.json"), '{"version": 1, "secrets": {}}', { mode: 0o644 });
+  await chmod(home, 0o755);
+  const found = await examineHome(home);
+  assert.deepEqual(codes(found), ["home_open", "file_open"]);
+  assert.deepEqual(
+    found.filter(({ hint }) => hint !== null).map(({ hint }) => hint),
+    [`chmod 700 ${home}`, `chmod 600 ${join(home, "secrets.json")}`],
+  );
+  await writeFile(join(folder, "file"), "");
+  assert.deepEqual(codes(await examineHome(join(folder, "file", "home"))), ["home_denied"]);
+  await symlink("loop", join(folder, "loop"));
+  assert.deepEqual(codes(await examineHome(join(folder, "loop"))), ["home_denied"]);
+});
+
+test("secrets that cannot be understood are the cause to name, not secrets that are missing", async (t) => {
+  const home = await temporaryFolder(t);
+  await chmod(home, 0o700);
+  await writeFile(join(home, "secrets.json"), "{broken hidden word", { mode: 0o600 });
+  const [cause] = (await examineHome(home)).filter(({ code }) => code === "secrets_unreadable");
+  assert.equal(cause?.severity, "error");
+  assert.match(cause.text, /secrets\.json cannot be understood/);
+  assert.match(cause.hint ?? "", /move it away/);
+  assert.doesNotMatch(JSON.stringify(cause), /hidden word/);
+});
+
+test("a clock that went back is told by what was written before", async (t) => {
+  const home = await temporaryFolder(t);
+  const clock = createManualClock(Date.UTC(2026, 10, 1));
+  assert.deepEqual(codes([await examineClock(home, clock)]), []);
+  await writeFile(join(home, "state.json"), "{}");
+  await utimes(join(home, "state.json"), new Date("2026-11-02"), new Date("2026-11-02"));
+  assert.deepEqual(codes([await examineClock(home, clock)]), ["clock_behind"]);
+  assert.deepEqual(codes([await examineClock(home, createManualClock(0))]), ["clock_wrong"]);
+});
+
+const REPORTED = `[[shares]]
+name = "CORE"
+thunderbolt_host = "10.10.10.1"
+fallback_host = "nas.example"
+username = "annabel"
+password = "secret:nas"
+[backends.files]
+command = "files"
+[backends.files.env]
+PLAIN = "annabel's"
+TOKEN = "\${TOKEN}"
+[backends.other]
+command = "other"
+env = { KEY = "literal word" }
+`;
+
+test("a report hides every literal of env and headers, and keeps references", () => {
+  const shown = literalsHidden(REPORTED);
+  assert.match(shown, /^PLAIN = \(hidden\)$/m);
+  assert.match(shown, /^TOKEN = "\$\{TOKEN\}"$/m);
+  assert.match(shown, /^env = \(hidden\)$/m);
+  assert.match(shown, /^password = "secret:nas"$/m);
+  assert.doesNotMatch(shown, /literal word/);
+  assert.match(literalsHidden("    api_key: abc\n"), /api_key: \(hidden\)/);
+  for (const text of [
+    '#password = "LITERAL"',
+    "# the old password: LITERAL",
+    'args = ["--token", "LITERAL"]',
+    'args = [\n  "--token",\n  "LITERAL",\n]',
+    "args:\n  - --api-key\n  - LITERAL",
+    "args:\n  - --api-key=LITERAL",
+    'users = [{ name = "ann", token = "LITERAL" }]',
+    'one = { command = "x", env = { PLAIN = "LITERAL" } }',
+    "headers:\n  X-Plain: LITERAL\n\n  X-Other: LITERAL\nurl: x",
+  ])
+    assert.doesNotMatch(literalsHidden(text), /LITERAL/, text);
+  const harmless =
+    'env:\n  A: ${A}\nurl: https://a.example\n#password = "secret:nas"\nargs = [\n  "-v",\n  "x",\n]';
+  assert.equal(literalsHidden(harmless), harmless);
+});
+
+test("without names a report still tells which is which", async () => {
+  const place = { home: "/h/m", userHome: "/home/annabel", userName: "annabel", defaultMountRoot: "/h/v" };
+  const loaded = await parseConfig(Buffer.from(REPORTED), "/h/m/config.toml", place);
+  assert.ok(loaded.ok);
+  const text = `annabel at nas.example (192.168.1.20:445: refused), NAS.EXAMPLE again, 192.168.1.20, 192.168.1.21
+/home/annabel/Shares fe80::1%en0 2001:db8:0:0:0:0:0:1 ::1 127.0.0.1 12:35:54 at 2026-11-20T12:35:54.986Z aa:bb:cc:dd:ee:ff
+annabels is another word; version 1.60.1-DEV`;
+  const clean = withoutNames(text, loaded.snapshot.config, place.userHome);
+  assert.doesNotMatch(clean, /annabel\b|nas\.example|192\.168|fe80|2001:db8|aa:bb/i);
+  const [, host, address, hostAgain, addressAgain, other] =
+    /at (host-\d) \((address-\d+):445: refused\), (host-\d) again, (address-\d+), (address-\d+)/.exec(
+      clean,
+    ) ?? [];
+  assert.deepEqual([hostAgain, addressAgain], [host, address], clean);
+  assert.notEqual(other, address);
+  for (const kept of [
+    "~/Shares",
+    "::1",
+    "127.0.0.1",
+    "12:35:54 at 2026-11-20T12:35:54.986Z",
+    "annabels is",
+    "1.60.1-DEV",
+  ])
+    assert.ok(clean.includes(kept), `${kept}: ${clean}`);
+});

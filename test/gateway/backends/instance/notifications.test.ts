@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { settle } from "../../../support/manual-clock.ts";
+import { createTestClient } from "../programs/instance-test-client.ts";
+import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
+
+const MESSAGE = "notifications/message";
+const OK = { result: { content: [] } };
+
+describe("log messages", () => {
+  test("without a call they go to whoever asked for logs; in one client's calls to that client alone", async () => {
+    const { call, link, logs } = await startReady();
+    const params = { level: "info", data: "x" };
+    link.notify(MESSAGE, params);
+    assert.deepEqual(logs, [params]);
+    const port = createTestClient("a").call(1);
+    call(port);
+    link.notify(MESSAGE, params);
+    assert.deepEqual(port.told, [{ method: MESSAGE, params }]);
+    assert.equal(logs.length, 1);
+  });
+  test("with several clients in flight nobody sees them, but the backend's own lines", async () => {
+    const { call, link, logs, instance } = await startReady();
+    const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];
+    const [ofA] = [call(a), call(b)];
+    link.notify(MESSAGE, { level: "error", logger: "db", data: { secret: "of\u001b a" } });
+    assert.deepEqual([a.told, b.told, logs], [[], [], []]);
+    assert.deepEqual(instance.logLines, ['[error db] {"secret":"of\\u001b a"}']);
+    link.notify(MESSAGE, { level: "error", data: 1 }, ofA.id);
+    assert.equal(a.told.length, 1);
+    link.answer(ofA.id, OK);
+    link.notify(MESSAGE, { level: "error", data: 2 }, ofA.id);
+    assert.equal(b.told.length, 0);
+  });
+  test("what is kept of them, and errors that become conditions, show no secret", async () => {
+    const secret = "s3cret-value";
+    const { call, link, instance } = await startReady({ secrets: [secret] });
+    for (const name of ["a", "b"]) call(createTestClient(name).call(1));
+    link.notify(MESSAGE, { level: "error", data: `${"x".repeat(280)} ${secret}` });
+    assert.equal(instance.logLines[0]?.includes(secret.slice(0, 4)), false);
+    const failed = startUnderTest({ secrets: [secret] }, (link) =>
+      link.answers.set("initialize", () => ({ error: { code: -1, message: `no such key: ${secret}` } })),
+    );
+    await settle();
+    const { state } = failed.instance.seen;
+    assert.ok(state.kind === "ended");
+    assert.equal(state.failure.message, "initialize was answered with error -1: no such key: [redacted]");
+  });
+  test("each client gets its own level; who set none gets what the server sends, or info", async () => {
+    const { call, link, instance } = await startReady();
+    const client = createTestClient("a");
+    const port = client.call(1);
+    call(port);
+    const passes = (level: string): boolean => {
+      const before = port.told.length;
+      link.notify(MESSAGE, { level, data: "" });
+      return port.told.length > before;
+    };
+    assert.equal(passes("debug"), true);
+    client.logLevel = "warning";
+    assert.deepEqual([passes("notice"), passes("warning"), passes("emergency")], [false, true, true]);
+    assert.equal(passes("of its own"), true);
+    client.logLevel = null;
+    instance.setLogLevel("debug");
+    assert.deepEqual([passes("debug"), passes("info")], [false, true]);
+  });
+  test("the level is told where it differs, and only to servers that log", async () => {
+    const { link, instance } = await startReady();
+    for (const level of ["info", "info", "debug", null, "debug"] as const) instance.setLogLevel(level);
+    assert.deepEqual(
+      link.requests("logging/setLevel").map(({ params }) => params?.["level"]),
+      ["info", "debug"],
+    );
+    const mute = await startReady({ logLevel: "info" }, (link) =>
+      link.answers.set("initialize", () => ({ result: { protocolVersion: "2025-11-25", capabilities: {} } })),
+    );
+    mute.instance.setLogLevel("debug");
+    assert.equal(mute.link.requests("logging/setLevel").length, 0);
+  });
+});
+
+describe("what the gateway does not know", () => {
+  test("it passes to the one client, to its HTTP stream, to the owner, or to nobody", async () => {
+    const { call, link } = await startReady();
+    const [a, b] = [createTestClient("a"), createTestClient("b")];
+    const [portA, portB] = [a.call(1), b.call(1)];
+    link.notify("notifications/new", { x: 0 });
+    const ofA = call(portA);
+    link.notify("notifications/new", { x: 1 });
+    call(portB);
+    link.notify("notifications/new", { x: 2 });
+    link.notify("notifications/new", { x: 3 }, ofA.id);
+    assert.deepEqual(
+      portA.told.map(({ params }) => params?.["x"]),
+      [1, 3],
+    );
+    assert.deepEqual([portB.told, a.told, b.told], [[], [], []]);
+    const owner = createTestClient("o");
+    const owned = await startReady({ owner });
+    owned.link.notify("notifications/new");
+    assert.deepEqual(owner.told, [{ method: "notifications/new", params: undefined }]);
+  });
+});
+
+describe("a client that does not read", () => {
+  test("alone it holds its source up, until it reads or somebody else comes", async () => {
+    const { call, link } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { id } = call(port, { _meta: { progressToken: 1 } });
+    const progress = (): Promise<void> | null => link.notify("notifications/progress", { progressToken: id });
+    assert.equal(progress(), null);
+    const reading = Promise.withResolvers<void>();
+    port.congested = reading.promise;
+    const first = progress();
+    assert.ok(first !== null);
+    reading.resolve();
+    await first;
+    port.congested = new Promise(() => {});
+    const second = progress();
+    const other = createTestClient("b").call(1);
+    call(other);
+    await second;
+    const told = port.told.length;
+    assert.equal(progress(), null, "others wait for the same process");
+    assert.equal(port.told.length, told, "and nothing piles up meanwhile");
+    assert.ok(
+      link.notify("notifications/progress", { progressToken: id }, id) !== null,
+      "its own stream waits",
+    );
+  });
+  test("a health check reads on", async () => {
+    const { call, link, instance } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { id } = call(port, { _meta: { progressToken: 1 } });
+    port.congested = new Promise(() => {});
+    const held = link.notify("notifications/progress", { progressToken: id });
+    instance.check();
+    await held;
+    await settle();
+    assert.equal(instance.seen.missedChecks, 0);
+  });
+});
+
+describe("what a task tells after the call that began it", () => {
+  const TASK = { result: { task: { taskId: "t", status: "working" } } };
+  const PROGRESS = "notifications/progress";
+  const STATUS = "notifications/tasks/status";
+  test("goes to its client alone: progress under the client's token, and its status", async () => {
+    const { call, link, instance } = await startReady();
+    const [ann, ben] = [createTestClient("ann"), createTestClient("ben")];
+    const begun = call(ann.call(1), { name: "one", _meta: { progressToken: "hers" } });
+    call(ben.call(1));
+    link.answer(begun.id, TASK);
+    await begun.reply;
+    link.notify(PROGRESS, { progressToken: begun.id, progress: 2 });
+    link.notify(STATUS, { taskId: "t", status: "completed" });
+    link.notify(STATUS, { taskId: "nobody's", status: "completed" });
+    assert.deepEqual(ann.told, [
+      { method: PROGRESS, params: { progressToken: "hers", progress: 2 } },
+      { method: STATUS, params: { taskId: "t", status: "completed" } },
+    ]);
+    assert.deepEqual(ben.told, []);
+    instance.forget(ann);
+    link.notify(PROGRESS, { progressToken: begun.id, progress: 3 });
+    assert.equal(ann.told.length, 2);
+  });
+  test("is nothing where the call asked for no progress, or began no task", async () => {
+    const { call, link } = await startReady();
+    const ann = createTestClient("ann");
+    const silent = call(ann.call(1));
+    const plain = call(ann.call(2), { name: "one", _meta: { progressToken: 1 } });
+    link.answer(silent.id, TASK);
+    link.answer(plain.id, OK);
+    for (const { id } of [silent, plain]) link.notify(PROGRESS, { progressToken: id, progress: 1 });
+    assert.deepEqual(ann.told, []);
+  });
+});

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  createPendingRequests,
+  type NewRequest,
+  type PendingRequest,
+  type PendingRequests,
+} from "../../../../src/gateway/backends/instance/pending.ts";
+import type { Reply } from "../../../../src/gateway/json-rpc.ts";
+import { createManualClock, type ManualClock } from "../../../support/manual-clock.ts";
+
+const OK: Reply = { result: {} };
+
+interface Setup {
+  readonly pending: PendingRequests;
+  readonly clock: ManualClock;
+  readonly overdue: PendingRequest[];
+  readonly aborted: [PendingRequest, unknown][];
+  add(more?: Partial<NewRequest>): PendingRequest;
+}
+
+function setUp(): Setup {
+  const clock = createManualClock();
+  const overdue: PendingRequest[] = [];
+  const aborted: [PendingRequest, unknown][] = [];
+  const pending = createPendingRequests({
+    clock,
+    onOverdue(request) {
+      overdue.push(request);
+      pending.settle(request, OK, null);
+    },
+    onAborted: (request, reason) => void aborted.push([request, reason]),
+  });
+  const add = (more: Partial<NewRequest> = {}): PendingRequest =>
+    pending.add({
+      method: "tools/call",
+      port: null,
+      own: false,
+      progressToken: null,
+      timeoutMs: 1_000,
+      signal: null,
+      settled() {},
+      ...more,
+    });
+  return { pending, clock, overdue, aborted, add };
+}
+
+describe("requests that wait", () => {
+  test("ids count up from 1, and only calls count as calls", () => {
+    const { pending, add } = setUp();
+    const [one, two] = [add(), add({ own: true })];
+    assert.deepEqual([one.id, two.id, pending.calls], [1, 2, 1]);
+    assert.equal(pending.get("1"), undefined);
+    pending.settle(one, OK, null);
+    assert.equal(pending.calls, 0);
+    assert.deepEqual([...pending], [two]);
+  });
+  test("each is settled once, and what is attached ends before its reply is out", () => {
+    const { pending, add } = setUp();
+    const order: string[] = [];
+    const request = add({ settled: () => void order.push("settled") });
+    request.attached = new Set([{ ended: () => void order.push("withdrawn") }]);
+    pending.settle(request, OK, null);
+    pending.settle(request, OK, null);
+    assert.deepEqual(order, ["withdrawn", "settled"]);
+    assert.equal(pending.calls, 0);
+  });
+  test("none is overdue while something is attached; then its time begins anew at the latest", async () => {
+    const { add, clock, overdue } = setUp();
+    const request = add({ timeoutMs: 1_000 });
+    const question = { ended() {} };
+    request.attached = new Set([question]);
+    await clock.advance(3_600_000);
+    assert.deepEqual(overdue, []);
+    request.attached.delete(question);
+    await clock.advance(1_000);
+    assert.deepEqual(overdue, [request]);
+  });
+  test("one timer serves all deadlines; one that moved on is not overdue", async () => {
+    const { add, clock, pending, overdue } = setUp();
+    const late = add({ timeoutMs: 1_000 });
+    const early = add({ timeoutMs: 200 });
+    for (let more = 0; more < 100; more++) add({ timeoutMs: 5_000 });
+    assert.equal(clock.pendingTimers, 1);
+    await clock.advance(150);
+    pending.restart(early);
+    await clock.advance(199);
+    assert.deepEqual(overdue, []);
+    await clock.advance(1);
+    assert.deepEqual(overdue, [early]);
+    await clock.advance(650);
+    assert.deepEqual(overdue, [early, late]);
+    assert.equal(clock.pendingTimers, 1);
+    await clock.advance(5_000);
+    assert.equal(overdue.length, 102);
+    assert.equal(clock.pendingTimers, 0);
+  });
+  test("those that are overdue at once may end each other", async () => {
+    const clock = createManualClock();
+    let fired = 0;
+    const pending = createPendingRequests({
+      clock,
+      onOverdue() {
+        fired++;
+        for (const request of [...pending]) pending.settle(request, OK, null);
+      },
+      onAborted() {},
+    });
+    for (let more = 0; more < 3; more++) {
+      pending.add({
+        method: "x",
+        port: null,
+        own: false,
+        progressToken: null,
+        timeoutMs: 10,
+        signal: null,
+        settled() {},
+      });
+    }
+    await clock.advance(10);
+    assert.equal(fired, 1);
+  });
+  test("a signal that aborts is told until the request is settled", () => {
+    const { add, aborted, pending } = setUp();
+    const [first, second] = [new AbortController(), new AbortController()];
+    const one = add({ signal: first.signal });
+    const two = add({ signal: second.signal });
+    pending.settle(two, OK, null);
+    first.abort("why");
+    second.abort("late");
+    assert.deepEqual(aborted, [[one, "why"]]);
+  });
+  test("disposed, it sets no timer any more", () => {
+    const { add, clock, pending } = setUp();
+    add();
+    pending[Symbol.dispose]();
+    add({ timeoutMs: 1 });
+    assert.equal(clock.pendingTimers, 0);
+  });
+});

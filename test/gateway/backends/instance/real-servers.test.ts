@@ -1,0 +1,323 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import type {
+  BackendInstance,
+  InstanceOptions,
+} from "../../../../src/gateway/backends/instance/backend-instance.ts";
+import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
+import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
+import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
+import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
+import { startWarden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import type { CallPort } from "../../../../src/gateway/client-port.ts";
+import { isError, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
+import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
+import {
+  CONFORMANCE_SERVER,
+  LIGHT_SERVER,
+  MISBEHAVING_SERVER,
+  startHttpFixture,
+} from "../../../mcp/fixture-programs.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { freePort } from "../../../support/free-port.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
+import { createTestClient, type TestCall } from "../programs/instance-test-client.ts";
+
+const DEADLINE_MS = 10_000;
+const EVERYTHING = join(
+  dirname(createRequire(import.meta.url).resolve("@modelcontextprotocol/server-everything/package.json")),
+  "dist/index.js",
+);
+
+function overStdio(t: TestContext, file: string, args: readonly string[] = []): OpenLink {
+  const warden = startWarden({ clock, logger });
+  t.after(() => warden[Symbol.asyncDispose]());
+  return openStdioLink({
+    command: process.execPath,
+    args: [file, ...args],
+    env: {},
+    cwd: "/",
+    warden,
+    clock,
+  });
+}
+
+const overHttp = (url: string): OpenLink => openHttpLink({ url, headers: {}, clock });
+
+/**
+ * An instance until the test ends; whatever else has to end is registered before. Its clock stands still, so that no
+ * deadline of it ends what a busy machine is slow at.
+ */
+function start(t: TestContext, open: OpenLink, options: Partial<InstanceOptions> = {}): BackendInstance {
+  const instance = startBackendInstance({
+    id: 1,
+    key: "key",
+    backend: "real",
+    open,
+    initMs: DEADLINE_MS,
+    listMs: DEADLINE_MS,
+    clientInfo: { name: "mountaineer", version: "0.0.0" },
+    owner: null,
+    logLevel: null,
+    clock: createManualClock(),
+    logger,
+    onSeen() {},
+    onListings() {},
+    onLog() {},
+    ...options,
+  });
+  t.after(() => instance.close({ code: -32000, message: "the test is over" }));
+  return instance;
+}
+
+async function ready(instance: BackendInstance): Promise<BackendInstance> {
+  await eventually(() => instance.seen.state.kind !== "starting", DEADLINE_MS);
+  assert.equal(instance.seen.state.kind, "ready", JSON.stringify(instance.seen.state));
+  return instance;
+}
+
+async function failed(instance: BackendInstance): Promise<string> {
+  await eventually(() => instance.seen.state.kind === "ended", DEADLINE_MS);
+  const { state } = instance.seen;
+  return state.kind === "ended" ? `${state.failure.kind}: ${state.failure.message}` : state.kind;
+}
+
+function call(
+  instance: BackendInstance,
+  port: CallPort | null,
+  name: string,
+  given: JsonObject = {},
+  meta: JsonObject = {},
+): Promise<Reply> {
+  return instance.request({
+    method: "tools/call",
+    params: { name, arguments: given, _meta: meta },
+    port,
+    timeoutMs: DEADLINE_MS,
+    signal: new AbortController().signal,
+  });
+}
+
+function words(reply: Reply): string {
+  if (isError(reply)) return `error ${reply.error.code}: ${reply.error.message}`;
+  const { content } = reply.result;
+  const first: unknown = Array.isArray(content) ? content[0] : null;
+  return typeof first === "object" && first !== null && "text" in first ? String(first.text) : "";
+}
+
+async function answerNext(port: TestCall, result: JsonObject): Promise<void> {
+  await eventually(() => port.asked.length > 0, DEADLINE_MS);
+  port.asked[0]?.answer({ result });
+}
+
+const SAMPLED = { role: "assistant", model: "m", content: { type: "text", text: "sampled" } };
+const transports: readonly [string, (t: TestContext) => Promise<OpenLink>][] = [
+  ["stdio", async (t) => overStdio(t, CONFORMANCE_SERVER)],
+  ["HTTP", async (t) => overHttp((await startHttpFixture(t, CONFORMANCE_SERVER)).url)],
+];
+
+for (const [transport, open] of transports) {
+  describe(`the official SDK's server over ${transport}`, () => {
+    test("its lists, calls, progress, logs and questions all pass", async (t) => {
+      const instance = await ready(start(t, await open(t), { logLevel: "debug" }));
+      assert.ok((instance.listings?.tools.length ?? 0) >= 14);
+      assert.ok((instance.listings?.resourceTemplates.length ?? 0) > 0);
+      const client = createTestClient("a");
+      const one = client.call("x");
+      const progressed = await call(instance, one, "test_tool_with_progress", {}, { progressToken: "mine" });
+      assert.match(words(progressed), /^\d+$/);
+      assert.deepEqual(
+        one.told.map(({ params }) => [params?.["progressToken"], params?.["progress"]]),
+        [
+          ["mine", 0],
+          ["mine", 50],
+          ["mine", 100],
+        ],
+      );
+      const two = client.call("y");
+      await call(instance, two, "test_tool_with_logging");
+      assert.equal(two.told.length, 3);
+      const three = client.call("z");
+      const sampled = call(instance, three, "test_sampling", { prompt: "p" });
+      await answerNext(three, SAMPLED);
+      assert.equal(words(await sampled), "LLM response: sampled");
+      const four = client.call("e");
+      const elicited = call(instance, four, "test_elicitation", { message: "m" });
+      await answerNext(four, { action: "decline" });
+      assert.match(words(await elicited), /decline/);
+      instance.check();
+      await eventually(() => instance.seen.checkedAtMs !== null, DEADLINE_MS);
+      assert.equal(instance.seen.missedChecks, 0);
+    });
+    test("two clients at once: each gets what is its own, or a clear refusal", async (t) => {
+      const instance = await ready(start(t, await open(t)));
+      const clients = Array.from({ length: 8 }, (_, index) => createTestClient(`c${index}`));
+      const ports = clients.map((client) => client.call(1));
+      const replies = ports.map((port, index) =>
+        call(instance, port, "test_sampling", { prompt: `from ${index}` }),
+      );
+      if (transport === "stdio") {
+        for (const reply of replies)
+          assert.match(words(await reply), /instances = "per-client" for backend real/);
+        assert.ok(ports.every(({ asked }) => asked.length === 0));
+        return;
+      }
+      await eventually(() => ports.every(({ asked }) => asked.length === 1), DEADLINE_MS);
+      for (const [index, port] of ports.entries()) {
+        assert.match(JSON.stringify(port.asked[0]?.params), new RegExp(`"from ${index}"`));
+        const text = `answer ${index}`;
+        port.asked[0]?.answer({ result: { ...SAMPLED, content: { type: "text", text } } });
+      }
+      for (const [index, reply] of replies.entries()) {
+        assert.equal(words(await reply), `LLM response: answer ${index}`);
+      }
+    });
+  });
+}
+
+for (const [transport, open] of [
+  ["stdio", async (t: TestContext) => overStdio(t, LIGHT_SERVER)],
+  ["HTTP", async (t: TestContext) => overHttp((await startHttpFixture(t, LIGHT_SERVER)).url)],
+] as const) {
+  describe(`many clients at once over ${transport}`, () => {
+    test("each gets its own progress under its own token, and nothing else", async (t) => {
+      const instance = await ready(start(t, await open(t)));
+      const ports = Array.from({ length: 20 }, (_, index) => createTestClient(`c${index}`).call(1));
+      await Promise.all(
+        ports.map((port, index) =>
+          call(instance, port, "progress", { steps: 20, text: `of ${index}` }, { progressToken: "same" }),
+        ),
+      );
+      for (const [index, port] of ports.entries()) {
+        assert.deepEqual(
+          port.told.map(({ params }) => params),
+          Array.from({ length: 20 }, (_, step) => ({
+            progressToken: "same",
+            progress: step + 1,
+            total: 20,
+            message: `of ${index}`,
+          })),
+        );
+      }
+    });
+    test("a cancelled call ends at the server, the one beside it goes on", async (t) => {
+      const instance = await ready(start(t, await open(t)));
+      const abort = new AbortController();
+      const cancelled = instance.request({
+        method: "tools/call",
+        params: { name: "sleep", arguments: { ms: 60_000 } },
+        port: createTestClient("a").call(1),
+        timeoutMs: DEADLINE_MS,
+        signal: abort.signal,
+      });
+      const beside = call(instance, createTestClient("b").call(1), "sleep", { ms: 200, text: "slept well" });
+      await call(instance, null, "echo");
+      abort.abort("enough");
+      assert.match(words(await cancelled), /^error -32603: the request was cancelled$/);
+      assert.equal(words(await beside), "slept well");
+      await eventually(
+        async () => /"cancelled":1/.test(words(await call(instance, null, "seen"))),
+        DEADLINE_MS,
+      );
+      assert.equal(instance.seen.inFlight, 0);
+    });
+  });
+}
+
+describe("server-everything", () => {
+  test("as an owner's own instance it asks for roots, and answers", async (t) => {
+    const owner = createTestClient("a");
+    const instance = await ready(start(t, overStdio(t, EVERYTHING, ["stdio"]), { owner }));
+    await eventually(() => owner.asked.some(({ method }) => method === "roots/list"), DEADLINE_MS);
+    owner.asked[0]?.answer({ result: { roots: [{ uri: "file:///tmp", name: "tmp" }] } });
+    assert.match(words(await call(instance, owner.call(1), "echo", { message: "hi" })), /hi/);
+    assert.equal(instance.serverInfo?.name.includes("everything"), true);
+  });
+  test("shared, it starts without a client, and its tools answer", async (t) => {
+    const instance = await ready(start(t, overStdio(t, EVERYTHING, ["stdio"])));
+    assert.match(words(await call(instance, null, "get-sum", { a: 2, b: 3 })), /5/);
+  });
+});
+
+describe("an HTTP server that is restarted", () => {
+  const serve = async (t: TestContext, port: string): Promise<{ url: string; end: () => Promise<void> }> => {
+    const child = spawn(process.execPath, [LIGHT_SERVER, "--http", port], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const exited = once(child, "exit");
+    const end = async (): Promise<void> => {
+      child.kill("SIGKILL");
+      await exited;
+    };
+    t.after(end);
+    const [chunk] = await once(child.stdout, "data");
+    return { url: String(chunk).trim(), end };
+  };
+  test("its session is renewed: later calls work, the one that noticed is not repeated", async (t) => {
+    const first = await serve(t, String(await freePort()));
+    const instance = await ready(start(t, overHttp(first.url)));
+    const client = createTestClient("a");
+    await instance.subscribe("light://pid", client);
+    assert.equal(words(await call(instance, client.call(1), "echo", { text: "before" })), "before");
+    await first.end();
+    assert.match(
+      words(await call(instance, client.call(2), "echo", { text: "away" })),
+      /^error -32000: backend real: /,
+    );
+    await serve(t, new URL(first.url).port);
+    const noticed = await call(instance, client.call(3), "echo", { text: "lost" });
+    assert.match(words(noticed), /lost its session; the call was not repeated/);
+    assert.equal(words(await call(instance, client.call(4), "echo", { text: "after" })), "after");
+    assert.equal(instance.seen.state.kind, "ready");
+    await eventually(async () => {
+      await call(instance, null, "touch", { uri: "light://pid" });
+      return client.told.some(({ method }) => method === "notifications/resources/updated");
+    }, DEADLINE_MS);
+  });
+});
+
+describe("servers that misbehave", () => {
+  for (const [mode, expected] of [
+    ["list-fails", /^protocol: tools\/list was answered with error -32603: the list is broken$/],
+    ["endless-paging", /^overloaded: tools\/list gives more than 1000 pages$/],
+    ["repeated-cursor", /^protocol: tools\/list gives the same page again and again$/],
+    ["crash-start", /^closed: /],
+  ] as const) {
+    test(`${mode} ends it before it was ready`, async (t) => {
+      assert.match(await failed(start(t, overStdio(t, MISBEHAVING_SERVER, [mode]))), expected);
+    });
+  }
+  test("hang-init ends it at its deadline", async (t) => {
+    const manual = createManualClock();
+    const instance = start(t, overStdio(t, MISBEHAVING_SERVER, ["hang-init"]), {
+      initMs: 300,
+      clock: manual,
+    });
+    await manual.advance(299);
+    assert.equal(instance.seen.state.kind, "starting");
+    await manual.advance(1);
+    assert.equal(await failed(instance), "unreachable: no answer to initialize within 0.3 s");
+  });
+  test("crash-call: the call gets an error, the instance has ended", async (t) => {
+    const instance = await ready(start(t, overStdio(t, MISBEHAVING_SERVER, ["crash-call"])));
+    assert.match(words(await call(instance, null, "work")), /^error -32000: backend real: /);
+    const { state } = instance.seen;
+    assert.ok(state.kind === "ended" && state.wasReady);
+  });
+  test("flood-notices: calls and checks still get their answers", async (t) => {
+    const instance = await ready(start(t, overStdio(t, MISBEHAVING_SERVER, ["flood-notices"])));
+    for (let turn = 0; turn < 5; turn++) assert.equal(words(await call(instance, null, "work")), "worked");
+    instance.check();
+    await eventually(() => instance.seen.checkedAtMs !== null, DEADLINE_MS);
+    assert.equal(instance.seen.missedChecks, 0);
+  });
+  test("big-result: 20 MB arrive whole", async (t) => {
+    const instance = await ready(start(t, overStdio(t, MISBEHAVING_SERVER, ["big-result"])));
+    assert.equal(words(await call(instance, null, "work")).length, 20_000_000);
+  });
+});

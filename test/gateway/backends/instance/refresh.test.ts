@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
+
+describe("lists that change", () => {
+  test("B7 a notice reads its kind again, and only another list is told", async () => {
+    const { link, instance, counts } = await startReady();
+    const before = instance.listings;
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(instance.listings, before);
+    assert.equal(counts.listings, 0);
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "two" }] } }));
+    link.answers.set("resources/list", () => ({ result: { resources: [] } }));
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
+  });
+  test("B7 after a gap in what the server says, the lists that it tells of are read again", async () => {
+    const { link, instance, counts, clock } = await startReady({}, (link) =>
+      link.answers.set("initialize", () => ({
+        result: {
+          protocolVersion: "2025-11-25",
+          capabilities: { tools: { listChanged: true }, prompts: {} },
+          serverInfo: { name: "scripted", version: "1.2.3" },
+        },
+      })),
+    );
+    await clock.advance(1_000);
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "two" }] } }));
+    link.gap();
+    await settle();
+    assert.deepEqual(instance.listings?.tools, [{ name: "two" }]);
+    assert.equal(counts.listings, 1);
+    assert.equal(link.requests("prompts/list").length, 1, "of this one it tells nothing anyway");
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "three" }] } }));
+    const before = link.requests("tools/list").length;
+    for (let count = 0; count < 29; count++) {
+      link.gap();
+      await clock.advance(1_000);
+    }
+    assert.equal(
+      link.requests("tools/list").length,
+      before,
+      "a stream that never stays open costs no list each time",
+    );
+    await clock.advance(1_000);
+    assert.deepEqual(instance.listings?.tools, [{ name: "three" }]);
+    assert.equal(link.requests("tools/list").length, before + 1);
+  });
+  test("B7 of many notices one reading follows the one under way", async () => {
+    const { link, instance, counts, clock } = await startReady();
+    await clock.advance(1_000);
+    link.answers.set("tools/list", () => null);
+    for (let notice = 0; notice < 50; notice++) link.notify(LIST_CHANGED.tools);
+    assert.equal(link.requests("tools/list").length, 2);
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "newest" }] } }));
+    link.answer(link.requests("tools/list")[1]?.id ?? -1, { result: { tools: [{ name: "newer" }] } });
+    await settle();
+    assert.deepEqual(instance.listings?.tools, [{ name: "newer" }]);
+    await clock.advance(100);
+    assert.deepEqual(instance.listings?.tools, [{ name: "newest" }]);
+    assert.equal(link.requests("tools/list").length, 3);
+    assert.equal(link.requests("prompts/list").length, 1);
+    assert.equal(counts.listings, 2);
+  });
+  test("a reading that fails leaves the old list, says so, and is tried again by refresh", async () => {
+    const { link, instance, clock, counts } = await startReady();
+    await clock.advance(1_000);
+    const before = instance.listings;
+    link.answers.set("prompts/list", () => ({ error: { code: -32603, message: "disk" } }));
+    link.notify(LIST_CHANGED.prompts);
+    await settle();
+    assert.equal(instance.listings, before);
+    assert.equal(instance.seen.listsStaleBecause, "prompts/list was answered with error -32603: disk");
+    assert.equal(instance.seen.state.kind, "ready");
+    const seenBefore = counts.seen;
+    link.answers.set("prompts/list", () => ({ result: { prompts: [] } }));
+    await clock.advance(1_000);
+    instance.refresh();
+    await settle();
+    assert.equal(instance.seen.listsStaleBecause, null);
+    assert.equal(counts.seen, seenBefore + 1);
+    assert.equal(counts.listings, 0);
+  });
+  test("entries nested too deep are skipped: read again, they change nothing", async () => {
+    const deep = (): unknown => JSON.parse(`${"[".repeat(50_000)}${"]".repeat(50_000)}`);
+    const { link, counts, clock } = await startReady({}, (link) =>
+      link.answers.set("tools/list", () => ({ result: { tools: [{ name: "one", deep: deep() }] } })),
+    );
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(counts.listings, 0);
+  });
+  test("a notice while it starts is not lost", async () => {
+    const { link, instance, clock } = startUnderTest({}, (link) =>
+      link.answers.set("tools/list", () => null),
+    );
+    await settle();
+    link.notify(LIST_CHANGED.tools);
+    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "late" }] } }));
+    link.answer(link.requests("tools/list")[0]?.id ?? -1, { result: { tools: [] } });
+    await clock.advance(100);
+    assert.deepEqual(instance.listings?.tools, [{ name: "late" }]);
+  });
+  test("a notice about a kind that the server does not have reads nothing", async () => {
+    const { link } = await startReady({}, (link) =>
+      link.answers.set("initialize", () => ({
+        result: { protocolVersion: "2025-06-18", capabilities: { tools: {} } },
+      })),
+    );
+    link.notify(LIST_CHANGED.prompts);
+    await settle();
+    assert.equal(link.requests("prompts/list").length, 0);
+  });
+});

@@ -1,0 +1,411 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ownMark } from "../../../../src/gateway/own-mark.ts";
+import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { FAILURE, INITIALIZED } from "../programs/instance-scripted-link.ts";
+import { createTestClient } from "../programs/instance-test-client.ts";
+import { startReady, startUnderTest, type UnderTest } from "../programs/instance-under-test.ts";
+
+const OK = { result: { content: [] } };
+
+function failureOf({ instance }: UnderTest): string | null {
+  const { state } = instance.seen;
+  return state.kind === "ended" ? state.failure.message : null;
+}
+
+function hintOf({ instance }: UnderTest): string | null {
+  const { state } = instance.seen;
+  return state.kind === "ended" ? state.failure.hint : null;
+}
+
+describe("starting", () => {
+  test("B7 it is ready only when every list that the server declares has been read", async () => {
+    const { instance, link, counts } = startUnderTest({}, (link) =>
+      link.answers.set("prompts/list", () => null),
+    );
+    assert.equal(counts.seen, 0);
+    assert.equal(instance.seen.state.kind, "starting");
+    await settle();
+    assert.equal(instance.seen.state.kind, "starting");
+    assert.equal(instance.listings, null);
+    assert.deepEqual(instance.serverInfo, { name: "scripted", version: "1.2.3" });
+    link.answer(link.requests("prompts/list")[0]?.id ?? -1, { result: { prompts: [{ name: "p" }] } });
+    await settle();
+    assert.equal(instance.seen.state.kind, "ready");
+    assert.deepEqual(instance.listings, {
+      tools: [{ name: "one" }],
+      resources: [{ uri: "a://1", name: "1" }],
+      resourceTemplates: [],
+      prompts: [{ name: "p" }],
+    });
+    assert.deepEqual(link.established, ["2025-11-25"]);
+    assert.deepEqual(
+      link.received.slice(0, 2).map((message) => ("method" in message ? message.method : null)),
+      ["initialize", "notifications/initialized"],
+    );
+    assert.equal(counts.seen, 1);
+    assert.equal(counts.listings, 0);
+  });
+  test("a shared instance declares all that any client may have, one with an owner exactly the owner's", async () => {
+    const shared = await startReady();
+    const { _meta, ...said } = shared.link.requests("initialize")[0]?.params ?? {};
+    assert.deepEqual(_meta, ownMark());
+    assert.deepEqual(said, {
+      protocolVersion: "2025-11-25",
+      capabilities: {
+        sampling: { tools: {}, context: {} },
+        elicitation: { form: {}, url: {} },
+        roots: { listChanged: true },
+      },
+      clientInfo: { name: "mountaineer", version: "0.0.0" },
+    });
+    const owner = createTestClient("a", { roots: {}, experimental: { x: 1 } });
+    const owned = await startReady({ owner });
+    assert.deepEqual(owned.link.requests("initialize")[0]?.params?.["capabilities"], owner.capabilities);
+  });
+  test("lists that the server does not declare are not asked for", async () => {
+    const { instance, link } = await startReady({}, (link) =>
+      link.answers.set("initialize", () => ({ result: { protocolVersion: "2024-11-05", capabilities: {} } })),
+    );
+    assert.equal(link.received.length, 2);
+    assert.equal(instance.protocolVersion, "2024-11-05");
+    assert.deepEqual(instance.serverInfo, { name: "files", version: "" });
+    assert.deepEqual(instance.listings?.tools, []);
+  });
+  test("a version that the gateway does not speak ends it, naming both sides", async () => {
+    const { instance, link } = startUnderTest({}, (link) =>
+      link.answers.set("initialize", () => ({ result: { protocolVersion: "1999-01-01", capabilities: {} } })),
+    );
+    await settle();
+    const { state } = instance.seen;
+    assert.ok(state.kind === "ended" && !state.wasReady);
+    assert.equal(state.failure.kind, "protocol");
+    assert.match(state.failure.message, /1999-01-01.*2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05/);
+    assert.equal(link.closed, true);
+  });
+  for (const [title, prepare, kind] of [
+    [
+      "initialize answered with an error",
+      { initialize: { error: { code: -1, message: "no\u001b[31m" } } },
+      "protocol",
+    ],
+    [
+      "a list answered with an error",
+      { "tools/list": { error: { code: -32603, message: "x" } } },
+      "protocol",
+    ],
+    ["a list without a list", { "tools/list": { result: {} } }, "protocol"],
+    ["a list that ends in nothing", { "tools/list": { result: { tools: [], nextCursor: "c" } } }, "protocol"],
+    ["a request that the link could not carry", { "tools/list": FAILURE("refused") }, "refused"],
+  ] as const) {
+    test(`B7 ${title} ends it before it was ready`, async () => {
+      const { instance } = startUnderTest({}, (link) => {
+        for (const [method, answer] of Object.entries(prepare)) link.answers.set(method, () => answer);
+      });
+      await settle();
+      const { state } = instance.seen;
+      assert.ok(state.kind === "ended" && !state.wasReady, JSON.stringify(state));
+      assert.equal(state.failure.kind, kind);
+      assert.equal(state.failure.message.includes("\u001b"), false);
+    });
+  }
+  test("initialize and each list have their deadlines; initialize is not cancelled, lists are", async () => {
+    const silent = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    await silent.clock.advance(14_999);
+    assert.equal(silent.instance.seen.state.kind, "starting");
+    await silent.clock.advance(1);
+    assert.equal(failureOf(silent), "no answer to initialize within 15 s");
+    assert.deepEqual(silent.link.told("notifications/cancelled"), []);
+    const slow = startUnderTest({}, (link) => link.answers.set("tools/list", () => null));
+    await slow.clock.advance(10_000);
+    assert.equal(failureOf(slow), "no answer to tools/list within 10 s");
+    assert.equal(slow.clock.pendingTimers, 0);
+  });
+  test("a server that is downloaded first has the time for it; its own first output ends that", async () => {
+    const hang = { downloadMs: 60_000 };
+    const start = () => startUnderTest(hang, (link) => link.answers.set("initialize", () => null));
+    const silent = start();
+    silent.link.log("npm warn exec The following package was not found and will be installed: files@1.0.0");
+    await silent.clock.advance(74_999);
+    assert.equal(silent.instance.seen.state.kind, "starting");
+    await silent.clock.advance(1);
+    assert.equal(failureOf(silent), "no answer to initialize within 75 s");
+    assert.equal(
+      hintOf(silent),
+      "If it needs longer to start, raise `timeouts.init` of backend files (15 s now).",
+    );
+    const slow = start();
+    await slow.clock.advance(40_000);
+    slow.link.log("files server is starting");
+    await slow.clock.advance(10_000);
+    slow.link.log("still starting");
+    await slow.clock.advance(4_999);
+    assert.equal(slow.instance.seen.state.kind, "starting");
+    await slow.clock.advance(1);
+    assert.equal(failureOf(slow), "no answer to initialize within 15 s");
+    assert.equal(slow.clock.pendingTimers, 0);
+    const downloaded = start();
+    await downloaded.clock.advance(70_000);
+    downloaded.link.answer(downloaded.link.requests("initialize")[0]?.id ?? -1, INITIALIZED);
+    await settle();
+    assert.equal(downloaded.instance.seen.state.kind, "ready");
+  });
+  test("all pages are read, nameless entries are skipped and logged once", async () => {
+    const { instance, link, logger } = await startReady({}, (link) =>
+      link.answers.set("tools/list", ({ params }) => {
+        const page = Number(params?.["cursor"] ?? 0);
+        const tools = [{ name: `t${page}` }, { title: "nameless" }, null];
+        return { result: page < 4 ? { tools, nextCursor: String(page + 1) } : { tools, nextCursor: "" } };
+      }),
+    );
+    assert.deepEqual(
+      instance.listings?.tools.map((tool) => tool["name"]),
+      ["t0", "t1", "t2", "t3", "t4"],
+    );
+    assert.equal(link.requests("tools/list").length, 5);
+    assert.equal(link.requests("tools/list")[0]?.params, undefined);
+    assert.equal(logger.lines.filter(({ message }) => /without a name/.test(message)).length, 1);
+  });
+  test("a log level that is wanted is set before it is ready; templates that are not there are none", async () => {
+    const { instance, link } = startUnderTest({ logLevel: "debug" }, (link) => {
+      link.answers.delete("resources/templates/list");
+      link.answers.set("logging/setLevel", () => null);
+    });
+    await settle();
+    assert.equal(instance.seen.state.kind, "starting");
+    link.answer(link.requests("logging/setLevel")[0]?.id ?? -1, { error: { code: -32602, message: "no" } });
+    await settle();
+    assert.equal(instance.seen.state.kind, "ready");
+  });
+  test("while it starts a ping is answered, and who cannot be told is refused", async () => {
+    const { link } = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    await settle();
+    link.ask("p", "ping");
+    link.ask("r", "roots/list");
+    assert.deepEqual(link.replyTo("p"), { result: {} });
+    assert.deepEqual(link.replyTo("r"), {
+      error: {
+        code: -32600,
+        message: 'cannot tell which client this belongs to; set instances = "per-client" for backend files',
+      },
+    });
+  });
+  test("the process dying while it starts ends it", async () => {
+    const { instance, link, counts } = startUnderTest({}, (link) =>
+      link.answers.set("initialize", () => null),
+    );
+    link.die(FAILURE("closed", "exited with 1"));
+    assert.deepEqual(instance.seen.state, {
+      kind: "ended",
+      wasReady: false,
+      failure: FAILURE("closed", "exited with 1"),
+    });
+    await settle();
+    assert.equal(counts.seen, 1);
+  });
+});
+
+describe("calls", () => {
+  test("results and errors pass as the same objects, ids are the instance's own", async () => {
+    const { call, link, instance } = await startReady();
+    const a = createTestClient("a").call("its-own-id");
+    const params = { name: "one", arguments: { deep: [1] }, _meta: { traceparent: "t" } };
+    const first = call(a, params);
+    assert.equal(link.requests("tools/call")[0]?.params, params);
+    assert.equal(instance.seen.inFlight, 1);
+    const result = { content: [], isError: true };
+    link.answer(first.id, { result });
+    const reply = await first.reply;
+    assert.ok("result" in reply && reply.result === result);
+    assert.equal(instance.seen.inFlight, 0);
+    const second = call(a);
+    const error = { code: -32002, message: "not found", data: { uri: "x" } };
+    link.answer(second.id, { error });
+    const failed = await second.reply;
+    assert.ok("error" in failed && failed.error === error);
+  });
+  test("progress tokens are the instance's own towards the server, and the client's towards the client", async () => {
+    const { call, link } = await startReady();
+    const a = createTestClient("a").call(1);
+    const b = createTestClient("b").call(1);
+    const params = { name: "one", _meta: { progressToken: "same", other: { x: 1 } } };
+    const first = call(a, params);
+    const second = call(b, params);
+    const without = call(createTestClient("c").call(1));
+    assert.deepEqual(link.requests("tools/call")[0]?.params, {
+      name: "one",
+      _meta: { progressToken: first.id, other: { x: 1 } },
+    });
+    link.notify("notifications/progress", { progressToken: second.id, progress: 1, message: "m" });
+    link.notify("notifications/progress", { progressToken: without.id, progress: 1 });
+    link.notify("notifications/progress", { progressToken: "same", progress: 1 });
+    link.notify("notifications/progress", { progress: 1 });
+    assert.deepEqual(a.told, []);
+    assert.deepEqual(b.told, [
+      {
+        method: "notifications/progress",
+        params: { progressToken: "same", progress: 1, message: "m" },
+      },
+    ]);
+    link.answer(second.id, OK);
+    link.notify("notifications/progress", { progressToken: second.id, progress: 2 });
+    assert.equal(b.told.length, 1);
+  });
+  test("a call times out unless progress comes, and the server is told", async () => {
+    const { call, link, clock } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { id, reply } = call(port, { _meta: { progressToken: 0 } }, { timeoutMs: 60_000 });
+    await clock.advance(59_000);
+    link.notify("notifications/progress", { progressToken: id, progress: 1 });
+    await clock.advance(59_999);
+    assert.equal(port.told.length, 1);
+    assert.equal(port.told[0]?.params?.["progressToken"], 0);
+    assert.deepEqual(link.told("notifications/cancelled"), []);
+    await clock.advance(1);
+    const message = "backend files did not answer within 60 s";
+    assert.deepEqual(await reply, { error: { code: -32001, message } });
+    assert.deepEqual(link.told("notifications/cancelled"), [{ requestId: id, reason: message }]);
+    link.answer(id, OK);
+    assert.equal(clock.pendingTimers, 0);
+  });
+  test("deadlines of any order are kept, by one timer", async () => {
+    const { call, clock } = await startReady();
+    const port = createTestClient("a").call(1);
+    const done: number[] = [];
+    for (const timeoutMs of [500, 100, 900, 300, 700]) {
+      void call(port, {}, { timeoutMs }).reply.then(() => done.push(timeoutMs));
+    }
+    assert.equal(clock.pendingTimers, 1);
+    await clock.advance(100);
+    assert.deepEqual(done, [100]);
+    await clock.advance(250);
+    assert.deepEqual(done, [100, 300]);
+    await clock.advance(10_000);
+    assert.deepEqual(done, [100, 300, 500, 700, 900]);
+  });
+  test("a cancelled call is cancelled at the server with its reason; a late answer goes nowhere", async () => {
+    const { call, link } = await startReady();
+    const abort = new AbortController();
+    const { id, reply } = call(createTestClient("a").call(1), {}, { signal: abort.signal });
+    abort.abort("the person pressed stop");
+    assert.ok("error" in (await reply));
+    assert.deepEqual(link.told("notifications/cancelled"), [
+      { requestId: id, reason: "the person pressed stop" },
+    ]);
+    link.answer(id, OK);
+    const before = link.received.length;
+    assert.ok("error" in (await call(null, {}, { signal: abort.signal }).reply));
+    assert.equal(link.received.length, before);
+  });
+  test("the end of the process answers every call with an error that names the backend", async () => {
+    const { call, link, instance } = await startReady();
+    const calls = [call(createTestClient("a").call(1)), call(null)];
+    link.die(FAILURE("closed", "exited\nwith 1"));
+    for (const { reply } of calls) {
+      assert.deepEqual(await reply, { error: { code: -32000, message: "backend files: exited with 1" } });
+    }
+    assert.ok(instance.seen.state.kind === "ended" && instance.seen.state.wasReady);
+    assert.deepEqual(await call(null).reply, {
+      error: { code: -32000, message: "backend files: exited with 1" },
+    });
+    assert.deepEqual(await instance.subscribe("a://1", createTestClient("b")), {
+      error: { code: -32000, message: "backend files: exited with 1" },
+    });
+  });
+  test("a request that the link fails is an error that names the backend; unreachable ones count", async () => {
+    const { call, link, instance } = await startReady();
+    const one = call(null);
+    link.failRequest(one.id, FAILURE("refused", "HTTP 500"));
+    assert.deepEqual(await one.reply, { error: { code: -32000, message: "backend files: HTTP 500" } });
+    assert.equal(instance.seen.missedChecks, 0);
+    for (const missed of [1, 2]) {
+      const { id, reply } = call(null);
+      link.failRequest(id, FAILURE("unreachable"));
+      await reply;
+      assert.equal(instance.seen.missedChecks, missed);
+    }
+    const together = [call(null), call(null), call(null)];
+    for (const { id } of together) link.failRequest(id, FAILURE("unreachable"));
+    await Promise.all(together.map(({ reply }) => reply));
+    assert.equal(instance.seen.missedChecks, 3, "what was under way together is one miss");
+    link.notify("notifications/x");
+    assert.equal(instance.seen.missedChecks, 0);
+  });
+  test("B7 closing gives calls in flight its error, withdraws questions, and closes the link once", async () => {
+    const { call, link, instance, clock } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { reply } = call(port);
+    link.ask(1, "roots/list");
+    const error = { code: -32000, message: "backend files was removed" };
+    const closed = instance.close(error);
+    assert.equal(instance.close(error), closed);
+    await closed;
+    assert.deepEqual(await reply, { error });
+    assert.deepEqual(await call(null).reply, { error });
+    assert.equal(port.asked[0]?.signal.aborted, true);
+    assert.equal(instance.seen.state.kind, "closing");
+    assert.equal(link.closed, true);
+    assert.equal(clock.pendingTimers, 0);
+    link.notify(LIST_CHANGED.tools);
+    link.die(FAILURE("closed"));
+    assert.equal(instance.seen.state.kind, "closing");
+  });
+  test("that nothing is in flight any more is told at once, then at most ten times a second", async () => {
+    const { call, link, counts, clock } = await startReady();
+    const before = counts.seen;
+    for (let turn = 0; turn < 50; turn++) {
+      const { id, reply } = call(null);
+      link.answer(id, OK);
+      await reply;
+    }
+    assert.equal(counts.seen, before + 1);
+    await clock.advance(100);
+    assert.equal(counts.seen, before + 2);
+    await clock.advance(1_000);
+    assert.equal(counts.seen, before + 2);
+  });
+});
+
+describe("garbage", () => {
+  test("what is no JSON-RPC is counted and logged now and then, and breaks nothing", async () => {
+    const { call, link, logger, clock } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { id, reply } = call(port);
+    const garbage = [null, 1, "x", [], [[]], {}, { jsonrpc: "1.0" }, { jsonrpc: "2.0", id: {}, method: "x" }];
+    for (const message of garbage) link.say(message);
+    link.say({ jsonrpc: "2.0", id: 999_999, result: {} });
+    link.say({ jsonrpc: "2.0", id: String(id), result: {} });
+    link.say({ jsonrpc: "2.0", id: null, error: { code: -32700, message: "parse" } });
+    for (const method of ["progress", "message", "resources/updated", "cancelled", "elicitation/complete"]) {
+      link.notify(`notifications/${method}`);
+      link.notify(`notifications/${method}`, { uri: 1, requestId: {}, progressToken: [], level: {} });
+    }
+    const logged = (): number => logger.lines.filter(({ message }) => /no MCP message/.test(message)).length;
+    assert.equal(logged(), 1);
+    await clock.advance(59_000);
+    link.say(1);
+    assert.equal(logged(), 1);
+    assert.equal(port.asked.length, 0);
+    link.say({ jsonrpc: "2.0", id, result: null });
+    assert.deepEqual(await reply, {
+      error: { code: -32000, message: "backend files: its answer is no JSON-RPC response" },
+    });
+  });
+  test("gathered messages are taken one by one", async () => {
+    const { call, link } = await startReady();
+    const one = call(null);
+    const two = call(null);
+    link.say([
+      { jsonrpc: "2.0", id: two.id, ...OK },
+      { jsonrpc: "2.0", id: one.id, ...OK },
+    ]);
+    assert.deepEqual(await Promise.all([one.reply, two.reply]), [OK, OK]);
+  });
+  test("the last 200 lines beside the protocol are kept", async () => {
+    const { link, instance } = await startReady();
+    for (let line = 0; line < 1_000; line++) link.log(`line ${line}`);
+    assert.equal(instance.logLines.length, 200);
+    assert.equal(instance.logLines[199], "line 999");
+  });
+});

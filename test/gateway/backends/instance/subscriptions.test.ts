@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { settle } from "../../../support/manual-clock.ts";
+import { createTestClient } from "../programs/instance-test-client.ts";
+import { startReady } from "../programs/instance-under-test.ts";
+
+const UPDATED = "notifications/resources/updated";
+const OK = { result: {} };
+const NO = { error: { code: -32002, message: "no such resource" } };
+
+describe("subscriptions", () => {
+  test("the server hears of the first client and of the last", async () => {
+    const { instance, link } = await startReady();
+    const [a, b] = [createTestClient("a"), createTestClient("b")];
+    assert.deepEqual(await instance.subscribe("f://1", a), OK);
+    assert.deepEqual(await instance.subscribe("f://1", a), OK);
+    assert.deepEqual(await instance.subscribe("f://1", b), OK);
+    assert.deepEqual(await instance.unsubscribe("f://1", a), OK);
+    assert.deepEqual(await instance.unsubscribe("f://1", a), OK);
+    assert.equal(link.requests("resources/unsubscribe").length, 0);
+    assert.deepEqual(await instance.unsubscribe("f://1", b), OK);
+    assert.deepEqual(
+      link.received.slice(-2).map((message) => ("params" in message ? message.params : null)),
+      [{ uri: "f://1" }, { uri: "f://1" }],
+    );
+    assert.equal(link.requests("resources/subscribe").length, 1);
+    assert.equal(link.requests("resources/unsubscribe").length, 1);
+    assert.equal(instance.subscriptions.size, 0);
+    assert.deepEqual(await instance.unsubscribe("f://2", b), OK);
+  });
+  test("those who come at the same time share one request, and its refusal", async () => {
+    const { instance, link } = await startReady({}, (link) =>
+      link.answers.set("resources/subscribe", () => null),
+    );
+    const clients = ["a", "b", "c"].map((name) => createTestClient(name));
+    const replies = clients.map((client) => instance.subscribe("f://1", client));
+    assert.equal(link.requests("resources/subscribe").length, 1);
+    link.answer(link.requests("resources/subscribe")[0]?.id ?? -1, NO);
+    assert.deepEqual(await Promise.all(replies), [NO, NO, NO]);
+    assert.equal(instance.subscriptions.size, 0);
+    link.notify(UPDATED, { uri: "f://1" });
+    assert.deepEqual(
+      clients.flatMap(({ told }) => told),
+      [],
+    );
+  });
+  test("the last word counts, however fast it changes", async () => {
+    const { instance, link } = await startReady();
+    const a = createTestClient("a");
+    await Promise.all([
+      instance.subscribe("f://1", a),
+      instance.unsubscribe("f://1", a),
+      instance.subscribe("f://1", a),
+    ]);
+    await settle();
+    link.notify(UPDATED, { uri: "f://1" });
+    assert.equal(a.told.length, 1);
+    void instance.unsubscribe("f://1", a);
+    void instance.subscribe("f://1", a);
+    await instance.unsubscribe("f://1", a);
+    await settle();
+    assert.equal(instance.subscriptions.size, 0);
+    const asked = link.received.flatMap((message) =>
+      "method" in message && /subscribe$/.test(message.method) ? [message.method] : [],
+    );
+    assert.equal(asked.at(-1), "resources/unsubscribe");
+  });
+  test("after a gap in what the server says, subscribers are told that all of it may have changed, every 30 s at most", async () => {
+    const { instance, link, clock } = await startReady({}, (link) =>
+      link.answers.set("resources/subscribe", ({ params }) => (params?.["uri"] === "f://late" ? null : OK)),
+    );
+    const [a, b] = [createTestClient("a"), createTestClient("b")];
+    await instance.subscribe("f://1", a);
+    await instance.subscribe("f://2", a);
+    await instance.subscribe("f://2", b);
+    void instance.subscribe("f://late", b);
+    const told = () =>
+      [a, b].map((one) => one.told.splice(0).map(({ method, params }) => [method, params?.["uri"]]));
+    const all = [
+      [
+        [UPDATED, "f://1"],
+        [UPDATED, "f://2"],
+      ],
+      [[UPDATED, "f://2"]],
+    ];
+    link.gap();
+    assert.deepEqual(told(), all);
+    for (let count = 0; count < 5; count++) {
+      link.gap();
+      await clock.advance(5_000);
+    }
+    assert.deepEqual(told(), [[], []]);
+    await clock.advance(5_000);
+    assert.deepEqual(told(), all, "the later gaps are told, all of them at once");
+    await clock.advance(60_000);
+    assert.deepEqual(told(), [[], []]);
+    link.gap();
+    link.gap();
+    assert.deepEqual(told(), all, "after a quiet time at once");
+    await instance.close({ code: -32000, message: "over" });
+    await clock.advance(30_000);
+    assert.deepEqual(told(), [[], []]);
+  });
+  test("an update reaches those who subscribed, of the whole or of a part, in their call's stream or outside", async () => {
+    const { instance, link, call } = await startReady();
+    const [a, b, c] = [createTestClient("a"), createTestClient("b"), createTestClient("c")];
+    await instance.subscribe("file:///d/x", a);
+    await instance.subscribe("file:///d", b);
+    await instance.subscribe("file:///d/xy", c);
+    const [portA, portC] = [a.call(1), c.call(1)];
+    const ofA = call(portA);
+    call(portC);
+    link.notify(UPDATED, { uri: "file:///d/x" }, ofA.id);
+    assert.deepEqual(portA.told, [{ method: UPDATED, params: { uri: "file:///d/x" } }]);
+    assert.deepEqual([a.told.length, b.told.length, c.told.length, portC.told.length], [0, 1, 0, 0]);
+    link.notify(UPDATED, { uri: "file:///d/x" });
+    assert.deepEqual([a.told.length, b.told.length, c.told.length, portA.told.length], [1, 2, 0, 1]);
+  });
+  test("B7 an instance that takes another's place adopts what clients are subscribed to", async () => {
+    const one = await startReady();
+    const [a, b] = [createTestClient("a"), createTestClient("b")];
+    await one.instance.subscribe("f://1", a);
+    await one.instance.subscribe("f://1", b);
+    await one.instance.subscribe("f://2", b);
+    const two = await startReady({}, (link) =>
+      link.answers.set("resources/subscribe", ({ params }) => (params?.["uri"] === "f://2" ? NO : OK)),
+    );
+    two.instance.adopt(one.instance.subscriptions);
+    await settle();
+    assert.deepEqual(
+      two.link.requests("resources/subscribe").map(({ params }) => params?.["uri"]),
+      ["f://1", "f://2"],
+    );
+    two.link.notify(UPDATED, { uri: "f://1" });
+    assert.deepEqual([a.told.length, b.told.length], [1, 1]);
+    assert.deepEqual([...(two.instance.subscriptions.get("f://2") ?? [])], [b]);
+    two.instance.forget(b);
+    two.instance.forget(a);
+    await settle();
+    assert.equal(two.instance.subscriptions.size, 0);
+    assert.equal(two.link.requests("resources/unsubscribe").length, 1);
+  });
+  test("a subscription whose session is lost is made in the new one", async () => {
+    const { instance, link } = await startReady();
+    let lost = true;
+    link.answers.set("resources/subscribe", () => {
+      if (!lost) return OK;
+      lost = false;
+      return { kind: "session_lost", message: "gone", hint: null };
+    });
+    assert.deepEqual(await instance.subscribe("f://1", createTestClient("a")), OK);
+    assert.equal(link.requests("initialize").length, 2);
+    assert.equal(instance.subscriptions.size, 1);
+  });
+  test("one that gets no answer is an error that names the backend", async () => {
+    const { instance, link, clock } = await startReady();
+    link.answers.set("resources/subscribe", () => null);
+    const reply = instance.subscribe("f://1", createTestClient("a"));
+    await clock.advance(10_000);
+    assert.deepEqual(await reply, {
+      error: { code: -32000, message: "backend files: no answer to resources/subscribe within 10 s" },
+    });
+    assert.equal(instance.subscriptions.size, 0);
+  });
+});

@@ -1,0 +1,227 @@
+// Servers that refuse, speak no MCP, break off or answer too much: what a request is told.
+import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
+import { eventually } from "../../../../support/eventually.ts";
+import { createManualClock } from "../../../../support/manual-clock.ts";
+import { type HttpEchoOptions, startHttpEcho } from "../../programs/link-http-echo.ts";
+import { connect, openEvents, result, startRaw, type Take, withEcho } from "./bench.ts";
+
+test("refusals name the status and never a secret", async (t) => {
+  const answers: [status: number, body: string, headers: Record<string, string>, words: RegExp][] = [
+    [401, "no\n", {}, /answered HTTP 401: no$/],
+    [
+      400,
+      '{"error":"tenant","message":"X-Tenant is missing: s3cret"}',
+      {},
+      /X-Tenant is missing: \[redacted\]$/,
+    ],
+    [500, '{"error":{"code":1}}', {}, /answered HTTP 500$/],
+    [403, "not with k3yInPath", {}, /answered HTTP 403$/],
+    [
+      503,
+      '{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"busy: s3cret"}}',
+      {},
+      /HTTP 503: busy: \[redacted\]$/,
+    ],
+    [
+      307,
+      "",
+      { Location: "https://user:pw@other.example/mcp/?key=1" },
+      /redirects to https:\/\/other\.example\/mcp\/ \(HTTP 307\)/,
+    ],
+    [502, "<html>".repeat(50_000), {}, /HTTP 502$/],
+  ];
+  for (const [status, body, headers, words] of answers) {
+    const take: Take = (_, response) => Boolean(response.writeHead(status, headers).end(body));
+    const { url } = await startHttpEcho(t, { answers: "json", take });
+    const recorded = connect(t, `${url}?key=k3yInPath`, {
+      headers: { "X-Key": "s3cret" },
+      secrets: ["s3cret"],
+    });
+    const failure = await recorded.askInVain("echo");
+    assert.equal(failure.kind, "refused");
+    assert.match(failure.message, words);
+    assert.doesNotMatch(failure.message, /s3cret|pw@|k3yInPath/);
+  }
+});
+
+test("a server of the older transport is told as that: by where it is, or by what it says to who listens", async (t) => {
+  const older = /HTTP\+SSE.*streamable HTTP endpoint as `url`/;
+  const stream = (text: string) => (_: unknown, response: ServerResponse) =>
+    void openEvents(response).write(text);
+  const cases: [status: number, path: string, get: HttpEchoOptions["onGet"], hint: RegExp][] = [
+    [405, "/sse", undefined, older],
+    [404, "/v1/sse/?key=1", undefined, older],
+    [404, "/mcp", stream(": hello\r\nevent: endpoint\r\ndata: /messages?id=1\r\n\r\n"), older],
+    [400, "/mcp", stream("event: endpoint\ndata: /messages\n\n"), older],
+    [404, "/assets", undefined, /must be the server's MCP endpoint/],
+    [405, "/mcp", stream("event: news\ndata: 1\n\n"), /must be the server's MCP endpoint/],
+    [405, "/mcp", stream("x".repeat(5_000)), /must be the server's MCP endpoint/],
+    [404, "/mcp", (_, response) => void response.destroy(), /must be the server's MCP endpoint/],
+    [401, "/sse", stream("event: endpoint\ndata: /messages\n\n"), /credentials/],
+  ];
+  for (const [status, path, onGet, hint] of cases) {
+    const take: Take = (_, response) => Boolean(response.writeHead(status).end());
+    const { url } = await startHttpEcho(t, { answers: "json", take, ...(onGet && { onGet }) });
+    const recorded = connect(t, new URL(path, url).href);
+    const failure = await recorded.askInVain("initialize");
+    assert.match(failure.message, new RegExp(`answered HTTP ${status}$`));
+    assert.match(failure.hint ?? "", hint, `${status} ${path}`);
+  }
+});
+
+test("a server that neither takes messages nor says anything is not waited for longer than 2 s", async (t) => {
+  const manual = createManualClock();
+  const take: Take = (_, response) => Boolean(response.writeHead(405).end());
+  const { echo, recorded } = await withEcho(t, { take, onGet() {} }, { clock: manual });
+  const failure = recorded.askInVain("initialize");
+  await eventually(() => echo.seen.includes("GET"), 5_000);
+  await manual.advance(2_000);
+  assert.match((await failure).hint ?? "", /must be the server's MCP endpoint/);
+  await eventually(() => manual.pendingTimers === 0, 5_000);
+});
+
+test("an error status whose body answers this very request is its answer", async (t) => {
+  const take: Take = (message, response) => {
+    response.writeHead(400, { "Content-Type": "application/json" });
+    response.end(
+      JSON.stringify({ jsonrpc: "2.0", id: message.id, error: { code: -32602, message: "wrong" } }),
+    );
+    return true;
+  };
+  const { recorded } = await withEcho(t, { take });
+  recorded.link.send({ jsonrpc: "2.0", id: 9, method: "echo" });
+  const { message, streamOf } = await eventually(() => recorded.received[0], 5_000);
+  assert.equal(streamOf, 9);
+  assert.ok(isJsonObject(message) && message["id"] === 9);
+  assert.equal(recorded.failed.size, 0);
+});
+
+test("what is no MCP is told as such", async (t) => {
+  const answers: [type: string, body: string, status: number][] = [
+    ["text/html", "<html>", 200],
+    ["application/json", "{", 200],
+    ["application/json", "{}", 200],
+    ["application/json", "[]", 200],
+    ["application/json", result("another"), 200],
+    ["", "", 202],
+    ["text/event-stream", "data: nonsense\n\n", 200],
+  ];
+  for (const [type, body, status] of answers) {
+    const take: Take = (_, response) =>
+      Boolean(response.writeHead(status, type === "" ? {} : { "Content-Type": type }).end(body));
+    const { recorded } = await withEcho(t, { take });
+    assert.equal((await recorded.askInVain("echo")).kind, "protocol", `${type} ${body}`);
+  }
+});
+
+test("an error that names no request is said in the words of the server", async (t) => {
+  const error = JSON.stringify({ jsonrpc: "2.0", id: null, error: { code: -32603, message: "no s3cret" } });
+  for (const [type, body] of [
+    ["application/json", error],
+    ["text/event-stream", `data: ${error}\n\n`],
+  ] as const) {
+    const take: Take = (_, response) => Boolean(response.writeHead(200, { "Content-Type": type }).end(body));
+    const { recorded } = await withEcho(t, { take }, { secrets: ["s3cret"] });
+    assert.match((await recorded.askInVain("echo")).message, /answered with an error: no \[redacted\]$/);
+  }
+});
+
+test("packed answers are not asked for, and told as such; a byte order mark is no part of one", async (t) => {
+  const { echo, recorded } = await withEcho(t, {
+    take(message, response) {
+      if (message.method === "packed") {
+        response.writeHead(200, { "Content-Type": "application/json", "Content-Encoding": "gzip" });
+        response.end(gzipSync(result(message.id)));
+      } else
+        response.writeHead(200, { "Content-Type": "application/json" }).end(`\ufeff${result(message.id)}`);
+      return true;
+    },
+  });
+  assert.match((await recorded.askInVain("packed")).message, /packs its answers \(Content-Encoding: gzip\)/);
+  assert.equal(echo.headers[0]?.["accept-encoding"], "identity");
+  assert.deepEqual(await recorded.ask("echo"), { late: true });
+});
+
+test("a server that speaks no HTTP, ends connections, or breaks off within the answer", async (t) => {
+  const cases: [answer: string, kind: string][] = [
+    ["SSH-2.0-OpenSSH_9.2\r\n", "protocol"],
+    ["", "closed"],
+    ["HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", "closed"],
+    ["HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {", "closed"],
+  ];
+  for (const [answer, kind] of cases) {
+    const url = await startRaw(t, (socket) => socket.once("data", () => socket.end(answer)));
+    const failure = await connect(t, url).askInVain("tools/call");
+    assert.equal(failure.kind, kind, answer);
+    assert.doesNotMatch(failure.message, /s3cret/);
+  }
+});
+
+test("an https address where something else than TLS listens is told as that", async (t) => {
+  const url = await startRaw(t, (socket) => socket.once("data", () => socket.end("HTTP/1.1 400 no\r\n\r\n")));
+  const failure = await connect(t, url.replace("http:", "https:")).askInVain("initialize");
+  assert.equal(failure.kind, "unreachable");
+  assert.match(failure.message, /: what listens there speaks no TLS, or none that is spoken here$/);
+  assert.match(failure.hint ?? "", /http:\/\//);
+});
+
+test("a connection that does not come about ends after its deadline", async (t) => {
+  const url = await startRaw(t, () => {});
+  // An address for documentation: no answer, or no route at once.
+  const blackhole = "http://192.0.2.1:9/mcp";
+  const manual = createManualClock();
+  const recorded = connect(t, blackhole, { clock: manual });
+  recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
+  await new Promise((resolve) => setImmediate(resolve));
+  await manual.advance(5_000);
+  const failure = await eventually(() => recorded.failed.get(1), 5_000);
+  assert.equal(failure.kind, "unreachable");
+  // An established connection has no deadline of ours.
+  const silent = connect(t, url, { clock: manual });
+  silent.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
+  await eventually(() => silent.link.backlogBytes === 0, 5_000);
+  await manual.advance(100_000);
+  assert.equal(silent.failed.size, 0);
+});
+
+test("an address or header that cannot be used closes the link", async (t) => {
+  for (const [url, headers] of [
+    ["nonsense", {}],
+    ["ftp://x/", {}],
+    ["http://127.0.0.1/", { "X-Key": "a\r\nb" }],
+    ["http://127.0.0.1/", { "no name": "x" }],
+  ] as const) {
+    const failure = await connect(t, url, { headers }).untilClosed();
+    assert.equal(failure.kind, "unreachable");
+    assert.doesNotMatch(failure.message, /a\r/);
+  }
+});
+
+test("an answer beyond the limit is overloaded: JSON, one event, and not many small events", async (t) => {
+  const large = `{"x":"${"x".repeat(5_000)}"}`;
+  for (const type of ["application/json", "text/event-stream"]) {
+    const take: Take = (_, response) =>
+      Boolean(response.writeHead(200, { "Content-Type": type }).end(`data: ${large}\n\n`));
+    const { recorded } = await withEcho(t, { take }, { responseLimitBytes: 1_000 });
+    assert.equal((await recorded.askInVain("echo")).kind, "overloaded");
+  }
+  const { recorded } = await withEcho(t, { answers: "events" }, { responseLimitBytes: 1_000 });
+  await recorded.ask("test/notices", { count: 100 });
+});
+
+test("a server that takes nothing is overloaded, request for request", async (t) => {
+  const url = await startRaw(t, (socket) => socket.pause());
+  const recorded = connect(t, url, { backlogLimitBytes: 8_000_000 });
+  const pad = "x".repeat(6_000_000);
+  for (let id = 1; id <= 4; id++) {
+    recorded.link.send({ jsonrpc: "2.0", id, method: "echo", params: { pad } });
+  }
+  assert.ok(recorded.link.backlogBytes > 8_000_000 && recorded.link.backlogBytes < 14_000_000);
+  const failure = await eventually(() => recorded.failed.get(4), 5_000);
+  assert.equal(failure.kind, "overloaded");
+  assert.equal(recorded.failed.has(1), false);
+});

@@ -1,0 +1,265 @@
+// Event streams that break, stay open or end too soon, and the server's own.
+import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
+import { test } from "node:test";
+import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
+import { eventually } from "../../../../support/eventually.ts";
+import { createManualClock } from "../../../../support/manual-clock.ts";
+import { isEcho, openEvents, result, withEcho } from "./bench.ts";
+
+test("a broken stream is taken up again from its last event, after the time the server asks for", async (t) => {
+  let gets = 0;
+  let lastId: unknown;
+  const { recorded } = await withEcho(t, {
+    take(message, response) {
+      if (!isEcho(message)) return false;
+      lastId = message.id;
+      openEvents(response).end("id: 1\nretry: 20\ndata:\n\n");
+      return true;
+    },
+    onGet(request, response) {
+      if (request.headers["last-event-id"] === undefined) response.writeHead(405).end();
+      else if (request.headers["last-event-id"] === "1") {
+        gets += 1;
+        if (gets < 3) response.writeHead(503).end();
+        else openEvents(response).end('id: 2\ndata: {"jsonrpc":"2.0","method":"notifications/x"}\n\n');
+      } else openEvents(response).end(`data: ${result(lastId)}\n\n`);
+    },
+  });
+  await recorded.initialize();
+  assert.deepEqual(await recorded.ask("echo"), { late: true });
+  assert.deepEqual(
+    recorded.received.map(({ streamOf }) => streamOf),
+    [1, 2, 2],
+  );
+});
+
+test("a server that wishes for no wait, and ends each stream after one event, is not asked without pause", async (t) => {
+  const manual = createManualClock();
+  const notice = 'id: 1\nretry: 0\ndata: {"jsonrpc":"2.0","method":"notifications/x"}\n\n';
+  const answeredAt: number[] = [];
+  const answer = (response: ServerResponse): void => {
+    answeredAt.push(manual.monotonicMs());
+    openEvents(response).end(notice);
+  };
+  const { recorded } = await withEcho(
+    t,
+    {
+      take(message, response) {
+        if (!isEcho(message)) return false;
+        answer(response);
+        return true;
+      },
+      onGet(request, response) {
+        if (request.headers["last-event-id"] === undefined) response.writeHead(405).end();
+        else answer(response);
+      },
+    },
+    { clock: manual },
+  );
+  await recorded.initialize();
+  recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
+  await eventually(async () => {
+    await manual.advance(10);
+    return answeredAt.length > 5;
+  }, 5_000);
+  for (const [index, atMs] of answeredAt.slice(1).entries()) {
+    assert.ok(atMs - (answeredAt[index] ?? 0) >= 50, `at ${answeredAt}`);
+  }
+});
+
+test("a stream that cannot be taken up fails the request, after a bounded number of tries", async (t) => {
+  for (const refuse of [
+    (response: ServerResponse) => response.writeHead(405).end(),
+    (response: ServerResponse) => response.writeHead(503).end(),
+    (response: ServerResponse) => openEvents(response).end(),
+    (response: ServerResponse) => response.destroy(),
+  ]) {
+    let gets = 0;
+    const { recorded } = await withEcho(t, {
+      take: (message, response) =>
+        isEcho(message) && Boolean(openEvents(response).end("id: 1\nretry: 1\ndata:\n\n")),
+      onGet(request, response) {
+        if (request.headers["last-event-id"] !== undefined) gets += 1;
+        refuse(response);
+      },
+    });
+    recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
+    const failure = await eventually(() => recorded.failed.get(5), 5_000);
+    assert.equal(failure.kind, "closed");
+    assert.ok(gets >= 1 && gets <= 5);
+  }
+});
+
+test("a stream without event ids that ends too soon fails the request at once", async (t) => {
+  const { echo, recorded } = await withEcho(t, {
+    take: (message, response) => isEcho(message) && Boolean(openEvents(response).end(": nothing\n\n")),
+  });
+  assert.equal((await recorded.askInVain("echo")).kind, "closed");
+  assert.deepEqual(echo.seen, ["POST echo"]);
+});
+
+test("a server that leaves a stream open after the answer keeps no connection busy", async (t) => {
+  const manual = createManualClock();
+  let closed = false;
+  const { recorded } = await withEcho(
+    t,
+    {
+      take(message, response) {
+        if (!isEcho(message)) return false;
+        response.on("close", () => {
+          closed = true;
+        });
+        openEvents(response).write(`data: ${result(message.id)}\n\n`);
+        return true;
+      },
+    },
+    { clock: manual },
+  );
+  await recorded.ask("echo");
+  assert.equal(closed, false);
+  await manual.advance(2_000);
+  await eventually(() => closed, 5_000);
+  assert.equal(recorded.failed.size, 0);
+});
+
+test("the server's own stream is opened after initialized, read, and opened again from its last event", async (t) => {
+  const opened: (string | undefined)[] = [];
+  let order: string[] = [];
+  const { echo, recorded } = await withEcho(t, {
+    onGet(request, response) {
+      order = [...echo.seen];
+      opened.push(String(request.headers["last-event-id"] ?? ""));
+      const count = opened.length;
+      openEvents(response).write(`id: ${count}\nretry: 120\ndata: {"n":${count}}\n\n`);
+      if (count < 3) response.end();
+    },
+  });
+  await recorded.initialize();
+  await eventually(() => opened.length === 3, 5_000);
+  assert.deepEqual(opened, ["", "1", "2"]);
+  assert.equal(order[1], "POST notifications/initialized");
+  await eventually(() => recorded.received.length === 4, 5_000);
+  assert.deepEqual(
+    recorded.received.slice(1),
+    [1, 2, 3].map((n) => ({ message: { n }, streamOf: null })),
+  );
+});
+
+test("a server without a stream of its own is asked for it once", async (t) => {
+  const manual = createManualClock();
+  const { echo, recorded } = await withEcho(t, {}, { clock: manual });
+  await recorded.initialize();
+  await eventually(() => echo.seen.includes("GET"), 5_000);
+  await manual.advance(120_000);
+  await recorded.ask("echo");
+  assert.equal(echo.seen.filter((each) => each === "GET").length, 1);
+});
+
+test("a stream that was open and is refused from then on raises a doubt; one that never was raises none", async (t) => {
+  for (const [status, granted, doubts] of [
+    [404, 1, 1],
+    [400, 1, 1],
+    [405, 1, 1],
+    [404, 0, 0],
+    [503, 1, 0],
+    [409, 1, 0],
+  ] as const) {
+    let gets = 0;
+    const { recorded } = await withEcho(t, {
+      onGet(_, response) {
+        gets += 1;
+        if (gets <= granted) openEvents(response).end("id: 7\nretry: 1\n\n");
+        else response.writeHead(status).end();
+      },
+    });
+    await recorded.initialize();
+    await eventually(() => gets > granted && recorded.doubts === doubts, 5_000);
+    await recorded.ask("echo");
+    assert.equal(recorded.doubts, doubts, String(status));
+  }
+});
+
+test("a server that has not noticed the end of the last stream, and grants one alone, is asked again", async (t) => {
+  let gets = 0;
+  const manual = createManualClock();
+  const { recorded } = await withEcho(
+    t,
+    {
+      onGet(_, response) {
+        gets += 1;
+        if (gets === 1) openEvents(response).end();
+        else if (gets === 2) response.writeHead(409).end();
+        else openEvents(response).write('data: {"n":1}\n\n');
+      },
+    },
+    { clock: manual },
+  );
+  await recorded.initialize();
+  await eventually(async () => {
+    await manual.advance(500);
+    return recorded.received.some(({ message }) => isJsonObject(message) && message["n"] === 1);
+  }, 10_000);
+});
+
+test("a stream that is open again tells of the gap, unless it is taken up from its last event", async (t) => {
+  for (const [id, gaps] of [
+    ["", 2],
+    ["id: 7\n", 0],
+  ] as const) {
+    const manual = createManualClock();
+    let gets = 0;
+    const { recorded } = await withEcho(
+      t,
+      {
+        onGet(_, response) {
+          gets += 1;
+          openEvents(response).write(`${id}retry: 1\n\n`);
+          if (gets < 3) response.end();
+        },
+      },
+      { clock: manual },
+    );
+    await recorded.initialize();
+    await eventually(async () => {
+      await manual.advance(500);
+      return gets === 3 && recorded.gaps === gaps;
+    }, 5_000);
+    await recorded.ask("echo");
+    assert.equal(recorded.gaps, gaps);
+  }
+});
+
+test("a server whose stream fails is asked ever less often", async (t) => {
+  const manual = createManualClock();
+  const { echo, recorded } = await withEcho(
+    t,
+    { onGet: (_, response) => response.writeHead(503).end() },
+    { clock: manual },
+  );
+  const gets = (): number => echo.seen.filter((each) => each === "GET").length;
+  await recorded.initialize();
+  for (const [count, delayMs] of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].entries()) {
+    await eventually(() => gets() === count + 1 && manual.pendingTimers === 1, 5_000);
+    await manual.advance(delayMs - 1);
+    assert.equal(gets(), count + 1);
+    await manual.advance(1);
+  }
+});
+
+test("a new session closes the old one's stream", async (t) => {
+  let closed = 0;
+  const { echo, recorded } = await withEcho(t, {
+    onGet(_, response) {
+      response.on("close", () => {
+        closed += 1;
+      });
+      openEvents(response).flushHeaders();
+    },
+  });
+  await recorded.initialize();
+  await eventually(() => echo.seen.filter((each) => each === "GET").length === 1, 5_000);
+  await recorded.initialize();
+  await eventually(() => closed === 1 && echo.seen.filter((each) => each === "GET").length === 2, 5_000);
+  assert.equal(echo.headers[echo.seen.lastIndexOf("GET")]?.["mcp-session-id"], "session-2");
+});

@@ -1,0 +1,202 @@
+// A link's requests: headers, sessions, many at once, cancelling, closing.
+import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
+import { test } from "node:test";
+import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
+import { eventually } from "../../../../support/eventually.ts";
+import { createManualClock } from "../../../../support/manual-clock.ts";
+import { connect, isEcho, result, startRaw, type Take, withEcho } from "./bench.ts";
+
+test("headers: the configured ones, ours over them, session and version once they are known", async (t) => {
+  const { echo, recorded } = await withEcho(
+    t,
+    {},
+    { headers: { Authorization: "Bearer s3cret", Accept: "text/html", "X-Own": "1", "Content-Length": "3" } },
+  );
+  await recorded.initialize();
+  await recorded.ask("echo");
+  const [first, second] = [echo.headers[0], echo.headers[echo.seen.indexOf("POST echo")]];
+  assert.ok(first && second);
+  assert.equal(first.authorization, "Bearer s3cret");
+  assert.equal(first["x-own"], "1");
+  assert.equal(first.accept, "application/json, text/event-stream");
+  assert.equal(first["content-type"], "application/json");
+  assert.equal(first["mcp-session-id"], undefined);
+  assert.equal(first["mcp-protocol-version"], undefined);
+  assert.equal(second["mcp-session-id"], "session-1");
+  assert.equal(second["mcp-protocol-version"], "2025-11-25");
+});
+
+test("nothing overtakes notifications/initialized, which is not waited for beyond 5 s", async (t) => {
+  const manual = createManualClock();
+  let slow: ServerResponse | null = null;
+  const take: Take = (message, response) => {
+    if (message.method !== "notifications/initialized") return false;
+    slow = response;
+    return true;
+  };
+  const { echo, recorded } = await withEcho(t, { take }, { clock: manual });
+  await recorded.initialize();
+  const answer = recorded.ask("echo");
+  await eventually(() => slow, 5_000);
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(echo.seen, ["POST initialize", "POST notifications/initialized"]);
+  await manual.advance(5_000);
+  await answer;
+  assert.equal(recorded.failed.size, 0);
+});
+
+test("100 calls are under way at once", async (t) => {
+  const waiting: ServerResponse[] = [];
+  const ids: unknown[] = [];
+  const take: Take = (message, response) => {
+    if (!isEcho(message)) return false;
+    waiting.push(response);
+    ids.push(message.id);
+    return true;
+  };
+  const { recorded } = await withEcho(t, { take });
+  await recorded.initialize();
+  const answers = Array.from({ length: 100 }, () => recorded.ask("echo"));
+  await eventually(() => waiting.length === 100, 5_000);
+  waiting.reverse().forEach((response, index) => {
+    response.setHeader("Content-Type", "application/json");
+    response.end(result(ids[99 - index]));
+  });
+  await Promise.all(answers);
+});
+
+test("a lost session is told as such; a new initialize begins another on the same link", async (t) => {
+  let forgotten = false;
+  const take: Take = (message, response) => {
+    if (!forgotten || !isEcho(message)) return false;
+    forgotten = false;
+    response.writeHead(404, { "Content-Type": "application/json" });
+    response.end('{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}');
+    return true;
+  };
+  const { echo, recorded } = await withEcho(t, { take });
+  await recorded.initialize();
+  forgotten = true;
+  assert.equal((await recorded.askInVain("echo")).kind, "session_lost");
+  await recorded.initialize();
+  await recorded.ask("echo");
+  const again = echo.seen.lastIndexOf("POST initialize");
+  assert.equal(echo.headers[again]?.["mcp-session-id"], undefined);
+  assert.equal(echo.headers[echo.seen.lastIndexOf("POST echo")]?.["mcp-session-id"], "session-2");
+});
+
+test("servers that answer 400 to an unknown session are understood; without a session 404 is a refusal", async (t) => {
+  const take: Take = (message, response) => {
+    if (!isEcho(message)) return false;
+    response.writeHead(400, { "Content-Type": "application/json" });
+    response.end(
+      '{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}',
+    );
+    return true;
+  };
+  const { recorded } = await withEcho(t, { take });
+  await recorded.initialize();
+  assert.equal((await recorded.askInVain("echo")).kind, "session_lost");
+  const wrong = await withEcho(t, { take: (_, response) => Boolean(response.writeHead(404).end()) });
+  const failure = await wrong.recorded.askInVain("initialize");
+  assert.equal(failure.kind, "refused");
+  assert.match(failure.hint ?? "", /url/);
+});
+
+test("holding one answer holds no other", async (t) => {
+  const { recorded } = await withEcho(t, { answers: "events" });
+  await recorded.initialize();
+  const gate = Promise.withResolvers<void>();
+  recorded.hold = (message) =>
+    isJsonObject(message) && message["method"] === "notifications/progress" ? gate.promise : null;
+  const held = recorded.ask("test/notices", { count: 3 });
+  await eventually(() => recorded.received.length === 2, 5_000);
+  await recorded.ask("echo");
+  gate.resolve();
+  await held;
+});
+
+test("close deletes the session, ends what is under way, and waits for neither longer than a second", async (t) => {
+  const manual = createManualClock();
+  const { echo, recorded } = await withEcho(t, { take: isEcho }, { clock: manual });
+  await recorded.initialize();
+  recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
+  await eventually(() => echo.seen.includes("POST echo"), 5_000);
+  await recorded.link.close();
+  assert.equal(echo.headers[echo.seen.indexOf("DELETE")]?.["mcp-session-id"], "session-1");
+  await eventually(
+    () => new Promise((resolve) => echo.server.getConnections((_, count) => resolve(count === 0))),
+    5_000,
+  );
+  assert.equal(recorded.failed.size, 0);
+
+  const hanging = await withEcho(t, {}, { clock: manual });
+  hanging.echo.server.prependListener("request", (request, response) => {
+    if (request.method === "DELETE") response.writeHead = () => response;
+  });
+  await hanging.recorded.initialize();
+  const closing = hanging.recorded.link.close();
+  await eventually(() => hanging.echo.seen.includes("DELETE"), 5_000);
+  await manual.advance(1_000);
+  await closing;
+});
+
+test("a cancelled request gives up its connection in the end", async (t) => {
+  const manual = createManualClock();
+  let closed = false;
+  const { recorded } = await withEcho(
+    t,
+    {
+      take(message, response) {
+        if (!isEcho(message)) return false;
+        response.on("close", () => {
+          closed = true;
+        });
+        return true;
+      },
+    },
+    { clock: manual },
+  );
+  await recorded.initialize();
+  recorded.link.send({ jsonrpc: "2.0", id: "slow", method: "echo" });
+  recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "slow" } });
+  await recorded.ask("test/heard");
+  await manual.advance(4_999);
+  assert.equal(closed, false);
+  await manual.advance(1);
+  await eventually(() => closed, 5_000);
+  assert.equal(recorded.failed.size, 0);
+});
+
+test("a kept connection that the server just ended is no failure, but tools are never called twice", async (t) => {
+  // It answers once on each connection, and resets it when the next request comes.
+  const asked: string[] = [];
+  const url = await startRaw(t, (socket) => {
+    let answered = false;
+    let text = "";
+    socket.on("data", (data) => {
+      if (answered) {
+        socket.resetAndDestroy();
+        return;
+      }
+      text += String(data);
+      const body = /\r\n\r\n(.*\})$/s.exec(text)?.[1];
+      if (body === undefined) return;
+      answered = true;
+      const { id, method } = JSON.parse(body);
+      asked.push(method);
+      const answer = result(id);
+      socket.write(
+        `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${answer.length}\r\n\r\n${answer}`,
+      );
+    });
+  });
+  const recorded = connect(t, url);
+  await recorded.ask("ping");
+  await new Promise((resolve) => setImmediate(resolve));
+  await recorded.ask("tools/list");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal((await recorded.askInVain("tools/call")).kind, "closed");
+  assert.deepEqual(asked, ["ping", "tools/list"]);
+});

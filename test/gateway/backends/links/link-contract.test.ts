@@ -1,0 +1,40 @@
+import { fileURLToPath } from "node:url";
+import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
+import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
+import { startWarden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
+import { systemClock as clock } from "../../../../src/runtime/time/clock.ts";
+import { freePort } from "../../../support/free-port.ts";
+import { startHttpEcho } from "../programs/link-http-echo.ts";
+import { testLinkContract } from "./link-contract.ts";
+
+const ECHO = fileURLToPath(new URL("../programs/link-echo.ts", import.meta.url));
+
+testLinkContract({
+  name: "stdio",
+  tellsStream: false,
+  async echo(t) {
+    const warden = startWarden({ clock, logger });
+    t.after(() => warden[Symbol.asyncDispose]());
+    return openStdioLink({ command: process.execPath, args: [ECHO], env: {}, cwd: "/", warden, clock });
+  },
+  async nothing(t) {
+    const warden = startWarden({ clock, logger });
+    t.after(() => warden[Symbol.asyncDispose]());
+    return openStdioLink({ command: "no-such-program", args: [], env: {}, cwd: "/", warden, clock });
+  },
+});
+
+for (const answers of ["json", "events"] as const) {
+  testLinkContract({
+    name: `http, answers as ${answers}`,
+    tellsStream: true,
+    async echo(t) {
+      const { url } = await startHttpEcho(t, { answers });
+      return openHttpLink({ url, headers: {}, clock });
+    },
+    async nothing() {
+      return openHttpLink({ url: `http://127.0.0.1:${await freePort()}/mcp`, headers: {}, clock });
+    },
+  });
+}

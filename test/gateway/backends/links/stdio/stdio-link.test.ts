@@ -1,0 +1,378 @@
+import assert from "node:assert/strict";
+import { chmod, mkdir, readlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import {
+  openStdioLink,
+  type StdioLinkOptions,
+} from "../../../../../src/gateway/backends/links/stdio/stdio-link.ts";
+import { startWarden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
+import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
+import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
+import { eventually } from "../../../../support/eventually.ts";
+import { createManualClock, type ManualClock } from "../../../../support/manual-clock.ts";
+import { runOutOfFiles } from "../../../../support/out-of-files.ts";
+import { temporaryFolder } from "../../../../support/temporary-folder.ts";
+import { openRecorded, type RecordedLink } from "../link-recorder.ts";
+
+/** A link to a program until the test ends. */
+function run(
+  t: TestContext,
+  command: string,
+  args: string[],
+  more: Partial<StdioLinkOptions> = {},
+): RecordedLink {
+  const warden = startWarden({ clock, logger });
+  const recorded = openRecorded(openStdioLink({ command, args, env: {}, cwd: "/", warden, clock, ...more }));
+  t.after(async () => {
+    await recorded.link.close();
+    await warden[Symbol.asyncDispose]();
+  });
+  return recorded;
+}
+
+/** As `run`, with a clock that stands still until the test moves it: no deadline comes too soon for a slow machine. */
+function runStill(
+  t: TestContext,
+  text: string,
+  more: Partial<StdioLinkOptions> = {},
+): { recorded: RecordedLink; manual: ManualClock } {
+  const manual = createManualClock();
+  const recorded = script(t, text, { ...more, clock: manual });
+  // Before the link's own end, which waits for the clock.
+  t.after(() => recorded.link.pid !== null && endGroup(recorded.link.pid));
+  return { recorded, manual };
+}
+
+/** False when nothing is in it. */
+function endGroup(group: number): boolean {
+  try {
+    return process.kill(-group, "SIGKILL");
+  } catch {
+    return false;
+  }
+}
+
+const script = (t: TestContext, text: string, more: Partial<StdioLinkOptions> = {}): RecordedLink =>
+  run(t, "sh", ["-c", text], more);
+
+const program = (t: TestContext, text: string, more: Partial<StdioLinkOptions> = {}): RecordedLink =>
+  run(t, process.execPath, ["--input-type=module", "-e", text], more);
+
+test("each reason for which a program does not start has its own words", async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  await writeFile(at("plain"), "#!/bin/sh\n");
+  await writeFile(at("no-interpreter"), "#!/no/such/interpreter\n");
+  await chmod(at("no-interpreter"), 0o755);
+  const cases: [command: string, cwd: string, words: RegExp][] = [
+    ["no-such-program", "/", /^cannot start no-such-program: it is not installed, or not on PATH$/],
+    [at("missing"), "/", /it is not installed/],
+    ["-v", "/", /it is not installed/],
+    [at("plain"), "/", /it may not be executed$/],
+    [folder, "/", /it is a folder$/],
+    [at("no-interpreter"), "/", /the system cannot run it$/],
+    ["sh", at("nowhere"), /its folder .*\/nowhere does not exist$/],
+    ["sh", at("plain"), /\/plain is no folder$/],
+  ];
+  for (const [command, cwd, words] of cases) {
+    const failure = await run(t, command, [], { cwd }).untilClosed();
+    assert.equal(failure.kind, "unreachable", command);
+    assert.match(failure.message, words);
+    assert.ok(failure.hint, command);
+  }
+});
+
+test("a command line in the program's place is told where its arguments belong", async (t) => {
+  for (const [command, hint] of [
+    ["no-such-program -y files", /`args`/],
+    ["no-such-program", /absolute path/],
+  ] as const) {
+    assert.match((await run(t, command, []).untilClosed()).hint ?? "", hint);
+  }
+});
+
+test("without a descriptor to spare a program does not start, is told so, and nothing else ends", async () => {
+  const of = (file: string): string => new URL(`../../../../../src/${file}`, import.meta.url).href;
+  const told = await runOutOfFiles(
+    `import { openStdioLink } from "${of("gateway/backends/links/stdio/stdio-link.ts")}";
+     import { startWarden } from "${of("gateway/backends/links/stdio/warden.ts")}";
+     import { systemClock as clock } from "${of("runtime/time/clock.ts")}";
+     import { silentLogger as logger } from "${of("runtime/log/log.ts")}";`,
+    `const warden = startWarden({ clock, logger });
+     const open = openStdioLink({ command: "cat", args: [], env: {}, cwd: "/", warden, clock });
+     const failure = await new Promise((onClosed) =>
+       open({ onMessage: () => null, onRequestFailed() {}, onLogLine() {}, onClosed }));
+     console.log(failure.kind, failure.message);
+     console.log(failure.hint);
+     await warden[Symbol.asyncDispose]();
+     console.log("lives");`,
+  );
+  const [failure, hint, end] = told.split("\n");
+  assert.equal(failure, "unreachable cannot start cat: too many files are open");
+  assert.match(hint ?? "", /ulimit -n/);
+  assert.equal(end, "lives");
+});
+
+test("a program's own exit with 127 is no failure to start", async (t) => {
+  const failure = await script(t, "echo mine >&2; exit 127").untilClosed();
+  assert.deepEqual([failure.kind, failure.message], ["closed", "ended with exit code 127: mine"]);
+});
+
+test("the program gets its arguments as they are, its folder, its variables, and none of the daemon's", async (t) => {
+  const folder = join(await temporaryFolder(t), "a folder $(x)");
+  await mkdir(folder);
+  process.env["MOUNTAINEER_TEST_SECRET"] = "leak";
+  t.after(() => delete process.env["MOUNTAINEER_TEST_SECRET"]);
+  const text = `console.log(JSON.stringify({ args: process.argv.slice(1), cwd: process.cwd(), env: process.env }));`;
+  const args = ["$(touch x)", "a b", "", "*", "'\"", "ü", "-n"];
+  const recorded = run(t, process.execPath, ["-e", text, "--", ...args], {
+    cwd: folder,
+    env: { OWN: "a\nb $HOME", PATH: "/usr/bin:/bin" },
+  });
+  await recorded.untilClosed();
+  const told = JSON.parse(JSON.stringify(recorded.received[0]?.message));
+  assert.deepEqual(told.args, args);
+  assert.equal(told.cwd, folder);
+  assert.equal(told.env.OWN, "a\nb $HOME");
+  assert.equal(told.env.PATH, "/usr/bin:/bin");
+  assert.equal(told.env.MOUNTAINEER_TEST_SECRET, undefined);
+  assert.equal(told.env.OLDPWD, undefined);
+});
+
+test("the program holds no descriptor of ours beside its three", {
+  skip: process.platform !== "linux",
+}, async (t) => {
+  const recorded = script(t, "cat; :");
+  const { pid } = recorded.link;
+  await eventually(async () => /\/cat$|sh$/.test(await readlink(`/proc/${pid}/exe`)), 5_000);
+  await eventually(
+    () =>
+      readlink(`/proc/${pid}/fd/3`).then(
+        () => false,
+        () => true,
+      ),
+    5_000,
+  );
+});
+
+test("the program ignores no signal that it did not ask to", {
+  skip: process.platform !== "linux",
+}, async (t) => {
+  const recorded = script(t, "grep SigIgn /proc/self/status >&2");
+  await recorded.untilClosed();
+  assert.deepEqual(recorded.logLines, ["SigIgn: 0000000000000000"]);
+});
+
+test("a variable that no shell could pass on is refused, not lost", async (t) => {
+  const failure = await script(t, ":", { env: { "A.B": "x" } }).untilClosed();
+  assert.match(failure.message, /"A\.B" is no name for an environment variable/);
+});
+
+test("all that a program wrote is read before its end is told, an unfinished line too", async (t) => {
+  const recorded = program(
+    t,
+    `process.stdout.write(JSON.stringify({ n: 1, pad: "x".repeat(300_000) }) + "\\n" + JSON.stringify({ n: 2 }));
+     process.stderr.write("one\\ntwo"); process.exitCode = 3;`,
+  );
+  const failure = await recorded.untilClosed();
+  assert.deepEqual(
+    recorded.received.map(({ message }) => Reflect.get(Object(message), "n")),
+    [1, 2],
+  );
+  assert.equal(failure.message, "ended with exit code 3: two");
+  assert.deepEqual(recorded.logLines, ["one", "two"]);
+});
+
+test("an end by a signal says which", async (t) => {
+  const failure = await script(t, "kill -SEGV $$").untilClosed();
+  assert.deepEqual(failure, { kind: "closed", message: "was ended by SIGSEGV", hint: null });
+});
+
+test("lines that are no JSON are log lines; line ends of Windows and empty lines are minded by nobody", async (t) => {
+  const recorded = script(t, `printf 'Starting…\\r\\n\\r\\n{"n":1}\\r\\n\\n{"n":2}\\n'`);
+  await recorded.untilClosed();
+  assert.deepEqual(
+    recorded.received.map(({ message }) => message),
+    [{ n: 1 }, { n: 2 }],
+  );
+  assert.deepEqual(recorded.logLines, ["Starting…"]);
+});
+
+test("a byte order mark before the first message, as programs of .NET write it, is no part of it", async (t) => {
+  const recorded = script(t, `printf '\\357\\273\\277{"a":1}\\n{"b":2}\\n'; cat`);
+  await eventually(() => recorded.received.length === 2, 10_000);
+  assert.deepEqual(
+    recorded.received.map(({ message }) => message),
+    [{ a: 1 }, { b: 2 }],
+  );
+  assert.deepEqual(recorded.logLines, []);
+});
+
+test("a flood of lines that are no JSON ends the link, and the program with it", async (t) => {
+  const { recorded } = runStill(t, "yes garbage");
+  const failure = await recorded.untilClosed();
+  assert.equal(failure.kind, "protocol");
+  assert.match(failure.message, /no MCP/);
+  await recorded.link.close();
+  assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
+});
+
+test("an endless line ends the link as overloaded", async (t) => {
+  const recorded = script(t, "tr '\\0' x </dev/zero", { lineLimitBytes: 1_000_000 });
+  const failure = await recorded.untilClosed();
+  assert.equal(failure.kind, "overloaded");
+});
+
+test("log lines carry no control characters, no secrets, and are cut at 4 KiB", async (t) => {
+  const recorded = program(
+    t,
+    `console.error("\\u001b[31mred\\u001b[0m\\u0007 key=s3cret/1"); console.error("x".repeat(10_000)); process.exit(1)`,
+    { secrets: ["s3cret/1"] },
+  );
+  await recorded.untilClosed();
+  assert.equal(recorded.logLines[0], "red\\x07 key=[redacted]");
+  assert.equal(recorded.logLines[1], `${"x".repeat(4_096)}…`);
+});
+
+test("the failure's last line is redacted, too", async (t) => {
+  const failure = await script(t, "echo bad token s3cret >&2; exit 1", { secrets: ["s3cret"] }).untilClosed();
+  assert.equal(failure.message, "ended with exit code 1: bad token [redacted]");
+});
+
+test("of a flood on stderr a piece is read now and then, and requests are answered all the while", async (t) => {
+  const { recorded, manual } = runStill(t, "yes flood >&2 & exec cat");
+  const isPaused = () => manual.pendingTimers === 1;
+  await eventually(isPaused, 5_000);
+  for (let count = 0; count < 20; count++) {
+    recorded.link.send({ jsonrpc: "2.0", id: count, result: {} });
+    await eventually(() => recorded.received.length > count, 5_000);
+  }
+  assert.equal(recorded.logLines.length, 2_000, "of one second");
+  let pieces = 1;
+  for (; recorded.logLines.length === 2_000; pieces++) {
+    await manual.advance(5);
+    await eventually(isPaused, 5_000);
+  }
+  assert.ok(pieces <= 202, `${pieces} pieces in a second`);
+  const dropped = Number(/^\((\d+) bytes of log were dropped/.exec(recorded.logLines[2_000] ?? "")?.[1]);
+  assert.ok(dropped > 0 && dropped <= pieces * 64 * 1024, `${dropped} bytes in ${pieces} pieces`);
+  assert.ok(recorded.logLines.length <= 4_001, `${recorded.logLines.length} lines`);
+});
+
+test("a program that never reads its input is overloaded, request for request, and never throws", async (t) => {
+  const { recorded, manual } = runStill(t, "echo up >&2; sleep 600; :", { backlogLimitBytes: 200_000 });
+  await eventually(() => recorded.logLines.length === 1, 5_000);
+  const pad = "x".repeat(50_000);
+  for (let count = 0; count < 20; count++) {
+    recorded.link.send({ jsonrpc: "2.0", id: count, method: "echo", params: { pad } });
+  }
+  recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled" });
+  assert.equal(recorded.failed.size, 0);
+  assert.ok(recorded.link.backlogBytes > 200_000 && recorded.link.backlogBytes < 400_000);
+  const failure = await eventually(() => recorded.failed.get(19), 5_000);
+  assert.equal(failure.kind, "overloaded");
+  assert.match(failure.message, /does not read its input/);
+  assert.ok(!recorded.failed.has(0));
+  const closing = recorded.link.close();
+  await manual.advance(1_000);
+  await closing;
+  assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
+});
+
+test("a program that closes its output and lives on is a closed link, whose last words are heard", async (t) => {
+  const recorded = script(t, `echo '{"n":1}'; exec >&-; sleep 600`);
+  const failure = await recorded.untilClosed();
+  assert.deepEqual(failure, { kind: "closed", message: "it has closed its standard output", hint: null });
+  assert.deepEqual(
+    recorded.received.map(({ message }) => message),
+    [{ n: 1 }],
+  );
+});
+
+test("a program that closes its input and lives on is a closed link", async (t) => {
+  const recorded = script(t, "exec <&-; echo up >&2; sleep 600");
+  await eventually(() => recorded.logLines.length === 1, 5_000);
+  recorded.link.send({ jsonrpc: "2.0", id: 1, method: "echo" });
+  recorded.link.send({ jsonrpc: "2.0", id: 2, method: "echo" });
+  const failure = await recorded.untilClosed();
+  assert.equal(failure.kind, "closed");
+  assert.match(failure.message, /takes no more input/);
+});
+
+test("sending to a program that just ended is no error", async (t) => {
+  const { recorded } = runStill(t, "exit 0");
+  for (let count = 0; count < 100; count++) {
+    recorded.link.send({ jsonrpc: "2.0", id: count, method: "echo", params: { pad: "x".repeat(10_000) } });
+    if (count % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal((await recorded.untilClosed()).message, "ended with exit code 0");
+});
+
+test("a held reader still gets all that was written before the end", async (t) => {
+  const recorded = program(
+    t,
+    `for (let n = 0; n < 3000; n++) process.stdout.write(JSON.stringify({ n, pad: "x".repeat(1000) }) + "\\n");`,
+  );
+  recorded.hold = () => (recorded.received.length % 500 === 0 ? clock.sleep(100) : null);
+  await recorded.untilClosed();
+  assert.equal(recorded.received.length, 3_000);
+});
+
+test("close asks first: a server that ends with its input is not signalled", async (t) => {
+  const { recorded } = runStill(t, "trap 'echo signalled >&2' TERM; echo up >&2; cat; exit 0");
+  await eventually(() => recorded.logLines.includes("up"), 5_000);
+  // The clock stands still: the second after which it would be signalled never ends.
+  await recorded.link.close();
+  assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
+});
+
+test("close ends a server that minds neither its input nor SIGTERM, with all it started, after 3 s", async (t) => {
+  const { recorded, manual } = runStill(
+    t,
+    "trap '' TERM; (trap '' TERM; sleep 600; sleep 600) & echo up >&2; sleep 600; sleep 600",
+  );
+  await eventually(() => recorded.logLines.includes("up"), 5_000);
+  const { pid } = recorded.link;
+  assert.ok(pid !== null);
+  const closing = recorded.link.close();
+  await manual.advance(2_999);
+  assert.ok(process.kill(pid, 0));
+  await manual.advance(1);
+  await closing;
+  assert.throws(() => process.kill(pid, 0));
+  await eventually(() => !endGroup(pid), 5_000);
+});
+
+test("a server's child that keeps the pipes open delays neither the end nor close", async (t) => {
+  // It ends when it is told to: until its child has left the group, that would end with it.
+  const child = "setsid sh -c 'echo $$ >&2; exec sleep 600' &";
+  const { recorded, manual } = runStill(t, `echo '{"n":1}'; ${child} read -r go; exit 4`);
+  const runaway = await eventually(() => Number(recorded.logLines[0]), 5_000);
+  t.after(() => process.kill(runaway, "SIGKILL"));
+  recorded.link.send({ jsonrpc: "2.0", method: "go" });
+  await eventually(() => recorded.received.length === 1 && manual.pendingTimers === 1, 5_000);
+  assert.deepEqual(recorded.closed, []);
+  await manual.advance(500);
+  assert.match((await recorded.untilClosed()).message, /exit code 4/);
+  assert.equal(recorded.received.length, 1);
+});
+
+test("100 starts and ends leave no process, descriptor or timer", {
+  skip: process.platform !== "linux",
+}, async (t) => {
+  const warden = startWarden({ clock, logger });
+  t.after(() => warden[Symbol.asyncDispose]());
+  const still = createManualClock();
+  const open = openStdioLink({ command: "cat", args: [], env: {}, cwd: "/", warden, clock: still });
+  const { readdir } = await import("node:fs/promises");
+  const descriptors = async (): Promise<number> => (await readdir("/proc/self/fd")).length;
+  await openRecorded(open).link.close();
+  const before = await descriptors();
+  for (let round = 0; round < 10; round++) {
+    const links = Array.from({ length: 10 }, () => openRecorded(open).link);
+    await Promise.all(links.map((link) => link.close()));
+    for (const { pid } of links) assert.throws(() => process.kill(pid ?? 0, 0));
+  }
+  await eventually(async () => (await descriptors()) <= before, 5_000);
+});

@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { BackendSpec } from "../../../../src/gateway/backends/policy/decide-backend-draft.ts";
+import { fc } from "../../../support/properties.ts";
+import { BackendWorld, type Fate } from "../pool/backend-world.ts";
+
+type Event =
+  | { readonly do: "edit"; readonly change: Partial<BackendSpec> }
+  | { readonly do: "fate"; readonly key: string; readonly fate: Fate }
+  | { readonly do: "call" | "advance"; readonly ms: number }
+  | { readonly do: "jitter"; readonly value: number }
+  | { readonly do: "stale"; readonly because: string | null }
+  | { readonly do: "restart" | "crash" | "deaf" | "hear" | "doubt" };
+
+const keys = fc.constantFrom("k1", "k2", "k3");
+const wanted: fc.Arbitrary<BackendSpec["wanted"]> = fc.oneof(
+  { weight: 6, arbitrary: keys.map((key) => ({ kind: "connection" as const, key })) },
+  { weight: 1, arbitrary: fc.constant({ kind: "secret_missing" as const, variables: ["TOKEN"] }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "nothing" as const, because: "removed" as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "nothing" as const, because: "disabled" as const }) },
+);
+const span = fc.oneof(fc.nat(400), fc.nat(20_000), fc.nat(90_000));
+
+const events = (replaces: readonly BackendSpec["replace"][]): fc.Arbitrary<Event> =>
+  fc.oneof(
+    { weight: 5, arbitrary: fc.record({ do: fc.constant("advance" as const), ms: span }) },
+    {
+      weight: 3,
+      arbitrary: wanted.map((one) => ({ do: "edit" as const, change: { wanted: one } })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .constantFrom(...replaces)
+        .map((replace) => ({ do: "edit" as const, change: { replace } })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant("fate" as const),
+        key: keys,
+        fate: fc.constantFrom<Fate>("works", "fails", "hangs"),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant("call" as const), ms: span }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant("jitter" as const),
+        value: fc.double({ min: 0, max: 1, noNaN: true }),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant("stale" as const),
+        because: fc.constantFrom("no answer", null),
+      }),
+    },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        do: fc.constantFrom(
+          "restart" as const,
+          "crash" as const,
+          "deaf" as const,
+          "hear" as const,
+          "doubt" as const,
+        ),
+      }),
+    },
+  );
+
+function happen(world: BackendWorld, event: Event): void {
+  if (event.do === "edit") world.edit(event.change);
+  else if (event.do === "fate") world.fates.set(event.key, event.fate);
+  else if (event.do === "call") world.call(event.ms);
+  else if (event.do === "advance") world.advance(event.ms);
+  else if (event.do === "jitter") world.jitter = event.value;
+  else if (event.do === "stale") world.makeStale(event.because);
+  else if (event.do === "restart") world.restart();
+  else if (event.do === "crash") world.crash();
+  else if (event.do === "deaf") world.turnDeaf();
+  else if (event.do === "hear") world.hearAgain();
+  else {
+    world.checkAsked = true;
+    world.look();
+  }
+}
+
+/** Everything works from here on; longer than any backoff, drain and close together. */
+function calm(world: BackendWorld): void {
+  for (const key of ["k1", "k2", "k3"]) world.fates.set(key, "works");
+  world.hearAgain();
+  world.makeStale(null);
+  world.advance(240_000);
+}
+
+function assertAsWanted(world: BackendWorld): void {
+  const { spec, decision, instances } = world;
+  assert.ok(decision !== null);
+  switch (spec.wanted.kind) {
+    case "connection":
+      assert.equal(decision.phase, "Ready");
+      assert.equal(world.serving?.seen.key, spec.wanted.key);
+      assert.equal(world.memory.serving?.epoch, spec.epoch);
+      assert.equal(instances.length, 1);
+      assert.deepEqual(decision.conditions, []);
+      break;
+    case "secret_missing":
+      assert.equal(decision.phase, world.serving === null ? "Failed" : "Degraded");
+      assert.equal(instances.length, world.serving === null ? 0 : 1);
+      assert.equal(decision.conditions.length, 1);
+      break;
+    case "nothing":
+      assert.equal(decision.phase, "Pending");
+      assert.equal(instances.length, 0);
+      assert.deepEqual(decision.conditions, []);
+  }
+  assert.deepEqual(world.memory.draining, []);
+  assert.deepEqual(world.memory.closing, []);
+}
+
+const RUNS = { numRuns: Number(process.env["PROPERTY_RUNS"] ?? 400) };
+
+describe("decideBackend in random worlds", () => {
+  const keepsPromises = (replaces: readonly BackendSpec["replace"][]): void => {
+    fc.assert(
+      fc.property(fc.array(events(replaces), { maxLength: 60, size: "max" }), (happenings) => {
+        const world = new BackendWorld();
+        world.edit({ replace: replaces[0] ?? "overlap" });
+        for (const event of happenings) happen(world, event);
+        calm(world);
+        assertAsWanted(world);
+      }),
+      RUNS,
+    );
+  };
+
+  it("B7 overlap: an old one that could serve is never withdrawn, no call in flight is cut before its time, and once calm what serves is what is wanted", () => {
+    keepsPromises(["overlap"]);
+  });
+
+  it("B7 stop-first: no two beside one another, and the same promises to calls", () => {
+    keepsPromises(["stop-first"]);
+  });
+
+  it("B7 the way to replace may itself be edited at any time", () => {
+    keepsPromises(["overlap", "stop-first"]);
+  });
+});
+
+describe("decideBackend", () => {
+  it("tries a start that fails again after 1, 2, 4 and 8 s, then once a minute", () => {
+    const world = new BackendWorld();
+    world.fates.set("k1", "fails");
+    world.edit({});
+    world.advance(300_000);
+    const starts = world.steps.filter(({ kind }) => kind === "start").length;
+    // 0, 1.3, 3.6, 7.9, 16.2 and then every 60.3 s.
+    assert.equal(starts, 9);
+    assert.equal(world.decision?.conditions[0]?.code, "circuit_open");
+    assert.equal(world.decision?.phase, "Failed");
+  });
+
+  it("waits for its turn to start, and keeps what serves meanwhile", () => {
+    const world = new BackendWorld();
+    world.mayStart = false;
+    world.edit({});
+    assert.equal(world.decision?.wantsTurn, true);
+    assert.equal(world.instances.length, 0);
+    world.mayStart = true;
+    world.look();
+    world.advance(1_000);
+    world.mayStart = false;
+    world.edit({ wanted: { kind: "connection", key: "k2" } });
+    world.advance(60_000);
+    assert.equal(world.decision?.wantsTurn, true);
+    assert.equal(world.serving?.seen.key, "k1");
+  });
+
+  it("draws out or shortens a wait by half, never beyond a minute", () => {
+    for (const [jitter, waitMs] of [
+      [0, 500],
+      [1, 1_500],
+    ] as const) {
+      const world = new BackendWorld();
+      world.jitter = jitter;
+      world.fates.set("k1", "fails");
+      world.edit({});
+      world.advance(300);
+      assert.equal(world.decision?.retryAtMs, world.nowMs + waitMs);
+    }
+  });
+
+  it("says of a condition since when it stands, and of a settled world nothing", () => {
+    const world = new BackendWorld();
+    world.edit({ wanted: { kind: "secret_missing", variables: ["A", "B"] } });
+    const since = world.nowMs;
+    world.advance(5_000);
+    assert.equal(world.decision?.conditions[0]?.sinceMs, since);
+    assert.match(world.decision?.reason ?? "", /A, B/);
+    assert.deepEqual(world.events, []);
+  });
+
+  it("one that crashes again and again is not hurried more than once", () => {
+    const world = new BackendWorld();
+    world.edit({});
+    world.advance(1_000);
+    for (let crash = 0; crash < 8; crash++) {
+      world.crash();
+      world.advance(500);
+      if (world.serving === null) world.advance(70_000);
+    }
+    const ended = world.events
+      .filter(({ kind }) => kind === "ended")
+      .map((event) => ("retryInMs" in event ? event.retryInMs : 0));
+    assert.deepEqual(ended.slice(0, 4), [125, 1_000, 125, 1_000]);
+  });
+});

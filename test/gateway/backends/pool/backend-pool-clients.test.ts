@@ -1,0 +1,317 @@
+// Backends with one instance for each client: whose calls go where, and when it starts and ends.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { errorReply, isError, REQUEST_TIMEOUT } from "../../../../src/gateway/json-rpc.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { type Bench, CHANGED, ready } from "./backend-pool-bench.ts";
+import {
+  backendConfig,
+  callOf,
+  createClient,
+  errorText,
+  fromInstance,
+  type Script,
+} from "./scripted-instance.ts";
+
+describe("one instance for each client", () => {
+  const shared = backendConfig("a");
+  const own = backendConfig("a", { instances: "per-client" });
+  const { connection: other } = CHANGED;
+  const owner = (b: Bench, client: unknown) =>
+    b.script.started.filter(({ options }) => options.owner === client);
+  /** A client's first call, and its own instance, which is ready for it. */
+  const begin = async (b: Bench, client: ReturnType<typeof createClient>) => {
+    const call = b.pool.call("a", callOf(client));
+    const mine = b.script.last;
+    mine.becomeReady();
+    await settle();
+    return { call, mine };
+  };
+  /** Edits the connection; the shared instance of the new one is ready. */
+  const moveShared = async (b: Bench): Promise<void> => {
+    b.apply({ ...own, connection: other });
+    await settle();
+    b.script.last.becomeReady("two");
+    await settle();
+  };
+
+  it("B7 a client's calls go to its own, started at its first call; nothing of it reaches another's", async () => {
+    const b = await ready(own);
+    const [ann, bob] = [createClient("ann"), createClient("bob")];
+    const first = b.pool.call("a", callOf(ann));
+    const second = b.pool.call("a", callOf(ann));
+    const other = b.pool.call("a", callOf(bob));
+    await settle();
+    assert.equal(owner(b, ann).length, 1);
+    for (const instance of b.script.started.slice(1)) instance.becomeReady("one");
+    await settle();
+    for (const instance of b.script.started) instance.answer();
+    assert.equal(fromInstance(await first), fromInstance(await second));
+    assert.notEqual(fromInstance(await first), fromInstance(await other));
+    assert.equal(b.script.started[0]?.calls.length, 0);
+    b.pool.notifyOwn(ann, "notifications/roots/list_changed", undefined);
+    assert.deepEqual(
+      b.script.started.map(({ notified }) => notified.length),
+      [0, 1, 0],
+    );
+  });
+
+  it("one that cannot be started is that call's error alone", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const call = b.pool.call("a", callOf(ann));
+    b.script.last.endWith("no such program");
+    assert.match(errorText(await call), /the instance of this client could not be started: no such program/);
+    assert.equal(b.view().phase, "Ready");
+    void b.pool.call("a", callOf(ann));
+    assert.equal(owner(b, ann).length, 2);
+  });
+
+  it("while the shared one is tried again after a crash, a client's own goes on", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const { call: first, mine } = await begin(b, ann);
+    b.script.started[0]?.endWith("it crashed");
+    await settle();
+    const second = b.pool.call("a", callOf(ann));
+    mine.answer();
+    assert.equal(fromInstance(await first), mine.id);
+    assert.equal(fromInstance(await second), mine.id);
+    const other = b.pool.call("a", callOf(createClient("bob")));
+    await b.clock.advance(250);
+    b.script.last.becomeReady("one");
+    await settle();
+    b.script.last.becomeReady("one");
+    await settle();
+    b.script.last.answer();
+    assert.equal(fromInstance(await other), b.script.last.id);
+    assert.equal(mine.isClosed, false);
+  });
+
+  it("B7 disabled, it lets clients' own instances finish their calls, also those that wait for a start", async () => {
+    const b = await ready(own);
+    const [ann, bob] = [createClient("ann"), createClient("bob")];
+    const { call: running, mine } = await begin(b, ann);
+    const waiting = b.pool.call("a", callOf(bob));
+    const theirs = b.script.last;
+    b.apply({ ...own, enabled: false });
+    await settle();
+    assert.equal(b.view().draining, 2);
+    assert.equal(b.view().phase, "ShuttingDown");
+    mine.answer();
+    assert.equal(fromInstance(await running), mine.id);
+    theirs.becomeReady();
+    theirs.answer();
+    assert.equal(fromInstance(await waiting), theirs.id);
+    await settle();
+    assert.equal(b.view().instances, 0);
+    assert.equal(b.view().phase, "Pending");
+  });
+
+  it("it ends with its session, and its calls with it", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const call = b.pool.call("a", callOf(ann));
+    b.script.last.becomeReady();
+    await settle();
+    b.pool.forget(ann);
+    assert.ok(isError(await call));
+    await settle();
+    assert.equal(owner(b, ann)[0]?.isClosed, true);
+    assert.equal(b.view().instances, 1);
+  });
+
+  it("B7 a changed connection drains it; the next call starts anew, of the new configuration", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const { call: running, mine } = await begin(b, ann);
+    await moveShared(b);
+    assert.equal(mine.isClosed, false);
+    const next = b.pool.call("a", callOf(ann));
+    assert.notEqual(b.script.last.options.key, mine.options.key);
+    b.script.last.becomeReady("two");
+    await settle();
+    b.script.last.answer();
+    mine.answer();
+    assert.equal(fromInstance(await running), mine.id);
+    assert.equal(fromInstance(await next), b.script.last.id);
+    await settle();
+    assert.equal(mine.isClosed, true);
+  });
+
+  it("a call that waits for its own instance while the connection changes waits for the new one", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const waiting = b.pool.call("a", callOf(ann));
+    const half = b.script.last;
+    await moveShared(b);
+    assert.equal(half.isClosed, true);
+    b.script.last.becomeReady("two");
+    await settle();
+    b.script.last.answer();
+    assert.equal(fromInstance(await waiting), b.script.last.id);
+  });
+
+  it("B7 shared again, a call that waits for its own instance goes to the shared one, and nothing more is started", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const waiting = b.pool.call("a", callOf(ann));
+    const half = b.script.last;
+    b.apply(shared);
+    await settle();
+    assert.equal(owner(b, ann).length, 1);
+    assert.equal(half.isClosed, true);
+    assert.equal(b.view().instances, 1);
+    b.script.started[0]?.answer();
+    assert.equal(fromInstance(await waiting), b.script.started[0]?.id);
+  });
+
+  it("B7 no call reaches an instance of an older connection, though one waited when the backend was shared again", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    void b.pool.call("a", callOf(ann));
+    b.apply(shared);
+    await settle();
+    for (const { seen, becomeReady } of b.script.alive)
+      if (seen.state.kind === "starting") becomeReady("one");
+    for (const instance of b.script.alive) instance.answer();
+    b.apply({ ...shared, connection: other });
+    await settle();
+    b.script.last.becomeReady("two");
+    await settle();
+    const { key } = b.script.last.options;
+    b.apply({ ...own, connection: other });
+    await settle();
+    const next = b.pool.call("a", callOf(ann));
+    assert.equal(b.script.last.options.key, key);
+    b.script.last.becomeReady("two");
+    const asked = b.script.alive.filter(({ pending }) => pending.size > 0);
+    assert.deepEqual(
+      asked.map(({ options }) => options),
+      [b.script.last.options],
+    );
+    b.script.last.answer();
+    assert.equal(fromInstance(await next), b.script.last.id);
+  });
+
+  it("B7 disabled and shared in one edit, it lets a call that waits for its own instance finish there", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const waiting = b.pool.call("a", callOf(ann));
+    const mine = b.script.last;
+    b.apply({ ...shared, enabled: false });
+    await settle();
+    mine.becomeReady("one");
+    mine.answer();
+    assert.equal(fromInstance(await waiting), mine.id);
+    await settle();
+    assert.equal(b.view().instances, 0);
+  });
+
+  it("at most 64 exist", async () => {
+    const b = await ready(own);
+    for (let at = 0; at < 64; at++) void b.pool.call("a", callOf(createClient(String(at))));
+    assert.match(errorText(await b.pool.call("a", callOf(createClient("65th")))), /64 instances/);
+  });
+
+  /** Of 64 clients, each later than the one before; their first calls are answered. */
+  const begin64 = async (b: Bench) => {
+    const all: { client: ReturnType<typeof createClient>; mine: Script["last"] }[] = [];
+    for (let at = 0; at < 64; at++) {
+      const client = createClient(String(at));
+      const { call, mine } = await begin(b, client);
+      mine.answer();
+      await call;
+      await b.clock.advance(1);
+      all.push({ client, mine });
+    }
+    return all;
+  };
+
+  it("B7 beyond 64 that of the idle client gives way which was used longest ago; its next call begins anew", async () => {
+    const b = await ready(own);
+    const [first, second, third, ...others] = await begin64(b);
+    assert.ok(first !== undefined && second !== undefined && third !== undefined);
+    const again = b.pool.call("a", callOf(first.client));
+    first.mine.answer();
+    await again;
+    // Listening, it is there, however long it says nothing.
+    second.client.busy = true;
+    const { call: newcomers, mine: newest } = await begin(b, createClient("65th"));
+    newest.answer();
+    assert.equal(fromInstance(await newcomers), newest.id);
+    const gone = ({ mine }: { mine: Script["last"] }): boolean => mine.isClosed;
+    assert.deepEqual([first, second, third].map(gone), [false, false, true]);
+    assert.ok(!others.some(gone));
+    const { call: back, mine: anew } = await begin(b, third.client);
+    anew.answer();
+    assert.equal(fromInstance(await back), anew.id);
+    assert.deepEqual(others.map(gone).indexOf(true), 0);
+    assert.equal(b.view().instances, 65);
+  });
+
+  it("B7 none gives way whose client listens or has a call in flight", async () => {
+    const b = await ready(own);
+    const all = await begin64(b);
+    const [waits, ...listen] = all;
+    assert.ok(waits !== undefined);
+    for (const { client } of listen) client.busy = true;
+    const hanging = b.pool.call("a", callOf(waits.client));
+    const refused = b.pool.call("a", callOf(createClient("65th")));
+    assert.equal(b.script.started.length, 65);
+    assert.match(errorText(await refused), /64 instances/);
+    waits.mine.answer();
+    assert.equal(fromInstance(await hanging), waits.mine.id);
+    assert.ok(!all.some(({ mine }) => mine.isClosed));
+    void b.pool.call("a", callOf(createClient("66th")));
+    assert.equal(waits.mine.isClosed, true);
+  });
+
+  it("a subscription goes to the client's own, and follows it through a change", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const subscribed = b.pool.subscribe("a", "file:///x", ann);
+    b.script.last.becomeReady();
+    assert.ok(!isError(await subscribed));
+    await moveShared(b);
+    assert.equal(b.script.last.options.owner, ann);
+    b.script.last.becomeReady("two");
+    assert.ok(b.script.last.subscribed.get("file:///x")?.has(ann));
+  });
+
+  it("a client's own that cannot be reached once or twice is kept; what it does for others goes on", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const { call, mine } = await begin(b, ann);
+    mine.see({ missedChecks: 2 });
+    await settle();
+    assert.equal(owner(b, ann).length, 1);
+    mine.see({ missedChecks: 3 });
+    await settle();
+    assert.equal(mine.isClosed, false);
+    void b.pool.call("a", callOf(ann));
+    assert.equal(owner(b, ann).length, 2);
+    mine.answer();
+    assert.equal(fromInstance(await call), mine.id);
+    await settle();
+    assert.equal(mine.isClosed, true);
+  });
+
+  it("calls in a row without an answer, and then a check without one, end it", async () => {
+    const b = await ready(own);
+    const ann = createClient("ann");
+    const { call: first, mine } = await begin(b, ann);
+    mine.answer(errorReply(REQUEST_TIMEOUT, "too slow"));
+    await first;
+    for (let call = 0; call < 4; call++) {
+      const reply = b.pool.call("a", callOf(ann));
+      mine.answer(errorReply(REQUEST_TIMEOUT, "too slow"));
+      await reply;
+    }
+    assert.equal(mine.checks, 1);
+    mine.see({ missedChecks: 1 });
+    await settle();
+    assert.equal(mine.isClosed, true);
+    assert.equal(b.view().phase, "Ready");
+  });
+});

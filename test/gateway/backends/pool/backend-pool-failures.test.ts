@@ -1,0 +1,267 @@
+// Instances that crash, do not come up or do not answer: retries, pauses, conditions.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { BackendConfig } from "../../../../src/config/snapshot.ts";
+import { errorReply, REQUEST_TIMEOUT } from "../../../../src/gateway/json-rpc.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
+import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
+
+describe("crashes and failures", () => {
+  it("B7 after its first crash it is tried at once, its names stay, and calls wait", async () => {
+    const b = await ready();
+    b.script.last.endWith("it exited with code 3");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+    assert.equal(b.view().phase, "Degraded");
+    const call = b.call();
+    await b.clock.advance(250);
+    assert.equal(b.script.started.length, 2);
+    b.script.last.becomeReady("one");
+    await settle();
+    b.script.last.answer();
+    assert.equal(fromInstance(await call), 2);
+    assert.equal(b.view().phase, "Ready");
+    assert.equal(b.view().restarts, 1);
+  });
+
+  it("what the server said of itself stands as long as its names do", async () => {
+    const b = await ready();
+    const [greeting] = b.pool.greetings();
+    assert.equal(greeting?.backend, "a");
+    b.script.last.endWith("it exited with code 3");
+    await settle();
+    assert.deepEqual(b.pool.greetings(), [greeting]);
+    await b.clock.advance(250);
+    b.script.last.endWith("address in use");
+    await settle();
+    assert.deepEqual(b.pool.greetings(), []);
+  });
+
+  it("a call in the very turn of the crash waits, too", async () => {
+    const b = await ready();
+    b.script.last.endWith("it exited with code 3");
+    const call = b.call();
+    await b.clock.advance(250);
+    b.script.last.becomeReady("one");
+    await settle();
+    b.script.last.answer();
+    assert.equal(fromInstance(await call), 2);
+  });
+
+  it("when that try fails, the names leave, and calls say why and when it is tried next", async () => {
+    const b = await ready();
+    b.script.last.endWith("it exited with code 3");
+    await b.clock.advance(250);
+    const waiting = b.call();
+    b.script.last.endWith("address in use");
+    await settle();
+    assert.deepEqual(b.names(), []);
+    assert.match(
+      errorText(await waiting),
+      /^backend a is unavailable: address in use; it is tried again in 1 s$/,
+    );
+    assert.equal(b.view().phase, "Failed");
+    assert.equal(b.view().retryAtMs, b.clock.wallMs() + 1_000);
+    assert.deepEqual(b.codes(), ["not_running"]);
+  });
+
+  it("a second crash within 30 s is no reason to hurry; one after 30 s is", async () => {
+    const b = await ready();
+    b.script.last.endWith("1st");
+    await b.clock.advance(250);
+    b.script.last.becomeReady("one");
+    await b.clock.advance(29_000);
+    b.script.last.endWith("2nd");
+    await settle();
+    assert.deepEqual(b.names(), []);
+    await b.clock.advance(1_000);
+    b.script.last.becomeReady("one");
+    await b.clock.advance(30_000);
+    b.script.last.endWith("3rd");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+  });
+
+  it("five failures in a row open the circuit: one try a minute, until a restart or a change", async () => {
+    const b = bench();
+    b.apply(backendConfig("a"));
+    await settle();
+    for (const waitMs of [1_000, 2_000, 4_000, 8_000]) {
+      b.script.last.endWith("no such program");
+      await b.clock.advance(waitMs - 1);
+      const before = b.script.started.length;
+      await b.clock.advance(1);
+      assert.equal(b.script.started.length, before + 1);
+      assert.deepEqual(b.codes(), ["not_running"]);
+    }
+    b.script.last.endWith("no such program");
+    await settle();
+    assert.deepEqual(b.codes(), ["circuit_open"]);
+    await b.clock.advance(59_999);
+    assert.equal(b.script.started.length, 5);
+    await b.clock.advance(1);
+    assert.equal(b.script.started.length, 6);
+    b.script.last.endWith("no such program");
+    await settle();
+    assert.equal(b.pool.restart("a"), true);
+    await settle();
+    assert.equal(b.script.started.length, 7);
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.deepEqual(b.codes(), []);
+    assert.equal(b.pool.restart("nobody"), false);
+  });
+
+  it("a program's log is pointed at, and of a server elsewhere its address and its own log", async () => {
+    const far = { type: "streamable-http", url: "https://far.example:1/mcp?key=k3y", headers: {} } as const;
+    const remote = backendConfig("a", { connection: far });
+    const hintsOf = async (first: BackendConfig, second: BackendConfig | null): Promise<string> => {
+      const b = bench();
+      b.apply(first);
+      await settle();
+      if (second !== null) {
+        b.script.last.becomeReady("one");
+        await settle();
+        b.apply(second);
+        await settle();
+      }
+      b.script.last.endWith("no answer");
+      await settle();
+      return b
+        .view()
+        .conditions.map(({ hint }) => hint)
+        .join();
+    };
+    const elsewhere =
+      "Check that `url` is its MCP endpoint, and see what the server at https://far.example:1 logs.";
+    const here = "`mountaineer backends logs a` shows what it wrote.";
+    const change = "Mend its configuration or take the change back. ";
+    assert.equal(await hintsOf(remote, null), elsewhere);
+    assert.equal(await hintsOf(CHANGED, null), here);
+    assert.equal(await hintsOf(CHANGED, remote), change + elsewhere);
+    assert.equal(await hintsOf(remote, CHANGED), change + here);
+  });
+
+  it("B6 an unset variable is a condition that names it; there is no try until the config changes", async () => {
+    const env = { TOKEN: [{ kind: "environment", variable: "TOKEN" }] } as const;
+    const needy = backendConfig("a", {
+      connection: { type: "stdio", command: "x", args: [], env, cwd: "/" },
+    });
+    const b = bench();
+    b.apply(needy);
+    await b.clock.advance(120_000);
+    assert.equal(b.script.started.length, 0);
+    assert.equal(b.view().phase, "Failed");
+    assert.deepEqual(b.codes(), ["secret_missing"]);
+    assert.match(b.view().conditions[0]?.title ?? "", /TOKEN/);
+    assert.match(errorText(await b.call()), /TOKEN/);
+    await b.pool.settled(new AbortController().signal);
+
+    const serving = await ready();
+    serving.apply(needy);
+    await settle();
+    assert.deepEqual(serving.names(), ["one"]);
+    assert.equal(serving.view().phase, "Degraded");
+    assert.deepEqual(serving.codes(), ["change_failed"]);
+    assert.ok(serving.events().includes("backend.change_failed"));
+    serving.apply(backendConfig("a"));
+    await settle();
+    assert.deepEqual(serving.codes(), []);
+
+    const set = bench({ TOKEN: "s3cret" });
+    set.apply(needy);
+    await settle();
+    assert.deepEqual(set.redacted, ["s3cret"]);
+    assert.doesNotMatch(set.script.last.options.key, /s3cret/);
+  });
+});
+
+describe("health", () => {
+  it("an instance is checked every 30 s; after two misses it is Degraded, after three replaced", async () => {
+    const b = await ready();
+    const hung = b.script.last;
+    await b.clock.advance(30_000);
+    assert.equal(hung.checks, 1);
+    hung.see({ missedChecks: 1, checkedAtMs: b.clock.monotonicMs() });
+    await b.clock.advance(10_000);
+    assert.equal(hung.checks, 2);
+    assert.equal(b.view().phase, "Ready");
+    hung.see({ missedChecks: 2, checkedAtMs: b.clock.monotonicMs() });
+    await settle();
+    assert.equal(b.view().phase, "Degraded");
+    assert.deepEqual(b.codes(), ["not_answering"]);
+    await b.clock.advance(10_000);
+    hung.see({ missedChecks: 3, checkedAtMs: b.clock.monotonicMs() });
+    await settle();
+    assert.equal(b.script.started.length, 2);
+    assert.deepEqual(b.names(), ["one"]);
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.equal(hung.isClosed, true);
+    assert.equal(b.view().phase, "Ready");
+  });
+
+  it("one that does not answer and that three tries could not replace is given up: its names leave", async () => {
+    const b = await ready();
+    b.script.last.see({ missedChecks: 3 });
+    for (const waitMs of [1_000, 2_000, 4_000]) {
+      await settle();
+      assert.deepEqual(b.names(), ["one"]);
+      b.script.last.endWith("connection refused");
+      await b.clock.advance(waitMs);
+    }
+    assert.deepEqual(b.names(), []);
+    assert.equal(b.script.started[0]?.isClosed, true);
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+    assert.equal(b.view().phase, "Ready");
+  });
+
+  it("one that answers again is kept, and the other is abandoned", async () => {
+    const b = await ready();
+    const [hung] = b.script.started;
+    hung?.see({ missedChecks: 3 });
+    await settle();
+    const other = b.script.last;
+    assert.notEqual(other, hung);
+    hung?.see({ missedChecks: 0 });
+    await settle();
+    assert.equal(other.isClosed, true);
+    assert.equal(hung?.isClosed, false);
+    assert.equal(b.view().phase, "Ready");
+  });
+
+  it("five calls in a row that timed out are a reason to check at once", async () => {
+    const b = await ready();
+    for (let call = 0; call < 5; call++) {
+      const reply = b.call();
+      b.script.last.answer(errorReply(REQUEST_TIMEOUT, "too slow"));
+      await reply;
+    }
+    await settle();
+    assert.equal(b.script.last.checks, 1);
+  });
+
+  it("lists that could not be read again are a condition, and read again with backoff", async () => {
+    const b = await ready();
+    b.script.last.see({ listsStaleBecause: "tools/list was answered with an error" });
+    await settle();
+    assert.deepEqual(b.codes(), ["lists_stale"]);
+    assert.equal(b.view().phase, "Degraded");
+    await b.clock.advance(1_000);
+    assert.equal(b.script.last.refreshes, 1);
+    await b.clock.advance(2_000);
+    assert.equal(b.script.last.refreshes, 2);
+    b.script.last.see({ listsStaleBecause: null });
+    await settle();
+    assert.equal(b.view().phase, "Ready");
+  });
+
+  it("B7 new lists of the serving instance are published in that very call", async () => {
+    const b = await ready();
+    b.script.last.list("one", "two");
+    assert.deepEqual(b.names(), ["one", "two"]);
+  });
+});

@@ -1,0 +1,272 @@
+// A backend whose connection changes, or that is restarted: which instance serves, and when the old one goes.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { errorReply } from "../../../../src/gateway/json-rpc.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { CHANGED, ready } from "./backend-pool-bench.ts";
+import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
+
+describe("a changed connection", () => {
+  it("B7 the new instance is ready before one swap; calls in flight finish on the old one", async () => {
+    const b = await ready();
+    const old = b.script.last;
+    const call = b.call();
+    b.apply(CHANGED);
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+    assert.equal(b.view().phase, "Ready");
+    const seenLists: string[][] = [];
+    b.pool.onPublished(() => seenLists.push(b.names()));
+    b.script.last.becomeReady("two");
+    await settle();
+    assert.deepEqual(seenLists, [["two"]]);
+    const later = b.call();
+    b.script.last.answer();
+    assert.equal(fromInstance(await later), 2);
+    assert.equal(old.isClosed, false);
+    old.answer();
+    assert.equal(fromInstance(await call), 1);
+    await settle();
+    assert.equal(old.isClosed, true);
+    assert.deepEqual(b.events(), ["backend.ready", "backend.ready", "backend.replaced", "backend.drained"]);
+  });
+
+  it("B7 a call that outlives drain_timeout on the old one gets the documented error", async () => {
+    const b = await ready();
+    const call = b.call();
+    b.apply(CHANGED);
+    await settle();
+    b.script.last.becomeReady("two");
+    await b.clock.advance(30_000);
+    assert.equal(
+      errorText(await call),
+      "backend a was replaced by a change of the configuration; the call was ended after drain_timeout (30 s)",
+    );
+  });
+
+  it("B7 filters edited with it change with the swap, edited alone at once", async () => {
+    const b = await ready();
+    const filters = { ...CHANGED.filters, tools: { allow: ["x"], deny: [] } };
+    b.apply({ ...CHANGED, filters });
+    await settle();
+    assert.equal(b.pool.published[0]?.filters.tools.allow, null);
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.deepEqual(b.pool.published[0]?.filters.tools.allow, ["x"]);
+    b.apply(CHANGED);
+    assert.equal(b.pool.published[0]?.filters.tools.allow, null);
+    b.apply({ ...CHANGED, toolOverrides: { one: { name: "uno", description: null } } });
+    assert.equal(b.pool.published[0]?.toolOverrides["one"]?.name, "uno");
+    await settle();
+    assert.equal(b.script.started.length, 2);
+  });
+
+  it("B7 group and timeouts alone change nothing that is published and connect nothing", async () => {
+    const b = await ready();
+    const before = b.pool.published;
+    b.apply(backendConfig("a", { group: "g", timeouts: { initMs: 1, listMs: 1, callMs: 7_000 } }));
+    await settle();
+    assert.equal(b.pool.published, before);
+    assert.equal(b.view().group, "g");
+    void b.call();
+    assert.equal(b.script.last.calls[0]?.timeoutMs, 7_000);
+    assert.equal(b.script.started.length, 1);
+  });
+
+  it("B7 one that does not come up leaves the old one serving, with a condition, and is tried again", async () => {
+    const b = await ready();
+    b.apply(CHANGED);
+    await settle();
+    b.script.last.endWith("it exited with code 1");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+    assert.equal(b.view().phase, "Degraded");
+    assert.deepEqual(b.codes(), ["change_failed"]);
+    assert.match(
+      b.view().conditions[0]?.title ?? "",
+      /goes on as it was: its change does not come up: it exited/,
+    );
+    const again = b.call();
+    b.script.started[0]?.answer();
+    assert.equal(fromInstance(await again), 1);
+    assert.deepEqual(b.pool.logLines("a"), [
+      "line of 1",
+      "--- the instance that did not come up:",
+      "line of 2",
+    ]);
+    await b.clock.advance(1_000);
+    assert.equal(b.script.started.length, 3);
+    b.script.last.endWith("it exited with code 1");
+    await b.clock.advance(2_000);
+    assert.equal(b.script.started.length, 4);
+    assert.equal(b.events().filter((name) => name === "backend.change_failed").length, 1);
+    b.script.last.becomeReady("two");
+    await settle();
+    assert.deepEqual(b.names(), ["two"]);
+    assert.equal(b.view().phase, "Ready");
+    assert.deepEqual(b.codes(), []);
+  });
+
+  it("B6 changed back while the new one starts, that one is abandoned and nothing is left of it", async () => {
+    const b = await ready();
+    b.apply(CHANGED);
+    await settle();
+    const half = b.script.last;
+    b.apply(backendConfig("a"));
+    await settle();
+    assert.equal(half.isClosed, true);
+    assert.equal(b.script.started.length, 2);
+    assert.equal(b.view().instances, 1);
+    assert.equal(b.view().phase, "Ready");
+  });
+
+  it("B6 changed again, only the newest is wanted", async () => {
+    const b = await ready();
+    b.apply(CHANGED);
+    await settle();
+    const half = b.script.last;
+    b.apply(backendConfig("a", { command: "third" }));
+    await settle();
+    assert.equal(half.isClosed, true);
+    assert.equal(b.script.started.length, 3);
+    b.script.last.becomeReady("three");
+    await settle();
+    assert.deepEqual(b.names(), ["three"]);
+  });
+
+  it("the old one ends while the new one starts: calls wait for the new one", async () => {
+    const b = await ready();
+    b.apply(CHANGED);
+    await settle();
+    b.script.started[0]?.endWith("it was killed");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+    const call = b.call();
+    b.script.last.becomeReady("two");
+    await settle();
+    b.script.last.answer();
+    assert.equal(fromInstance(await call), 2);
+    assert.deepEqual(b.names(), ["two"]);
+    assert.equal(b.script.started.length, 2);
+  });
+
+  it("subscriptions move to the new instance, and the old one tells nobody", async () => {
+    const b = await ready();
+    const client = createClient("s");
+    await b.pool.subscribe("a", "file:///x", client);
+    b.apply(CHANGED);
+    await settle();
+    b.script.last.becomeReady();
+    await settle();
+    assert.deepEqual([...(b.script.last.subscribed.get("file:///x") ?? [])], [client]);
+    assert.equal(b.script.started[0]?.subscribed.get("file:///x")?.size, 0);
+    await b.pool.unsubscribe("a", "file:///x", client);
+    assert.equal(b.script.last.subscribed.get("file:///x")?.size, 0);
+  });
+});
+
+describe("stop-first", () => {
+  const first = backendConfig("a", { replace: "stop-first" });
+  const changed = backendConfig("a", { replace: "stop-first", command: "other" });
+
+  it("B7 the old one drains and is gone before the new one starts; calls wait meanwhile", async () => {
+    const b = await ready(first);
+    const old = b.script.last;
+    const running = b.call();
+    b.apply(changed);
+    await settle();
+    const queued = b.call();
+    assert.deepEqual(b.names(), ["one"]);
+    assert.equal(b.script.started.length, 1);
+    const gate = Promise.withResolvers<void>();
+    b.script.closeGate = gate.promise;
+    old.answer();
+    assert.equal(fromInstance(await running), 1);
+    await settle();
+    assert.equal(old.isClosed, true);
+    assert.equal(b.script.started.length, 1);
+    gate.resolve();
+    await settle();
+    assert.equal(b.script.started.length, 2);
+    b.script.last.becomeReady("two");
+    await settle();
+    assert.deepEqual(b.names(), ["two"]);
+    b.script.last.answer();
+    assert.equal(fromInstance(await queued), 2);
+  });
+
+  it("B7 when the new one fails, its names leave and the queued calls fail", async () => {
+    const b = await ready(first);
+    b.apply(changed);
+    await settle();
+    const queued = b.call();
+    b.script.last.endWith("no such program");
+    await settle();
+    assert.deepEqual(b.names(), []);
+    assert.match(
+      errorText(await queued),
+      /backend a is unavailable: no such program; it is tried again in 1 s/,
+    );
+  });
+
+  it("B7 a queued call keeps its own deadline", async () => {
+    const b = await ready({ ...first, timeouts: { initMs: 1, listMs: 1, callMs: 5_000 } });
+    b.apply({ ...changed, timeouts: { initMs: 1, listMs: 1, callMs: 5_000 } });
+    await settle();
+    const late = b.call();
+    await b.clock.advance(2_000);
+    const inTime = b.call();
+    await b.clock.advance(3_000);
+    assert.match(errorText(await late), /not ready within the call's 5 s/);
+    b.script.last.becomeReady();
+    await settle();
+    assert.equal(b.script.last.calls[0]?.timeoutMs, 2_000);
+    b.script.last.answer();
+    await inTime;
+  });
+
+  it("changed back while the old one drains, it goes on", async () => {
+    const b = await ready(first);
+    const running = b.call();
+    b.apply(changed);
+    await settle();
+    const queued = b.call();
+    b.apply(first);
+    await settle();
+    assert.equal(b.script.started.length, 1);
+    b.script.last.answer();
+    assert.equal(fromInstance(await running), 1);
+    assert.equal(fromInstance(await queued), 1);
+    assert.equal(b.view().phase, "Ready");
+  });
+
+  it("a cancelled call leaves the queue, and the queue is bounded", async () => {
+    const b = await ready(first);
+    void b.call();
+    b.apply(changed);
+    await settle();
+    const cancel = new AbortController();
+    const cancelled = b.pool.call("a", callOf(null, cancel.signal));
+    cancel.abort();
+    assert.match(errorText(await cancelled), /cancelled/);
+    const queued = Array.from({ length: 1_001 }, () => b.call());
+    const last = await queued.at(-1);
+    assert.match(last === undefined ? "" : errorText(last), /1000 calls wait for it already/);
+    b.apply();
+    assert.match(errorText((await queued[0]) ?? errorReply(0, "")), /was removed/);
+  });
+});
+
+describe("restart", () => {
+  it("B7 the old instance serves until the new one is ready", async () => {
+    const b = await ready();
+    b.pool.restart("a");
+    await settle();
+    assert.deepEqual(b.names(), ["one"]);
+    const [old] = b.script.started;
+    b.script.last.becomeReady("one");
+    await settle();
+    assert.equal(old?.isClosed, true);
+    assert.equal(b.view().restarts, 0);
+  });
+});

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import type { BackendConfig } from "../../../../src/config/snapshot.ts";
+import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
+import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
+import { createBackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
+import { isError } from "../../../../src/gateway/json-rpc.ts";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { fc } from "../../../support/properties.ts";
+import { backendConfig, callOf, createClient, createScript } from "./scripted-instance.ts";
+
+const NAMES = ["a", "b", "c"] as const;
+const COMMANDS = ["x", "y", "z"] as const;
+const name = fc.constantFrom(...NAMES);
+
+const config = fc
+  .record({
+    name,
+    command: fc.constantFrom(...COMMANDS),
+    enabled: fc.nat(5).map((one) => one > 0),
+    deny: fc.constantFrom<readonly string[]>([], ["secret*"]),
+    replace: fc.constantFrom<BackendConfig["replace"]>("overlap", "overlap", "stop-first"),
+    instances: fc.constantFrom<BackendConfig["instances"]>("shared", "shared", "per-client"),
+  })
+  .map(({ name: of, command, enabled, deny, replace, instances }) => {
+    const plain = backendConfig(of, { command, enabled, replace, instances });
+    return { ...plain, filters: { ...plain.filters, tools: { allow: null, deny } } };
+  });
+
+const event = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .uniqueArray(config, { selector: (one) => one.name, maxLength: 3 })
+      .map((configs) => ({ do: "apply" as const, configs })),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("call" as const),
+      name,
+      client: fc.nat(1),
+      /** What happens next comes before anything has started for it. */
+      isOvertaken: fc.boolean(),
+    }),
+  },
+  { weight: 3, arbitrary: fc.constant({ do: "answer" as const }) },
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom(1, 300, 2_000, 31_000).map((ms) => ({ do: "advance" as const, ms })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("fate" as const),
+      command: fc.constantFrom(...COMMANDS),
+      works: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("crash" as const), nth: fc.nat(5) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("restart" as const), name }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("forget" as const), client: fc.nat(1) }) },
+);
+
+type Happening = typeof event extends fc.Arbitrary<infer Value> ? Value : never;
+
+async function play(happenings: readonly Happening[]): Promise<void> {
+  const clock = createManualClock();
+  const script = createScript();
+  const commandOf = new WeakMap<OpenLink, string>();
+  const fates = new Map<string, boolean>();
+  let clients = [createClient("0"), createClient("1")];
+  let wanted: readonly BackendConfig[] = [];
+  let open = 0;
+  const pool = createBackendPool({
+    clock,
+    logger: silentLogger,
+    environment: {},
+    redact() {},
+    announce() {},
+    clientInfo: { name: "test", version: "1" },
+    startInstance: script.start,
+    openLink(connection) {
+      const link: OpenLink = () => assert.fail("a scripted instance opens no link");
+      if (connection.type === "stdio") commandOf.set(link, connection.command);
+      return link;
+    },
+    random: () => 0.5,
+    onLog() {},
+  });
+  const command = ({ open: link }: InstanceOptions): string => commandOf.get(link) ?? "";
+
+  /** What was started becomes what its fate says. */
+  const live = async (): Promise<void> => {
+    await settle();
+    for (let round = 0; round < 8; round++) {
+      const starting = script.alive.filter(({ seen }) => seen.state.kind === "starting");
+      if (starting.length === 0) return;
+      for (const instance of starting) {
+        const runs = command(instance.options);
+        if (fates.get(runs) ?? true) instance.becomeReady(runs);
+        else instance.endWith("it does not start");
+      }
+      await settle();
+    }
+  };
+  /** At any moment: nothing that is not wanted, in the file's order, and nothing that nobody listed. */
+  const look = (): void => {
+    const published = pool.published.map(({ backend }) => backend);
+    const allowed = wanted.filter(({ enabled }) => enabled).map(({ name: of }) => of);
+    assert.deepEqual(
+      published,
+      allowed.filter((of) => published.includes(of)),
+    );
+  };
+  pool.onPublished(look);
+
+  for (const happening of happenings) {
+    if (happening.do === "apply") {
+      wanted = happening.configs;
+      pool.apply(wanted, { drainTimeoutMs: 30_000 });
+    } else if (happening.do === "call") {
+      open++;
+      const client = clients[happening.client] ?? null;
+      void pool.call(happening.name, callOf(client)).then((reply) => {
+        open--;
+        if (isError(reply)) assert.notEqual(reply.error.message, "instance is not ready");
+      });
+    } else if (happening.do === "answer") for (const instance of script.alive) instance.answer();
+    else if (happening.do === "advance") await clock.advance(happening.ms);
+    else if (happening.do === "fate") fates.set(happening.command, happening.works);
+    else if (happening.do === "crash") {
+      const instance = script.alive[happening.nth];
+      if (instance?.seen.state.kind === "ready") instance.endWith("it crashed");
+    } else if (happening.do === "restart") pool.restart(happening.name);
+    else {
+      const gone = clients[happening.client];
+      gone?.end();
+      if (gone !== undefined) pool.forget(gone);
+      clients = clients.map((client) => (client === gone ? createClient("new") : client));
+    }
+    look();
+    if (happening.do === "call" && happening.isOvertaken) continue;
+    await live();
+    look();
+  }
+
+  fates.clear();
+  for (let round = 0; round < 6; round++) {
+    for (const instance of script.alive) instance.answer();
+    await clock.advance(31_000);
+    await live();
+  }
+  const allowed = wanted.filter(({ enabled }) => enabled);
+  assert.deepEqual(
+    pool.published.map(({ backend, filters, listings }) => [backend, filters, listings.tools[0]?.["name"]]),
+    allowed.map(({ name: of, filters, connection }) => [
+      of,
+      filters,
+      connection.type === "stdio" ? connection.command : "",
+    ]),
+  );
+  assert.equal(open, 0, "every call was answered");
+  const shared = script.alive.filter(({ options }) => options.owner === null);
+  assert.equal(shared.length, allowed.length, "nothing is left beside what serves");
+  for (const { options } of script.alive.filter((one) => !shared.includes(one))) {
+    const { instances } = allowed.find(({ name: of }) => of === options.backend) ?? {};
+    assert.equal(instances, "per-client", "clients' own are where the last config wants them");
+    const serving = shared.find((one) => one.options.backend === options.backend);
+    assert.equal(options.key, serving?.options.key, "clients' own have the connection that serves");
+  }
+  for (const { name: of, phase, enabled, conditions } of pool.view()) {
+    assert.equal(phase, enabled ? "Ready" : "Pending", of);
+    assert.deepEqual(conditions, []);
+  }
+  for (const client of clients) pool.forget(client);
+  await settle();
+  assert.equal(script.alive.length, allowed.length, "clients' own ended with them");
+  assert.equal(clock.pendingTimers, allowed.length, "a timer each, for its next check");
+  const disposed = pool[Symbol.asyncDispose]();
+  await clock.advance(5_000);
+  await disposed;
+  assert.equal(script.alive.length, 0);
+  assert.equal(clock.pendingTimers, 0);
+}
+
+it("B7 whatever is edited and whatever befalls the backends, what is published equals what the last config and the world allow", async () => {
+  await fc.assert(fc.asyncProperty(fc.array(event, { maxLength: 25, size: "max" }), play), {
+    numRuns: Number(process.env["PROPERTY_RUNS"] ?? 150),
+  });
+});

@@ -1,0 +1,298 @@
+// Owns a simulated world for one backend: starts that succeed, fail or hang, crashes, calls, a person who edits; and a
+// lane that looks, decides and steps in it as src/gateway/backends/pool/backend-lane.ts does, in simulated time.
+import assert from "node:assert/strict";
+import type { InstanceSeen } from "../../../../src/gateway/backends/instance/backend-instance.ts";
+import {
+  type BackendDecision,
+  type BackendStep,
+  decideBackend,
+} from "../../../../src/gateway/backends/policy/decide-backend.ts";
+import {
+  type BackendEvent,
+  type BackendMemory,
+  type BackendSpec,
+  NEW_BACKEND,
+} from "../../../../src/gateway/backends/policy/decide-backend-draft.ts";
+
+export type Fate = "works" | "fails" | "hangs";
+
+interface SimInstance {
+  seen: InstanceSeen;
+  /** Of its start, or of its close, monotonic ms. */
+  nextAtMs: number;
+  deaf: boolean;
+  /** When its calls end, monotonic ms. */
+  calls: number[];
+  /** Since when it gets no more calls; null: it serves, or never did. */
+  leftAtMs: number | null;
+}
+
+const START_MS = 300;
+const HANG_MS = 15_000;
+const CLOSE_MS = 2_000;
+const PING_MS = 5_000;
+const MAX_STEPS = 100;
+const DRAIN_MS = 30_000;
+
+export const SPEC: BackendSpec = {
+  name: "a",
+  origin: null,
+  wanted: { kind: "connection", key: "k1" },
+  revision: 0,
+  epoch: 0,
+  replace: "overlap",
+  drainTimeoutMs: DRAIN_MS,
+};
+
+export class BackendWorld {
+  nowMs = 100_000;
+  spec: BackendSpec = SPEC;
+  readonly fates = new Map<string, Fate>();
+  instances: SimInstance[] = [];
+  readonly events: BackendEvent[] = [];
+  readonly steps: BackendStep[] = [];
+  checkAsked = false;
+  mayStart = true;
+  jitter = 0.5;
+  memory: BackendMemory = NEW_BACKEND;
+  decision: BackendDecision | null = null;
+  private nextId = 1;
+
+  edit(change: Partial<BackendSpec>): void {
+    this.spec = { ...this.spec, ...change, revision: this.spec.revision + 1 };
+    this.look();
+  }
+
+  restart(): void {
+    this.edit({ epoch: this.spec.epoch + 1 });
+  }
+
+  get serving(): SimInstance | null {
+    const calls = this.decision?.calls;
+    return calls?.kind === "serve" ? this.find(calls.id) : null;
+  }
+
+  crash(): void {
+    const { serving } = this;
+    if (serving === null) return;
+    this.end(serving, "it crashed");
+    this.look();
+  }
+
+  turnDeaf(): void {
+    if (this.serving !== null) this.serving.deaf = true;
+  }
+
+  hearAgain(): void {
+    for (const instance of this.instances) {
+      instance.deaf = false;
+      if (instance.seen.missedChecks > 0) instance.seen = { ...instance.seen, missedChecks: 0 };
+    }
+    this.look();
+  }
+
+  makeStale(reason: string | null): void {
+    if (this.serving === null) return;
+    this.serving.seen = { ...this.serving.seen, listsStaleBecause: reason };
+    this.look();
+  }
+
+  call(lastsMs: number): void {
+    const { serving } = this;
+    if (serving === null) return;
+    serving.calls.push(this.nowMs + lastsMs);
+    this.count(serving);
+  }
+
+  /** Lets time pass; whatever is due happens at its own time. */
+  advance(ms: number): void {
+    const untilMs = this.nowMs + ms;
+    for (;;) {
+      const nextMs = this.nextEventMs();
+      if (nextMs > untilMs) break;
+      this.nowMs = Math.max(this.nowMs, nextMs);
+      this.happen();
+      this.look();
+    }
+    this.nowMs = untilMs;
+    this.look();
+  }
+
+  /** One cycle of the lane. */
+  look(): void {
+    for (let steps = 0; steps < MAX_STEPS; steps++) {
+      const decision = this.decide();
+      this.check(decision);
+      this.decision = decision;
+      this.memory = decision.memory;
+      this.events.push(...decision.events);
+      this.noteLeaving();
+      if (decision.step === null) {
+        const again = this.decide();
+        assert.equal(again.step, null, "rest is rest");
+        assert.deepEqual(again.events, [], "a settled world has no news");
+        assert.deepEqual(again.calls, decision.calls);
+        return;
+      }
+      this.steps.push(decision.step);
+      this.perform(decision.step);
+    }
+    assert.fail(`no rest after ${MAX_STEPS} steps`);
+  }
+
+  private decide(): BackendDecision {
+    const seen = {
+      instances: this.instances.map((instance) => instance.seen),
+      clientInstances: 0,
+      mayStart: this.mayStart,
+      nextId: this.nextId,
+      checkAsked: this.checkAsked,
+      jitter: this.jitter,
+    };
+    return decideBackend(this.spec, seen, this.memory, { monotonicMs: this.nowMs, wallMs: this.nowMs });
+  }
+
+  private check({ calls, memory, step }: BackendDecision): void {
+    const before = this.serving;
+    const isWanted = this.spec.wanted.kind !== "nothing";
+    // One that answers no check, and that several tries could not replace, could not.
+    const isLost = before !== null && before.seen.missedChecks >= 3 && memory.tries.failures >= 3;
+    const couldServe = before !== null && before.seen.state.kind === "ready" && !isLost;
+    if (isWanted && couldServe && this.spec.replace === "overlap") {
+      assert.equal(
+        calls.kind,
+        "serve",
+        "an old one that could serve is never withdrawn before the new one is ready",
+      );
+    }
+    if (!isWanted) assert.equal(calls.kind, "refuse", "what is not wanted is not published");
+    if (calls.kind === "serve") {
+      assert.equal(this.find(calls.id)?.seen.state.kind, "ready", "what serves is ready");
+      assert.equal(
+        this.find(calls.id)?.leftAtMs ?? null,
+        this.isResumed(calls.id) ? this.find(calls.id)?.leftAtMs : null,
+      );
+    }
+    const ids = [
+      memory.serving?.id,
+      memory.candidate?.id,
+      ...memory.draining.map(({ id }) => id),
+      ...memory.closing,
+    ];
+    const named = ids.filter((id) => id !== undefined);
+    assert.equal(new Set(named).size, named.length, "an instance has one use at a time");
+    if (step?.kind === "start" && this.spec.replace === "stop-first") {
+      assert.equal(this.instances.length, 0, "stop-first: the old one is gone before the new one starts");
+    }
+  }
+
+  /** Stop-first alone takes one back that was leaving. */
+  private isResumed(id: number): boolean {
+    return this.spec.replace === "stop-first" && (this.find(id)?.leftAtMs ?? null) !== null;
+  }
+
+  private noteLeaving(): void {
+    for (const instance of this.instances) {
+      const isLeaving = this.memory.draining.some(({ id }) => id === instance.seen.id);
+      if (isLeaving) instance.leftAtMs ??= this.nowMs;
+      else if (this.memory.serving?.id === instance.seen.id) instance.leftAtMs = null;
+    }
+  }
+
+  private perform(step: BackendStep): void {
+    if (step.kind === "start") {
+      this.start(step.id);
+      return;
+    }
+    const instance = this.find(step.id);
+    assert.ok(instance !== null, "a step is about what exists");
+    if (step.kind === "close") this.close(instance);
+    else if (step.kind === "check") {
+      this.checkAsked = false;
+      const missedChecks = instance.deaf ? instance.seen.missedChecks + 1 : 0;
+      instance.seen = {
+        ...instance.seen,
+        missedChecks,
+        checkedAtMs: this.nowMs + (instance.deaf ? PING_MS : 0),
+      };
+    } else if (!instance.deaf) instance.seen = { ...instance.seen, listsStaleBecause: null };
+  }
+
+  private start(id: number): void {
+    assert.equal(id, this.nextId++);
+    assert.equal(this.spec.wanted.kind, "connection", "only what is wanted is started");
+    const key = this.spec.wanted.kind === "connection" ? this.spec.wanted.key : "";
+    const starting = this.instances.filter(({ seen }) => seen.state.kind === "starting").length;
+    assert.equal(starting, 0, "one start at a time");
+    this.instances.push({
+      seen: {
+        id,
+        key,
+        state: { kind: "starting" },
+        startedAtMs: this.nowMs,
+        readyAtMs: null,
+        inFlight: 0,
+        missedChecks: 0,
+        checkedAtMs: null,
+        listsStaleBecause: null,
+      },
+      nextAtMs: this.nowMs + (this.fateOf(key) === "hangs" ? HANG_MS : START_MS),
+      deaf: false,
+      calls: [],
+      leftAtMs: null,
+    });
+  }
+
+  private close(instance: SimInstance): void {
+    const { state, inFlight } = instance.seen;
+    if (state.kind === "ready" && inFlight > 0) {
+      const left = instance.leftAtMs;
+      assert.ok(left !== null && this.nowMs >= left + DRAIN_MS, "a call in flight has its drain_timeout");
+    }
+    instance.calls = [];
+    instance.seen = { ...instance.seen, inFlight: 0, state: { kind: "closing" } };
+    instance.nextAtMs = this.nowMs + CLOSE_MS;
+  }
+
+  private end(instance: SimInstance, message: string): void {
+    const wasReady = instance.seen.state.kind === "ready";
+    instance.calls = [];
+    instance.seen = {
+      ...instance.seen,
+      inFlight: 0,
+      state: { kind: "ended", wasReady, failure: { kind: "closed", message, hint: null } },
+    };
+    instance.nextAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  private nextEventMs(): number {
+    const own = this.instances.flatMap(({ nextAtMs, calls }) => [nextAtMs, ...calls]);
+    return Math.min(this.decision?.wake?.atMs ?? Number.POSITIVE_INFINITY, ...own);
+  }
+
+  private happen(): void {
+    for (const instance of [...this.instances]) {
+      instance.calls = instance.calls.filter((endsAtMs) => endsAtMs > this.nowMs);
+      this.count(instance);
+      if (instance.nextAtMs > this.nowMs) continue;
+      const { state, key } = instance.seen;
+      if (state.kind === "closing") this.instances = this.instances.filter((one) => one !== instance);
+      else if (this.fateOf(key) === "works") {
+        instance.seen = { ...instance.seen, state: { kind: "ready" }, readyAtMs: this.nowMs };
+        instance.nextAtMs = Number.POSITIVE_INFINITY;
+      } else this.end(instance, "it does not start");
+    }
+  }
+
+  private count(instance: SimInstance): void {
+    instance.seen = { ...instance.seen, inFlight: instance.calls.length };
+  }
+
+  private find(id: number): SimInstance | null {
+    return this.instances.find(({ seen }) => seen.id === id) ?? null;
+  }
+
+  private fateOf(key: string): Fate {
+    return this.fates.get(key) ?? "works";
+  }
+}

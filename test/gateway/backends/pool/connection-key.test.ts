@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { HttpConnection, SecretText, StdioConnection } from "../../../../src/config/snapshot.ts";
+import { resolveConnection } from "../../../../src/gateway/backends/pool/connection-key.ts";
+
+const STDIO: StdioConnection = { type: "stdio", command: "x", args: ["a", "b"], env: {}, cwd: "/" };
+const HTTP: HttpConnection = { type: "streamable-http", url: "http://127.0.0.1:1/mcp", headers: {} };
+
+function keyOf(
+  connection: StdioConnection | HttpConnection,
+  environment: Record<string, string> = {},
+): string {
+  const outcome = resolveConnection(connection, environment);
+  assert.ok(outcome.ok);
+  return outcome.key;
+}
+
+const token: SecretText = ["Bearer ", { kind: "environment", variable: "TOKEN" }];
+
+describe("the key of a connection", () => {
+  it("B7 differs with whatever needs a new connection", () => {
+    const all = [
+      STDIO,
+      { ...STDIO, command: "y" },
+      { ...STDIO, args: ["b", "a"] },
+      { ...STDIO, args: ["a b"] },
+      { ...STDIO, cwd: "/tmp" },
+      { ...STDIO, env: { A: ["1"] } },
+      { ...STDIO, env: { A: ["2"] } },
+      { ...STDIO, env: { A: [""] } },
+      HTTP,
+      { ...HTTP, url: "http://127.0.0.1:2/mcp" },
+      { ...HTTP, headers: { A: ["1"] } },
+    ] satisfies (StdioConnection | HttpConnection)[];
+    assert.equal(new Set(all.map((connection) => keyOf(connection))).size, all.length);
+  });
+
+  it("B7 is the same for what is the same to a server", () => {
+    const one = keyOf({ ...STDIO, env: { A: ["1"], B: ["2"] } });
+    assert.equal(one, keyOf({ ...STDIO, env: { B: ["2"], A: ["1"] } }));
+    assert.equal(
+      one,
+      keyOf({ ...STDIO, env: { A: [{ kind: "environment", variable: "X" }], B: ["2"] } }, { X: "1" }),
+    );
+  });
+
+  it("changes with the value of a secret, and tells nothing of it", () => {
+    const connection = { ...HTTP, headers: { authorization: token } };
+    const outcome = resolveConnection(connection, { TOKEN: "s3cret" });
+    assert.ok(outcome.ok && outcome.connection.type === "streamable-http");
+    assert.equal(outcome.connection.headers["authorization"], "Bearer s3cret");
+    assert.deepEqual(outcome.secrets, ["s3cret"]);
+    assert.doesNotMatch(outcome.key, /s3cret/);
+    assert.notEqual(outcome.key, keyOf(connection, { TOKEN: "other" }));
+  });
+
+  it("B6 names every variable that is missing, once", () => {
+    const env = { A: token, B: token, C: [{ kind: "environment", variable: "OTHER" }] } as const;
+    assert.deepEqual(resolveConnection({ ...STDIO, env }, {}), { ok: false, missing: ["TOKEN", "OTHER"] });
+  });
+});

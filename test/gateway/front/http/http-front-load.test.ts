@@ -1,0 +1,246 @@
+// The HTTP front with much at once: batches, large results, slow readers; and its end.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { eventually } from "../../../support/eventually.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
+import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
+import {
+  BOTH_TYPES,
+  callMessage,
+  collect,
+  eventsOf,
+  initializeMessage,
+  readAll,
+  startRig,
+} from "./http-rig.ts";
+
+describe("the HTTP front's batches", () => {
+  const two = [callMessage(1, "x"), { jsonrpc: "2.0", method: "notifications/other" }, callMessage(2, "x")];
+
+  it("are answered with an array where the version has them, else refused", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const old = { "mcp-session-id": await rig.initialize("2025-03-26") };
+    const answer = await rig.post(two, old);
+    const ids = (JSON.parse(answer.body) as { id: number }[]).map(({ id }) => id);
+    assert.deepEqual(ids, [1, 2]);
+    assert.equal(gateway.heard.length, 1);
+    const notes = await rig.post([{ jsonrpc: "2.0", method: "notifications/other" }], old);
+    assert.deepEqual([notes.status, notes.body], [202, ""]);
+    const fresh = { "mcp-session-id": await rig.initialize() };
+    for (const [batch, headers] of [
+      [two, fresh],
+      [[], old],
+      [Array.from({ length: 101 }, (_, id) => callMessage(id, "x")), old],
+    ] as const) {
+      const refused = await rig.post(batch, headers);
+      assert.deepEqual([refused.status, objectOf(refused.json()["error"])["code"]], [400, -32600]);
+    }
+  });
+
+  it("answer each member that is no message with an error of its own, and take the others", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize("2025-03-26") };
+    const answersTo = async (batch: readonly unknown[], status: number): Promise<unknown[]> => {
+      const answer = await rig.post(batch, headers);
+      assert.equal(answer.status, status);
+      const answers = JSON.parse(answer.body) as { id: unknown; error?: { code: number } }[];
+      return answers.map(({ id, error }) => [id, error?.code ?? "ok"]);
+    };
+    const wrong = [7, [], { jsonrpc: "2.0", id: 3, method: 5 }, { jsonrpc: "1.0", id: "x", method: "ping" }];
+    const errors = [
+      [null, -32600],
+      [null, -32600],
+      [3, -32600],
+      ["x", -32600],
+    ];
+    assert.deepEqual(await answersTo([...wrong.slice(0, 2), ...two, ...wrong.slice(2)], 200), [
+      ...errors,
+      [1, "ok"],
+      [2, "ok"],
+    ]);
+    assert.equal(gateway.heard.length, 1);
+    assert.deepEqual(
+      await answersTo([...wrong, { jsonrpc: "2.0", method: "notifications/other" }], 400),
+      errors,
+    );
+    assert.equal(gateway.heard.length, 2);
+    assert.deepEqual(await answersTo([initializeMessage(), callMessage(1, "x")], 200), [
+      [0, -32600],
+      [1, "ok"],
+    ]);
+    assert.equal(gateway.sessions.size, 1);
+  });
+
+  it("settle a question with an error by an answer in them that is none", async () => {
+    const gateway = createScriptedGateway();
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize("2025-03-26") };
+    const { response } = await rig.open("GET", headers);
+    const stream = collect(response);
+    const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
+    const { id } = await eventually(() => stream.messages[0], 2_000);
+    await rig.post([{ jsonrpc: "2.0", id, result: null }, callMessage(1, "x")], headers);
+    assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
+    response.destroy();
+  });
+
+  it("stream when one of them does, and end when all are answered or cancelled", async () => {
+    const held = createHeldTool();
+    const gateway = createScriptedGateway({
+      held: held.tool,
+      async noisy({ port }) {
+        port.notify("notifications/message", {});
+        return text("noisy");
+      },
+    });
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize("2025-03-26") };
+    const batch = rig.post([callMessage(1, "x"), callMessage(2, "held"), callMessage(3, "noisy")], headers);
+    await eventually(() => held.started.length === 1, 2_000);
+    const cancel = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 2 } };
+    await rig.post(cancel, headers);
+    const messages = eventsOf((await batch).body);
+    assert.deepEqual(
+      messages
+        .map(({ id }) => id)
+        .filter((id) => id !== undefined)
+        .sort(),
+      [1, 3],
+    );
+  });
+});
+
+describe("the HTTP front's ending", () => {
+  it("ends listening streams, refuses new requests, and waits for what is in flight", async () => {
+    const held = createHeldTool();
+    const gateway = createScriptedGateway({ held: held.tool });
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const stream = collect((await rig.open("GET", headers)).response);
+    const answer = rig.post(callMessage(1, "held"), headers);
+    await eventually(() => held.started.length === 1, 2_000);
+    const stopped = rig.front.stop(60_000);
+    await eventually(stream.ended, 2_000);
+    const late = await rig.post(callMessage(2, "x"), headers);
+    assert.deepEqual([late.status, late.headers["retry-after"]], [503, "2"]);
+    assert.equal((await rig.send("GET", "/manage/v1/health", {})).status, 200);
+    held.release(text("in time"));
+    assert.match((await answer).body, /in time/);
+    await stopped;
+    assert.equal(gateway.sessions.size, 0);
+  });
+
+  it("past its grace answers what is in flight with an error", async () => {
+    const clock = createManualClock();
+    const held = createHeldTool();
+    const gateway = createScriptedGateway({ held: held.tool });
+    await using rig = await startRig(gateway, { clock });
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const answer = rig.post(callMessage(1, "held"), headers);
+    await eventually(() => held.started.length === 1, 2_000);
+    const stopped = rig.front.stop(5_000);
+    await clock.advance(5_000);
+    await stopped;
+    assert.match((await answer).body, /the gateway is stopping/);
+    assert.equal(clock.pendingTimers, 0);
+  });
+});
+
+describe("the HTTP front under load", () => {
+  it("a result of 20 MB arrives whole, as JSON and as an event", async () => {
+    const large = "ä".repeat(10 * 1024 * 1024);
+    const gateway = createScriptedGateway({
+      large: async () => text(large),
+      async noisy({ port }) {
+        port.notify("notifications/message", {});
+        return text(large);
+      },
+    });
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const json = await rig.post(callMessage(1, "large"), headers);
+    assert.equal(Number(json.headers["content-length"]), Buffer.byteLength(json.body));
+    assert.ok(json.body.includes(large));
+    const events = await rig.post(callMessage(1, "noisy"), headers);
+    assert.ok(JSON.stringify(eventsOf(events.body)[1]).includes(large));
+  });
+
+  it("a reader that does not read congests its call, and is cut beyond 8 MiB", async () => {
+    const flooding = Promise.withResolvers<{ sent: number; congestedAt: number; settled: Promise<void> }>();
+    const gateway = createScriptedGateway({
+      async flood({ port }) {
+        const filler = "x".repeat(64 * 1024);
+        let congestedAt = 0;
+        let settled: Promise<void> = Promise.resolve();
+        let sent = 0;
+        for (; sent < 2_000; sent++) {
+          port.notify("notifications/message", { filler });
+          if (congestedAt === 0 && port.congested !== null) {
+            congestedAt = sent;
+            settled = port.congested;
+          }
+          if (sent % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+        }
+        flooding.resolve({ sent, congestedAt, settled });
+        return text("done");
+      },
+    });
+    await using rig = await startRig(gateway);
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const { response } = await rig.open("POST", headers, callMessage(1, "flood"));
+    response.pause();
+    const { congestedAt, settled } = await flooding.promise;
+    assert.ok(congestedAt > 0);
+    await settled;
+    response.on("error", () => {});
+    response.resume();
+    await eventually(() => response.closed, 5_000);
+    assert.equal(response.complete, false);
+    // Others are served.
+    assert.equal((await rig.post(callMessage(2, "x"), headers)).status, 200);
+  });
+
+  it("a reader that takes nothing of a large result for 60 s is cut", async () => {
+    const clock = createManualClock();
+    const large = "x".repeat(40 * 1024 * 1024);
+    const gateway = createScriptedGateway({ large: async () => text(large) });
+    await using rig = await startRig(gateway, { clock });
+    const headers = { "mcp-session-id": await rig.initialize() };
+    const { response } = await rig.open("POST", headers, callMessage(1, "large"));
+    response.on("error", () => {});
+    response.pause();
+    await clock.advance(59_000);
+    assert.equal(rig.listener.connections, 1);
+    // The system may still take a little of it for a while, which begins the minute anew.
+    await eventually(async () => {
+      await clock.advance(15_000);
+      return rig.listener.connections === 0;
+    }, 2_000);
+    response.resume();
+    await eventually(() => response.closed, 5_000);
+    assert.equal(response.complete, false);
+  });
+
+  it("answers 413 with the limit and its key, though the sender goes on sending", async () => {
+    await using rig = await startRig(createScriptedGateway(), {
+      bodyLimitBytes: 1024 * 1024,
+      clock: createManualClock(),
+    });
+    const headers = {
+      "mcp-session-id": await rig.initialize(),
+      "content-type": "application/json",
+      accept: BOTH_TYPES,
+    };
+    const body = Buffer.alloc(20 * 1024 * 1024, 0x20);
+    const declared = await rig.send("POST", "/mcp", headers, body);
+    assert.equal(declared.status, 413);
+    assert.match(declared.body, /larger than 1 MiB.*\[server\]\.body_limit_mb/);
+    const chunked = await rig.send("POST", "/mcp", { ...headers, "transfer-encoding": "chunked" }, body);
+    assert.equal(chunked.status, 413);
+    assert.equal(chunked.headers.connection, "close");
+    const response = await rig.open("POST", headers, {});
+    assert.equal((await readAll(response.response)).includes("-32600"), true);
+  });
+});

@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import { connect } from "node:net";
+import { describe, it } from "node:test";
+import { type Listener, openListener, rebind } from "../../../../src/gateway/front/http/listener.ts";
+import { listeningSockets } from "../../../../src/gateway/front/http/port-holder-linux.ts";
+import { MountaineerError } from "../../../../src/runtime/errors.ts";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { freePort } from "../../../support/free-port.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../../support/recording-logger.ts";
+import { readAll } from "./http-rig.ts";
+
+const options = (host: string, port: number, word = "here") => ({
+  host,
+  port,
+  clock: systemClock,
+  logger: silentLogger,
+  handler: (_request: unknown, response: { end(text: string): unknown }) => void response.end(word),
+});
+
+async function ask(port: number, agent: Agent): Promise<{ text: string; connection: string | undefined }> {
+  const request = httpRequest({ host: "127.0.0.1", port, agent });
+  request.end();
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  return { text: await readAll(response), connection: response.headers.connection };
+}
+
+async function closeAll(...listeners: Listener[]): Promise<void> {
+  for (const listener of listeners) await listener.close(0);
+}
+
+describe("a listener", () => {
+  it("names the key, the address and who holds a busy port", async (t) => {
+    const program =
+      "const s=require('net').createServer();s.listen(0,'127.0.0.1',()=>console.log(s.address().port))";
+    const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+    t.after(() => child.kill("SIGKILL"));
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    const port = Number(line.toString());
+    await assert.rejects(openListener(options("127.0.0.1", port)), (error) => {
+      assert.ok(error instanceof MountaineerError);
+      assert.equal(error.code, "listen_failed");
+      assert.match(error.message, new RegExp(`\\[server\\]\\.port.*127\\.0\\.0\\.1:${port}`));
+      if (process.platform === "linux") assert.match(error.message, new RegExp(`pid ${child.pid}\\)`));
+      assert.match(String(error.hint), /another \[server\]\.port/);
+      return true;
+    });
+  });
+
+  it("names the host when that is what is wrong", async () => {
+    for (const host of ["192.0.2.1", "no-such-name.invalid"]) {
+      await assert.rejects(openListener(options(host, 0)), /\[server\]\.host: cannot listen at/);
+    }
+  });
+
+  it("that stops listening serves its connections on, each to its next response", async () => {
+    const listener = await openListener(options("127.0.0.1", await freePort()));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    assert.equal((await ask(listener.port, agent)).connection, "keep-alive");
+    listener.stopListening();
+    assert.deepEqual(await ask(listener.port, agent), { text: "here", connection: "close" });
+    await assert.rejects(ask(listener.port, new Agent()), /ECONNREFUSED/);
+    await eventually(() => listener.connections === 0, 2_000);
+    await listener.listenAgain();
+    assert.equal((await ask(listener.port, agent)).text, "here");
+    agent.destroy();
+    await listener.close(0);
+    await listener.close(0);
+  });
+
+  it("closes idle connections at once and cuts the others after the grace", async () => {
+    const waiting: { end(text: string): unknown }[] = [];
+    const clock = createManualClock();
+    const listener = await openListener({
+      ...options("127.0.0.1", 0),
+      clock,
+      handler: (_request, response) => void waiting.push(response),
+    });
+    const agent = new Agent({ keepAlive: true });
+    const answered = ask(listener.port, agent);
+    const cut = ask(listener.port, agent).catch((error: Error) => error.message);
+    await eventually(() => waiting.length === 2, 2_000);
+    const graceMs = 600_000;
+    const closing = listener.close(graceMs);
+    waiting[0]?.end("in time");
+    assert.equal((await answered).text, "in time");
+    // Far from the grace's end, however often it is looked.
+    await eventually(async () => {
+      await clock.advance(50);
+      return listener.connections === 1;
+    }, 400);
+    await clock.advance(graceMs);
+    await closing;
+    assert.match(String(await cut), /hang up|ECONNRESET/);
+    agent.destroy();
+  });
+
+  it("drained, it serves a kept connection's next request, and cuts it only after the grace", async () => {
+    const clock = createManualClock();
+    const listener = await openListener({ ...options("127.0.0.1", 0), clock });
+    const [used, idle] = [1, 2].map(() => new Agent({ keepAlive: true, maxSockets: 1 }));
+    assert.ok(used !== undefined && idle !== undefined);
+    for (const agent of [used, idle]) await ask(listener.port, agent);
+    const draining = listener.drain(500);
+    assert.equal(listener.connections, 2);
+    assert.deepEqual(await ask(listener.port, used), { text: "here", connection: "close" });
+    await eventually(() => listener.connections === 1, 400);
+    await clock.advance(499);
+    assert.equal(listener.connections, 1);
+    await clock.advance(1);
+    await draining;
+    await eventually(() => listener.connections === 0, 400);
+    idle.destroy();
+  });
+
+  it("is bound to an overlapping address with its connections kept, and back", async () => {
+    const old = await openListener(options("127.0.0.1", await freePort(), "old"));
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    await ask(old.port, agent);
+    const there = await rebind(old, options("0.0.0.0", old.port, "new"));
+    assert.equal((await ask(old.port, agent)).text, "old");
+    assert.equal((await ask(old.port, new Agent())).text, "new");
+    await there.rollback();
+    assert.equal((await ask(old.port, new Agent())).text, "old");
+    const again = await rebind(old, options("0.0.0.0", old.port, "new"));
+    again.commit();
+    assert.equal((await ask(old.port, new Agent())).text, "new");
+    assert.equal(again.listener.url, `http://127.0.0.1:${old.port}/mcp`);
+    agent.destroy();
+    await closeAll(old, again.listener);
+  });
+
+  it("loses no request of connections that are in use while it moves to and fro", async () => {
+    let listener = await openListener(options("127.0.0.1", await freePort()));
+    const { port } = listener;
+    const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+    let answered = 0;
+    let moving = true;
+    const client = async (): Promise<void> => {
+      while (moving) {
+        assert.equal((await ask(port, agent)).text, "here");
+        answered += 1;
+      }
+    };
+    const clients = Promise.all(Array.from({ length: 8 }, client));
+    const old: Listener[] = [];
+    for (let move = 0; move < 10; move++) {
+      // The system resets those that are just connecting when a listener moves.
+      await eventually(() => listener.connections === 8, 2_000);
+      const before = answered;
+      const moved = await rebind(listener, options(move % 2 === 0 ? "0.0.0.0" : "127.0.0.1", port));
+      await eventually(() => answered > before + 16, 2_000);
+      if (move % 3 === 2) await moved.rollback();
+      else {
+        moved.commit();
+        old.push(listener);
+        listener = moved.listener;
+      }
+      await eventually(() => answered > before + 50, 2_000);
+    }
+    moving = false;
+    await clients;
+    agent.destroy();
+    await closeAll(listener, ...old);
+  });
+
+  it("elsewhere the new one is there first, and a new one that fails leaves the old one listening", async () => {
+    const old = await openListener(options("127.0.0.1", await freePort(), "old"));
+    const other = await openListener(options("127.0.0.1", 0, "other"));
+    await assert.rejects(rebind(old, options("127.0.0.1", other.port)), /\[server\]\.port/);
+    assert.equal((await ask(old.port, new Agent())).text, "old");
+    // The same port, taken on the wider address by another: the old one listens again.
+    const third = await openListener(options("127.0.0.2", old.port, "third"));
+    await assert.rejects(rebind(old, options("0.0.0.0", old.port)), /\[server\]\.port/);
+    assert.equal((await ask(old.port, new Agent())).text, "old");
+    const next = await rebind(old, options("127.0.0.1", 0, "next"));
+    assert.equal((await ask(old.port, new Agent())).text, "old");
+    assert.equal((await ask(next.listener.port, new Agent())).text, "next");
+    next.commit();
+    await assert.rejects(ask(old.port, new Agent()), /ECONNREFUSED/);
+    await closeAll(old, other, third, next.listener);
+  });
+
+  it("says that it refuses connections, once a minute at most, how many and what to do", async () => {
+    const clock = createManualClock();
+    const logger = createRecordingLogger();
+    const listener = await openListener({ ...options("127.0.0.1", 0), clock, logger, connectionLimit: 1 });
+    const { port } = listener;
+    const refused = async (): Promise<void> => {
+      const socket = connect(port, "127.0.0.1").resume();
+      socket.on("error", () => {});
+      await once(socket, "close");
+    };
+    const held = connect(port, "127.0.0.1");
+    await eventually(() => listener.connections === 1, 5_000);
+    for (let count = 0; count < 3; count++) await refused();
+    const told = () => logger.lines.map(({ level, fields }) => [level, fields["count"], fields["limit"]]);
+    assert.deepEqual(told(), [["warn", 1, 1]]);
+    assert.match(String(logger.lines[0]?.fields["hint"]), new RegExp(`lsof -i :${port}`));
+    await clock.advance(60_000);
+    assert.deepEqual(told().slice(1), [["warn", 2, 1]]);
+    await clock.advance(120_000);
+    assert.equal(logger.lines.length, 2, "nothing more was refused");
+    await refused();
+    assert.deepEqual(told().slice(2), [["warn", 1, 1]]);
+    held.destroy();
+    await listener.close(0);
+    assert.equal(clock.pendingTimers, 0);
+  });
+
+  it("reads the kernel's table of sockets", () => {
+    const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4242 1 0 100 0 0 10 0
+   1: 0100007F:2328 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4243 1 0 100 0 0 10 0
+`;
+    assert.deepEqual(listeningSockets(table, 9_000), ["socket:[4242]"]);
+    assert.deepEqual(listeningSockets("", 9_000), []);
+  });
+});

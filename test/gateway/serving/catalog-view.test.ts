@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { hash } from "node:crypto";
+import { describe, test } from "node:test";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
+import { FIRST_WINS, source } from "../catalog/sources.ts";
+
+const digest = (text: string): string => hash("sha256", text);
+const user = (...roles: string[]): Principal => ({ kind: "user", name: roles.join("+"), roles });
+const byRole: ViewRights = {
+  rightsKey: ({ roles }) => roles.join(),
+  isVisible: ({ roles }, { name }) => roles.includes(name),
+};
+
+describe("views", () => {
+  const one = source("a", { tools: ["x", "y"], prompts: ["p"], resources: ["u:1"], templates: ["u:{i}"] });
+  const catalog = buildCatalog([one], FIRST_WINS);
+
+  test("without policies are one object for everybody, made of the servers' own definitions", () => {
+    const viewFor = createViews(catalog, null, digest);
+    const view = viewFor(ANONYMOUS);
+    assert.equal(viewFor(OWNER), view);
+    assert.deepEqual(view.lists, {
+      tools: { tools: one.listings.tools },
+      resources: { resources: one.listings.resources },
+      resourceTemplates: { resourceTemplates: one.listings.resourceTemplates },
+      prompts: { prompts: one.listings.prompts },
+    });
+  });
+
+  test("are the same object for equal rights, and another for others", () => {
+    const viewFor = createViews(catalog, byRole, digest);
+    assert.equal(viewFor(user("x")), viewFor(user("x")));
+    assert.notEqual(viewFor(user("x")), viewFor(user("y")));
+    assert.deepEqual(viewFor(user("x")).lists.tools, { tools: [one.listings.tools[0]] });
+    assert.deepEqual(viewFor(user()).lists.tools, { tools: [] });
+  });
+
+  test("B7 digests are equal exactly when what is visible is", () => {
+    const of = (parts: Parameters<typeof source>[1]) =>
+      createViews(buildCatalog([source("a", parts)], FIRST_WINS), null, digest)(ANONYMOUS).digests;
+    const base = of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] });
+    assert.deepEqual({ ...of({ tools: ["x", "y"], resources: ["u:1"], prompts: ["p"] }) }, { ...base });
+    assert.notEqual(of({ tools: ["y", "x"] }).tools, base.tools);
+    assert.notEqual(of({ tools: ["x"] }).tools, base.tools);
+    assert.notEqual(of({ resources: ["u:1"], templates: ["u:{i}"] }).resources, base.resources);
+    assert.notEqual(of({ templates: ["u:1"] }).resources, base.resources);
+    const described = of({ tools: ["x", "y"], toolOverrides: { x: { name: null, description: "new" } } });
+    assert.notEqual(described.tools, base.tools);
+    assert.equal(described.prompts, of({}).prompts);
+  });
+
+  test("look into no definition that is known already", () => {
+    const many = source("a", { tools: Array.from({ length: 5_000 }, (_, index) => `t${index}`) });
+    let hashed = 0;
+    const counting = (text: string): string => {
+      hashed += 1;
+      return digest(text);
+    };
+    const digestOf = (): string =>
+      createViews(buildCatalog([many], FIRST_WINS), null, counting)(ANONYMOUS).digests.tools;
+    const first = digestOf();
+    assert.equal(hashed, 5_001);
+    assert.equal(digestOf(), first);
+    assert.equal(hashed, 5_002);
+  });
+});

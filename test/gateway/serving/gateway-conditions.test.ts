@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BackendCondition } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
+import type { AuditFileState } from "../../../src/gateway/middleware/audit-file.ts";
+import { createGatewayConditions } from "../../../src/gateway/serving/gateway-conditions.ts";
+import { createRules, type GatewayRules, NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { FIRST_WINS, source } from "../catalog/sources.ts";
+
+const clock = createManualClock();
+const rulesOf = (change: Partial<GatewayRules["config"]> = {}): GatewayRules =>
+  createRules({ ...NO_GATEWAY, ...change }, null, {
+    clock,
+    logger: silentLogger,
+    environment: {},
+    redact() {},
+  });
+const twins = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "own"] })];
+const NO_CATALOG = buildCatalog([], FIRST_WINS);
+
+test("C3 names that the strategy hides are named, once for each pair of backends", () => {
+  const conditions = createGatewayConditions(() => 1);
+  const tools = ["a", "b", "c", "d", "e", "f", "g"];
+  const catalog = buildCatalog(
+    [source("one", { tools }), source("two", { tools }), source("three", { tools: ["a", "own"] })],
+    FIRST_WINS,
+  );
+  const found = conditions(rulesOf(), catalog, null);
+  assert.deepEqual(
+    found.map(({ code, severity, title }) => [code, severity, title]),
+    [
+      [
+        "catalog_hidden",
+        "info",
+        "one and two offer the same names, and those of two are not published: tool a, tool b, tool c, tool d, tool e and 2 more",
+      ],
+      [
+        "catalog_hidden",
+        "info",
+        "one and three offer the same names, and those of three are not published: tool a",
+      ],
+    ],
+  );
+});
+
+test("a calm gateway has none, and a collision is a warning under the strategy `error`", () => {
+  const conditions = createGatewayConditions(() => 1);
+  assert.deepEqual(conditions(rulesOf(), NO_CATALOG, null), []);
+  const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
+  const [found, ...more] = conditions(
+    rulesOf({ conflictResolution }),
+    buildCatalog(twins, conflictResolution),
+    null,
+  );
+  assert.deepEqual([found?.code, found?.severity, more.length], ["catalog_collision", "warning", 0]);
+  assert.match(found?.title ?? "", /tool echo is offered by a and by b/);
+  assert.match(found?.hint ?? "", /\[backends\.b\.tool_overrides\]/);
+});
+
+test("a token that is not set is named by its variable, and each condition keeps its beginning", () => {
+  let nowMs = 1_000;
+  const conditions = createGatewayConditions(() => nowMs);
+  const rules = rulesOf({
+    incomingAuth: {
+      type: "local",
+      users: [{ name: "ann", token: { kind: "environment", variable: "ANN_TOKEN" }, roles: [] }],
+    },
+  });
+  const since = () => conditions(rules, NO_CATALOG, null).map(({ code, sinceMs }) => [code, sinceMs]);
+  assert.deepEqual(since(), [["auth_token_missing", 1_000]]);
+  nowMs = 2_000;
+  assert.deepEqual(since(), [["auth_token_missing", 1_000]]);
+  assert.match(conditions(rules, NO_CATALOG, null)[0]?.title ?? "", /ANN_TOKEN/);
+  assert.deepEqual(conditions(rulesOf(), NO_CATALOG, null), []);
+  nowMs = 3_000;
+  assert.deepEqual(since(), [["auth_token_missing", 3_000]]);
+});
+
+test("a listener that fails and an audit that is not written are told with their own beginnings", () => {
+  const conditions = createGatewayConditions(() => 9_000);
+  const listening: BackendCondition = {
+    code: "listen_failed",
+    severity: "error",
+    title: "busy",
+    hint: null,
+    sinceMs: 5,
+  };
+  const state: AuditFileState = { kind: "failing", reason: "no space left", sinceMs: 7, dropped: 3 };
+  const auditFile = { state, write() {}, [Symbol.asyncDispose]: async () => {} };
+  const found = conditions({ ...rulesOf(), auditFile }, NO_CATALOG, listening);
+  assert.deepEqual(
+    found.map(({ code, sinceMs }) => [code, sinceMs]),
+    [
+      ["listen_failed", 5],
+      ["audit_not_written", 7],
+    ],
+  );
+  assert.match(found[1]?.title ?? "", /no space left \(3 lines lost\)/);
+});

@@ -1,0 +1,431 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { AuthorizationConfig, BackendConfig, ConflictConfig } from "../../../src/config/snapshot.ts";
+import type { OpenLink } from "../../../src/gateway/backends/links/backend-link.ts";
+import { BACKEND_UNAVAILABLE, INVALID_PARAMS, REQUEST_TIMEOUT } from "../../../src/gateway/json-rpc.ts";
+import { createGateway } from "../../../src/gateway/serving/gateway.ts";
+import type { Gateway, GatewayConfig } from "../../../src/gateway/serving/gateway-contract.ts";
+import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { connectLight, type LightClient, type LightReply } from "../../mcp/light-client.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
+import { fc } from "../../support/properties.ts";
+import {
+  backendConfig,
+  createScript,
+  type Script,
+  type ScriptedInstance,
+} from "../backends/pool/scripted-instance.ts";
+
+/** What each program offers. */
+const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  one: ["alpha", "beta"],
+  two: ["beta", "gamma"],
+  three: ["delta"],
+  none: [],
+};
+const NAMES = ["a", "b", "c"] as const;
+const USERS = ["ann", "ben"] as const;
+const NEVER = new AbortController().signal;
+/** Beyond every backoff, with its jitter. */
+const BACKOFF_OVER_MS = 75_000;
+
+interface Wish {
+  readonly name: (typeof NAMES)[number];
+  readonly program: string;
+  readonly enabled: boolean;
+  readonly stopFirst: boolean;
+  readonly deny: string | null;
+  /** What the program's first tool is called. */
+  readonly renamed: boolean;
+  readonly perClient: boolean;
+}
+
+interface Wishes {
+  readonly backends: readonly Wish[];
+  readonly strategy: ConflictConfig["strategy"];
+  readonly tokens: boolean;
+  /** Only `ann` may use what matches. */
+  readonly reserved: string | null;
+}
+
+type Step =
+  | { readonly kind: "configure"; readonly wishes: Wishes; readonly accepted: boolean }
+  | { readonly kind: "fortune"; readonly at: number; readonly what: "ready" | "end" | "answer" | "relist" }
+  | { readonly kind: "time"; readonly ms: number }
+  | { readonly kind: "call"; readonly user: number; readonly at: number }
+  | { readonly kind: "restart"; readonly at: number };
+
+const wish = fc.record({
+  program: fc.constantFrom(...Object.keys(PROGRAMS)),
+  enabled: fc.constantFrom(true, true, true, false),
+  stopFirst: fc.boolean(),
+  deny: fc.constantFrom(null, null, "beta", "*a"),
+  renamed: fc.boolean(),
+  perClient: fc.constantFrom(false, false, false, true),
+});
+const wishes: fc.Arbitrary<Wishes> = fc.record({
+  backends: fc
+    .tuple(fc.shuffledSubarray([...NAMES]), fc.array(wish, { minLength: 3, maxLength: 3 }))
+    .map(([names, all]) =>
+      names.flatMap((name, at) => (all[at] === undefined ? [] : [{ name, ...all[at] }])),
+    ),
+  strategy: fc.constantFrom("first-wins", "prefix", "priority", "error"),
+  tokens: fc.boolean(),
+  reserved: fc.constantFrom(null, null, "*beta", "*ma"),
+});
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("configure" as const),
+      wishes,
+      accepted: fc.constantFrom(true, true, true, false),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("fortune" as const),
+      at: fc.nat(7),
+      what: fc.constantFrom(
+        "ready" as const,
+        "ready" as const,
+        "end" as const,
+        "answer" as const,
+        "relist" as const,
+      ),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("time" as const),
+      ms: fc.constantFrom(1, 300, 2_000, 31_000, 70_000),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant("call" as const), user: fc.nat(1), at: fc.nat(5) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const), at: fc.nat(2) }) },
+);
+
+function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConfig {
+  const authorization: AuthorizationConfig | null =
+    reserved === null
+      ? null
+      : {
+          defaultEffect: "allow",
+          policies: [
+            { effect: "allow", roles: ["ann"], resources: null, methods: null },
+            { effect: "deny", roles: null, resources: [`tool:${reserved}`], methods: null },
+          ],
+        };
+  return {
+    ...NO_GATEWAY,
+    server: { host: "127.0.0.1", port: 0, bodyLimitBytes: 1_000_000, drainTimeoutMs: 30_000 },
+    backends: backends.map(backendOf),
+    conflictResolution: { strategy, separator: "_", order: ["c", "a"] },
+    incomingAuth: tokens
+      ? {
+          type: "local",
+          users: USERS.map((name) => ({
+            name,
+            token: { kind: "environment", variable: name },
+            roles: [name],
+          })),
+        }
+      : { type: "anonymous" },
+    authorization,
+  };
+}
+
+function backendOf({ name, program, enabled, stopFirst, deny, renamed, perClient }: Wish): BackendConfig {
+  const [first] = PROGRAMS[program] ?? [];
+  const everything = { allow: null, deny: [] };
+  return backendConfig(name, {
+    command: program,
+    enabled,
+    replace: stopFirst ? "stop-first" : "overlap",
+    instances: perClient ? "per-client" : "shared",
+    filters: {
+      tools: { allow: null, deny: deny === null ? [] : [deny] },
+      resources: everything,
+      prompts: everything,
+    },
+    toolOverrides: renamed && first !== undefined ? { [first]: { name: "renamed", description: null } } : {},
+  });
+}
+
+/** An account of what `user` sees when every backend serves what `toolsOf` says. */
+function expectedNames(
+  { backends, strategy, tokens, reserved }: Wishes,
+  user: string,
+  toolsOf: (name: string) => readonly string[],
+): string[] {
+  const offers = backends
+    .filter(({ enabled }) => enabled)
+    .map(({ name, program, deny, renamed }) => ({
+      name,
+      tools: toolsOf(name)
+        .filter((tool) => !(deny === "beta" && tool === "beta") && !(deny === "*a" && tool.endsWith("a")))
+        .map((tool) => (renamed && tool === PROGRAMS[program]?.[0] ? "renamed" : tool))
+        .map((tool) => (strategy === "prefix" ? `${name}_${tool}` : tool)),
+    }));
+  const rank = ({ name }: { readonly name: string }): number =>
+    strategy === "priority" ? ["c", "a", "b"].indexOf(name) : 0;
+  const owners = new Map<string, string>();
+  for (const { name, tools } of offers.toSorted((one, other) => rank(one) - rank(other))) {
+    for (const tool of tools) if (!owners.has(tool)) owners.set(tool, name);
+  }
+  const suffix = reserved === null || (tokens && user === "ann") ? null : reserved.slice(1);
+  return offers.flatMap(({ name, tools }) =>
+    [...new Set(tools)].filter(
+      (tool) => owners.get(tool) === name && (suffix === null || !tool.endsWith(suffix)),
+    ),
+  );
+}
+
+interface Client {
+  readonly user: string;
+  readonly light: LightClient;
+  /** As it read them last. */
+  known: readonly string[];
+  heard: number;
+}
+
+interface Call {
+  readonly name: string;
+  readonly reply: Promise<LightReply>;
+}
+
+class World {
+  readonly clock: ManualClock = createManualClock();
+  readonly script: Script = createScript();
+  readonly gateway: Gateway;
+  readonly #programs = new WeakMap<OpenLink, string>();
+  readonly calls: Call[] = [];
+  clients: Client[] = [];
+  wishes: Wishes;
+
+  constructor(first: Wishes) {
+    this.wishes = first;
+    this.gateway = createGateway(
+      {
+        clock: this.clock,
+        logger: silentLogger,
+        environment: { ann: "token-ann", ben: "token-ben" },
+        redact() {},
+        announce() {},
+        version: "1",
+        listens: true,
+      },
+      {
+        startInstance: this.script.start,
+        openLink: (connection) => {
+          const open: OpenLink = () => assert.fail("a scripted instance opens no link");
+          this.#programs.set(open, connection.type === "stdio" ? connection.command : "");
+          return open;
+        },
+        random: () => 0.5,
+      },
+    );
+  }
+
+  async begin(): Promise<void> {
+    await this.gateway.start(configOf(this.wishes));
+    const { url } = this.gateway.view();
+    assert.ok(url !== null);
+    for (const user of USERS) {
+      const light = await connectLight(url, { token: `token-${user}` });
+      await light.listen();
+      this.clients.push({ user, light, known: await light.tools(), heard: 0 });
+    }
+  }
+
+  programOf(instance: ScriptedInstance): string {
+    return this.#programs.get(instance.options.open) ?? "";
+  }
+
+  async take(step: Step): Promise<void> {
+    switch (step.kind) {
+      case "configure": {
+        const prepared = await this.gateway.prepare(configOf(step.wishes), NEVER);
+        if (!step.accepted) return prepared.rollback();
+        prepared.commit();
+        this.wishes = step.wishes;
+        return prepared.retire();
+      }
+      case "fortune": {
+        const { alive } = this.script;
+        const instance = alive[step.at % Math.max(1, alive.length)];
+        if (instance !== undefined) this.#befall(instance, step.what);
+        return;
+      }
+      case "time":
+        return this.clock.advance(step.ms);
+      case "restart":
+        this.gateway.restart(NAMES[step.at] ?? "a");
+        return;
+      case "call":
+        return this.#call(step);
+    }
+  }
+
+  #befall(instance: ScriptedInstance, what: Extract<Step, { kind: "fortune" }>["what"]): void {
+    const { kind } = instance.seen.state;
+    if (what === "ready" && kind === "starting") instance.becomeReady(...this.toolsOf(instance));
+    else if (what === "end" && (kind === "starting" || kind === "ready")) instance.endWith("it broke");
+    else if (what === "answer") instance.answer();
+    else if (what === "relist" && kind === "ready") instance.list(...this.toolsOf(instance), "late");
+  }
+
+  toolsOf(instance: ScriptedInstance): readonly string[] {
+    return PROGRAMS[this.programOf(instance)] ?? [];
+  }
+
+  async #call({ user, at }: Extract<Step, { kind: "call" }>): Promise<void> {
+    const client = this.clients[user];
+    const names = (await client?.light.tools()) ?? [];
+    const name = names[at % Math.max(1, names.length)];
+    if (client === undefined || name === undefined) return;
+    const reply = client.light.ask("tools/call", { name });
+    reply.catch(() => {});
+    this.calls.push({ name, reply });
+  }
+
+  /** What must hold at any moment. */
+  async check(): Promise<void> {
+    const enabled = new Set(this.wishes.backends.filter((each) => each.enabled).map(({ name }) => name));
+    for (const { backend } of this.gateway.entries().tools) {
+      assert.ok(enabled.has(backend as "a"), `${backend} is published, and is not wanted`);
+    }
+    for (const client of this.clients) {
+      const names = await client.light.tools();
+      const all = new Set(this.gateway.entries().tools.map(({ name }) => name));
+      const hidden = this.wishes.reserved?.slice(1);
+      const isFree = this.wishes.tokens && client.user === "ann";
+      const visible = [...all].filter((name) => isFree || hidden === undefined || !name.endsWith(hidden));
+      assert.deepEqual(names, visible, `${client.user} sees what the policies say`);
+      await this.#heard(client, names);
+    }
+  }
+
+  /** Whose list became another one was told so. */
+  async #heard(client: Client, names: readonly string[]): Promise<void> {
+    const isSame = JSON.stringify(names) === JSON.stringify(client.known);
+    if (!isSame) {
+      await eventually(() => client.light.notices.length > client.heard, 2_000).catch(() => {
+        assert.fail(`${client.user} was not told that ${client.known} became ${names}`);
+      });
+    }
+    client.known = names;
+    client.heard = client.light.notices.length;
+  }
+
+  /** From here on every program comes up and answers. */
+  async calm(): Promise<void> {
+    for (let round = 0; round < 6; round++) {
+      for (const instance of this.script.alive) {
+        this.#befall(instance, "answer");
+        this.#befall(instance, "ready");
+      }
+      await settle();
+      await this.clock.advance(round % 2 === 0 ? 1_000 : BACKOFF_OVER_MS);
+    }
+    for (const instance of this.script.alive) instance.answer();
+    await settle();
+  }
+
+  async checkCalm(): Promise<void> {
+    await this.calm();
+    await this.check();
+    const wanted = this.wishes.backends.filter(({ enabled }) => enabled);
+    const shared = this.script.alive.filter(({ options }) => options.owner === null);
+    assert.deepEqual(
+      shared.map((each) => `${each.options.backend} ${this.programOf(each)}`).toSorted(),
+      wanted.map(({ name, program }) => `${name} ${program}`).toSorted(),
+      "one instance of each that is wanted, of the program that is wanted",
+    );
+    const toolsOf = (name: string): readonly string[] =>
+      shared
+        .find(({ options }) => options.backend === name)
+        ?.listings?.tools.map((tool) => String(tool["name"])) ?? [];
+    for (const { user, light } of this.clients) {
+      const names = await light.tools();
+      assert.deepEqual(names, expectedNames(this.wishes, user, toolsOf), `the tools of ${user}`);
+      for (const name of names) await this.#isRouted(light, name);
+    }
+    for (const instance of this.script.started) {
+      const own = [...this.toolsOf(instance), "late"];
+      for (const { params } of instance.calls) {
+        assert.ok(own.includes(String(params?.["name"])), `${params?.["name"]} is not one of ${own}`);
+      }
+    }
+    for (const { name, reply } of this.calls) {
+      const answer = await reply;
+      if (!("error" in answer)) continue;
+      assert.ok(
+        [BACKEND_UNAVAILABLE, REQUEST_TIMEOUT, INVALID_PARAMS].includes(answer.error.code),
+        JSON.stringify(answer),
+      );
+      if (answer.error.code === INVALID_PARAMS) {
+        assert.match(answer.error.message, new RegExp(`Unknown tool: ${name}$`), "told by the client's name");
+      }
+    }
+  }
+
+  /** A call goes to its backend, under the name that the program has for it. */
+  async #isRouted(light: LightClient, name: string): Promise<void> {
+    const entry = this.gateway.entries().tools.find((each) => each.name === name);
+    const reply = light.ask("tools/call", { name });
+    const [instance] = await eventually(() => {
+      // A client's own instance is started by its first call.
+      for (const each of this.script.alive) this.#befall(each, "ready");
+      const found = this.script.alive.filter(({ pending }) => pending.size > 0);
+      return found.length > 0 && found;
+    }, 2_000);
+    const [one] = instance?.pending ?? [];
+    assert.equal(instance?.options.backend, entry?.backend);
+    assert.equal(one?.call.params?.["name"], entry?.originalName);
+    instance?.answer();
+    assert.ok("result" in (await reply));
+  }
+
+  async end(): Promise<void> {
+    for (const { light } of this.clients) await light[Symbol.asyncDispose]();
+    const ending = this.gateway[Symbol.asyncDispose]();
+    let ended = false;
+    void ending.then(() => {
+      ended = true;
+    });
+    await eventually(async () => {
+      await this.clock.advance(1_000);
+      return ended;
+    }, 5_000);
+    await ending;
+    assert.deepEqual(this.script.alive, [], "nothing outlives the gateway");
+  }
+}
+
+test("B6 B7 whatever configurations and fortunes come, what is served is what the last accepted one and the world allow", async () => {
+  await fc.assert(
+    fc.asyncProperty(wishes, fc.array(step, { minLength: 5, maxLength: 25 }), async (first, steps) => {
+      const world = new World(first);
+      try {
+        await world.begin();
+        for (const each of steps) {
+          await world.take(each);
+          await settle();
+          await world.check();
+        }
+        await world.checkCalm();
+      } finally {
+        await world.end();
+      }
+    }),
+    { numRuns: Number(process.env["MOUNTAINEER_RUNS"] ?? 40), interruptAfterTimeLimit: 60_000 },
+  );
+});

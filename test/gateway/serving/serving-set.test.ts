@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ANONYMOUS, OWNER } from "../../../src/gateway/client-port.ts";
+import { isError } from "../../../src/gateway/json-rpc.ts";
+import { createAuthentication } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { source } from "../catalog/sources.ts";
+import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
+
+describe("the serving set", () => {
+  const sources = [source("a", { tools: ["read", "write"], prompts: ["p"] })];
+  const onlyRead = {
+    defaultEffect: "deny",
+    policies: [{ effect: "allow", roles: ["reader"], resources: ["tool:read"], methods: null }],
+  } as const;
+
+  test("knows who comes, by the authentication it was built with", () => {
+    const authentication = createAuthentication(
+      {
+        type: "local",
+        users: [{ name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] }],
+      },
+      { T: "t" },
+    );
+    const served = servingSet(sources, recordingServices(), { authentication });
+    assert.deepEqual(served.authenticate({ authorization: "Bearer t" }), {
+      ok: true,
+      principal: user("ann", "reader"),
+    });
+    assert.equal(served.authenticate({}).ok, false);
+    assert.deepEqual(served.refresh(user("ann", "gone")), user("ann", "reader"));
+    assert.equal(served.refresh(ANONYMOUS), null);
+    assert.equal(served.refresh(OWNER), OWNER);
+  });
+
+  test("tells whom a resource's changes concern by the policies it was built with", () => {
+    const files = [source("a", { resources: ["x://open", "x://secret"] })];
+    const authorization = {
+      defaultEffect: "deny",
+      policies: [{ effect: "allow", roles: ["reader"], resources: ["resource:x://open*"], methods: null }],
+    } as const;
+    assert.equal(servingSet(files, recordingServices()).mayHearOf(ANONYMOUS, "x://secret"), true);
+    const users = [
+      { name: "ann", token: { kind: "environment", variable: "T" }, roles: ["reader"] },
+      { name: "ben", token: { kind: "environment", variable: "U" }, roles: ["writer"] },
+    ] as const;
+    const authentication = createAuthentication({ type: "local", users }, { T: "t", U: "u" });
+    const guarded = servingSet(files, recordingServices(), { authorization, authentication });
+    const mayHear = (uri: string) =>
+      [user("ann"), user("ben", "reader"), user("gone", "reader"), OWNER].map((who) =>
+        guarded.mayHearOf(who, uri),
+      );
+    assert.deepEqual(mayHear("x://open"), [true, false, false, true]);
+    assert.deepEqual(mayHear("x://open/part"), [true, false, false, true]);
+    assert.deepEqual(mayHear("x://secret"), [false, false, false, true]);
+  });
+
+  test("tells nobody of a resource that filters took away", () => {
+    const resources = ["x://open", "x://secret"];
+    const without = (...deny: string[]) => {
+      const files = source("a", { resources, filters: { resources: { allow: null, deny } } });
+      return servingSet([files], recordingServices());
+    };
+    assert.equal(without("*").mayHearOf(ANONYMOUS, "x://open"), false);
+    const served = without("x://secret*");
+    const heard = ["x://open", "x://open/part", "x://secret", "x://secret/part"].filter((uri) =>
+      served.mayHearOf(ANONYMOUS, uri),
+    );
+    assert.deepEqual(heard, ["x://open", "x://open/part"]);
+  });
+
+  test("B7 digests differ exactly for whom an edit of the policies changes what is visible", () => {
+    const before = servingSet(sources, recordingServices());
+    const after = servingSet(sources, recordingServices(), { authorization: onlyRead });
+    const digests = (served: typeof before, ...roles: string[]) => ({
+      ...served.viewFor(user("u", ...roles)).digests,
+    });
+    assert.deepEqual(digests(after, "reader").resources, digests(before, "reader").resources);
+    assert.notEqual(digests(after, "reader").tools, digests(before, "reader").tools);
+    assert.notEqual(digests(after, "reader").tools, digests(after).tools);
+    assert.deepEqual({ ...after.viewFor(OWNER).digests }, digests(before));
+  });
+
+  test("B7 digests do not differ for a catalog built anew of the same lists", () => {
+    const conflict = { strategy: "prefix", separator: "_", order: [] } as const;
+    const first = servingSet(sources, recordingServices(), { conflict }).viewFor(ANONYMOUS);
+    const relisted = structuredClone(sources);
+    const second = servingSet(relisted, recordingServices(), { conflict }).viewFor(ANONYMOUS);
+    assert.notEqual(second, first);
+    assert.deepEqual({ ...second.digests }, { ...first.digests });
+  });
+
+  test("a request is judged by what the client is at that moment", async () => {
+    const served = servingSet(sources, recordingServices(), { authorization: onlyRead });
+    const allowed = async (...roles: string[]): Promise<boolean> =>
+      !isError(await ask(served, "tools/call", { name: "read" }, client(user("ann", ...roles))));
+    assert.deepEqual([await allowed("reader"), await allowed()], [true, false]);
+  });
+});

@@ -1,0 +1,72 @@
+// Owns what tests of the bridge have on either side of it: a daemon's socket served by the test, and a client's output.
+import { createInterface } from "node:readline";
+import { type Duplex, Writable } from "node:stream";
+import type { TestContext } from "node:test";
+import { type McpSocket, startMcpSocket } from "../../src/api/socket/mcp-socket.ts";
+import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
+import { silentLogger } from "../../src/runtime/log/log.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+export const never = new AbortController().signal;
+
+export interface Scene {
+  readonly daemon: BridgedDaemon;
+  readonly socket: McpSocket;
+  readonly streams: Duplex[];
+}
+
+export async function startScene(t: TestContext, serve: (stream: Duplex) => void): Promise<Scene> {
+  const streams: Duplex[] = [];
+  const socket = await startMcpSocket({
+    home: await temporaryFolder(t),
+    logger: silentLogger,
+    serve(stream) {
+      streams.push(stream);
+      serve(stream);
+    },
+  });
+  t.after(() => socket[Symbol.asyncDispose]());
+  return {
+    daemon: { mcpSocketPath: socket.socketPath, backendPhases: async () => ["Ready"] },
+    socket,
+    streams,
+  };
+}
+
+export function collector(): { output: Writable; text: () => string; bytes: () => Buffer } {
+  const chunks: Buffer[] = [];
+  const output = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  return { output, text: () => Buffer.concat(chunks).toString(), bytes: () => Buffer.concat(chunks) };
+}
+
+export interface Heard {
+  readonly id?: unknown;
+  readonly method?: string;
+  readonly params?: unknown;
+}
+
+/** Serves as a gateway does, as far as a bridge can tell: it answers initialize, and what `answers` has a result for. */
+export function gatewayOf(
+  heard: Heard[],
+  answers: (method: string) => object | null = () => null,
+): (stream: Duplex) => void {
+  return (stream) => {
+    stream.on("error", () => {});
+    stream.once("end", () => stream.end());
+    createInterface({ input: stream }).on("line", (line) => {
+      const message: Heard = JSON.parse(line);
+      heard.push(message);
+      const { id, method = "" } = message;
+      const result = method === "initialize" ? GREETING : answers(method);
+      if (result !== null && id !== undefined)
+        stream.write(`${JSON.stringify({ jsonrpc: "2.0", id, result })}\n`);
+    });
+  };
+}
+
+const GREETING = { protocolVersion: "2025-11-25", capabilities: { tools: { listChanged: true } } };

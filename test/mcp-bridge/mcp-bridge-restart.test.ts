@@ -1,0 +1,296 @@
+// The bridge while its daemon ends and another one comes, or none: time is the test's.
+import assert from "node:assert/strict";
+import { PassThrough, Writable } from "node:stream";
+import { type TestContext, test } from "node:test";
+import { type BridgeMeans, bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
+import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { eventually } from "../support/eventually.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../support/pass-time.ts";
+import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-scene.ts";
+
+const UNREACHABLE = new MountaineerError("daemon_unreachable", "it is gone");
+const LONG = "x".repeat(2 * 1024 * 1024);
+
+interface Options {
+  readonly output?: Writable;
+  readonly serve?: Parameters<typeof startScene>[1];
+}
+
+/** A client on a bridge to a daemon that can end; the next one is whatever the test says. */
+async function startBridging(t: TestContext, options: Options = {}) {
+  const clock = createManualClock();
+  const heard: Heard[] = [];
+  const first = await startScene(t, options.serve ?? gatewayOf(heard));
+  const input = new PassThrough();
+  const { output, text } = collector();
+  const notes: string[] = [];
+  let next: BridgedDaemon | null = null;
+  let looks = 0;
+  const means: BridgeMeans = {
+    clock,
+    note: (line) => notes.push(line),
+    async find() {
+      looks += 1;
+      return next;
+    },
+  };
+  const bridging = bridge(first.daemon, { input, output: options.output ?? output, signal: never }, means);
+  bridging.catch(() => {});
+  t.after(() => input.once("error", () => {}).destroy(new Error("the test is over")));
+  await eventually(() => first.streams.length === 1, 1_000);
+  const self = {
+    clock,
+    heard,
+    notes,
+    bridging,
+    text,
+    messages: () =>
+      text()
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line)),
+    looks: () => looks,
+    input,
+    says: (message: object) => void input.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
+    async begins() {
+      self.says({ id: 0, method: "initialize", params: { protocolVersion: "2025-11-25" } });
+      await eventually(() => self.messages().length === 1, 1_000);
+      self.says({ method: "notifications/initialized" });
+      await eventually(() => heard.length === 2, 1_000);
+    },
+    async ends() {
+      await first.socket[Symbol.asyncDispose]();
+      await eventually(() => notes.length === 1, 1_000);
+    },
+    /** The next daemon is there to be found; resolves with what its gateway hears. */
+    async comes(changes: Partial<BridgedDaemon> = {}, serve?: Options["serve"]) {
+      const heardNext: Heard[] = [];
+      const scene = await startScene(t, serve ?? gatewayOf(heardNext));
+      next = { ...scene.daemon, ...changes };
+      return heardNext;
+    },
+    /** Lets time pass until this holds. */
+    until: (holds: () => unknown) =>
+      eventually(async () => {
+        if (clock.pendingTimers > 0) await clock.advance(20);
+        return holds();
+      }, 5_000),
+  };
+  return self;
+}
+
+test("none that comes within 30 s ends it, and it says how long it tried", async (t) => {
+  const scene = await startBridging(t);
+  await scene.begins();
+  scene.says({ id: 1, method: "tools/call" });
+  await eventually(() => scene.heard.length === 3, 1_000);
+  await scene.ends();
+  const sinceMs = scene.clock.monotonicMs();
+  await assert.rejects(passTimeUntilSettled(scene.clock, scene.bridging, 100), {
+    code: "daemon_unreachable",
+    message: "the daemon ended the connection, and none came back within 30 s",
+  });
+  assert.equal(scene.clock.monotonicMs() - sinceMs, 30_000);
+  // After 0.1, 0.3, 0.7, 1.5, 3.1 s, and every 2 s from there on.
+  assert.equal(scene.looks(), 19);
+  assert.deepEqual(scene.notes, ["the daemon ended the connection; waiting 30 s for it to come back"]);
+  assert.equal(scene.messages()[1].error.code, -32000, "at once, not after 30 s");
+});
+
+test("the next daemon gets the session, and what the client said meanwhile, in order", async (t) => {
+  const scene = await startBridging(t);
+  await scene.begins();
+  await scene.ends();
+  for (let id = 1; id <= 3; id += 1) scene.says({ id, method: "tools/call" });
+  const heard = await scene.comes();
+  await scene.until(() => heard.length === 5);
+  assert.deepEqual(
+    heard.map(({ id, method }) => (method === "tools/call" ? id : method)),
+    ["initialize", "notifications/initialized", 1, 2, 3],
+  );
+  assert.deepEqual(scene.messages().slice(1), [
+    { jsonrpc: "2.0", method: "notifications/tools/list_changed" },
+  ]);
+  assert.equal(scene.notes.at(-1), "the daemon is back");
+  scene.input.end();
+  await scene.bridging;
+});
+
+test("whoever says much while the daemon is away is held back, and loses nothing", async (t) => {
+  const scene = await startBridging(t);
+  await scene.begins();
+  await scene.ends();
+  const much = "x".repeat(10_000);
+  let sent = 0;
+  let isFull = false;
+  while (!isFull && sent < 1_000) {
+    sent += 1;
+    isFull = !scene.input.write(`${JSON.stringify({ id: sent, method: "tools/call", params: { much } })}\n`);
+    await scene.clock.advance(0);
+  }
+  assert.ok(isFull && sent < 50, `${sent} messages of 10 KB were taken`);
+  const heard = await scene.comes();
+  await scene.until(() => heard.length === sent + 2);
+  assert.deepEqual(
+    heard.slice(2).map(({ id }) => id),
+    Array.from({ length: sent }, (_, index) => index + 1),
+  );
+});
+
+test("a next daemon without a gateway is gateway_off; one of another version does not get the session", async (t) => {
+  const off = await startBridging(t);
+  await off.begins();
+  await off.ends();
+  await off.comes({ backendPhases: async () => null });
+  await assert.rejects(passTimeUntilSettled(off.clock, off.bridging), { code: "gateway_off" });
+
+  const other = await startBridging(t);
+  await other.begins();
+  await other.ends();
+  await other.comes({}, (stream) => {
+    stream.on("data", (chunk: Buffer) => {
+      const { id } = JSON.parse(chunk.toString());
+      stream.write(`${JSON.stringify({ id, result: { protocolVersion: "2099-01-01" } })}\n`);
+    });
+  });
+  await assert.rejects(passTimeUntilSettled(other.clock, other.bridging), {
+    code: "daemon_unreachable",
+    message: /it speaks MCP 2099-01-01/u,
+  });
+});
+
+test("a next gateway that takes no client, or says nothing, is tried again until it does", async (t) => {
+  const scene = await startBridging(t);
+  await scene.begins();
+  await scene.ends();
+  const hello: Heard[] = [];
+  let refusals = 0;
+  await scene.comes({}, (stream) => {
+    refusals += 1;
+    if (refusals < 3) stream.destroy();
+    else if (refusals === 3) stream.resume();
+    else gatewayOf(hello)(stream);
+  });
+  await scene.until(() => hello.length === 2);
+  assert.equal(refusals, 4);
+  assert.equal(scene.notes.filter((note) => note === "the daemon is back").length, 1);
+});
+
+test("it waits for the backends of the next daemon, for 5 s at most, and not for one that cannot say", async (t) => {
+  const answers: readonly (readonly [BridgedDaemon["backendPhases"], number])[] = [
+    [async () => ["Ready", "Failed"], 100],
+    [async () => ["Ready", "Initializing"], 5_100],
+    [async () => ["Pending"], 5_100],
+    [async () => Promise.reject(new Error("of another age")), 100],
+  ];
+  for (const [phases, expectedMs] of answers) {
+    const scene = await startBridging(t);
+    await scene.begins();
+    await scene.ends();
+    const sinceMs = scene.clock.monotonicMs();
+    let takenMs = 0;
+    await scene.comes({ backendPhases: phases }, () => {
+      takenMs = scene.clock.monotonicMs();
+    });
+    await scene.until(() => takenMs > 0);
+    const tookMs = takenMs - sinceMs;
+    assert.ok(tookMs >= expectedMs && tookMs < expectedMs + 500, `${tookMs} ms, not ${expectedMs}`);
+  }
+});
+
+test("half a message of the gateway does not reach the client, or ends with its line", async (t) => {
+  for (const [half, expected] of [
+    ['{"id":1,"result":{', ""],
+    [`{"id":1,"result":"${LONG}`, `{"id":1,"result":"${LONG}\n`],
+  ] as const) {
+    const scene = await startBridging(t, { serve: (stream) => void stream.write(half) });
+    scene.says({ id: 1, method: "tools/call" });
+    await scene.clock.advance(2_000);
+    if (expected !== "") await eventually(() => scene.text().length === half.length, 1_000);
+    await scene.ends();
+    const { error } = JSON.parse(scene.text().slice(expected.length));
+    assert.equal(scene.text().slice(0, expected.length), expected);
+    assert.match(error.message, /ended before it answered/u);
+  }
+});
+
+test("a long message that was cut off is answered when its end has come, and the next one goes on", async (t) => {
+  let bytes = 0;
+  const scene = await startBridging(t, {
+    serve: (stream) => stream.on("data", (chunk: Buffer) => (bytes += chunk.length)),
+  });
+  scene.input.write(`{"method":"tools/call","params":{"text":"${LONG}`);
+  await eventually(() => bytes > LONG.length, 5_000);
+  await scene.clock.advance(2_000);
+  await scene.ends();
+  const heard = await scene.comes();
+  scene.input.write(`${LONG}"},"id":1}\n`);
+  scene.says({ id: 2, method: "tools/call" });
+  await scene.until(() => heard.length === 1);
+  assert.equal(heard[0]?.id, 2);
+  const [{ id, error }] = scene.messages();
+  assert.equal(id, 1);
+  assert.match(error.message, /took no effect/u);
+});
+
+test("a client that has said nothing yet finds the next daemon, too", async (t) => {
+  const scene = await startBridging(t);
+  await scene.clock.advance(1_000);
+  await scene.ends();
+  const heard = await scene.comes();
+  scene.says({ id: 0, method: "initialize" });
+  await scene.until(() => heard.length === 1);
+  assert.deepEqual(heard[0], { jsonrpc: "2.0", id: 0, method: "initialize" });
+});
+
+test("a daemon that is gone before the first word is looked for again", async (t) => {
+  const scene = await startScene(t, (stream) => stream.destroy());
+  const clock = createManualClock();
+  const ends = { input: new PassThrough(), output: collector().output, signal: never };
+  const gone = { ...scene.daemon, backendPhases: () => Promise.reject(UNREACHABLE) };
+  const bridging = bridge(gone, ends, { clock, find: () => Promise.reject(UNREACHABLE), note() {} });
+  await assert.rejects(passTimeUntilSettled(clock, bridging, 500), {
+    message: /none came back within 30 s/u,
+  });
+});
+
+test("a client that leaves while the daemon is away ends it, also with words left unsaid", async (t) => {
+  const scene = await startBridging(t);
+  await scene.begins();
+  await scene.ends();
+  scene.says({ id: 9, method: "tools/call" });
+  scene.input.end();
+  await scene.bridging;
+  assert.equal(scene.looks(), 0);
+});
+
+test("a client that has said its last gets an error for what the daemon leaves unanswered", async (t) => {
+  const serve: Options["serve"] = (stream) => void stream.once("end", () => stream.destroy()).resume();
+  const scene = await startBridging(t, { serve });
+  scene.says({ id: 1, method: "tools/call" });
+  scene.input.end();
+  await scene.bridging;
+  assert.match(scene.messages()[0].error.message, /ended before it answered/u);
+  assert.deepEqual(scene.notes, []);
+});
+
+test("a client that reads nothing is not connected again before it does", async (t) => {
+  let release = (): void => {};
+  const output = new Writable({
+    highWaterMark: 1,
+    write(_chunk, _encoding, done) {
+      release = done;
+    },
+  });
+  const scene = await startBridging(t, { output, serve: (stream) => void stream.write("{}\n") });
+  await eventually(() => output.writableNeedDrain, 1_000);
+  await scene.ends();
+  const heard = await scene.comes();
+  scene.says({ id: 1, method: "ping" });
+  await scene.clock.advance(10_000);
+  assert.equal(scene.looks(), 0);
+  release();
+  await scene.until(() => heard.length === 1);
+});

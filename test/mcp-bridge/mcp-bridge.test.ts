@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+
+import { join } from "node:path";
+import { type Duplex, PassThrough, Readable, Writable } from "node:stream";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import type { BridgeEnds } from "../../src/mcp-bridge/ends.ts";
+import { bridge } from "../../src/mcp-bridge/mcp-bridge.ts";
+import type { BridgedDaemon } from "../../src/mcp-bridge/next-daemon.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { collector, never, startScene } from "./bridge-scene.ts";
+
+/** No daemon follows the first. */
+const carry = (daemon: BridgedDaemon, ends: BridgeEnds): Promise<void> =>
+  bridge(daemon, ends, { find: async () => null, note() {} });
+
+const echo = (stream: Duplex): void => void stream.pipe(stream);
+
+test("bytes pass both ways unchanged, and the last answers come after the client has ended", async (t) => {
+  const { daemon } = await startScene(t, echo);
+  const sent = randomBytes(3 * 1024 * 1024);
+  const { output, bytes } = collector();
+  await carry(daemon, {
+    input: Readable.from([sent.subarray(0, 7), sent.subarray(7)]),
+    output,
+    signal: never,
+  });
+  const digest = (data: Buffer) => createHash("sha256").update(data).digest("hex");
+  assert.equal(digest(bytes()), digest(sent));
+  assert.equal(output.writableEnded, false, "stdout is not ours to end");
+});
+
+test("a message of 64 MiB passes both ways, and is never held whole", async (t) => {
+  const { daemon } = await startScene(t, echo);
+  const body = Buffer.alloc(64 * 1024, '{"a":"b\\"",');
+  const pieces = 1_024;
+  function* message(): Iterable<Buffer> {
+    for (let piece = 0; piece < pieces; piece += 1) yield body;
+    yield Buffer.from("\n");
+  }
+  const [sent, came] = [createHash("sha256"), createHash("sha256")];
+  for (const piece of message()) sent.update(piece);
+  let largest = 0;
+  const output = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      largest = Math.max(largest, output.writableLength);
+      came.update(chunk);
+      done();
+    },
+  });
+  await carry(daemon, { input: Readable.from(message()), output, signal: never });
+  assert.equal(came.digest("hex"), sent.digest("hex"));
+  assert.ok(largest < 4 * 1024 * 1024, String(largest));
+});
+
+test("a client that reads nothing holds back the gateway, rather than filling memory", async (t) => {
+  let written = 0;
+  const { daemon } = await startScene(t, (stream) => {
+    stream.on("error", () => {});
+    const more = (): void => {
+      while (!stream.destroyed && stream.write(Buffer.alloc(64 * 1024))) written += 64 * 1024;
+      stream.once("drain", more);
+    };
+    more();
+  });
+  const output = new Writable({ write() {} });
+  const leave = new AbortController();
+  const bridging = carry(daemon, { input: new PassThrough(), output, signal: leave.signal });
+  bridging.catch(() => {});
+  let before = -1;
+  await eventually(async () => {
+    const stands = written === before && written > 0;
+    before = written;
+    for (let round = 0; round < 50; round += 1) await turn();
+    return stands;
+  }, 5_000);
+  assert.ok(written < 16 * 1024 * 1024, String(written));
+  leave.abort(new MountaineerError("aborted", "stopped by SIGTERM"));
+  await assert.rejects(bridging, { code: "aborted" });
+});
+
+test("a daemon without a gateway is gateway_off, whether its socket is there or not", async (t) => {
+  const { daemon } = await startScene(t, (stream) => stream.destroy());
+  const without = { ...daemon, backendPhases: async () => null };
+  const ends = () => ({ input: new PassThrough(), output: collector().output, signal: never });
+  await assert.rejects(carry(without, ends()), { code: "gateway_off" });
+  const absent = { ...without, mcpSocketPath: join(await temporaryFolder(t), "mcp.sock") };
+  await assert.rejects(carry(absent, ends()), { code: "gateway_off" });
+  await assert.rejects(carry(daemon, ends()), {
+    code: "daemon_unreachable",
+    message: /takes no MCP client/,
+  });
+});
+
+test("a client that is gone, before all is answered, ends it quietly", async (t) => {
+  const { daemon, streams } = await startScene(t, (stream) => {
+    stream.on("error", () => {});
+    stream.once("end", () => stream.end()).resume();
+    stream.write(`${"x".repeat(100)}\n`);
+  });
+  const broken = Object.assign(new Error("EPIPE"), { code: "EPIPE" });
+  const output = new Writable({ write: (_chunk, _encoding, done) => done(broken) });
+  await carry(daemon, { input: new PassThrough(), output, signal: never });
+  await eventually(() => streams[0]?.destroyed === true, 5_000);
+  const input = new PassThrough();
+  const bridging = carry(daemon, { input, output: collector().output, signal: never });
+  await eventually(() => streams.length === 2, 5_000);
+  input.destroy(broken);
+  await bridging;
+});
+
+test("a signal leaves at once, also before the connection stands", async (t) => {
+  const { daemon, streams } = await startScene(t, () => {});
+  const leave = new AbortController();
+  leave.abort(new MountaineerError("aborted", "stopped by SIGINT"));
+  const ends = { input: new PassThrough(), output: collector().output };
+  await assert.rejects(carry(daemon, { ...ends, signal: leave.signal }), { code: "aborted" });
+  const later = new AbortController();
+  const bridging = carry(daemon, { ...ends, signal: later.signal });
+  bridging.catch(() => {});
+  await eventually(() => streams.length > 0, 5_000);
+  later.abort(new MountaineerError("aborted", "stopped by SIGINT"));
+  await assert.rejects(bridging, { code: "aborted" });
+});

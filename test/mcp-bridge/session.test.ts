@@ -1,0 +1,266 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createMessageScan } from "../../src/mcp-bridge/message-scan.ts";
+import { createBridgeSession, MOST_WAITING } from "../../src/mcp-bridge/session.ts";
+import { settle } from "../support/manual-clock.ts";
+
+interface Message {
+  readonly id?: unknown;
+  readonly method?: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly error?: { readonly code: number; readonly message: string };
+}
+
+const LOST = "the daemon ended before it answered; it is not known whether the call took effect";
+const CAPABILITIES = { tools: { listChanged: true }, resources: { listChanged: true }, prompts: {} };
+
+/** A session as its bridge has it, with what either side was told. */
+function startScene() {
+  const client: Message[] = [];
+  const gateway: Message[] = [];
+  const session = createBridgeSession({
+    tellClient: (json) => client.push(JSON.parse(json)),
+    tellGateway: (json) => gateway.push(JSON.parse(json)),
+  });
+  const scan = createMessageScan();
+  const lineOf = (message: unknown) => {
+    const line = Buffer.from(typeof message === "string" ? message : JSON.stringify(message));
+    scan.push(line);
+    return [scan.end(), line] as const;
+  };
+  const self = {
+    client,
+    gateway,
+    session,
+    says: (message: unknown) => session.fromClient(...lineOf(message)),
+    answers: (message: unknown) => session.fromGateway(...lineOf(message)),
+    /** A request, and its result. */
+    asks(id: unknown, method: string, params: object, reply: object = { result: {} }) {
+      self.says({ id, method, params });
+      assert.equal(self.answers({ id, ...reply }), true);
+    },
+    begins(version = "2025-11-25") {
+      const params = { protocolVersion: version, capabilities: { roots: {} }, clientInfo: { name: "a" } };
+      self.asks(0, "initialize", params, {
+        result: { protocolVersion: version, capabilities: CAPABILITIES },
+      });
+      self.says({ method: "notifications/initialized" });
+      return params;
+    },
+    /** Takes the session up with a gateway that answers its initialize so. */
+    async resumes(reply: object = { result: { protocolVersion: "2025-11-25" } }) {
+      gateway.length = 0;
+      const resumed = session.resume();
+      const [hello] = gateway;
+      assert.equal(hello?.method, "initialize");
+      assert.equal(self.answers({ id: hello.id, ...reply }), false);
+      await resumed;
+      return gateway.slice(1);
+    },
+  };
+  return self;
+}
+
+test("whoever has said nothing is taken up without a word", async () => {
+  const { session, client, gateway } = startScene();
+  session.lost();
+  await session.resume();
+  assert.deepEqual([client, gateway], [[], []]);
+});
+
+test("a session is taken up as it was: the client's own words, its level and its subscriptions", async () => {
+  const scene = startScene();
+  const params = scene.begins();
+  scene.asks(1, "logging/setLevel", { level: "error" });
+  scene.asks(2, "logging/setLevel", { level: "loud" }, { error: { code: -32602, message: "no" } });
+  for (const [id, uri] of ["a:1", "a:2", "a:3"].entries()) scene.asks(id, "resources/subscribe", { uri });
+  scene.asks(6, "resources/unsubscribe", { uri: "a:2" });
+  scene.asks(7, "resources/subscribe", { uri: "a:4" }, { error: { code: -32002, message: "unknown" } });
+  scene.session.lost();
+  assert.deepEqual(scene.client, []);
+  const told = await scene.resumes();
+  assert.deepEqual(
+    told.map(({ method, params: given }) => [method, given]),
+    [
+      ["notifications/initialized", undefined],
+      ["logging/setLevel", { level: "error" }],
+      ["resources/subscribe", { uri: "a:1" }],
+      ["resources/subscribe", { uri: "a:3" }],
+    ],
+  );
+  for (const { id } of told.slice(1)) assert.equal(scene.answers({ id, result: {} }), false);
+  assert.deepEqual(scene.client, [
+    { jsonrpc: "2.0", method: "notifications/tools/list_changed" },
+    { jsonrpc: "2.0", method: "notifications/resources/list_changed" },
+  ]);
+  scene.session.lost();
+  const resuming = scene.session.resume();
+  const hello = scene.gateway.at(-1);
+  assert.deepEqual(hello?.params, params);
+  assert.notEqual(hello?.id, 0);
+  scene.answers({ id: hello?.id, result: { protocolVersion: "2025-11-25" } });
+  await resuming;
+});
+
+test("a client that has not said initialized is told of no changes, and says it itself", async () => {
+  const scene = startScene();
+  scene.asks(0, "initialize", {}, { result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES } });
+  scene.session.lost();
+  assert.deepEqual(await scene.resumes(), []);
+  assert.deepEqual(scene.client, []);
+});
+
+test("what is in flight fails, but for lists, which are asked for again, once", async () => {
+  const scene = startScene();
+  scene.begins();
+  const list = '{"jsonrpc":"2.0","id":12345678901234567890,"method":"tools/list"}\n';
+  scene.says(list);
+  scene.says({ id: "call", method: "tools/call", params: { name: "pay" } });
+  scene.says({ id: 5, method: "logging/setLevel", params: { level: "error" } });
+  scene.says({ id: 6, method: "tools/call", params: {} });
+  scene.says({ method: "notifications/cancelled", params: { requestId: 6 } });
+  scene.says([{ id: 8, method: "ping" }, 3, { id: 9, method: "tools/list" }]);
+  assert.equal(scene.session.inFlight, 5);
+  scene.session.lost();
+  assert.deepEqual(
+    scene.client.map(({ id, error }) => [id, error]),
+    ["call", 5, 8, 9].map((id) => [id, { code: -32000, message: LOST }]),
+  );
+  const told = await scene.resumes();
+  assert.deepEqual(told.slice(1), [JSON.parse(list)], "with the level as it was");
+  scene.client.length = 0;
+  scene.session.lost();
+  assert.deepEqual(scene.client[0]?.error?.message, LOST, "it may be what ended the daemon");
+  assert.deepEqual((await scene.resumes()).slice(1), []);
+});
+
+test("the digits of an id are told as they came", () => {
+  const texts: string[] = [];
+  const session = createBridgeSession({ tellClient: (json) => texts.push(json), tellGateway() {} });
+  session.fromClient([{ id: "12345678901234567890", method: "tools/call" }], null);
+  session.lost();
+  assert.match(texts[0] ?? "", /"id":12345678901234567890,/u);
+});
+
+test("an initialize that was not answered is said again as it was, under the client's own id", async () => {
+  const { says, session, gateway, client } = startScene();
+  const initialize = {
+    jsonrpc: "2.0",
+    id: 1,
+    method: "initialize",
+    params: { protocolVersion: "2025-06-18" },
+  };
+  says(initialize);
+  session.lost();
+  await session.resume();
+  assert.deepEqual(gateway, [initialize]);
+  assert.deepEqual(client, []);
+});
+
+test("questions that were not answered are withdrawn, and only those", () => {
+  const { says, answers, session, client } = startScene();
+  for (const id of ["m-1", "m-2", "m-3"]) answers({ id, method: "sampling/createMessage", params: {} });
+  says({ id: "m-1", result: {} });
+  answers({ method: "notifications/cancelled", params: { requestId: "m-2" } });
+  session.lost();
+  session.lost();
+  assert.deepEqual(client, [
+    {
+      jsonrpc: "2.0",
+      method: "notifications/cancelled",
+      params: { requestId: "m-3", reason: "the daemon ended" },
+    },
+  ]);
+});
+
+test("a client that says no more is asked for no answer, and nothing is asked for again for it", () => {
+  const { says, answers, session, client } = startScene();
+  answers({ id: "m-1", method: "roots/list" });
+  says({ id: 1, method: "tools/list" });
+  session.fallSilent();
+  answers({ id: "m-2", method: "roots/list" });
+  session.lost();
+  assert.deepEqual(
+    client.map(({ id, error }) => [id, error?.message]),
+    [[1, LOST]],
+  );
+});
+
+test("a gateway that refuses the session, or speaks another version, does not get it", async () => {
+  const scene = startScene();
+  scene.begins();
+  await assert.rejects(scene.resumes({ error: { code: -32603, message: "no" } }), {
+    code: "daemon_unreachable",
+    message: /does not go on with this session: it answers initialize with .*no/u,
+  });
+  await assert.rejects(scene.resumes({ result: { protocolVersion: "2099-01-01" } }), {
+    code: "daemon_unreachable",
+    message: /it speaks MCP 2099-01-01, and the client began with 2025-11-25/u,
+  });
+});
+
+test("an initialize that failed begins nothing", async () => {
+  const { asks, session, gateway } = startScene();
+  asks(1, "initialize", {}, { error: { code: -32602, message: "no" } });
+  session.lost();
+  await session.resume();
+  assert.deepEqual(gateway, []);
+});
+
+test("a subscription that the new gateway refuses is asked for again when its resources change", async () => {
+  const scene = startScene();
+  scene.begins();
+  for (const [id, uri] of ["a:1", "a:2"].entries()) scene.asks(id, "resources/subscribe", { uri });
+  scene.session.lost();
+  const refusal = { error: { code: -32002, message: "unknown resource" } };
+  for (const { id, params } of (await scene.resumes()).slice(1)) {
+    scene.answers({ id, ...(params?.["uri"] === "a:1" ? { result: {} } : refusal) });
+  }
+  const changed = { method: "notifications/resources/list_changed" };
+  for (const reply of [refusal, { result: {} }]) {
+    scene.gateway.length = 0;
+    assert.equal(scene.answers(changed), true);
+    assert.deepEqual(
+      scene.gateway.map(({ params }) => params?.["uri"]),
+      ["a:2"],
+    );
+    scene.answers({ id: scene.gateway[0]?.id, ...reply });
+  }
+  scene.gateway.length = 0;
+  scene.answers(changed);
+  assert.deepEqual(scene.gateway, []);
+});
+
+test("what a lost gateway owes the bridge is forgotten", async () => {
+  const scene = startScene();
+  scene.begins();
+  let isResumed = false;
+  void scene.session.resume().then(() => {
+    isResumed = true;
+  });
+  const hello = scene.gateway.at(-1);
+  scene.session.lost();
+  scene.answers({ id: hello?.id, result: { protocolVersion: "2025-11-25" } });
+  await settle();
+  assert.equal(isResumed, false);
+});
+
+test("a message that was cut off is said to have had no effect", () => {
+  const { session, client } = startScene();
+  session.notTaken([
+    { id: "7", method: "tools/call" },
+    { id: null, method: "notifications/progress" },
+    { id: '"m"', method: null },
+  ]);
+  assert.deepEqual(
+    client.map(({ id }) => id),
+    [7],
+  );
+  assert.match(client[0]?.error?.message ?? "", /took no effect/u);
+});
+
+test("more than ever wait are not remembered, whatever a client says", () => {
+  const { says, session } = startScene();
+  for (let id = 0; id < MOST_WAITING + 100; id += 1) says({ id, method: "tools/call" });
+  assert.equal(session.inFlight, MOST_WAITING);
+});

@@ -1,0 +1,444 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { ShareStatus, StatusReport } from "../../../src/api/contract.ts";
+import type { MenuState } from "../../../src/menubar/menu/menu.ts";
+import { menuOf } from "../../../src/menubar/menu/model.ts";
+import { type FolderList, folderKey, type MenuWorld } from "../../../src/menubar/menu/world.ts";
+import { sampleReport, sampleShare } from "../../api/sample-report.ts";
+import {
+  everyItem,
+  outline,
+  sampleAlias,
+  sampleBackend,
+  sampleGateway,
+  sampleSync,
+  sampleWorld,
+} from "../worlds.ts";
+
+const HOLDERS = [
+  { pid: 4711, command: "bash", path: "/home/ada/Shares/CORE/notes" },
+  { pid: 4712, command: "vim", path: "/home/ada/Shares/CORE/a_b.txt" },
+];
+
+const pending = (changes: Partial<ShareStatus> = {}): ShareStatus =>
+  sampleShare({ active_interface: "fallback", tb_recovery_pending: true, ...changes });
+
+const condition = (severity: "info" | "warning" | "error") => ({
+  code: "route_slow",
+  severity,
+  title: "The host is slow",
+  hint: null,
+  since: "2026-01-02T11:00:00.000Z",
+});
+
+const withGateway = (phase: "Ready" | "Degraded" | "Failed", shares = [sampleShare()]): StatusReport => ({
+  ...sampleReport(shares),
+  gateway: sampleGateway(),
+  backends: [sampleBackend({ phase })],
+});
+
+describe("A8 the icon tells how things are, all in all", () => {
+  const table: readonly (readonly [string, MenuWorld, MenuState])[] = [
+    ["a share over Thunderbolt", sampleWorld(), "healthy"],
+    ["nothing configured", sampleWorld(sampleReport([])), "healthy"],
+    ["nothing known yet", { ...sampleWorld(), status: null }, "down"],
+    [
+      "no daemon",
+      sampleWorld(sampleReport(), { connection: { kind: "absent", reason: "none" }, status: null }),
+      "down",
+    ],
+    [
+      "a daemon that does not answer",
+      sampleWorld(sampleReport(), { connection: { kind: "silent", reason: "late" } }),
+      "degraded",
+    ],
+    [
+      "a share over fallback, not by choice",
+      sampleWorld(sampleReport([sampleShare({ active_interface: "fallback" })])),
+      "degraded",
+    ],
+    [
+      "a share held on fallback",
+      sampleWorld(sampleReport([sampleShare({ active_interface: "fallback", held: "fallback" })])),
+      "healthy",
+    ],
+    [
+      "a share unmounted by hand",
+      sampleWorld(
+        sampleReport([
+          sampleShare({
+            active_interface: "none",
+            mount_state: "unmounted",
+            mount_alive: false,
+            held: "unmounted",
+          }),
+        ]),
+      ),
+      "healthy",
+    ],
+    [
+      "the only share unmounted",
+      sampleWorld(
+        sampleReport([
+          sampleShare({ active_interface: "none", mount_state: "unmounted", mount_alive: false }),
+        ]),
+      ),
+      "down",
+    ],
+    [
+      "one share of two hangs",
+      sampleWorld(sampleReport([sampleShare(), sampleShare({ name: "MEDIA", mount_alive: false })])),
+      "degraded",
+    ],
+    [
+      "both hang",
+      sampleWorld(
+        sampleReport([sampleShare({ mount_alive: false }), sampleShare({ name: "M", mount_state: "error" })]),
+      ),
+      "down",
+    ],
+    ["TB Ready", sampleWorld(sampleReport([pending()])), "tb_ready"],
+    [
+      "TB Ready beside a share that hangs",
+      sampleWorld(sampleReport([pending(), sampleShare({ name: "MEDIA", mount_alive: false })])),
+      "tb_ready",
+    ],
+    ["an error told", sampleWorld(sampleReport([sampleShare({ last_error: "no" })])), "degraded"],
+    [
+      "a warning",
+      sampleWorld(sampleReport([sampleShare({ conditions: [condition("warning")] })])),
+      "degraded",
+    ],
+    ["a fact", sampleWorld(sampleReport([sampleShare({ conditions: [condition("info")] })])), "healthy"],
+    [
+      "a warning about no share",
+      sampleWorld(sampleReport([sampleShare()], { conditions: [condition("warning")] })),
+      "degraded",
+    ],
+    [
+      "a configuration with a mistake",
+      sampleWorld(sampleReport(), {
+        sync: sampleSync({ last_error: { kind: "invalid", reason: "line 3", since: "" } }),
+      }),
+      "degraded",
+    ],
+    [
+      "a configuration no longer watched",
+      sampleWorld(sampleReport(), { sync: sampleSync({ watching: "stopped" }) }),
+      "degraded",
+    ],
+    ["a backend ready", sampleWorld(withGateway("Ready")), "healthy"],
+    ["a backend degraded", sampleWorld(withGateway("Degraded")), "degraded"],
+    ["a backend failed beside a share that is well", sampleWorld(withGateway("Failed")), "degraded"],
+    ["all that there is has failed", sampleWorld(withGateway("Failed", [])), "down"],
+  ];
+  for (const [what, world, state] of table) {
+    test(`${what}: ${state}`, () => {
+      assert.equal(menuOf(world).state, state);
+    });
+  }
+});
+
+test("A8 the whole menu of a share that is well", () => {
+  assert.deepEqual(outline(menuOf(sampleWorld()).items), [
+    "All is well",
+    "---",
+    "CORE — Thunderbolt",
+    "  ● Thunderbolt 10.0.0.2: answers",
+    "  ○ Fallback 192.168.1.20: answers",
+    "  ---",
+    "  Switch to fallback, and stay there <switch/CORE/fallback>",
+    "  Unmount <unmount/CORE>",
+    "  ---",
+    "  Open <open/%2Fhome%2Fada%2FShares%2FCORE>",
+    "---",
+    "Mount all <off>",
+    "Unmount all <unmount/>",
+    "Favorites",
+    "  CORE <open/%2Fhome%2Fada%2FShares%2FCORE>",
+    "Aliases",
+    "  Add a folder of CORE … <alias-choose/CORE>",
+    "---",
+    "Open the shares folder <open/%2Fhome%2Fada%2FShares>",
+    "Open the log <open/%2Fhome%2Fada%2Fmountaineer.log>",
+    "---",
+    "[ ] Go back to Thunderbolt by itself <toggle/auto_failback/on>",
+    "[x] Go back when files are closed <toggle/lsof_recheck/off>",
+    "Configuration — watched",
+    "  /home/ada/.mountaineer/config.toml",
+    "  ---",
+    "  Reload now <reload>",
+    "  Open the file <open/%2Fhome%2Fada%2F.mountaineer%2Fconfig.toml>",
+    "---",
+    "Quit the menu (shares stay as they are) <quit>",
+  ]);
+});
+
+test("A7 TB Ready is offered at the top, and by force only behind the names of those who are cut off", () => {
+  const share = pending({
+    conditions: [{ ...condition("info"), code: "waiting_for_close", holders: HOLDERS }],
+  });
+  const lines = outline(menuOf(sampleWorld(sampleReport([share]))).items);
+  assert.equal(lines[0], "! TB Ready: CORE");
+  assert.equal(lines[1], "! TB Ready – switch CORE <switch/CORE/tb>");
+  const from = lines.indexOf("  !! Switch to Thunderbolt by force …");
+  assert.deepEqual(lines.slice(from, from + 4), [
+    "  !! Switch to Thunderbolt by force …",
+    "    ! bash (4711): /home/ada/Shares/CORE/notes",
+    "    ! vim (4712): /home/ada/Shares/CORE/a_b.txt",
+    "    ---",
+  ]);
+  assert.match(lines[from + 4] ?? "", /cut off 2 files of bash and vim.*<switch\/CORE\/tb\/force>$/);
+});
+
+test("A7 force is offered for what was refused, and for nothing that was not", () => {
+  const quiet = outline(menuOf(sampleWorld()).items).join("\n");
+  assert.doesNotMatch(quiet, /force/);
+  const action = { kind: "unmount", share: null, force: false } as const;
+  const busy = new Map([["CORE", { action, holders: HOLDERS.slice(0, 1), unsent: ["draft.txt"] }]]);
+  const lines = outline(menuOf(sampleWorld(sampleReport(), { busy })).items);
+  const from = lines.indexOf("  !! Unmount by force …");
+  assert.equal(lines[from + 1], "    ! bash (4711): /home/ada/Shares/CORE/notes");
+  assert.equal(lines[from + 2], "    ! not sent yet: draft.txt");
+  // Of that share alone, although all of them were asked for.
+  assert.match(lines[from + 4] ?? "", /cut off 1 file of bash.*<unmount\/CORE\/force>$/);
+});
+
+test("many holders are counted, not all listed", () => {
+  const holders = Array.from({ length: 30 }, (_, pid) => ({ pid, command: `p${pid}`, path: `/f${pid}` }));
+  const share = pending({ conditions: [{ ...condition("info"), holders }] });
+  const lines = outline(menuOf(sampleWorld(sampleReport([share]))).items);
+  assert.ok(lines.includes("    ! and 22 more"));
+  assert.ok(lines.some((line) => line.includes("cut off 30 files of 30 programs")));
+});
+
+test("what a share suffers from is said: last error and conditions, facts left out", () => {
+  const share = sampleShare({
+    active_interface: "none",
+    mount_state: "unmounted",
+    mount_alive: false,
+    last_error: "no route answers",
+    tb_reachable: false,
+    conditions: [condition("error"), { ...condition("info"), code: "fact", title: "A fact" }],
+  });
+  const lines = outline(menuOf(sampleWorld(sampleReport([share]))).items);
+  assert.ok(lines.includes("!! CORE — unmounted"));
+  assert.ok(lines.includes("  ! ○ Thunderbolt 10.0.0.2: no answer"));
+  assert.ok(lines.includes("  !! Last error: no route answers"));
+  assert.ok(lines.includes("  !! The host is slow"));
+  assert.ok(!lines.some((line) => line.includes("A fact")));
+  assert.ok(lines.includes("  Mount <mount/CORE>"));
+  assert.ok(lines.includes("Mount all <mount>"));
+});
+
+test("a held share can be given back to the rules", () => {
+  const held = sampleShare({ active_interface: "fallback", held: "fallback" });
+  const lines = outline(menuOf(sampleWorld(sampleReport([held]))).items);
+  assert.ok(lines.includes("CORE — fallback (held)"));
+  assert.ok(lines.includes("  Switch to Thunderbolt <switch/CORE/tb>"));
+  assert.ok(lines.includes("  Let the rules decide <switch/CORE/auto>"));
+  const out = sampleShare({ active_interface: "none", mount_state: "unmounted", held: "unmounted" });
+  const other = outline(menuOf(sampleWorld(sampleReport([out]))).items);
+  assert.ok(other.includes("CORE — unmounted (held)"));
+  assert.ok(other.includes("  Mount <mount/CORE>"));
+});
+
+test("what is under way says so, and cannot be asked for twice", () => {
+  const action = { kind: "switch", share: "CORE", to: "tb", force: false } as const;
+  const lines = outline(menuOf(sampleWorld(sampleReport([pending()]), { running: [action] })).items);
+  assert.equal(lines[1], "! TB Ready – switch CORE … <off>");
+});
+
+test("without a daemon the menu offers to start one, and nothing that needs it", () => {
+  const world = sampleWorld(sampleReport(), {
+    connection: { kind: "absent", reason: "no daemon runs for this home" },
+    status: null,
+    sync: null,
+  });
+  assert.deepEqual(outline(menuOf(world).items), [
+    "!! Mountaineer is not running",
+    "! no daemon runs for this home",
+    "Start Mountaineer <start>",
+    "---",
+    "Open the log <open/%2Fhome%2Fada%2Fmountaineer.log>",
+    "---",
+    "Quit the menu (shares stay as they are) <quit>",
+  ]);
+});
+
+test("a daemon that does not answer leaves what it told last", () => {
+  const connection = { kind: "silent", reason: "The daemon does not answer" } as const;
+  const lines = outline(menuOf(sampleWorld(sampleReport(), { connection })).items);
+  assert.equal(lines[0], "! Mountaineer does not answer; this is what it told last");
+  assert.ok(lines.includes("CORE — Thunderbolt"));
+});
+
+test("C3 a gateway alone shows nothing of shares, and shares alone nothing of a gateway", () => {
+  const alone = outline(menuOf(sampleWorld(withGateway("Ready", []))).items);
+  assert.ok(alone.includes("Backends — 1 of 1 ready"));
+  assert.ok(alone.includes("  files — Ready"));
+  assert.ok(alone.includes("    Restart files <restart/files>"));
+  assert.doesNotMatch(alone.join("\n"), /[Ss]hares folder|Mount all|Thunderbolt|Favorites/);
+  assert.doesNotMatch(outline(menuOf(sampleWorld()).items).join("\n"), /[Bb]ackend/);
+});
+
+test("backends: phase, reason and error of each; a switched-off one has nothing to click", () => {
+  const report: StatusReport = {
+    ...sampleReport([]),
+    gateway: sampleGateway({ url: null }),
+    backends: [
+      sampleBackend({ name: "a", phase: "Failed", reason: "its program ended", last_error: "exit code 3" }),
+      sampleBackend({ name: "b", enabled: false }),
+      sampleBackend({ name: "c" }),
+    ],
+  };
+  const lines = outline(menuOf(sampleWorld(report)).items);
+  assert.ok(lines.includes("! Backends — 1 of 2 ready"));
+  assert.ok(lines.includes("  ! not listening"));
+  assert.ok(lines.includes("  !! a — Failed"));
+  assert.ok(lines.includes("    its program ended"));
+  assert.ok(lines.includes("    !! Last error: exit code 3"));
+  assert.ok(lines.includes("  b — off"));
+  assert.ok(lines.includes("  Restart all <restart>"));
+});
+
+test("aliases: opened where their share is there, removed with a second click, mended when a link is not right", () => {
+  const out = { mount_alive: false, mount_state: "unmounted", active_interface: "none" } as const;
+  const report: StatusReport = {
+    ...sampleReport([sampleShare(), sampleShare({ name: "MEDIA", ...out })]),
+    aliases: [
+      sampleAlias(),
+      sampleAlias({ name: "film", share: "MEDIA" }),
+      sampleAlias({ name: "taken", link: "taken", detail: "a folder stands there" }),
+    ],
+  };
+  const lines = outline(menuOf(sampleWorld(report)).items);
+  const from = lines.indexOf("! Aliases");
+  assert.deepEqual(lines.slice(from, from + 20), [
+    "! Aliases",
+    "  docs",
+    "    CORE/Projects/docs",
+    "    Open <open/%2Fhome%2Fada%2FShares%2FLinks%2Fdocs>",
+    "    Remove …",
+    "      Remove docs; the folder stays <alias-remove/docs>",
+    "  film",
+    "    MEDIA/Projects/docs",
+    "    Open <off>",
+    "    Remove …",
+    "      Remove film; the folder stays <alias-remove/film>",
+    "  ! taken",
+    "    CORE/Projects/docs",
+    "    ! a folder stands there",
+    "    Open <off>",
+    "    Remove …",
+    "      Remove taken; the folder stays <alias-remove/taken>",
+    "  ---",
+    "  Mend the links <alias-mend>",
+    "  ---",
+  ]);
+  assert.deepEqual(lines.slice(from + 20, from + 22), [
+    "  Add a folder of CORE … <alias-choose/CORE>",
+    "  Add a folder of MEDIA … <off>",
+  ]);
+});
+
+test("where openings are told, folders are shown as they are looked at, level by level", () => {
+  const names = ["Film", "a|b\n"];
+  const folders = new Map<string, FolderList>([
+    [folderKey({ share: "CORE", subpath: "" }), { kind: "known", names }],
+    [folderKey({ share: "CORE", subpath: "Film" }), { kind: "failed", reason: "The share does not answer" }],
+  ]);
+  const lines = outline(menuOf(sampleWorld(sampleReport(), { folders })).items);
+  const from = lines.indexOf("  Add a folder of CORE …");
+  assert.deepEqual(lines.slice(from, from + 11), [
+    "  Add a folder of CORE …",
+    "    Choose in a window … <alias-choose/CORE>",
+    "    ---",
+    "    Film",
+    "      Add Film <alias-add/CORE/Film>",
+    "      ---",
+    "      ! The share does not answer",
+    "    a|b",
+    "      Add a|b <alias-add/CORE/a%7Cb%0A>",
+    "      ---",
+    "      Looking …",
+  ]);
+  const many = Array.from({ length: 50 }, (_, index) => `f${index}`);
+  const full = new Map([
+    [folderKey({ share: "CORE", subpath: "" }), { kind: "known", names: many } as const],
+  ]);
+  const told = outline(menuOf(sampleWorld(sampleReport(), { folders: full })).items);
+  assert.ok(told.includes("    and 10 more"));
+  const hung = sampleReport([sampleShare({ mount_alive: false })]);
+  assert.ok(outline(menuOf(sampleWorld(hung, { folders })).items).includes("  Add a folder of CORE … <off>"));
+});
+
+test("B4 the configuration's mistake is shown with its place", () => {
+  const sync = sampleSync({
+    watching: "stopped",
+    last_error: { kind: "invalid", reason: "config.toml:3:1: unknown key", since: "" },
+  });
+  const lines = outline(menuOf(sampleWorld(sampleReport(), { sync })).items);
+  assert.ok(lines.includes("!! Configuration — the file has a mistake"));
+  assert.ok(lines.includes("  !! config.toml:3:1: unknown key"));
+  assert.ok(lines.includes("  Reload now <reload>"));
+});
+
+test("the newest failure stands below the summary", () => {
+  const failure = {
+    action: { kind: "reload" },
+    ok: false,
+    text: "Reload: it has a mistake",
+    hint: "mend it",
+    results: [],
+  } as const;
+  const lines = outline(menuOf(sampleWorld(sampleReport(), { failure })).items);
+  assert.deepEqual(lines.slice(0, 5), [
+    "All is well",
+    "!! Reload: it has a mistake",
+    "mend it",
+    "Dismiss <dismiss>",
+    "---",
+  ]);
+});
+
+test("hostile names stay one harmless line of bearable length, and every key is met once", () => {
+  const hostile = [
+    "a\nb",
+    "\u001b[31mred\u001b[0m",
+    "‮evil",
+    "--x",
+    "~~~",
+    "| bash=/bin/rm",
+    "   ",
+    "_",
+    "é".repeat(300),
+    "😀".repeat(200),
+    "\ud800",
+  ];
+  const shares = hostile.map((name) => sampleShare({ name, last_error: name, stable_path: `/s/${name}` }));
+  const items = everyItem(menuOf(sampleWorld(sampleReport(shares))).items);
+  for (const item of items) {
+    if (item.kind === "separator") continue;
+    assert.doesNotMatch(item.label, /[\p{Cc}\u202a-\u202e]/u);
+    assert.ok(item.label.length > 0 && [...item.label].length <= 90, item.label);
+  }
+  const keys = items.map(({ key }) => key);
+  assert.deepEqual(
+    keys.filter((key, index) => keys.indexOf(key) !== index && !key.includes("|")),
+    [],
+  );
+});
+
+test("more shares than a screen holds go into a submenu, which tells how they are", () => {
+  const shares = Array.from({ length: 30 }, (_, index) =>
+    sampleShare({ name: `S${index}`, mount_alive: index !== 29 }),
+  );
+  const lines = outline(menuOf(sampleWorld(sampleReport(shares))).items);
+  assert.ok(lines.includes("!! 6 more shares"));
+  assert.ok(lines.includes("  !! S29 — Thunderbolt, not answering"));
+});
+
+test("equal worlds give equal menus", () => {
+  assert.deepEqual(menuOf(sampleWorld()), menuOf(sampleWorld()));
+});

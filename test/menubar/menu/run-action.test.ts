@@ -1,0 +1,265 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { MenuAction } from "../../../src/menubar/menu/action.ts";
+import { type RunnableAction, runAction } from "../../../src/menubar/menu/run-action.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { startPlaceRig } from "../place-rig.ts";
+import { scriptedConfig } from "../scripted-config.ts";
+import { sampleAlias } from "../worlds.ts";
+
+const NEVER = new AbortController().signal;
+
+function portsOf(home: string, clock: Clock = systemClock) {
+  const opened: string[] = [];
+  let starts = 0;
+  return {
+    home,
+    clock,
+    opened,
+    starts: () => starts,
+    openPath: async (path: string) => void opened.push(path),
+    chooseFolder: async (): Promise<string | null> => null,
+    startDaemon: async () => {
+      starts += 1;
+    },
+  };
+}
+
+async function sceneOf(t: TestContext, answer?: Parameters<typeof scriptedControl>[1]) {
+  const control = scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "MEDIA" })]), answer);
+  const config = scriptedConfig();
+  const restarts: (readonly string[] | null)[] = [];
+  const never = async (): Promise<never> => {
+    throw new Error("not asked for here");
+  };
+  const gateway = {
+    tools: never,
+    call: never,
+    logs: never,
+    async restart(selection: readonly string[] | null) {
+      restarts.push(selection);
+      return { restarted: ["files"] };
+    },
+  };
+  const { home } = await startRig(t, { control, config, gateway });
+  return { control, config, restarts, ports: portsOf(home) };
+}
+
+const CALLS: readonly (readonly [RunnableAction, string, readonly string[] | null, object])[] = [
+  [{ kind: "mount", share: null }, "mount", null, {}],
+  [{ kind: "mount", share: "CORE" }, "mount", ["CORE"], {}],
+  [{ kind: "unmount", share: null, force: false }, "unmount", null, { force: false }],
+  [{ kind: "unmount", share: "CORE", force: true }, "unmount", ["CORE"], { force: true }],
+  [
+    { kind: "switch", share: "CORE", to: "tb", force: true },
+    "switch",
+    ["CORE"],
+    { to: "tb", force: true, wait: false },
+  ],
+  [
+    { kind: "switch", share: "CORE", to: "auto", force: false },
+    "switch",
+    ["CORE"],
+    { to: "auto", force: false, wait: false },
+  ],
+];
+
+test("A8 each action is one call of the management API, with what the item said", async (t) => {
+  const { control, config, restarts, ports } = await sceneOf(t);
+  for (const [action, name, selection, options] of CALLS) {
+    const outcome = await runAction(action, ports, NEVER);
+    assert.equal(outcome.ok, true, outcome.text);
+    const call = control.calls.at(-1) ?? assert.fail();
+    assert.deepEqual([call.name, call.selection, call.options], [name, selection, options]);
+  }
+  const toggled = await runAction({ kind: "toggle", setting: "lsof_recheck", on: false }, ports, NEVER);
+  assert.equal(toggled.text, "Set lsof_recheck: settings reloaded");
+  assert.deepEqual(config.edits, [
+    { edits: [{ key: "global.lsof_recheck", value: "false" }], source: "menu" },
+  ]);
+  assert.equal((await runAction({ kind: "reload" }, ports, NEVER)).ok, true);
+  assert.equal(config.reloads, 1);
+  await runAction({ kind: "restart", backend: "files" }, ports, NEVER);
+  await runAction({ kind: "restart", backend: null }, ports, NEVER);
+  assert.deepEqual(restarts, [["files"], null]);
+  await runAction({ kind: "open", path: "/s/a b" }, ports, NEVER);
+  assert.deepEqual(ports.opened, ["/s/a b"]);
+  await runAction({ kind: "start" }, ports, NEVER);
+  assert.equal(ports.starts(), 1);
+});
+
+test("a share that is busy is told with who holds it; one that failed, with why", async (t) => {
+  const holders = [{ pid: 7, command: "vim", path: "/s/CORE/a" }];
+  const { ports } = await sceneOf(t, (share) =>
+    share === "CORE"
+      ? sampleResult({ share, result: "busy", detail: "1 file is open", hint: "close it", holders })
+      : sampleResult({ share, result: "unmounted", detail: "unmounted" }),
+  );
+  const outcome = await runAction({ kind: "unmount", share: null, force: false }, ports, NEVER);
+  assert.equal(outcome.ok, false);
+  assert.equal(outcome.text, "Unmount all: CORE 1 file is open");
+  assert.equal(outcome.hint, "close it");
+  assert.deepEqual(
+    outcome.results.map(({ share, result }) => [share, result]),
+    [
+      ["CORE", "busy"],
+      ["MEDIA", "unmounted"],
+    ],
+  );
+});
+
+test("an error of the daemon, a mistake in the file, a daemon that is not there: outcomes, not throws", async (t) => {
+  const { ports, config } = await sceneOf(t);
+  const unknown = await runAction({ kind: "mount", share: "NOPE" }, ports, NEVER);
+  assert.equal(unknown.ok, false);
+  assert.match(unknown.text, /^Mount NOPE: .*NOPE/);
+
+  const mistake = { file: "c.toml", line: 3, column: 1, path: "x", found: "y", expected: "z", hint: null };
+  const { reload } = config;
+  config.reload = async (...given) => ({ ...(await reload(...given)), errors: [mistake] });
+  const rejected = await runAction({ kind: "reload" }, ports, NEVER);
+  assert.equal(rejected.text, "Reload: c.toml:3:1: expected z, found y");
+  assert.equal(rejected.ok, false);
+
+  const nobody = await runAction({ kind: "reload" }, portsOf(await temporaryFolder(t)), NEVER);
+  assert.equal(nobody.text, "Reload: Mountaineer is not running");
+  assert.match(nobody.hint ?? "", /mountaineer monitor/);
+
+  const failing = {
+    ...ports,
+    openPath: () =>
+      Promise.reject(new MountaineerError("program_unavailable", "no xdg-open", { hint: "get it" })),
+  };
+  const opened = await runAction({ kind: "open", path: "/x" }, failing, NEVER);
+  assert.deepEqual([opened.ok, opened.text, opened.hint], [false, "Open /x: no xdg-open", "get it"]);
+});
+
+test("an alias is made of the folder that a person chose, with its link, under a name that is free", async (t) => {
+  const { ports, edits, mended } = await aliasScene(t);
+  const asked: string[][] = [];
+  const choosing = (chosen: string | null) => ({
+    ...ports,
+    async chooseFolder(prompt: string, folder: string) {
+      asked.push([prompt, folder]);
+      return chosen;
+    },
+  });
+  const action = { kind: "alias-choose", share: "CORE" } as const;
+  const made = await runAction(action, choosing("/home/ada/Shares/CORE/Projects/2026/"), NEVER);
+  assert.deepEqual([made.ok, made.text], [true, "Alias in CORE: 2026 is there"]);
+  assert.deepEqual(asked, [["A folder in CORE to link to", "/home/ada/Shares/CORE"]]);
+  // Windows that follow links tell the mount's own path; a name that is taken gets a number.
+  await runAction(action, choosing("/home/ada/.mountaineer/volumes/CORE/docs"), NEVER);
+  assert.deepEqual(edits, [
+    { add: "aliases", entry: { name: "2026", share: "CORE", target_subpath: "Projects/2026" } },
+    { add: "aliases", entry: { name: "docs 2", share: "CORE", target_subpath: "docs" } },
+  ]);
+  assert.equal(mended(), 2);
+  assert.equal((await runAction(action, choosing(null), NEVER)).text, "Alias in CORE: nothing was chosen");
+  for (const wrong of [
+    "/home/ada/Shares/CORE",
+    "/home/ada/Shares/CORE/../MEDIA/x",
+    "/home/ada/Shares/COREX/x",
+    "/etc",
+    "relative",
+  ]) {
+    const refused = await runAction(action, choosing(wrong), NEVER);
+    assert.equal(refused.ok, false, wrong);
+    assert.match(refused.text, /no folder inside of the share/);
+  }
+  assert.equal(edits.length, 2);
+});
+
+test("an alias is made of a folder that was found in the menu", async (t) => {
+  const { ports, edits } = await aliasScene(t);
+  const action = { kind: "alias-add", share: "CORE", subpath: "Projects/film" } as const;
+  const made = await runAction(action, ports, NEVER);
+  assert.deepEqual([made.ok, made.text], [true, "Alias in CORE: film 2 is there"]);
+  assert.deepEqual(edits, [
+    { add: "aliases", entry: { name: "film 2", share: "CORE", target_subpath: "Projects/film" } },
+  ]);
+});
+
+test("an alias' name is the folder's as far as an alias can have it", async (t) => {
+  const { ports, edits } = await aliasScene(t);
+  for (const subpath of ["A/ 2026 ", "Cafe\u0301", "A/ "]) {
+    const { ok, text } = await runAction({ kind: "alias-add", share: "CORE", subpath }, ports, NEVER);
+    assert.ok(ok, text);
+  }
+  assert.deepEqual(
+    edits.map((edit) => "entry" in edit && edit.entry),
+    [
+      { name: "2026", share: "CORE", target_subpath: "A/ 2026 " },
+      { name: "Caf\u00e9", share: "CORE", target_subpath: "Cafe\u0301" },
+      { name: "folder", share: "CORE", target_subpath: "A/ " },
+    ],
+    "the folder itself is spelled as it is on the share",
+  );
+});
+
+test("an alias is removed with its link, and all links are mended", async (t) => {
+  const { ports, edits, mended } = await aliasScene(t);
+  assert.equal((await runAction({ kind: "alias-remove", alias: "docs" }, ports, NEVER)).ok, true);
+  assert.deepEqual(edits, [{ remove: "aliases", name: "docs" }]);
+  const outcome = await runAction({ kind: "alias-mend" }, ports, NEVER);
+  assert.deepEqual([outcome.ok, outcome.text], [false, "Mend the aliases: film: a folder stands there"]);
+  assert.equal(mended(), 2);
+});
+
+async function aliasScene(t: TestContext) {
+  const edits: object[] = [];
+  let mended = 0;
+  const right = sampleAlias({ name: "docs" });
+  const aliases = [right, sampleAlias({ name: "film", link: "taken", detail: "a folder stands there" })];
+  const report = async () => {
+    const added = edits.flatMap((edit) =>
+      "entry" in edit && typeof edit.entry === "object" && edit.entry !== null && "name" in edit.entry
+        ? [sampleAlias({ name: String(edit.entry.name) })]
+        : [],
+    );
+    return { aliases: [...aliases, ...added] };
+  };
+  const config = scriptedConfig();
+  const { edit } = config;
+  config.edit = (request, signal) => {
+    edits.push(...request.edits);
+    return edit(request, signal);
+  };
+  const home = await startPlaceRig(t, {
+    control: scriptedControl({ ...sampleReport(), aliases }),
+    config,
+    places: {
+      aliases: report,
+      reconcileAliases() {
+        mended += 1;
+        return report();
+      },
+      folders: () => Promise.reject(new Error("not asked for here")),
+    },
+  });
+  return { ports: portsOf(home), edits, mended: () => mended };
+}
+
+test("what hangs ends at its deadline, told as late", async (t) => {
+  const { ports } = await sceneOf(t);
+  const clock = createManualClock();
+  const hanging = { ...ports, clock, openPath: () => new Promise<void>(() => {}) };
+  const outcome = runAction({ kind: "open", path: "/hung" }, hanging, NEVER);
+  await eventually(() => clock.pendingTimers > 0, 1_000);
+  clock.advance(10_000);
+  assert.equal((await outcome).text, "Open /hung: no answer within 10 s");
+});
+
+test("a menu that ends leaves nothing under way waiting", async (t) => {
+  const { ports } = await sceneOf(t, () => new Promise(() => {}));
+  const stop = new AbortController();
+  const outcome = runAction({ kind: "mount", share: "CORE" } satisfies MenuAction, ports, stop.signal);
+  stop.abort(new MountaineerError("aborted", "stopped"));
+  assert.equal((await outcome).ok, false);
+});

@@ -1,0 +1,274 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { Menu, MenuItem } from "../../../src/menubar/menu/menu.ts";
+import { type MenuSession, startMenuSession } from "../../../src/menubar/menu/session.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { startRig } from "../../api/management-rig.ts";
+import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { startHangingApi } from "../hanging-api.ts";
+import { startPlaceRig } from "../place-rig.ts";
+import { scriptedConfig } from "../scripted-config.ts";
+import { everyItem, outline } from "../worlds.ts";
+
+const SOON_MS = 10_000;
+
+interface Running {
+  readonly session: MenuSession;
+  readonly stop: AbortController;
+  readonly quits: () => number;
+}
+
+interface Ports {
+  readonly clock?: Clock;
+  readonly startDaemon?: () => Promise<void>;
+}
+
+function start(t: TestContext, home: string, ports: Ports = {}): Running {
+  const stop = new AbortController();
+  let quits = 0;
+  const session = startMenuSession({
+    home,
+    clock: ports.clock ?? systemClock,
+    signal: stop.signal,
+    logPath: null,
+    tellsOpening: true,
+    onQuit: () => {
+      quits += 1;
+    },
+    openPath: async () => {},
+    chooseFolder: async () => null,
+    startDaemon: ports.startDaemon ?? (async () => {}),
+  });
+  t.after(async () => {
+    stop.abort();
+    await session.ended;
+  });
+  return { session, stop, quits: () => quits };
+}
+
+function itemOf(session: MenuSession, label: string | RegExp): MenuItem {
+  const found = everyItem(session.menu().items).find(
+    (item) =>
+      item.kind !== "separator" &&
+      (typeof label === "string" ? item.label === label : label.test(item.label)),
+  );
+  return found ?? assert.fail(`no item ${label}:\n${outline(session.menu().items).join("\n")}`);
+}
+
+/** A daemon whose looks are counted, and a menu whose time moves only as the test says. */
+async function countingScene(t: TestContext) {
+  const share = sampleShare();
+  const control = scriptedControl(sampleReport([share]));
+  const config = scriptedConfig();
+  let looks = 0;
+  const counting = {
+    ...control,
+    status() {
+      looks += 1;
+      return control.status();
+    },
+  };
+  const { home } = await startRig(t, { control: counting, config });
+  const clock = createManualClock();
+  const { session } = start(t, home, { clock });
+  /** Each time it is looked, `eachMs` pass for the menu. */
+  const until = (holds: () => unknown, eachMs = 0) =>
+    eventually(async () => {
+      await clock.advance(eachMs);
+      return holds();
+    }, SOON_MS);
+  await until(() => session.menu().state === "healthy");
+  return { share, config, clock, session, until, looks: () => looks };
+}
+
+test("A8 the menu follows the daemon by its events, and asks nothing while none come", async (t) => {
+  const { share, config, clock, session, until, looks } = await countingScene(t);
+  // Shorter than what a silent stream of events is given up after.
+  await clock.advance(40_000);
+  share.tb_recovery_pending = true;
+  config.publish({ kind: "transition", transition: { name: "share.tb_ready", share: "CORE" } });
+  await until(() => session.menu().state === "tb_ready");
+  assert.equal(looks(), 2, "a menu that polls keeps machines awake");
+});
+
+test("A8 10,000 events a second are twenty looks and redraws at most, and the menu answers meanwhile", async (t) => {
+  const { share, config, clock, session, until, looks } = await countingScene(t);
+  let redraws = 0;
+  session.onChange(() => {
+    redraws += 1;
+  });
+  const looksBefore = looks();
+  const menus = new Set<Menu>();
+  for (let turn = 0; turn < 100; turn += 1) {
+    for (let index = 0; index < 100; index += 1) {
+      config.publish({ kind: "transition", transition: { name: "share.open_files_checked", share: "CORE" } });
+    }
+    share.last_error = `error ${turn}`;
+    menus.add(session.menu());
+    await clock.advance(10);
+  }
+  const looked = looks() - looksBefore;
+  // One at the beginning of the second, and twenty more.
+  assert.ok(looked <= 21, `${looked} looks in a second`);
+  assert.ok(redraws <= 21, `${redraws} redraws in a second`);
+  assert.ok(menus.size <= looked + 1, `${menus.size} menus were made of ${looked} looks`);
+  // The last word is heard, however many came before.
+  await until(() => itemOf(session, "Last error: error 99"), 5);
+  assert.equal(config.followers, 1, "it kept up with the events");
+});
+
+test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes back with it", async (t) => {
+  const gate = Promise.withResolvers<void>();
+  let hangs = false;
+  const control = scriptedControl(sampleReport(), async (share) => {
+    if (hangs) await gate.promise;
+    return sampleResult({ share });
+  });
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { control, config });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  hangs = true;
+  session.click(itemOf(session, "Unmount all"));
+  session.click(itemOf(session, /^Unmount all/));
+  assert.ok(outline(session.menu().items).includes("Unmount all … <off>"));
+  assert.equal(control.calls.length, 0, "a click waits for nothing");
+  await eventually(() => control.calls.length === 1, SOON_MS);
+  assert.ok(outline(session.menu().items).includes("Unmount all … <off>"), "the daemon still hangs");
+  gate.resolve();
+  await eventually(() => outline(session.menu().items).includes("Unmount all <unmount/>"), SOON_MS);
+  assert.equal(control.calls.length, 1, "a double click is one click");
+});
+
+test("a refusal because of open files offers force for that share, until it lets go", async (t) => {
+  const holders = [{ pid: 7, command: "vim", path: "/s/CORE/a" }];
+  const control = scriptedControl(sampleReport(), (share, { options }) =>
+    "force" in options && options.force === true
+      ? sampleResult({ share, result: "unmounted", detail: "unmounted" })
+      : sampleResult({ share, result: "busy", detail: "1 file is open", holders }),
+  );
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  session.click(itemOf(session, "Unmount all"));
+  const force = await eventually(() => itemOf(session, /by force: cut off 1 file of vim/), SOON_MS);
+  assert.ok(outline(session.menu().items).includes("!! Unmount all: CORE 1 file is open"));
+  session.click(force);
+  await eventually(() => !/force|1 file/.test(outline(session.menu().items).join("\n")), SOON_MS);
+  assert.deepEqual(control.calls.at(-1)?.options, { force: true });
+});
+
+test("a failure stays until it is dismissed, or made good", async (t) => {
+  const answers = ["failed", "failed", "mounted"] as const;
+  let asked = 0;
+  const control = scriptedControl(
+    sampleReport([sampleShare({ mount_state: "unmounted", active_interface: "none" })]),
+    (share) => sampleResult({ share, result: answers[asked++] ?? "mounted", detail: "no route answers" }),
+  );
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const { session } = start(t, home);
+  await eventually(() => itemOf(session, "Mount all"), SOON_MS);
+  const isTold = () => outline(session.menu().items).includes("!! Mount all: CORE no route answers");
+  session.click(itemOf(session, "Mount all"));
+  await eventually(isTold, SOON_MS);
+  session.click(itemOf(session, "Dismiss"));
+  assert.equal(isTold(), false);
+  session.click(itemOf(session, "Mount all"));
+  await eventually(isTold, SOON_MS);
+  session.click(itemOf(session, "Mount"));
+  await eventually(() => !isTold(), SOON_MS);
+});
+
+test("the advice to stop a silent daemon goes once it is heard again; what failed stays told", async (t) => {
+  const { server } = await startRig(t, {
+    control: scriptedControl(sampleReport([sampleShare()])),
+    config: scriptedConfig(),
+  });
+  const api = await startHangingApi(t, server.socketPath);
+  const { session } = start(t, api.home);
+  const lines = () => outline(session.menu().items);
+  const isTold = (what: RegExp) => lines().some((line) => what.test(line));
+  await eventually(() => itemOf(session, "Unmount all"), SOON_MS);
+  api.hang();
+  session.click(itemOf(session, "Unmount all"));
+  await eventually(() => isTold(/it hangs or the machine is overloaded/), 3 * SOON_MS);
+  await eventually(() => isTold(/does not answer; this is what it told last/), 3 * SOON_MS);
+  api.goOn();
+  await eventually(() => !isTold(/it hangs or the machine is overloaded/), 3 * SOON_MS);
+  assert.ok(isTold(/Unmount all: the daemon.* has said nothing for/), lines().join("\n"));
+});
+
+test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {
+  const asked: (string | undefined)[] = [];
+  const never = () => Promise.reject(new Error("not asked for here"));
+  const home = await startPlaceRig(t, {
+    control: scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "HUNG" })])),
+    config: scriptedConfig(),
+    places: {
+      aliases: never,
+      reconcileAliases: never,
+      folders({ share, subpath }) {
+        asked.push(subpath);
+        if (share === "HUNG") return new Promise(() => {});
+        const folders = subpath === "" ? ["Film", "Projects"] : ["2026"];
+        return Promise.resolve({ share, subpath: subpath ?? "", path: "/x", folders, truncated: false });
+      },
+    },
+  });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  assert.deepEqual(asked, [], "nothing is looked at before it is opened");
+  session.open(itemOf(session, "Add a folder of HUNG …"));
+  session.open(itemOf(session, "Add a folder of HUNG …"));
+  session.open(itemOf(session, "Add a folder of CORE …"));
+  session.menu();
+  assert.deepEqual(asked, [], "opening waits for nothing");
+  session.open(await eventually(() => itemOf(session, "Projects"), SOON_MS));
+  await eventually(() => itemOf(session, "Add 2026"), SOON_MS);
+  assert.equal(asked.filter((subpath) => subpath === "").length, 2, "twice is once while it is under way");
+});
+
+test("one level further than is open is looked at, and no deeper", async (t) => {
+  const asked: string[] = [];
+  const never = () => Promise.reject(new Error("not asked for here"));
+  const home = await startPlaceRig(t, {
+    control: scriptedControl(),
+    config: scriptedConfig(),
+    places: {
+      aliases: never,
+      reconcileAliases: never,
+      folders({ share, subpath = "" }) {
+        asked.push(subpath);
+        return Promise.resolve({ share, subpath, path: "/x", folders: ["a", "b"], truncated: false });
+      },
+    },
+  });
+  const { session } = start(t, home);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  session.open(itemOf(session, "Aliases"));
+  await eventually(() => itemOf(session, "Add a"), SOON_MS);
+  assert.deepEqual(asked, [""]);
+  session.open(itemOf(session, "Add a folder of CORE …"));
+  await eventually(() => asked.length === 4, SOON_MS);
+  assert.deepEqual(asked.slice(1).toSorted(), ["", "a", "b"]);
+});
+
+test("a daemon that goes leaves an offer to start one; one that comes is followed", async (t) => {
+  const home = await temporaryFolder(t);
+  let started = 0;
+  const { session, quits } = start(t, home, {
+    startDaemon: async () => {
+      started += 1;
+      await startRig(t, { home, config: scriptedConfig() });
+    },
+  });
+  const offer = await eventually(() => itemOf(session, "Start Mountaineer"), SOON_MS);
+  session.click(offer);
+  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  assert.equal(started, 1);
+  session.click(itemOf(session, /^Quit/));
+  assert.equal(quits(), 1);
+});

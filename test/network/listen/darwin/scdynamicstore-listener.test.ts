@@ -1,0 +1,158 @@
+// The SCDynamicStore thread and its life, on the double: two real threads, one library.
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { after, describe, it } from "node:test";
+import { scdynamicstoreSource } from "../../../../src/network/listen/darwin/scdynamicstore-listener.ts";
+import { describeDelta } from "../../../../src/network/listen/events/network-delta.ts";
+import { startNetworkListener } from "../../../../src/network/listen/network-listener.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { doublesUnavailable } from "../../../doubles/build-double.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { addresses, createStoreDouble, link } from "../../store-double.ts";
+
+const skip = (await doublesUnavailable()) ?? false;
+
+describe("the SCDynamicStore thread", { skip }, async () => {
+  if (skip !== false) return;
+  const double = await createStoreDouble();
+  const source = scdynamicstoreSource({ libraries: double.libraries });
+  after(() => assert.deepEqual([double.faults(), double.stores()], [0, 0], double.lastFault()));
+
+  /** Starts; resolves when events flow. */
+  const started = async () => {
+    const heard: string[] = [];
+    const ends: string[] = [];
+    const ready = Promise.withResolvers<void>();
+    const running = source.start({
+      onReady: ready.resolve,
+      onChange: (deltas) => heard.push(...deltas.map(describeDelta)),
+      onEnd: ({ kind, error }) => {
+        ends.push(kind);
+        ready.reject(error);
+      },
+    });
+    await ready.promise;
+    return { heard, ends, running, [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() };
+  };
+
+  it("A3 each kind of change is heard as what it is", async () => {
+    double.setLink(link("bridge0"), 1);
+    double.setText("State:/Network/Global/IPv4", "PrimaryInterface", "en0");
+    await using listening = await started();
+    const { heard, running } = listening;
+    const hears = async (change: () => void, text: string): Promise<void> => {
+      change();
+      await eventually(() => heard.includes(text), 1_000);
+    };
+    await hears(() => double.setLink(link("bridge0"), 0), "bridge0 lost carrier");
+    await hears(() => double.setLink(link("bridge0"), 1), "bridge0 gained carrier");
+    await hears(() => double.setAddresses(addresses("en0"), "10.0.0.5"), "en0 got address 10.0.0.5");
+    await hears(() => double.remove(addresses("en0")), "en0 lost address 10.0.0.5");
+    await hears(() => double.remove("State:/Network/Global/IPv4"), "default route by en0 removed");
+    await hears(() => double.restartConfigd(), "something changed (configd restarted)");
+    await running[Symbol.asyncDispose]();
+  });
+
+  it("10,000 events are heard to the right end", async () => {
+    double.setLink(link("tb0"), 1);
+    await using listening = await started();
+    const { heard, running } = listening;
+    double.storm(link("tb0"), 10_001);
+    const calledBack = double.callBacks();
+    await eventually(() => double.callBacks() - calledBack >= 10_000, 20_000);
+    double.setLink(link("tb0"), 0);
+    await eventually(() => heard.includes("tb0 lost carrier"), 5_000);
+    await running[Symbol.asyncDispose]();
+  });
+
+  it("stopped in the middle of a storm, it tells nothing more and ends by itself", async () => {
+    await using listening = await started();
+    const { heard, ends, running } = listening;
+    double.storm(link("tb0"), 10_000);
+    await eventually(() => heard.length > 0, 5_000);
+    const stopping = running[Symbol.asyncDispose]();
+    const told = heard.length;
+    await stopping;
+    assert.equal(heard.length, told);
+    assert.deepEqual(ends, []);
+    // A thread that is ended from outside leaves its store behind.
+    await eventually(() => double.stores() === 0, 1_000);
+  });
+
+  it("started and stopped over and over, at once or when ready, it leaves no thread and no descriptor", async () => {
+    const descriptors = (): number => readdirSync("/proc/self/fd").length;
+    const threads = (): number => readdirSync("/proc/self/task").length;
+    await (await started()).running[Symbol.asyncDispose]();
+    const before = [descriptors(), threads()];
+    const all = Array.from({ length: 10 }, async (_, index) => {
+      if (index % 2 === 0) {
+        await (await started()).running[Symbol.asyncDispose]();
+        return;
+      }
+      const running = source.start({ onReady() {}, onChange() {}, onEnd: () => assert.fail("ended") });
+      await running[Symbol.asyncDispose]();
+    });
+    await Promise.all(all);
+    await eventually(() => descriptors() <= (before[0] ?? 0) && threads() <= (before[1] ?? 0), 5_000);
+    assert.equal(double.stores(), 0);
+  });
+
+  it("A3 a system that refuses is unavailable, and a loop that ends is a crash", async () => {
+    double.fail("SCDynamicStoreCreate");
+    await assert.rejects(started(), /refused a session/);
+    double.fail("CFRunLoopRunInMode");
+    await using listening = await started();
+    const { ends } = listening;
+    await eventually(() => ends.length === 1, 2_000);
+    assert.deepEqual(ends, ["crashed"]);
+    double.fail("");
+  });
+
+  it("A3 where macOS's libraries are not there, it is unavailable, and said so once", async () => {
+    const ended = Promise.withResolvers<string>();
+    const running = scdynamicstoreSource().start({
+      onReady: assert.fail,
+      onChange: () => assert.fail("heard"),
+      onEnd: ({ kind }) => ended.resolve(kind),
+    });
+    assert.equal(await ended.promise, "unavailable");
+    await running[Symbol.asyncDispose]();
+  });
+
+  it("a thread program that is not there is a crash that is told, not thrown", async () => {
+    const missing = scdynamicstoreSource({ threadUrl: new URL("./programs/nowhere.mjs", import.meta.url) });
+    const ended = Promise.withResolvers<string>();
+    const running = missing.start({
+      onReady: assert.fail,
+      onChange() {},
+      onEnd: ({ kind }) => ended.resolve(kind),
+    });
+    assert.equal(await ended.promise, "crashed");
+    await running[Symbol.asyncDispose]();
+  });
+
+  it("a thread that does not look at its flag holds up neither disposal nor the process", {
+    timeout: 60_000,
+  }, async () => {
+    const spinning = scdynamicstoreSource({ threadUrl: new URL("../../programs/spin.mjs", import.meta.url) });
+    const ready = Promise.withResolvers<void>();
+    const running = spinning.start({ onReady: ready.resolve, onChange() {}, onEnd() {} });
+    await ready.promise;
+    await running[Symbol.asyncDispose]();
+  });
+
+  it("A3 as the listener's source it names itself and polling rests", async () => {
+    const heard: string[] = [];
+    const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+    await using listener = startNetworkListener({
+      clock: systemClock,
+      logger: quiet,
+      eventSource: source,
+      onChange: (deltas) => heard.push(...deltas.map(describeDelta)),
+    });
+    await eventually(() => listener.source === "scdynamicstore", 2_000);
+    double.setLink(link("tb0"), 1);
+    double.setLink(link("tb0"), 0);
+    await eventually(() => heard.some((text) => /tb0 (lost carrier|flapped)/.test(text)), 1_000);
+  });
+});

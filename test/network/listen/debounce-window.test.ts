@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { createTriggerWindow } from "../../../src/network/listen/debounce-window.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { fc } from "../../support/properties.ts";
+
+test("A4 the first event runs at once, the rest collapse into one cycle at the window's end, which opens the next", async () => {
+  const clock = createManualClock();
+  const start = clock.monotonicMs();
+  const cycles: { at: number; reasons: readonly string[] }[] = [];
+  const window = createTriggerWindow({
+    clock,
+    windowMs: 500,
+    onCycle: (reasons) => cycles.push({ at: clock.monotonicMs() - start, reasons }),
+  });
+  window.trigger("a");
+  assert.deepEqual(cycles, [{ at: 0, reasons: ["a"] }]);
+  await clock.advance(100);
+  window.trigger("b");
+  await clock.advance(300);
+  window.trigger("c");
+  await clock.advance(200);
+  assert.deepEqual(cycles.slice(1), [{ at: 500, reasons: ["b", "c"] }]);
+  // 600: still in the window that the second cycle opened.
+  window.trigger("d");
+  await clock.advance(399);
+  assert.equal(cycles.length, 2);
+  await clock.advance(1);
+  assert.deepEqual(cycles[2], { at: 1000, reasons: ["d"] });
+  await clock.advance(1000);
+  window.trigger("e");
+  assert.deepEqual(cycles[3], { at: 2000, reasons: ["e"] });
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("A4 whatever comes when: never two cycles within a window, a bounded number, and none is forgotten", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.nat(700), { minLength: 1, maxLength: 40 }),
+      fc.integer({ min: 1, max: 800 }),
+      async (gaps, windowMs) => {
+        const clock = createManualClock();
+        const cycles: { at: number; reasons: readonly string[] }[] = [];
+        const window = createTriggerWindow({
+          clock,
+          windowMs,
+          onCycle: (reasons) => cycles.push({ at: clock.monotonicMs(), reasons }),
+        });
+        const events: number[] = [];
+        for (const gap of gaps) {
+          await clock.advance(gap);
+          events.push(clock.monotonicMs());
+          window.trigger(`event ${events.length}`);
+        }
+        await clock.advance(windowMs);
+        const span = (events.at(-1) ?? 0) - (events[0] ?? 0);
+        assert.ok(cycles.length <= 2 + Math.floor(span / windowMs), `${cycles.length} cycles`);
+        for (let index = 1; index < cycles.length; index += 1) {
+          assert.ok((cycles[index]?.at ?? 0) - (cycles[index - 1]?.at ?? 0) >= windowMs);
+        }
+        for (const [index, at] of events.entries()) {
+          const cycle = cycles.find(({ reasons }) => reasons.includes(`event ${index + 1}`));
+          assert.ok(cycle !== undefined && cycle.at >= at && cycle.at <= at + windowMs);
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test("A4 a hundred flaps in five seconds are at most eleven cycles", async () => {
+  const clock = createManualClock();
+  let cycles = 0;
+  const window = createTriggerWindow({ clock, windowMs: 500, onCycle: () => (cycles += 1) });
+  for (let flap = 0; flap < 100; flap += 1) {
+    window.trigger("down");
+    window.trigger("up");
+    await clock.advance(50);
+  }
+  await clock.advance(2_000);
+  assert.ok(cycles <= 11, `${cycles}`);
+});
+
+test("reasons beyond fifty are counted", async () => {
+  const clock = createManualClock();
+  const cycles: (readonly string[])[] = [];
+  const window = createTriggerWindow({ clock, windowMs: 500, onCycle: (reasons) => cycles.push(reasons) });
+  for (let event = 0; event < 100; event += 1) window.trigger(`${event}`);
+  await clock.advance(500);
+  assert.equal(cycles[1]?.length, 51);
+  assert.equal(cycles[1]?.at(-1), "+49 more");
+  window.trigger("later");
+  await clock.advance(500);
+  assert.deepEqual(cycles[2], ["later"]);
+});
+
+test("a new length holds at once: shorter ends the open window, longer keeps it", async () => {
+  const clock = createManualClock();
+  const cycles: number[] = [];
+  const window = createTriggerWindow({
+    clock,
+    windowMs: 500,
+    onCycle: () => cycles.push(clock.monotonicMs() - 1_000),
+  });
+  window.trigger("a");
+  window.trigger("b");
+  await clock.advance(200);
+  window.setWindowMs(100);
+  await clock.advance(0);
+  assert.deepEqual(cycles, [0, 200]);
+  window.trigger("c");
+  window.setWindowMs(1_000);
+  await clock.advance(999);
+  assert.equal(cycles.length, 2);
+  await clock.advance(1);
+  assert.deepEqual(cycles, [0, 200, 1_200]);
+});
+
+test("a length of zero lets each event run at once", () => {
+  const clock = createManualClock();
+  let cycles = 0;
+  const window = createTriggerWindow({ clock, windowMs: 0, onCycle: () => (cycles += 1) });
+  window.trigger("a");
+  window.trigger("b");
+  assert.equal(cycles, 2);
+});
+
+test("an event that the cycle itself causes waits for the window's end, and a cycle that throws loses none", async () => {
+  const clock = createManualClock();
+  const cycles: (readonly string[])[] = [];
+  const window = createTriggerWindow({
+    clock,
+    windowMs: 500,
+    onCycle(reasons) {
+      cycles.push(reasons);
+      if (cycles.length === 1) {
+        window.trigger("inner");
+        throw new Error("on purpose");
+      }
+    },
+  });
+  assert.throws(() => window.trigger("outer"), /on purpose/);
+  await clock.advance(500);
+  assert.deepEqual(cycles, [["outer"], ["inner"]]);
+});
+
+test("nothing runs after disposal", async () => {
+  const clock = createManualClock();
+  let cycles = 0;
+  const window = createTriggerWindow({ clock, windowMs: 500, onCycle: () => (cycles += 1) });
+  window.trigger("a");
+  window.trigger("b");
+  window[Symbol.dispose]();
+  window.trigger("c");
+  await clock.advance(1_000);
+  assert.equal(cycles, 1);
+});

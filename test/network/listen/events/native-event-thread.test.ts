@@ -1,0 +1,111 @@
+// The life of a thread that waits for network events, with small programs in its place: no system's own is needed.
+import assert from "node:assert/strict";
+import test from "node:test";
+import {
+  endedAtOnce,
+  type NativeEventThread,
+  startNativeEventThread,
+} from "../../../../src/network/listen/events/native-event-thread.ts";
+import type { NetworkEventEnd } from "../../../../src/network/listen/events/network-event-source.ts";
+import { eventually } from "../../../support/eventually.ts";
+
+const TELL = 'import { parentPort as port } from "node:worker_threads";';
+/** Waits, as the real ones do, until its flag is set. */
+const UNTIL_STOPPED = `import { workerData } from "node:worker_threads";
+  ${TELL} port.postMessage({ kind: "ready" });
+  Atomics.wait(new Int32Array(workerData), 0, 0);
+  port.postMessage({ kind: "deltas", deltas: [{ kind: "unknown", detail: "told while it is stopped" }] });`;
+
+/** Starts a thread of that program and notes what is told of it, in order. */
+function start(program: string, thread: Partial<NativeEventThread> = {}) {
+  const told: string[] = [];
+  const flag = new Int32Array(new SharedArrayBuffer(4));
+  const onEnd = ({ kind, error }: NetworkEventEnd) =>
+    told.push(`${kind}: ${error instanceof Error ? error.message : error}`);
+  const running = startNativeEventThread(
+    {
+      name: "rtnetlink",
+      url: new URL(`data:text/javascript,${encodeURIComponent(program)}`),
+      workerData: flag.buffer,
+      stop() {
+        Atomics.store(flag, 0, 1);
+        Atomics.notify(flag, 0);
+      },
+      stopDeadlineMs: 20_000,
+      onGone: () => told.push("gone"),
+      ...thread,
+    },
+    { onReady: () => told.push("ready"), onChange: (deltas) => told.push(`${deltas.length} deltas`), onEnd },
+  );
+  return { told, running };
+}
+
+test("A3 what the thread tells is heard in order, and its end once, when it is gone", async () => {
+  const { told, running } = start(
+    `${TELL} port.postMessage({ kind: "ready" }); port.postMessage({ kind: "deltas", deltas: [{}, {}] });`,
+  );
+  await eventually(() => told.length === 4, 5_000);
+  await running[Symbol.asyncDispose]();
+  assert.deepEqual(told, ["ready", "2 deltas", "gone", "crashed: the thread ended with code 0"]);
+});
+
+test("A3 a thread that says so is unavailable; one that throws is a crash, with its error", async () => {
+  const lacking = start(`${TELL} port.postMessage({ kind: "unavailable", text: "no koffi" });`);
+  await eventually(() => lacking.told.length === 2, 5_000);
+  assert.deepEqual(lacking.told, ["gone", "unavailable: no koffi"]);
+  const throwing = start('throw new Error("on purpose");');
+  await eventually(() => throwing.told.length === 2, 5_000);
+  assert.deepEqual(throwing.told, ["gone", "crashed: on purpose"]);
+});
+
+test("disposal asks the thread to end and waits for it; nothing is told from then on", async () => {
+  const { told, running } = start(UNTIL_STOPPED);
+  await eventually(() => told.length === 1, 5_000);
+  await running[Symbol.asyncDispose]();
+  assert.deepEqual(told, ["ready", "gone"]);
+});
+
+test("a thread that does not end in time is left behind, and what it held is let go of when it is gone", async () => {
+  const flag = new Int32Array(new SharedArrayBuffer(4));
+  const { told, running } = start(UNTIL_STOPPED, { workerData: flag.buffer, stop() {}, stopDeadlineMs: 50 });
+  await eventually(() => told.length === 1, 5_000);
+  await running[Symbol.asyncDispose]();
+  assert.deepEqual(told, ["ready"]);
+  Atomics.store(flag, 0, 1);
+  Atomics.notify(flag, 0);
+  await eventually(() => told.includes("gone"), 5_000);
+  assert.deepEqual(told, ["ready", "gone"]);
+});
+
+test("the end of the process asks a thread to end only while it runs", async () => {
+  const before = process.listenerCount("exit");
+  const { told, running } = start(UNTIL_STOPPED);
+  assert.equal(process.listenerCount("exit"), before + 1);
+  await eventually(() => told.length === 1, 5_000);
+  await running[Symbol.asyncDispose]();
+  assert.equal(process.listenerCount("exit"), before);
+});
+
+test("a thread that cannot be started is a crash that is told later, and not after disposal", async () => {
+  const url = new URL("ftp://nowhere/thread.mjs");
+  const { told, running } = start("", { url });
+  assert.deepEqual(told, []);
+  await eventually(() => told.length === 1, 5_000);
+  assert.match(told[0] ?? "", /^crashed: /);
+  await running[Symbol.asyncDispose]();
+
+  const disposed = start("", { url });
+  await disposed.running[Symbol.asyncDispose]();
+  await new Promise(setImmediate);
+  assert.deepEqual(disposed.told, []);
+});
+
+test("one that is not to be started says why, once, after it was given out", async () => {
+  const ends: NetworkEventEnd[] = [];
+  const end: NetworkEventEnd = { kind: "unavailable", error: "not on this machine" };
+  const running = endedAtOnce({ onReady() {}, onChange() {}, onEnd: (told) => ends.push(told) }, end);
+  assert.deepEqual(ends, []);
+  await eventually(() => ends.length === 1, 5_000);
+  await running[Symbol.asyncDispose]();
+  assert.deepEqual(ends, [end]);
+});

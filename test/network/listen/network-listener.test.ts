@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { describeDelta } from "../../../src/network/listen/events/network-delta.ts";
+import type {
+  NetworkEventHearer,
+  NetworkEventSource,
+} from "../../../src/network/listen/events/network-event-source.ts";
+import { startNetworkListener } from "../../../src/network/listen/network-listener.ts";
+import type { Logger } from "../../../src/runtime/log/log.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+/** A source whose life the test leads. */
+function ledSource() {
+  const hearers: NetworkEventHearer[] = [];
+  let disposed = 0;
+  const source: NetworkEventSource = {
+    name: "rtnetlink",
+    start(hearer) {
+      hearers.push(hearer);
+      return {
+        async [Symbol.asyncDispose]() {
+          disposed += 1;
+        },
+      };
+    },
+  };
+  return { source, hearers, disposals: () => disposed };
+}
+
+function setUp(source: NetworkEventSource | null) {
+  const clock = createManualClock();
+  const logged: string[] = [];
+  const log = (level: string) => (message: string) => void logged.push(`${level}: ${message}`);
+  const logger: Logger = { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
+  const heard: string[] = [];
+  const listener = startNetworkListener({
+    clock,
+    logger,
+    onChange: (deltas) => heard.push(...deltas.map(describeDelta)),
+    eventSource: source,
+  });
+  return { clock, logged, heard, listener };
+}
+
+const crash = { kind: "crashed", error: new Error("on purpose") } as const;
+
+test("A3 it polls until events flow, and again when they end, and says so", async () => {
+  const { source, hearers } = ledSource();
+  const { clock, heard, listener, logged } = setUp(source);
+  assert.equal(listener.source, "polling");
+  assert.equal(clock.pendingTimers, 1);
+  hearers[0]?.onReady();
+  assert.equal(listener.source, "rtnetlink");
+  assert.equal(clock.pendingTimers, 0, "no polling beside events");
+  hearers[0]?.onChange([{ kind: "link", interfaceName: "tb0", change: "carrier_lost" }]);
+  hearers[0]?.onChange([]);
+  assert.deepEqual(heard, ["tb0 lost carrier"]);
+  hearers[0]?.onEnd(crash);
+  assert.equal(listener.source, "polling");
+  await clock.advance(100);
+  assert.equal(hearers.length, 2, "started again");
+  hearers[1]?.onReady();
+  assert.equal(listener.source, "rtnetlink");
+  assert.deepEqual(
+    logged.filter((line) => line.startsWith("warn")),
+    ["warn: network events ended; polling until they are back"],
+  );
+  await listener[Symbol.asyncDispose]();
+});
+
+test("A3 a source that goes on crashing is given up after a few times; polling stays", async () => {
+  const { source, hearers } = ledSource();
+  const { clock, listener, logged } = setUp(source);
+  for (let count = 0; count < 20; count += 1) {
+    if (hearers.length > count) hearers[count]?.onEnd(crash);
+    await clock.advance(60_000);
+  }
+  assert.equal(hearers.length, 6);
+  assert.equal(listener.source, "polling");
+  assert.equal(logged.at(-1), "error: network events ended for good; polling instead");
+  await listener[Symbol.asyncDispose]();
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("A3 a source that held for a minute starts its count anew", async () => {
+  const { source, hearers } = ledSource();
+  const { clock, listener } = setUp(source);
+  for (let count = 0; count < 12; count += 1) {
+    hearers[count]?.onReady();
+    await clock.advance(61_000);
+    hearers[count]?.onEnd(crash);
+    await clock.advance(100);
+  }
+  assert.equal(hearers.length, 13);
+  await listener[Symbol.asyncDispose]();
+});
+
+test("A3 what this system does not have is said once and not tried again", async () => {
+  const { source, hearers } = ledSource();
+  const { clock, listener, logged } = setUp(source);
+  hearers[0]?.onEnd({ kind: "unavailable", error: new Error("koffi cannot be loaded") });
+  await clock.advance(600_000);
+  assert.equal(hearers.length, 1);
+  assert.equal(listener.source, "polling");
+  assert.deepEqual(logged, ["warn: network events are not available; polling instead"]);
+  await listener[Symbol.asyncDispose]();
+});
+
+test("nothing is heard and nothing starts after disposal", async () => {
+  const { source, hearers, disposals } = ledSource();
+  const { clock, heard, listener } = setUp(source);
+  hearers[0]?.onReady();
+  await Promise.all([listener[Symbol.asyncDispose](), listener[Symbol.asyncDispose]()]);
+  assert.equal(disposals(), 1);
+  hearers[0]?.onChange([{ kind: "unknown", detail: "late" }]);
+  hearers[0]?.onEnd(crash);
+  await clock.advance(600_000);
+  assert.deepEqual([heard, hearers.length, clock.pendingTimers], [[], 1, 0]);
+});
+
+test("without any events there is polling alone", async () => {
+  const { listener, clock } = setUp(null);
+  assert.equal(listener.source, "polling");
+  await listener[Symbol.asyncDispose]();
+  assert.equal(clock.pendingTimers, 0);
+});

@@ -1,0 +1,247 @@
+// Real files: links, modes, full disks, and a writer killed at random points.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import {
+  ensureFolder,
+  ensurePrivateFolder,
+  entryExists,
+  readIfPresent,
+  removeLeftovers,
+  writeDurably,
+} from "../../../src/runtime/files/durable-file.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { mountTmpfs } from "../../support/tiny-disk.ts";
+
+const asRoot = process.getuid?.() === 0;
+
+async function modeOf(path: string): Promise<number> {
+  return (await stat(path)).mode & 0o7777;
+}
+
+describe("writeDurably", () => {
+  it("makes a private file and replaces it whole", async (t) => {
+    const path = join(await temporaryFolder(t), "file");
+    await writeDurably(path, "one ü");
+    assert.equal(await readFile(path, "utf8"), "one ü");
+    assert.equal(await modeOf(path), 0o600);
+    const before = await stat(path);
+    await writeDurably(path, new Uint8Array([1, 2, 255]));
+    assert.deepEqual([...(await readFile(path))], [1, 2, 255]);
+    assert.notEqual((await stat(path)).ino, before.ino);
+  });
+
+  it("keeps the mode of an existing file, and takes the one it is told", async (t) => {
+    const path = join(await temporaryFolder(t), "file");
+    await writeFile(path, "");
+    await chmod(path, 0o644);
+    await writeDurably(path, "a");
+    assert.equal(await modeOf(path), 0o644);
+    await writeDurably(path, "b", { mode: 0o600 });
+    assert.equal(await modeOf(path), 0o600);
+    const umask = process.umask(0o077);
+    t.after(() => process.umask(umask));
+    await writeDurably(path, "c", { mode: 0o666 });
+    assert.equal(await modeOf(path), 0o666);
+  });
+
+  it("keeps the owner of an existing file", { skip: !asRoot && "needs root" }, async (t) => {
+    const path = join(await temporaryFolder(t), "file");
+    await writeFile(path, "");
+    await chown(path, 12_345, 54_321);
+    await writeDurably(path, "a");
+    const { uid, gid } = await stat(path);
+    assert.deepEqual([uid, gid, await modeOf(path)], [12_345, 54_321, 0o644 & ~process.umask()]);
+  });
+
+  it("writes through symlinks, dangling ones too, and leaves them", async (t) => {
+    const folder = await temporaryFolder(t);
+    await mkdir(join(folder, "real"));
+    await mkdir(join(folder, "elsewhere"));
+    await symlink("real", join(folder, "alias"));
+    await symlink("../elsewhere/target", join(folder, "real", "first"));
+    await symlink(join(folder, "alias", "first"), join(folder, "second"));
+    for (const content of ["new", "replaced"]) {
+      await writeDurably(join(folder, "second"), content);
+      assert.equal(await readFile(join(folder, "elsewhere", "target"), "utf8"), content);
+    }
+    assert.equal(await readlink(join(folder, "second")), join(folder, "alias", "first"));
+    assert.equal(await readlink(join(folder, "real", "first")), "../elsewhere/target");
+    assert.ok((await lstat(join(folder, "elsewhere", "target"))).isFile());
+  });
+
+  it("refuses a circle of symlinks", async (t) => {
+    const folder = await temporaryFolder(t);
+    await symlink("b", join(folder, "a"));
+    await symlink("a", join(folder, "b"));
+    await assert.rejects(writeDurably(join(folder, "a"), "x"), { code: "ELOOP" });
+  });
+
+  it("leaves nothing behind when it fails", async (t) => {
+    const folder = await temporaryFolder(t);
+    await mkdir(join(folder, "taken"));
+    await assert.rejects(writeDurably(join(folder, "taken"), "x"), { code: "EISDIR" });
+    await assert.rejects(writeDurably(join(folder, "missing", "file"), "x"), { code: "ENOENT" });
+    assert.deepEqual(await readdir(folder), ["taken"]);
+  });
+
+  it("leaves the old content and nothing else on a full disk", async (t) => {
+    const disk = await mountTmpfs(t, "size=64k");
+    if (disk === null) return;
+    const path = join(disk, "file");
+    await writeDurably(path, "old");
+    await assert.rejects(writeDurably(path, "x".repeat(1024 * 1024)), { code: "ENOSPC" });
+    assert.equal(await readFile(path, "utf8"), "old");
+    assert.deepEqual(await readdir(disk), ["file"]);
+  });
+
+  it("is whole, one or the other, when many write at once", async (t) => {
+    const folder = await temporaryFolder(t);
+    const path = join(folder, "file");
+    const contents = Array.from({ length: 20 }, (_, index) => `${index}`.repeat(10_000));
+    await Promise.all(contents.map((content) => writeDurably(path, content)));
+    assert.ok(contents.includes(await readFile(path, "utf8")));
+    assert.deepEqual(await readdir(folder), ["file"]);
+  });
+});
+
+describe("removeLeftovers", () => {
+  it("sweeps what killed writers left, and nothing else", async (t) => {
+    const folder = await temporaryFolder(t);
+    const path = join(folder, "state.json");
+    const module = join(import.meta.dirname, "../../../src/runtime/files/durable-file.ts");
+    const child = spawn(
+      process.execPath,
+      [
+        "--input-type=module",
+        "-e",
+        `import { writeDurably } from ${JSON.stringify(module)};
+         for (;;) await Promise.all(Array.from({ length: 8 }, () => writeDurably(process.argv[1], "x".repeat(1e6))));`,
+        path,
+      ],
+      { stdio: "ignore" },
+    );
+    const gone = once(child, "exit");
+    const isTemporary = (name: string): boolean => name.endsWith(".tmp");
+    while (!(await readdir(folder)).some(isTemporary)) assert.equal(child.exitCode, null);
+    await removeLeftovers(path);
+    child.kill("SIGKILL");
+    await gone;
+    // A temporary file may just have been renamed when the kill came; one of the dead writer's is made sure of.
+    await writeFile(join(folder, `.state.json.${child.pid}-0123456789ab.tmp`), "torn");
+    const others = [
+      ".state.json.tmp",
+      `.other.json.${child.pid}-0123456789ab.tmp`,
+      ".state.json.1-0123456789ab.tmp",
+    ];
+    for (const name of others) await writeFile(join(folder, name), "");
+    await removeLeftovers(path);
+    const left = (await readdir(folder)).filter((name) => name !== "state.json");
+    assert.deepEqual(left.sort(), others.sort());
+  });
+
+  it("does not touch a write that goes on in this process", async (t) => {
+    const folder = await temporaryFolder(t);
+    const path = join(folder, "file");
+    const writing = writeDurably(path, "x".repeat(8 * 1024 * 1024));
+    let done = false;
+    void writing.finally(() => {
+      done = true;
+    });
+    while (!done) await removeLeftovers(path);
+    await writing;
+    assert.equal((await stat(path)).size, 8 * 1024 * 1024);
+  });
+
+  it("is content with a folder that is not there", async (t) => {
+    await removeLeftovers(join(await temporaryFolder(t), "missing", "file"));
+  });
+});
+
+describe("readIfPresent", () => {
+  it("tells a missing file from one that cannot be read", async (t) => {
+    const folder = await temporaryFolder(t);
+    assert.equal(await readIfPresent(join(folder, "missing")), null);
+    await writeFile(join(folder, "empty"), "");
+    assert.equal(await readIfPresent(join(folder, "empty")), "");
+    await assert.rejects(readIfPresent(folder), { code: "EISDIR" });
+  });
+});
+
+describe("entryExists", () => {
+  it("knows files, folders and links that lead nowhere, and tells a missing entry from one that cannot be looked at", async (t) => {
+    const folder = await temporaryFolder(t);
+    const file = join(folder, "file");
+    const link = join(folder, "link");
+    await writeFile(file, "");
+    await symlink("nowhere", link);
+    for (const path of [folder, file, link]) assert.equal(await entryExists(path), true);
+    assert.equal(await entryExists(join(folder, "nowhere")), false);
+    await assert.rejects(entryExists(join(file, "inside")), { code: "ENOTDIR" });
+  });
+});
+
+describe("ensurePrivateFolder", () => {
+  it("makes the folder and its parents private, and leaves one that exists as it is", async (t) => {
+    const folder = await temporaryFolder(t);
+    const deep = join(folder, "a", "b");
+    await ensurePrivateFolder(deep);
+    assert.equal(await modeOf(join(folder, "a")), 0o700);
+    assert.equal(await modeOf(deep), 0o700);
+    await chmod(deep, 0o755);
+    await ensurePrivateFolder(deep);
+    assert.equal(await modeOf(deep), 0o755);
+  });
+
+  it("says what stands in the way and what to do", async (t) => {
+    const folder = await temporaryFolder(t);
+    const file = join(folder, "file");
+    await writeFile(file, "");
+    for (const path of [file, join(file, "below")]) {
+      await assert.rejects(ensurePrivateFolder(path), (error: MountaineerError) => {
+        assert.equal(error.code, "home_unwritable");
+        assert.match(error.message, new RegExp(`^cannot use the folder ${path}: `, "u"));
+        assert.match(error.hint ?? "", /no folder stands there/u);
+        return true;
+      });
+    }
+  });
+
+  it("ends where nothing can be made although the folder above is there", {
+    skip: !existsSync("/proc/self"),
+  }, async () => {
+    for (const path of ["/proc/mountaineer", "/proc/mountaineer/below"]) {
+      await assert.rejects(ensureFolder(path, 0o755), { code: "ENOENT" });
+      await assert.rejects(ensurePrivateFolder(path), { code: "home_unwritable" });
+    }
+  });
+
+  it("says that a disk is read-only", async (t) => {
+    const disk = await mountTmpfs(t, "ro");
+    if (disk === null) return;
+    for (const path of [disk, join(disk, "home")]) {
+      await assert.rejects(ensurePrivateFolder(path), (error: unknown) => {
+        assert.ok(error instanceof MountaineerError);
+        assert.equal(error.code, "home_unwritable");
+        assert.match(error.hint ?? "", /read-only/u);
+        return true;
+      });
+    }
+  });
+});

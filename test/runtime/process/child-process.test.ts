@@ -1,0 +1,389 @@
+// Real children: what they get, what comes back, and that nothing they do holds us past the deadline.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, chmod, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { describe, it, type TestContext } from "node:test";
+import { childEnvironment, runCommand, startDetached } from "../../../src/runtime/process/child-process.ts";
+import { endProcess, isRunning, processIdentity } from "../../../src/runtime/process/process-identity.ts";
+import { settledWithin, systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { runOutOfFiles } from "../../support/out-of-files.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const clock = systemClock;
+/** For what is expected to end by itself. */
+const usual = { clock, deadlineMs: 60_000 };
+
+const FOR_EVER = "setInterval(() => {}, 1000)";
+/** In a script: tells `runUntilReady` that it has come this far. */
+const READY = "require('fs').writeFileSync(process.env.READY_FILE, '')";
+
+/** Runs a script on a clock that stands still; resolves when the script has said READY. */
+async function runUntilReady(
+  t: TestContext,
+  script: string,
+  options: Partial<Parameters<typeof runCommand>[2]>,
+) {
+  const time = createManualClock();
+  const readyFile = join(await temporaryFolder(t), "ready");
+  const running = run(script, { clock: time, env: { READY_FILE: readyFile }, ...options });
+  const isReady = (): Promise<boolean> =>
+    access(readyFile).then(
+      () => true,
+      () => false,
+    );
+  await Promise.race([eventually(isReady, 20_000), running]);
+  return { running, time, isReady, readyAgain: () => rm(readyFile) };
+}
+
+async function run(script: string, options: Partial<Parameters<typeof runCommand>[2]> = {}) {
+  return runCommand(process.execPath, ["-e", script], { ...usual, ...options });
+}
+
+describe("runCommand", () => {
+  it("gives exit code, output and the time it took", async () => {
+    const result = await run("console.log('out ü'); console.error('err'); process.exitCode = 3");
+    assert.equal(result.exitCode, 3);
+    assert.equal(result.exitSignal, null);
+    assert.equal(result.stdout, "out ü\n");
+    assert.equal(result.stderr, "err\n");
+    assert.equal(result.timedOut, false);
+    assert.equal(result.truncated, false);
+    assert.ok(result.tookMs > 0);
+  });
+
+  it("says which signal ended the child", async () => {
+    const result = await run("process.kill(process.pid, 'SIGUSR2'); setInterval(() => {}, 1000)");
+    assert.equal(result.exitCode, null);
+    assert.equal(result.exitSignal, "SIGUSR2");
+    assert.equal(result.timedOut, false);
+  });
+
+  it("passes arguments as they are, through no shell", async () => {
+    const hostile = ["$(id)", "; rm -rf x", "a b", "'", '"', "*", "", "line\nbreak"];
+    const result = await runCommand(
+      process.execPath,
+      ["-e", "console.log(JSON.stringify(process.argv.slice(1)))", "--", ...hostile],
+      usual,
+    );
+    assert.deepEqual(JSON.parse(result.stdout), hostile);
+  });
+
+  it("hands over stdin, and a child that never reads it is no failure", async () => {
+    const echoed = await run("process.stdin.pipe(process.stdout)", { stdin: "secret\nline" });
+    assert.equal(echoed.stdout, "secret\nline");
+    const big = "x".repeat(4 * 1024 * 1024);
+    const deaf = await run("process.exit(0)", { stdin: big });
+    assert.equal(deaf.exitCode, 0);
+    const none = await run("process.stdin.on('data', () => {}).on('end', () => console.log('end'))");
+    assert.equal(none.stdout, "end\n");
+  });
+
+  it("passes on a stream as it comes, and tells output as it comes, which it then does not keep", async () => {
+    const input = new PassThrough();
+    let heard = "";
+    input.write("one ü");
+    const result = await run("process.stdin.pipe(process.stdout)", {
+      stdin: input,
+      onStdout(piece) {
+        heard += piece;
+        if (heard === "one ü") input.end(" two");
+      },
+    });
+    assert.equal(heard, "one ü two");
+    assert.deepEqual([result.exitCode, result.stdout], [0, ""]);
+  });
+
+  it("gives the child a short environment, its additions, and / as its folder", async (t) => {
+    process.env["MOUNTAINEER_TEST_SECRET"] = "hunter2";
+    process.env["LC_TEST"] = "de";
+    t.after(() => {
+      delete process.env["MOUNTAINEER_TEST_SECRET"];
+      delete process.env["LC_TEST"];
+    });
+    const result = await run("console.log(JSON.stringify([process.cwd(), process.env]))", {
+      env: { EXTRA: "1", HOME: "/elsewhere" },
+    });
+    const [cwd, env]: [string, Record<string, string>] = JSON.parse(result.stdout);
+    assert.equal(cwd, "/");
+    assert.equal(env["MOUNTAINEER_TEST_SECRET"], undefined);
+    assert.equal(env["EXTRA"], "1");
+    assert.equal(env["HOME"], "/elsewhere");
+    assert.equal(env["LC_TEST"], "de");
+    assert.equal(env["PATH"], process.env["PATH"]);
+    assert.equal(childEnvironment()["EXTRA"], undefined);
+  });
+
+  it("drops output beyond the limit, says so, and does not block the child", async () => {
+    const result = await run("process.stdout.write('ab'.repeat(500_000), () => console.error('done'))", {
+      maxOutputBytes: 1001,
+    });
+    assert.equal(result.exitCode, 0);
+    assert.equal(result.stdout, `${"ab".repeat(500)}a`);
+    assert.equal(result.stderr, "done\n");
+    assert.equal(result.truncated, true);
+  });
+
+  it("takes exactly as much as the limit without calling it truncated", async () => {
+    const result = await run("process.stdout.write('12345')", { maxOutputBytes: 5 });
+    assert.deepEqual([result.stdout, result.truncated], ["12345", false]);
+  });
+
+  it("rejects when no file can be opened any more, and ends nothing else", async () => {
+    const module = new URL("../../../src/runtime/process/child-process.ts", import.meta.url).href;
+    const clockModule = new URL("../../../src/runtime/time/clock.ts", import.meta.url).href;
+    const told = await runOutOfFiles(
+      `import { runCommand, startDetached } from "${module}"; import { systemClock as clock } from "${clockModule}";`,
+      `const tell = ({ code, retry, message }) => console.log(code, retry, message);
+       await runCommand("true", [], { clock, deadlineMs: 1000 }).catch(tell);
+       await startDetached("true", [], { logPath: null }).catch(tell);
+       await new Promise((resolve) => setTimeout(resolve, 50));
+       console.log("lives");`,
+    );
+    const failure = "program_unavailable later cannot start true: too many files are open\n";
+    assert.equal(told, `${failure}${failure}lives\n`);
+  });
+
+  it("says what is wrong when a program cannot be started", async (t) => {
+    await assert.rejects(runCommand("no-such-program-here", [], usual), {
+      code: "program_unavailable",
+      message: "cannot start no-such-program-here: it is not installed, or not on PATH",
+    });
+    const folder = await temporaryFolder(t);
+    const file = join(folder, "plain");
+    await writeFile(file, "x");
+    await chmod(file, 0o644);
+    await assert.rejects(runCommand(file, [], usual), {
+      code: "program_unavailable",
+      message: `cannot start ${file}: it may not be executed`,
+    });
+    await assert.rejects(runCommand(process.execPath, ["a\0b"], usual), { code: "program_unavailable" });
+    await assert.rejects(runCommand(process.execPath, ["x".repeat(8 * 1024 * 1024)], usual), {
+      code: "program_unavailable",
+    });
+  });
+
+  it("ends a child at the deadline, and not before", async (t) => {
+    const { running, time } = await runUntilReady(t, `console.log('early'); ${READY}; ${FOR_EVER}`, {
+      deadlineMs: 300,
+    });
+    await time.advance(299);
+    assert.equal(time.pendingTimers, 1, "the deadline is still to come");
+    await time.advance(1);
+    const result = await running;
+    assert.equal(result.timedOut, true);
+    assert.equal(result.exitSignal, "SIGTERM");
+    assert.equal(result.stdout, "early\n");
+    assert.equal(result.tookMs, 300);
+  });
+
+  it("kills a child that ignores SIGTERM after the grace", async (t) => {
+    const { running, time, isReady, readyAgain } = await runUntilReady(
+      t,
+      `process.on('SIGTERM', () => { console.log('no'); ${READY} }); ${FOR_EVER}; console.log('up'); ${READY}`,
+      { deadlineMs: 400, killGraceMs: 150 },
+    );
+    await readyAgain();
+    await time.advance(400);
+    await eventually(isReady, 5_000);
+    await time.advance(150);
+    const result = await running;
+    assert.equal(result.timedOut, true);
+    assert.equal(result.exitSignal, "SIGKILL");
+    assert.equal(result.stdout, "up\nno\n");
+    assert.equal(result.tookMs, 550);
+  });
+
+  it("lets a child that ends well on SIGTERM still count as timed out", async (t) => {
+    const { running, time } = await runUntilReady(
+      t,
+      `process.on('SIGTERM', () => process.exit(0)); ${FOR_EVER}; ${READY}`,
+      { deadlineMs: 400 },
+    );
+    await time.advance(400);
+    const result = await running;
+    assert.deepEqual([result.timedOut, result.exitCode], [true, 0]);
+  });
+
+  it("ends the whole group when asked, members that ignore SIGTERM included", async (t) => {
+    const stubborn = `process.on('SIGTERM',()=>{}); console.log(process.pid); ${FOR_EVER}; ${READY}`;
+    const { running, time } = await runUntilReady(
+      t,
+      `require('child_process').spawn(process.execPath, ['-e', ${JSON.stringify(stubborn)}], { stdio: 'inherit' });
+       ${FOR_EVER}`,
+      { deadlineMs: 600, killGraceMs: 100, killGroup: true },
+    );
+    await time.advance(600);
+    const result = await running;
+    assert.equal(result.timedOut, true);
+    const grandchild = Number(result.stdout);
+    assert.ok(grandchild > 0, result.stdout);
+    await eventually(async () => (await processIdentity(grandchild)) === null, 2_000);
+  });
+
+  it("does not wait for a grandchild that keeps the pipes open", async (t) => {
+    const result = await run(
+      `const c = require('child_process').spawn(process.execPath, ['-e', 'setInterval(()=>{},1000)'],
+         { stdio: 'inherit', detached: true });
+       console.log(c.pid); c.unref()`,
+    );
+    const grandchild = await processIdentity(Number(result.stdout));
+    assert.ok(grandchild);
+    t.after(() => endProcess(grandchild, { clock, graceMs: 0, deadlineMs: 60_000 }));
+    assert.equal(result.exitCode, 0);
+    assert.equal(result.timedOut, false);
+  });
+
+  it("ends the child when the signal aborts, and rejects once it has ended", async (t) => {
+    const aborting = new AbortController();
+    const { running } = await runUntilReady(t, `${READY}; ${FOR_EVER}`, { signal: aborting.signal });
+    aborting.abort(new Error("shutting down"));
+    // The clock stands still: only the child's end can end this.
+    await assert.rejects(running, (error: Error) => {
+      assert.equal("code" in error && error.code, "aborted");
+      assert.equal((error.cause as Error).message, "shutting down");
+      return true;
+    });
+    await assert.rejects(run("1", { signal: aborting.signal }), { code: "aborted" });
+  });
+
+  it("leaves no listener on a signal that outlives it", async () => {
+    const { signal } = new AbortController();
+    let registered = 0;
+    const counting = new Proxy(signal, {
+      get(target, key) {
+        if (key === "addEventListener") registered++;
+        if (key === "removeEventListener") registered--;
+        const value = Reflect.get(target, key, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    await run("1", { signal: counting });
+    assert.equal(registered, 0);
+  });
+
+  it("goes on past a child that the kernel does not let die", async (t) => {
+    const mount = await hungMount(t);
+    if (mount === null) return;
+    const time = createManualClock();
+    const running = runCommand("stat", [join(mount.path, "file")], {
+      clock: time,
+      deadlineMs: 200,
+      killGraceMs: 50,
+    });
+    await eventually(mount.asked, 10_000);
+    const result = await passTimeUntilSettled(time, running);
+    assert.equal(result.timedOut, true);
+    assert.deepEqual([result.exitCode, result.exitSignal], [null, null], "it sits in the kernel");
+    assert.ok(result.tookMs <= 1_200, `${result.tookMs}`);
+  });
+});
+
+/**
+ * A FUSE mount whose server has taken the request and never answers it (its own server stays silent): SIGKILL does
+ * not end who asks. null (and the test is skipped) where there is no FUSE.
+ */
+async function hungMount(t: TestContext): Promise<{ path: string; asked: () => boolean } | null> {
+  try {
+    await access("/dev/fuse");
+    await runCommand("rclone", ["version"], usual);
+  } catch {
+    t.skip("needs /dev/fuse and rclone");
+    return null;
+  }
+  // Registered before the folder's own removal, which would hang on the mount.
+  t.after(() => cleanUp());
+  let cleanUp = async (): Promise<void> => {};
+  const mount = await temporaryFolder(t);
+  let asked = false;
+  const silent = createServer(() => {
+    asked = true;
+  });
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const address = silent.address();
+  assert.ok(address !== null && typeof address === "object");
+  const remote = `:http,url='http://127.0.0.1:${address.port}':`;
+  const args = ["mount", remote, mount, "--config", "/dev/null", "--contimeout", "60s", "--timeout", "60s"];
+  const rclone = spawn("rclone", args, { stdio: "ignore" });
+  const gone = once(rclone, "exit");
+  cleanUp = async () => {
+    rclone.kill("SIGKILL");
+    await gone;
+    await runCommand("fusermount3", ["-uz", mount], usual);
+    silent.closeAllConnections();
+    silent.close();
+  };
+  await eventually(async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(mount), 10_000);
+  return { path: mount, asked: () => asked };
+}
+
+describe("startDetached", () => {
+  it("starts a session of its own whose output goes to a private file, and tells of its end", async (t) => {
+    const folder = await temporaryFolder(t);
+    const logPath = join(folder, "child.log");
+    const go = join(folder, "go");
+    const untilToldToGo = "setInterval(() => fs.existsSync(process.argv[1]) && process.exit(7), 10)";
+    const child = await startDetached(
+      process.execPath,
+      ["-e", `console.log('hello'); console.error('there'); ${untilToldToGo}`, go],
+      { logPath },
+    );
+    const sessionOf = (await readFile(`/proc/${child.pid}/stat`, "utf8")).split(") ")[1]?.split(" ")[3];
+    assert.equal(sessionOf, String(child.pid));
+    const heard: unknown[] = [];
+    child.onExit((heardExit) => heard.push(heardExit));
+    const unregister = child.onExit(() => heard.push("never"));
+    unregister();
+    await writeFile(go, "");
+    // The child does not keep our event loop alive; the limit's timer does.
+    assert.equal(await settledWithin(clock, 60_000, child.exited), true);
+    const exit = await child.exited;
+    assert.deepEqual([exit.code, exit.signal], [7, null]);
+    await eventually(() => heard.length > 0, 1_000);
+    child.onExit((heardExit) => heard.push(heardExit));
+    await eventually(() => heard.length === 2, 1_000);
+    assert.deepEqual(heard, [exit, exit]);
+    assert.equal(await readFile(logPath, "utf8"), "hello\nthere\n");
+    assert.equal((await stat(logPath)).mode & 0o777, 0o600);
+  });
+
+  it("outlives the process that started it, and does not keep it from ending", async () => {
+    const module = join(import.meta.dirname, "../../../src/runtime/process/child-process.ts");
+    const parent = await runCommand(
+      process.execPath,
+      [
+        "--input-type=module",
+        "-e",
+        `import { startDetached } from ${JSON.stringify(module)};
+         const child = await startDetached(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { logPath: null });
+         console.log(child.pid);`,
+      ],
+      usual,
+    );
+    assert.equal(parent.exitCode, 0, parent.stderr);
+    const survivor = await processIdentity(Number(parent.stdout));
+    assert.ok(survivor);
+    assert.equal(await isRunning(survivor), true);
+    assert.equal(await endProcess(survivor, { clock, graceMs: 60_000, deadlineMs: 60_000 }), true);
+  });
+
+  it("rejects when the program cannot be started, or its log not be opened", async (t) => {
+    await assert.rejects(startDetached("no-such-program-here", [], { logPath: null }), {
+      code: "program_unavailable",
+    });
+    const folder = await temporaryFolder(t);
+    await assert.rejects(
+      startDetached(process.execPath, ["-e", "1"], { logPath: join(folder, "no", "log") }),
+      {
+        code: "ENOENT",
+      },
+    );
+  });
+});

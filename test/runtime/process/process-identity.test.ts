@@ -1,0 +1,152 @@
+// Real processes: zombies, reused pids, children that do not want to end.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { Readable, Writable } from "node:stream";
+import { describe, it, type TestContext } from "node:test";
+import { runCommand } from "../../../src/runtime/process/child-process.ts";
+import { endProcess, isRunning, processIdentity } from "../../../src/runtime/process/process-identity.ts";
+import { parsePs, processStartDarwin } from "../../../src/runtime/process/process-identity-darwin.ts";
+import { parseStat } from "../../../src/runtime/process/process-identity-linux.ts";
+import { systemClock as clock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
+
+async function startChild(t: TestContext, script: string): Promise<ChildProcess & { pid: number }> {
+  const child = spawn(process.execPath, ["-e", `${script}; console.log('up'); setInterval(() => {}, 1000)`], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  t.after(() => child.kill("SIGKILL"));
+  await once(child.stdout, "data");
+  assert.ok(child.pid !== undefined);
+  return Object.assign(child, { pid: child.pid });
+}
+
+describe("identity", () => {
+  it("is the same each time and differs between processes", async (t) => {
+    const own = await processIdentity(process.pid);
+    assert.ok(own);
+    assert.deepEqual(await processIdentity(process.pid), own);
+    assert.equal(await isRunning(own), true);
+    const child = await startChild(t, "0");
+    const other = await processIdentity(child.pid);
+    assert.notEqual(other?.startTime, own.startTime);
+  });
+
+  it("takes a pid with another start time for another process", async () => {
+    const own = await processIdentity(process.pid);
+    assert.ok(own);
+    assert.equal(await isRunning({ ...own, startTime: `${own.startTime}0` }), false);
+  });
+
+  it("finds nothing under pids that are none", async () => {
+    for (const pid of [0, -1, 1.5, Number.NaN, 2 ** 31]) assert.equal(await processIdentity(pid), null);
+  });
+
+  it("does not take a zombie for running", {
+    skip: process.platform !== "linux" && "reads /proc",
+  }, async (t) => {
+    // The shell becomes a sleep that never waits for the child it started before, which ends with its input.
+    const parent = spawn("sh", ["-c", "cat <&3 & echo $!; exec sleep 600"], {
+      stdio: ["ignore", "pipe", "ignore", "pipe"],
+    });
+    t.after(() => parent.kill("SIGKILL"));
+    const [, stdout, , input] = parent.stdio;
+    assert.ok(stdout instanceof Readable && input instanceof Writable);
+    const [line] = await once(stdout, "data");
+    const pid = Number(String(line));
+    await eventually(async () => (await readFile(`/proc/${parent.pid}/comm`, "utf8")) === "sleep\n", 5_000);
+    input.end();
+    const stat = await eventually(async () => {
+      const text = await readFile(`/proc/${pid}/stat`, "utf8");
+      return text.includes(") Z ") && text;
+    }, 5_000);
+    assert.equal(parseStat(stat), null);
+    assert.equal(await processIdentity(pid), null);
+  });
+
+  it("reads the start time behind a name with spaces and parentheses", () => {
+    const rest = "S 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2";
+    assert.equal(parseStat(`42 (a) b) ) ${rest}`), "987654");
+    assert.equal(parseStat(`42 (x) ${rest.replace("S", "Z")}`), null);
+    assert.equal(parseStat(""), null);
+  });
+
+  it("reads what ps prints, whatever the day's width", () => {
+    assert.equal(parsePs("Ss   Mon Nov  2 08:10:00 2026    \n"), "Mon Nov 2 08:10:00 2026");
+    assert.equal(parsePs("Z+   Mon Nov  2 08:10:00 2026\n"), null);
+    assert.equal(parsePs(""), null);
+    assert.equal(parsePs("\n"), null);
+  });
+
+  it("asks a real ps the way macOS is asked", async (t) => {
+    try {
+      await runCommand("ps", ["-p", "1"], { clock, deadlineMs: 60_000 });
+    } catch {
+      t.skip("needs ps");
+      return;
+    }
+    assert.match((await processStartDarwin(process.pid)) ?? "", /^\w{3} \w{3} \d+ \d\d:\d\d:\d\d \d{4}$/u);
+    assert.equal(await processStartDarwin(2 ** 22 + 1), null);
+  });
+});
+
+describe("endProcess", () => {
+  it("ends a willing process by SIGTERM and waits until it is gone", async (t) => {
+    const child = await startChild(t, "0");
+    const exit = once(child, "exit");
+    const identity = await processIdentity(child.pid);
+    assert.ok(identity);
+    assert.equal(await endProcess(identity, { clock, graceMs: 60_000, deadlineMs: 60_000 }), true);
+    assert.equal(await isRunning(identity), false);
+    assert.deepEqual(await exit, [null, "SIGTERM"]);
+  });
+
+  it("kills one that ignores SIGTERM after the grace", async (t) => {
+    const child = await startChild(t, "process.on('SIGTERM', () => {})");
+    const exit = once(child, "exit");
+    const identity = await processIdentity(child.pid);
+    assert.ok(identity);
+    const time = createManualClock();
+    const startedAtMs = time.monotonicMs();
+    const ending = endProcess(identity, { clock: time, graceMs: 150, deadlineMs: 60_000 });
+    for (let waitedMs = 0; waitedMs < 149; waitedMs++) {
+      await eventually(() => time.pendingTimers === 1, 5_000);
+      await time.advance(1);
+    }
+    assert.equal(await isRunning(identity), true);
+    assert.equal(await passTimeUntilSettled(time, ending, 1), true);
+    assert.ok(time.monotonicMs() - startedAtMs >= 150);
+    assert.deepEqual(await exit, [null, "SIGKILL"]);
+  });
+
+  it("kills at once without a grace", async (t) => {
+    const child = await startChild(t, "process.on('SIGTERM', () => process.exit(0))");
+    const exit = once(child, "exit");
+    const identity = await processIdentity(child.pid);
+    assert.ok(identity);
+    assert.equal(await endProcess(identity, { clock, graceMs: 0, deadlineMs: 60_000 }), true);
+    assert.deepEqual(await exit, [null, "SIGKILL"]);
+  });
+
+  it("leaves alone whoever has the pid now", async (t) => {
+    const child = await startChild(t, "0");
+    const identity = await processIdentity(child.pid);
+    assert.ok(identity);
+    const earlier = { ...identity, startTime: "0:1" };
+    assert.equal(await endProcess(earlier, { clock, graceMs: 0, deadlineMs: 60_000 }), true);
+    assert.equal(await isRunning(identity), true);
+  });
+
+  it("gives up at the deadline, and at once when aborted", async (t) => {
+    const child = await startChild(t, "process.on('SIGTERM', () => {})");
+    const identity = await processIdentity(child.pid);
+    assert.ok(identity);
+    assert.equal(await endProcess(identity, { clock, graceMs: 60_000, deadlineMs: 100 }), false);
+    const reason = new Error("no longer wanted");
+    const options = { clock, graceMs: 60_000, deadlineMs: 60_000, signal: AbortSignal.abort(reason) };
+    await assert.rejects(endProcess(identity, options), reason);
+  });
+});

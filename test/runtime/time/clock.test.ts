@@ -1,0 +1,142 @@
+// The machine's clock, the clock of the tests, and waiting with a limit: one contract for both clocks.
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { describe, it } from "node:test";
+import { type Clock, isoTime, settledWithin, systemClock } from "../../../src/runtime/time/clock.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+interface ClockUnderTest {
+  readonly clock: Clock;
+  pass(ms: number): Promise<void>;
+}
+
+const clocks: Record<string, () => ClockUnderTest> = {
+  "the machine's": () => ({
+    clock: systemClock,
+    pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms + 5)),
+  }),
+  "the tests'": () => {
+    const clock = createManualClock();
+    return { clock, pass: (ms) => clock.advance(ms) };
+  },
+};
+
+for (const [name, createClock] of Object.entries(clocks)) {
+  describe(`clock: ${name}`, () => {
+    it("fires a timer once, not before its time, never at once", async () => {
+      const { clock, pass } = createClock();
+      const startedAtMs = clock.monotonicMs();
+      const firedAtMs: number[] = [];
+      clock.setTimer(20, () => firedAtMs.push(clock.monotonicMs() - startedAtMs));
+      clock.setTimer(0, () => firedAtMs.push(-1));
+      assert.deepEqual(firedAtMs, []);
+      await pass(60);
+      assert.equal(firedAtMs.length, 2);
+      assert.equal(firedAtMs[0], -1);
+      assert.ok((firedAtMs[1] ?? 0) >= 19, `${firedAtMs[1]}`);
+    });
+
+    it("does not fire a timer that was disposed; disposing again does nothing", async () => {
+      const { clock, pass } = createClock();
+      let fired = 0;
+      const early = clock.setTimer(5, () => fired++);
+      const late = clock.setTimer(5, () => fired++);
+      early[Symbol.dispose]();
+      early[Symbol.dispose]();
+      await pass(20);
+      late[Symbol.dispose]();
+      assert.equal(fired, 1);
+    });
+
+    it("sleeps, and leaves no listener on the signal", async () => {
+      const { clock, pass } = createClock();
+      const { signal } = new AbortController();
+      let awake = false;
+      const sleeping = clock.sleep(20, signal).then(() => {
+        awake = true;
+      });
+      assert.equal(awake, false);
+      await pass(30);
+      await sleeping;
+      assert.equal(getEventListeners(signal, "abort").length, 0);
+    });
+
+    it("wakes by a signal with its reason, before or after it began", async () => {
+      const { clock } = createClock();
+      const aborting = new AbortController();
+      const reason = new Error("enough");
+      const sleeping = clock.sleep(60_000, aborting.signal);
+      aborting.abort(reason);
+      await assert.rejects(sleeping, reason);
+      await assert.rejects(clock.sleep(60_000, aborting.signal), reason);
+    });
+
+    it("never goes back", async () => {
+      const { clock, pass } = createClock();
+      const before = [clock.monotonicMs(), clock.wallMs()];
+      await pass(10);
+      assert.ok(clock.monotonicMs() >= (before[0] ?? 0) + 10);
+      assert.ok(clock.wallMs() >= (before[1] ?? 0) + 9);
+    });
+
+    it("says whether something settled within a limit", async () => {
+      const { clock, pass } = createClock();
+      assert.equal(await settledWithin(clock, 1_000, Promise.resolve()), true);
+      await assert.rejects(settledWithin(clock, 1_000, Promise.reject(new Error("no"))), { message: "no" });
+      const late = settledWithin(clock, 10, new Promise(() => {}));
+      await pass(20);
+      assert.equal(await late, false);
+    });
+  });
+}
+
+describe("the tests' clock", () => {
+  it("fires timers in the order of their times, each at its own, also those set meanwhile", async () => {
+    const clock = createManualClock(0);
+    const fired: string[] = [];
+    const note = (name: string) => fired.push(`${name} ${clock.monotonicMs() - 1_000} ${clock.wallMs()}`);
+    clock.setTimer(30, () => note("c"));
+    clock.setTimer(10, () => {
+      note("a");
+      clock.setTimer(10, () => note("b"));
+    });
+    clock.setTimer(30, () => note("d"));
+    clock.setTimer(41, () => note("never"));
+    await clock.advance(40);
+    assert.deepEqual(fired, ["a 10 10", "b 20 20", "c 30 30", "d 30 30"]);
+    assert.equal(clock.pendingTimers, 1);
+    assert.equal(clock.monotonicMs(), 1_040);
+  });
+
+  it("lets promise callbacks run between timers", async () => {
+    const clock = createManualClock();
+    const rounds: number[] = [];
+    void (async () => {
+      for (let round = 0; round < 5; round++) {
+        await clock.sleep(10);
+        rounds.push(clock.monotonicMs());
+      }
+    })();
+    await clock.advance(50);
+    assert.deepEqual(rounds, [1_010, 1_020, 1_030, 1_040, 1_050]);
+  });
+
+  it("jumps the wall clock alone", async () => {
+    const clock = createManualClock(5_000);
+    let fired = false;
+    clock.setTimer(10, () => {
+      fired = true;
+    });
+    clock.jumpWall(3_600_000);
+    assert.deepEqual([clock.monotonicMs(), clock.wallMs(), fired], [1_000, 3_605_000, false]);
+    clock.jumpWall(-7_200_000);
+    await clock.advance(10);
+    assert.deepEqual([clock.wallMs(), fired], [-3_594_990, true]);
+  });
+});
+
+describe("time as text", () => {
+  it("is ISO 8601 UTC with milliseconds", () => {
+    assert.equal(isoTime(Date.UTC(2026, 10, 20, 8, 0, 0, 7)), "2026-11-20T08:00:00.007Z");
+  });
+});

@@ -1,0 +1,304 @@
+// Driver `cifs` as root, with programs that stand in for the kernel's.
+import assert from "node:assert/strict";
+import { chmod, chown, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createCifsDriver } from "../../../../src/shares/drivers/cifs/cifs.ts";
+import { leavingGvfsAlone } from "../../../../src/shares/drivers/gvfs-left-alone.ts";
+import { withGvfsShares } from "../../../../src/shares/mounts/mount-table-gvfs.ts";
+import { createMountTableLinux } from "../../../../src/shares/mounts/mount-table-linux.ts";
+import { createRecordingLogger } from "../../../support/recording-logger.ts";
+import { describeDriver, failure, found, holder, limits, mounted } from "../driver-contract.ts";
+import { HOSTS, skip, startBench } from "./bench.ts";
+
+describeDriver("cifs", skip, startBench);
+
+describe("driver cifs as root", { skip: skip ?? false }, () => {
+  it("tells the kernel's client all it needs, and the password by the environment alone", async (t) => {
+    const bench = await startBench(t);
+    const share = { ...bench.share("CORE"), username: "OFFICE\\ann" };
+    await mounted(bench.fresh({}, { [HOSTS.tb]: "10.10.10.1" }), share, "tb");
+    const [call, ...more] = await bench.standIns.calls();
+    assert.ok(call && more.length === 0);
+    assert.equal(call.program, "mount.cifs");
+    assert.deepEqual(call.args.slice(0, 3), ["//tb.test/CORE", share.mountPath, "-o"]);
+    const options = call.args[3]?.split(",") ?? [];
+    assert.deepEqual(options, [
+      ...["username=ann", "domain=OFFICE", "ip=10.10.10.1", "soft", "echo_interval=5", "nosharesock"],
+      ...["nohandlecache", "actimeo=1", "iocharset=utf8", "uid=0", "gid=0", "forceuid", "forcegid"],
+      ...["file_mode=0700", "dir_mode=0700", "nosuid", "nodev"],
+    ]);
+    assert.equal(call.password, "s3cret, too");
+    assert.ok(!call.args.join(" ").includes("s3cret"));
+    assert.ok(!bench.logged().includes("s3cret"));
+    const home = await readdir(join(bench.folder, "home"), { recursive: true, withFileTypes: true });
+    for (const file of home.filter((one) => one.isFile())) {
+      assert.ok(!(await readFile(join(file.parentPath, file.name), "utf8")).includes("s3cret"), file.name);
+    }
+  });
+
+  it("a guest has no password, and none is asked for; files are the mount root's owner's; a port is told", async (t) => {
+    const bench = await startBench(t);
+    const core = bench.share("CORE");
+    const route = { ...core.routes.tb, port: 4450 };
+    const share = { ...core, password: null, routes: { ...core.routes, tb: route } };
+    await mkdir(join(bench.folder, "volumes"));
+    await chown(join(bench.folder, "volumes"), 1234, 1235);
+    const mount = await mounted(bench.driver, share, "tb");
+    const [call] = await bench.standIns.calls();
+    assert.match(call?.args[3] ?? "", /^guest,port=4450,.*,uid=1234,gid=1235,/);
+    assert.equal(call?.password, null);
+    // The kernel's table tells no port: a note of ours does, over a restart, too.
+    assert.deepEqual([mount.route, mount.source], ["tb", "//tb.test:4450/CORE"]);
+    const [again] = await found(bench.freshDriver(), share);
+    assert.deepEqual([again?.route, again?.madeByDriver], ["tb", true]);
+  });
+
+  for (const [exitCode, says, reason, text] of [
+    [
+      32,
+      "mount error(13): Permission denied\nRefer to the mount.cifs(8) manual page\n",
+      "wrong_credentials",
+      /password is wrong \(mount error\(13\): Permission denied\)/,
+    ],
+    [32, "mount error(2): No such file or directory\n", "no_such_share", /no such share/],
+    [32, "mount error(6): No such device or address\n", "no_such_share", /no such share/],
+    [
+      32,
+      "mount error(111): could not connect to 10.0.0.1Unable to find suitable address.\n",
+      "refused",
+      /refuses/,
+    ],
+    [
+      32,
+      "mount error(113): could not connect to 10.0.0.1Unable to find suitable address.\n",
+      "unreachable",
+      /no route/,
+    ],
+    [32, "mount error(115): Operation now in progress\n", "unreachable", /does not answer/],
+    [32, "mount error(101): Network is unreachable\n", "unreachable", /cannot be reached/],
+    [32, "mount error(112): Host is down\n", "unreachable", /down/],
+    [32, "mount error(16): Device or resource busy\n", "path_taken", /in use/],
+    [
+      32,
+      "mount error: cifs filesystem not supported by the system\nmount error(19): No such device\n",
+      "driver_unavailable",
+      /modprobe cifs/,
+    ],
+    [32, "mount error(79): Can not access a needed shared library\n", "driver_unavailable", /nls_utf8/],
+    [32, "mount error(1): Operation not permitted\n", "permission_denied", /CAP_SYS_ADMIN/],
+    [
+      1,
+      "mount error: could not resolve address for nas: Name or service not known\n",
+      "unreachable",
+      /no address/,
+    ],
+    [4, "something new about s3cret, too\n", "other", /ended with 4 \(something new about …\)/],
+  ] as const) {
+    it(`${JSON.stringify(says.split("\n")[0])} is ${reason}, names the source, and leaves nothing`, async (t) => {
+      const bench = await startBench(t);
+      await bench.standIns.answer({ exitCode, says });
+      const share = bench.share("CORE");
+      const failed = failure(await bench.driver.mount(share, "tb", limits()));
+      assert.equal(failed.reason, reason, failed.text);
+      assert.match(failed.text, text);
+      assert.match(failed.text, /^\/\/tb\.test\/CORE: /);
+      assert.ok(!failed.text.includes("s3cret"));
+      assert.deepEqual(await readdir(join(bench.folder, "volumes")), []);
+      await bench.standIns.answer(null);
+      await mounted(bench.driver, share, "tb");
+    });
+  }
+
+  it("a mount that hangs is given up at its deadline, and leaves no folder", async (t) => {
+    const bench = await startBench(t);
+    await bench.standIns.before("sleep 600\n");
+    const failed = failure(await bench.driver.mount(bench.share("CORE"), "tb", limits(300)));
+    assert.equal(failed.reason, "timed_out");
+    assert.deepEqual(await readdir(join(bench.folder, "volumes")), []);
+  });
+
+  it("a mount under way ends when the step is cancelled", async (t) => {
+    const bench = await startBench(t);
+    await bench.standIns.before("sleep 600\n");
+    const cancel = new AbortController();
+    const mounting = bench.driver.mount(bench.share("CORE"), "tb", {
+      deadlineMs: 60_000,
+      signal: cancel.signal,
+    });
+    setImmediate(() => cancel.abort());
+    assert.match(failure(await mounting).text, /cancelled/);
+    assert.deepEqual(await found(bench.driver, bench.share("CORE")), []);
+  });
+
+  it("what somebody mounted there meanwhile is the share: taken, and never undone", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await bench.standIns.before(
+      `source=//fallback.test/CORE; path=$2; ( . "$here/do-mount" ); echo 'mount error(16): Device or resource busy' >&2; exit 32\n`,
+    );
+    const outcome = await bench.driver.mount(share, "tb", limits());
+    assert.ok(outcome.ok && outcome.adopted);
+    assert.deepEqual([outcome.mount.route, outcome.mount.madeByDriver], ["fallback", false]);
+  });
+
+  it("another share that came to stand at its path is not taken for it, and stays", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await bench.standIns.before(`source='//tb.test/My Share'; path=$2; . "$here/do-mount"; exit 0\n`);
+    failure(await bench.driver.mount(share, "tb", limits()));
+    const [there] = await found(bench.driver, share);
+    assert.deepEqual([there?.sameShare, there?.madeByDriver], [false, false]);
+    const failed = failure(await bench.driver.mount(share, "tb", limits()));
+    assert.equal(failed.reason, "path_taken");
+  });
+
+  it("a user name with a comma, which no option can hold, is refused before anything is run", async (t) => {
+    const bench = await startBench(t);
+    const share = { ...bench.share("CORE"), username: "ann,sec=none" };
+    assert.match(failure(await bench.driver.mount(share, "tb", limits())).text, /comma/);
+    assert.deepEqual(await bench.standIns.calls(), []);
+  });
+
+  it("what a program wrote into the bare folder before the mount stood is set aside", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await bench.standIns.before('echo early >"$2/early"\n');
+    await mounted(bench.driver, share, "tb");
+    const [aside] = (await bench.driver.setAside?.(share)) ?? [];
+    assert.equal(await readFile(join(aside?.folder ?? "", "early"), "utf8"), "early\n");
+    assert.deepEqual(await readdir(bench.behind(share, "tb")), []);
+  });
+
+  it("a dead mount is let go of by force and lazily, and where that is refused, lazily alone", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    const mount = await mounted(bench.driver, share, "tb");
+    const umount = join(bench.standIns.programs, "umount");
+    const log = join(bench.folder, "umounts");
+    await writeFile(
+      umount,
+      `#!/bin/sh\necho "$*" >>'${log}'\n[ "$1" = -f ] && { echo "umount: $4: not supported" >&2; exit 32; }\nexec /usr/bin/umount "$@"\n`,
+    );
+    await chmod(umount, 0o755);
+    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+    assert.equal(await readFile(log, "utf8"), `-f -l -- ${share.mountPath}\n-l -- ${share.mountPath}\n`);
+  });
+
+  it("an umount that hangs is given up at its deadline; one that is refused says what to do", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    const mount = await mounted(bench.driver, share, "tb");
+    const umount = join(bench.standIns.programs, "umount");
+    await writeFile(umount, "#!/bin/sh\nexec sleep 600\n");
+    await chmod(umount, 0o755);
+    const late = await bench.driver.unmount(share, mount, "plain", limits(200));
+    assert.ok(!late.ok && late.reason === "failed");
+    assert.match(late.text, /did not end/);
+    await writeFile(umount, "#!/bin/sh\necho 'umount: /x: must be superuser to unmount.' >&2\nexit 32\n");
+    const refused = await bench.driver.unmount(share, mount, "plain", limits());
+    assert.ok(!refused.ok);
+    assert.match(refused.text, /`users`/);
+    await writeFile(umount, '#!/bin/sh\nexec /usr/bin/umount "$@"\n');
+    assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+  });
+
+  it("on another system it is not there, and says what to set", async (t) => {
+    const bench = await startBench(t);
+    const driver = bench.fresh({ filesystems: join(bench.folder, "none") });
+    assert.match((await driver.unavailable())?.hint ?? "", /auto/);
+  });
+
+  it("without mount.cifs it is not there, and says what to install", async (t) => {
+    const bench = await startBench(t);
+    const driver = bench.fresh({ programFolders: [] });
+    assert.match((await driver.unavailable())?.hint ?? "", /cifs-utils/);
+    assert.equal(
+      failure(await driver.mount(bench.share("CORE"), "tb", limits())).reason,
+      "driver_unavailable",
+    );
+  });
+});
+
+describe("a share that the desktop has mounted", { skip: skip ?? false }, () => {
+  const start = async (t: TestContext) => {
+    const bench = await startBench(t);
+    const share = bench.share("My Share");
+    const gvfs = join(bench.folder, "gvfs");
+    const theirs = join(gvfs, "smb-share:server=fallback.test,share=my%20share,user=ann");
+    await mkdir(theirs, { recursive: true });
+    await writeFile(join(theirs, "file"), "theirs");
+    const umounts = join(bench.folder, "umounts");
+    await writeFile(umounts, "");
+    const umount = join(bench.standIns.programs, "umount");
+    await writeFile(umount, `#!/bin/sh\necho "$*" >>'${umounts}'\nexec /usr/bin/umount "$@"\n`);
+    await chmod(umount, 0o755);
+    const readTable = async () => {
+      const line = `90 23 0:61 / ${gvfs} rw - fuse.gvfsd-fuse gvfsd-fuse rw,user_id=0,group_id=0\n`;
+      return Buffer.concat([Buffer.from(line), await bench.standIns.readTable()]);
+    };
+    const { prober, standIns } = bench;
+    const table = createMountTableLinux({ clock: systemClock, readTable });
+    const driver = leavingGvfsAlone(
+      createCifsDriver({
+        clock: systemClock,
+        logger: createRecordingLogger(),
+        prober,
+        stateFolder: join(bench.folder, "home"),
+        mountTable: withGvfsShares(table, { clock: systemClock, prober, userId: 0 }),
+        addressesOf: () => [],
+        tools: {
+          userId: 0,
+          programFolders: [standIns.programs, "/usr/bin", "/bin"],
+          fstab: standIns.fstab,
+          filesystems: "/proc/filesystems",
+        },
+      }),
+    );
+    return { ...bench, driver, share, theirs, umounts };
+  };
+
+  it("is found, its route told, looked at and its open files seen, as any mount", async (t) => {
+    const { driver, share, theirs, prober } = await start(t);
+    const [mount, ...more] = await found(driver, share);
+    assert.ok(mount && more.length === 0);
+    assert.deepEqual(
+      [mount.path, mount.source, mount.sameShare, mount.route, mount.madeByDriver],
+      [theirs, "//fallback.test/my share", true, "fallback", false],
+    );
+    const look = await prober.look(mount.id, mount.path, 60_000);
+    assert.ok(look.state === "answered" && look.errno === null);
+    const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(theirs, "file")]);
+    const [answer] = await prober.openFiles(
+      [driver.openFilesPath(mount)],
+      [process.pid, ...prober.pids],
+      5_000,
+    );
+    assert.ok(answer?.ok);
+    assert.deepEqual(
+      answer.files.map(({ pid }) => pid),
+      [child.pid],
+    );
+  });
+
+  for (const mode of ["plain", "force"] as const) {
+    it(`is let go of (${mode}) without a command, and stays for whoever uses it`, async (t) => {
+      const { driver, share, theirs, umounts } = await start(t);
+      const [mount] = await found(driver, share);
+      assert.ok(mount);
+      const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(theirs, "file")]);
+      assert.deepEqual(await driver.unmount(share, mount, mode, limits()), { ok: true });
+      assert.equal(await readFile(umounts, "utf8"), "");
+      assert.equal(await readFile(join(theirs, "file"), "utf8"), "theirs");
+      assert.equal(child.exitCode, null);
+      assert.deepEqual(await found(driver, share), []);
+      const ours = await mounted(driver, share, "tb");
+      assert.equal(ours.path, share.mountPath);
+      const [first, twin] = await found(driver, share);
+      assert.deepEqual([first?.id, twin?.id], [ours.id, mount.id], "one too many, which is told");
+      assert.deepEqual(await driver.unmount(share, ours, "plain", limits()), { ok: true });
+      assert.deepEqual(await found(driver, share), []);
+    });
+  }
+});

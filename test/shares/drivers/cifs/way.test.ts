@@ -1,0 +1,175 @@
+// By which right the kernel's client mounts for a user: what lines of fstab let it, and what is said without them.
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { failure, limits, mounted } from "../driver-contract.ts";
+import { skip, startBench } from "./bench.ts";
+
+describe("driver cifs as a user", { skip: skip ?? false }, () => {
+  const asUser = { userId: 1000 };
+
+  it("mounts what a line of fstab lets users mount, by its path alone", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("My Share");
+    const path = share.mountPath.replaceAll(" ", "\\040");
+    await writeFile(
+      bench.standIns.fstab,
+      `# shares\n//tb.test/My\\040Share ${path} cifs user,noauto,credentials=/etc/nas 0 0\n`,
+    );
+    const driver = bench.fresh(asUser);
+    assert.equal(await driver.unavailable(), null);
+    assert.equal(await driver.unavailable(share), null, "over one route at least");
+    const moved = { ...share, mountPath: `${share.mountPath} elsewhere` };
+    assert.match((await driver.unavailable(moved))?.text ?? "", /no line of \/etc\/fstab/);
+    await assert.rejects(mounted(driver, share, "fallback"), /no line of \/etc\/fstab .* over fallback/);
+    const mount = await mounted(driver, share, "tb");
+    assert.deepEqual([mount.route, mount.madeByDriver], ["tb", true]);
+    const [call] = await bench.standIns.calls();
+    assert.deepEqual([call?.program, call?.args, call?.password], ["mount", ["--", share.mountPath], null]);
+    assert.deepEqual(await driver.unmount(share, mount, "plain", limits()), { ok: true });
+  });
+
+  it("where fstab has no credentials the password is told", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await writeFile(bench.standIns.fstab, `//tb.test/CORE ${share.mountPath} cifs users,username=ann 0 0\n`);
+    await mounted(bench.fresh(asUser), share, "tb");
+    const [call] = await bench.standIns.calls();
+    assert.deepEqual([call?.args, call?.password], [["--", share.mountPath], "s3cret, too"]);
+  });
+
+  it("of two lines for its path only the first can be mounted, by the source; the other is refused before anything runs", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    const line = (host: string) => `//${host}/core\t${share.mountPath}\tcifs\tusers,guest\n`;
+    await mkdir(join(bench.standIns.exports, "10.0.0.9/core"), { recursive: true });
+    await writeFile(bench.standIns.fstab, line("10.0.0.9") + line("tb.test"));
+    const driver = bench.fresh(asUser, { "fallback.test": "10.0.0.9" });
+    assert.equal(await driver.unavailable(share), null, "over one route at least");
+    const refused = failure(await driver.mount(share, "tb", limits()));
+    assert.equal(refused.reason, "driver_unavailable");
+    assert.match(refused.text, /only the first line .*; .*\/\/127\.0\.0\.1\/CORE .*port=\d+,hard/);
+    assert.deepEqual(await bench.standIns.calls(), []);
+    const mount = await mounted(driver, share, "fallback");
+    assert.equal(mount.route, "fallback");
+    const [call] = await bench.standIns.calls();
+    assert.deepEqual([call?.args, call?.password], [["--", "//10.0.0.9/core"], null]);
+  });
+
+  for (const [what, fstab, says] of [
+    ["no fstab", null, /run the service as root/],
+    ["a line that is root's", "//tb.test/CORE PATH cifs user,nouser 0 0\n", /run the service as root/],
+    ["a line for another path", "//tb.test/CORE /mnt/core cifs user 0 0\n", /no line .* at /],
+    ["a line for another share", "//tb.test/OTHER PATH cifs user 0 0\n", /no line/],
+    ["a line for a folder of the share", "//tb.test/CORE/sub PATH cifs user 0 0\n", /no line/],
+    ["a line for another port", "//tb.test/CORE PATH cifs user,port=4450 0 0\n", /no line/],
+  ] as const) {
+    it(`with ${what} it is unavailable, and says what to do`, async (t) => {
+      const bench = await startBench(t);
+      const share = bench.share("CORE");
+      if (fstab !== null) await writeFile(bench.standIns.fstab, fstab.replace("PATH", share.mountPath));
+      const driver = bench.fresh(asUser);
+      const failed = failure(await driver.mount(share, "tb", limits()));
+      assert.equal(failed.reason, "driver_unavailable");
+      assert.match(failed.text, says);
+      const lacking = await driver.unavailable(share);
+      assert.match(`${lacking?.text}; ${lacking?.hint}`, says);
+      assert.match(failed.text, /rclone/);
+      assert.deepEqual(await bench.standIns.calls(), []);
+    });
+  }
+
+  it("a mount.cifs without its setuid bit says so", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    await writeFile(bench.standIns.fstab, `//tb.test/CORE ${share.mountPath} cifs user 0 0\n`);
+    await bench.standIns.answer({
+      exitCode: 1,
+      says: 'This program is not installed setuid root -  "user" CIFS mounts not supported.\n',
+    });
+    const failed = failure(await bench.fresh(asUser).mount(share, "tb", limits()));
+    assert.equal(failed.reason, "driver_unavailable");
+    assert.match(failed.text, /setuid bit/);
+  });
+});
+
+describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
+  const through = { port: 24_450, patienceMs: 60_000 };
+  const asUser = { userId: 1000 };
+
+  it("A10 a user's one line of fstab is mounted by its path, through its own port", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("My Share");
+    const lacking = await bench.fresh(asUser).unavailable(share);
+    const line = /in \/etc\/fstab: (\/\/.* cifs [^ ]+ 0 0),/.exec(lacking?.hint ?? "")?.[1];
+    assert.ok(line !== undefined, lacking?.hint ?? "no hint");
+    assert.match(line, /cifs users,noauto,port=\d+,hard,nosharesock,echo_interval=21,username=ann /);
+    // What is recommended is what works.
+    await writeFile(bench.standIns.fstab, `${line}\n`);
+    const driver = bench.fresh(asUser);
+    assert.equal(await driver.unavailable(share), null);
+    assert.ok(driver.carries?.can);
+    assert.equal(await driver.carries.refusal?.(share), null);
+    const port = (await driver.carries.fixedPort?.(share)) ?? 0;
+    assert.ok(port > 1023 && port < 32_768, "below the ports that the system gives to others");
+    const outcome = await driver.mount(share, "fallback", limits(), { ...through, port });
+    assert.ok(outcome.ok);
+    assert.deepEqual([outcome.mount.carriedPort, outcome.mount.route], [port, "tb"]);
+    const [call] = await bench.standIns.calls();
+    assert.deepEqual([call?.args, call?.password], [["--", share.mountPath], "s3cret, too"]);
+    assert.deepEqual(await driver.unmount(share, outcome.mount, "plain", limits()), { ok: true });
+    const perRoute = failure(await driver.mount(share, "tb", limits()));
+    assert.match(perRoute.text, /is one for a carried mount/);
+    const elsewhere = failure(await driver.mount(share, "tb", limits(), { ...through, port: port + 1 }));
+    assert.equal(elsewhere.reason, "driver_unavailable");
+  });
+
+  for (const [what, source, options, says] of [
+    ["no `hard`", "//127.0.0.1/CORE", "users,port=24450", /lacks `hard`/],
+    ["`soft` behind `hard`", "//127.0.0.1/CORE", "users,port=24450,hard,soft", /lacks `hard`/],
+    ["no port", "//127.0.0.1/CORE", "users,hard", /no line/],
+    ["another share", "//127.0.0.1/OTHER", "users,port=24450,hard", /no line/],
+    ["the server's name", "//tb.test/CORE", "users,ip=127.0.0.1,port=24450,hard", /looks up again/],
+    ["no right for users", "//127.0.0.1/CORE", "port=24450,hard", /lets a user mount/],
+  ] as const) {
+    it(`A10 a line with ${what} carries nothing, and the reason is told`, async (t) => {
+      const bench = await startBench(t);
+      const share = bench.share("CORE");
+      await writeFile(bench.standIns.fstab, `${source} ${share.mountPath} cifs ${options} 0 0\n`);
+      const driver = bench.fresh(asUser);
+      assert.ok(driver.carries?.can);
+      const refusal = await driver.carries.refusal?.(share);
+      assert.match(`${refusal?.text}; ${refusal?.hint}`, says);
+      const failed = failure(await driver.mount(share, "tb", limits(), through));
+      assert.deepEqual([failed.reason, (await bench.standIns.calls()).length], ["driver_unavailable", 0]);
+    });
+  }
+
+  for (const [what, options, file, account] of [
+    ["its file", "credentials=FILE", "username=bob\n password=a, b=c \n", ["bob", "a, b=c "]],
+    ["its file, with a domain", "cred=FILE", "user=bob\ndomain=HOME\npass=x\n", ["HOME\\bob", "x"]],
+    ["its own words", "username=bob,password=x", "", ["bob", "x"]],
+    ["its own name and a file's password", "username=bob,credentials=FILE", "password=x\n", ["bob", "x"]],
+    ["that it is nobody", "guest", "", ["", null]],
+    ["not who it is", "", "", null],
+    ["a ticket", "sec=krb5,username=bob,password=x", "", null],
+    ["a file that is not there", "credentials=FILE.none", "", null],
+  ] as const) {
+    it(`A10 the server is asked as who a user's line says to be: ${what}`, async (t) => {
+      const bench = await startBench(t);
+      const share = bench.share("CORE");
+      const credentials = join(bench.folder, "nas");
+      await writeFile(credentials, file);
+      const words = `users,port=24450,hard,${options.replace("FILE", credentials)}`;
+      await writeFile(bench.standIns.fstab, `//127.0.0.1/CORE ${share.mountPath} cifs ${words} 0 0\n`);
+      const { carries } = bench.fresh(asUser);
+      assert.ok(carries?.can);
+      const found = (await carries.account?.(share)) ?? null;
+      assert.deepEqual(found === null ? null : [found.username, found.password], account);
+      const ofRoot = bench.fresh().carries;
+      assert.ok(ofRoot?.can);
+      assert.equal(await ofRoot.account?.(share), null, "root's is the configuration's");
+    });
+  }
+});

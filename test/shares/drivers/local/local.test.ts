@@ -1,0 +1,181 @@
+// The driver of folders and links, under the contract of all drivers and with what is its own.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createLocalDriver } from "../../../../src/shares/drivers/local/local.ts";
+import { startProber } from "../../../../src/shares/prober/prober-process.ts";
+import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import {
+  type DriverBench,
+  describeDriver,
+  failure,
+  found,
+  HOSTILE_NAMES,
+  holder,
+  limits,
+  mounted,
+  PLAIN_NAME,
+  release,
+} from "../driver-contract.ts";
+
+async function startBench(t: TestContext): Promise<DriverBench> {
+  const folder = await temporaryFolder(t);
+  const prober = startProber({ clock: systemClock, logger: silentLogger });
+  const routeFolder = (name: string, route: RouteName): string => join(folder, "routes", route, name);
+  for (const name of [PLAIN_NAME, ...HOSTILE_NAMES]) {
+    await mkdir(routeFolder(name, "tb"), { recursive: true });
+    await mkdir(routeFolder(name, "fallback"), { recursive: true });
+  }
+  const fresh = () => createLocalDriver({ clock: systemClock, prober, stateFolder: folder });
+  const route = (name: string, which: RouteName) => ({
+    host: null,
+    port: 445,
+    interfaceName: null,
+    folder: routeFolder(name, which),
+  });
+  return {
+    driver: fresh(),
+    prober,
+    freshDriver: fresh,
+    share: (name): ShareSpec => ({
+      name,
+      shareName: name,
+      username: "",
+      password: null,
+      missingVariable: null,
+      driver: "local",
+      routes: { tb: route(name, "tb"), fallback: route(name, "fallback") },
+      mountPath: join(folder, "volumes", name),
+      stablePath: join(folder, "Shares", name),
+    }),
+    behind: (share, which) => routeFolder(share.name, which),
+    cut: (share, which) =>
+      rename(routeFolder(share.name, which), `${routeFolder(share.name, which)} unplugged`),
+    [Symbol.asyncDispose]: () => prober[Symbol.asyncDispose](),
+  };
+}
+
+describeDriver("local", process.platform === "linux" ? null : "open files need /proc", startBench);
+
+describe("the local driver", () => {
+  it("a thousand shares are found by few messages and little work", async (t) => {
+    await using bench = await startBench(t);
+    const shares = Array.from({ length: 1_000 }, (_, index) => bench.share(`share ${index}`));
+    await Promise.all(shares.map((share) => found(bench.driver, share)));
+    const before = process.cpuUsage();
+    await Promise.all(shares.map((share) => found(bench.driver, share)));
+    const { user, system } = process.cpuUsage(before);
+    t.diagnostic(`daemon CPU to find 1,000 shares: ${((user + system) / 1_000).toFixed(1)} ms`);
+  });
+
+  it("A7 files opened through a folder that is reached by a link are found", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const real = bench.behind(share, "tb");
+    const alias = `${real} alias`;
+    await symlink(real, alias);
+    const linked: ShareSpec = {
+      ...share,
+      routes: { ...share.routes, tb: { ...share.routes.tb, folder: alias } },
+    };
+    const mount = await mounted(bench.driver, linked, "tb");
+    assert.equal(bench.driver.openFilesPath(mount), real);
+  });
+
+  it("a folder that vanished under the link is a dead look, and the link goes by force", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const mount = await mounted(bench.driver, share, "tb");
+    await bench.cut(share, "tb");
+    const look = await bench.prober.look(mount.id, mount.path, 60_000);
+    assert.ok(look.state === "answered" && look.errno === "ENOENT");
+    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+  });
+
+  it("A7 one below a mount_root that is no longer configured is found there, waits for open files, and is removed", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const { driver } = bench;
+    await writeFile(join(bench.behind(share, "tb"), "held"), "x");
+    const before = await mounted(driver, share, "tb");
+    const moved: ShareSpec = { ...share, mountPath: `${share.mountPath} moved` };
+    const [old, ...more] = await found(driver, moved);
+    assert.deepEqual([old, more], [before, []], "at its old path, made by us");
+    assert.ok(old?.madeByDriver);
+    const child = await holder(t, "import sys\nf=open(sys.argv[1])", [join(share.mountPath, "held")]);
+    const refused = await driver.unmount(moved, old, "plain", limits());
+    assert.ok(!refused.ok && refused.reason === "busy");
+    await release(child);
+    assert.deepEqual(await driver.unmount(moved, old, "plain", limits()), { ok: true });
+    assert.ok(!existsSync(share.mountPath));
+    const next = await mounted(driver, moved, "tb");
+    assert.deepEqual(await found(driver, moved), [next]);
+    assert.deepEqual([next.path, next.route], [moved.mountPath, "tb"]);
+    await driver.unmount(moved, next, "plain", limits());
+    await mkdir(share.mountPath);
+    assert.deepEqual(await found(driver, moved), [], "what stands there now is not ours");
+  });
+
+  it("A6 a link made before a restart is ours, whatever the configuration says of its folder now", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mounted(bench.driver, share, "tb");
+    const { routes } = bench.share(HOSTILE_NAMES[0] ?? "");
+    const edited: ShareSpec = { ...share, routes };
+    const later = bench.freshDriver();
+    const [left] = await found(later, edited);
+    assert.ok(left);
+    assert.deepEqual([left.sameShare, left.route, left.madeByDriver], [false, null, true]);
+    assert.deepEqual(await later.unmount(edited, left, "plain", limits()), { ok: true });
+    await symlink("/usr", share.mountPath);
+    const [foreign] = await found(bench.freshDriver(), edited);
+    assert.equal(foreign?.madeByDriver, false, "a note of another link");
+  });
+
+  it("A2 a note that cannot be kept or read keeps no share down", async (t) => {
+    await using bench = await startBench(t);
+    const stateFolder = join(await temporaryFolder(t), "a file");
+    await writeFile(stateFolder, "");
+    const driver = createLocalDriver({ clock: systemClock, prober: bench.prober, stateFolder });
+    const share = bench.share(PLAIN_NAME);
+    assert.equal((await mounted(driver, share, "tb")).route, "tb");
+    const edited: ShareSpec = { ...share, routes: bench.share(HOSTILE_NAMES[0] ?? "").routes };
+    const again = createLocalDriver({ clock: systemClock, prober: bench.prober, stateFolder });
+    assert.equal((await found(again, edited))[0]?.madeByDriver, false);
+  });
+
+  it("a link that somebody turned elsewhere is not removed", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mounted(bench.driver, share, "tb");
+    await rm(share.mountPath);
+    await symlink("/usr", share.mountPath);
+    const [foreign] = await found(bench.driver, share);
+    assert.ok(foreign);
+    assert.deepEqual([foreign.sameShare, foreign.route, foreign.madeByDriver], [false, null, false]);
+    const outcome = await bench.driver.unmount(share, foreign, "force", limits());
+    assert.ok(!outcome.ok);
+    assert.equal(await readlink(share.mountPath), "/usr");
+  });
+
+  it("a route that is a file, or none, is a failure that leaves nothing", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const none: ShareSpec = {
+      ...share,
+      routes: { ...share.routes, tb: { ...share.routes.tb, folder: null } },
+    };
+    assert.equal(failure(await bench.driver.mount(none, "tb", limits())).reason, "other");
+    const file = {
+      ...share,
+      routes: { ...share.routes, tb: { ...share.routes.tb, folder: process.execPath } },
+    };
+    assert.equal(failure(await bench.driver.mount(file, "tb", limits())).reason, "unreachable");
+    assert.deepEqual(await readdir(join(share.mountPath, "..")), []);
+  });
+});

@@ -1,0 +1,300 @@
+// Driver `netfs` on mounts that are real: the double of NetFS binds folders where macOS would mount shares, the double
+// of getfsstat shows them as macOS would, and the commands that unmount are this system's.
+import assert from "node:assert/strict";
+import { chmod, mkdir, mkdtemp, readdir, rename, rmdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { loadKoffi } from "../../../../src/network/native/core-foundation-darwin.ts";
+import { runCommand } from "../../../../src/runtime/process/child-process.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createNetfsDriver, type NetfsTools } from "../../../../src/shares/drivers/netfs/netfs.ts";
+import type { NetfsOutcome } from "../../../../src/shares/drivers/netfs/process.ts";
+import { mountByNetfs } from "../../../../src/shares/drivers/netfs/process.ts";
+import { loadGetfsstat } from "../../../../src/shares/mounts/getfsstat-darwin.ts";
+import { createMountTableDarwin } from "../../../../src/shares/mounts/mount-table-darwin.ts";
+import type { Prober } from "../../../../src/shares/prober/prober.ts";
+import { startProber } from "../../../../src/shares/prober/prober-process.ts";
+import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
+import { buildDouble, doublesUnavailable } from "../../../doubles/build-double.ts";
+import { createRecordingLogger } from "../../../support/recording-logger.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { type DriverBench, describeDriver, failure, found, limits, mounted } from "../driver-contract.ts";
+
+const skip = await whyNot();
+const HOSTS = { tb: "tb.test", fallback: "fallback.test" } as const;
+
+async function whyNot(): Promise<string | null> {
+  const lacking = await doublesUnavailable();
+  if (lacking !== null) return lacking;
+  if (process.platform !== "linux" || process.getuid?.() !== 0)
+    return "the double mounts by bind, as root on Linux";
+  const folder = await mkdtemp(join(tmpdir(), "mountaineer-test-"));
+  const run = (command: string, ...args: readonly string[]) =>
+    runCommand(command, args, { clock: systemClock, deadlineMs: 60_000 });
+  try {
+    const bound = await run("mount", "--bind", folder, folder);
+    if (bound.exitCode !== 0) return "mounting is not permitted here";
+    await run("umount", "--", folder);
+    return null;
+  } finally {
+    await rmdir(folder);
+  }
+}
+
+interface NetfsBench extends DriverBench {
+  readonly folder: string;
+  readonly logged: () => string;
+  readonly toolsOf: NetfsTools;
+  fresh(tools: Partial<NetfsTools>, prober?: Prober): DriverBench["driver"];
+}
+
+/** `mode`: shares at places that the system names, or on folders of ours. */
+async function startBench(t: TestContext, mode: "system" | "own"): Promise<NetfsBench> {
+  let unmountAll = async (): Promise<void> => {};
+  t.after(() => unmountAll());
+  const folder = await temporaryFolder(t);
+  const [exports, volumes, own, registry] = ["exports", "Volumes", "own/volumes", "registry"].map((name) =>
+    join(folder, name),
+  );
+  assert.ok(exports && volumes && own && registry);
+  await mkdir(volumes);
+  await writeFile(registry, "");
+  const library = await netfsLibrary;
+  const table = await buildDouble("getfsstat.c");
+  // Held to the end: a library that nobody refers to is unloaded, and what it was told goes with it.
+  const setRegistry = (await loadKoffi()).load(table).func("void double_registry(const char *)");
+  setRegistry(registry);
+  const diskutil = join(folder, "diskutil");
+  await writeFile(diskutil, '#!/bin/sh\n[ "$1 $2" = "unmount force" ] && exec umount -l -- "$3"\n');
+  await chmod(diskutil, 0o755);
+
+  const logger = createRecordingLogger();
+  const prober = startProber({ clock: systemClock, logger });
+  const env = { DOUBLE_EXPORTS: exports, DOUBLE_VOLUMES: volumes, DOUBLE_REGISTRY: registry };
+  const tools: NetfsTools = {
+    volumes,
+    unavailable: () => Promise.resolve(null),
+    netfs: (request, options) =>
+      mountByNetfs(request, {
+        ...options,
+        libraries: { coreFoundation: library, netfs: library, system: library },
+        env,
+      }),
+    byCommand: () => Promise.reject(new Error("no command is wanted")),
+    unmountCommands: { umount: "umount", diskutil },
+  };
+  const fresh = (changes: Partial<NetfsTools> = {}, asked: Prober = prober): DriverBench["driver"] =>
+    createNetfsDriver({
+      clock: systemClock,
+      logger,
+      prober: asked,
+      mountTable: createMountTableDarwin({ clock: systemClock, load: () => loadGetfsstat(table) }),
+      addressesOf: () => [],
+      tools: { ...tools, ...changes },
+    });
+  const shares = new Map<string, ShareSpec>();
+  const share = (name: string): ShareSpec => {
+    const known = shares.get(name);
+    if (known !== undefined) return known;
+    const route = (host: string) => ({ host, port: 445, interfaceName: null, folder: null });
+    const spec: ShareSpec = {
+      name,
+      shareName: name,
+      username: "ann",
+      password: "secret",
+      missingVariable: null,
+      driver: "netfs",
+      routes: { tb: route(HOSTS.tb), fallback: route(HOSTS.fallback) },
+      mountPath: join(mode === "system" ? volumes : own, name),
+      stablePath: join(folder, "links", name),
+    };
+    shares.set(name, spec);
+    return spec;
+  };
+  const behind = (spec: ShareSpec, route: RouteName): string => join(exports, HOSTS[route], spec.shareName);
+  for (const name of ["CORE", "My Share", "Größe 日本", `it's "so", they say`]) {
+    for (const route of ["tb", "fallback"] as const)
+      await mkdir(behind(share(name), route), { recursive: true });
+  }
+  const driver = fresh();
+  unmountAll = async () => {
+    for (const spec of shares.values()) {
+      for (const mount of await found(driver, spec)) await driver.unmount(spec, mount, "force", limits());
+    }
+    await prober[Symbol.asyncDispose]();
+    setRegistry("");
+  };
+  return {
+    driver,
+    prober,
+    folder,
+    logged: () => JSON.stringify(logger.lines),
+    toolsOf: tools,
+    fresh,
+    freshDriver: () => fresh(),
+    share,
+    behind,
+    cut: (spec, route) =>
+      rename(join(exports, HOSTS[route]), join(exports, `${HOSTS[route]}-${spec.name}-cut`)),
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+const netfsLibrary = skip === null ? buildDouble("core-foundation.c", "netfs.c") : Promise.resolve("");
+
+describeDriver("netfs, at /Volumes", skip, (t) => startBench(t, "system"));
+describeDriver("netfs, on folders of ours", skip, (t) => startBench(t, "own"));
+
+describe("driver netfs", { skip: skip ?? false }, () => {
+  const answers = (outcome: NetfsOutcome): Partial<NetfsTools> => ({ netfs: () => Promise.resolve(outcome) });
+
+  it("what macOS mounts at another path than ours is undone, and says why", async (t) => {
+    const bench = await startBench(t, "system");
+    const share = bench.share("CORE");
+    // Made between our look and macOS's: what is in the way there makes a twin.
+    const driver = bench.fresh({
+      netfs: async (request, options) => {
+        await mkdir(join(share.mountPath, "theirs"), { recursive: true });
+        const { netfs } = bench.toolsOf;
+        return netfs(request, options);
+      },
+    });
+    const failed = failure(await driver.mount(share, "tb", limits()));
+    assert.equal(failed.reason, "path_taken");
+    assert.match(failed.text, /CORE-1/);
+    assert.deepEqual(await found(driver, share), []);
+  });
+
+  it("a mount that is there already is adopted, at its own path, and never undone", async (t) => {
+    const bench = await startBench(t, "system");
+    const [share, twin] = [bench.share("CORE"), bench.share("My Share")];
+    await mounted(bench.driver, share, "tb");
+    const elsewhere = { ...share, name: "OTHER", mountPath: join(bench.folder, "own/volumes/OTHER") };
+    const driver = bench.fresh(answers({ kind: "called", status: 17, mountPoints: [share.mountPath] }));
+    const outcome = await driver.mount(elsewhere, "tb", limits());
+    assert.ok(outcome.ok && outcome.adopted);
+    assert.equal(outcome.mount.path, share.mountPath);
+    assert.equal((await found(driver, share)).length, 1);
+    assert.deepEqual(await readdir(join(bench.folder, "own/volumes")), []);
+    assert.deepEqual(await found(driver, twin), []);
+  });
+
+  it("another share that came to stand at its path meanwhile is not taken for it, and stays", async (t) => {
+    const bench = await startBench(t, "own");
+    const [share, other] = [bench.share("CORE"), bench.share("My Share")];
+    const there = { ...other, mountPath: share.mountPath };
+    const driver = bench.fresh({
+      netfs: async () => {
+        await mounted(bench.driver, there, "tb");
+        return { kind: "called", status: 0, mountPoints: [there.mountPath] };
+      },
+    });
+    const failed = failure(await driver.mount(share, "tb", limits()));
+    assert.equal(failed.reason, "path_taken", failed.text);
+    assert.equal((await found(bench.driver, there)).length, 1);
+  });
+
+  for (const [status, reason, says] of [
+    [80, "wrong_credentials", /password is wrong \(80\); give the share/],
+    [2, "no_such_share", /no such share \(2\)/],
+    [65, "unreachable", /no route to the server \(65\); .*Local Network/],
+    [13, "permission_denied", /\(13\)/],
+    [17, "path_taken", /one address/],
+  ] as const) {
+    it(`status ${status} is ${reason}, names the source, and leaves no folder`, async (t) => {
+      const bench = await startBench(t, "own");
+      const driver = bench.fresh(answers({ kind: "called", status, mountPoints: [] }));
+      const failed = failure(await driver.mount(bench.share("CORE"), "tb", limits()));
+      assert.equal(failed.reason, reason);
+      assert.match(failed.text, says);
+      assert.match(failed.text, /^\/\/tb\.test\/CORE: /);
+      assert.deepEqual(await readdir(join(bench.folder, "own/volumes")), []);
+      assert.ok(!bench.logged().includes("secret"));
+    });
+  }
+
+  it("where NetFS cannot be called a command mounts, and is told all it needs", async (t) => {
+    const bench = await startBench(t, "own");
+    const asked: unknown[] = [];
+    const driver = bench.fresh({
+      ...answers({ kind: "unavailable", text: "no koffi" }),
+      byCommand: async (mount) => {
+        asked.push(mount);
+        return { ok: false, reason: "timed_out", text: "late" };
+      },
+    });
+    const share = bench.share("CORE");
+    assert.equal(failure(await driver.mount(share, "fallback", limits())).reason, "timed_out");
+    assert.deepEqual(asked, [
+      {
+        host: HOSTS.fallback,
+        port: 445,
+        shareName: "CORE",
+        username: "ann",
+        password: "secret",
+        folder: share.mountPath,
+      },
+    ]);
+  });
+
+  it("a mount that comes after its deadline is taken away again", async (t) => {
+    const bench = await startBench(t, "own");
+    const share = bench.share("CORE");
+    const driver = bench.fresh({
+      netfs: async (request, options) => {
+        await bench.toolsOf.netfs(request, options);
+        return { kind: "timed_out", text: "late" };
+      },
+    });
+    assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "timed_out");
+    assert.deepEqual(await found(driver, share), []);
+  });
+
+  it("A2 mounts of one server come one after another", async (t) => {
+    const bench = await startBench(t, "own");
+    let underWay = 0;
+    let most = 0;
+    const driver = bench.fresh({
+      netfs: async (request, options) => {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        const outcome = await bench.toolsOf.netfs(request, options);
+        underWay -= 1;
+        return outcome;
+      },
+    });
+    const shares = [bench.share("CORE"), bench.share("My Share"), bench.share("Größe 日本")];
+    const outcomes = await Promise.all(shares.map((share) => driver.mount(share, "tb", limits())));
+    assert.ok(outcomes.every(({ ok }) => ok));
+    assert.equal(most, 1);
+  });
+
+  it("A2 a mount that does not answer yet is made all the same: a dialog may wait for its person", async (t) => {
+    const bench = await startBench(t, "own");
+    const silent: Prober = {
+      ...bench.prober,
+      look: async () => ({ state: "pending", startedAtMs: 0 }),
+    };
+    const driver = bench.fresh({}, silent);
+    const share = bench.share("CORE");
+    const outcome = await driver.mount(share, "tb", limits());
+    assert.ok(outcome.ok && !outcome.adopted);
+    assert.equal(driver.mayWaitForPermission, true);
+    assert.equal((await found(bench.driver, share)).length, 1);
+    assert.match(bench.logged(), /does not answer yet/);
+  });
+
+  it("on a system without NetFS it is not there, and says what to do", async (t) => {
+    const bench = await startBench(t, "own");
+    const real = createNetfsDriver({
+      clock: systemClock,
+      logger: createRecordingLogger(),
+      prober: bench.prober,
+      mountTable: createMountTableDarwin({ clock: systemClock, load: () => Promise.resolve(() => []) }),
+      addressesOf: () => [],
+    });
+    assert.match((await real.unavailable())?.hint ?? "", /rclone/);
+    assert.equal(failure(await real.mount(bench.share("CORE"), "tb", limits())).reason, "driver_unavailable");
+  });
+});

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { chmod, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
+import { createManualClock } from "../../../support/manual-clock.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { noSkip } from "./bench.ts";
+
+interface Programs {
+  readonly folder: string;
+  /** Puts one there as package managers do. */
+  put(name: string, script: string): Promise<void>;
+  remove(name: string): Promise<void>;
+  /** How often rclone was asked for its version. */
+  asked(): Promise<number>;
+}
+
+/** Programs of our own, and no others on PATH. */
+async function ownPrograms(t: TestContext): Promise<Programs> {
+  const folder = await temporaryFolder(t);
+  const path = process.env["PATH"];
+  t.after(() => {
+    process.env["PATH"] = path;
+  });
+  process.env["PATH"] = folder;
+  const calls = join(folder, "calls");
+  await writeFile(calls, "");
+  const self: Programs = {
+    folder,
+    async put(name, script) {
+      const file = join(folder, `${name}.new`);
+      await writeFile(file, `#!/bin/sh\necho called >>${calls}\n${script}\n`);
+      await chmod(file, 0o755);
+      await rename(file, join(folder, name));
+    },
+    remove: (name) => rm(join(folder, name)),
+    asked: async () => (await readFile(calls, "utf8")).split("\n").length - 1,
+  };
+  await self.put("rclone", version("1.60.1"));
+  await self.put("fusermount3", "exit 0");
+  return self;
+}
+
+const version = (text: string): string => `echo rclone v${text}`;
+
+describe("what mounting with rclone lacks", noSkip, () => {
+  it("is looked for anew each time, and a program is asked for its version once", async (t) => {
+    const programs = await ownPrograms(t);
+    const check = createRcloneCheck(systemClock);
+    assert.equal(await check.lacking(), null);
+    assert.equal(await check.lacking(), null);
+    assert.equal(await programs.asked(), 1);
+    await programs.remove("rclone");
+    assert.equal((await check.lacking())?.text, "rclone is not installed");
+    await programs.put("rclone", version("1.71.0"));
+    assert.equal(await check.lacking(), null);
+    assert.equal(await programs.asked(), 2, "another program");
+    await programs.remove("fusermount3");
+    assert.equal((await check.lacking())?.text, "fusermount3 is not installed");
+    await programs.put("fusermount3", "exit 0");
+    await programs.put("rclone", version("1.59.2"));
+    assert.equal((await check.lacking())?.text, "rclone 1.59 cannot speak SMB");
+    assert.match((await check.lacking())?.hint ?? "", /1\.60/);
+  });
+
+  it("is told of a program that comes to an earlier place on PATH, within a minute", async (t) => {
+    const programs = await ownPrograms(t);
+    const earlier = await temporaryFolder(t);
+    process.env["PATH"] = `${earlier}:${programs.folder}`;
+    const clock = createManualClock();
+    const check = createRcloneCheck(clock);
+    assert.equal(await check.lacking(), null);
+    assert.equal(check.version?.minor, 60);
+    const file = join(earlier, "rclone");
+    await writeFile(file, "#!/bin/sh\necho rclone v1.71.0\n");
+    await chmod(file, 0o755);
+    await clock.advance(60_000);
+    assert.equal(await check.lacking(), null);
+    assert.equal(check.version?.minor, 71);
+  });
+
+  it("is told of a program that an upgrade has not finished", async (t) => {
+    const programs = await ownPrograms(t);
+    const check = createRcloneCheck(systemClock);
+    assert.equal(await check.lacking(), null);
+    await programs.put("rclone", "echo libfuse.so: cannot open shared object file >&2; exit 127");
+    assert.equal(
+      (await check.lacking())?.text,
+      "rclone does not run: libfuse.so: cannot open shared object file",
+    );
+    await writeFile(join(programs.folder, "rclone"), "#!/no/such/shell\n");
+    assert.match((await check.lacking())?.text ?? "", /^cannot start rclone: /);
+    await rm(join(programs.folder, "rclone"));
+    await symlink(join(programs.folder, "gone"), join(programs.folder, "rclone"));
+    assert.equal((await check.lacking())?.text, "rclone is not installed");
+    await programs.put("gone", version("1.60.1"));
+    assert.equal(await check.lacking(), null);
+  });
+
+  it("is not told of a program whose version cannot be read", async (t) => {
+    const programs = await ownPrograms(t);
+    await programs.put("rclone", "echo rclone DEV");
+    const check = createRcloneCheck(systemClock);
+    assert.equal(await check.lacking(), null);
+  });
+
+  it("is looked for once for all who ask at the same time", async (t) => {
+    const programs = await ownPrograms(t);
+    const check = createRcloneCheck(systemClock);
+    assert.deepEqual(await Promise.all([check.lacking(), check.lacking(), check.lacking()]), [
+      null,
+      null,
+      null,
+    ]);
+    assert.equal(await programs.asked(), 1);
+  });
+});
+
+it("a device that is not there is not one that is closed", async (t) => {
+  const folder = await temporaryFolder(t);
+  assert.equal(await whyClosed(folder), null);
+  const lacking = await whyClosed(join(folder, "none"));
+  assert.equal(lacking?.fuse, "missing");
+  assert.match(lacking.text, /none cannot be opened \(ENOENT\)/);
+});

@@ -1,0 +1,157 @@
+// Every way a mount of rclone dies, and the processes that outlive the daemon.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { runCommand } from "../../../../src/runtime/process/child-process.ts";
+import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
+import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/processes.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { stopProcess } from "../../../support/stop-process.ts";
+import { found, limits, mounted, PLAIN_NAME, release } from "../driver-contract.ts";
+import { isGone, mountByHand, noSkip, server, startBench } from "./bench.ts";
+
+describe("a mount that dies", noSkip, () => {
+  it("A2 of a crashed process is known to be dead at once, is cleaned up and mounted again", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const mount = await mounted(bench.driver, share, "tb");
+    const heard: string[] = [];
+    const stop = bench.driver.onMountProcessExit?.((name) => heard.push(name));
+    process.kill(await server(bench, share), "SIGKILL");
+    await eventually(() => heard.length > 0, 2_000);
+    assert.deepEqual(heard, [PLAIN_NAME]);
+    stop?.();
+    assert.deepEqual(await found(bench.driver, share), [{ ...mount, processGone: true }]);
+    const [afterRestart] = await found(bench.freshDriver(), share);
+    assert.equal(afterRestart?.processGone, true);
+    const look = await bench.prober.look(mount.id, mount.path, 60_000);
+    assert.ok(look.state === "answered" && look.errno === "ENOTCONN");
+    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+    await mounted(bench.driver, share, "tb");
+  });
+
+  it("an unmount that was asked for is no crash", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const heard: string[] = [];
+    bench.driver.onMountProcessExit?.((name) => heard.push(name));
+    for (const mode of ["plain", "force"] as const) {
+      const mount = await mounted(bench.driver, share, "tb");
+      assert.deepEqual(await bench.driver.unmount(share, mount, mode, limits()), { ok: true });
+    }
+    assert.deepEqual(heard, []);
+  });
+
+  it("A2 one that hangs is ended by force, its callers are freed, and the path is mounted again", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await writeFile(join(bench.behind(share, "tb"), "file"), "content");
+    const mount = await mounted(bench.driver, share, "tb");
+    const pid = await server(bench, share);
+    await stopProcess(pid);
+    const caller = spawn("ls", [share.mountPath], { stdio: "ignore" });
+    t.after(() => release(caller));
+    const ended = once(caller, "exit");
+    const look = await bench.prober.look(mount.id, mount.path, 100);
+    assert.equal(look.state, "pending");
+    await eventually(() => bench.prober.pids.length === 2, 3_000);
+    const refused = await bench.driver.unmount(share, mount, "plain", limits());
+    assert.ok(!refused.ok);
+    assert.deepEqual(
+      [refused.reason, refused.text],
+      ["busy", "the mount does not answer, --force unmounts it"],
+    );
+    const before = performance.now();
+    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+    t.diagnostic(`forced unmount of a hung mount: ${(performance.now() - before).toFixed(0)} ms`);
+    await ended;
+    await eventually(() => isGone(pid), 1_000);
+    await eventually(() => bench.prober.pids.length === 1, 3_000);
+    await mounted(bench.driver, share, "fallback");
+    assert.equal(await readFile(join(share.mountPath, "file"), "utf8"), "content");
+  });
+
+  for (const what of ["server", "cable"] as const) {
+    it(`whose ${what} is gone lists no more, and is replaced over what is left`, async (t) => {
+      await using bench = await startBench(t);
+      const share = bench.share(PLAIN_NAME);
+      const mount = await mounted(bench.driver, share, "tb");
+      if (what === "server") await bench.rig.killServer();
+      else await bench.cut(share, "tb");
+      const look = await eventually(async () => {
+        const seen = await bench.prober.look(mount.id, mount.path, 60_000);
+        return seen.state === "answered" && seen.errno !== null && seen;
+      }, 10_000);
+      assert.ok(look.state === "answered" && look.errno === "EIO");
+      if (what === "server") await bench.rig.startServer();
+      assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+      await mounted(bench.driver, share, "fallback");
+    });
+  }
+
+  it("by someone else's hand is ended like ours, and its process does not take the next one with it", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const foreign = await mountByHand(t, bench, share, share.mountPath, bench.rig.tbHost);
+    const [mount] = await found(bench.driver, share);
+    assert.ok(mount);
+    assert.deepEqual([mount.sameShare, mount.route, mount.processGone], [true, "tb", false]);
+    assert.deepEqual(await bench.driver.ownProcesses(share, mount), [foreign]);
+    await stopProcess(foreign);
+    assert.deepEqual(await bench.driver.unmount(share, mount, "force", limits()), { ok: true });
+    await eventually(() => isGone(foreign), 1_000);
+    const next = await mounted(bench.driver, share, "fallback");
+    assert.deepEqual(await found(bench.driver, share), [next]);
+  });
+});
+
+describe("processes", noSkip, () => {
+  it("outlive the daemon, one at a time: what an earlier life left without a mount is ended first", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const mount = await mounted(bench.driver, share, "tb");
+    const first = await server(bench, share);
+    const files = rcloneFiles(bench.stateFolder, share.name);
+    // Killed between the start and the note, and the mount taken away: only arguments tell whose it is.
+    await stopProcess(first);
+    await rm(files.process);
+    await runCommand("fusermount3", ["-uz", mount.path], { clock: systemClock, deadlineMs: 60_000 });
+    assert.ok(!isGone(first));
+    const later = bench.freshDriver();
+    await mounted(later, share, "fallback");
+    await eventually(() => isGone(first), 1_000);
+    const ours = (await listRcloneMounts()).filter((one) => one.arguments.includes(files.config));
+    assert.equal(ours.length, 1);
+  });
+
+  it("a process number that is somebody else's by now is not taken for ours", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const mount = await mounted(bench.driver, share, "tb");
+    const files = rcloneFiles(bench.stateFolder, share.name);
+    await writeFile(
+      files.process,
+      JSON.stringify({ pid: process.pid, startTime: "1", mountPath: mount.path }),
+    );
+    const later = bench.freshDriver();
+    const [seen] = await found(later, share);
+    assert.ok(seen && !seen.processGone);
+    assert.deepEqual(await later.ownProcesses(share, seen), await bench.driver.ownProcesses(share, mount));
+    await writeFile(files.process, "{ torn");
+    assert.equal((await found(bench.freshDriver(), share)).length, 1);
+    assert.deepEqual(await later.unmount(share, seen, "plain", limits()), { ok: true });
+  });
+
+  it("the mount lives in a session of its own and needs no daemon", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mounted(bench.driver, share, "tb");
+    const pid = await server(bench, share);
+    const status = await readFile(`/proc/${pid}/stat`, "utf8");
+    assert.equal(status.slice(status.lastIndexOf(")") + 2).split(" ")[3], String(pid));
+  });
+});

@@ -1,0 +1,315 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import {
+  createServerTrust,
+  type RouteInUse,
+  type ServerTrust,
+  type TrustInput,
+} from "../../../src/shares/engine/server-trust.ts";
+import type { RouteSeen, TrustSeen } from "../../../src/shares/policy/share-seen.ts";
+import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
+import type { RouteName } from "../../../src/shares/share-spec.ts";
+import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { SPEC } from "../world.ts";
+
+interface Asked {
+  readonly what: string;
+  readonly answer: (verdict: ProofVerdict) => void;
+  readonly signal: AbortSignal;
+  readonly isSteady: () => boolean;
+}
+
+interface Scene {
+  readonly clock: ManualClock;
+  readonly trust: ServerTrust;
+  readonly asked: Asked[];
+  verdicts: number;
+  outage: number;
+  note(change?: Partial<Record<RouteName, boolean | string>>, more?: Partial<TrustInput>): TrustSeen;
+}
+
+function scene(): Scene {
+  const clock = createManualClock();
+  const asked: Asked[] = [];
+  const ask = (what: string, signal: AbortSignal, isSteady = () => true): Promise<ProofVerdict> =>
+    new Promise((answer) => asked.push({ what, answer, signal, isSteady }));
+  const proof = {
+    compare: (_share: unknown, _ends: unknown, isSteady: () => boolean, signal: AbortSignal) =>
+      ask("compare", signal, isSteady),
+    recognise: (_share: unknown, route: RouteName, _end: unknown, signal: AbortSignal) =>
+      ask(`recognise ${route}`, signal),
+  };
+  const made: Scene = {
+    clock,
+    asked,
+    verdicts: 0,
+    outage: 1,
+    trust: createServerTrust({ clock, proof, outage: () => made.outage }, () => {
+      made.verdicts++;
+    }),
+    note(change = {}, more = {}) {
+      const routes = { tb: seen(change.tb ?? true), fallback: seen(change.fallback ?? true) };
+      return made.trust.note({ spec: SPEC, routes, wanted: true, inUse: null, ...more });
+    },
+  };
+  return made;
+}
+
+function goingOn(route: RouteName, outage = 1): RouteInUse {
+  return { route, outage, goesOn: true };
+}
+
+function lost(route: RouteName, outage = 1): RouteInUse {
+  return { route, outage, goesOn: false };
+}
+
+/** Answers, by the server of that GUID; or does not. */
+function seen(up: boolean | string): RouteSeen {
+  const nowhere = { interfaceName: null, text: "", localAddress: null };
+  const probe =
+    up === false
+      ? ({ ...nowhere, verdict: "gone", tcpAnswered: false, address: null, serverGuid: null } as const)
+      : ({
+          ...nowhere,
+          verdict: "answers",
+          tcpAnswered: true,
+          address: "10.0.0.1",
+          serverGuid: up === true ? "aa" : up,
+        } as const);
+  return { atMs: 0, probe };
+}
+
+test("A10 both routes are proved by one comparison, and its end is told", async () => {
+  const { note, asked, trust } = scene();
+  assert.equal(note().asking, true);
+  note();
+  assert.deepEqual(
+    asked.map(({ what }) => what),
+    ["compare"],
+  );
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.deepEqual(note(), {
+    state: "same",
+    asking: false,
+    text: null,
+    proved: { tb: true, fallback: true },
+  });
+  assert.equal(asked.length, 1);
+  trust[Symbol.dispose]();
+});
+
+test("A10 a route that was away is not proved any more, and compared with the one that stayed", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.deepEqual(note({ fallback: false }, { inUse: goingOn("tb") }).proved, {
+    tb: true,
+    fallback: false,
+  });
+  note({}, { inUse: goingOn("tb") });
+  assert.deepEqual(
+    asked.map(({ what }) => what),
+    ["compare", "compare"],
+  );
+});
+
+test("A10 another GUID at the same address is a server that was away", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.equal(note({ fallback: "bb" }, { inUse: goingOn("tb") }).proved.fallback, false);
+});
+
+test("A10 what was begun before a doubt proves nothing after it", async () => {
+  const { note, asked, trust } = scene();
+  note();
+  trust.doubt("tb");
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.deepEqual(note().proved, { tb: false, fallback: true });
+});
+
+test("A10 after both were away the server is recognised first: two equal strangers are not the one known", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  note({ tb: false, fallback: false }, { inUse: lost("tb") });
+  note({}, { inUse: lost("tb") });
+  assert.equal(asked.at(-1)?.what, "recognise tb");
+  asked.at(-1)?.answer({ kind: "different", text: "other files" });
+  await turn();
+  const told = note({}, { inUse: lost("tb") });
+  assert.equal(told.state, "different");
+  assert.equal(told.text, "other files");
+  assert.deepEqual(told.proved, { tb: false, fallback: false });
+  assert.equal(asked.length, 2);
+});
+
+test("A10 a server that was lost and is back within one look is recognised: the route beside it vouches for nothing", async () => {
+  const { note, asked } = scene();
+  note({}, { inUse: goingOn("tb") });
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.deepEqual(note({}, { inUse: goingOn("tb") }).proved, { tb: true, fallback: true });
+  const told = note({}, { inUse: lost("tb", 2) });
+  assert.deepEqual([told.proved.tb, told.asking, asked.at(-1)?.what], [false, true, "recognise tb"]);
+  asked.at(-1)?.answer({ kind: "different", text: "other files" });
+  await turn();
+  assert.deepEqual(note({}, { inUse: lost("tb", 2) }).proved.tb, false);
+});
+
+test("A10 a server that was lost right after its share was mounted is recognised, whatever was proved before", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.equal(note({}, { inUse: lost("tb") }).proved.tb, false);
+  assert.equal(asked.at(-1)?.what, "recognise tb");
+});
+
+test("A10 connections that were seen going on before a loss prove nothing after it", async () => {
+  const { note, asked } = scene();
+  note({}, { inUse: goingOn("tb") });
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  note({}, { inUse: lost("tb", 2) });
+  // A look that began before the loss ends after it.
+  note({}, { inUse: goingOn("tb", 1) });
+  assert.equal(note({}, { inUse: lost("tb", 2) }).proved.tb, false);
+});
+
+test("A10 a comparison that a loss fell into remembers nothing, and ends", async () => {
+  const one = scene();
+  one.note({}, { inUse: goingOn("tb") });
+  assert.equal(one.asked[0]?.isSteady(), true);
+  one.outage = 2;
+  assert.equal(one.asked[0]?.isSteady(), false);
+  one.note({}, { inUse: lost("tb", 2) });
+  assert.equal(one.asked[0]?.signal.aborted, true);
+  one.asked[0]?.answer({ kind: "same" });
+  await turn();
+  assert.equal(one.note({}, { inUse: lost("tb", 2) }).proved.tb, false);
+});
+
+test("A10 after a loss of both, the other route is compared once the one in use is recognised", async () => {
+  const { note, asked } = scene();
+  note({ tb: false, fallback: false }, { inUse: lost("tb") });
+  note({}, { inUse: lost("tb") });
+  asked.at(-1)?.answer({ kind: "same" });
+  await turn();
+  const told = note({}, { inUse: lost("tb") });
+  assert.deepEqual(told.proved, { tb: true, fallback: false });
+  assert.deepEqual(
+    asked.map(({ what }) => what),
+    ["recognise tb", "compare"],
+  );
+});
+
+test("A10 one route alone is looked at while it is certain, so that its server is known again later", () => {
+  const one = scene();
+  one.note({ fallback: false }, { inUse: goingOn("tb") });
+  assert.deepEqual(
+    one.asked.map(({ what }) => what),
+    ["compare"],
+  );
+});
+
+test("A10 one route alone is recognised, where something is carried", () => {
+  const one = scene();
+  one.note({ tb: false });
+  assert.deepEqual(one.asked, []);
+  one.note({ tb: false }, { inUse: lost("tb") });
+  assert.deepEqual(
+    one.asked.map(({ what }) => what),
+    ["recognise fallback"],
+  );
+});
+
+test("A10 when a route goes in the middle of a comparison, that ends, and the other is recognised without a pause", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  note({ tb: false }, { inUse: goingOn("fallback") });
+  // It is back, and the one in use goes.
+  note({}, { inUse: goingOn("fallback") });
+  assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).asking, true);
+  assert.equal(asked[1]?.signal.aborted, true);
+  asked[1]?.answer({ kind: "unproved", text: "it was ended" });
+  await turn();
+  const told = note({ fallback: false }, { inUse: lost("fallback") });
+  assert.deepEqual(
+    [told.asking, told.state, asked.map(({ what }) => what)],
+    [true, "same", ["compare", "compare", "recognise tb"]],
+  );
+  asked[2]?.answer({ kind: "same" });
+  await turn();
+  assert.equal(note({ fallback: false }, { inUse: lost("fallback") }).proved.tb, true);
+});
+
+test("A10 a look at one route that a loss of the other cut short is no verdict, and is begun anew at once", async () => {
+  const { note, asked } = scene();
+  note();
+  asked[0]?.answer({ kind: "same" });
+  await turn();
+  note({ tb: false }, { inUse: goingOn("fallback") });
+  assert.equal(note({ fallback: false }, { inUse: goingOn("fallback") }).asking, true);
+  // Only now the carrier tells that its connections are lost.
+  note({ fallback: false }, { inUse: lost("fallback", 2) });
+  assert.equal(asked[1]?.signal.aborted, true);
+  asked[1]?.answer({ kind: "unproved", text: "smbclient was cancelled" });
+  await turn();
+  const told = note({ fallback: false }, { inUse: lost("fallback", 2) });
+  assert.deepEqual(
+    [told.asking, told.state, asked.map(({ what }) => what)],
+    [true, "same", ["compare", "recognise tb", "recognise tb"]],
+  );
+});
+
+test("A10 a comparison that a loss of the server in use fell into says nothing, and is made again at once", async () => {
+  const one = scene();
+  one.note({}, { inUse: goingOn("tb") });
+  one.asked[0]?.answer({ kind: "same" });
+  await turn();
+  one.note({ fallback: false }, { inUse: goingOn("tb") });
+  one.note({}, { inUse: goingOn("tb") });
+  // Its mount ends, and its carrier begins anew.
+  one.outage = 2;
+  one.asked[1]?.answer({ kind: "unproved", text: "the server was lost meanwhile" });
+  await turn();
+  const { state, asking, text } = one.note();
+  assert.deepEqual({ state, asking, text }, { state: "same", asking: true, text: null });
+  assert.deepEqual(
+    one.asked.map(({ what }) => what),
+    ["compare", "compare", "compare"],
+  );
+});
+
+test("A10 a proof that cannot be made is tried again with growing pauses, and at once after a change", async () => {
+  const { note, asked, clock } = scene();
+  note();
+  asked[0]?.answer({ kind: "unproved", text: "no program" });
+  await turn();
+  assert.equal(note().asking, false);
+  await clock.advance(1000);
+  assert.equal(note().asking, true);
+  asked[1]?.answer({ kind: "unproved", text: "no program" });
+  await turn();
+  await clock.advance(1000);
+  assert.equal(note().asking, false);
+  await clock.advance(1000);
+  assert.equal(note().asking, true);
+});
+
+test("A10 a proof ends with its share, and one that is late is ended", async () => {
+  const { note, asked, trust, clock } = scene();
+  note();
+  await clock.advance(12_000);
+  assert.equal(asked[0]?.signal.aborted, true);
+  trust[Symbol.dispose]();
+});

@@ -1,0 +1,391 @@
+import assert from "node:assert/strict";
+import test, { describe } from "node:test";
+import type { SharePolicy } from "../../../src/shares/share-spec.ts";
+import { PATIENCE_MS } from "../sim-carrier.ts";
+import { World } from "../world.ts";
+
+/** A share that is carried over tb, and calm. */
+function carriedWorld(policy: Partial<SharePolicy> = {}): World {
+  const world = new World({ carry: "auto", ...policy });
+  world.advance(5000);
+  assert.deepEqual(world.stepKinds, ["mount tb carried"]);
+  return world.fresh();
+}
+
+function idOf(world: World): string {
+  assert.ok(world.mount !== null);
+  return world.mount.id;
+}
+
+describe("mounting", () => {
+  test("A10 a share is carried once one server is proved behind both routes, and its first mount waits for that", () => {
+    const world = new World({ carry: "auto" });
+    world.carrier.proofTakesMs = 400;
+    world.advance(300);
+    assert.deepEqual(world.stepKinds, []);
+    world.advance(200);
+    assert.deepEqual(world.stepKinds, ["mount tb carried"]);
+  });
+
+  test("A10 with one route it is carried at once: there is nothing yet that could reach another server", () => {
+    const world = new World({ carry: "auto" });
+    world.hosts.tb = "refused";
+    world.advance(100);
+    assert.deepEqual(world.stepKinds, ["mount fallback carried"]);
+  });
+
+  test("A10 different servers: mounted per route, and said so", () => {
+    const world = new World({ carry: "auto" });
+    world.carrier.servers.fallback = "another";
+    world.advance(5000);
+    assert.deepEqual(world.stepKinds, ["mount tb"]);
+    assert.ok(world.conditionCodes.includes("different_servers"));
+    world.hosts.tb = "refused";
+    world.advance(3000);
+    assert.deepEqual(world.stepKinds.slice(1), ["check", "unmount force", "mount fallback"]);
+  });
+
+  test("A10 what cannot be proved is mounted per route, and said so", () => {
+    const world = new World({ carry: "auto" });
+    world.carrier.unprovable = true;
+    world.advance(5000);
+    assert.deepEqual(world.stepKinds, ["mount tb"]);
+    assert.ok(world.conditionCodes.includes("server_unproved"));
+  });
+
+  test('A10 carry = "off" proves nothing and carries nothing', () => {
+    const world = new World({ carry: "off" });
+    world.advance(5000);
+    assert.deepEqual(world.stepKinds, ["mount tb"]);
+    assert.deepEqual(world.conditionCodes, []);
+  });
+});
+
+describe("a mount that died with its carrier", () => {
+  test("A10 what carried it, served it and watched it ended together: the next daemon proves the server and carries it again", () => {
+    const world = new World({ carry: "auto" });
+    world.carrier.proofTakesMs = 400;
+    world.addMount("tb", { processGone: true });
+    world.advance(100);
+    assert.deepEqual(world.stepKinds, ["check", "unmount force"]);
+    world.advance(3000);
+    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount tb carried"]);
+    assert.deepEqual(world.conditionCodes, []);
+  });
+
+  test("A10 when that server cannot be proved it is mounted per route, and said so", () => {
+    const world = new World({ carry: "auto" });
+    world.carrier.unprovable = true;
+    world.addMount("tb", { processGone: true });
+    world.advance(3000);
+    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount tb"]);
+    assert.ok(world.conditionCodes.includes("server_unproved"));
+  });
+});
+
+describe("a route that goes", () => {
+  test("A10 while programs wait for either host both are looked at again soon, and no longer when their patience is over", () => {
+    const world = carriedWorld();
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(3000);
+    assert.ok(world.wake !== null && world.wake.atMs - world.nowMs <= 400, JSON.stringify(world.wake));
+    world.advance(PATIENCE_MS);
+    assert.equal(world.wake?.reason, undefined);
+    world.hosts.fallback = "answers";
+    world.event().advance(3000);
+    assert.equal(world.route, "fallback");
+  });
+
+  test("A10 the other route's server cannot be proved at first: nothing is unmounted, and it moves once it is proved", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.carrier.unprovable = true;
+    world.hosts.fallback = "refused";
+    world.event().advance(3000);
+    world.hosts.fallback = "answers";
+    world.hosts.tb = "refused";
+    world.event().advance(5000);
+    assert.equal(idOf(world), id);
+    assert.deepEqual(
+      world.stepKinds.filter((kind) => kind !== "hold"),
+      [],
+    );
+    world.carrier.unprovable = false;
+    world.advance(10_000);
+    assert.equal(idOf(world), id);
+    assert.equal(world.route, "fallback");
+  });
+
+  test("A10 it cannot be proved as long as programs wait: then it is mounted anew, and why is told", () => {
+    const world = carriedWorld();
+    world.carrier.unprovable = true;
+    world.hosts.fallback = "refused";
+    world.event().advance(3000);
+    world.hosts.fallback = "answers";
+    world.hosts.tb = "refused";
+    world.event().advance(world.policy.outagePatienceMs + 5000);
+    assert.deepEqual(
+      world.stepKinds.filter((kind) => kind !== "hold" && kind !== "check"),
+      ["unmount force", "mount fallback carried"],
+    );
+    assert.match(
+      JSON.stringify(world.transitions),
+      /not proved to be the same server: they list different files/,
+    );
+  });
+
+  for (const cut of ["refused", "link_down", "silent", "wedged"] as const) {
+    test(`A10 ${cut}: the mount stays, and moves to the other route; open files do not matter`, () => {
+      const world = carriedWorld();
+      const id = idOf(world);
+      world.holders = [7];
+      world.hosts.tb = cut;
+      world.event().advance(4000);
+      assert.equal(idOf(world), id);
+      assert.equal(world.route, "fallback");
+      assert.deepEqual(
+        world.stepKinds.filter((kind) => kind !== "hold"),
+        ["move fallback"],
+      );
+      assert.ok(world.transitionNames.includes("share.failover"));
+      assert.deepEqual(world.holders, [7]);
+      assert.equal(world.memory.activeInterface, "fallback");
+      assert.equal(world.memory.lastError, null);
+    });
+  }
+
+  test("A10 both gone and back: programs wait, nothing is unmounted, and they go on over what comes back", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.holders = [7];
+    world.hosts.tb = "silent";
+    world.hosts.fallback = "silent";
+    world.event().advance(20_000);
+    assert.ok(world.conditionCodes.includes("waiting_for_route"));
+    assert.match(world.memory.lastError ?? "", /both hosts are gone/);
+    assert.equal(world.mount?.carried?.phase, "waiting");
+    world.hosts.tb = "answers";
+    world.event().advance(5000);
+    assert.equal(idOf(world), id);
+    assert.equal(world.mount?.carried?.phase, "carrying");
+    assert.equal(world.memory.lastError, null);
+    assert.ok(!world.stepKinds.some((kind) => kind.startsWith("unmount")), world.stepKinds.join());
+  });
+
+  test("A10 both gone while its carrier cannot be asked: the cycle ends all the same, and it is asked again", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.carrier.deaf = true;
+    world.hosts.tb = "link_down";
+    world.hosts.fallback = "link_down";
+    world.event().advance(1000);
+    assert.match(world.memory.lastError ?? "", /both hosts are gone/);
+    assert.equal(world.mount?.carried?.phase, "carrying");
+    world.carrier.deaf = false;
+    world.advance(1000);
+    assert.equal(world.mount?.carried?.phase, "waiting");
+    assert.equal(idOf(world), id);
+  });
+
+  test("A10 a mount whose patience is over is not dead, and goes on when a route is back", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(PATIENCE_MS + 30_000);
+    assert.equal(world.mount?.carried?.phase, "refusing");
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.equal(idOf(world), id);
+    assert.equal(world.route, "fallback");
+    assert.equal(world.mount?.carried?.phase, "carrying");
+    assert.ok(!world.stepKinds.some((kind) => kind.startsWith("unmount")), world.stepKinds.join());
+  });
+
+  test("A10 it is not moved to a route whose server is another: it is mounted anew there", () => {
+    const world = carriedWorld();
+    world.hosts.fallback = "refused";
+    world.advance(3000);
+    world.carrier.servers.fallback = "another";
+    world.hosts.fallback = "answers";
+    world.advance(5000);
+    assert.ok(world.conditionCodes.includes("different_servers"));
+    world.fresh();
+    world.hosts.tb = "refused";
+    world.event().advance(5000);
+    assert.deepEqual(
+      world.stepKinds.filter((kind) => kind !== "hold"),
+      ["check", "unmount force", "mount fallback"],
+    );
+  });
+
+  test("A10 a NAS that restarts is proved to be the same before programs go on", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(15_000);
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.equal(idOf(world), id);
+    assert.ok(world.stepKinds.includes("confirm"));
+    assert.equal(world.mount?.carried?.phase, "carrying");
+  });
+
+  test("A10 a server replaced under a mount: no handle is resumed, and it is mounted anew", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(5000);
+    world.carrier.servers.tb = "another";
+    world.carrier.servers.fallback = "another";
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.ok(!world.stepKinds.includes("confirm"));
+    assert.notEqual(world.mount?.id, id);
+    assert.ok(world.stepKinds.includes("unmount force"));
+  });
+});
+
+describe("going back", () => {
+  function overFallback(policy: Partial<SharePolicy> = {}): World {
+    const world = carriedWorld(policy);
+    world.hosts.tb = "refused";
+    world.event().advance(3000);
+    assert.equal(world.route, "fallback");
+    world.hosts.tb = "answers";
+    return world.event().fresh();
+  }
+
+  for (const [autoFailback, lsofRecheck] of [
+    [true, true],
+    [true, false],
+    [false, true],
+  ] as const) {
+    test(`A10 auto_failback ${autoFailback}, lsof_recheck ${lsofRecheck}: it moves back over open files`, () => {
+      const world = overFallback({ autoFailback, lsofRecheck });
+      const id = idOf(world);
+      world.holders = [7];
+      world.advance(40_000);
+      assert.equal(world.route, "tb");
+      assert.equal(idOf(world), id);
+      assert.deepEqual(world.stepKinds, ["move tb planned"]);
+      assert.ok(world.transitionNames.includes("share.recovered"));
+      assert.equal(world.memory.tbRecoveryPending, false);
+    });
+  }
+
+  test("A10 both toggles off: a person decides, and needs no --force", () => {
+    const world = overFallback({ autoFailback: false, lsofRecheck: false });
+    world.holders = [7];
+    world.advance(60_000);
+    assert.equal(world.route, "fallback");
+    assert.equal(world.memory.tbRecoveryPending, true);
+    world.ask({ kind: "switch", to: "tb" });
+    assert.equal(world.lastOutcome?.result, "switched");
+    assert.equal(world.route, "tb");
+    assert.equal(world.memory.tbRecoveryPending, false);
+    assert.deepEqual(world.holders, [7]);
+  });
+
+  test("A10 a held share stays where it is held", () => {
+    const world = carriedWorld();
+    world.ask({ kind: "switch", to: "fallback" });
+    assert.equal(world.memory.held, "fallback");
+    assert.equal(world.route, "fallback");
+    world.advance(60_000);
+    assert.equal(world.route, "fallback");
+    world.ask({ kind: "switch", to: "auto" });
+    world.advance(40_000);
+    assert.equal(world.route, "tb");
+  });
+});
+
+describe("a carried mount that is dead", () => {
+  test("A10 its process is gone: it is mounted anew, carried", () => {
+    const world = carriedWorld();
+    assert.ok(world.mount !== null);
+    world.mount.processGone = true;
+    world.event().advance(1000);
+    assert.deepEqual(world.stepKinds, ["check", "unmount force", "mount tb carried"]);
+  });
+
+  test("A10 its process ended while both routes were gone: when they are back its new mount waits for the proof, and is carried", () => {
+    const world = carriedWorld();
+    world.carrier.proofTakesMs = 400;
+    assert.ok(world.mount !== null);
+    world.hosts.tb = "silent";
+    world.hosts.fallback = "silent";
+    world.event().advance(5000);
+    world.mount.processGone = true;
+    world.event().advance(5000);
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+  });
+
+  test("A10 what could not be proved the last time is proved anew after its routes were gone: its new mount is carried again", () => {
+    const world = carriedWorld();
+    const endAndComeBack = (): void => {
+      assert.ok(world.mount !== null);
+      world.hosts.tb = "silent";
+      world.hosts.fallback = "silent";
+      world.event().advance(5000);
+      world.mount.processGone = true;
+      world.hosts.tb = "answers";
+      world.hosts.fallback = "answers";
+      world.event().advance(5000);
+    };
+    world.carrier.unprovable = true;
+    endAndComeBack();
+    assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
+    assert.ok(world.conditionCodes.includes("server_unproved"));
+    world.carrier.unprovable = false;
+    endAndComeBack();
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+  });
+
+  test("A10 unmounted, its routes gone and back: mounted again, it waits for the proof, and is carried", () => {
+    const world = carriedWorld();
+    world.carrier.proofTakesMs = 400;
+    world.ask({ kind: "unmount" });
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(5000);
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().ask({ kind: "mount" }).advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+    assert.equal(world.lastOutcome?.result, "mounted");
+  });
+
+  test("A10 its process ended while both routes were gone, and another server is behind one of them then: mounted per route, and said so", () => {
+    const world = carriedWorld();
+    assert.ok(world.mount !== null);
+    world.hosts.tb = "silent";
+    world.hosts.fallback = "silent";
+    world.event().advance(5000);
+    world.mount.processGone = true;
+    world.carrier.servers.fallback = "another";
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(5000);
+    assert.equal(world.stepKinds.at(-1), "mount tb", world.stepKinds.join());
+    assert.ok(world.conditionCodes.includes("different_servers"));
+  });
+
+  test("A10 it hangs while its route answers: dead after mount_hang_secs", () => {
+    const world = carriedWorld();
+    assert.ok(world.mount !== null);
+    world.mount.hung = true;
+    world.advance(9000);
+    assert.equal(world.stepKinds.length, 0);
+    world.advance(8000);
+    assert.ok(world.stepKinds.includes("mount tb carried"), world.stepKinds.join());
+  });
+});

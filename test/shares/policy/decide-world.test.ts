@@ -1,0 +1,470 @@
+import assert from "node:assert/strict";
+import test, { describe } from "node:test";
+import { CONFIRM_AFTER_MS } from "../../../src/reconcile/route-health.ts";
+import type { Decision } from "../../../src/shares/policy/decide.ts";
+import type { Errand } from "../../../src/shares/policy/episode.ts";
+import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
+import type { Step } from "../../../src/shares/policy/step.ts";
+import { otherRoute, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
+import { fc } from "../../support/properties.ts";
+import { type HostState, type SimMount, World } from "../world.ts";
+
+const ROUTE = fc.constantFrom<RouteName>("tb", "fallback");
+const HOST = fc.constantFrom<HostState>("answers", "answers", "refused", "link_down", "silent", "wedged");
+const WAIT = fc.constantFrom(0, 10, 100, 250, 260, 700, 1000, 2000, 3500, 9000, 12_000, 31_000, 65_000);
+
+/** Something that happens to the world. */
+interface Happening {
+  readonly name: string;
+  readonly happen: (world: World) => void;
+  /** How a counterexample shows it. */
+  readonly [fc.toStringMethod]: () => string;
+}
+
+function happening(name: string, happen: (world: World) => void): Happening {
+  return { name, happen, [fc.toStringMethod]: () => name };
+}
+
+function onMount(name: string, change: (mount: SimMount) => void): Happening {
+  return happening(name, ({ mount }) => mount !== null && change(mount));
+}
+
+const HOSTS = fc.record({ route: ROUTE, state: HOST, event: fc.boolean() }).map(({ route, state, event }) =>
+  happening(`${route} ${state}${event ? ", told" : ""}`, (world) => {
+    world.hosts[route] = state;
+    if (event) world.event();
+  }),
+);
+
+const MOUNTS = fc.constantFrom(
+  onMount("process killed", (mount) => {
+    mount.processGone = true;
+  }),
+  onMount("hangs", (mount) => {
+    mount.hung = true;
+  }),
+  onMount("hangs no more", (mount) => {
+    mount.hung = false;
+  }),
+  onMount("EIO", (mount) => {
+    mount.errno = "EIO";
+  }),
+  onMount("denied", (mount) => {
+    mount.errno = "EACCES";
+  }),
+  onMount("lists", (mount) => {
+    mount.errno = null;
+  }),
+  onMount("connection lives on", (mount) => {
+    mount.answersAlways = true;
+  }),
+  happening("someone unmounts", (world) => {
+    world.mounts = world.mounts.slice(1);
+  }),
+);
+
+const OTHERS = fc
+  .record({ route: fc.constantFrom<RouteName | null>("tb", "fallback", null), ourPath: fc.boolean() })
+  .map(({ route, ourPath }) =>
+    happening(`someone mounts over ${route} ${ourPath ? "at our path" : "elsewhere"}`, (world) => {
+      const path = ourPath ? world.spec.mountPath : "/mnt/elsewhere";
+      if (!world.mounts.some((mount) => mount.path === path)) world.addMount(route, { ours: false, path });
+    }),
+  );
+
+const FILES = fc.constantFrom(
+  happening("a file is opened", (world) => {
+    if (world.mount !== null) world.holders = [7];
+  }),
+  happening("files are closed", (world) => {
+    world.holders = [];
+  }),
+  happening("a file is written", (world) => {
+    if (world.mount !== null) world.unsent = ["a.txt"];
+  }),
+  happening("files are sent", (world) => {
+    world.unsent = [];
+  }),
+  happening("a file is opened during the next step", (world) => {
+    world.duringStep = () => {
+      if (world.mount !== null) world.holders = [8];
+    };
+  }),
+  happening("checks fail", (world) => {
+    world.checkFails = "no answer in 2 s";
+    world.checkTakesMs = 2000;
+  }),
+  happening("checks work", (world) => {
+    world.checkFails = null;
+    world.checkTakesMs = 10;
+  }),
+);
+
+const STEPS = fc.constantFrom(
+  happening("tb does not mount", (world) => {
+    world.mountFails.tb = "wrong password";
+  }),
+  happening("fallback does not mount, slowly", (world) => {
+    world.mountFails.fallback = "no answer";
+    world.mountTakesMs = 20_000;
+  }),
+  happening("mounts die at once", (world) => {
+    world.mountsDieAtOnce = true;
+  }),
+  happening("unmounts fail", (world) => {
+    world.unmountFails = "not permitted";
+  }),
+  happening("rclone is removed", (world) => {
+    world.driverProblem = { text: "rclone is not installed", hint: "install it" };
+  }),
+  happening("rclone is removed during the next step", (world) => {
+    world.duringStep = () => {
+      world.driverProblem = { text: "rclone is not installed", hint: "install it" };
+    };
+  }),
+  happening("steps work", heal),
+  happening("someone unmounts during the next step", (world) => {
+    world.duringStep = () => {
+      world.mounts = [];
+    };
+  }),
+  happening("someone mounts during the next step", (world) => {
+    world.duringStep = () => {
+      if (world.mounts.length === 0) world.addMount("tb", { ours: false });
+    };
+  }),
+);
+
+const TIME = fc.constantFrom(
+  happening("sleeps", (world) => world.sleep(60_000)),
+  happening("clock set back", (world) => world.sleep(-3_600_000)),
+  happening("stands still", (world) => world.pass(20_000)),
+  happening("daemon killed and restarted", (world) => world.restart()),
+  happening("the same, its last write lost", (world) => world.restart(true)),
+  happening("daemon killed during the next step", (world) => {
+    world.killDuringStep = true;
+  }),
+  happening("toggles changed", (world) => {
+    const { autoFailback, lsofRecheck } = world.policy;
+    world.policy = {
+      ...world.policy,
+      autoFailback: !autoFailback,
+      lsofRecheck: autoFailback !== lsofRecheck,
+    };
+  }),
+);
+
+const PERSON = fc
+  .record({
+    command: fc.constantFrom("mount", "unmount", "tb", "fallback", "auto"),
+    force: fc.boolean(),
+    wait: fc.boolean(),
+  })
+  .map(({ command, force, wait }) =>
+    happening(`asks ${command}${force ? " --force" : ""}${wait ? " --wait" : ""}`, (world) => {
+      if (world.request !== null) return;
+      if (command === "mount" || command === "unmount") world.ask({ kind: command, force });
+      else world.ask({ kind: "switch", to: command as RouteName | "auto", force, wait });
+    }),
+  );
+
+const SERVERS = fc.constantFrom(
+  happening("another server behind fallback", (world) => {
+    world.carrier.servers.fallback = "another";
+  }),
+  happening("another server behind both", (world) => {
+    world.carrier.servers.tb = "another";
+    world.carrier.servers.fallback = "another";
+  }),
+  happening("one server behind both", (world) => {
+    world.carrier.servers.tb = "nas";
+    world.carrier.servers.fallback = "nas";
+  }),
+  happening("proofs cannot be made", (world) => {
+    world.carrier.unprovable = true;
+  }),
+  happening("proofs can be made, slowly", (world) => {
+    world.carrier.unprovable = false;
+    world.carrier.proofTakesMs = 3000;
+  }),
+);
+
+const LIFE = fc.array(
+  fc.tuple(
+    WAIT,
+    fc.oneof(
+      { weight: 5, arbitrary: HOSTS },
+      { weight: 3, arbitrary: MOUNTS },
+      { weight: 2, arbitrary: OTHERS },
+      { weight: 4, arbitrary: FILES },
+      { weight: 2, arbitrary: STEPS },
+      { weight: 2, arbitrary: TIME },
+      { weight: 1, arbitrary: SERVERS },
+      { weight: 4, arbitrary: PERSON },
+    ),
+  ),
+  { minLength: 1, maxLength: 25 },
+);
+
+const POLICIES = fc.record({
+  carry: fc.constantFrom("off", "auto", "auto", "on"),
+  autoFailback: fc.boolean(),
+  lsofRecheck: fc.boolean(),
+  checkIntervalMs: fc.constantFrom(500, 2000, 2000, 30_000),
+});
+
+function heal(world: World): void {
+  world.mountFails = { tb: null, fallback: null };
+  world.mountTakesMs = 50;
+  world.mountsDieAtOnce = false;
+  world.unmountFails = null;
+  world.driverProblem = null;
+}
+
+/** What the looks and probes so far are worth as evidence against the mount. */
+interface Evidence {
+  mountId: string | null;
+  badProbes: number[];
+  badLooks: Set<number>;
+  pendingSeen: number;
+  deadAtOnce: boolean;
+}
+
+/** Watches one world keep its promises; fails at the first decision that breaks one. */
+function watch(world: World): void {
+  let evidence: Evidence = gather(null);
+  let unmounted: string | null = null;
+  let lastCycle = -1;
+  world.onDecision = (decision, seen) => {
+    if (world.cycles !== lastCycle) unmounted = null;
+    lastCycle = world.cycles;
+    evidence = weigh(evidence, seen);
+    const { memory } = decision;
+    assert.ok(memory.held === null || !memory.tbRecoveryPending, "a held share is never pending");
+    if (memory.tbRecoveryPending && decision.step === null) {
+      assert.equal(seen.mount?.found.route, "fallback", "pending means mounted over fallback");
+      assert.equal(seen.routes.tb.probe.verdict, "answers", "pending means that tb answers");
+    }
+    const { step, episode } = decision;
+    if (step === null) return;
+    if (step.kind === "mount") checkMount(world, decision, step);
+    if (step.kind === "move") checkMove(world, seen, step);
+    if (step.kind === "unmount") {
+      assert.ok(
+        unmounted === null || isAsked(world) || step.mount.processGone,
+        `a second mount is unmounted in one cycle: ${step.mount.path}`,
+      );
+      unmounted = step.mount.id;
+      checkUnmount(world, seen, step, episode.errand, evidence);
+    }
+  };
+}
+
+function isAsked({ request }: World): boolean {
+  return request?.kind === "unmount" || request?.kind === "switch";
+}
+
+function gather(mountId: string | null): Evidence {
+  return { mountId, badProbes: [], badLooks: new Set(), pendingSeen: 0, deadAtOnce: false };
+}
+
+function weigh(before: Evidence, { mount, routes, atMs }: ShareSeen): Evidence {
+  const id = mount?.found.id ?? null;
+  const evidence = before.mountId === id ? before : gather(id);
+  if (mount === null) return evidence;
+  const { found, look } = mount;
+  evidence.deadAtOnce = found.processGone || (look.state === "answered" && look.errno === "ENOTCONN");
+  if (look.state === "answered") {
+    if (look.errno === null || look.errno === "EACCES") evidence.badLooks.clear();
+    else evidence.badLooks.add(look.startedAtMs);
+  }
+  if (look.state !== "pending" || atMs - look.startedAtMs < 1000) evidence.pendingSeen = 0;
+  else evidence.pendingSeen++;
+  if (found.route === null) return evidence;
+  const own = routes[found.route];
+  if (own.probe.verdict === "answers") evidence.badProbes.length = 0;
+  else if (evidence.badProbes.at(-1) !== own.atMs) evidence.badProbes.push(own.atMs);
+  return evidence;
+}
+
+function span(times: Iterable<number>): number {
+  const all = [...times];
+  return all.length < 2 ? 0 : Math.max(...all) - Math.min(...all);
+}
+
+function checkMount(world: World, { memory }: Decision, { route }: Extract<Step, { kind: "mount" }>): void {
+  const { mountPath } = world.spec;
+  assert.ok(
+    !world.mounts.some(({ ours, path }) => ours || path === mountPath),
+    "never two mounts of one share",
+  );
+  assert.ok(
+    memory.held !== "unmounted" || isAsked(world),
+    "held unmounted, it is never mounted by the rules",
+  );
+  assert.equal(world.lastSeen?.routes[route].probe.verdict, "answers", "only a host that answers is mounted");
+}
+
+function checkMove({ carrier }: World, seen: ShareSeen, { route }: Extract<Step, { kind: "move" }>): void {
+  const { carry, mount } = seen;
+  assert.ok(mount?.carried, "only what is carried is moved");
+  assert.equal(carry?.trust.proved[route], true, "never moved to a server that is not proved");
+  assert.equal(seen.routes[route].probe.verdict, "answers");
+  assert.ok(carrier !== null);
+}
+
+/** Whether something else than a route speaks for unmounting what is carried. */
+function isCarriedLost({ mount, carry }: ShareSeen, evidence: Evidence): boolean {
+  const isDead =
+    evidence.deadAtOnce || span(evidence.badLooks) >= CONFIRM_AFTER_MS || evidence.pendingSeen >= 2;
+  const { state, proved } = carry?.trust ?? { state: "unasked", proved: { tb: false, fallback: false } };
+  const route = mount?.found.route ?? null;
+  const isUnproved = state === "different" || state === "unproved";
+  const other = route === null ? null : otherRoute(route);
+  return isDead || (isUnproved && (route === null || !proved[route] || other === null || !proved[other]));
+}
+
+function checkUnmount(
+  world: World,
+  seen: ShareSeen,
+  { mount, mode }: Extract<Step, { kind: "unmount" }>,
+  errand: Errand | null,
+  evidence: Evidence,
+): void {
+  assert.ok(errand !== null);
+  assert.equal(seen.mount?.found.id, mount.id, "only the mount that is ours to look after");
+  const { kind } = errand;
+  const isOrphan = seen.mount?.found.route === null || mount.path !== world.spec.mountPath;
+  if (seen.mount?.carried && !errand.asked && !isOrphan) {
+    assert.ok(
+      isCarriedLost(seen, evidence),
+      `a carried mount is unmounted for a route's sake: ${errand.reason}`,
+    );
+  }
+  const anyAnswers = errand.plan.some((route) => seen.routes[route].probe.verdict === "answers");
+  if (kind !== "unmount") assert.ok(anyAnswers, `never unmounted for a ${kind} without a live target`);
+  if (seen.driverProblem !== null && kind !== "unmount") {
+    assert.ok(
+      mode === "force" && kind !== "switch",
+      "what serves is not unmounted for what cannot be mounted",
+    );
+  }
+  if (kind === "recovery") {
+    assert.equal(mode, "plain");
+    assert.equal(world.memory.held, null, "a held share never recovers by itself");
+    assert.equal(seen.openFiles?.state, "none");
+    assert.deepEqual(world.unsent, [], "never a recovery over unsent files");
+    assert.ok(seen.openFiles !== null && seen.openFiles.atMs >= seen.routes.tb.atMs, "checked in this cycle");
+  }
+  if (kind === "failover") {
+    const route = mount.route ?? "tb";
+    assert.equal(seen.routes[otherRoute(route)].probe.verdict, "answers");
+    const isDown = seen.routes[route].probe.reason === "link_down";
+    assert.ok(isDown || span(evidence.badProbes) >= CONFIRM_AFTER_MS, "never failed over on one probe");
+  }
+  if (mode === "force" && (kind === "remount" || kind === "failover")) {
+    const proven =
+      (seen.mount?.carried && isCarriedLost(seen, evidence)) ||
+      evidence.deadAtOnce ||
+      span(evidence.badLooks) >= CONFIRM_AFTER_MS ||
+      evidence.pendingSeen >= 2 ||
+      (mount.route !== null && seen.routes[mount.route].probe.reason === "link_down") ||
+      span(evidence.badProbes) >= CONFIRM_AFTER_MS;
+    assert.ok(proven, "no automatic forced unmount rests on one look");
+  }
+}
+
+/** Whether the share is where it should be, in a world that has been calm for long. */
+function assertSettled(world: World): void {
+  const { memory, mount, hosts } = world;
+  if (memory.held === "unmounted") {
+    assert.ok(mount === null || !mount.ours, "held unmounted");
+    return;
+  }
+  if (mount === null) {
+    assert.ok(
+      hosts.tb !== "answers" && hosts.fallback !== "answers",
+      "a host answers, but nothing is mounted",
+    );
+    assert.notEqual(memory.lastError, null);
+    return;
+  }
+  const { route } = mount;
+  if (route === null) {
+    const isFree = world.holders.length + world.unsent.length === 0 && world.checkFails === null;
+    const isLive = hosts.tb === "answers" || hosts.fallback === "answers";
+    assert.ok(!isFree || !isLive, "no route explains it, and it could be remounted");
+    return;
+  }
+  const dead = mount.processGone || mount.hung;
+  if (hosts[route] !== "answers" && (dead || mount.answersAlways !== true)) {
+    assert.notEqual(hosts[otherRoute(route)], "answers", `${route} is gone, and it did not fail over`);
+    assert.match(memory.lastError ?? "", /gone/);
+    return;
+  }
+  assert.ok(!dead, "the mount is dead, and its host answers");
+  if (hosts[route] === "answers") assert.equal(memory.lastError, null);
+  if (route !== "fallback" || hosts.tb !== "answers" || memory.held !== null) {
+    assert.equal(memory.tbRecoveryPending, false);
+    return;
+  }
+  const { autoFailback, lsofRecheck } = world.policy;
+  if (
+    mount.carried &&
+    world.carrier.servers.tb === world.carrier.servers.fallback &&
+    !world.carrier.unprovable
+  ) {
+    assert.ok(!autoFailback && !lsofRecheck, "what is carried goes back whatever is open");
+  }
+  const open = world.holders.length + world.unsent.length > 0 || world.checkFails !== null;
+  assert.equal(memory.tbRecoveryPending, true, "tb is ready, and neither used nor pending");
+  assert.ok(open || !lsofRecheck, `nothing is open, and it does not recover (auto_failback ${autoFailback})`);
+}
+
+const RUNS = Number(process.env["WORLD_RUNS"] ?? 400);
+/** A check, a forced unmount, two slow mounts, and the interval until the next cycle. */
+const STEP_TIME_MS = 90_000;
+
+function assertAnswered({ request, nowMs }: World): void {
+  if (request === null) return;
+  assert.ok(nowMs <= request.waitUntilMs + STEP_TIME_MS, `unanswered: ${JSON.stringify(request)}`);
+}
+
+describe("a random world", () => {
+  test("What to mount: every promise holds in it, and once it is calm the share settles and rests", () => {
+    fc.assert(
+      fc.property(POLICIES, LIFE, (policy, life) => {
+        const world = new World(policy as Partial<SharePolicy>);
+        watch(world);
+        world.advance(0);
+        for (const [waitMs, { happen }] of life) {
+          world.advance(waitMs);
+          happen(world);
+          assertAnswered(world);
+        }
+        heal(world);
+        world.duringStep = null;
+        world.killDuringStep = false;
+        // Passing trouble ends; hosts, files and what others mounted stay as they are.
+        for (const mount of world.mounts) {
+          if (mount.errno === "EIO" || mount.errno === "EACCES") mount.errno = null;
+        }
+        world.advance(330_000);
+        assertAnswered(world);
+        assert.equal(world.request, null, "a person waits without end");
+        assertSettled(world);
+        world.fresh();
+        const { memory } = world;
+        world.advance(40_000);
+        assert.deepEqual(
+          world.stepKinds.filter((kind) => kind !== "check"),
+          [],
+          "it rests",
+        );
+        assert.deepEqual(world.transitionNames, [], "it has nothing to tell");
+        assert.equal(world.memory, memory, "it has nothing to write");
+      }),
+      { numRuns: RUNS, interruptAfterTimeLimit: 8000, markInterruptAsFailure: false },
+    );
+  });
+});

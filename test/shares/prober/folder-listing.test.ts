@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { listFolders } from "../../../src/shares/prober/folder-listing.ts";
+import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+/** A share with a link to it, as people reach it. */
+async function share(t: TestContext): Promise<{ folder: string; top: string; link: string }> {
+  const folder = await temporaryFolder(t);
+  const top = join(folder, "mount");
+  const link = join(folder, "link");
+  await mkdir(join(top, "a", "inner"), { recursive: true });
+  await mkdir(join(top, "with space", ".hidden"), { recursive: true });
+  await writeFile(join(top, "file"), "");
+  await symlink(top, link);
+  return { folder, top, link };
+}
+
+async function names(root: string, subpath = ""): Promise<readonly string[] | string> {
+  const listing = await listFolders(root, subpath);
+  if (listing.state === "listed") return listing.folders.toSorted();
+  return listing.state === "failed" ? listing.errno : listing.state;
+}
+
+test("folders are listed and files are not, at the top and below", async (t) => {
+  const { link } = await share(t);
+  assert.deepEqual(await names(link), ["a", "with space"]);
+  assert.deepEqual(await names(link, "with space"), [".hidden"]);
+  assert.deepEqual(await names(link, "a/inner"), []);
+});
+
+test("what is no folder says what it is", async (t) => {
+  const { link } = await share(t);
+  assert.equal(await names(link, "missing"), "ENOENT");
+  assert.equal(await names(link, "file"), "ENOTDIR");
+  assert.equal(await names(join(link, "..", "nowhere")), "ENOENT");
+});
+
+test("nothing outside of the share is entered or listed, whatever leads there", async (t) => {
+  const { folder, top, link } = await share(t);
+  await mkdir(join(folder, "mount-beside", "x"), { recursive: true });
+  await symlink("/etc", join(top, "absolute"));
+  await symlink("../mount-beside", join(top, "relative"));
+  await symlink(join(top, "a"), join(top, "inside"));
+  await symlink("file", join(top, "to a file"));
+  await symlink("loop", join(top, "loop"));
+  await symlink("..", join(top, "a", "up"));
+  assert.deepEqual(await names(link), ["a", "inside", "with space"]);
+  assert.equal(await names(link, "absolute"), "outside");
+  assert.equal(await names(link, "relative"), "outside");
+  assert.equal(await names(link, "relative/x"), "outside");
+  assert.equal(await names(link, ".."), "outside", "whoever asks is expected to refuse this before");
+  assert.equal(await names(link, "loop"), "ELOOP");
+  assert.deepEqual(await names(link, "inside"), ["inner", "up"]);
+  assert.deepEqual(await names(link, "a/up/a"), ["inner", "up"]);
+});
+
+test("a folder that may not be read says so", async (t) => {
+  const { top, link } = await share(t);
+  await chmod(join(top, "a"), 0);
+  assert.equal(await asNobody(() => names(link, "a")), "EACCES");
+  await chmod(join(top, "a"), 0o700);
+});
+
+/** Root reads everything; it looks as another user for that time. */
+async function asNobody<T>(look: () => Promise<T>): Promise<T> {
+  if (process.geteuid?.() !== 0) return look();
+  process.seteuid?.(65_534);
+  try {
+    return await look();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+test("of very many only the first are listed", async (t) => {
+  const { top, link } = await share(t);
+  const many = join(top, "many");
+  await mkdir(many);
+  for (let begin = 0; begin < 5_100; begin += 300) {
+    await Promise.all(Array.from({ length: 300 }, (_, index) => mkdir(join(many, `f${begin + index}`))));
+  }
+  const listing = await listFolders(link, "many");
+  assert.ok(listing.state === "listed" && listing.truncated && listing.folders.length === 5_000);
+});
+
+test("the prober lists folders, with names of every kind on the way", async (t) => {
+  const { top, link } = await share(t);
+  const name = 'ü"\\ \n🎬';
+  await mkdir(join(top, name, "inside it"), { recursive: true });
+  await using prober = startProber({ clock: systemClock, logger: silentLogger });
+  const [all, inner, missing] = await Promise.all([
+    prober.folders(link, "", 5_000),
+    prober.folders(link, name, 5_000),
+    prober.folders(link, "missing", 5_000),
+  ]);
+  assert.ok(all?.state === "listed" && all.folders.includes(name));
+  assert.deepEqual(inner, { state: "listed", folders: ["inside it"], truncated: false });
+  assert.deepEqual(missing, { state: "failed", errno: "ENOENT" });
+});

@@ -1,0 +1,157 @@
+// Open files: real processes that hold them in every way, and processes that hide.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, symlink, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { OPEN_FILES_AT_MOST, scanOpenFilesProc } from "../../../src/shares/prober/open-files-proc.ts";
+import type { OpenFile } from "../../../src/shares/prober/prober.ts";
+import { eventually } from "../../support/eventually.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const skip = process.platform === "linux" ? false : "needs /proc";
+
+async function scan(path: string, exceptPids: readonly number[] = []): Promise<readonly OpenFile[]> {
+  const [answers] = await scanOpenFilesProc([{ paths: [path], exceptPids }], "/proc");
+  const [answer] = answers ?? [];
+  assert.ok(answer?.ok);
+  return answer.files;
+}
+
+async function hold(t: TestContext, command: string, args: readonly string[], cwd = "/"): Promise<number> {
+  const child = spawn(command, args, { cwd, stdio: "ignore" });
+  t.after(async () => {
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  });
+  await once(child, "spawn");
+  assert.ok(child.pid);
+  return child.pid;
+}
+
+describe("open files of real processes", { skip }, () => {
+  it("A7 a descriptor, a working folder and a mapped file are all found", async (t) => {
+    const folder = await temporaryFolder(t);
+    const share = join(folder, 'My "Share" ü\nx');
+    await mkdir(share);
+    const library = join(share, "mapped file");
+    await writeFile(library, "x".repeat(8192));
+    await writeFile(join(share, "read"), "");
+    const reader = await hold(t, "tail", ["-f", join(share, "read")]);
+    const sitter = await hold(t, "sleep", ["60"], share);
+    const mapper = await hold(t, "python3", [
+      "-c",
+      "import mmap,os,sys,time\nf=os.open(sys.argv[1],os.O_RDONLY)\nm=mmap.mmap(f,0,prot=mmap.PROT_READ)\nos.close(f)\nm2=m\ntime.sleep(60)",
+      library,
+    ]).catch(() => 0);
+    const found = await eventually(async () => {
+      const files = await scan(share);
+      return new Set(files.map(({ pid }) => pid)).size >= 3 && files;
+    }, 5_000);
+    const of = (pid: number) => found.filter((file) => file.pid === pid);
+    assert.deepEqual(of(reader), [{ pid: reader, command: "tail", path: join(share, "read"), how: "fd" }]);
+    assert.deepEqual(of(sitter), [{ pid: sitter, command: "sleep", path: share, how: "cwd" }]);
+    assert.ok(of(mapper).some(({ path }) => path === library));
+  });
+
+  it("a deleted file that is still open counts", async (t) => {
+    const share = await temporaryFolder(t);
+    await writeFile(join(share, "gone"), "");
+    const reader = await hold(t, "tail", ["-f", join(share, "gone")]);
+    await eventually(async () => (await scan(share)).length > 0, 3_000);
+    await unlink(join(share, "gone"));
+    const files = await scan(share);
+    assert.deepEqual(
+      files.map(({ pid, path }) => [pid, path]),
+      [[reader, `${join(share, "gone")} (deleted)`]],
+    );
+  });
+
+  it("a neighbour whose name begins alike does not", async (t) => {
+    const folder = await temporaryFolder(t);
+    await mkdir(join(folder, "CORE"));
+    await mkdir(join(folder, "CORE-1"));
+    const sitter = await hold(t, "sleep", ["60"], join(folder, "CORE-1"));
+    await eventually(
+      async () => (await scan(join(folder, "CORE-1"))).some(({ pid }) => pid === sitter),
+      3_000,
+    );
+    assert.deepEqual(await scan(join(folder, "CORE")), []);
+  });
+
+  it("excepted processes do not count, for whom they are excepted; several questions are one walk", async (t) => {
+    const share = await temporaryFolder(t);
+    const sitter = await hold(t, "sleep", ["60"], share);
+    await eventually(async () => (await scan(share)).length > 0, 3_000);
+    const answers = await scanOpenFilesProc(
+      [
+        { paths: [share, "/nowhere"], exceptPids: [] },
+        { paths: [share], exceptPids: [sitter] },
+      ],
+      "/proc",
+    );
+    const counts = answers.map((ofRequest) =>
+      ofRequest.map((answer) => (answer.ok ? answer.files.length : -1)),
+    );
+    assert.deepEqual(counts, [[1, 0], [0]]);
+  });
+});
+
+describe("what /proc may show", () => {
+  async function processFolder(proc: string, pid: number, maps: string): Promise<string> {
+    const folder = join(proc, String(pid));
+    await mkdir(join(folder, "fd"), { recursive: true });
+    await symlink("/", join(folder, "cwd"));
+    await symlink("/", join(folder, "root"));
+    await writeFile(join(folder, "maps"), maps);
+    await writeFile(join(folder, "comm"), `program ${pid}\n`);
+    return folder;
+  }
+
+  it("lists are bounded, and one file of one process is listed once", async (t) => {
+    const proc = await temporaryFolder(t);
+    const folder = await processFolder(proc, 10, "");
+    for (let fd = 0; fd < OPEN_FILES_AT_MOST + 50; fd++)
+      await symlink(`/m/file ${fd}`, join(folder, "fd", String(fd)));
+    const twice = await processFolder(proc, 11, "");
+    for (const fd of ["3", "4"]) await symlink("/n/file", join(twice, "fd", fd));
+    const [answers] = await scanOpenFilesProc([{ paths: ["/m", "/n"], exceptPids: [] }], proc);
+    assert.deepEqual(
+      answers?.map((answer) => answer.ok && answer.files.length),
+      [OPEN_FILES_AT_MOST, 1],
+    );
+  });
+
+  it("sockets, pipes and anonymous files are no paths; mapped ones are, newlines and all", async (t) => {
+    const proc = await temporaryFolder(t);
+    const maps = [
+      "7f00-7f01 r-xp 00000000 00:2d 12    /m a/lib.so",
+      "7f01-7f02 r--p 00000000 00:2d 12    /m a/lib.so",
+      "7f02-7f03 rw-p 00000000 00:00 0     [heap]",
+      "7f03-7f04 r--p 00000000 00:2d 13    /m a/two\\012lines (deleted)",
+      "7f04-7f05 r--p 00000000 00:2d 14    /other/m a/x",
+    ].join("\n");
+    const folder = await processFolder(proc, 12, maps);
+    await symlink("socket:[/m a]", join(folder, "fd", "0"));
+    await symlink("anon_inode:[eventpoll]", join(folder, "fd", "1"));
+    const [answers] = await scanOpenFilesProc([{ paths: ["/m a"], exceptPids: [] }], proc);
+    const [answer] = answers ?? [];
+    assert.deepEqual(answer?.ok && answer.files.map(({ path, how }) => [path, how]), [
+      ["/m a/lib.so", "mmap"],
+      ["/m a/two\nlines (deleted)", "mmap"],
+    ]);
+  });
+
+  it("processes that have ended are passed over; what is no process too", async (t) => {
+    const proc = await temporaryFolder(t);
+    await mkdir(join(proc, "13"));
+    await mkdir(join(proc, "sys"));
+    const [answers] = await scanOpenFilesProc([{ paths: ["/m"], exceptPids: [] }], proc);
+    assert.deepEqual(answers, [{ ok: true, files: [], hiddenProcesses: 0 }]);
+  });
+
+  it("a list of processes that cannot be read is no answer", async () => {
+    await assert.rejects(scanOpenFilesProc([{ paths: ["/m"], exceptPids: [] }], "/nowhere at all"));
+  });
+});

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pressKey } from "../../../src/tui/panel/panel-keys.ts";
+import {
+  PANEL_HEIGHT,
+  panelHelpLines,
+  panelLines,
+  panelNoteLines,
+} from "../../../src/tui/panel/panel-lines.ts";
+import {
+  EMPTY_PANEL,
+  type PanelState,
+  withConflict,
+  withFailure,
+  withFile,
+  withNote,
+  withRunning,
+  withSaved,
+} from "../../../src/tui/panel/panel-state.ts";
+import { footerLine, headerLine } from "../../../src/tui/terminal/frame-lines.ts";
+import type { KeyName } from "../../../src/tui/terminal/key.ts";
+import { lineColumns } from "../../../src/tui/terminal/line.ts";
+import { sampleStatus, textOf, viewOf } from "../views.ts";
+
+const FRESH = withFile(withRunning(EMPTY_PANEL, sampleStatus().settings, "aaaa"), { sha256: "a", text: "" });
+
+function after(state: PanelState, ...presses: readonly (KeyName | " " | "9")[]): PanelState {
+  return presses.reduce(
+    (now, press) =>
+      pressKey(
+        now,
+        press === " " || press === "9" ? { kind: "character", text: press } : { kind: "named", name: press },
+        false,
+      ).state,
+    state,
+  );
+}
+
+test("B9 the panel shows each setting on a line of its own", () => {
+  assert.deepEqual(textOf(panelLines(FRESH, false, viewOf(60))), [
+    "Settings [sync]",
+    "  enabled     [✓]",
+    "  interval    2.0      s",
+    "  debounce    1.0      s",
+    "  detection   (●) mtime  ( ) hash  ( ) inotify",
+    "  on failure  (●) backoff  ( ) fixed  ( ) stop",
+  ]);
+  assert.equal(panelLines(FRESH, false, viewOf(60)).length, PANEL_HEIGHT);
+  assert.equal(panelLines(EMPTY_PANEL, false, viewOf(60)).length, PANEL_HEIGHT);
+});
+
+test("B9 the focused field is marked, without colour too, and what is wrong stands beside it", () => {
+  const typed = after(FRESH, "tab", "tab", "9", "9", "9", "9");
+  const lines = textOf(panelLines(typed, false, viewOf(60, { color: false })));
+  assert.equal(lines[0], "Settings [sync]                                  ● not saved");
+  assert.equal(lines[2], "▸ interval    9999_    s  ✕ must be 0.05 to 3600 seconds");
+  assert.deepEqual(textOf(panelHelpLines(typed, viewOf(60))), [
+    "  seconds from one look at the file to the next",
+  ]);
+});
+
+test("B9 without colour the caret has a place of its own", () => {
+  const view = viewOf(60, { color: false });
+  const line = (state: PanelState): string | undefined => textOf(panelLines(state, false, view))[2];
+  const focused = after(FRESH, "tab", "tab");
+  assert.equal(line(focused), "▸ interval    2.0_     s");
+  assert.equal(line(after(focused, "home")), "▸ interval    _2.0     s");
+  assert.equal(line(after(focused, "end", "left")), "▸ interval    2._0     s");
+});
+
+test("B9 plain letters where symbols cannot be shown", () => {
+  const view = viewOf(60, { unicode: false });
+  const lines = textOf(panelLines(after(FRESH, "tab", " "), true, view));
+  assert.deepEqual(lines, [
+    "Settings [sync]     x the file is not in effect  * not saved",
+    "> enabled     [ ]",
+    "  interval    2.0      s",
+    "  debounce    1.0      s",
+    "  detection   (*) mtime  ( ) hash  ( ) inotify",
+    "  on failure  (*) backoff  ( ) fixed  ( ) stop",
+  ]);
+  for (const line of lines) assert.match(line, /^[ -~]*$/);
+});
+
+test("B4, B9 the panel says when the file is not what runs", () => {
+  assert.match(textOf(panelLines(FRESH, true, viewOf(60)))[0] ?? "", /✕ the file is not in effect$/);
+});
+
+test("B9 after a save there are the lines that changed; those without room are counted", () => {
+  const lines = [
+    { mark: "-" as const, number: 9, text: "debounce = 1" },
+    { mark: "+" as const, number: 9, text: "debounce = 0.5" },
+    { mark: "+" as const, number: 10, text: "enabled = false\x1b[2J" },
+  ];
+  const saved = withSaved(FRESH, { sha256: "b", text: "" }, lines, null);
+  assert.deepEqual(textOf(panelNoteLines(saved, viewOf(60), 9)), [
+    "✓ saved and in effect; the file now:",
+    "   9 - debounce = 1",
+    "   9 + debounce = 0.5",
+    "  10 + enabled = false\\x1b[2J",
+  ]);
+  assert.deepEqual(textOf(panelNoteLines(saved, viewOf(60), 3)), [
+    "✓ saved and in effect; the file now:",
+    "   9 - debounce = 1",
+    "  +2 more changed lines",
+  ]);
+  assert.equal(panelNoteLines(saved, viewOf(60), 1).length, 1);
+  assert.equal(panelNoteLines(saved, viewOf(60), 0).length, 0);
+});
+
+test("B9 every note keeps to its limit and its width", () => {
+  const long = "word ".repeat(80);
+  const states = [
+    withConflict(FRESH),
+    withFailure(FRESH, long),
+    withSaved(FRESH, { sha256: "b", text: "" }, [], long),
+    withNote(FRESH, { kind: "reloaded", summary: long }),
+    withNote(FRESH, { kind: "nothing" }),
+    withNote(FRESH, { kind: "invalid" }),
+    withNote(FRESH, { kind: "unsaved" }),
+  ];
+  for (const state of states) {
+    for (const limit of [1, 2, 5]) {
+      const lines = panelNoteLines(state, viewOf(60), limit);
+      assert.ok(lines.length >= 1 && lines.length <= limit);
+      for (const line of lines) assert.ok(lineColumns(line) <= 60, textOf([line])[0] ?? "");
+    }
+    assert.deepEqual(panelHelpLines(state, viewOf(60)), []);
+  }
+});
+
+test("the header has the screens and the daemon, the footer the keys, both cut to the width", () => {
+  const screens = [{ key: "s", name: "Sync" }];
+  const view = viewOf(60);
+  assert.deepEqual(textOf([headerLine(screens, "s", { kind: "connected" }, view)]), [
+    "Mountaineer  [s] Sync                            ● connected",
+  ]);
+  assert.deepEqual(textOf([headerLine(screens, "s", { kind: "waiting", reason: "x" }, view)]), [
+    "Mountaineer  [s] Sync               ○ waiting for the daemon",
+  ]);
+  assert.deepEqual(textOf([footerLine(["Tab next", "q quit"], view)]), ["Tab next  q quit"]);
+  for (const width of [1, 10, 25, 40]) {
+    assert.ok(lineColumns(headerLine(screens, "s", { kind: "connected" }, viewOf(width))) <= width);
+    assert.ok(lineColumns(footerLine(["Tab next", "q quit"], viewOf(width))) <= width);
+  }
+});

@@ -1,0 +1,299 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { SyncSettingsWire } from "../../../src/api/contract.ts";
+import { type PanelStep, pressKey } from "../../../src/tui/panel/panel-keys.ts";
+import {
+  EMPTY_PANEL,
+  isDirty,
+  type PanelState,
+  panelMistakes,
+  takesText,
+  withConflict,
+  withFailure,
+  withFile,
+  withMistakes,
+  withRunning,
+  withSaved,
+} from "../../../src/tui/panel/panel-state.ts";
+import { FIELDS } from "../../../src/tui/panel/sync-fields.ts";
+import type { Key, KeyName } from "../../../src/tui/terminal/key.ts";
+import { fc } from "../../support/properties.ts";
+
+const SETTINGS: SyncSettingsWire = {
+  enabled: true,
+  poll_interval: 2,
+  debounce: 1,
+  detection: "mtime",
+  on_failure: "backoff",
+};
+const FILE = { sha256: "aaaa", text: "# file\n" };
+const FRESH = withFile(withRunning(EMPTY_PANEL, SETTINGS, "aaaa"), FILE);
+
+/** `Tab`, `Ctrl-S` … by name; anything else is typed. */
+function keys(...presses: readonly string[]): Key[] {
+  const names: Readonly<Record<string, KeyName>> = {
+    Tab: "tab",
+    BackTab: "backtab",
+    Left: "left",
+    Right: "right",
+    Up: "up",
+    Down: "down",
+    Home: "home",
+    End: "end",
+    Backspace: "backspace",
+    Delete: "delete",
+    Enter: "enter",
+    Esc: "escape",
+    Save: "save",
+    Clear: "clear",
+    Quit: "quit",
+  };
+  return presses.flatMap((press): Key[] => {
+    const name = names[press];
+    if (name !== undefined) return [{ kind: "named", name }];
+    return [...press].map((text) => ({ kind: "character", text }));
+  });
+}
+
+function pressed(state: PanelState, ...presses: readonly string[]): PanelStep {
+  let step: PanelStep = { state, wish: null, used: false };
+  for (const key of keys(...presses)) step = pressKey(step.state, key, false);
+  return step;
+}
+
+function after(state: PanelState, ...presses: readonly string[]): PanelState {
+  return pressed(state, ...presses).state;
+}
+
+describe("B9 the panel's keys", () => {
+  test("B9 nothing is focused at first, and nothing can be changed by accident", () => {
+    assert.equal(FRESH.focus, null);
+    for (const press of [" ", "Left", "Right", "Enter", "Backspace", "9", "q", "Quit"]) {
+      const step = pressed(FRESH, press);
+      assert.equal(step.used, false, press);
+      assert.deepEqual(step.state, FRESH, press);
+    }
+  });
+
+  test("B9 Tab and Shift-Tab walk all fields in order, round and round", () => {
+    const walk = (press: string): (string | null)[] => {
+      let state = FRESH;
+      return Array.from({ length: 6 }, () => {
+        state = after(state, press);
+        return state.focus;
+      });
+    };
+    assert.deepEqual(walk("Tab"), [...FIELDS, "enabled"]);
+    assert.deepEqual(walk("BackTab"), [...FIELDS].reverse().concat("on_failure"));
+  });
+
+  test("B9 Space and Enter toggle the checkbox", () => {
+    const off = after(FRESH, "Tab", " ");
+    assert.equal(off.draft?.enabled, false);
+    assert.ok(isDirty(off));
+    assert.equal(after(off, "Enter").draft?.enabled, true);
+    assert.ok(!isDirty(after(off, " ")));
+  });
+
+  test("B9 arrows choose, both ways round and round; Space goes on", () => {
+    const detection = after(FRESH, "Tab", "Tab", "Tab", "Tab");
+    assert.equal(detection.focus, "detection");
+    assert.equal(after(detection, "Right").draft?.detection, "hash");
+    assert.equal(after(detection, "Down", "Down").draft?.detection, "inotify");
+    assert.equal(after(detection, "Left").draft?.detection, "inotify");
+    assert.equal(after(detection, " ", " ", " ").draft?.detection, "mtime");
+    assert.equal(after(detection, "Tab", "Up").draft?.on_failure, "stop");
+  });
+
+  test("B9 typing into a field just reached replaces its number", () => {
+    const typed = after(FRESH, "Tab", "Tab", "0.5");
+    assert.equal(typed.draft?.poll_interval, "0.5");
+    assert.equal(after(FRESH, "Tab", "Tab", "Backspace", "7").draft?.poll_interval, "7");
+    assert.ok(takesText(typed));
+  });
+
+  test("B9 a number is edited at the caret", () => {
+    const at = (...presses: readonly string[]): string | undefined =>
+      after(FRESH, "Tab", "Tab", ...presses).draft?.poll_interval;
+    assert.equal(at("End", "5"), "2.05");
+    assert.equal(at("Home", "1"), "12.0");
+    assert.equal(at("Left", "1"), "12.0");
+    assert.equal(at("End", "Backspace", "Backspace"), "2");
+    assert.equal(at("Home", "Delete", "3"), "3.0");
+    assert.equal(at("End", "Left", "Left", "7"), "27.0");
+    assert.equal(at("Clear"), "");
+    assert.equal(at("End", "Delete"), "2.0");
+    assert.equal(at("Home", "Backspace"), "2.0");
+    assert.equal(at("1234567890123456"), "123456789012");
+  });
+
+  test("B9 letters go into a number field, to be marked as wrong, and nowhere else", () => {
+    const typed = pressed(FRESH, "Tab", "Tab", "q");
+    assert.ok(typed.used);
+    assert.deepEqual(panelMistakes(typed.state), { poll_interval: "is not a number" });
+    assert.equal(pressed(FRESH, "Tab", "q").used, false);
+    assert.equal(pressed(FRESH, "BackTab", "s").used, false);
+  });
+
+  test("B9 Ctrl-S wishes to save only what changed and has no mistake", () => {
+    assert.equal(pressed(FRESH, "Save").wish, null);
+    assert.deepEqual(pressed(FRESH, "Save").state.note, { kind: "nothing" });
+    const good = pressed(FRESH, "Tab", " ", "Save");
+    assert.equal(good.wish, "save");
+    assert.ok(good.state.saving);
+    const bad = pressed(FRESH, "Tab", "Tab", "0", "Save");
+    assert.equal(bad.wish, null);
+    assert.deepEqual(bad.state.note, { kind: "invalid" });
+  });
+
+  test("B4, B9 Ctrl-S on an unchanged panel applies a mended file when one waits to be applied", () => {
+    const [save] = keys("Save");
+    assert.ok(save !== undefined);
+    assert.equal(pressKey(FRESH, save, true).wish, "reload");
+    assert.equal(pressKey(after(FRESH, "Tab", " "), save, true).wish, "save");
+  });
+
+  test("while a save is under way, keys wait for its end", () => {
+    const saving = after(FRESH, "Tab", " ", "Save");
+    for (const press of [" ", "Tab", "Save", "Esc"]) {
+      assert.deepEqual(pressed(saving, press), { state: saving, wish: null, used: false });
+    }
+  });
+
+  test("B9 Esc drops what was changed and keeps the focus; once more leaves the field", () => {
+    const step = pressed(FRESH, "Tab", "Tab", "9999", "Esc");
+    assert.equal(step.state.draft?.poll_interval, "2.0");
+    assert.equal(step.state.focus, "poll_interval");
+    assert.equal(step.wish, "reread");
+    assert.equal(after(step.state, "Esc").focus, null);
+  });
+
+  test("before a daemon told what runs, no key means anything", () => {
+    for (const press of ["Tab", " ", "Save", "Esc", "q"]) {
+      assert.deepEqual(pressed(EMPTY_PANEL, press), { state: EMPTY_PANEL, wish: null, used: false });
+    }
+  });
+});
+
+describe("B9 the panel and the file", () => {
+  test("B9 a clean panel follows the file", () => {
+    const next = withFile(withRunning(FRESH, { ...SETTINGS, debounce: 3 }, "aaaa"), {
+      sha256: "bbbb",
+      text: "x",
+    });
+    assert.equal(next.draft?.debounce, "3.0");
+    assert.equal(next.fileChanged, false);
+    assert.equal(next.file?.sha256, "bbbb");
+  });
+
+  test("B9 a dirty panel keeps what a person set, follows in the rest, and says that the file changed", () => {
+    const dirty = after(FRESH, "Tab", "Tab", "0.5");
+    const next = withFile(withRunning(dirty, { ...SETTINGS, debounce: 3, poll_interval: 7 }, "aaaa"), {
+      sha256: "bbbb",
+      text: "x",
+    });
+    assert.equal(next.draft?.poll_interval, "0.5");
+    assert.equal(next.draft?.debounce, "3.0");
+    assert.equal(next.fileChanged, true);
+    assert.equal(next.file, dirty.file, "an edit still builds on the file that was seen");
+  });
+
+  test("B9 the content that ran before the first change is the one seen, although it is read only later", () => {
+    const other = { ...SETTINGS, debounce: 3 };
+    const dirty = after(withRunning(FRESH, other, "bbbb"), "Tab", " ");
+    const read = withFile(dirty, { sha256: "bbbb", text: "b" });
+    assert.equal(read.fileChanged, false);
+    assert.equal(read.file?.sha256, "bbbb");
+    const later = withFile(withRunning(dirty, SETTINGS, "cccc"), { sha256: "cccc", text: "c" });
+    assert.equal(later.fileChanged, true);
+  });
+
+  test("B9 the same bytes again are no change of the file", () => {
+    const dirty = after(FRESH, "Tab", " ");
+    assert.equal(withFile(dirty, FILE).fileChanged, false);
+    const changed = withFile(dirty, { sha256: "bbbb", text: "x" });
+    assert.equal(withFile(changed, FILE).fileChanged, false, "and the old bytes again neither");
+  });
+
+  test("B9 refused for a file that changed underneath, Esc reads it again", () => {
+    const refused = withConflict(after(FRESH, "Tab", " ", "Save"));
+    assert.ok(refused.fileChanged);
+    assert.ok(!refused.saving);
+    assert.equal(refused.draft?.enabled, false, "nothing typed is lost by a refusal");
+    const step = pressed(refused, "Esc");
+    assert.equal(step.wish, "reread");
+    assert.equal(step.state.fileChanged, false);
+    const read = withFile(step.state, { sha256: "cccc", text: "y" });
+    assert.equal(read.file?.sha256, "cccc");
+    const typedMeanwhile = withFile(after(step.state, " "), { sha256: "cccc", text: "y" });
+    assert.equal(typedMeanwhile.fileChanged, false);
+    assert.equal(typedMeanwhile.file?.sha256, "cccc");
+  });
+
+  test("B9 after a save the panel is clean and tells the lines that changed", () => {
+    const lines = [{ mark: "+" as const, number: 2, text: "enabled = false" }];
+    const saved = withSaved(after(FRESH, "Tab", " ", "Save"), { sha256: "dddd", text: "z" }, lines, null);
+    assert.ok(!isDirty(saved));
+    assert.equal(saved.settings?.enabled, false);
+    assert.deepEqual(saved.note, { kind: "saved", lines, applied: null });
+    assert.equal(after(saved, " ").note, null, "until something is changed again");
+  });
+
+  test("B9 what was written and does not run is still to be seen as such", () => {
+    const saved = withSaved(after(FRESH, "Tab", " ", "Save"), FILE, [], "the file has a mistake");
+    assert.ok(isDirty(saved));
+    assert.equal(saved.settings?.enabled, true);
+  });
+
+  test("B9 the daemon's mistakes stand beside their fields, others below, until the field is changed", () => {
+    const mistake = { file: "/c.toml", line: 3, column: 7, found: "number 2", hint: null };
+    const saving = after(FRESH, "Tab", "Tab", "3", "Save");
+    const refused = withMistakes(saving, [
+      { ...mistake, path: "sync.poll_interval", expected: "less" },
+      { ...mistake, path: "shares[0].name", expected: "a name" },
+    ]);
+    assert.deepEqual(panelMistakes(refused), { poll_interval: "expected less" });
+    assert.match(JSON.stringify(refused.note), /\/c\.toml:3:7: shares\[0\]\.name/);
+    assert.deepEqual(panelMistakes(after(refused, "1")), {});
+  });
+
+  test("a failure loses nothing that was typed", () => {
+    const failed = withFailure(after(FRESH, "Tab", "Tab", "3", "Save"), "no daemon");
+    assert.equal(failed.draft?.poll_interval, "3");
+    assert.ok(isDirty(failed) && !failed.saving);
+  });
+
+  test("B9 a number field that follows the file has its caret at the end of what it holds now", () => {
+    const focused = after(FRESH, "Tab", "Tab", "End");
+    const next = withRunning(focused, { ...SETTINGS, poll_interval: 0.125 }, "aaaa");
+    assert.equal(after(next, "End", "5").draft?.poll_interval, "0.1255");
+    assert.equal(after(next, "7").draft?.poll_interval, "7");
+  });
+});
+
+test("B9 whatever is pressed and comes in, the caret is inside its number and a choice is one there is", () => {
+  const press = fc.constantFrom(
+    ..."Tab BackTab Left Right Home End Backspace Delete Enter Esc Clear Save".split(" "),
+    " ",
+    "5",
+    ".",
+    "x",
+  );
+  const outside = fc.record({ poll_interval: fc.constantFrom(0.5, 2, 12.25), enabled: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(fc.oneof(press, outside), { maxLength: 60 }), (steps) => {
+      let state = FRESH;
+      for (const step of steps) {
+        if (typeof step === "string") state = { ...after(state, step), saving: false };
+        else state = withRunning(state, { ...SETTINGS, ...step }, "aaaa");
+        const { draft, focus, caret } = state;
+        assert.ok(draft !== null);
+        if (focus === "poll_interval" || focus === "debounce") {
+          assert.ok(caret >= 0 && caret <= draft[focus].length, `${caret} in "${draft[focus]}"`);
+        }
+        assert.ok(["mtime", "hash", "inotify"].includes(draft.detection));
+        assert.ok(["backoff", "fixed", "stop"].includes(draft.on_failure));
+      }
+    }),
+  );
+});

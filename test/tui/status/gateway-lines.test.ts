@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gatewayLines } from "../../../src/tui/status/gateway-lines.ts";
+import { lineColumns } from "../../../src/tui/terminal/line.ts";
+import { sampleBackend, sampleGateway } from "../../api/sample-gateway.ts";
+import { fc } from "../../support/properties.ts";
+import { textOf, viewOf } from "../views.ts";
+
+const failed = sampleBackend({ name: "web", phase: "Failed", reason: "spawn uvx ENOENT", tools: 0 });
+const ready = sampleBackend({ in_flight: 2, tools: 1 });
+const disabled = sampleBackend({ name: "old", enabled: false, phase: "Pending" });
+const warned = sampleBackend({
+  name: "db",
+  conditions: [{ code: "x", severity: "warning", title: "DB_TOKEN is not set", hint: null, since: "" }],
+});
+
+test("C3 without a gateway there is nothing of it", () => {
+  assert.deepEqual(gatewayLines(null, viewOf(80), 10), []);
+});
+
+test("C3 a line for the gateway, and one for each backend, the troubled first", () => {
+  const glance = { gateway: sampleGateway(), backends: [ready, disabled, warned, failed] };
+  assert.deepEqual(textOf(gatewayLines(glance, viewOf(100), 10)), [
+    "Gateway http://127.0.0.1:9000/mcp  2 sessions  4 backends  14 tools  ✕ 2 not well",
+    "  ✕ web                  Failed         0 tools  spawn uvx ENOENT",
+    "  ● db                   Ready          14 tools  DB_TOKEN is not set",
+    "  ● files                Ready          1 tool, 2 in flight",
+    "  ○ old                  disabled",
+  ]);
+});
+
+test("C3 backends without room are counted, and a gateway that cannot listen says why", () => {
+  const conditions = [
+    { code: "listen_failed", severity: "error", title: "port 9000 is taken", hint: null, since: "" } as const,
+  ];
+  const gateway = sampleGateway({ url: null, sessions: 1, conditions });
+  const backends = [ready, failed, warned];
+  const lines = textOf(gatewayLines({ gateway, backends }, viewOf(100, { unicode: false }), 3));
+  assert.deepEqual(lines, [
+    "Gateway x not listening  1 session  3 backends  14 tools  x 2 not well  ! port 9000 is taken",
+    "  x web                  Failed         0 tools  spawn uvx ENOENT",
+    "  and 2 more",
+  ]);
+  assert.equal(gatewayLines({ gateway, backends }, viewOf(100), 1).length, 1);
+  assert.deepEqual(gatewayLines({ gateway, backends }, viewOf(100), 0), []);
+});
+
+test("C3 hostile names and reasons are shown, not obeyed, and never wider than the terminal", () => {
+  const text = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 60 }),
+    fc.constantFrom("\x1b[2J", "日本語".repeat(20)),
+  );
+  fc.assert(
+    fc.property(
+      text,
+      text,
+      fc.integer({ min: 1, max: 160 }),
+      fc.integer({ min: 0, max: 6 }),
+      (name, reason, width, limit) => {
+        const backends = [1, 2, 3].map(() => ({ ...failed, name, reason }));
+        const lines = gatewayLines(
+          { gateway: sampleGateway({ url: reason }), backends },
+          viewOf(width),
+          limit,
+        );
+        assert.ok(lines.length <= limit);
+        for (const line of lines) {
+          assert.ok(lineColumns(line) <= width);
+          // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
+          assert.doesNotMatch(textOf([line])[0] ?? "", /[\x00-\x1f\x7f\u202e]/);
+        }
+      },
+    ),
+  );
+});

@@ -1,0 +1,236 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { EditReport, ReloadReport, SyncEvent } from "../../../src/api/contract.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import type { SyncListener, SyncSource } from "../../../src/tui/status/sync-source.ts";
+import { startSyncSession } from "../../../src/tui/sync/sync-session.ts";
+import type { KeyName } from "../../../src/tui/terminal/key.ts";
+import { eventually } from "../../support/eventually.ts";
+import { sampleStatus } from "../views.ts";
+
+function event(id: number, over: Partial<SyncEvent> = {}): SyncEvent {
+  const iso = new Date(Date.UTC(2026, 0, 1, 0, 0, id)).toISOString();
+  return {
+    id,
+    iso,
+    time: iso.slice(11, 19),
+    generation: id,
+    type: "changed",
+    details: `change ${id}`,
+    ...over,
+  };
+}
+
+const RELOADED: ReloadReport = {
+  reloaded: true,
+  dry_run: false,
+  generation: 2,
+  sha256: "after",
+  settings: [],
+  shares: { added: [], removed: [], changed: [] },
+  backends: { added: [], removed: [], changed: [] },
+  middleware: [],
+  errors: [],
+  failure: null,
+  summary: "settings reloaded",
+};
+
+const EDITED: EditReport = { changed: true, path: "/c.toml", sha256: "after", errors: [], reload: RELOADED };
+
+/** A daemon as the session sees it, told what to say by the test. */
+function scripted(over: Partial<SyncSource> = {}) {
+  const asked: unknown[] = [];
+  let text = "[sync]\nenabled = true\n";
+  let sha256 = "before";
+  const stop = new AbortController();
+  let listener: SyncListener | null = null;
+  const source: SyncSource = {
+    follow(given, signal) {
+      listener = given;
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    },
+    async config() {
+      return { path: "/c.toml", format: "toml", sha256, text, running_sha256: sha256 };
+    },
+    async edit(request) {
+      asked.push(request);
+      text = text.replace("true", "false");
+      sha256 = "after";
+      return EDITED;
+    },
+    async reload() {
+      asked.push("reload");
+      return RELOADED;
+    },
+    ...over,
+  };
+  const session = startSyncSession(source, stop.signal);
+  assert.ok(listener !== null);
+  const press = (...names: readonly (KeyName | " ")[]): void => {
+    for (const name of names) {
+      session.onKey(name === " " ? { kind: "character", text: " " } : { kind: "named", name });
+    }
+  };
+  const daemon: SyncListener = listener;
+  return {
+    session,
+    daemon,
+    asked,
+    stop,
+    press,
+    async ready(): Promise<void> {
+      daemon.present({ ...sampleStatus({ sha256: "before" }), events: [] });
+      await eventually(() => session.panel.get().file !== null, 2_000);
+    },
+  };
+}
+
+test("B8 each event is one row, over replays, gaps and restarts of the daemon", () => {
+  const { session, daemon } = scripted();
+  const details = (): string[] => session.widget.rows.get().map((row) => row.details);
+  daemon.present({ ...sampleStatus(), events: [event(1), event(2)] });
+  daemon.event(event(2));
+  daemon.event(event(3));
+  daemon.present({ ...sampleStatus(), events: [event(2), event(3), event(4)] });
+  daemon.event(event(4));
+  assert.deepEqual(details(), ["change 1", "change 2", "change 3", "change 4"]);
+  daemon.absent("gone");
+  assert.deepEqual(session.connection.get(), { kind: "waiting", reason: "gone" });
+  daemon.present({ ...sampleStatus(), events: [] });
+  daemon.event(event(1, { iso: "2026-03-01T00:00:00.000Z", details: "of the next daemon" }));
+  assert.deepEqual(session.connection.get(), { kind: "connected" });
+  assert.equal(details().at(-1), "of the next daemon");
+  assert.equal(details().length, 5);
+});
+
+test("B9 a save is one edit of the changed keys, over the content that was seen", async () => {
+  const { session, asked, press, ready } = scripted();
+  await ready();
+  press("tab", " ", "save");
+  await eventually(() => session.panel.get().note?.kind === "saved", 2_000);
+  assert.deepEqual(asked, [
+    { edits: [{ key: "sync.enabled", value: "false" }], expected_sha256: "before", source: "tui" },
+  ]);
+  assert.deepEqual(session.panel.get().note, {
+    kind: "saved",
+    applied: null,
+    lines: [
+      { mark: "-", number: 2, text: "enabled = true" },
+      { mark: "+", number: 2, text: "enabled = false" },
+    ],
+  });
+});
+
+test("B9 who leaves while a save is under way learns what became of it", async () => {
+  const answer = Promise.withResolvers<EditReport>();
+  const { session, press, ready } = scripted({ edit: () => answer.promise });
+  await ready();
+  assert.equal(await session.saved(), null, "nothing is under way");
+  press("tab", " ", "save");
+  const saved = session.saved();
+  let isKnown = false;
+  void saved.then(() => {
+    isKnown = true;
+  });
+  await nextTurn();
+  assert.equal(isKnown, false);
+  answer.resolve(EDITED);
+  assert.equal(await saved, null);
+});
+
+test("B9 who leaves while a save fails is told why", async () => {
+  const answer = Promise.withResolvers<EditReport>();
+  const { session, press, ready } = scripted({ edit: () => answer.promise });
+  await ready();
+  press("tab", " ", "save");
+  const saved = session.saved();
+  answer.reject(new MountaineerError("config_unwritable", "the disk is full"));
+  assert.equal(await saved, "the disk is full");
+});
+
+test("B9 written but not in effect is told with the reason", async () => {
+  const reload: ReloadReport = { ...RELOADED, reloaded: false, failure: "the port is taken" };
+  const { session, press, ready } = scripted({ edit: async () => ({ ...EDITED, reload }) });
+  await ready();
+  press("tab", " ", "save");
+  await eventually(() => session.panel.get().note !== null, 2_000);
+  const { note } = session.panel.get();
+  assert.ok(note?.kind === "saved");
+  assert.equal(note.applied, "the port is taken");
+});
+
+test("B9 a conflict keeps what was set; other failures are told in one line", async () => {
+  for (const [code, message] of [
+    ["config_changed", "changed meanwhile"],
+    ["config_unwritable", "read-only\nsecond line"],
+    ["daemon_unreachable", "no daemon"],
+  ] as const) {
+    const { session, press, ready } = scripted({
+      edit: async () => {
+        throw new MountaineerError(code, message);
+      },
+    });
+    await ready();
+    press("tab", " ", "save");
+    await eventually(() => !session.panel.get().saving, 2_000);
+    const panel = session.panel.get();
+    assert.equal(panel.draft?.enabled, false);
+    assert.equal(panel.fileChanged, code === "config_changed");
+    const reason = panel.note?.kind === "failed" ? panel.note.reason : null;
+    const told = { config_changed: null, config_unwritable: "read-only" };
+    assert.equal(reason, code === "daemon_unreachable" ? "nothing saved: no daemon" : told[code]);
+  }
+});
+
+test("B4 an unchanged panel's save reloads when the file is not what runs, and tells why it was rejected", async () => {
+  const mistake = { file: "/c.toml", line: 4, column: 2, path: "x", found: "a", expected: "b", hint: null };
+  const { session, daemon, press, ready } = scripted({
+    reload: async () => ({ ...RELOADED, reloaded: false, errors: [mistake] }),
+  });
+  await ready();
+  daemon.state(sampleStatus({ watching: "stopped" }));
+  press("save");
+  await eventually(() => session.panel.get().note?.kind === "failed", 2_000);
+  assert.deepEqual(session.panel.get().note, {
+    kind: "failed",
+    reason: "/c.toml:4:2: x found a, expected b",
+  });
+});
+
+test("reads of the file do not pile up, and the last one counts", async () => {
+  let reads = 0;
+  let running = 0;
+  let most = 0;
+  const { session, daemon } = scripted({
+    async config() {
+      running += 1;
+      most = Math.max(most, running);
+      const mine = ++reads;
+      await nextTurn();
+      running -= 1;
+      return { path: "/c.toml", format: "toml", sha256: `read ${mine}`, text: "", running_sha256: "" };
+    },
+  });
+  daemon.present({ ...sampleStatus(), events: [] });
+  for (let id = 1; id <= 50; id += 1) daemon.event(event(id));
+  await eventually(() => session.panel.get().file?.sha256 === `read ${reads}` && running === 0, 2_000);
+  assert.equal(most, 1);
+  assert.ok(reads >= 2 && reads < 10, `${reads} reads`);
+});
+
+test("when it is ended, what is still under way changes nothing any more", async () => {
+  const { session, press, ready, stop } = scripted({
+    edit: (_request, signal) =>
+      new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true }),
+      ),
+  });
+  await ready();
+  press("tab", " ", "save");
+  const before = session.panel.get();
+  stop.abort(new MountaineerError("aborted", "left"));
+  await session.ended;
+  await nextTurn();
+  assert.equal(session.panel.get(), before);
+});
