@@ -6,24 +6,7 @@ import type { MountaineerConfig, RouteConfig } from "../../config/snapshot.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readMembers } from "../sessions/config-members.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
-
-/** One share, as `shares list --json` has it. */
-export interface Favorite {
-  readonly name: string;
-  readonly driver: "rclone" | "netfs" | "cifs" | "local";
-  /** Host and port as they are configured, or the folder of driver `local`. */
-  readonly thunderbolt: string | null;
-  readonly fallback: string | null;
-  readonly share_name: string;
-  readonly username: string;
-  readonly guest: boolean;
-  readonly stable_path: string;
-  /** Names of the aliases that lead into it. */
-  readonly aliases: readonly string[];
-  /** null: no daemon runs, or it does not have the share yet. */
-  readonly mount_state: ShareStatus["mount_state"] | null;
-  readonly active_interface: ShareStatus["active_interface"] | null;
-}
+import type { Favorite } from "../views/place-view.ts";
 
 /** Looks at no mount and no host. Rejects with `config_…`. */
 export function listFavorites(context: CommandContext): Promise<Favorite[]> {

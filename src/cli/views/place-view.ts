@@ -1,13 +1,30 @@
 // Owns how aliases, favorites and folders look to people. Pure.
 
-import type { AliasStatus, FoldersReport } from "../../api/contract.ts";
+import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
-import type { Favorite } from "../edits/favorite-list.ts";
 import { type Look, paintFor } from "./look.ts";
 
 const GAP = "  ";
 const LONGEST_NAME = 32;
+
+/** One share, as `shares list --json` has it. */
+export interface Favorite {
+  readonly name: string;
+  readonly driver: "rclone" | "netfs" | "cifs" | "local";
+  /** Host and port as they are configured, or the folder of driver `local`. */
+  readonly thunderbolt: string | null;
+  readonly fallback: string | null;
+  readonly share_name: string;
+  readonly username: string;
+  readonly guest: boolean;
+  readonly stable_path: string;
+  /** Names of the aliases that lead into it. */
+  readonly aliases: readonly string[];
+  /** null: no daemon runs, or it does not have the share yet. */
+  readonly mount_state: ShareStatus["mount_state"] | null;
+  readonly active_interface: ShareStatus["active_interface"] | null;
+}
 
 function widest(texts: readonly string[]): number {
   return Math.min(LONGEST_NAME, Math.max(0, ...texts.map((text) => columns(harmless(text)))));

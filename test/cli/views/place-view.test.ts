@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { AliasStatus } from "../../../src/api/contract.ts";
-import type { Favorite } from "../../../src/cli/edits/favorite-list.ts";
-import { renderAliases, renderFavorites, renderFolders } from "../../../src/cli/views/place-view.ts";
+import {
+  type Favorite,
+  renderAliases,
+  renderFavorites,
+  renderFolders,
+} from "../../../src/cli/views/place-view.ts";
 
 const PLAIN = { width: 80, color: false, unicode: true };
 const ASCII = { ...PLAIN, unicode: false };
