@@ -6,16 +6,10 @@ import { basename, dirname, join } from "node:path";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountFailure } from "./mount-driver.ts";
-import {
-  type FolderNote,
-  folderNoteText,
-  isDiskFull,
-  parseFolderNote,
-  type RcloneFiles,
-  writeIfChanged,
-} from "./rclone/files.ts";
+import { isDiskFull, type ShareFiles, writeIfChanged } from "./share-files.ts";
 
 type MountFolder =
   /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */
@@ -24,16 +18,16 @@ type MountFolder =
 
 export interface MountFolders {
   /** An empty folder at `path`, just before something is mounted there. Call only when nothing is mounted there. */
-  ensure(shareName: string, files: RcloneFiles, path: string): Promise<MountFolder>;
+  ensure(shareName: string, files: ShareFiles, path: string): Promise<MountFolder>;
   /** Once something is mounted: sets aside what was written just before. Never rejects. */
-  uncover(shareName: string, files: RcloneFiles, path: string, bare: FileHandle): Promise<void>;
+  uncover(shareName: string, files: ShareFiles, path: string, bare: FileHandle): Promise<void>;
   /**
    * Removes the folder, so that nobody writes into it; what is in it is set aside. Touches only a folder of ours, or
    * with `isShares` an empty one; nothing while something is mounted there, or the disk is full. Never rejects.
    */
-  clear(shareName: string, files: RcloneFiles, path: string, isShares: boolean): Promise<void>;
+  clear(shareName: string, files: ShareFiles, path: string, isShares: boolean): Promise<void>;
   /** Folders that hold what was set aside, as long as they do. Cached; never rejects. */
-  setAside(shareName: string, files: RcloneFiles): Promise<readonly string[]>;
+  setAside(shareName: string, files: ShareFiles): Promise<readonly string[]>;
   /** Something was set aside by others: what is cached is old. */
   changed(shareName: string): void;
 }
@@ -52,7 +46,7 @@ const MODE = process.getuid?.() === 0 ? 0o555 : 0o755;
 export function createMountFolders({ clock, logger }: { clock: Clock; logger: Logger }): MountFolders {
   const notes = new Map<string, FolderNote>();
 
-  const noteOf = async (shareName: string, files: RcloneFiles): Promise<FolderNote> => {
+  const noteOf = async (shareName: string, files: ShareFiles): Promise<FolderNote> => {
     const known = notes.get(shareName);
     if (known !== undefined) return known;
     const read = parseFolderNote(await readIfPresent(files.mountFolder));
@@ -61,7 +55,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
     notes.set(shareName, read);
     return read;
   };
-  const note = async (shareName: string, files: RcloneFiles, change: Partial<FolderNote>): Promise<void> => {
+  const note = async (shareName: string, files: ShareFiles, change: Partial<FolderNote>): Promise<void> => {
     const next = { ...(await noteOf(shareName, files)), ...change };
     notes.set(shareName, next);
     try {
@@ -71,7 +65,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       if (!isDiskFull(error)) throw error;
     }
   };
-  const isOurs = async (shareName: string, files: RcloneFiles, path: string): Promise<boolean> => {
+  const isOurs = async (shareName: string, files: ShareFiles, path: string): Promise<boolean> => {
     const known = await noteOf(shareName, files);
     if (known.path !== path || known.identity === null) return false;
     return known.identity === (await identityOf(path));
@@ -150,16 +144,16 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
 interface PlacesParts {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly noteOf: (shareName: string, files: RcloneFiles) => Promise<FolderNote>;
-  readonly note: (shareName: string, files: RcloneFiles, change: Partial<FolderNote>) => Promise<void>;
-  readonly isOurs: (shareName: string, files: RcloneFiles, path: string) => Promise<boolean>;
+  readonly noteOf: (shareName: string, files: ShareFiles) => Promise<FolderNote>;
+  readonly note: (shareName: string, files: ShareFiles, change: Partial<FolderNote>) => Promise<void>;
+  readonly isOurs: (shareName: string, files: ShareFiles, path: string) => Promise<boolean>;
 }
 
 /** Makes an empty folder to mount on, and sets aside what stands in its way. */
 function createPlaces({ clock, logger, noteOf, note, isOurs }: PlacesParts) {
   const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
   /** Noted before it is there: a crash in between must not hide where the files went. */
-  const newPlace = async (shareName: string, files: RcloneFiles, path: string): Promise<string> => {
+  const newPlace = async (shareName: string, files: ShareFiles, path: string): Promise<string> => {
     const place = await unusedPlace(path, clock.wallMs());
     const { aside } = await noteOf(shareName, files);
     await note(shareName, files, { aside: [...(await stillHolding(aside)), place] });
@@ -169,7 +163,7 @@ function createPlaces({ clock, logger, noteOf, note, isOurs }: PlacesParts) {
     listed.delete(shareName);
     logger.warn("files set aside", { share: shareName, folder: place, entries });
   };
-  const setAsideWhole = async (shareName: string, files: RcloneFiles, path: string): Promise<void> => {
+  const setAsideWhole = async (shareName: string, files: ShareFiles, path: string): Promise<void> => {
     const place = await newPlace(shareName, files, path);
     await rename(path, place);
     await chmod(place, 0o700);
@@ -177,7 +171,7 @@ function createPlaces({ clock, logger, noteOf, note, isOurs }: PlacesParts) {
   };
   const made = async (
     shareName: string,
-    files: RcloneFiles,
+    files: ShareFiles,
     path: string,
     at = path,
   ): Promise<MountFolder> => {
@@ -191,7 +185,7 @@ function createPlaces({ clock, logger, noteOf, note, isOurs }: PlacesParts) {
     }
   };
   /** Noted before it stands at its path, where others write into it. null: someone else was there first. */
-  const place = async (shareName: string, files: RcloneFiles, path: string): Promise<MountFolder | null> => {
+  const place = async (shareName: string, files: ShareFiles, path: string): Promise<MountFolder | null> => {
     // Hidden, and ours by its name: one that a crash left behind is replaced by the next.
     const hidden = join(dirname(path), `.${shortened(basename(path))}.mountaineer-new`);
     await rmdir(hidden).catch(() => {});
@@ -209,11 +203,7 @@ function createPlaces({ clock, logger, noteOf, note, isOurs }: PlacesParts) {
     }
   };
   /** Whether the way is free now; else what is in it. */
-  const makeWay = async (
-    shareName: string,
-    files: RcloneFiles,
-    path: string,
-  ): Promise<MountFolder | null> => {
+  const makeWay = async (shareName: string, files: ShareFiles, path: string): Promise<MountFolder | null> => {
     // On a full disk there may be no room for a new one.
     if ((await isOurs(shareName, files, path)) && (await readdir(path)).length === 0) {
       return made(shareName, files, path);
@@ -313,4 +303,27 @@ function refused(path: string, error: unknown): MountFolder {
   if (code === null) throw error;
   const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
   return { ok: false, reason: denied ? "permission_denied" : "other", text: `${path}: ${errorText(error)}` };
+}
+
+/** The bare folder that a share's mount stands on. */
+interface FolderNote {
+  readonly path: string | null;
+  /** null: there is none that is ours. */
+  readonly identity: string | null;
+  /** Where content of such folders was set aside; may be gone by now. */
+  readonly aside: readonly string[];
+}
+
+/** What cannot be read is as good as none. */
+function parseFolderNote(text: string | null): FolderNote {
+  const { path, identity, aside } = jsonObject(text ?? "") ?? {};
+  return {
+    path: typeof path === "string" ? path : null,
+    identity: typeof identity === "string" ? identity : null,
+    aside: Array.isArray(aside) ? aside.filter((one) => typeof one === "string") : [],
+  };
+}
+
+function folderNoteText(note: FolderNote): string {
+  return `${JSON.stringify(note)}\n`;
 }

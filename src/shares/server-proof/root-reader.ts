@@ -8,9 +8,10 @@ import { type CommandResult, runCommand } from "../../runtime/process/child-proc
 import { findProgram } from "../../runtime/process/find-program.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { account, configText, REMOTE_NAME, rcloneFiles, writeIfChanged } from "../drivers/rclone/files.ts";
+import { account, configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
+import { shareFiles, writeIfChanged } from "../drivers/share-files.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 import {
   type Birth,
@@ -105,12 +106,12 @@ export function createRootReader({
   const find = (program: ProofProgram) => findProgram(program, folders());
 
   const fileFor = (share: ShareSpec, name: string): string =>
-    join(rcloneFiles(stateFolder, share.name).folder, name);
+    join(shareFiles(stateFolder, share.name).folder, name);
 
   /** Writes a file that only we may read, for as long as `use` takes. */
   const withFile = async <T>(share: ShareSpec, name: string, content: string, use: (path: string) => T) => {
     const path = fileFor(share, name);
-    await ensureFolder(rcloneFiles(stateFolder, share.name).folder, 0o700);
+    await ensureFolder(shareFiles(stateFolder, share.name).folder, 0o700);
     try {
       await writeIfChanged(path, content);
       return await use(path);

@@ -5,7 +5,7 @@ import { errorText } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
-import { rcloneFiles } from "../drivers/rclone/files.ts";
+import { shareFiles } from "../drivers/share-files.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
@@ -36,7 +36,7 @@ const VERSION = 1;
 
 export function createWitnessStore(stateFolder: string, logger: Logger): WitnessStore {
   const pathOf = (share: ShareSpec): string =>
-    join(rcloneFiles(stateFolder, share.name).folder, "server.json");
+    join(shareFiles(stateFolder, share.name).folder, "server.json");
   return {
     async read(share) {
       try {

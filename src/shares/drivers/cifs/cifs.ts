@@ -24,9 +24,10 @@ import type {
 } from "../mount-driver.ts";
 import { createMountFolders, type MountFolders } from "../mount-folder.ts";
 import { lookAtNewMount } from "../new-mount-look.ts";
-import { type RcloneFiles, rcloneFiles } from "../rclone/files.ts";
+import { rcloneFiles } from "../rclone/files.ts";
 import { createUnsentWrites } from "../rclone/unsent.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
+import { type ShareFiles, shareFiles } from "../share-files.ts";
 import { type AddressesOf, indexMounts } from "../smb-mounts.ts";
 import { runUnmount } from "../unmount-command.ts";
 import { meaningOfMountCifs, tellingLine } from "./codes.ts";
@@ -77,7 +78,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     (await findProgram("umount", tools.programFolders)) ?? "umount";
   const unmountKernels = createCifsUnmount({ clock, mountTable, program });
   const realPaths = createRealMountPaths(prober);
-  const filesOf = ({ name }: ShareSpec) => rcloneFiles(stateFolder, name);
+  const filesOf = ({ name }: ShareSpec) => shareFiles(stateFolder, name);
   const noteOf = (share: ShareSpec): Promise<CifsNote | null> => notes.read(filesOf(share).folder);
 
   /** As the mount table spells it. */
@@ -192,7 +193,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
       // The kernel writes back by itself, and a plain unmount waits for it; rclone's mount of before keeps a cache.
       const atPath = indexMounts(await mountTable.read(0)).at(await pathOf(share));
       if (atPath?.entry.type !== "fuse.rclone") return [];
-      return unsentOfRclone.of(filesOf(share).cache, share.shareName);
+      return unsentOfRclone.of(rcloneFiles(stateFolder, share.name).cache, share.shareName);
     },
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: ({ path }) => realPaths.known(path),
@@ -211,7 +212,7 @@ interface CifsAttemptsParts {
     mode: UnmountMode,
     { deadlineMs, signal }: StepLimits,
   ) => Promise<UnmountOutcome>;
-  readonly filesOf: (arg0: ShareSpec) => RcloneFiles;
+  readonly filesOf: (arg0: ShareSpec) => ShareFiles;
   readonly pathOf: (arg0: ShareSpec) => Promise<string>;
   readonly standingAt: (share: ShareSpec) => Promise<FoundMount | null>;
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
-import { writeIfChanged } from "../rclone/files.ts";
+import { writeIfChanged } from "../share-files.ts";
 
 export interface CifsNote {
   /** As the mount table spells it. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
-import { rcloneFiles, writeIfChanged } from "../rclone/files.ts";
+import { shareFiles, writeIfChanged } from "../share-files.ts";
 
 interface LocalNote {
   readonly path: string;
@@ -25,7 +25,7 @@ export async function readLocalNote(stateFolder: string, shareName: string): Pro
 export async function writeLocalNote(stateFolder: string, shareName: string, note: LocalNote): Promise<void> {
   const { path, folder } = note;
   try {
-    await ensureFolder(rcloneFiles(stateFolder, shareName).folder, 0o700);
+    await ensureFolder(shareFiles(stateFolder, shareName).folder, 0o700);
     await writeIfChanged(notePath(stateFolder, shareName), `${JSON.stringify({ path, folder })}\n`);
   } catch (error) {
     // While this process runs it is known anyway, and no share is to be down for it.
@@ -34,5 +34,5 @@ export async function writeLocalNote(stateFolder: string, shareName: string, not
 }
 
 function notePath(stateFolder: string, shareName: string): string {
-  return join(rcloneFiles(stateFolder, shareName).folder, "local.json");
+  return join(shareFiles(stateFolder, shareName).folder, "local.json");
 }

@@ -11,6 +11,7 @@ import { sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountFailure, MountOutcome, StepLimits, Through } from "../mount-driver.ts";
 import type { MountFolders } from "../mount-folder.ts";
 import { lookAtNewMount } from "../new-mount-look.ts";
+import { writeIfChanged } from "../share-files.ts";
 import { indexMounts, type SmbMount } from "../smb-mounts.ts";
 import type { RcloneCheck } from "./available.ts";
 import type { CacheCare } from "./cache-care.ts";
@@ -22,7 +23,6 @@ import {
   makeFolders,
   mountArguments,
   type RcloneFiles,
-  writeIfChanged,
 } from "./files.ts";
 import { readLoggedFailure } from "./log.ts";
 import type { ServingProcesses } from "./serving.ts";

@@ -5,8 +5,9 @@ import { request } from "node:http";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
+import { isDiskFull, writeIfChanged } from "../share-files.ts";
 import { parseRcloneVersion, type RcloneVersion } from "./available.ts";
-import { isDiskFull, type RcloneFiles, writeIfChanged } from "./files.ts";
+import type { RcloneFiles } from "./files.ts";
 
 export interface RcloneControl {
   readonly port: number;

@@ -1,27 +1,20 @@
 // Owns the folder that each share has for its rclone: config, write cache, log, and who serves the mount.
 
-import { open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { systemErrorCode } from "../../../runtime/errors.ts";
-import { ensureFolder, readIfPresent } from "../../../runtime/files/durable-file.ts";
-import { sha256Of } from "../../../runtime/files/sha256.ts";
+import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";
+import { type ShareFiles, shareFiles, shareFilesIn } from "../share-files.ts";
 import { isOlder, KEEPS_DEAD_SINCE, type RcloneVersion } from "./available.ts";
 
-export interface RcloneFiles {
-  readonly folder: string;
+export interface RcloneFiles extends ShareFiles {
   readonly config: string;
   readonly cache: string;
   readonly log: string;
   readonly process: string;
-  /** Which folder is mounted on, and where its content was set aside. */
-  readonly mountFolder: string;
-  /** Written files that rclone could not go on with after a crash: not sent, and not lost. */
-  readonly setAside: string;
   /** What is known of them: at the same paths, each with `.json` added. */
   readonly setAsideNotes: string;
   /** How the process is asked itself: its port and password. */
@@ -32,8 +25,6 @@ export interface RcloneFiles {
 export const REMOTE_NAME = "share";
 /** Without `Dot`, which rclone 1.60 needs left out: else it leaves an empty folder in the share's root. */
 const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
-/** Bytes of a file name on any file system, less what suffixes need. */
-const NAME_AT_MOST = 180;
 
 /**
  * What the process is given beside its arguments. rclone makes a buffer for each answer of the server, and Go collects
@@ -46,46 +37,26 @@ const NAME_AT_MOST = 180;
  */
 export const MOUNT_ENVIRONMENT: Readonly<Record<string, string>> = { GOGC: "200" };
 
-/** Holds a folder for each share that was ever mounted. */
-export function rcloneMountsFolder(stateFolder: string): string {
-  return join(stateFolder, "mounts");
-}
-
 /** `folder`: of one share. */
 export function rcloneLogPath(folder: string): string {
   return join(folder, "rclone.log");
 }
 
 export function rcloneFiles(stateFolder: string, shareName: string): RcloneFiles {
-  return rcloneFilesIn(join(rcloneMountsFolder(stateFolder), folderName(shareName)));
+  return rcloneFilesIn(shareFiles(stateFolder, shareName).folder);
 }
 
 /** `folder`: of one share. */
 export function rcloneFilesIn(folder: string): RcloneFiles {
   return {
-    folder,
+    ...shareFilesIn(folder),
     config: join(folder, "rclone.conf"),
     cache: join(folder, "cache"),
     log: rcloneLogPath(folder),
     process: join(folder, "process.json"),
-    mountFolder: join(folder, "mount-folder.json"),
-    setAside: join(folder, "set-aside"),
     setAsideNotes: join(folder, "set-aside-notes"),
     control: join(folder, "control.json"),
   };
-}
-
-/** The name with everything but letters, digits, `-`, `_` and inner dots as `%XX`; another name, another folder. */
-export function folderName(shareName: string): string {
-  const escaped = [...Buffer.from(shareName, "utf8")]
-    .map((byte, index) => {
-      const plain = /[A-Za-z0-9_-]/.test(String.fromCharCode(byte)) || (byte === 0x2e && index > 0);
-      return plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-    })
-    .join("");
-  if (escaped.length <= NAME_AT_MOST) return escaped;
-  const digest = sha256Of(shareName).slice(0, 16);
-  return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
 }
 
 /** The config file for one route. `obscured` is the password as rclone wants it, null for a guest. */
@@ -179,32 +150,6 @@ export async function makeFolders(files: RcloneFiles): Promise<void> {
   await ensureFolder(files.cache, 0o700);
 }
 
-/**
- * Writes a file (0600) whole or not at all, and only if that changes it. On a full disk what is there is written
- * over, which takes no room: a share must not wait for some to change its host. `hidden`, on the same disk, is where it
- * is written first.
- */
-export async function writeIfChanged(path: string, content: string, hidden = `${path}.new`): Promise<void> {
-  const before = await readIfPresent(path);
-  if (before === content) return;
-  try {
-    await writeFile(hidden, content, { mode: 0o600 });
-    await rename(hidden, path);
-  } catch (error) {
-    await rm(hidden, { force: true });
-    if (before === null || !isDiskFull(error)) throw error;
-    await using file = await open(path, "r+");
-    await file.write(content, 0);
-    await file.truncate(Buffer.byteLength(content));
-  }
-}
-
-/** Whether there is no room left, on the disk or for this user. */
-export function isDiskFull(error: unknown): boolean {
-  const code = systemErrorCode(error);
-  return code === "ENOSPC" || code === "EDQUOT";
-}
-
 /** Who serves a mount, as it stands in the share's folder. */
 interface ProcessNote {
   readonly identity: ProcessIdentity;
@@ -226,29 +171,6 @@ export function parseProcessNote(text: string | null): ProcessNote | null {
 
 export function processNoteText({ identity, mountPath, carriedPort }: ProcessNote): string {
   return `${JSON.stringify({ ...identity, mountPath, ...(carriedPort === null ? {} : { carriedPort }) })}\n`;
-}
-
-/** The bare folder that a share's mount stands on. */
-export interface FolderNote {
-  readonly path: string | null;
-  /** null: there is none that is ours. */
-  readonly identity: string | null;
-  /** Where content of such folders was set aside; may be gone by now. */
-  readonly aside: readonly string[];
-}
-
-/** What cannot be read is as good as none. */
-export function parseFolderNote(text: string | null): FolderNote {
-  const { path, identity, aside } = jsonObject(text ?? "") ?? {};
-  return {
-    path: typeof path === "string" ? path : null,
-    identity: typeof identity === "string" ? identity : null,
-    aside: Array.isArray(aside) ? aside.filter((one) => typeof one === "string") : [],
-  };
-}
-
-export function folderNoteText(note: FolderNote): string {
-  return `${JSON.stringify(note)}\n`;
 }
 
 /** `DOMAIN\user` and `DOMAIN;user`, as people write them. */

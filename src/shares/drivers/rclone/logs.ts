@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { rcloneLogPath, rcloneMountsFolder } from "./files.ts";
+import { shareMountsFolder } from "../share-files.ts";
+import { rcloneLogPath } from "./files.ts";
 
 interface RcloneLogsOptions {
   readonly clock: Clock;
@@ -45,8 +46,8 @@ export function createRcloneLogs({ clock, logger, stateFolder }: RcloneLogsOptio
       lookedAtMs = atMs;
       looking = true;
       void (async () => {
-        for (const folder of await readdir(rcloneMountsFolder(stateFolder)).catch(() => [])) {
-          await lookAt(rcloneLogPath(join(rcloneMountsFolder(stateFolder), folder)));
+        for (const folder of await readdir(shareMountsFolder(stateFolder)).catch(() => [])) {
+          await lookAt(rcloneLogPath(join(shareMountsFolder(stateFolder), folder)));
         }
         looking = false;
       })();

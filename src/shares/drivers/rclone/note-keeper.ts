@@ -6,7 +6,8 @@ import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { parseProcessNote, rcloneFilesIn, rcloneMountsFolder } from "./files.ts";
+import { shareMountsFolder } from "../share-files.ts";
+import { parseProcessNote, rcloneFilesIn } from "./files.ts";
 import type { NoteWriter, ServedMount } from "./note-writer.ts";
 
 interface NoteKeeperOptions {
@@ -53,7 +54,7 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   };
 
   const servedMount = async (name: string): Promise<ServedMount | null> => {
-    const files = rcloneFilesIn(join(rcloneMountsFolder(stateFolder), name));
+    const files = rcloneFilesIn(join(shareMountsFolder(stateFolder), name));
     const note = parseProcessNote(await readIfPresent(files.process));
     if (note === null || !(await isRunning(note.identity))) return null;
     return { shareName: name, files, mountPath: note.mountPath, pid: note.identity.pid };
@@ -62,7 +63,7 @@ export function createNoteKeeper({ clock, logger, notes, stateFolder }: NoteKeep
   return {
     trigger() {
       void (async () => {
-        for (const name of await readdir(rcloneMountsFolder(stateFolder)).catch(() => [])) {
+        for (const name of await readdir(shareMountsFolder(stateFolder)).catch(() => [])) {
           if (underWay.has(name)) continue;
           underWay.add(name);
           void lookAfter(name)

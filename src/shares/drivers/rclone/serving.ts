@@ -8,14 +8,8 @@ import {
   processIdentity,
 } from "../../../runtime/process/process-identity.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
-import {
-  carriedPortOf,
-  isDiskFull,
-  parseProcessNote,
-  processNoteText,
-  type RcloneFiles,
-  writeIfChanged,
-} from "./files.ts";
+import { isDiskFull, writeIfChanged } from "../share-files.ts";
+import { carriedPortOf, parseProcessNote, processNoteText, type RcloneFiles } from "./files.ts";
 import { listRcloneMounts, type RcloneProcess } from "./processes.ts";
 
 interface Server {

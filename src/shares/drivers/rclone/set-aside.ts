@@ -5,7 +5,8 @@ import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import { ensureFolder, entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
-import { isDiskFull, type RcloneFiles, writeIfChanged } from "./files.ts";
+import { isDiskFull, writeIfChanged } from "../share-files.ts";
+import type { RcloneFiles } from "./files.ts";
 import {
   type ByteRange,
   type CacheFile,

@@ -1,0 +1,76 @@
+// The folder that Mountaineer keeps for each share, whatever mounts it, and how a file in it is written.
+
+import { open, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { systemErrorCode } from "../../runtime/errors.ts";
+import { readIfPresent } from "../../runtime/files/durable-file.ts";
+import { sha256Of } from "../../runtime/files/sha256.ts";
+
+/** A driver may have more files in the same folder. */
+export interface ShareFiles {
+  readonly folder: string;
+  /** Which folder is mounted on, and where its content was set aside. */
+  readonly mountFolder: string;
+  /** Written files that never got to the server: not sent, and not lost. */
+  readonly setAside: string;
+}
+
+/** Bytes of a file name on any file system, less what suffixes need. */
+const NAME_AT_MOST = 180;
+
+/** Holds a folder for each share that was ever mounted. */
+export function shareMountsFolder(stateFolder: string): string {
+  return join(stateFolder, "mounts");
+}
+
+export function shareFiles(stateFolder: string, shareName: string): ShareFiles {
+  return shareFilesIn(join(shareMountsFolder(stateFolder), folderName(shareName)));
+}
+
+/** `folder`: of one share. */
+export function shareFilesIn(folder: string): ShareFiles {
+  return {
+    folder,
+    mountFolder: join(folder, "mount-folder.json"),
+    setAside: join(folder, "set-aside"),
+  };
+}
+
+/** The name with everything but letters, digits, `-`, `_` and inner dots as `%XX`; another name, another folder. */
+export function folderName(shareName: string): string {
+  const escaped = [...Buffer.from(shareName, "utf8")]
+    .map((byte, index) => {
+      const plain = /[A-Za-z0-9_-]/.test(String.fromCharCode(byte)) || (byte === 0x2e && index > 0);
+      return plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    })
+    .join("");
+  if (escaped.length <= NAME_AT_MOST) return escaped;
+  const digest = sha256Of(shareName).slice(0, 16);
+  return `${escaped.slice(0, NAME_AT_MOST - 17)}~${digest}`;
+}
+
+/**
+ * Writes a file (0600) whole or not at all, and only if that changes it. On a full disk what is there is written
+ * over, which takes no room: a share must not wait for some to change its host. `hidden`, on the same disk, is where it
+ * is written first.
+ */
+export async function writeIfChanged(path: string, content: string, hidden = `${path}.new`): Promise<void> {
+  const before = await readIfPresent(path);
+  if (before === content) return;
+  try {
+    await writeFile(hidden, content, { mode: 0o600 });
+    await rename(hidden, path);
+  } catch (error) {
+    await rm(hidden, { force: true });
+    if (before === null || !isDiskFull(error)) throw error;
+    await using file = await open(path, "r+");
+    await file.write(content, 0);
+    await file.truncate(Buffer.byteLength(content));
+  }
+}
+
+/** Whether there is no room left, on the disk or for this user. */
+export function isDiskFull(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
