@@ -44,6 +44,8 @@ export const PLACE_OPERATIONS = {
 
 /** The stream of events: server-sent events, beside the operations because it does not end. */
 export const EVENT_STREAM_PATH = `${MANAGE_PREFIX}/events/stream`;
+/** How often a stream that says nothing shows that it lives; a client takes three times this for a hang. */
+export const HEARTBEAT_MS = 15_000;
 
 export type OperationName = keyof typeof OPERATIONS;
 

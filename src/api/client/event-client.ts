@@ -4,9 +4,8 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { createSseParser, type SseEvent } from "../../runtime/text/sse-parser.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
-import { EVENT_STREAM_PATH, type StreamEvent } from "../contract.ts";
+import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
 import { errorFromBody } from "../http-errors.ts";
-import { HEARTBEAT_MS } from "../server/event-streams.ts";
 import { cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
 
 /** Two heartbeats that are missing are a hang. */

@@ -4,11 +4,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import type { StreamEvent } from "../contract.ts";
+import { HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
 import type { ConfigControl } from "../control.ts";
 
-/** How often a stream that says nothing shows that it lives; a client takes three times this for a hang. */
-export const HEARTBEAT_MS = 15_000;
 export const LISTENER_LIMIT = 32;
 /** What may wait for one reader: a replay of all that is kept, and more than any burst. */
 const QUEUE_LIMIT_BYTES = 2 * 1024 * 1024;
