@@ -2,6 +2,6 @@
 import type { FoundShare } from "../../api/found-share.ts";
 
 export async function findMountedShares(): Promise<readonly FoundShare[]> {
-  const { findShares } = await import("../../daemon/compose/found-shares.ts");
-  return findShares();
+  const { foundShares } = await import("../../daemon/compose/found-shares.ts");
+  return foundShares();
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { shareOfGvfsFolder, sharesOfFstab, sharesOfTable } from "../../../src/daemon/compose/found-shares.ts";
+import { shareOfGvfsFolder, sharesOfFstab, sharesOfTable } from "../../../src/shares/mounts/found-shares.ts";
 import type { MountEntry } from "../../../src/shares/mounts/mount-entry.ts";
 
 const entry = (type: string, source: string, options: readonly string[] = []): MountEntry => ({

@@ -1,0 +1,125 @@
+// Owns finding the SMB shares that somebody has mounted here already: in the mount table, in the desktop's own mounts
+// (GVfs), and in /etc/fstab. No mount is touched; the folder with the desktop's mounts is looked into by the prober.
+import { readFile } from "node:fs/promises";
+import { hostText } from "../../config/host.ts";
+import { silentLogger } from "../../runtime/log/log.ts";
+import { systemClock } from "../../runtime/time/clock.ts";
+import { startProber } from "../prober/prober-process.ts";
+import { parseSmbSource } from "../smb-source.ts";
+import type { MountEntry } from "./mount-entry.ts";
+import { createMountTable } from "./mount-table.ts";
+
+const LOOK_MS = 3_000;
+
+export interface FoundShare {
+  /** A name or address, with `:port` only if it is not 445. */
+  readonly host: string;
+  /** As the server calls it. */
+  readonly share: string;
+  /** null: not told. */
+  readonly user: string | null;
+  /** Where it is mounted, or would be. */
+  readonly path: string;
+  readonly by: "kernel" | "rclone" | "gvfs" | "fstab";
+}
+
+/** Each share of each host once. Never rejects: what cannot be read has none. */
+export async function findShares(fstabPath = "/etc/fstab"): Promise<readonly FoundShare[]> {
+  const entries = await createMountTable({ clock: systemClock })
+    .read(systemClock.monotonicMs())
+    .catch(() => []);
+  const fstab = await readFile(fstabPath, "utf8").catch(() => "");
+  return withoutRepeats([
+    ...sharesOfTable(entries),
+    ...(await sharesOfGvfs(entries)),
+    ...sharesOfFstab(fstab),
+  ]);
+}
+
+/** Exported for its test. */
+export function sharesOfTable(entries: readonly MountEntry[]): readonly FoundShare[] {
+  return entries.flatMap(({ type, source, path, options }) => {
+    const by = type === "fuse.rclone" ? "rclone" : /^(cifs|smb3|smbfs)$/.test(type) ? "kernel" : null;
+    if (by === null) return [];
+    const user = optionOf(options, "username") ?? optionOf(options, "user") ?? userOfSource(source);
+    return found(source, { path, by, user });
+  });
+}
+
+/** `//nas/share  /mnt/share  cifs  credentials=…,uid=1000  0 0`; of the options only a user's name is read. */
+export function sharesOfFstab(text: string): readonly FoundShare[] {
+  return text.split("\n").flatMap((line) => {
+    const [source = "", path = "", type = "", options = ""] = line.trim().split(/\s+/);
+    if (source.startsWith("#") || !/^(cifs|smb3)$/.test(type)) return [];
+    const list = options.split(",");
+    const user = optionOf(list, "username") ?? optionOf(list, "user");
+    return found(unescaped(source), { path: unescaped(path), by: "fstab", user });
+  });
+}
+
+async function sharesOfGvfs(entries: readonly MountEntry[]): Promise<readonly FoundShare[]> {
+  const roots = entries.filter(({ type }) => type === "fuse.gvfsd-fuse").map(({ path }) => path);
+  if (roots.length === 0) return [];
+  await using prober = startProber({ clock: systemClock, logger: silentLogger });
+  const listings = await Promise.all(roots.map((root) => prober.folders(root, "", LOOK_MS)));
+  return listings.flatMap((listing, index) => {
+    if (listing?.state !== "listed") return [];
+    const root = roots[index] ?? "";
+    return listing.folders.flatMap((folder) => shareOfGvfsFolder(folder, root));
+  });
+}
+
+/** `smb-share:server=nas.local,share=core,user=ann`, each value percent-escaped. */
+export function shareOfGvfsFolder(folder: string, root: string): readonly FoundShare[] {
+  if (!folder.startsWith("smb-share:")) return [];
+  const values = new Map<string, string>();
+  for (const part of folder.slice("smb-share:".length).split(",")) {
+    const at = part.indexOf("=");
+    if (at > 0) values.set(part.slice(0, at), percentDecoded(part.slice(at + 1)));
+  }
+  const [server, share] = [values.get("server"), values.get("share")];
+  if (server === undefined || share === undefined || server === "" || share === "") return [];
+  const port = Number(values.get("port") ?? "445");
+  const host = hostText({ host: server, port: Number.isInteger(port) ? port : 445 });
+  const path = `${root}/${folder}`;
+  return [{ host, share, user: values.get("user") ?? null, path, by: "gvfs" }];
+}
+
+function found(source: string, rest: Pick<FoundShare, "path" | "by" | "user">): readonly FoundShare[] {
+  const parsed = parseSmbSource(source);
+  const share = parsed?.shareNames.at(-1);
+  if (parsed === null || share === undefined) return [];
+  return [{ host: hostText({ host: parsed.host, port: parsed.port }), share, ...rest }];
+}
+
+function optionOf(options: readonly string[], key: string): string | null {
+  return options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1) || null;
+}
+
+function userOfSource(source: string): string | null {
+  const user = /^\/\/(?:[^;/@]*;)?([^:/@]+)(?::[^/@]*)?@/.exec(source)?.[1];
+  return user === undefined ? null : percentDecoded(user);
+}
+
+function unescaped(field: string): string {
+  return field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** What is mounted says more than what could be. */
+function withoutRepeats(shares: readonly FoundShare[]): readonly FoundShare[] {
+  const seen = new Set<string>();
+  return shares.filter(({ host, share }) => {
+    const key = `${host} ${share}`.toLowerCase();
+    return seen.has(key) ? false : seen.add(key) !== undefined;
+  });
+}
