@@ -17,6 +17,7 @@ import { logLevel } from "./compose/log-level.ts";
 import { logFilePath } from "./compose/log-path.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets } from "./compose/stored-secrets.ts";
+import { aliasStatuses } from "./control/alias-status.ts";
 import { idleGatewayStatus } from "./control/gateway-status.ts";
 import { configWarningConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
@@ -118,7 +119,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         conditions: configWarningConditions(snapshot, startedAt),
       },
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
-      ...(aliases.length === 0 ? {} : { aliases }),
+      ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
       ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt) : {}),
     });
     const control = createShareControl(engine, clock);

@@ -13,11 +13,12 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { ShareEngine } from "../shares/engine/share-engine.ts";
+import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { lineageBelow } from "./compose/gateway-lineage.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
-import type { AliasLinks } from "./control/alias-links.ts";
+import { aliasStatuses } from "./control/alias-status.ts";
 import { createGlobalConditions } from "./control/global-conditions.ts";
 import { openPlaces } from "./control/place-control.ts";
 import { createShareControl, type ShareControl } from "./control/share-control.ts";
@@ -414,6 +415,6 @@ function createServiceControl({
 }
 
 function aliasStatus(aliases: AliasLinks): Pick<StatusReport, "aliases"> {
-  const told = aliases.status();
+  const told = aliasStatuses(aliases.status());
   return told.length === 0 ? {} : { aliases: told };
 }

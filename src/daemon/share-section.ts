@@ -3,8 +3,8 @@ import type { TriggerWindow } from "../network/listen/debounce-window.ts";
 import type { Ticker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import type { ShareEngine } from "../shares/engine/share-engine.ts";
+import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
-import type { AliasLinks } from "./control/alias-links.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { ConfigApplier } from "./reload/config-applier.ts";
 

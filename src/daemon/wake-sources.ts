@@ -11,8 +11,8 @@ import type { Clock } from "../runtime/time/clock.ts";
 import type { RcloneLogs } from "../shares/drivers/rclone/logs.ts";
 import type { NoteKeeper } from "../shares/drivers/rclone/note-keeper.ts";
 import type { ShareEngine } from "../shares/engine/share-engine.ts";
+import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
-import type { AliasLinks } from "./control/alias-links.ts";
 import type { NetworkTransition } from "./events/service-transitions.ts";
 
 /** Deltas kept for the order of looks while a link flaps. */

@@ -4,10 +4,10 @@ import type { PlaceControl } from "../../api/control.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import { type AliasLinks, type AliasTransition, createAliasLinks } from "../../shares/links/alias-links.ts";
+import { openAliasMemory } from "../../shares/links/alias-memory.ts";
 import type { EngineParts } from "../compose/engine-parts.ts";
-import type { AliasTransition } from "../events/service-transitions.ts";
-import { type AliasLinks, createAliasLinks } from "./alias-links.ts";
-import { openAliasMemory } from "./alias-memory.ts";
+import { aliasStatuses } from "./alias-status.ts";
 import { createShareFolders } from "./share-folders.ts";
 
 interface Places extends AsyncDisposable {
@@ -40,8 +40,8 @@ export async function openPlaces(options: {
   return {
     aliases,
     control: {
-      aliases: async () => ({ aliases: await aliases.look() }),
-      reconcileAliases: async (signal) => ({ aliases: await aliases.reconcile(signal) }),
+      aliases: async () => ({ aliases: aliasStatuses(await aliases.look()) }),
+      reconcileAliases: async (signal) => ({ aliases: aliasStatuses(await aliases.reconcile(signal)) }),
       folders: createShareFolders({ clock, engine, prober }),
     },
     [Symbol.asyncDispose]: () => aliases[Symbol.asyncDispose](),

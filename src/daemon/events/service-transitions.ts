@@ -1,5 +1,6 @@
 // Owns the union of everything that is announced by a running service.
 import type { GatewayTransition } from "../../gateway/gateway-transitions.ts";
+import type { AliasTransition } from "../../shares/links/alias-links.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";
 
 export type ServiceTransition =
@@ -8,26 +9,6 @@ export type ServiceTransition =
   | GatewayTransition
   | NetworkTransition
   | ConfigTransition;
-
-export type AliasTransition =
-  | {
-      readonly name: "alias.linked";
-      readonly alias: string;
-      readonly share: string;
-      readonly path: string;
-      readonly target: string;
-      /** It led elsewhere before. */
-      readonly repaired: boolean;
-    }
-  /** Nothing was touched. */
-  | {
-      readonly name: "alias.blocked";
-      readonly alias: string;
-      readonly share: string;
-      readonly path: string;
-      readonly reason: string;
-    }
-  | { readonly name: "alias.removed"; readonly path: string };
 
 export type NetworkTransition = {
   readonly name: "network.changed";

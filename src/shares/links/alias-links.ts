@@ -2,7 +2,6 @@
 // what is wrong with each.
 
 import { join } from "node:path";
-import type { AliasStatus, Condition } from "../../api/contract.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { createLane } from "../../reconcile/lane.ts";
 import type { TriggerReason } from "../../reconcile/trigger.ts";
@@ -10,21 +9,59 @@ import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
+import type { Prober } from "../prober/prober.ts";
 import {
   type AliasLinkTools,
   type AliasSpec,
   aliasFault,
   ensureAliasLink,
   removeAliasLink,
-} from "../../shares/links/alias-link.ts";
-import type { Prober } from "../../shares/prober/prober.ts";
-import type { AliasTransition } from "../events/service-transitions.ts";
+} from "./alias-link.ts";
 import type { AliasMemory } from "./alias-memory.ts";
 
 /** How long the prober may take to look at links, ms. */
 const LOOK_MS = 1000;
 /** A link that was right is looked at again after so long, ms, as the shares' own are. */
 const LOOK_AGAIN_MS = 2_000;
+
+export type AliasTransition =
+  | {
+      readonly name: "alias.linked";
+      readonly alias: string;
+      readonly share: string;
+      readonly path: string;
+      readonly target: string;
+      /** It led elsewhere before. */
+      readonly repaired: boolean;
+    }
+  /** Nothing was touched. */
+  | {
+      readonly name: "alias.blocked";
+      readonly alias: string;
+      readonly share: string;
+      readonly path: string;
+      readonly reason: string;
+    }
+  | { readonly name: "alias.removed"; readonly path: string };
+
+/** An alias, and how its link was seen. */
+export interface AliasView extends AliasSpec {
+  /**
+   * `missing`: it is made with the next look of a daemon; `taken`: something that is not ours stands there;
+   * `blocked`: it cannot be made or looked at, `detail` says why.
+   */
+  readonly link: "right" | "missing" | "taken" | "blocked";
+  /** What stands in the way; null when nothing does. */
+  readonly detail: string | null;
+}
+
+export interface AliasCondition {
+  readonly code: "alias_path_taken" | "alias_not_linked";
+  readonly severity: "warning";
+  readonly title: string;
+  readonly hint: string | null;
+  readonly since: string;
+}
 
 interface AliasLinksOptions {
   readonly clock: Clock;
@@ -41,18 +78,18 @@ export interface AliasLinks extends AsyncDisposable {
   apply(config: MountaineerConfig): void;
   trigger(reason: TriggerReason): void;
   /** Makes, mends and removes all that is to be, and resolves with how each is then. */
-  reconcile(signal: AbortSignal): Promise<AliasStatus[]>;
+  reconcile(signal: AbortSignal): Promise<AliasView[]>;
   /** As they were seen last. */
-  status(): AliasStatus[];
+  status(): AliasView[];
   /** A fresh look, which changes nothing. */
-  look(): Promise<AliasStatus[]>;
-  conditions(): Condition[];
+  look(): Promise<AliasView[]>;
+  conditions(): AliasCondition[];
 }
 
 interface Known {
   readonly spec: AliasSpec;
   /** null: not looked at yet. */
-  link: AliasStatus["link"] | null;
+  link: AliasView["link"] | null;
   detail: string | null;
   /** Monotonic ms of the look that found it right. */
   rightAtMs: number;
@@ -84,7 +121,7 @@ export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
   const isDue = ({ link, rightAtMs }: Known): boolean =>
     link !== "right" || clock.monotonicMs() - rightAtMs >= LOOK_AGAIN_MS;
 
-  const note = (alias: Known, link: AliasStatus["link"], detail: string | null): void => {
+  const note = (alias: Known, link: AliasView["link"], detail: string | null): void => {
     const isNews = alias.link !== link || alias.detail !== detail;
     alias.link = link;
     alias.detail = detail;
@@ -159,8 +196,8 @@ export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
     lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
   };
 
-  const status = (): AliasStatus[] =>
-    [...known.values()].map(({ spec, link, detail }) => statusOf(spec, link ?? "missing", detail));
+  const status = (): AliasView[] =>
+    [...known.values()].map(({ spec, link, detail }) => ({ ...spec, link: link ?? "missing", detail }));
 
   return {
     apply(config) {
@@ -194,13 +231,13 @@ export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
         aliases.map(({ path }) => path),
         LOOK_MS,
       );
-      return aliases.map((spec, index) => {
+      return aliases.map((spec, index): AliasView => {
         const fault = aliasFault(looks[index], spec);
-        if (fault === null) return statusOf(spec, "right", null);
-        if (fault === "missing") return statusOf(spec, "missing", null);
+        if (fault === null) return { ...spec, link: "right", detail: null };
+        if (fault === "missing") return { ...spec, link: "missing", detail: null };
         const found = looks[index];
         const isOld = found?.state === "link" && memory.targetsOf(spec.path).has(found.target);
-        return statusOf(spec, isOld ? "missing" : fault.taken ? "taken" : "blocked", fault.by);
+        return { ...spec, link: isOld ? "missing" : fault.taken ? "taken" : "blocked", detail: fault.by };
       });
     },
     conditions: () =>
@@ -209,7 +246,7 @@ export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
         const isTaken = link === "taken";
         return [
           {
-            code: isTaken ? "alias_path_taken" : "alias_not_linked",
+            code: isTaken ? ("alias_path_taken" as const) : ("alias_not_linked" as const),
             severity: "warning" as const,
             title: `The link of alias ${spec.name} cannot be made: ${detail}`,
             hint: isTaken ? "Move it away, or give the alias another path; it is left as it is." : null,
@@ -219,12 +256,4 @@ export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
       }),
     [Symbol.asyncDispose]: () => lane[Symbol.asyncDispose](),
   };
-}
-
-function statusOf(
-  { name, path, share, targetSubpath, target }: AliasSpec,
-  link: AliasStatus["link"],
-  detail: string | null,
-): AliasStatus {
-  return { name, share, target_subpath: targetSubpath, path, target, link, detail };
 }

@@ -4,11 +4,10 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
-import { createAliasLinks } from "../../../src/daemon/control/alias-links.ts";
-import { openAliasMemory } from "../../../src/daemon/control/alias-memory.ts";
-import type { AliasTransition } from "../../../src/daemon/events/service-transitions.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { type AliasTransition, createAliasLinks } from "../../../src/shares/links/alias-links.ts";
+import { openAliasMemory } from "../../../src/shares/links/alias-memory.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -103,7 +102,7 @@ test("Paths links are made, told once, and status says so", async (t) => {
   assert.deepEqual(told[0], {
     name: "docs",
     share: "CORE",
-    target_subpath: "Docs/2026",
+    targetSubpath: "Docs/2026",
     path: at("docs"),
     target: join(root, "CORE", "Docs", "2026"),
     link: "right",
