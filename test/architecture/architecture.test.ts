@@ -4,8 +4,9 @@ import { glob, readFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { FOLDERS, LIBRARIES, PLATFORM_READERS } from "./folder-rules.ts";
+import { MAX_FILES, ROOMS } from "./room-rules.ts";
 import { scanSource } from "./source-scan.ts";
-import { violations } from "./violations.ts";
+import { roomOf, violations } from "./violations.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
@@ -15,6 +16,17 @@ async function sources(): Promise<Map<string, string>> {
     tree.set(file, await readFile(path.join(ROOT, file), "utf8"));
   }
   return tree;
+}
+
+function noCircle(all: readonly string[], knows: (one: string) => readonly string[]): void {
+  const seen = new Set<string>();
+  const visit = (one: string, trail: readonly string[]): void => {
+    assert.ok(!trail.includes(one), [...trail, one].join(" → "));
+    if (seen.has(one)) return;
+    for (const next of knows(one)) visit(next, [...trail, one]);
+    seen.add(one);
+  };
+  for (const one of all) visit(one, []);
 }
 
 function broken(files: Record<string, string>): string[] {
@@ -34,6 +46,12 @@ describe("the sources", () => {
     const tree = await sources();
     const absent = Object.keys(PLATFORM_READERS).filter((file) => !tree.has(file));
     assert.deepEqual(absent, [], "an exception for a file that is gone is a trap for the next of that name");
+    const rooms = new Set([...tree.keys()].map(roomOf));
+    assert.deepEqual(
+      Object.keys(ROOMS).filter((room) => !rooms.has(room)),
+      [],
+      "rooms of the table that hold no file",
+    );
   });
 
   test("use every library that package.json installs for running, and no other", async () => {
@@ -45,19 +63,44 @@ describe("the sources", () => {
 
 describe("the table of folders", () => {
   test("has no circle, so that each folder can be read on what is below it", () => {
-    const seen = new Set<string>();
-    const visit = (folder: string, trail: readonly string[]): void => {
-      assert.ok(!trail.includes(folder), `${[...trail, folder].join(" → ")}`);
-      if (seen.has(folder)) return;
-      for (const next of FOLDERS[folder]?.knows ?? []) visit(next, [...trail, folder]);
-      seen.add(folder);
-    };
-    for (const folder of Object.keys(FOLDERS)) visit(folder, []);
+    noCircle(Object.keys(FOLDERS), (folder) => FOLDERS[folder]?.knows ?? []);
   });
 
   test("keeps shares and gateway apart", () => {
     assert.ok(!FOLDERS["shares"]?.knows.includes("gateway"));
     assert.ok(!FOLDERS["gateway"]?.knows.includes("shares"));
+  });
+});
+
+describe("the table of rooms", () => {
+  test("has no circle", () => {
+    noCircle(Object.keys(ROOMS), (room) => ROOMS[room] ?? []);
+  });
+
+  test("has arrows inside of a folder only, and each leads to a room of the table", () => {
+    for (const [room, knows] of Object.entries(ROOMS)) {
+      for (const other of knows) {
+        assert.equal(other.split("/")[0], room.split("/")[0], `${room} → ${other}`);
+        assert.ok(other in ROOMS, `${room} → ${other}`);
+      }
+    }
+  });
+
+  test("has no arrow that no file takes, so that the picture is true", async () => {
+    const taken = new Set<string>();
+    for (const [file, source] of await sources()) {
+      for (const { specifier } of scanSource(source).imports) {
+        if (!specifier.startsWith(".")) continue;
+        taken.add(`${roomOf(file)} → ${roomOf(path.posix.join(path.posix.dirname(file), specifier))}`);
+      }
+    }
+    const arrows = Object.entries(ROOMS).flatMap(([room, knows]) =>
+      knows.map((other) => `${room} → ${other}`),
+    );
+    assert.deepEqual(
+      arrows.filter((arrow) => !taken.has(arrow)),
+      [],
+    );
   });
 });
 
@@ -111,6 +154,32 @@ describe("the rules find", () => {
       name: "a folder that the table does not know",
       files: { "src/stuff/a.ts": "" },
       expected: /src\/stuff is not in the table/,
+    },
+    {
+      name: "a room that the table does not know",
+      files: { "src/shares/stuff/a.ts": "" },
+      expected: /src\/shares\/stuff is not in the table of rooms/,
+    },
+    {
+      name: "an arrow between rooms that is not in the table",
+      files: {
+        "src/shares/policy/a.ts": 'import type { X } from "../engine/b.ts";',
+        "src/shares/engine/b.ts": "",
+      },
+      expected:
+        /^src\/shares\/policy\/a\.ts:1: shares\/policy imports shares\/engine .* it may know shares, /,
+    },
+    {
+      name: "an arrow from what a folder's rooms share to one of them",
+      files: { "src/shares/a.ts": 'await import("./policy/b.ts");', "src/shares/policy/b.ts": "" },
+      expected: /shares imports shares\/policy .* no other room/,
+    },
+    {
+      name: "a crowded folder",
+      files: Object.fromEntries(
+        Array.from({ length: MAX_FILES + 1 }, (_, index) => [`src/shares/policy/a${index}.ts`, ""]),
+      ),
+      expected: /^src\/shares\/policy: 26 files lie in it, at most 25 may/,
     },
     {
       name: "sources that import tests",
@@ -235,6 +304,11 @@ describe("the rules find", () => {
       "src/shares/mounts-linux.ts": "",
       "src/cli/in-process/monitor.ts": 'const { run } = await import("../../daemon/a.ts"); console.log(1);',
       "src/daemon/a.ts": 'import { x } from "../shares/a.ts";',
+      "src/shares/policy/a.ts": 'import { x } from "../a.ts";',
+      ...Object.fromEntries(
+        Array.from({ length: MAX_FILES + 1 }, (_, index) => [`src/cli/commands/config/a${index}.ts`, ""]),
+      ),
+      "src/cli/commands/b.ts": 'await import("./config/a0.ts");',
       "src/api/a.ts": 'import type { X } from "../config/b.ts";',
       "src/config/b.ts": 'import { z } from "zod";\nimport * as node from "node:fs";',
     };

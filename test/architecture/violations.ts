@@ -8,6 +8,7 @@ import {
   MAX_LINES,
   PLATFORM_READERS,
 } from "./folder-rules.ts";
+import { MAX_FILES, ROOM_OF_COMMANDS, ROOMS, UNCOUNTED } from "./room-rules.ts";
 import { type Import, type Scan, scanSource } from "./source-scan.ts";
 
 /** Paths as `src/shares/policy/decide.ts`, with `/`. */
@@ -25,6 +26,7 @@ type Rule = (file: ScannedFile) => string[];
 
 const RULES: readonly Rule[] = [
   arrows,
+  roomArrows,
   libraries,
   pureDecisions,
   platform,
@@ -43,7 +45,11 @@ export function violations(tree: Tree): string[] {
     );
     return { file, folder, source, scan: scanSource(source), siblings };
   });
-  return [...files.flatMap((file) => RULES.flatMap((rule) => rule(file))), ...cycles(files)];
+  return [
+    ...files.flatMap((file) => RULES.flatMap((rule) => rule(file))),
+    ...crowds(files),
+    ...cycles(files),
+  ];
 }
 
 function target(file: string, { specifier }: Import): string | null {
@@ -77,6 +83,42 @@ function arrows({ file, folder, scan }: ScannedFile): string[] {
     }
     return [];
   });
+}
+
+/** `src/shares/policy/decide.ts` is in "shares/policy". */
+export function roomOf(file: string): string {
+  const room = path.posix.dirname(file).slice("src/".length);
+  return room.startsWith(`${ROOM_OF_COMMANDS}/`) ? ROOM_OF_COMMANDS : room;
+}
+
+function roomArrows({ file, folder, scan }: ScannedFile): string[] {
+  const room = roomOf(file);
+  const knows = ROOMS[room];
+  if (knows === undefined) {
+    if (room === folder || bannedPart(file) !== undefined) return [];
+    return [`${file}: src/${room} is not in the table of rooms; say there whom it may know`];
+  }
+  return scan.imports.flatMap((imported) => {
+    const to = target(file, imported);
+    if (to === null || to.split("/")[1] !== folder) return [];
+    const other = roomOf(to);
+    if (other === room || knows.includes(other)) return [];
+    const known = knows.length === 0 ? "no other room" : knows.join(", ");
+    return [`${file}:${imported.line}: ${room} imports ${other} (${to}); in ${folder} it may know ${known}`];
+  });
+}
+
+function crowds(files: readonly ScannedFile[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { file } of files) {
+    const folder = path.posix.dirname(file);
+    if (!UNCOUNTED.test(folder)) counts.set(folder, (counts.get(folder) ?? 0) + 1);
+  }
+  return [...counts]
+    .filter(([, count]) => count > MAX_FILES)
+    .map(
+      ([folder, count]) => `${folder}: ${count} files lie in it, at most ${MAX_FILES} may; make rooms in it`,
+    );
 }
 
 function libraries({ file, folder, scan }: ScannedFile): string[] {
@@ -146,9 +188,13 @@ function length({ file, source }: ScannedFile): string[] {
 }
 
 function folderNames({ file }: ScannedFile): string[] {
-  const parts = file.replace(/\.ts$/, "").split("/");
-  const banned = parts.find((part) => BANNED_FOLDER_NAMES.includes(part));
+  const banned = bannedPart(file);
   return banned === undefined ? [] : [`${file}: "${banned}" names no fact and no job`];
+}
+
+function bannedPart(file: string): string | undefined {
+  const parts = file.replace(/\.ts$/, "").split("/");
+  return parts.find((part) => BANNED_FOLDER_NAMES.includes(part));
 }
 
 function lineOf(code: string, pattern: RegExp): number | null {
