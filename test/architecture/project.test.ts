@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
+import { ROOMS } from "./room-rules.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
@@ -89,6 +90,35 @@ test("CONTRIBUTING.md explains scripts that exist", async () => {
   }
 });
 
+/** `src/x.ts` and the like between backticks; `src/<folder>` and `src/…` stand for any. */
+function pathsIn(document: string): string[] {
+  const spans = document.matchAll(/`((?:src|test|scripts|bench|bin|docs)\/[^`\s<…]*)`/g);
+  return [...spans].flatMap(([, place]) => place ?? []);
+}
+
+test("the documents name only files and folders that exist", async () => {
+  const { glob } = await import("node:fs/promises");
+  const missing: string[] = [];
+  for await (const document of glob(["*.md", "docs/*.md"], { cwd: ROOT })) {
+    if (document === "CHANGELOG.md") continue;
+    for (const place of pathsIn(await text(document))) {
+      const found = await Array.fromAsync(glob(place.replace(/\/$/, ""), { cwd: ROOT }));
+      if (found.length === 0) missing.push(`${document}: ${place}`);
+    }
+  }
+  assert.deepEqual(missing, []);
+});
+
+test("each step of docs/a-walk.md names a file", async () => {
+  const [, ...walks] = (await text("docs/a-walk.md")).split(/^## /m);
+  assert.equal(walks.length, 5);
+  for (const walk of walks) {
+    const steps = walk.match(/^ *(?:\d+\.|-) [\s\S]*?(?=\n *(?:\d+\.|-) |\n*$(?![\s\S]))/gm) ?? [];
+    assert.ok(steps.length > 10, walk);
+    for (const step of steps) assert.ok(pathsIn(step).length > 0, step);
+  }
+});
+
 test("docs/architecture.md shows every folder there is", async () => {
   const document = await text("docs/architecture.md");
   const { glob } = await import("node:fs/promises");
@@ -99,5 +129,13 @@ test("docs/architecture.md shows every folder there is", async () => {
       new RegExp(`^  ${folder}/ `, "m"),
       `src/${folder} is not in the picture of folders`,
     );
+  }
+  const [, picture = ""] = document.split("\nsrc/\n");
+  // From the folder's own line up to the next folder's.
+  const sections = picture.split(/^ {2}(?=\S)/m);
+  for (const room of Object.keys(ROOMS).filter((name) => name.includes("/"))) {
+    const [folder, ...parts] = room.split("/");
+    const section = sections.find((one) => one.startsWith(`${folder}/ `)) ?? "";
+    assert.match(section, new RegExp(`\\b${parts.at(-1)}\\b`), `${room} is not in the picture`);
   }
 });
