@@ -17,6 +17,8 @@ export interface CommandLineOptions {
   readonly home: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Words before the command. */
+  readonly within?: readonly string[];
   /** All of its standard input; else it has none. */
   readonly input?: string | Buffer;
 }
@@ -41,8 +43,8 @@ export function environmentOf({ home, env = {} }: CommandLineOptions): Record<st
 
 /** Starts it; it is killed after 100 s. */
 export function startCommand(args: readonly string[], options: CommandLineOptions): Running {
-  const [node = "", ...own] = COMMAND;
-  const child = spawn(node, [...own, ...args], {
+  const [program = "", ...own] = [...(options.within ?? []), ...COMMAND];
+  const child = spawn(program, [...own, ...args], {
     env: environmentOf(options),
     cwd: options.cwd ?? "/",
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],

@@ -14,13 +14,18 @@ import {
 } from "../../../src/cli/init/init-text.ts";
 import { splitWords } from "../../../src/cli/input/split-words.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
+import { shellWord } from "../../../src/runtime/text/plain-text.ts";
 import { createTestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { WITHOUT_SHARES } from "../../support/without-shares.ts";
 import { NO_TERMINAL, openTerminal } from "../../tui/terminal.ts";
-import { COMMAND, environmentOf, runCommand } from "../command-line.ts";
+import { COMMAND, type CommandLineOptions, environmentOf, runCommand } from "../command-line.ts";
 
 const PLACE = { home: "/h/m", userHome: "/h", userName: "ann", defaultMountRoot: "/h/m/volumes" };
+const run = (args: readonly string[], options: CommandLineOptions): ReturnType<typeof runCommand> =>
+  runCommand(args, { within: WITHOUT_SHARES, ...options });
+
 const SHARE = ["--share", "CORE", "--tb-host", "10.10.10.1", "--fallback-host", "nas.local"];
 
 test("what is written loads, whatever the names in it", async () => {
@@ -89,7 +94,7 @@ test("the file is what was asked for, and says where every option is; the end sa
   const home = join(folder, "home");
   const path = join(folder, "my own.toml");
   const args = ["init", "--config", path, "--backend", "files", "--command", "sh -c true"];
-  const { code, stdout, stderr } = await runCommand(args, { home });
+  const { code, stdout, stderr } = await run(args, { home });
   assert.equal(code, 0, stderr);
   const [schema, , reference = "", ...rest] = (await readFile(path, "utf8")).split("\n");
   assert.equal(schema, "#:schema ./config.schema.json");
@@ -106,25 +111,24 @@ test("the file is what was asked for, and says where every option is; the end sa
     `  connect an agent: http://127.0.0.1:9000/mcp, or the command mountaineer mcp ${named}`,
     `        in Claude Code: claude mcp add mountaineer -- mountaineer mcp ${named}`,
   ]);
-  const again = await runCommand(args, { home });
+  const again = await run(args, { home });
   assert.match(again.stderr, /hint: mountaineer init --add --config '.*my own\.toml' adds to it/);
-  const list = await runCommand(["config", "validate", "--config", path], { home });
+  const list = await run(["config", "validate", "--config", path], { home });
   assert.equal(list.code, 0, list.stderr);
 });
 
 test("without a terminal: a beginning, then what is given, then nothing over it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const first = await runCommand(["init"], { home });
+  const first = await run(["init"], { home });
   assert.deepEqual([first.code, first.stderr], [0, ""]);
   assert.match(first.stdout, /config\.toml is written[\s\S]*mountaineer doctor/);
   const path = join(home, "config.toml");
   assert.match(await readFile(path, "utf8"), /^#:schema [\s\S]*\n#?\[\[?\w/m);
   assert.equal((await stat(path)).mode & 0o777, 0o600);
   assert.ok((await readdir(home)).includes("config.schema.json"));
-  const added = await runCommand(
-    ["init", ...SHARE, "--username", "ann", "--password", "secret:nas", "--json"],
-    { home },
-  );
+  const added = await run(["init", ...SHARE, "--username", "ann", "--password", "secret:nas", "--json"], {
+    home,
+  });
   assert.equal(added.code, 0, added.stderr);
   const report = JSON.parse(added.stdout);
   assert.deepEqual(
@@ -136,12 +140,12 @@ test("without a terminal: a beginning, then what is given, then nothing over it"
     /\n\[\[shares\]\]\nname = "CORE"\nthunderbolt_host = "10\.10\.10\.1"\nfallback_host = "nas\.local"\nusername = "ann"\npassword = "secret:nas"\n$/,
   );
   const before = await readFile(path, "utf8");
-  const refused = await runCommand(["init", "--backend", "files", "--command", "sh -c 'a b'"], { home });
+  const refused = await run(["init", "--backend", "files", "--command", "sh -c 'a b'"], { home });
   assert.deepEqual([refused.code, refused.stdout], [9, ""]);
   assert.match(refused.stderr, /is there already[\s\S]*init --add/);
-  assert.equal((await runCommand(["init"], { home })).code, 9);
+  assert.equal((await run(["init"], { home })).code, 9);
   assert.equal(await readFile(path, "utf8"), before);
-  const more = await runCommand(["init", "--add", "--backend", "files", "--command", "sh -c 'a b'"], {
+  const more = await run(["init", "--add", "--backend", "files", "--command", "sh -c 'a b'"], {
     home,
   });
   assert.equal(more.code, 0, more.stderr);
@@ -149,9 +153,9 @@ test("without a terminal: a beginning, then what is given, then nothing over it"
   assert.ok(
     (await readFile(path, "utf8")).endsWith('\n[backends.files]\ncommand = "sh"\nargs = ["-c", "a b"]\n'),
   );
-  const twice = await runCommand(["init", "--add", "--backend", "files", "--command", "sh"], { home });
+  const twice = await run(["init", "--add", "--backend", "files", "--command", "sh"], { home });
   assert.deepEqual([twice.code, /backend files is configured already/.test(twice.stderr)], [2, true]);
-  const history = await runCommand(["config", "rollback", "--yes"], { home });
+  const history = await run(["config", "rollback", "--yes"], { home });
   assert.equal(history.code, 0, history.stderr);
   assert.equal(await readFile(path, "utf8"), before);
 });
@@ -169,14 +173,14 @@ test("what makes no valid configuration, or is not whole, writes nothing", async
     [["--command", "b"], 2, /--backend names/],
   ];
   for (const [args, code, why] of cases) {
-    const ended = await runCommand(["init", ...args], { home });
+    const ended = await run(["init", ...args], { home });
     assert.equal(ended.code, code, `${args.join(" ")}: ${ended.stderr}`);
     assert.match(ended.stderr, why);
     if (code === 3) assert.match(ended.stderr, /would have a mistake; nothing was written/);
     assert.doesNotMatch(ended.stderr, /hidden word/);
   }
   await assert.rejects(stat(join(home, "config.toml")));
-  const yaml = await runCommand(["--config", join(home, "c.yaml"), "init"], { home });
+  const yaml = await run(["--config", join(home, "c.yaml"), "init"], { home });
   assert.deepEqual([yaml.code, /in TOML[\s\S]*ends in \.toml/.test(yaml.stderr)], [2, true]);
 });
 
@@ -195,10 +199,10 @@ shares:
 # the end
 `;
   await writeFile(path, before, { mode: 0o600 });
-  const refused = await runCommand(["init", ...SHARE], { home });
+  const refused = await run(["init", ...SHARE], { home });
   assert.deepEqual([refused.code, await readFile(path, "utf8")], [9, before], refused.stderr);
   const backend = ["--backend", "files", "--command", "sh -c 'a b'"];
-  const added = await runCommand(["init", "--add", ...SHARE, ...backend], { home });
+  const added = await run(["init", "--add", ...SHARE, ...backend], { home });
   assert.equal(added.code, 0, added.stderr);
   assert.match(added.stdout, /config\.yaml is changed: CORE, files/);
   const share = "  - name: CORE\n    thunderbolt_host: 10.10.10.1\n    fallback_host: nas.local\n";
@@ -207,10 +211,10 @@ shares:
     await readFile(path, "utf8"),
     `${head}\n${share}\n${tail}\nbackends:\n  files:\n    command: sh\n    args: ["-c", a b]\n`,
   );
-  const twice = await runCommand(["init", "--add", ...SHARE], { home });
+  const twice = await run(["init", "--add", ...SHARE], { home });
   assert.deepEqual([twice.code, /share CORE is configured already/.test(twice.stderr)], [2, true]);
   await writeFile(path, "# nothing yet\n");
-  const begun = await runCommand(["init", ...SHARE], { home });
+  const begun = await run(["init", ...SHARE], { home });
   assert.equal(begun.code, 0, begun.stderr);
   assert.equal(await readFile(path, "utf8"), `# nothing yet\n\nshares:\n${share}`);
 });
@@ -220,7 +224,7 @@ test("where the configuration is a link that leads nowhere, everybody says so", 
   await mkdir(home, { mode: 0o700 });
   await symlink(join(home, "moved.toml"), join(home, "config.toml"));
   for (const args of [["init"], ["init", ...SHARE], ["monitor"], ["status"]]) {
-    const ended = await runCommand(args, { home });
+    const ended = await run(args, { home });
     assert.equal(ended.code, 3, `${args.join(" ")}: ${ended.stderr}`);
     assert.match(ended.stderr, /is a link to \S+moved\.toml, which is not there[\s\S]*remove the link/);
   }
@@ -251,7 +255,7 @@ test("at a terminal it asks, keeps the password, and adds only when told so", {
   skip: NO_TERMINAL,
 }, async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const command = [...COMMAND, "init"].map((word) => `'${word}'`).join(" ");
+  const command = [...WITHOUT_SHARES, ...COMMAND, "init"].map(shellWord).join(" ");
   const open = () => openTerminal({ columns: 110, rows: 30, command, env: environmentOf({ home }) });
   {
     await using terminal = await open();
@@ -294,7 +298,7 @@ test("the end of what is typed is no answer: nothing is written, and it says so"
   skip: NO_TERMINAL,
 }, async (t) => {
   const home = join(await temporaryFolder(t), "home");
-  const init = [...COMMAND, "init"].map((word) => `'${word}'`).join(" ");
+  const init = [...WITHOUT_SHARES, ...COMMAND, "init"].map(shellWord).join(" ");
   const command = `${init}; echo "ended with $?"; sleep 60`;
   await using terminal = await openTerminal({
     columns: 110,
