@@ -45,7 +45,8 @@ export async function startDemo(
     killSignal: "SIGKILL",
   });
   t.after(() => child.kill("SIGKILL"));
-  return { child, temporary, ...collect(child) };
+  const { ended, stdout, stderr } = collect(child);
+  return { child, temporary, stdout, stderr, ended: ended.then(({ code, signal }) => ({ code, signal })) };
 }
 
 /** What is there of demos that had this folder: processes, mounts, folders. */
