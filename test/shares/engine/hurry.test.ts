@@ -1,14 +1,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { createHurry } from "../../../src/shares/engine/hurry.ts";
+import { createServerTrust } from "../../../src/shares/engine/server-trust.ts";
+import type { RouteSeen, TrustSeen } from "../../../src/shares/policy/share-seen.ts";
+import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { SPEC } from "../world.ts";
 
-const CALM = { phase: "carrying", route: "tb", inDoubt: false } as const;
+const CALM = {
+  phase: "carrying",
+  route: "tb",
+  inDoubt: false,
+  answered: { tb: false, fallback: false },
+} as const;
 
 test("A10 in calm no host is hurried, in doubt only the one in use", () => {
   const hurry = createHurry();
   assert.deepEqual(hurry(CALM), {});
   assert.deepEqual(hurry({ ...CALM, inDoubt: true }), { tb: 300 });
-  assert.deepEqual(hurry({ phase: null, route: null, inDoubt: true }), {});
+  assert.deepEqual(hurry({ ...CALM, phase: null, route: null, inDoubt: true }), {});
 });
 
 test("A10 while programs wait both hosts are hurried, and those that are slow get a chance now and then", () => {
@@ -21,3 +32,45 @@ test("A10 while programs wait both hosts are hurried, and those that are slow ge
   assert.ok(looks.every(({ tb, fallback }) => tb === fallback));
   assert.deepEqual(hurry({ ...CALM, phase: "refusing" }), {}, "their patience is over");
 });
+
+test("A10 a host that answered when it was given time keeps that time, as long as it answers", () => {
+  const hurry = createHurry();
+  const waiting = { ...CALM, phase: "waiting" } as const;
+  const answered = { tb: false, fallback: true };
+  for (let look = 1; look <= 4; look++) hurry(waiting);
+  assert.deepEqual(hurry({ ...waiting, answered }), { tb: 300, fallback: 1000 });
+  assert.deepEqual(hurry({ ...waiting, answered }), { tb: 300, fallback: 1000 });
+  assert.deepEqual(hurry(waiting), { tb: 300, fallback: 300 });
+});
+
+test("A10 a host that answers in 0.5 s is proved again and stays so while programs wait", async () => {
+  const hurry = createHurry();
+  const verdict = Promise.withResolvers<ProofVerdict>();
+  const proof = { compare: () => verdict.promise, recognise: () => verdict.promise };
+  const trust = createServerTrust({ clock: createManualClock(), proof, outage: () => 1 }, () => {});
+  const inUse = { route: "tb", outage: 1, goesOn: false } as const;
+  let answers = false;
+  const look = (): TrustSeen => {
+    const { fallback = 0 } = hurry({
+      ...CALM,
+      phase: "waiting",
+      answered: { tb: false, fallback: answers },
+    });
+    answers = fallback >= 500;
+    const routes = { tb: seen(false), fallback: seen(answers) };
+    return trust.note({ spec: SPEC, routes, wanted: true, inUse });
+  };
+  for (let looks = 1; looks <= 5; looks++) look();
+  assert.equal(look().asking, true);
+  verdict.resolve({ kind: "same" });
+  await turn();
+  assert.equal(look().proved.fallback, true, "what waits may be moved there");
+});
+
+function seen(answers: boolean): RouteSeen {
+  const place = { interfaceName: null, text: "", localAddress: null };
+  const probe = answers
+    ? ({ ...place, verdict: "answers", tcpAnswered: true, address: "10.0.0.1", serverGuid: "aa" } as const)
+    : ({ ...place, verdict: "silent", tcpAnswered: false, address: null, serverGuid: null } as const);
+  return { atMs: 0, probe };
+}
