@@ -11,31 +11,29 @@ export interface HurryInput {
   readonly route: RouteName | null;
   /** Its loss waits to be confirmed, or a request has waited too long for its answer. */
   readonly inDoubt: boolean;
-  /** What the last look found. */
-  readonly answered: Readonly<Record<RouteName, boolean>>;
+  /** What the hosts needed for their answers at the last look, ms; null: no answer. */
+  readonly tookMs: Readonly<Record<RouteName, number | null>>;
 }
 
 const SHORT_MS = 300;
 /** While programs wait for a route, each look of so many gives hosts that are slow a chance, ms. */
 const PATIENT_LOOK = 4;
 const PATIENT_MS = 1_000;
+/** One that needs more of the short time than this is slow: cut short, it would count as gone, and lose its proof. */
+const SLOW_SHARE = 0.5;
 
 /** One for each share; each call is a look at its hosts. */
 export function createHurry(): (input: HurryInput) => Hurried {
   let looksWaiting = 0;
-  let given: Readonly<Record<RouteName, number>> | null = null;
-  return ({ phase, route, inDoubt, answered }) => {
+  return ({ phase, route, inDoubt, tookMs }) => {
     if (phase === "waiting" || phase === "unconfirmed") {
       looksWaiting++;
       const isPatient = looksWaiting % PATIENT_LOOK === 0;
-      // One that answered when it was given time is slow, not gone: cut short, it would lose the proof of its server.
       const within = (name: RouteName): number =>
-        isPatient || (given?.[name] === PATIENT_MS && answered[name]) ? PATIENT_MS : SHORT_MS;
-      given = { tb: within("tb"), fallback: within("fallback") };
-      return given;
+        isPatient || (tookMs[name] ?? 0) > SHORT_MS * SLOW_SHARE ? PATIENT_MS : SHORT_MS;
+      return { tb: within("tb"), fallback: within("fallback") };
     }
     looksWaiting = 0;
-    given = null;
     return route === null || !inDoubt ? NOT_HURRIED : { [route]: SHORT_MS };
   };
 }

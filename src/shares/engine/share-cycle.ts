@@ -143,7 +143,10 @@ export function createShareCycle(
   };
 
   const hurry = createHurry();
-  const answeredLast = (route: RouteName): boolean => view.seen?.routes[route].probe.verdict === "answers";
+  const answeredIn = (route: RouteName): number | null => {
+    const probe = view.seen?.routes[route].probe;
+    return probe?.verdict === "answers" ? (probe.tookMs ?? null) : null;
+  };
   const perform = createSteps({ subject: () => subject, tools, clock });
   const openFilesAhead = createOpenFilesAhead({ subject: () => subject, tools, episode: () => episode });
 
@@ -161,7 +164,7 @@ export function createShareCycle(
         phase: carriedNow()?.phase ?? null,
         route: view.seen?.mount?.found.route ?? null,
         inDoubt: episode.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
-        answered: { tb: answeredLast("tb"), fallback: answeredLast("fallback") },
+        tookMs: { tb: answeredIn("tb"), fallback: answeredIn("fallback") },
       });
       const observeTools = { ...tools, ensureLink, trust, hurried };
       let seen = await observe(
