@@ -16,9 +16,10 @@ export interface HurryInput {
 }
 
 const SHORT_MS = 300;
-/** While programs wait for a route, each look of so many gives hosts that are slow a chance, ms. */
+/** While programs wait for a route, each look of so many gives hosts that are slow a chance. */
 const PATIENT_LOOK = 4;
-const PATIENT_MS = 1_000;
+/** As long as the configuration says. */
+const USUAL_MS = Number.POSITIVE_INFINITY;
 /** One that needs more of the short time than this is slow: cut short, it would count as gone, and lose its proof. */
 const SLOW_SHARE = 0.5;
 
@@ -30,7 +31,7 @@ export function createHurry(): (input: HurryInput) => Hurried {
       looksWaiting++;
       const isPatient = looksWaiting % PATIENT_LOOK === 0;
       const within = (name: RouteName): number =>
-        isPatient || (tookMs[name] ?? 0) > SHORT_MS * SLOW_SHARE ? PATIENT_MS : SHORT_MS;
+        isPatient || (tookMs[name] ?? 0) > SHORT_MS * SLOW_SHARE ? USUAL_MS : SHORT_MS;
       return { tb: within("tb"), fallback: within("fallback") };
     }
     looksWaiting = 0;
