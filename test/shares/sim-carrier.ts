@@ -62,7 +62,7 @@ export class SimCarrier {
       carried.lostAtMs ??= nowMs;
     } else if (carried.phase !== "carrying" && carried.phase !== "unconfirmed" && host === "answers") {
       carried.phase = "unconfirmed";
-    } else if (carried.phase === "waiting" && nowMs - (carried.lostAtMs ?? nowMs) >= PATIENCE_MS) {
+    } else if (host !== "answers" && nowMs - (carried.lostAtMs ?? nowMs) >= PATIENCE_MS) {
       carried.phase = "refusing";
     }
   }
@@ -85,7 +85,8 @@ export class SimCarrier {
       phase,
       lastAnswerAtMs,
       unansweredSinceMs,
-      routeLostAtMs: lostAtMs,
+      // A route that answers again is not lost, whoever answers there.
+      routeLostAtMs: phase === "unconfirmed" ? null : lostAtMs,
       outage: null,
       rerouted: false,
     };

@@ -11,21 +11,28 @@ export interface HurryInput {
   readonly route: RouteName | null;
   /** Its loss waits to be confirmed, or a request has waited too long for its answer. */
   readonly inDoubt: boolean;
+  /** What the hosts needed for their answers at the last look, ms; null: no answer. */
+  readonly tookMs: Readonly<Record<RouteName, number | null>>;
 }
 
 const SHORT_MS = 300;
-/** While programs wait for a route, each look of so many gives hosts that are slow a chance, ms. */
+/** While programs wait for a route, each look of so many gives hosts that are slow a chance. */
 const PATIENT_LOOK = 4;
-const PATIENT_MS = 1_000;
+/** As long as the configuration says. */
+const USUAL_MS = Number.POSITIVE_INFINITY;
+/** One that needs more of the short time than this is slow: cut short, it would count as gone, and lose its proof. */
+const SLOW_SHARE = 0.5;
 
 /** One for each share; each call is a look at its hosts. */
 export function createHurry(): (input: HurryInput) => Hurried {
   let looksWaiting = 0;
-  return ({ phase, route, inDoubt }) => {
+  return ({ phase, route, inDoubt, tookMs }) => {
     if (phase === "waiting" || phase === "unconfirmed") {
       looksWaiting++;
-      const withinMs = looksWaiting % PATIENT_LOOK === 0 ? PATIENT_MS : SHORT_MS;
-      return { tb: withinMs, fallback: withinMs };
+      const isPatient = looksWaiting % PATIENT_LOOK === 0;
+      const within = (name: RouteName): number =>
+        isPatient || (tookMs[name] ?? 0) > SHORT_MS * SLOW_SHARE ? USUAL_MS : SHORT_MS;
+      return { tb: within("tb"), fallback: within("fallback") };
     }
     looksWaiting = 0;
     return route === null || !inDoubt ? NOT_HURRIED : { [route]: SHORT_MS };

@@ -14,6 +14,7 @@ import type { OpenFilesSeen, ShareSeen } from "../policy/share-seen.ts";
 import type { ShareTransition } from "../policy/share-transitions.ts";
 import type { Step } from "../policy/step.ts";
 import type { ServerProof } from "../server-proof/server-proof.ts";
+import type { RouteName } from "../share-spec.ts";
 import { createHurry } from "./hurry.ts";
 import { findDriverProblem, observe, observeAfterStep, observeOpenFiles } from "./observe.ts";
 import { isCarriedPort } from "./observe-carried.ts";
@@ -142,6 +143,10 @@ export function createShareCycle(
   };
 
   const hurry = createHurry();
+  const answeredIn = (route: RouteName): number | null => {
+    const probe = view.seen?.routes[route].probe;
+    return probe?.verdict === "answers" ? (probe.tookMs ?? null) : null;
+  };
   const perform = createSteps({ subject: () => subject, tools, clock });
   const openFilesAhead = createOpenFilesAhead({ subject: () => subject, tools, episode: () => episode });
 
@@ -159,6 +164,7 @@ export function createShareCycle(
         phase: carriedNow()?.phase ?? null,
         route: view.seen?.mount?.found.route ?? null,
         inDoubt: episode.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
+        tookMs: { tb: answeredIn("tb"), fallback: answeredIn("fallback") },
       });
       const observeTools = { ...tools, ensureLink, trust, hurried };
       let seen = await observe(

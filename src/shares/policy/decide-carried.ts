@@ -160,10 +160,10 @@ function decideRouteGone(draft: Draft, route: RouteName, carried: CarriedSeen): 
   });
 }
 
-/** The route was lost less than the share's patience ago. */
+/** The route was lost less than the share's patience ago; where nobody told the carrier, its own patience counts. */
 function isPatient({ seen, episode, policy, wakes }: Draft, { phase, routeLostAtMs }: CarriedSeen): boolean {
   const lostAtMs = routeLostAtMs ?? episode.suspicion?.firstAtMs ?? null;
-  if (lostAtMs === null) return phase === "carrying";
+  if (lostAtMs === null) return phase !== "refusing";
   const endsAtMs = lostAtMs + policy.outagePatienceMs;
   if (seen.atMs >= endsAtMs) return false;
   wakes.push({ atMs: endsAtMs, reason: "confirm" });

@@ -117,6 +117,25 @@ describe("a route that goes", () => {
     assert.equal(world.route, "fallback");
   });
 
+  test("A10 a cable that is pulled before the server that is back is proved: nothing is unmounted while programs wait", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.carrier.unprovable = true;
+    world.hosts.fallback = "refused";
+    world.hosts.tb = "refused";
+    world.event().advance(1000);
+    world.hosts.tb = "answers";
+    world.event().advance(1000);
+    world.hosts.fallback = "answers";
+    world.hosts.tb = "link_down";
+    world.event().advance(3000);
+    assert.equal(idOf(world), id);
+    assert.ok(!world.stepKinds.includes("unmount force"), String(world.stepKinds));
+    world.carrier.unprovable = false;
+    world.advance(10_000);
+    assert.deepEqual([idOf(world), world.route], [id, "fallback"]);
+  });
+
   test("A10 it cannot be proved as long as programs wait: then it is mounted anew, and why is told", () => {
     const world = carriedWorld();
     world.carrier.unprovable = true;
