@@ -94,12 +94,7 @@ function chooseMode(
   if (files === null) return { kind: "check_open_files", mount: mount.found };
   const dead = isCutOff(draft, mount);
   const occupied = files.holders.length > 0 || files.unsent.length > 0;
-  if (request.force) {
-    const { route } = mount.found;
-    // A plain unmount may wait for the server as long as it is let.
-    const isSilent = route !== null && !answers(draft, route);
-    return dead || occupied || isSilent || files.state === "unknown" ? "force" : "plain";
-  }
+  if (request.force) return dead || occupied || files.state === "unknown" ? "force" : "plain";
   if (!dead && files.holders.length > 0)
     return waitOrBusy(draft, files, waitForClose ? request.waitUntilMs : 0, "open");
   if (files.unsent.length > 0) return waitOrBusy(draft, files, request.waitUntilMs, "unsent");

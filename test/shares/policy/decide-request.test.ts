@@ -309,15 +309,6 @@ describe("unmount and mount", () => {
     assert.deepEqual(world.stepKinds, ["check", "unmount force"]);
   });
 
-  test("By hand: --force of a mount whose host is silent does not wait for the server", () => {
-    const world = mountedOver("tb");
-    world.hosts.tb = "silent";
-    world.hosts.fallback = "silent";
-    world.ask({ kind: "unmount", force: true });
-    assert.deepEqual([result(world), world.route], ["unmounted", "none"]);
-    assert.ok(!world.stepKinds.includes("unmount plain"), String(world.stepKinds));
-  });
-
   test("By hand: --force goes on where a plain unmount does not end", () => {
     const world = mountedOver("tb");
     world.unmountFails = "umount did not end within 14989 ms";

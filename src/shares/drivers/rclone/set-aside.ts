@@ -1,6 +1,6 @@
 // Goes through rclone's write cache before a share is mounted: corrects notes that a kill left behind, and sets aside
 // files that rclone could not go on with. Call only while no rclone uses the cache.
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import { ensureFolder, entryExists, readIfPresent } from "../../../runtime/files/durable-file.ts";
@@ -210,10 +210,32 @@ async function withCacheFile<Result>(
   return await use({ size: Number(size), mtimeNs, data, blockBytes }, handle);
 }
 
+/** Where a file of that name was set aside before, what comes from a folder of that name goes beside it. */
 async function unusedName(folder: string, path: string): Promise<string> {
+  const parents = path.split("/");
+  const last = parents.pop() ?? path;
+  let parent = "";
+  for (const name of parents) parent = await firstName(folder, join(parent, name), isFolderOrNothing);
+  return firstName(folder, join(parent, last), async (at) => !(await entryExists(at)));
+}
+
+async function firstName(
+  folder: string,
+  name: string,
+  fits: (at: string) => Promise<boolean>,
+): Promise<string> {
   for (let count = 0; ; count++) {
-    const name = count === 0 ? path : `${path} ${count}`;
-    if (!(await entryExists(join(folder, name)))) return name;
+    const tried = count === 0 ? name : `${name} ${count}`;
+    if (await fits(join(folder, tried))) return tried;
+  }
+}
+
+async function isFolderOrNothing(at: string): Promise<boolean> {
+  try {
+    return (await lstat(at)).isDirectory();
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return true;
+    throw error;
   }
 }
 

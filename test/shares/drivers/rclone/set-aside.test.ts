@@ -53,6 +53,19 @@ test("A11 an append that its note does not know is listed, so that rclone sends 
   assert.deepEqual(await reviewCache(files, [PATH], 0, false), { aside: [], corrected: [] });
 });
 
+test("A11 a file in a folder is set aside beside a file that had that folder's name", async (t) => {
+  const { files, cached } = await scene(t);
+  const folder = dirname(PATH);
+  for (const [path, name] of [
+    [folder, folder],
+    [PATH, `${folder} 1/file`],
+  ] as const) {
+    await cached(BASE, [[65_536, 4096]], noteText([[0, 4096]]), path);
+    const { aside } = await reviewCache(files, [path], 0, false);
+    assert.deepEqual(aside, [join(files.setAside, name)]);
+  }
+});
+
 test("A11 a file with more than its note lists is set aside, under a new name, with what is known of it", async (t) => {
   const { files, cached } = await scene(t);
   for (const name of ["file", "file 1"]) {
