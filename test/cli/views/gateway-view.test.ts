@@ -125,7 +125,7 @@ for (const [name, report] of Object.entries(STATES)) {
   for (const width of [60, 80, 120]) {
     test(`C3 a status with a gateway "${name}" at ${width} columns looks as agreed`, (t) => {
       const text = renderStatus(report, { ...plain, width });
-      t.assert.fileSnapshot(text, join(import.meta.dirname, "../golden", `gateway-${name}-${width}.txt`), {
+      t.assert.fileSnapshot(text, join(import.meta.dirname, "golden", `gateway-${name}-${width}.txt`), {
         serializers: [String],
       });
       assert.equal(text, text.replaceAll(/[ \t]+$/gm, ""), "no line ends in blanks");

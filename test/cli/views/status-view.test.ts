@@ -155,7 +155,7 @@ for (const [name, report] of Object.entries(STATES)) {
   for (const width of [60, 80, 120]) {
     test(`a status "${name}" at ${width} columns looks as agreed`, (t) => {
       const text = renderStatus(report, { ...plain, width });
-      t.assert.fileSnapshot(text, join(import.meta.dirname, "../golden", `status-${name}-${width}.txt`), {
+      t.assert.fileSnapshot(text, join(import.meta.dirname, "golden", `status-${name}-${width}.txt`), {
         serializers: [String],
       });
       assert.equal(text, text.replaceAll(/[ \t]+$/gm, ""), "no line ends in blanks");
@@ -165,7 +165,7 @@ for (const [name, report] of Object.entries(STATES)) {
 
 test("in colour the ready banner is a block over the whole width", (t) => {
   const text = renderStatus(sampleReport([ready]), { ...plain, color: true });
-  t.assert.fileSnapshot(text, join(import.meta.dirname, "../golden", "status-tb-ready-colour.txt"), {
+  t.assert.fileSnapshot(text, join(import.meta.dirname, "golden", "status-tb-ready-colour.txt"), {
     serializers: [String],
   });
   const block = text.split("\n").filter((line) => line.includes("\x1b[1;30;43m"));
@@ -180,7 +180,7 @@ test("a status without UTF-8 is ASCII throughout", (t) => {
     unicode: false,
     width: 60,
   });
-  t.assert.fileSnapshot(text, join(import.meta.dirname, "../golden", "status-ascii.txt"), {
+  t.assert.fileSnapshot(text, join(import.meta.dirname, "golden", "status-ascii.txt"), {
     serializers: [String],
   });
   assert.match(text, /^[\n -~]+$/);
