@@ -482,7 +482,7 @@ export interface HistoryReport {
 export interface RollbackRequest {
   /** Default 1. */
   n?: number;
-  /** Of the entry that was seen as number `n`; `config_changed` when that number is another one by now. */
+  /** Hash of the entry that was number `n` when listed; `config_changed` if `n` is another entry now. */
   sha256?: string;
   /** Of the file that was seen; `config_changed` when it is another one by now. */
   expected_sha256?: string;

@@ -66,20 +66,24 @@ export async function openGatewayInProcess({
     await part.start(snapshot.config);
     signal.throwIfAborted();
     const { control } = part;
+    const settled = async (asker: AbortSignal): Promise<void> => {
+      await part.settled(asker);
+      asker.throwIfAborted();
+    };
     return {
       control: {
         ...control,
         async tools(asker) {
-          await part.settled(asker);
+          await settled(asker);
           return control.tools(asker);
         },
         async call(request, asker) {
-          await part.settled(asker);
+          await settled(asker);
           return control.call(request, asker);
         },
       },
       async status(asker) {
-        await part.settled(asker);
+        await settled(asker);
         return part.status();
       },
       serveLines: (stream) => part.serveLines(stream),

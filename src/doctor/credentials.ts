@@ -111,7 +111,7 @@ async function askServer(
         return finding(
           "error",
           "wrong_credentials",
-          `${share.name}: ${host} does not let ${who} in: ${failure.text}`,
+          `${share.name}: ${host} refuses ${who}: ${failure.text}`,
           {
             subject,
             hint: passwordHint(share),

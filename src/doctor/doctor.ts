@@ -183,7 +183,7 @@ async function loadedConfig(
           // Each brings a hint of its own; this one is for all of them.
           hint:
             index === mistakes.length - 1
-              ? "mountaineer config edit; what ran before runs on until it is mended"
+              ? "mountaineer config edit opens the file; a running daemon keeps its last valid configuration"
               : null,
         }),
       );

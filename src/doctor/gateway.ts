@@ -66,7 +66,7 @@ function ofUsers({ snapshot, values }: DoctorContext): DoctorFinding[] {
   });
 }
 
-/** Free, or ours. */
+/** Whether the gateway's port is free, or ours. */
 async function ofPort({ snapshot, daemon, signal }: DoctorContext): Promise<DoctorFinding> {
   const { host, port } = snapshot?.config.server ?? DEFAULT_ADDRESS;
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;

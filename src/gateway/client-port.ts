@@ -44,7 +44,7 @@ export interface ClientPort {
   ): Promise<Reply>;
 }
 
-/** Who asks over the home's own sockets, which only their owner can open. */
+/** The principal of requests over the home's own sockets, which only its owner can open. */
 export const OWNER: Principal = { kind: "owner", name: "owner", roles: ["owner"] };
 export const ANONYMOUS: Principal = { kind: "anonymous", name: "anonymous", roles: ["anonymous"] };
 

@@ -17,9 +17,9 @@ interface MessageScan {
   end(): readonly SeenMessage[];
 }
 
-/** Of one batch: more the gateway refuses as a whole. */
+/** Messages in one batch; the gateway refuses larger batches whole. */
 const MOST_MESSAGES = 100;
-/** Of a key, an id or a method as it is spelled; what is longer is none that matters. */
+/** Bytes of a key, an id or a method as written; nothing longer matters here. */
 const MOST_BYTES = 4_096;
 
 const QUOTE = 0x22;

@@ -85,7 +85,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   const waiting = new Map<MessageId, Waiting>();
   const questions = new Set<MessageId>();
   const subscriptions = new Set<string>();
-  /** Those that the new gateway has refused so far: the backend may still be starting. */
+  /** Subscriptions the new gateway has refused so far: their backend may still be starting. */
   let refused: string[] = [];
   let introduction: Introduction | null = null;
   let initialized = false;
@@ -131,7 +131,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     if (result === undefined) throw notTakenOn(`it answers initialize with ${JSON.stringify(error)}`);
     const spoken = objectOf(result)["protocolVersion"];
     if (spoken === protocolVersion) return;
-    throw notTakenOn(`it speaks MCP ${String(spoken)}, and the client began with ${String(protocolVersion)}`);
+    throw notTakenOn(`it speaks MCP ${String(spoken)}, but the client began with ${String(protocolVersion)}`);
   };
 
   const request = (id: MessageId, method: string, line: Buffer | null, params: () => JsonMembers): void => {

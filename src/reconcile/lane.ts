@@ -22,7 +22,7 @@ export interface Lane extends AsyncDisposable {
   trigger(trigger: Trigger): void;
   /** Resolves when no cycle runs and none is due at once. */
   idle(): Promise<void>;
-  /** When it will run again without being told. */
+  /** When it will run again without a trigger. */
   readonly wake: Wake | null;
 }
 

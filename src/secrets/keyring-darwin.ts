@@ -74,7 +74,7 @@ export function printedPassword(output: string): string | null {
   return /^password: "(.*)"$/ms.exec(output.trimEnd())?.[1] ?? null;
 }
 
-/** Before anything is written: a value that is cut would take the place of the one that is kept. */
+/** Checked before writing: a truncated value would replace the stored one. */
 function tooLong(name: string, value: string, lineBytes: number): MountaineerError {
   const bytes = Buffer.byteLength(value, "utf8");
   // Two characters of the line for each byte of the value.

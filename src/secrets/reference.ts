@@ -12,7 +12,7 @@ export type SecretReference =
       /** What `mountaineer secret set` keeps it under. */
       readonly name: string;
       /**
-       * Which of its values is meant: grows each time another one is found, so that configurations which stand for
+       * Counts the values found under this name, so that configurations which stand for
        * different values differ. Absent: it has not been looked for.
        */
       readonly revision?: number;

@@ -23,7 +23,7 @@ interface DetectorSlot {
   want(wish: DetectorWish | null): Promise<void>;
   /** Looks now, if a detector runs. Never rejects. */
   look(): Promise<void>;
-  /** See Detector. */
+  /** Passes it to the detector that runs. */
   noteRead(sha256: string): void;
 }
 

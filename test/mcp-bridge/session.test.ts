@@ -195,7 +195,7 @@ test("a gateway that refuses the session, or speaks another version, does not ge
   });
   await assert.rejects(scene.resumes({ result: { protocolVersion: "2099-01-01" } }), {
     code: "daemon_unreachable",
-    message: /it speaks MCP 2099-01-01, and the client began with 2025-11-25/u,
+    message: /it speaks MCP 2099-01-01, but the client began with 2025-11-25/u,
   });
 });
 

@@ -325,7 +325,7 @@ interface Issue {
   readonly message: string;
 }
 
-/** The value itself, not the schema's copy of it: what a newer daemon says beyond the contract is kept. */
+/** Returns the value itself, not the schema's copy, so that fields of a newer daemon are kept. */
 function expectShape<T>(schema: Schema<T>, value: unknown, operation: string): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return value as T;

@@ -28,7 +28,7 @@ export interface EventStream extends Disposable {
   readonly events: AsyncGenerator<StreamedEvent, void, undefined>;
 }
 
-/** Resolves once no later event can be missed. Rejects as the events do, and with what the daemon refuses it with. */
+/** Resolves once no later event can be missed. Rejects like `events`, and with the daemon's error if it refuses. */
 export async function openEventStream(
   listener: Listener,
   { signal, afterId }: { readonly signal: AbortSignal; readonly afterId: number | null },

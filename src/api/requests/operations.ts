@@ -52,7 +52,7 @@ export interface Operation {
 type ConfigOperationName = keyof typeof CONFIG_OPERATIONS;
 type GatewayOperationName = keyof typeof GATEWAY_OPERATIONS;
 
-/** Whom operations are for. */
+/** What operations act on. */
 interface Served {
   readonly control: DaemonControl;
   /** null serves nothing about the configuration. */

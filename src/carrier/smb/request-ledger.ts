@@ -68,7 +68,7 @@ export function createRequestLedger(now: () => number, listener: LedgerListener)
   let isOpaque = false;
   let loggedOff = false;
   let endedOperation = false;
-  /** Opens without the answer to their close. */
+  /** Opened files whose close has not been answered. */
   let open = 0;
   let onlyReads = false;
   /** Whether that is so if the open that is just being asked for is one, too. */

@@ -288,7 +288,7 @@ export function isEnoughToJudge(bytes: Uint8Array): boolean {
   return bytes.length >= PREFIX_BYTES + frameLength(bytes);
 }
 
-/** The header of the only message in the whole frame that `bytes` begin with, and what follows; null: it is no such. */
+/** The header of the first frame in `bytes`, and the bytes after that frame; null unless it holds exactly one message. */
 export function firstMessage(
   bytes: Buffer,
 ): { readonly header: Uint8Array; readonly following: Buffer } | null {

@@ -1,4 +1,4 @@
-// Whose connection it is that came to a port of 127.0.0.1: the user at its other end.
+// Finds the user who opened a connection to a port of 127.0.0.1.
 
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { OwnerTable } from "./owner-table.ts";

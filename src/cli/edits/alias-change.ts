@@ -17,7 +17,7 @@ export interface NewAlias {
   readonly path: string | null;
 }
 
-/** What came of it, and its `--json`. */
+/** The result of `alias add`, and its `--json`. */
 export interface AddedAlias {
   /** False: the file said so already. */
   readonly changed: boolean;

@@ -26,7 +26,7 @@ export interface WantedBackend {
 export function openingText(reference: string): string {
   return [
     "#:schema ./config.schema.json",
-    "# Mountaineer's configuration. What you save here applies at once; a mistake changes nothing and is told.",
+    "# Mountaineer's configuration. What you save here applies at once; a mistake changes nothing and is reported.",
     `# Every option, with its default: ${reference}`,
     "",
   ].join("\n");

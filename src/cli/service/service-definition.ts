@@ -1,4 +1,4 @@
-// Owns what a service manager is to run for a home: the program, its arguments and the little environment it needs.
+// What a service manager runs for a home: the program, its arguments and its environment.
 
 import { delimiter, isAbsolute } from "node:path";
 import { findPlace } from "../../config/locate.ts";

@@ -6,7 +6,7 @@ import { marked, text, viewOf } from "./view-lines.ts";
 
 const ORDER: readonly DoctorFinding["severity"][] = ["error", "warning", "info", "ok"];
 
-/** The gravest first; what is well in short. */
+/** The most severe first; findings that are fine take one line. */
 export function renderDoctor({ findings }: DoctorReport, look: Look): string {
   const view = viewOf({ ...look, now: 0 });
   const { paint } = view;

@@ -139,7 +139,7 @@ function factsOf(backend: BackendStatus): string[] {
 function retryText({ retry_at: retryAt }: BackendStatus, { now }: View): string | null {
   const ms = retryAt === null ? Number.NaN : Date.parse(retryAt) - now;
   if (Number.isNaN(ms)) return null;
-  return ms <= 0 ? "tried again now" : `tried again in ${glued(durationText(Math.max(ms, 1_000)))}`;
+  return ms <= 0 ? "retries now" : `retries in ${glued(durationText(Math.max(ms, 1_000)))}`;
 }
 
 function published(counts: Pick<BackendStatus, "tools" | "resources" | "prompts">): string {

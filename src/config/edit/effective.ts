@@ -121,8 +121,8 @@ function keyValue(
 }
 
 /**
- * What holds for one key: its value in the file, else the default. Rejects with `config_invalid` (a mistake of syntax)
- * and `share_unknown`. Whether the value is a valid one is not looked at.
+ * The effective value of one key: from the file, else the default. Rejects with `config_invalid` (a mistake of syntax)
+ * and `share_unknown`. Does not check the value.
  */
 export async function getConfigValue(
   source: ConfigSource,

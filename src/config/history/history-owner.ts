@@ -65,7 +65,7 @@ function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>):
   );
 }
 
-/** A file that is not there has the place where it would be made. */
+/** The real path of a file; if it does not exist, where it would be created. Null if its folder does not exist. */
 async function realFile(path: string, realPath: RealPath): Promise<string | null> {
   const real = await realPath(path);
   if (real !== null) return real;

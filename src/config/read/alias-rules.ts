@@ -54,7 +54,7 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/** What stands, or is to stand, where the link would be; null when nothing of ours does. */
+/** What of ours is, or will be, at the link's path; null: nothing. */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,

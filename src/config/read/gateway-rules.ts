@@ -42,7 +42,9 @@ function connectionFindings(backend: Table, at: KeyPath): Finding[] {
     const found = has(backend, "type")
       ? `\`${key}\` with type \`${kind}\``
       : `\`${key}\` beside \`${isHttp ? "url" : "command"}\``;
-    const hint = isHttp ? "it goes with `command`, a program started here" : "it goes with `url`, an address";
+    const partner = isHttp ? "`command`, a program started here" : "`url`, an address";
+    const isTheOther = key === "url" || key === "command";
+    const hint = isTheOther ? "a backend has either `command` or `url`" : `it goes with ${partner}`;
     findings.push({ path: [...at, key], at: "key", found, expected, hint });
   }
   return findings;

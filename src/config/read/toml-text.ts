@@ -24,14 +24,14 @@ const MESSAGES: readonly (readonly [start: string, found: string, expected: stri
   ["incomplete key-value", "a key without a value", "`key = value`"],
   [
     "invalid value",
-    "something that is no TOML value",
+    "not a valid TOML value",
     "a string in quotes, a number, true, false, an array or a table",
   ],
   ["illegal leading zero", "a number that begins with 0", "a number without leading zeros"],
   ["illegal underscore", "a misplaced `_` in a number", "`_` between digits only"],
   [
     "illegal character in numeric",
-    "a character that is no part of a number",
+    "a character that does not belong in a number",
     "a number, or a string in quotes",
   ],
   ["unfinished numeric", "half a number", "a number"],

@@ -248,7 +248,10 @@ export const backendSchema = z.strictObject({
       isSecret: true,
     }),
   ),
-  enabled: toggleKey(true, "When false, the server is not started, and nothing of it is published."),
+  enabled: toggleKey(
+    true,
+    "When false, the server is not started, and none of its tools, resources and prompts are published.",
+  ),
   group: document(
     readText(parseLabel).optional(),
     textDoc({ absent: "none", meaning: "A name under which several are shown together.", example: '"work"' }),

@@ -1,4 +1,4 @@
-// Owns telling by its arguments whether a process is a monitor. Pure.
+// Tells from a process's arguments whether it is a monitor. Pure.
 
 export interface MonitorProcess {
   readonly pid: number;

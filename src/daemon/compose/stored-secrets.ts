@@ -108,7 +108,7 @@ export function startSecretRetry({ secrets, clock, logger, refresh }: SecretRetr
   const again = async (): Promise<void> => {
     if (secrets.unread.length === 0) return;
     await refresh().catch((error: unknown) =>
-      logger.warn("secrets could not be looked for again", { reason: errorText(error) }),
+      logger.warn("secrets could not be looked up again", { reason: errorText(error) }),
     );
   };
   arm();

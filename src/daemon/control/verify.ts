@@ -45,13 +45,21 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   ): void => {
     findings.push({ share, severity, code, text, hint });
   };
+  const routesDown = (["tb", "fallback"] as const).every((route) => {
+    const probe = view.seen?.routes[route].probe;
+    return probe !== undefined && probe.verdict !== "answers";
+  });
   if (status.mount_state === "unmounted" && status.held !== "unmounted") {
     add(
       "error",
       "not_mounted",
       `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`,
-      // With what keeps it so stands how to mend that; to mount it again would not help.
-      keptUnmountedBy(status) === null ? `mountaineer mount --share ${share}` : null,
+      // What keeps it unmounted has a hint of its own, and mounting it again would not help.
+      keptUnmountedBy(status) !== null
+        ? null
+        : routesDown
+          ? "check the cables and the server; mountaineer doctor looks closer"
+          : `mountaineer mount --share ${share}`,
     );
   } else if (status.mount_state !== "unmounted" && !status.mount_alive) {
     add(

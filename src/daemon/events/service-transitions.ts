@@ -1,4 +1,4 @@
-// Owns the union of everything that is announced by a running service.
+// The union of all transitions that a running service announces.
 import type { GatewayTransition } from "../../gateway/gateway-transitions.ts";
 import type { AliasTransition } from "../../shares/links/alias-links.ts";
 import type { ShareTransition } from "../../shares/policy/share-transitions.ts";

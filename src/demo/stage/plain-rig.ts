@@ -247,7 +247,7 @@ async function endServer(server: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** Whoever lists the server's shares has it start these, in a session of their own. */
+/** Ends the helper processes that smbd starts, in their own session, when a client lists its shares. */
 async function endHelpers(folder: string): Promise<void> {
   try {
     const leader = Number.parseInt(await readFile(join(folder, "pid", "samba-dcerpcd.pid"), "utf8"), 10);

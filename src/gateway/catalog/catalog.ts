@@ -34,7 +34,7 @@ export interface Collision {
   readonly hidden: string;
 }
 
-/** Which URIs a backend's filters let through, in whichever spelling, for what is read without being listed. */
+/** Which URIs a backend's filters allow, however they are written; for resources that are read without being listed. */
 export interface ResourceReach {
   readonly backend: string;
   /** Allowed, and not denied. */

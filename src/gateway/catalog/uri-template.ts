@@ -8,7 +8,7 @@ type Step =
   /** What follows, up to `to`, may be missing. */
   | { readonly kind: "optional"; readonly to: number };
 
-/** Longer ones are no use to anybody, and would cost time. */
+/** Longer templates are refused: matching them costs time, and no real one is that long. */
 const MAX_TEMPLATE_LENGTH = 1_024;
 export const MAX_URI_LENGTH = 8_192;
 

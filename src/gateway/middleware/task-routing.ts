@@ -26,7 +26,7 @@ export function createTaskRouting({ pool, tasks }: RoutingServices): Handle {
   };
 }
 
-/** tools/call that asks for a task: passed on, and what it answers is remembered. */
+/** A tools/call that asks for a task: passes it on, and remembers the task of its reply. */
 export async function rememberingTask(
   { tasks }: RoutingServices,
   { port }: GatewayRequest,

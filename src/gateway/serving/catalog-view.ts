@@ -1,4 +1,4 @@
-// Owns what each principal may see of a catalog: computed once for each set of rights, digests when first asked for.
+// What each principal may see of a catalog: computed once per set of rights; digests on first use.
 
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Principal } from "../client-port.ts";

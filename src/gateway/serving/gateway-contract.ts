@@ -54,7 +54,7 @@ export interface GatewayView {
     readonly resourceTemplates: number;
     readonly prompts: number;
   };
-  /** By backend: tools that its filters keep back. */
+  /** By backend: the number of tools its filters withhold. */
   readonly withheldTools: ReadonlyMap<string, number>;
   readonly conditions: readonly BackendCondition[];
 }

@@ -10,7 +10,7 @@ import type { MenuConnection, SyncState } from "./world.ts";
 const BETWEEN_LOOKS_MS = 50;
 /** A daemon answers within milliseconds; one that does not is shown as silent, with what it told last. */
 const LOOK_DEADLINE_MS = 2_000;
-/** As following a daemon says it: nobody is there. */
+/** The errors of following a daemon that mean: no daemon is there. */
 const GONE: readonly string[] = ["no daemon runs for this home", "the daemon ended the connection"];
 const RETRY_FIRST_MS = 500;
 const RETRY_LONGEST_MS = 8_000;

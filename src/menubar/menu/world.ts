@@ -43,7 +43,7 @@ export function folderKey({ share, subpath }: FolderPlace): string {
 
 export interface MenuWorld {
   readonly connection: MenuConnection;
-  /** What was told last, by a daemon that may be silent now; null: nothing yet, or no daemon. */
+  /** The last status received; the daemon may be silent now. Null: none yet, or no daemon. */
   readonly status: StatusReport | null;
   readonly sync: SyncState | null;
   /** Actions under way. */

@@ -1,4 +1,4 @@
-// Owns what a network listener tells, picks the one for this system, and keeps polling whenever it is not there.
+// Network changes: picks this system's listener, and polls while it is unavailable.
 
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";

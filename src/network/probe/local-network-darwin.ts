@@ -113,7 +113,7 @@ export function withLocalNetworkCheck(
       return asToldByNc(own, await ask(address, target.port, request));
     },
     networkChanged() {
-      // Whether we are held back is a person's word, and no network's.
+      // Only the user can deny access to the local network, so a network change keeps `isHeldBack`.
       askedAtMs.clear();
       prober.networkChanged();
     },

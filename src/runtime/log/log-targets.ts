@@ -13,7 +13,7 @@ const ROTATE_AGAIN_MS = 60_000;
 const STDERR_FULL_PAUSE_MS = 20;
 const STDERR = 2;
 const NEWLINE = 0x0a;
-/** What "a+" means, and that a pipe which is full refuses: a thread blocked in a write keeps the process from exiting. */
+/** "a+" without blocking: on a full pipe a write fails, since a thread blocked in a write keeps the process from exiting. */
 const APPENDING =
   constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY;
 

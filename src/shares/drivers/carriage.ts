@@ -64,7 +64,7 @@ interface MoveTarget {
   readonly share: string;
   readonly to: RouteName;
   readonly endpoint: RouteEndpoint;
-  /** Waits for an instant in which no request is under way. */
+  /** True: the move waits for a moment with no request in flight. */
   readonly planned: boolean;
 }
 

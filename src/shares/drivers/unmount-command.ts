@@ -1,4 +1,4 @@
-// Owns the commands that unmount, and what their failures mean.
+// Runs the commands that unmount, and reads their failures.
 import { access, writeFile } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";

@@ -69,7 +69,7 @@ export function createServerTrust(
   let backoff = NO_BACKOFF;
   let inUseBefore: RouteInUse | null = null;
 
-  /** A loss fell into it: what it says now is no verdict, and it is begun anew. */
+  /** Aborts a proof during which a connection was lost: its result would say nothing, so it is run again. */
   const cutOff = (proof: AbortController | null): void => proof?.abort(LOST);
 
   const distrust = (route: RouteName): void => {

@@ -29,7 +29,7 @@ export interface AliasLinkTools {
   readonly remember: (path: string, target: string) => Promise<void>;
   /** Folders in which nothing may be made: mounts, or links to them. */
   readonly mountPaths: () => readonly string[];
-  /** For each look, ms. */
+  /** Deadline of each look, ms. */
   readonly waitMs: number;
 }
 
@@ -53,7 +53,7 @@ export async function ensureAliasLink(
   } catch (error) {
     const taken = systemErrorCode(error) === "EEXIST";
     return taken
-      ? { result: "blocked", by: `something has just come to ${path}`, taken }
+      ? { result: "blocked", by: `something else has just appeared at ${path}`, taken }
       : blocked(errorText(error));
   }
 }

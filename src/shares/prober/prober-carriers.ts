@@ -34,7 +34,7 @@ export interface Carrier {
   readonly carried: Set<Pending>;
   heardAtMs: number;
   retired: boolean;
-  /** Set while it owes answers. */
+  /** Set while answers are outstanding. */
   silenceTimer: Timer | null;
 }
 

@@ -199,7 +199,7 @@ export function createRootReader({
     lines.end();
     if (result.timedOut) return late("smbclient");
     if (!reader.isConnected()) {
-      // Some versions complain on standard output.
+      // Some versions print errors to standard output.
       const text = lastLine(`${start}\n${result.stderr}`, "smbclient");
       return { ...failed(text), isRefusedLogin: /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text) };
     }

@@ -47,7 +47,7 @@ export interface ServerProof {
     isSteady: () => boolean,
     signal: AbortSignal,
   ): Promise<ProofVerdict>;
-  /** After the server was away, over one route: whether it is the one that the last proof saw. */
+  /** After the server was away: is the server on this one route the one that the last proof saw? */
   recognise(
     share: ShareSpec,
     route: RouteName,

@@ -32,7 +32,7 @@ const NUMBER_WIDTH = 8;
 const HELP: Readonly<Record<FieldName, string>> = {
   enabled: "watch the file, and apply every change at once",
   poll_interval: "seconds from one look at the file to the next",
-  debounce: "seconds the file must rest before it is read",
+  debounce: "seconds without a change before the file is read",
   detection: "by the file's time, by its content, or by the system's events",
   on_failure: "after a failed reload: try again ever later, at the interval, or not",
 };

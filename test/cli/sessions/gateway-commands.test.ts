@@ -255,6 +255,25 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
   });
 
+  test("Ctrl-C ends the wait for a backend that never answers, with no list of what is not there", async (t) => {
+    for (const command of ["tools", "backends"]) {
+      const home = await temporaryFolder(t);
+      const started = join(home, "started");
+      const silent = `echo $$ > ${started}; exec sleep 600`;
+      const config = `[backends.silent]\ncommand = "sh"\nargs = ${JSON.stringify(["-c", silent])}\n`;
+      await writeFile(join(home, "config.toml"), config);
+      const { child, ended } = startCommand([command, "list"], { home });
+      const pid = await eventually(async () => {
+        const text = await readFile(started, "utf8").catch(() => "");
+        return text === "" ? null : Number(text);
+      }, 15_000);
+      child.kill("SIGINT");
+      const { code, stdout, stderr } = await ended;
+      assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"], command);
+      assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+    }
+  });
+
   test("mcp serves its client from a gateway of its own", async (t) => {
     const home = await gatewayHome(t);
     const messages = [

@@ -222,7 +222,7 @@ const MISTAKES: readonly (readonly [text: string, place: string, says: RegExp])[
     "1:2 backends.a.url",
     /the address of the server.*needs `url`/,
   ],
-  [`${ONE}url = "http://x"\n`, "2:1 backends.a.command", /`command` beside `url`/],
+  [`${ONE}url = "http://x"\n`, "2:1 backends.a.command", /`command` beside `url`.*either `command` or `url`/],
   [`${ONE}headers = {}\n`, "3:1 backends.a.headers", /`headers` beside `command`.*goes with `url`/],
   [
     `${WEB}type = "streamable-http"\nargs = []\n`,

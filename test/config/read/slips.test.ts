@@ -24,6 +24,12 @@ const SLIPS: readonly (readonly [what: string, name: string, text: string, told:
     /an array or table without its end.*`\]` or `\}` before this/s,
   ],
   [
+    "a text without quotes",
+    "c.toml",
+    "[backends.a]\ncommand = npx\n",
+    /:2:11.*not a valid TOML value.*a string in quotes/s,
+  ],
+  [
     "YAML in a .toml",
     "c.toml",
     "backends:\n  a:\n    command: npx\n",

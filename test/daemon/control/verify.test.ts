@@ -14,18 +14,25 @@ test("a share that is mounted and answers has no findings", () => {
 });
 
 test("one that is not mounted is an error that says why and what to do; held unmounted it is none", () => {
-  const memory = { ...EMPTY_SHARE_MEMORY, lastError: "both hosts are silent" };
+  const memory = { ...EMPTY_SHARE_MEMORY, lastError: "the password was refused" };
   assert.deepEqual(verifyShare(viewOf({ memory, seen: seenOf() })), [
     {
       share: "CORE",
       severity: "error",
       code: "not_mounted",
-      text: "not mounted: both hosts are silent",
+      text: "not mounted: the password was refused",
       hint: "mountaineer mount --share CORE",
     },
   ]);
   const held = { ...EMPTY_SHARE_MEMORY, held: "unmounted" } as const;
   assert.deepEqual(verifyShare(viewOf({ memory: held, seen: seenOf() })), []);
+});
+
+test("one that no host answers for is not told to be mounted: that would not help", () => {
+  const silent = { atMs: 1000, probe: probe("gone", "connection refused") };
+  const [notMounted] = verifyShare(viewOf({ seen: seenOf({ routes: { tb: silent, fallback: silent } }) }));
+  assert.equal(notMounted?.code, "not_mounted");
+  assert.equal(notMounted?.hint, "check the cables and the server; mountaineer doctor looks closer");
 });
 
 test("one whose password is missing is not told to be mounted: that would not help", () => {

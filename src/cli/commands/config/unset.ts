@@ -6,7 +6,7 @@ import { addKeyArgument } from "./key-argument.ts";
 
 export const configUnsetCommand: CommandDefinition = {
   name: "config unset",
-  summary: "take one key out of the configuration file, so that its default holds",
+  summary: "remove one key from the configuration file, so that its default applies",
   description: "As `config set`; what is not in the file is no mistake.",
   examples: [
     { command: "mountaineer config unset global.check_interval_secs", does: "back to the default" },

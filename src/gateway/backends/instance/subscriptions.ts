@@ -132,7 +132,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       if (isError(reply)) return reply;
       return topic.clients.has(client)
         ? reply
-        : errorReply(INTERNAL_ERROR, "the subscription was taken back meanwhile");
+        : errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile");
     },
     async unsubscribe(uri, client) {
       const topic = topics.get(uri);

@@ -117,7 +117,7 @@ export function createCycles({
       if (next !== null) handover.takeOver(next, before);
     }
     published.publish();
-    // After the swap: calls that waited for a client's own go to the shared one, by what is published now.
+    // After the swap: calls that waited for a client's own instance go to the shared one, by the lists now published.
     if (!isPerClient()) own.retire(() => false, "replaced");
     for (const event of events) {
       tools.announce(eventTransition(name, event, (id) => shared.instances.get(id)?.instance ?? null));

@@ -1,4 +1,4 @@
-// Owns how HTTP responses of this front are written: whole ones, and refusals of requests that may still be arriving.
+// Writes HTTP responses: complete replies, and refusals of requests whose body may still be arriving.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { errorReply, type RpcId } from "../../json-rpc.ts";
@@ -6,7 +6,7 @@ import { responseJson } from "../session/outlet.ts";
 import { PacedWriter } from "../session/paced-writer.ts";
 import type { StreamWatch } from "../session/stream-watch.ts";
 
-/** What the official SDKs use where HTTP itself refuses a request. */
+/** The JSON-RPC code that the official SDKs send with an HTTP error status. */
 const HTTP_REFUSED = -32000;
 /** A body up to this is read to its end though nobody wants it, and the connection lives on. */
 const UNREAD_LIMIT_BYTES = 64 * 1024;

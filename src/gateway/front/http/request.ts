@@ -7,7 +7,7 @@ const SESSION_HEADER = "mcp-session-id";
 const BOTH: Accepts = { json: true, events: true };
 const EVENTS: Accepts = { json: false, events: true };
 
-/** Of bodies that are too much all together. */
+/** The reply when all request bodies together exceed the limit. */
 export const OVERRUN: Refusal = {
   status: 503,
   message: "too much is being received at once; try again",

@@ -38,7 +38,7 @@ interface Question {
   readonly onProgress: OnProgress | undefined;
   readonly progressToken: unknown;
   settle(reply: Reply | null): void;
-  /** Tells the client that nobody waits for its answer. */
+  /** Tells the client that its answer is no longer needed. */
   takeBack(reason: string): void;
 }
 

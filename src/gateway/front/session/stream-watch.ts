@@ -9,7 +9,7 @@ export const STALL_LIMIT_MS = 60_000;
 export interface WatchedStream {
   /** Whether something waits and the reader has taken nothing for `limitMs`. */
   stalled(limitMs: number): boolean;
-  /** Says something that means nothing. */
+  /** Writes something without meaning, where the format allows it, so that the connection is not idle. */
   keepAlive(): void;
   destroy(): void;
 }

@@ -200,7 +200,7 @@ function isRoute(entry: FstabEntry, share: ShareSpec, name: RouteName, addresses
   return routeOfSource(share, { entry: asMountEntry(entry), source }, addressesOf) === name;
 }
 
-/** The line of a carried mount names this machine, and the share. */
+/** True for a carried share's line, too: that names this machine and the share. */
 function isOfShare(entry: FstabEntry, share: ShareSpec): boolean {
   const source = parseSmbSource(entry.source);
   return source !== null && source.subpath === "" && isShareNamed(source, share.shareName);

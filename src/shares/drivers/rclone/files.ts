@@ -131,7 +131,7 @@ function retriesCarried(version: RcloneVersion | null): number {
 /** Nothing of SMB: it lets a mount be known as carried by its arguments alone, when its note was never written. */
 const CARRIED_FLAG = ["--user-agent"] as const;
 
-/** It can be asked itself, on a port that the system picks, by whoever has the password that its environment holds. */
+/** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
 
 /** The port that a process with these arguments talks to; null: it is not carried. */

@@ -227,7 +227,7 @@ async function leadsTo(descriptor: string, path: string): Promise<boolean> {
   return (await unlessGone(readlink(descriptor), "")) === path;
 }
 
-/** The access mode is the lowest two bits, 0 for reading alone. */
+/** The access mode is the lowest two bits; 0 means read-only. */
 async function isWritable(link: string): Promise<boolean> {
   const info = await unlessGone(readFile(link.replace("/fd/", "/fdinfo/"), "utf8"), "");
   const flags = /^flags:\s*([0-7]+)/m.exec(info)?.[1];

@@ -66,7 +66,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: LeftBehin
   };
 }
 
-/** The driver, which is another than rclone's, and tells of such files as set aside. */
+/** Wraps a driver other than rclone's, so that it reports such files as set aside. */
 export function tellingUnsentOfRclone(driver: MountDriver, options: LeftBehindOptions): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
   /** While it runs, it sends them. */

@@ -40,7 +40,7 @@ export function openServerStream(options: ServerStreamOptions): Disposable {
 
   const again = (how: "ended" | "failed"): void => {
     if (disposed || timer !== null) return;
-    // What cannot be taken up costs more than a connection each time: the lists are read again.
+    // A stream that cannot be resumed costs more than a connection: the lists are read again each time.
     const leastMs = lastEventId === null ? BACKOFF_MS.first : BACKOFF_MS.least;
     const wishedMs = how === "failed" || retryMs === null ? delayMs : Math.max(leastMs, retryMs);
     timer = clock.setTimer(Math.min(BACKOFF_MS.atMost, wishedMs), () => {

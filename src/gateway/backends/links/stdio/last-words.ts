@@ -4,7 +4,7 @@
 /** A Node program's end, after the error and its stack. */
 const NODE_ENDS = /^Node\.js v\d/;
 const ERROR_HEAD = /^(?:Uncaught )?[\w$.]*(?:Error|Exception)(?: \[[^\]]+\])?: \S/;
-/** npm's end, and npx', after what went wrong. */
+/** The last line of npm and npx, after the line that says what went wrong. */
 const NPM_ENDS = /^npm (?:error|ERR!) A complete log of this run/;
 /** The first of npm's lines that is a sentence. */
 const NPM_HEAD = /^npm (?:error|ERR!) (?!code |syscall |errno |path |dest |A complete log)\S+ \S/;
