@@ -121,10 +121,10 @@ export function failures(lines: readonly WorkLine[]): readonly WorkLine[] {
   return lines.filter(({ error }) => error !== null);
 }
 
-/** The longest operation that was under way at some time of the span, ms. */
-export function longestDuring(lines: readonly WorkLine[], fromMs: number, toMs: number): number {
+/** The longest operation that ended in the span, ms: one that outlasts a span is of the move that came meanwhile, too. */
+export function longestEndingIn(lines: readonly WorkLine[], fromMs: number, toMs: number): number {
   return lines
-    .filter((line) => line.toMs >= fromMs && line.fromMs <= toMs)
+    .filter((line) => line.toMs >= fromMs && line.toMs < toMs)
     .reduce((longest, line) => Math.max(longest, line.toMs - line.fromMs), 0);
 }
 

@@ -2,7 +2,7 @@
 // and afterwards the server has every byte that was acknowledged.
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { longestDuring, percentile } from "../lab/load.ts";
+import { longestEndingIn, percentile } from "../lab/load.ts";
 import {
   CUT_KINDS,
   cutOnce,
@@ -139,7 +139,7 @@ function stallsOf(done: readonly WorkDone[], moves: readonly Move[]): ReadonlyMa
     const untilMs = moves[index + 1]?.fromMs ?? Number.POSITIVE_INFINITY;
     const ofThis = done
       .filter(({ mayFail }) => !mayFail)
-      .map(({ lines }) => Math.max(0, longestDuring(lines, move.fromMs, untilMs) - move.withoutRouteMs));
+      .map(({ lines }) => Math.max(0, longestEndingIn(lines, move.fromMs, untilMs) - move.withoutRouteMs));
     stalls.set(move.kind, [...(stalls.get(move.kind) ?? []), Math.max(0, ...ofThis)]);
   }
   return stalls;
