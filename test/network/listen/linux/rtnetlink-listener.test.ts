@@ -111,7 +111,7 @@ test("A3 an overflow is said, and changes after it are heard", { skip }, async (
   // More than the socket's buffer holds while the thread that reads it is stopped.
   const routes = (verb: string): string =>
     Array.from(
-      { length: 3_000 },
+      { length: 12_000 },
       (_, index) => `route ${verb} 10.${100 + (index >> 8)}.${index & 255}.0/24 dev tb0\n`,
     ).join("");
   listener.stop();
