@@ -4,9 +4,8 @@ import type { DaemonClient } from "../../api/client/client.ts";
 import type { HistoryEntry } from "../../api/contract.ts";
 import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
-import { readConfigBytes } from "../../config/read/load.ts";
+import { readConfigIfPresent } from "../../config/read/load.ts";
 import type { ConfigFormat } from "../../config/snapshot.ts";
-import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder } from "../../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../../runtime/process/home-lock.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -89,7 +88,7 @@ async function daemonView(context: CommandContext, daemon: DaemonClient): Promis
     place: placeOf(context),
     path,
     format: configFormat(path),
-    read: () => readPresent(path),
+    read: () => readConfigIfPresent(path),
     history: async () => (await daemon.history(context.signal)).entries,
     historyText: (n) => daemon.historyText(n, context.signal),
   };
@@ -104,7 +103,7 @@ async function ownView(context: CommandContext): Promise<ConfigView> {
     place,
     path,
     format,
-    read: () => readPresent(path),
+    read: () => readConfigIfPresent(path),
     history: async () =>
       (await kept.list()).map(({ n, time, sha256, source, summary }) => ({
         n,
@@ -129,13 +128,4 @@ function daemonEditor(daemon: DaemonClient, signal: AbortSignal): ConfigEditor {
     rollback: (n, seen) =>
       daemon.rollback(seen === null ? { n } : { n, sha256: seen.entry, expected_sha256: seen.file }, signal),
   };
-}
-
-async function readPresent(path: string): Promise<Uint8Array | null> {
-  try {
-    return await readConfigBytes(path);
-  } catch (error) {
-    if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
-    throw error;
-  }
 }

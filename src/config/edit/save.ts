@@ -8,7 +8,7 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
 import type { ConfigMistake } from "../mistakes.ts";
-import { parseConfig, readConfigBytes } from "../read/load.ts";
+import { parseConfig, readConfigIfPresent } from "../read/load.ts";
 import type { ConfigSnapshot } from "../snapshot.ts";
 import { editConfig } from "./edit.ts";
 import type { ConfigEdit } from "./edit-meaning.ts";
@@ -105,16 +105,6 @@ async function oneAtATime<T>(path: string, save: () => Promise<T>): Promise<T> {
   }
 }
 
-/** null when there is no file. */
-async function readPresent(path: string): Promise<Uint8Array | null> {
-  try {
-    return await readConfigBytes(path);
-  } catch (error) {
-    if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
-    throw error;
-  }
-}
-
 function changedMeanwhile(path: string): MountaineerError {
   return new MountaineerError("config_changed", `${path} changed meanwhile; nothing was written`, {
     hint: "look at what is there now, and try again",
@@ -129,7 +119,7 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
   const deadlineMs = clock.monotonicMs() + LONGEST_WAIT_MS;
   let before: { readonly bytes: Uint8Array; readonly changedMs: number } | null = null;
   for (;;) {
-    const bytes = await readPresent(path);
+    const bytes = await readConfigIfPresent(path);
     // After the reading: what was torn then is young now.
     const status = await stat(path).catch(() => null);
     if (bytes === null || status === null) return bytes;
@@ -188,7 +178,7 @@ async function write(path: string, before: Uint8Array | null, bytes: Uint8Array)
     if (before === null) await ensurePrivateFolder(dirname(path));
     else await access(path, constants.W_OK);
     await removeLeftovers(path);
-    const now = await readPresent(path);
+    const now = await readConfigIfPresent(path);
     const isAsSeen = now === null ? before === null : before !== null && Buffer.compare(now, before) === 0;
     if (!isAsSeen) throw changedMeanwhile(path);
     await writeDurably(path, bytes);

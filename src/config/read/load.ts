@@ -189,6 +189,16 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
   }
 }
 
+/** The same; null when there is no file. */
+export async function readConfigIfPresent(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readConfigBytes(path);
+  } catch (error) {
+    if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
+    throw error;
+  }
+}
+
 /** null where there is no link. */
 async function linkTarget(path: string): Promise<string | null> {
   try {

@@ -3,9 +3,9 @@
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { ConfigMistake } from "../mistakes.ts";
+import type { SavedConfig } from "../edit/save.ts";
 import type { LoadedConfig } from "../read/load.ts";
-import { type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
+import { deepFreeze } from "../snapshot.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 import { startReaderProcess } from "./reader-process.ts";
 
@@ -37,20 +37,11 @@ export function loadedApart(reply: ApartReply, path: string): LoadedApart {
   return { loaded: loaded.ok ? { ok: true, snapshot: deepFreeze(loaded.snapshot) } : loaded, starterWritten };
 }
 
-export type SavedApart =
-  | {
-      readonly ok: true;
-      readonly changed: boolean;
-      readonly snapshot: ConfigSnapshot;
-      readonly bytes: Uint8Array;
-    }
-  | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] };
-
 /** Rejects with what `saveEdit` rejects with, `usage` for a key or value that is not understood, and `aborted`. */
 export async function saveConfigApart(
   request: Extract<ApartRequest, { kind: "edit" | "replace" }>,
   options: ApartOptions,
-): Promise<SavedApart> {
+): Promise<SavedConfig> {
   const reply = await ask(request, options);
   if (reply.kind !== "saved") throw unexpected(request.path);
   const { saved } = reply;

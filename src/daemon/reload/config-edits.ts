@@ -1,10 +1,11 @@
 // Edits of the configuration file that the daemon saves and applies itself, one after the other.
 import type { EditReport, ReloadReport } from "../../api/contract.ts";
+import type { SavedConfig } from "../../config/edit/save.ts";
 import type { AcceptedContent } from "../../config/history/history.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigMistake } from "../../config/mistakes.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import { loadConfigApart, type SavedApart, saveConfigApart } from "../../config/worker/load-apart.ts";
+import { loadConfigApart, saveConfigApart } from "../../config/worker/load-apart.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
@@ -72,7 +73,7 @@ export function createConfigEdits({
   };
 
   /** What an edit has saved applies itself; the watcher then sees bytes it knows. */
-  const applySaved = async (saved: SavedApart, source: string, signal: AbortSignal): Promise<EditReport> => {
+  const applySaved = async (saved: SavedConfig, source: string, signal: AbortSignal): Promise<EditReport> => {
     if (!saved.ok) return rejectedEdit(saved.mistakes);
     const { changed, bytes, snapshot: accepted } = saved;
     saves += 1;

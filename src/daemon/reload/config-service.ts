@@ -1,12 +1,13 @@
 // Owns the configuration of a running service: watched, reloaded, edited, undone, and told about.
 import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../../api/contract.ts";
 import type { ConfigControl } from "../../api/control.ts";
+import type { SavedConfig } from "../../config/edit/save.ts";
 import { openHistory, refuseOtherEntry } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { createConfigReader } from "../../config/worker/config-reader.ts";
-import { type SavedApart, saveConfigApart } from "../../config/worker/load-apart.ts";
+import { saveConfigApart } from "../../config/worker/load-apart.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -191,7 +192,7 @@ interface ConfigControlParts {
     readonly editsUnderWay: number;
     inTurn: (asker: AbortSignal, edit: (signal: AbortSignal) => Promise<EditReport>) => Promise<EditReport>;
     known: () => { sha256: string; runs: boolean };
-    applySaved: (saved: SavedApart, source: string, signal: AbortSignal) => Promise<EditReport>;
+    applySaved: (saved: SavedConfig, source: string, signal: AbortSignal) => Promise<EditReport>;
     replace: (
       bytes: Uint8Array,
       expectedSha256: string | null,

@@ -1,7 +1,6 @@
 // Owns how fast hosts have to answer while something waits for the verdict about them.
 import type { CarriedPhase } from "../drivers/carriage.ts";
 import type { RouteName } from "../share-spec.ts";
-import { NOT_HURRIED } from "./observe.ts";
 import type { Hurried } from "./share-subject.ts";
 
 export interface HurryInput {
@@ -35,6 +34,6 @@ export function createHurry(): (input: HurryInput) => Hurried {
       return { tb: within("tb"), fallback: within("fallback") };
     }
     looksWaiting = 0;
-    return route === null || !inDoubt ? NOT_HURRIED : { [route]: SHORT_MS };
+    return route === null || !inDoubt ? {} : { [route]: SHORT_MS };
   };
 }

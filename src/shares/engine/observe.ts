@@ -32,7 +32,7 @@ export async function observe(
   episode: Episode,
   openFiles: OpenFilesSeen | null,
 ): Promise<ShareSeen> {
-  const { clock, hurried = NOT_HURRIED } = tools;
+  const { clock, hurried = {} } = tools;
   const { spec, driver } = subject;
   await tools.carriage?.ready();
   const [tb, fallback, { ours, lookUnderWay, twins, taken }] = await Promise.all([
@@ -46,7 +46,7 @@ export async function observe(
       ? null
       : withCarried(tools, subject, routes, {
           found: ours,
-          look: await chooseLook(tools, ours, lookUnderWay, routes, hurried !== NOT_HURRIED),
+          look: await chooseLook(tools, ours, lookUnderWay, routes, Object.keys(hurried).length > 0),
         });
   const carry = await observeCarry(tools, subject, routes, mount);
   const link = tools.ensureLink(spec, ours?.path ?? spec.mountPath);
@@ -146,7 +146,6 @@ async function findMounts(
   return { ...chosen, lookUnderWay: chosen.ours === null ? null : startLook(tools, subject, chosen.ours) };
 }
 
-export const NOT_HURRIED: Hurried = {};
 const NONE: readonly FoundMount[] = [];
 const NO_FOLDERS: readonly SetAsideFolder[] = [];
 const NO_UPLOADS: readonly RefusedUpload[] = [];

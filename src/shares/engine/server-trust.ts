@@ -114,9 +114,9 @@ export function createServerTrust(
         if (asking !== controller) return;
         asking = null;
         compared = null;
+        if (controller.signal.reason === LOST) return onVerdict();
         const steady = routes.filter((route) => before.get(route) === known[route].doubts);
         // What a lost route or server fell into says nothing, or is of another server than the one there now.
-        if (controller.signal.reason === LOST) return onVerdict();
         if (verdict.kind === "same" || (steady.length === routes.length && isSteady())) {
           state = verdict.kind;
           text = verdict.kind === "same" ? null : verdict.text;

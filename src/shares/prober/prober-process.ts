@@ -132,18 +132,14 @@ export function startProber(options: ProberOptions): Prober {
   };
 }
 
+type ProberCarriers = ReturnType<typeof createProberCarriers>;
+
 interface ProberQuestionsParts {
   readonly clock: Clock;
   readonly waits: ProberWaits;
   readonly newSequence: () => number;
   readonly disposed: () => boolean;
-  readonly children: {
-    ask: (pending: Pending) => void;
-    startCurrent: () => void;
-    drop: (pending: Pending) => void;
-    pids: () => number[];
-    endAll: () => Promise<void>;
-  };
+  readonly children: Pick<ProberCarriers, "ask">;
 }
 
 /** Questions that several may ask at once: one message for all of them. */
@@ -243,13 +239,7 @@ interface ProberScansParts {
   readonly waits: ProberWaits;
   readonly newSequence: () => number;
   readonly disposed: () => boolean;
-  readonly children: {
-    ask: (pending: Pending) => void;
-    startCurrent: () => void;
-    drop: (pending: Pending) => void;
-    pids: () => number[];
-    endAll: () => Promise<void>;
-  };
+  readonly children: Pick<ProberCarriers, "ask" | "drop" | "pids">;
 }
 
 /** Questions for the processes that hold files open: one answer for each path, and nobody waits for a late one. */
