@@ -14,7 +14,7 @@ import {
   isOnlyBegun,
   SMB2_COMMAND,
 } from "../smb/smb-frames.ts";
-import { createWholeAnswers, type HeldAnswers } from "../smb/whole-answers.ts";
+import { type AnswerStores, createWholeAnswers } from "../smb/whole-answers.ts";
 import { KEEP_ALIVE_AFTER_MS, openServerSide, resetClient, resetServerSide } from "./connection-sockets.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
@@ -27,7 +27,8 @@ const NOTHING = Buffer.alloc(0);
 const SILENCE_MS = 20;
 
 /** Of one share, over all its connections. */
-export interface Traffic extends HeldAnswers {
+export interface Traffic {
+  readonly stores: AnswerStores;
   bytesUp: number;
   bytesDown: number;
   longestWaitMs: number;
@@ -103,7 +104,7 @@ export function createConnection(
     asked: events.asked,
     answered: (nowMs, waitedMs) => events.answered(connection, nowMs, waitedMs),
   });
-  const answers = createWholeAnswers(client, traffic);
+  const answers = createWholeAnswers(client, traffic.stores);
   let stage: ConnectionStage = "held";
   let heldSinceMs = clock.monotonicMs();
   let server: Socket | null = null;
@@ -281,25 +282,23 @@ export function createConnection(
     setTimer(HALF_CLOSED_AT_MOST_MS, close);
   };
 
-  const onServerBytes = (length: number, buffer: Uint8Array): boolean => {
+  const onServerBytes = (length: number): boolean => {
     if (stage !== "joined") return false;
-    const bytes = Buffer.from(buffer.buffer, buffer.byteOffset, length);
+    const bytes = answers.came(length);
     lastServerByteMs = clock.monotonicMs();
     lastByteMs = lastServerByteMs;
     traffic.bytesDown += length;
     const { fromServer } = ledger;
-    client.cork();
-    for (let from = 0; from < length; ) {
-      const to = fromServer.push(bytes, from, true);
+    let ended = 0;
+    for (let at = 0; at < length; ) {
+      at = fromServer.push(bytes, at, true);
       // What cannot be read, and what only passes, is not kept.
-      answers.pass(bytes.subarray(from, to), !orphans || fromServer.broken || fromServer.atBoundary);
-      from = to;
+      if (!orphans || fromServer.broken || fromServer.atBoundary) ended = at;
     }
-    client.uncork();
+    const isTaken = answers.pass(ended);
     retireIfQuiet();
     if (onRest !== null && isBetweenOperations()) queueMicrotask(onRest);
-    // The buffer is free again only when all of it was taken.
-    return client.writableLength === 0;
+    return isTaken;
   };
   const isBetweenOperations = (): boolean =>
     ledger.endedOperation &&
@@ -396,7 +395,7 @@ export function createConnection(
     join(endpoint) {
       if (stage !== "held") return;
       stage = "connecting";
-      const socket = openServerSide(onServerBytes);
+      const socket = openServerSide(answers.window, onServerBytes);
       server = socket;
       const gone = Promise.withResolvers<void>();
       serverGone = gone.promise;

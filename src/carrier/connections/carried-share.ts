@@ -12,6 +12,7 @@ import type {
   RouteEndpoint,
 } from "../carrier.ts";
 import type { ServerProof } from "../smb/server-proof.ts";
+import { createAnswerStores } from "../smb/whole-answers.ts";
 import { type CarriedConnection, createConnection, type Traffic } from "./carried-connection.ts";
 import { createMoves } from "./carried-moves.ts";
 import { createRouteState, type RouteState } from "./route-state.ts";
@@ -49,7 +50,7 @@ export interface ShareCarrier extends AsyncDisposable {
 /** `server` listens, with `pauseOnConnect` and `allowHalfOpen`. */
 export function createShareCarrier(server: Server, settings: ShareSettings, parts: ShareParts): ShareCarrier {
   const { clock, logger, events } = parts;
-  const traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0, heldBytes: 0 };
+  const traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0, stores: createAnswerStores() };
   const connections = new Set<CarriedConnection>();
   /** What stays on a route that is no longer in use until it can end unnoticed. */
   const retiring = new Map<CarriedConnection, CarriedRoute>();
