@@ -15,43 +15,48 @@ export interface HeldAnswers {
   heldBytes: number;
 }
 
-interface WholeAnswers {
+/** What the server has sent of a frame that is not whole yet. */
+export class WholeAnswers {
+  readonly #client: Socket;
+  readonly #all: HeldAnswers;
+  #parts: Buffer[] = [];
+  #partBytes = 0;
+  #isHalfPassed = false;
+
+  constructor(client: Socket, all: HeldAnswers) {
+    this.#client = client;
+    this.#all = all;
+  }
+
   /** The client has had a part of a frame, and not yet the rest. */
-  readonly isHalfPassed: boolean;
+  get isHalfPassed(): boolean {
+    return this.#isHalfPassed;
+  }
+
   /** `bytes` are the caller's again once the client has taken them; the client is corked. `ends`: a frame ends with them. */
-  pass(bytes: Buffer, ends: boolean): void;
-  drop(): void;
-}
+  pass(bytes: Buffer, ends: boolean): void {
+    const cost = Math.max(bytes.length, PART_COSTS_BYTES);
+    if (!ends && this.#mayHold(cost)) {
+      this.#parts.push(Buffer.from(bytes));
+      this.#partBytes += cost;
+      this.#all.heldBytes += cost;
+      return;
+    }
+    for (const part of this.#parts) this.#client.write(part);
+    this.#client.write(bytes);
+    this.drop();
+    this.#isHalfPassed = !ends;
+  }
 
-export function createWholeAnswers(client: Socket, all: HeldAnswers): WholeAnswers {
-  let parts: Buffer[] = [];
-  let partBytes = 0;
-  let isHalfPassed = false;
+  drop(): void {
+    if (this.#partBytes === 0) return;
+    this.#all.heldBytes -= this.#partBytes;
+    this.#parts = [];
+    this.#partBytes = 0;
+  }
 
-  const drop = (): void => {
-    all.heldBytes -= partBytes;
-    parts = [];
-    partBytes = 0;
-  };
-  const mayHold = (bytes: number): boolean =>
-    !isHalfPassed && partBytes + bytes <= FRAME_AT_MOST_BYTES && all.heldBytes + bytes <= ALL_AT_MOST_BYTES;
-  return {
-    get isHalfPassed() {
-      return isHalfPassed;
-    },
-    pass(bytes, ends) {
-      const cost = Math.max(bytes.length, PART_COSTS_BYTES);
-      if (!ends && mayHold(cost)) {
-        parts.push(Buffer.from(bytes));
-        partBytes += cost;
-        all.heldBytes += cost;
-        return;
-      }
-      for (const part of parts) client.write(part);
-      client.write(bytes);
-      drop();
-      isHalfPassed = !ends;
-    },
-    drop,
-  };
+  #mayHold(bytes: number): boolean {
+    if (this.#isHalfPassed || this.#partBytes + bytes > FRAME_AT_MOST_BYTES) return false;
+    return this.#all.heldBytes + bytes <= ALL_AT_MOST_BYTES;
+  }
 }
