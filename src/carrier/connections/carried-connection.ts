@@ -16,13 +16,13 @@ import {
 } from "../smb/smb-frames.ts";
 import { type HeldAnswers, WholeAnswers } from "../smb/whole-answers.ts";
 import { KEEP_ALIVE_AFTER_MS, openServerSide, resetClient, resetServerSide } from "./connection-sockets.ts";
+import { HeldFrames } from "./held-frames.ts";
 
 const CONNECT_WITHIN_MS = 2_000;
 /** How long one side may stay open after the other has closed. */
 const HALF_CLOSED_AT_MOST_MS = 10_000;
 /** A connection that retires and has no answer for so long is cut off: its route is gone. */
 const RETIRING_SILENCE_MS = 2_000;
-const NOTHING = Buffer.alloc(0);
 /** Without a byte for this long, nobody is in the middle of something. */
 const SILENCE_MS = 20;
 
@@ -55,9 +55,6 @@ export interface ConnectionHost {
 /** `orphaned`: the server's side is gone, and the client does not know it yet. `released`: it is about to find out. */
 type ConnectionStage = "held" | "connecting" | "joined" | "orphaned" | "released" | "closed";
 
-/** Which new frames of the client are held back. */
-type Holding = "nothing" | "some" | "all" | "retire";
-
 export class CarriedConnection {
   readonly ledger: RequestLedger;
   readonly #client: Socket;
@@ -72,12 +69,7 @@ export class CarriedConnection {
   #clientEnded = false;
   #lastServerByteMs: number | null = null;
   #lastByteMs: number;
-  #holding: Holding = "nothing";
-  /** While it retires: a read ends it, too. */
-  #readsEnd = false;
-  #heldBack: Buffer = NOTHING;
-  #isHeldBack = false;
-  #holdsBackMore = false;
+  readonly #held = new HeldFrames();
   /** What the client has asked since its server is gone. */
   #orphansQuestion: Buffer | null = null;
   #onRest: (() => void) | null = null;
@@ -111,11 +103,11 @@ export class CarriedConnection {
 
   /** A frame is held back whose loss its sender may notice. */
   get holdsBackMore(): boolean {
-    return this.#holdsBackMore;
+    return this.#held.waitsMore;
   }
 
   get retiring(): boolean {
-    return this.#holding === "retire";
+    return this.#held.holding === "retire";
   }
 
   /** Only when held. */
@@ -169,8 +161,8 @@ export class CarriedConnection {
    */
   holdBack(all: boolean, onRest: () => void): void {
     this.#onRest = onRest;
-    this.#holding = all ? "all" : "some";
-    if (!this.#isHeldBack && this.#stage === "joined") this.#sendWhatMayPass();
+    this.#held.holding = all ? "all" : "some";
+    if (!this.#held.isWaiting && this.#stage === "joined") this.#sendWhatMayPass();
   }
 
   /**
@@ -178,23 +170,21 @@ export class CarriedConnection {
    * its operations. Cannot be told of one that is encrypted.
    */
   retire(): void {
-    if (this.#stage !== "joined" || this.#holding !== "nothing") return;
-    this.#holding = "retire";
+    if (this.#stage !== "joined" || this.#held.holding !== "nothing") return;
+    this.#held.holding = "retire";
     this.#watchRetiring();
   }
 
   /** Until then reads go on where it is: they would be asked again of another that retires. */
   retireAtReads(): void {
-    this.#readsEnd = true;
+    this.#held.readsEnd = true;
   }
 
   /** Its route is in use again. */
   unretire(): void {
-    if (this.#stage !== "joined" || this.#holding !== "retire") return;
+    if (this.#stage !== "joined" || this.#held.holding !== "retire") return;
     this.#retireTimer?.[Symbol.dispose]();
-    this.#holding = "nothing";
-    this.#readsEnd = false;
-    this.#isHeldBack = false;
+    this.#held.letGo();
     this.#sendWhatMayPass();
     this.#client.resume();
   }
@@ -206,7 +196,7 @@ export class CarriedConnection {
     const isSilent = nowMs - this.#lastByteMs >= SILENCE_MS;
     if (this.ledger.isOpaque) return isSilent;
     if (this.ledger.outstanding > 0 || !this.#isBetweenFrames()) return false;
-    return this.#isHeldBack || (isSilent && this.#heldBack.length === 0);
+    return this.#held.isWaiting || (isSilent && this.#held.bytes.length === 0);
   }
 
   /** Resets the server's side, dropping what it has not sent. Resolves once that is gone; the client hears nothing. */
@@ -243,8 +233,8 @@ export class CarriedConnection {
       return;
     }
     this.#lastByteMs = this.#host.clock.monotonicMs();
-    this.#heldBack = this.#heldBack.length === 0 ? chunk : Buffer.concat([this.#heldBack, chunk]);
-    if (this.#holding === "nothing") this.#sendAll();
+    this.#held.push(chunk);
+    if (this.#held.holding === "nothing") this.#sendAll();
     else this.#sendWhatMayPass();
   };
 
@@ -259,31 +249,16 @@ export class CarriedConnection {
   /** rclone sends a frame's length by itself: were only that gone when the server is lost, the rest could not be understood. */
   #sendAll(): void {
     const { atBoundary, broken } = this.ledger.fromClient;
-    if (this.#host.orphans && atBoundary && !broken && isOnlyBegun(this.#heldBack)) return;
-    const bytes = this.#heldBack;
-    this.#heldBack = NOTHING;
+    if (this.#host.orphans && atBoundary && !broken && isOnlyBegun(this.#held.bytes)) return;
+    const bytes = this.#held.take();
     this.ledger.fromClient.push(bytes, 0, false);
     this.#send(bytes);
   }
 
   #sendWhatMayPass(): void {
-    const { fromClient } = this.ledger;
-    while (this.#heldBack.length > 0) {
-      if (fromClient.atBoundary && !fromClient.broken) {
-        const verdict = judgeFrame(this.#heldBack, this.#holding, this.#readsEnd);
-        if (verdict === "unknown") return;
-        if (verdict !== "pass") {
-          this.#isHeldBack = true;
-          this.#holdsBackMore = verdict === "hold_more";
-          this.#client.pause();
-          this.#endIfRetired();
-          return;
-        }
-      }
-      const passed = fromClient.push(this.#heldBack, 0, true);
-      this.#send(this.#heldBack.subarray(0, passed));
-      this.#heldBack = this.#heldBack.subarray(passed);
-    }
+    if (!this.#held.pass(this.ledger.fromClient, (bytes) => this.#send(bytes))) return;
+    this.#client.pause();
+    this.#endIfRetired();
   }
 
   #onClientEnd(): void {
@@ -292,10 +267,7 @@ export class CarriedConnection {
       this.#close();
       return;
     }
-    if (this.#holding === "nothing") {
-      this.#send(this.#heldBack);
-      this.#heldBack = NOTHING;
-    }
+    if (this.#held.holding === "nothing") this.#send(this.#held.take());
     this.#endServerSide();
     this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
   }
@@ -342,7 +314,7 @@ export class CarriedConnection {
 
   #onServerDrain(): void {
     if (this.#clientEnded) this.#endServerSide();
-    else if (!this.#isHeldBack) this.#client.resume();
+    else if (!this.#held.isWaiting) this.#client.resume();
   }
 
   #endServerSide(): void {
@@ -397,10 +369,9 @@ export class CarriedConnection {
       this.#close();
       return;
     }
-    if (this.#heldBack.length > 0) this.#orphansQuestion = this.#heldBack;
+    if (this.#held.bytes.length > 0) this.#orphansQuestion = this.#held.take();
     // What it asks now has nowhere to go; that it asks is worth knowing.
-    if (!this.#isHeldBack) this.#client.resume();
-    this.#heldBack = NOTHING;
+    if (!this.#held.isWaiting) this.#client.resume();
     this.#answers.drop();
     this.#resetServer();
   }
@@ -452,7 +423,7 @@ export class CarriedConnection {
 
   /** What is held back may be lost once the client has all answers. */
   #endIfRetired(): void {
-    if (this.#holding !== "retire" || !this.#isHeldBack || this.ledger.outstanding > 0) return;
+    if (!this.retiring || !this.#held.isWaiting || this.ledger.outstanding > 0) return;
     if (!this.ledger.fromServer.atBoundary || this.#client.writableLength > 0) return;
     this.#loseServer();
     this.release();
@@ -473,7 +444,7 @@ export class CarriedConnection {
 
   #isBetweenOperations(): boolean {
     const isAnswered = this.ledger.endedOperation && this.#client.writableLength === 0;
-    return isAnswered && !this.ledger.isOpaque && this.#heldBack.length === 0 && this.#isBetweenFrames();
+    return isAnswered && !this.ledger.isOpaque && this.#held.bytes.length === 0 && this.#isBetweenFrames();
   }
 
   readonly #close = (): void => {
@@ -483,7 +454,7 @@ export class CarriedConnection {
     this.#retireTimer?.[Symbol.dispose]();
     this.#resetServer();
     resetClient(this.#client);
-    this.#heldBack = NOTHING;
+    this.#held.take();
     this.#answers.drop();
     this.#host.closed(this);
   };
@@ -503,22 +474,4 @@ export class CarriedConnection {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
   }
-}
-
-/** What to do with the frame that `bytes` begins with; `unknown`: too few bytes to tell. `hold_more`: losing it may be noticed. */
-function judgeFrame(
-  bytes: Buffer,
-  holding: Holding,
-  readsEnd: boolean,
-): "unknown" | "pass" | "hold" | "hold_more" {
-  if (holding === "nothing") return "pass";
-  const command = commandOfFrame(bytes);
-  if (holding === "retire") {
-    const isHarmless = isHarmlessToLose(bytes);
-    if (isHarmless === undefined) return "unknown";
-    return isHarmless && (readsEnd || command !== SMB2_COMMAND.read) ? "hold" : "pass";
-  }
-  if (command === undefined) return "unknown";
-  if (command === SMB2_COMMAND.read || command === SMB2_COMMAND.write) return "hold";
-  return holding === "all" ? "hold_more" : "pass";
 }
