@@ -21,22 +21,6 @@ export interface AnswerStores {
   giveBack(store: Buffer, isFree: boolean): void;
 }
 
-export interface WholeAnswers {
-  /** The client has had a part of a frame, and not yet the rest. */
-  readonly isHalfPassed: boolean;
-  /** Where the next read may put its bytes. */
-  window(): Buffer;
-  /** The bytes that a read has just put there. */
-  came(length: number): Buffer;
-  /**
-   * Passes on what came up to the end of its last frame, `ended` of the bytes that `came` gave, and keeps the rest. False:
-   * the client has not taken all yet, so nothing may be read until it has.
-   */
-  pass(ended: number): boolean;
-  /** Forgets what is kept. Only when nothing will be read any more. */
-  drop(): void;
-}
-
 export function createAnswerStores(): AnswerStores {
   const spare: Buffer[] = [];
   let inUse = 0;
@@ -53,94 +37,123 @@ export function createAnswerStores(): AnswerStores {
   };
 }
 
-export function createWholeAnswers(client: Socket, stores: AnswerStores): WholeAnswers {
-  let own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
-  let store: Buffer | null = null;
-  /** Of the buffer in use: what is kept, and where the last read began. */
-  let keptFrom = 0;
-  let filledTo = 0;
-  let cameFrom = 0;
-  let smallReads = 0;
-  let isHalfPassed = false;
+/** What the server has sent of frames that are not whole yet. */
+export class WholeAnswers {
+  readonly #client: Socket;
+  readonly #stores: AnswerStores;
+  #own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+  #store: Buffer | null = null;
+  /** Of the buffer in use: what is kept lies between, and the last read put its bytes after `cameFrom`. */
+  #keptFrom = 0;
+  #filledTo = 0;
+  #cameFrom = 0;
+  #smallReads = 0;
+  #isHalfPassed = false;
 
-  const resizeOwn = (): void => {
-    if (smallReads < 0 && own.length === SMALL_BUFFER_BYTES) own = Buffer.allocUnsafeSlow(LARGE_BUFFER_BYTES);
-    else if (smallReads >= SMALL_READS_BEFORE_SHRINKING && own.length === LARGE_BUFFER_BYTES)
-      own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
-  };
-  const noteSize = (length: number, room: number): void => {
-    if (length === room) smallReads = -1;
-    else if (length < SMALL_BUFFER_BYTES) smallReads = Math.max(0, smallReads) + 1;
-    else smallReads = 0;
-  };
-  const moveTo = (target: Buffer, kept: Buffer): void => {
-    kept.copy(target);
-    keptFrom = 0;
-    filledTo = kept.length;
-  };
-  const isTaken = (): boolean => client.writableLength === 0;
-  const leaveStore = (): void => {
-    if (store !== null) stores.giveBack(store, isTaken());
-    store = null;
-  };
-  /** Makes room for the rest of a frame. False: there is none to be had. */
-  const makeRoom = (): boolean => {
-    const kept = (store ?? own).subarray(keptFrom, filledTo);
-    if (store === null) {
-      if (filledTo <= own.length / 2) return true;
-      store = stores.take();
-      if (store !== null) moveTo(store, kept);
-      return store !== null;
+  constructor(client: Socket, stores: AnswerStores) {
+    this.#client = client;
+    this.#stores = stores;
+  }
+
+  /** The client has had a part of a frame, and not yet the rest. */
+  get isHalfPassed(): boolean {
+    return this.#isHalfPassed;
+  }
+
+  /** Where the next read may put its bytes. */
+  window(): Buffer {
+    if (this.#store === null && this.#filledTo === 0 && this.#isTaken()) this.#resizeOwn();
+    return this.#buffer().subarray(this.#filledTo);
+  }
+
+  /** The bytes that a read has just put there. */
+  came(length: number): Buffer {
+    const buffer = this.#buffer();
+    this.#noteSize(length, buffer.length - this.#filledTo);
+    this.#cameFrom = this.#filledTo;
+    this.#filledTo += length;
+    return buffer.subarray(this.#cameFrom, this.#filledTo);
+  }
+
+  /**
+   * Passes on what came up to the end of its last frame, `ended` of the bytes that `came` gave, and keeps the rest. False:
+   * the client has not taken all yet, so nothing may be read until it has.
+   */
+  pass(ended: number): boolean {
+    if (ended > 0) {
+      this.#passTo(this.#cameFrom + ended);
+      this.#isHalfPassed = false;
     }
-    if (store.length - filledTo >= ROOM_BYTES) return true;
-    if (keptFrom === 0) return filledTo < store.length;
+    if (this.#keptFrom < this.#filledTo && (this.#isHalfPassed || !this.#makeRoom())) {
+      this.#passTo(this.#filledTo);
+      this.#isHalfPassed = true;
+    }
+    if (this.#keptFrom === this.#filledTo) {
+      this.#keptFrom = 0;
+      this.#filledTo = 0;
+      if (this.#isTaken()) this.#leaveStore();
+    }
+    return this.#isTaken();
+  }
+
+  /** Forgets what is kept. Only when nothing will be read any more. */
+  drop(): void {
+    this.#keptFrom = 0;
+    this.#filledTo = 0;
+    this.#leaveStore();
+  }
+
+  #buffer(): Buffer {
+    return this.#store ?? this.#own;
+  }
+
+  #isTaken(): boolean {
+    return this.#client.writableLength === 0;
+  }
+
+  #passTo(end: number): void {
+    this.#client.write(this.#buffer().subarray(this.#keptFrom, end));
+    this.#keptFrom = end;
+  }
+
+  #resizeOwn(): void {
+    const isSmall = this.#own.length === SMALL_BUFFER_BYTES;
+    if (isSmall && this.#smallReads < 0) this.#own = Buffer.allocUnsafeSlow(LARGE_BUFFER_BYTES);
+    else if (!isSmall && this.#smallReads >= SMALL_READS_BEFORE_SHRINKING)
+      this.#own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+  }
+
+  #noteSize(length: number, room: number): void {
+    if (length === room) this.#smallReads = -1;
+    else if (length < SMALL_BUFFER_BYTES) this.#smallReads = Math.max(0, this.#smallReads) + 1;
+    else this.#smallReads = 0;
+  }
+
+  /** For the rest of a frame. False: there is none to be had. */
+  #makeRoom(): boolean {
+    const kept = this.#buffer().subarray(this.#keptFrom, this.#filledTo);
+    if (this.#store === null) {
+      if (this.#filledTo <= this.#own.length / 2) return true;
+      this.#store = this.#stores.take();
+      if (this.#store !== null) this.#moveTo(this.#store, kept);
+      return this.#store !== null;
+    }
+    if (this.#store.length - this.#filledTo >= ROOM_BYTES) return true;
+    if (this.#keptFrom === 0) return this.#filledTo < this.#store.length;
     // What the client has not taken yet must stay where it is.
-    if (isTaken()) moveTo(store, kept);
-    else {
-      const next = Buffer.allocUnsafeSlow(STORE_BYTES);
-      moveTo(next, kept);
-      store = next;
-    }
+    if (!this.#isTaken()) this.#store = Buffer.allocUnsafeSlow(STORE_BYTES);
+    this.#moveTo(this.#store, kept);
     return true;
-  };
+  }
 
-  return {
-    get isHalfPassed() {
-      return isHalfPassed;
-    },
-    window() {
-      if (store === null && filledTo === 0 && isTaken()) resizeOwn();
-      return (store ?? own).subarray(filledTo);
-    },
-    came(length) {
-      const buffer = store ?? own;
-      noteSize(length, buffer.length - filledTo);
-      cameFrom = filledTo;
-      filledTo += length;
-      return buffer.subarray(cameFrom, filledTo);
-    },
-    pass(ended) {
-      const buffer = store ?? own;
-      const to = isHalfPassed && ended === 0 ? filledTo : ended === 0 ? keptFrom : cameFrom + ended;
-      if (ended > 0) isHalfPassed = false;
-      if (to > keptFrom) client.write(buffer.subarray(keptFrom, to));
-      keptFrom = to;
-      if (keptFrom < filledTo && !makeRoom()) {
-        client.write(buffer.subarray(keptFrom, filledTo));
-        isHalfPassed = true;
-        keptFrom = filledTo;
-      }
-      if (keptFrom === filledTo) {
-        keptFrom = 0;
-        filledTo = 0;
-        if (isTaken()) leaveStore();
-      }
-      return isTaken();
-    },
-    drop() {
-      keptFrom = 0;
-      filledTo = 0;
-      leaveStore();
-    },
-  };
+  #moveTo(target: Buffer, kept: Buffer): void {
+    kept.copy(target);
+    this.#keptFrom = 0;
+    this.#filledTo = kept.length;
+  }
+
+  #leaveStore(): void {
+    if (this.#store !== null) this.#stores.giveBack(this.#store, this.#isTaken());
+    this.#store = null;
+  }
 }

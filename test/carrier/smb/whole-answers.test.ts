@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { createAnswerStores, createWholeAnswers } from "../../../src/carrier/smb/whole-answers.ts";
+import { createAnswerStores, WholeAnswers } from "../../../src/carrier/smb/whole-answers.ts";
 
 const STORES = 52;
 
@@ -58,7 +58,7 @@ describe("whole answers", () => {
         const sent = Buffer.alloc(total);
         for (let at = 0; at < total; at += 4)
           sent.fill((at * 2_654_435_761) >>> 24, at, Math.min(total, at + 4));
-        const answers = createWholeAnswers(pair.near, createAnswerStores());
+        const answers = new WholeAnswers(pair.near, createAnswerStores());
         let at = 0;
         for (let turn = 0; at < total; turn++) {
           const window = answers.window();
@@ -93,7 +93,7 @@ describe("whole answers", () => {
     const stores = createAnswerStores();
     const others = Array.from({ length: STORES }, () => stores.take());
     equal(stores.take(), null);
-    const answers = createWholeAnswers(pair.near, stores);
+    const answers = new WholeAnswers(pair.near, stores);
     const read = async (bytes: number, ended: number): Promise<void> => {
       const length = Math.min(bytes, answers.window().length);
       equal(length, bytes);
@@ -121,7 +121,7 @@ describe("whole answers", () => {
     pair.far.resume();
     const stores = createAnswerStores();
     for (let round = 0; round < 3 * STORES; round++) {
-      const answers = createWholeAnswers(pair.near, stores);
+      const answers = new WholeAnswers(pair.near, stores);
       answers.came(answers.window().length);
       answers.pass(0);
       answers.came(1_000);

@@ -7,7 +7,7 @@ import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";
-import { type ShareFiles, shareFiles, shareFilesIn } from "../share-files.ts";
+import { type ShareFiles, type SharePlace, shareFiles, shareFilesIn } from "../share-files.ts";
 import { isOlder, KEEPS_DEAD_SINCE, OPENS_WHILE_SENDING_SINCE, type RcloneVersion } from "./available.ts";
 
 export interface RcloneFiles extends ShareFiles {
@@ -20,6 +20,10 @@ export interface RcloneFiles extends ShareFiles {
   /** How the process is asked itself: its port and password. */
   readonly control: string;
 }
+
+/** A share that rclone serves, or is to serve, at a path. */
+export type RclonePlace = SharePlace<RcloneFiles>;
+export type RcloneShare = Omit<RclonePlace, "mountPath">;
 
 /** Never another: rclone keeps unsent writes under it, and finds them again only by the same name. */
 export const REMOTE_NAME = "share";
@@ -159,7 +163,7 @@ export async function makeFolders(files: RcloneFiles): Promise<void> {
 }
 
 /** Who serves a mount, as it stands in the share's folder. */
-interface ProcessNote {
+export interface ProcessNote {
   readonly identity: ProcessIdentity;
   readonly mountPath: string;
   /** The port of 127.0.0.1 that it talks to; null: to the host itself. */
