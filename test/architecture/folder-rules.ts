@@ -108,7 +108,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
   // Foreign data comes in at three edges: the file, the wire, the state file.
-  zod: ["config", "api", "reconcile"],
+  zod: ["config", "reconcile"],
   commander: ["cli"],
   ink: ["tui"],
   react: ["tui"],

@@ -33,10 +33,8 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
           description: "backend",
         }));
     case "tools":
-      await import("../../api/client/contract-schemas.ts");
       return toolNames;
     case "folders":
-      await import("../../api/client/contract-schemas.ts");
       return folderNames;
     case "secrets": {
       const { loadSecretNames } = await import("../in-process/secrets.ts");

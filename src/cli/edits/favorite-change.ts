@@ -2,7 +2,8 @@
 import { lstat, readlink, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { ConfigEditWire, StepResult } from "../../api/contract.ts";
+import type { StepResult } from "../../api/contract.ts";
+import type { ConfigEditWire } from "../../api/requests.ts";
 import { nameKey } from "../../config/names.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";

@@ -1,7 +1,7 @@
 // Owns the options that several commands share, and the reading of them.
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { SwitchTarget } from "../../api/contract.ts";
 import type { ShareSelection } from "../../api/control.ts";
+import type { SwitchTarget } from "../../api/requests.ts";
 import type { GivenOptions } from "./command.ts";
 import { INTERVAL_RULE, intervalMs } from "./monitor-arguments.ts";
 
