@@ -1,6 +1,7 @@
 // Owns the following of a daemon's events over its socket: one connection, until either side ends it.
 
 import type { ClientRequest, IncomingMessage } from "node:http";
+import { connect } from "node:net";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { createSseParser, type SseEvent } from "../../runtime/text/sse-parser.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
@@ -69,13 +70,12 @@ interface Opened {
 
 function openResponse(listener: Listener, signal: AbortSignal, afterId: number | null): Promise<Opened> {
   const { socketPath, pid, clock } = listener;
-  // Not imported: see server.ts.
+  // As in http-exchange.ts.
   const { request: ask } = process.getBuiltinModule("node:http");
   const request = ask({
-    socketPath,
+    createConnection: () => connect(socketPath),
     path: EVENT_STREAM_PATH,
     method: "GET",
-    agent: false,
     headers: {
       Host: "mountaineer",
       Accept: "text/event-stream",

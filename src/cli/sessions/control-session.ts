@@ -2,7 +2,6 @@
 import { realpath } from "node:fs/promises";
 import { connectToDaemon, type DaemonClient, type RemoteControl } from "../../api/client/client.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import { readLockHolder } from "../../runtime/process/home-lock.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 
@@ -76,6 +75,7 @@ export async function findDaemon(
 }
 
 async function startingMonitor(home: string): Promise<{ pid: number } | null> {
+  const { readLockHolder } = await import("../../runtime/process/home-lock.ts");
   const holder = await readLockHolder(home);
   return holder !== null && holder.command === "monitor" ? holder : null;
 }
