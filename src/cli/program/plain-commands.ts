@@ -2,7 +2,7 @@
 // line's library and without the other commands, which takes half the time.
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 
-const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefinition>>> = {
+export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefinition>>> = {
   status: async () => (await import("../commands/status.ts")).statusCommand,
   "shares list": async () => (await import("../commands/shares/list.ts")).sharesListCommand,
   "alias list": async () => (await import("../commands/alias/list.ts")).aliasListCommand,
@@ -16,7 +16,7 @@ export async function runPlainCommand(
   makeContext: (configFile: null) => CommandContext,
 ): Promise<number | null> {
   const json = args.at(-1) === "--json";
-  const words = (json ? args.slice(0, -1) : args).join(" ");
+  const words = (json ? args.slice(0, -1) : args).map((word) => word.replaceAll(" ", "?")).join(" ");
   const load = Object.hasOwn(PLAIN_COMMANDS, words) ? PLAIN_COMMANDS[words] : undefined;
   return load === undefined ? null : (await load()).run(makeContext(null), json ? { json } : {}, []);
 }
