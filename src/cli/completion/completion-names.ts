@@ -37,7 +37,7 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
     case "folders":
       return folderNames;
     case "secrets": {
-      const { loadSecretNames } = await import("../in-process/secrets.ts");
+      const { loadSecretNames } = await import("../in-process/open.ts");
       const keptNames = await loadSecretNames();
       return (place) => secretNames(place, keptNames);
     }

@@ -132,7 +132,7 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
     "change",
     async ({ places }) => void (await places.reconcileAliases(signal)),
     async () => {
-      const { openEngine } = await import("../in-process/control.ts");
+      const { openEngine } = await import("../in-process/open.ts");
       const command = "shares remove";
       const opening = openEngine({ home, configPath, signal, intent: "change", command, looksFirst: false });
       return onceOpened(opening, async (engine) => {

@@ -85,7 +85,7 @@ async function inProcess<T>(
   ask: Ask,
   use: (control: RemoteControl) => Promise<T>,
 ): Promise<Alone<T>> {
-  const { openEngine } = await import("../in-process/control.ts");
+  const { openEngine } = await import("../in-process/open.ts");
   const { home, configPath, signal } = context;
   return onceOpened(openEngine({ home, configPath, signal, ...ask }), use);
 }
