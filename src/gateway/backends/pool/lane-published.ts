@@ -104,7 +104,7 @@ export function createPublished({
   /** What it says of itself, and what it has, is published from the next `publish` on. */
   const show = (next: PoolInstance): void => {
     const { filters, toolOverrides } = config();
-    const { capabilities, instructions } = next.instance;
+    const { capabilities = {}, instructions = null } = next.instance.initializeResult ?? {};
     greeting = { backend: name, capabilities, instructions };
     shape = { key: next.base.key, filters, toolOverrides, listings: next.instance.listings ?? NO_LISTINGS };
   };
