@@ -3,7 +3,7 @@ import type { ClientPort } from "../../client-port.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { ownMark } from "../../own-mark.ts";
 import { isProtocolVersion, LATEST_VERSION, LEGACY_VERSIONS, type ProtocolVersion } from "../../protocol.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import { errorAnswer, oneLine } from "./failures.ts";
 
 /** What the gateway can pass on for some client; who of them declared what is looked at for each question. */
@@ -40,11 +40,8 @@ export function readInitializeResult(reply: Reply, backend: string): InitializeR
   const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
   if (!isProtocolVersion(protocolVersion)) {
     const theirs = typeof protocolVersion === "string" ? oneLine(protocolVersion) : "of no version";
-    return {
-      kind: "protocol",
-      message: `the server speaks MCP ${theirs}, the gateway ${LEGACY_VERSIONS.join(", ")}`,
-      hint: "use a version of the server that speaks one of these",
-    };
+    const message = `the server speaks MCP ${theirs}, the gateway ${LEGACY_VERSIONS.join(", ")}`;
+    return linkFailure("protocol", message, "use a version of the server that speaks one of these");
   }
   const info = isJsonObject(serverInfo) ? serverInfo : {};
   return {

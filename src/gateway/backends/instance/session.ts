@@ -1,7 +1,7 @@
 // The session with one server: `initialize`, and one renewal of a lost HTTP session for all who notice it.
 import { isJsonObject } from "../../json-rpc.ts";
 import type { ProtocolVersion } from "../../protocol.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
 import { isFailure } from "./failures.ts";
@@ -11,7 +11,7 @@ import type { Ask } from "./pending.ts";
 /** More renewals than that within a minute: the instance ends, and its restart backs off. */
 const MOST_A_MINUTE = 5;
 
-export const STOPPED: LinkFailure = { kind: "closed", message: "it is being stopped", hint: null };
+export const STOPPED = linkFailure("closed", "it is being stopped");
 
 interface SessionEvents {
   isOver(): boolean;
@@ -82,7 +82,7 @@ export class ServerSession {
     const { length } = this.#renewedMs;
     if (length > MOST_A_MINUTE) {
       const message = `its session was lost ${length} times within a minute`;
-      this.#events.failed({ kind: "session_lost", message, hint: null });
+      this.#events.failed(linkFailure("session_lost", message));
     } else this.renewal = this.#renew();
   }
 

@@ -15,8 +15,8 @@ import {
   type RpcMessage,
 } from "../../json-rpc.ts";
 import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
-import type { BackendLink, LinkFailure } from "../links/backend-link.ts";
-import { isInstallerLine } from "../links/stdio/last-words.ts";
+import { type BackendLink, type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { isInstallerLine } from "../links/stdio/exit-reason.ts";
 import type {
   BackendCall,
   BackendInstance,
@@ -346,8 +346,7 @@ class RunningInstance implements BackendInstance {
     if (id === null || !isJsonObject(value) || value["method"] !== undefined) return;
     const request = this.#calls.get(id);
     if (request === undefined) return;
-    const message = "its answer is no JSON-RPC response";
-    const failure: LinkFailure = { kind: "protocol", message, hint: null };
+    const failure = linkFailure("protocol", "its answer is no JSON-RPC response");
     this.#calls.settle(request, unavailable(this.#options.backend, failure), failure);
   }
 

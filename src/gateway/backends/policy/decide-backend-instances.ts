@@ -2,7 +2,7 @@
 import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import {
   type Draft,
   drainServing,
@@ -25,7 +25,7 @@ const DISTRUST_CHECKS = 3;
 /** Failed tries to put another in the place of one that does not answer, after which nothing is published any more. */
 const GIVE_UP_FAILURES = 3;
 
-const VANISHED: LinkFailure = { kind: "closed", message: "it is gone", hint: null };
+const VANISHED = linkFailure("closed", "it is gone");
 
 export function foldConfig(draft: Draft): void {
   const { spec, seen } = draft;
