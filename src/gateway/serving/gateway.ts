@@ -24,7 +24,7 @@ import { createTaskMemory, type TaskMemory } from "../middleware/task-memory.ts"
 import { createGatewayConditions } from "./gateway-conditions.ts";
 import type { Gateway, GatewayConfig, GatewayOptions, GatewayView } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY } from "./gateway-rules.ts";
-import { gatewayGreeting, tasksListedBy } from "./greeting.ts";
+import { gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
 import { createListenerKeeper, type ListenAddress } from "./listener-keeper.ts";
 import { createOwnerCalls } from "./owner-calls.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -309,7 +309,7 @@ function createEntrances({
     get served() {
       return serving.served;
     },
-    initializeResult: () => gatewayGreeting(version, pool.greetings()),
+    initializeResult: () => gatewayInitializeResult(version, pool.initializeResults()),
     opened: (session) => roster.add(session, serving.served),
     identified: (session) => roster.identified(session, serving.served),
     closed(session) {
@@ -389,7 +389,7 @@ function createServing({
       roster.setLogLevel(client, level);
       followLogLevel();
     },
-    taskBackends: () => tasksListedBy(pool.greetings()),
+    taskBackends: () => tasksListedBy(pool.initializeResults()),
   };
 
   const refusals = createRefusalAudit({
