@@ -14,9 +14,9 @@ import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
 import { OWNER } from "../client-port.ts";
-import { createHttpFront } from "../front/http/http-front.ts";
+import { HttpFront } from "../front/http/http-front.ts";
 import type { FrontGateway } from "../front/session/front-contract.ts";
-import { type LinesFront, serveLines } from "../front/stdio/lines.ts";
+import { LinesFront } from "../front/stdio/lines.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
 import { createRefusalAudit } from "../middleware/refusal-audit.ts";
@@ -26,7 +26,7 @@ import type { Gateway, GatewayConfig, GatewayOptions, GatewayView } from "./gate
 import { createRules, type GatewayRules, NO_GATEWAY } from "./gateway-rules.ts";
 import { gatewayInitializeResult, tasksListedBy } from "./initialize-result.ts";
 import { createListenerKeeper, type ListenAddress } from "./listener-keeper.ts";
-import { createOwnerCalls } from "./owner-calls.ts";
+import { OwnerCalls } from "./owner-calls.ts";
 import { buildServingSet } from "./serving-set.ts";
 import { createSessionRoster, type SessionRoster } from "./session-roster.ts";
 
@@ -173,7 +173,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
     logLines: (backend) => pool.logLines(backend),
     ask: (method, params, signal) => entrances.owner.ask(method, params, signal),
     serveLines(stream) {
-      const client = serveLines(stream, {
+      const client = new LinesFront(stream, {
         gateway: entrances.front,
         clock,
         logger,
@@ -327,14 +327,14 @@ function createEntrances({
       backends: Object.fromEntries(pool.view().map(({ name, phase }) => [name, phase])),
     }),
   };
-  const http = createHttpFront({
+  const http = new HttpFront({
     gateway: front,
     clock,
     logger,
     bodyLimitBytes: () => server().bodyLimitBytes,
     boundHost: () => keeper.host,
   });
-  const owner = createOwnerCalls({ gateway: front, clock, logger });
+  const owner = new OwnerCalls({ gateway: front, clock, logger });
   const keeper = createListenerKeeper({
     handler: http.handle,
     clock,
