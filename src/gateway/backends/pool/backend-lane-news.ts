@@ -2,8 +2,8 @@
 import { NO_LISTINGS } from "../../catalog/listings.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
+import type { BackendEvent } from "../policy/backend-decision-builder.ts";
 import type { BackendView } from "../policy/backend-pool-contract.ts";
-import type { BackendEvent } from "../policy/decide-backend-draft.ts";
 import type { ClientInstances } from "./client-instances.ts";
 import type { SharedInstances } from "./lane-instances.ts";
 import type { LaneState } from "./lane-state.ts";

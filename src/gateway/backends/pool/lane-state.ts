@@ -5,8 +5,8 @@ import type { TriggerReason } from "../../../reconcile/trigger.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
+import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/backend-decision-builder.ts";
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
-import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/decide-backend-draft.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import type { ConnectionOutcome } from "./connection-key.ts";
 import {
