@@ -103,7 +103,10 @@ describe("a session that is lost", () => {
     link.failRequest(call(null).id, FAILURE("session_lost"));
     await settle();
     assert.deepEqual(instance.listings, { tools: [], resources: [], resourceTemplates: [], prompts: [] });
-    assert.deepEqual([instance.protocolVersion, instance.serverInfo?.name], ["2025-06-18", "other"]);
+    assert.deepEqual(
+      [instance.initializeResult?.protocolVersion, instance.initializeResult?.serverInfo.name],
+      ["2025-06-18", "other"],
+    );
     assert.ok(counts.listings > 0);
   });
   test("closed while it renews, it stays closed", async () => {
