@@ -224,6 +224,30 @@ describe("B9 YAML shares come and go", () => {
       remove("A"),
       "shares:\n  # about A\n  # about B\n  - name: B\n",
     ],
+    [
+      "removed with the comments inside it, not with the next one's",
+      "shares:\n  - name: A # a\n    # in A\n  # about B\n  - name: B # b\n",
+      remove("A"),
+      "shares:\n  # about B\n  - name: B # b\n",
+    ],
+    [
+      "removed, the comment below an empty line stays",
+      "shares:\n  - name: A\n\n  # about B\n  - name: B\n",
+      remove("A"),
+      "shares:\n\n  # about B\n  - name: B\n",
+    ],
+    [
+      "removed from the middle, the comments around it stay",
+      "shares:\n- name: A # a\n# about B\n- name: B # b\n# about C\n- name: C # c\n",
+      remove("B"),
+      "shares:\n- name: A # a\n# about B\n# about C\n- name: C # c\n",
+    ],
+    [
+      "removed from brackets over lines, the next one's comments stay",
+      "shares: [\n  {name: A}, # a\n  # about B\n  {name: B} # b\n]\n",
+      remove("A"),
+      "shares: [\n  # about B\n  {name: B} # b\n]\n",
+    ],
     ["removed, the last", "shares:\n  - name: A\nsync:\n", remove("A"), "shares:\nsync:\n"],
     ["removed from brackets", "shares: [{name: A}, {name: B}]\n", remove("B"), "shares: [{name: A}]\n"],
   ]);

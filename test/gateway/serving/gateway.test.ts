@@ -95,6 +95,24 @@ async function ready(
   return backends;
 }
 
+/** A client over lines that initializes as request 1. */
+function serveClient(b: Bench) {
+  const [ours, theirs] = duplexPair();
+  b.gateway.serveLines(theirs);
+  let said = "";
+  ours.setEncoding("utf8").on("data", (chunk: string) => {
+    said += chunk;
+  });
+  const clientInfo = { name: "c", version: "1" };
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+  ours.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params })}\n`);
+  return {
+    said: () => said,
+    heard: (part: string) => eventually(() => said.includes(part), 2_000),
+    end: () => void ours.end(),
+  };
+}
+
 describe("the gateway as a whole", () => {
   test("B7 what is added is published when it is ready, what is removed leaves in the very commit", async (t) => {
     const b = bench(t);
@@ -310,31 +328,39 @@ describe("the gateway as a whole", () => {
   test("a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {
     const b = bench(t);
     const backends = await ready(b, { a: ["one"] });
-    const [ours, theirs] = duplexPair();
-    b.gateway.serveLines(theirs);
-    let said = "";
-    ours.setEncoding("utf8").on("data", (chunk: string) => {
-      said += chunk;
-    });
-    const heard = (part: string) => eventually(() => said.includes(part), 2_000);
-    const initialize = {
-      protocolVersion: "2025-11-25",
-      capabilities: {},
-      clientInfo: { name: "c", version: "1" },
-    };
-    ours.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: initialize })}\n`);
+    const { said, heard, end } = serveClient(b);
     await heard('"id":1');
     assert.equal(b.gateway.view().sessions, 1);
     await b.change({ backends: [...backends, backendConfig("b")] });
-    assert.ok(!said.includes("list_changed"));
+    assert.ok(!said().includes("list_changed"));
     b.script.last.becomeReady("two");
     await heard("notifications/tools/list_changed");
-    assert.equal(said.split("list_changed").length, 2);
-    ours.end();
+    assert.equal(said().split("list_changed").length, 2);
+    end();
     await eventually(async () => {
       await b.clock.advance(100);
       return b.gateway.view().sessions === 0;
     }, 2_000);
+  });
+
+  test("B7 an edited description is published and told to clients, and restarts nothing", async (t) => {
+    const b = bench(t);
+    const described = (description: string): BackendConfig[] => [
+      backendConfig("a", { toolOverrides: { one: { name: null, description } } }),
+    ];
+    await b.change({ backends: described("good") });
+    b.script.last.becomeReady("one");
+    await settle();
+    const { said, heard } = serveClient(b);
+    await heard('"id":1');
+    for (const description of ["better", "best"]) {
+      const before = said().length;
+      await b.change({ backends: described(description) });
+      const [tool] = b.gateway.entries().tools;
+      assert.equal(tool?.definition["description"], description);
+      await eventually(() => said().slice(before).includes("notifications/tools/list_changed"), 2_000);
+    }
+    assert.equal(b.script.started.length, 1);
   });
 
   test("nothing of it is heard where it is not to listen, and all of it ends, twice as well as once", async (t) => {
