@@ -144,6 +144,23 @@ describe("B9 a YAML key is added where it belongs", () => {
   ]);
 });
 
+describe("B9 what nests in YAML is indented as the file's own sections are", () => {
+  table("yaml", [
+    [
+      "though a list before them is indented otherwise",
+      "shares:\n  - name: A\nsync:\n    enabled: true\n",
+      set(["global", "check_interval"], 5),
+      "shares:\n  - name: A\nsync:\n    enabled: true\n\nglobal:\n    check_interval: 5\n",
+    ],
+    [
+      "as a list is where there is no section",
+      "shares:\n    - name: A\n",
+      set(["global", "check_interval"], 5),
+      "shares:\n    - name: A\n\nglobal:\n    check_interval: 5\n",
+    ],
+  ]);
+});
+
 describe("B9 a YAML key is removed alone", () => {
   table("yaml", [
     [

@@ -182,6 +182,16 @@ test("all that a program wrote is read before its end is told, an unfinished lin
   assert.deepEqual(recorded.logLines, ["one", "two"]);
 });
 
+test("what a program left behind still writes is read before its end is told, with standard error long closed", async (t) => {
+  const child = "setsid sh -c 'echo up; sleep 0.3; echo late' &";
+  const { recorded } = runStill(t, `exec 2>&-; ${child} read -r go; exit 3`);
+  // What is no JSON is a log line.
+  await eventually(() => recorded.logLines.length === 1);
+  recorded.link.send({ jsonrpc: "2.0", method: "go" });
+  await recorded.untilClosed();
+  assert.deepEqual(recorded.logLines, ["up", "late"]);
+});
+
 test("an end by a signal says which", async (t) => {
   const failure = await script(t, "kill -SEGV $$").untilClosed();
   assert.deepEqual(failure, { kind: "closed", message: "was ended by SIGSEGV", hint: null });
