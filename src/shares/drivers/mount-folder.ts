@@ -30,24 +30,20 @@ export type MountFolders = ReturnType<typeof createMountFolders>;
 
 export function createMountFolders({ clock, logger }: { clock: Clock; logger: Logger }) {
   const notes = createFolderNotes();
-  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
+  const aside = createAsideList(clock, logger, notes);
 
   /** Noted before it is there: a crash in between must not hide where the files went. */
   const newPlace = async (place: SharePlace): Promise<string> => {
     const folder = await unusedPlace(place.mountPath, clock.wallMs());
-    const { aside } = await notes.read(place);
-    await notes.write(place, { aside: [...(await stillHolding(aside)), folder] });
+    const before = await notes.read(place);
+    await notes.write(place, { aside: [...(await stillHolding(before.aside)), folder] });
     return folder;
-  };
-  const tell = (share: string, folder: string, entries: number): void => {
-    listed.delete(share);
-    logger.warn("files set aside", { share, folder, entries });
   };
   const setAsideWhole = async (place: SharePlace): Promise<void> => {
     const folder = await newPlace(place);
     await rename(place.mountPath, folder);
     await chmod(folder, 0o700);
-    tell(place.shareName, folder, (await readdir(folder)).length);
+    aside.added(place, folder, (await readdir(folder)).length);
   };
 
   return {
@@ -76,7 +72,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         const folder = await newPlace(place);
         await mkdir(folder, { mode: 0o700 });
         for (const name of names) await rename(join(below, name), join(folder, name));
-        tell(place.shareName, folder, names.length);
+        aside.added(place, folder, names.length);
       } catch (error) {
         // They come to light again at the next unmount.
         logger.warn("files below the mount not set aside", {
@@ -108,7 +104,23 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
       }
     },
     /** Folders that hold what was set aside, as long as they do. Cached; never rejects. */
-    async setAside(place: Pick<SharePlace, "shareName" | "files">): Promise<readonly string[]> {
+    setAside: aside.list,
+    /** Something was set aside by others: what is cached is old. */
+    changed: aside.forget,
+  };
+}
+
+/** The folders that hold what was set aside, by share. */
+function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
+  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
+  const forget = (shareName: string): void => void listed.delete(shareName);
+  return {
+    forget,
+    added({ shareName }: SharePlace, folder: string, entries: number): void {
+      forget(shareName);
+      logger.warn("files set aside", { share: shareName, folder, entries });
+    },
+    async list(place: Pick<SharePlace, "shareName" | "files">): Promise<readonly string[]> {
       const { shareName, files } = place;
       const before = listed.get(shareName);
       const nowMs = clock.monotonicMs();
@@ -125,8 +137,6 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         return before?.folders ?? [];
       }
     },
-    /** Something was set aside by others: what is cached is old. */
-    changed: (shareName: string): void => void listed.delete(shareName),
   };
 }
 
