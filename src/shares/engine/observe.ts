@@ -3,7 +3,7 @@
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { FoundMount, Lacking, RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
-import type { Episode } from "../policy/episode.ts";
+import type { LaneState } from "../policy/lane-state.ts";
 import type {
   MountSeen,
   OpenFilesSeen,
@@ -29,7 +29,7 @@ export async function observe(
   tools: ObserveTools,
   subject: Subject,
   asOfMs: number,
-  episode: Episode,
+  laneState: LaneState,
   openFiles: OpenFilesSeen | null,
 ): Promise<ShareSeen> {
   const { clock, hurried = {} } = tools;
@@ -54,7 +54,7 @@ export async function observe(
   const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
   const driverProblem = await (serves ? findDriverProblem(tools, subject) : driver.unavailable(spec));
-  const unsent = episode.unsentWatched ? await driver.unsent(spec) : null;
+  const unsent = laneState.unsentWatched ? await driver.unsent(spec) : null;
   const linkBlocked = link === null ? null : await link;
   return {
     atMs: clock.monotonicMs(),

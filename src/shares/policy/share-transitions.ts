@@ -58,4 +58,4 @@ type Named<Name extends string, Fields> = { readonly name: Name; readonly share:
 type WithoutShare<T> = T extends unknown ? Omit<T, "share"> : never;
 
 /** A transition before it is known whose it is. */
-export type TransitionDraft = WithoutShare<ShareTransition>;
+export type NewTransition = WithoutShare<ShareTransition>;

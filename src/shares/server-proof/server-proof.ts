@@ -1,6 +1,6 @@
 // Proves that both routes of a share lead to one server, and that a server that was away is the one from before.
 
-import { createSlots } from "../../network/probe/slots.ts";
+import { createSemaphore } from "../../network/probe/semaphore.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -82,11 +82,11 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
     ...(programFolders === undefined ? {} : { folders: programFolders }),
   });
   const witnesses = createWitnessStore(stateFolder, logger);
-  const slots = createSlots(PROOFS_AT_ONCE);
+  const semaphore = createSemaphore(PROOFS_AT_ONCE);
 
   return {
     compare(share, endpoints, isSteady, signal) {
-      return slots.use(async () => {
+      return semaphore.use(async () => {
         signal.throwIfAborted();
         const guids = compareGuids(share, endpoints);
         if (guids.kind !== "one") return guids.verdict;
@@ -106,7 +106,7 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
     },
 
     recognise(share, route, endpoint, signal) {
-      return slots.use(async () => {
+      return semaphore.use(async () => {
         signal.throwIfAborted();
         const source = sourceOf(share.routes[route], share.shareName);
         const witness = await witnesses.read(share);

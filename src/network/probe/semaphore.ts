@@ -1,12 +1,12 @@
 // Owns a limit on how much runs at once.
 
-interface Slots {
+interface Semaphore {
   /** Runs `work` when a slot is free; gives what it gives. */
   use<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** `count` pieces of work at once, the rest in order of coming; work that fails frees its slot. */
-export function createSlots(count: number): Slots {
+export function createSemaphore(count: number): Semaphore {
   let free = count;
   const waiting: (() => void)[] = [];
   const release = (): void => {
