@@ -65,7 +65,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
   const conditionLog = createConditionLog(logger);
   const resting = { is: false };
   const keep = createKeepers(tools, { keepers, ending, conditionLog, resting });
-  const unregisterNotices = hearNotices(tools, keepers);
+  const unregister = listenToCarrier(tools, keepers);
 
   const keeperOf = (name: string): Keeper => {
     const keeper = keepers.get(name);
@@ -142,7 +142,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       for (const subject of wanted.values()) keep(subject);
     },
     async [Symbol.asyncDispose]() {
-      unregisterNotices?.();
+      unregister?.();
       for (const [name, keeper] of keepers) void end(name, keeper, false);
       await Promise.all(ending.values());
     },
@@ -217,7 +217,7 @@ function createKeepers(
 }
 
 /** What the carrier notices of a mount wakes its lane. */
-function hearNotices(
+function listenToCarrier(
   { carriage, clock }: EngineTools,
   keepers: ReadonlyMap<string, Keeper>,
 ): (() => void) | undefined {

@@ -106,7 +106,7 @@ export class ProberCarriers implements AsyncDisposable {
     if (this.#disposed || this.#current !== null) return;
     const carrier: Carrier = {
       child: startProberChild(this.#options.lookDeadlineMs, {
-        onReply: (reply) => this.#hear(carrier, reply),
+        onReply: (reply) => this.#onReply(carrier, reply),
         onEnd: (why) => this.#ended(carrier, why),
       }),
       carried: new Set(),
@@ -217,16 +217,16 @@ export class ProberCarriers implements AsyncDisposable {
     if (carrier.silenceTimer === null && carrier.carried.size > 0) this.#watchSilence(carrier);
   }
 
-  #hear(carrier: Carrier, reply: ProberReply): void {
+  #onReply(carrier: Carrier, reply: ProberReply): void {
     if (this.#disposed) return;
     carrier.heardAtMs = this.#options.clock.monotonicMs();
     this.#restarts = 0;
     this.#options.takeAnswers(carrier, reply);
-    if (reply.late.length > 0) this.#hearLate(carrier, reply.late);
+    if (reply.late.length > 0) this.#takeLate(carrier, reply.late);
     this.#endIfDone(carrier);
   }
 
-  #hearLate(carrier: Carrier, late: readonly number[]): void {
+  #takeLate(carrier: Carrier, late: readonly number[]): void {
     const lateOnes = new Set(late);
     for (const pending of [...carrier.carried]) {
       if (!lateOnes.has(pending.sequence)) continue;

@@ -21,7 +21,7 @@ export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): Netwo
     options;
   return {
     name: "scdynamicstore",
-    start(hearer) {
+    start(listener) {
       const control = new SharedArrayBuffer(CONTROL_BYTES);
       const workerData: StoreWorkerData = { control, libraries };
       return startNativeEventThread(
@@ -32,7 +32,7 @@ export function scdynamicstoreSource(options: ScdynamicstoreOptions = {}): Netwo
           stop: () => void Atomics.store(new Int32Array(control), STOP_SLOT, 1),
           stopDeadlineMs: STOP_DEADLINE_MS,
         },
-        hearer,
+        listener,
       );
     },
   };

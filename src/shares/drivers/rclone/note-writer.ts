@@ -84,7 +84,7 @@ async function writeDue(
   mount: ServedMount,
   which: "stale" | "all",
   untilMs: number,
-  tell: (count: NotesWritten) => void,
+  report: (count: NotesWritten) => void,
 ): Promise<void> {
   const { clock, reached, hanging } = memory;
   const open = await openCacheFiles(mount);
@@ -93,7 +93,7 @@ async function writeDue(
     if ((hanging.get(file.cacheFile) ?? 0) > clock.monotonicMs()) continue;
     if (which === "all" || (await unlessGone(isStale(memory, file), false))) due.push(file);
   }
-  tell({ due: due.length, written: 0 });
+  report({ due: due.length, written: 0 });
   if (due.length === 0) return;
   const writers = await writersOf(memory, mount, due, untilMs);
   let written = 0;
@@ -108,7 +108,7 @@ async function writeDue(
         (await unlessGone(touch(memory, file, inMount, untilMs), true));
       if (!done) continue;
       written++;
-      tell({ due: due.length, written });
+      report({ due: due.length, written });
       if (writer === undefined) reached.delete(inMount);
       else reached.set(inMount, writer);
     }
