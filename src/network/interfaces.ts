@@ -1,4 +1,4 @@
-// Owns which network interfaces there are, and by which of them a host is reached.
+// The machine's network interfaces, and by which of them a host is reached.
 import { networkInterfaces } from "node:os";
 import type { Clock } from "../runtime/time/clock.ts";
 import { formatIp, type IpAddress, inPrefix, isLinkLocalIpv6, parseIp } from "./ip-address.ts";

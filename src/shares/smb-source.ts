@@ -1,4 +1,4 @@
-// Owns how SMB mounts name what they are mounted from: `//[domain;][user[:password]@]host[:port]/share[/path]`.
+// The source of an SMB mount: `//[domain;][user[:password]@]host[:port]/share[/path]`.
 import type { RouteSpec } from "./share-spec.ts";
 
 export interface SmbSource {

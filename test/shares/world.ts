@@ -1,5 +1,5 @@
-// Owns a simulated world for one share: hosts, links, mounts, files, a person, others who mount, and a daemon that
-// looks, decides and steps in it as src/shares/engine/observe.ts and share-cycle.ts do, in simulated time.
+// A simulated world for one share: hosts, links, mounts, files, a person, others who mount, and a daemon that looks,
+// decides and steps as src/shares/engine/observe.ts and share-cycle.ts do, in simulated time.
 import assert from "node:assert/strict";
 import type { Wake } from "../../src/reconcile/lane.ts";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../src/reconcile/memory.ts";

@@ -1,4 +1,4 @@
-// What is kept of a carried share, and what it needs to be carried.
+// The settings of a carried share, and what its parts work on.
 
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -1,5 +1,5 @@
-// Passes on what the server sends, each frame once all of it is there: a client that has had half an answer can be told
-// nothing else when the server is lost.
+// Passes on the server's frames whole: a client that has got half an answer cannot be given another one when the server
+// is lost.
 import type { Socket } from "node:net";
 
 /** What rclone reads at once, with its header. A larger frame passes as it comes. */

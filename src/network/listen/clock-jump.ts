@@ -1,4 +1,4 @@
-// Owns noticing that time did not pass as expected: sleep, and a wall clock that was set.
+// Detects sleep and a wall clock that was set: time did not pass as expected.
 import { uptime } from "node:os";
 import type { Clock } from "../../runtime/time/clock.ts";
 

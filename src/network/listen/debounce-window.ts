@@ -1,4 +1,4 @@
-// Owns how many cycles network events may cause: the first runs at once, the rest of a window share one.
+// Limits the cycles that network events cause: the first runs at once, the rest of a window share one.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 interface TriggerWindowOptions {

@@ -1,4 +1,4 @@
-// Owns learning of network changes by comparing interfaces again and again: the fallback, and late by design.
+// Finds network changes by comparing the interfaces again and again: the slow fallback.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
 import type { NetworkDelta } from "./events/network-delta.ts";

@@ -1,4 +1,4 @@
-// Owns one probe of one address: TCP connect, SMB2 NEGOTIATE, one deadline for both, the socket always ended.
+// One probe of one address: TCP connect and SMB2 NEGOTIATE under one deadline; the socket is always closed.
 import { randomFillSync } from "node:crypto";
 import { Socket } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";

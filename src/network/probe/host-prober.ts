@@ -1,4 +1,4 @@
-// Owns asking many hosts whether they answer SMB: by the right interface, equal questions once, so many at once.
+// Asks many hosts whether they answer SMB: over the right interface, equal questions once, a limited number at a time.
 
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -1,4 +1,4 @@
-// Owns which addresses a host name has: asked elsewhere, remembered, asked again when that may have changed.
+// The addresses of host names: resolved in another process, cached, resolved again when they may have changed.
 
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";

@@ -1,4 +1,4 @@
-// Owns a limit on how much runs at once.
+// A limit on how much work runs at once.
 
 interface Semaphore {
   /** Runs `work` when a slot is free; gives what it gives. */

@@ -1,4 +1,4 @@
-// Owns sharing: equal questions asked at about the same time are asked once, and answered to all who asked.
+// Equal questions asked at about the same time are sent once, and all callers get the answer.
 import type { Clock } from "../../runtime/time/clock.ts";
 
 interface SingleFlight<Answer> {

@@ -1,4 +1,4 @@
-// Owns the bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the question, and a bounded reader of the answer.
+// The bytes of SMB2 NEGOTIATE ([MS-SMB2] 2.2.3, 2.2.4): the request, and a reader of the answer with a size limit.
 
 const TRANSPORT_HEADER_BYTES = 4;
 const SMB2_HEADER_BYTES = 64;

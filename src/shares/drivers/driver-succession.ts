@@ -1,5 +1,5 @@
-// Owns what a share's driver takes over from the one before it: a link where SMB is wanted now, or the other way round,
-// goes by the hand of the driver that made it, and only when nobody has files open.
+// A change of a share's driver: a link or a mount that the former driver made is removed by that driver, and only when
+// no files are open.
 import { errorText } from "../../runtime/errors.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { FoundMount, MountDriver } from "./mount-driver.ts";

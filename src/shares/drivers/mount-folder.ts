@@ -1,5 +1,5 @@
-// Owns the bare folder that a mount stands on: there only while something is mounted, and what programs wrote into it
-// meanwhile is set aside, because it would be hidden below the mount and never get to the server.
+// The empty folder below a mount. It exists only while something is mounted; what programs write into it before that is
+// set aside, because the mount would hide it and it would never get to the server.
 import type { Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";

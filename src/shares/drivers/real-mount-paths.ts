@@ -1,4 +1,4 @@
-// Owns where mounts stand as the mount table spells it: mount_root may be reached through a link.
+// The real paths of mounts, as the mount table shows them: mount_root may be reached through a link.
 import { basename, dirname, join } from "node:path";
 import type { Prober } from "../prober/prober.ts";
 

@@ -1,4 +1,4 @@
-// Owns how fast hosts have to answer while something waits for the verdict about them.
+// How fast hosts have to answer while programs or a decision wait for them.
 import type { CarriedPhase } from "../drivers/carriage.ts";
 import type { RouteName } from "../share-spec.ts";
 import type { Hurried } from "./share-subject.ts";

@@ -1,5 +1,5 @@
-// Owns one look at a share: both hosts, the mount table, the mount and the stable link, all at once. Bounded:
-// nothing is waited for longer than its own deadline, and a mount not at all when its host is certainly gone.
+// One look at a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has its own
+// deadline, and a mount is not waited for when its host is certainly gone.
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { FoundMount, Lacking, RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";

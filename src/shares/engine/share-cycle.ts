@@ -1,4 +1,4 @@
-// Owns the cycle of one share: observe, decide, one step, observe again, until there is nothing to do.
+// The cycle of one share: observe, decide, take one step, observe again, until there is nothing to do.
 import type { Wake } from "../../reconcile/lane.ts";
 import type { Memory, ShareMemory } from "../../reconcile/memory.ts";
 import { NO_BACKOFF, recalledHealth, UNKNOWN_HEALTH } from "../../reconcile/route-health.ts";

@@ -1,4 +1,4 @@
-// Owns all shares of one home: a lane each, so that a slow or hung share holds back no other.
+// All shares of one home, each with a lane of its own: a slow or hung share holds back no other.
 import { createLane, type Lane } from "../../reconcile/lane.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { EMPTY_SHARE_MEMORY } from "../../reconcile/memory.ts";

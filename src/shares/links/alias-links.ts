@@ -1,5 +1,4 @@
-// Owns the aliases of a home: a lane of their own that makes, mends and removes their links at the shares' beat, and
-// what is wrong with each.
+// The aliases of a home: one lane makes, repairs and removes their links, at the shares' beat.
 
 import { join } from "node:path";
 import type { MountaineerConfig } from "../../config/snapshot.ts";

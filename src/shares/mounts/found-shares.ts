@@ -1,5 +1,5 @@
-// Owns finding the SMB shares that somebody has mounted here already: in the mount table, in the desktop's own mounts
-// (GVfs), and in /etc/fstab. No mount is touched; the folder with the desktop's mounts is looked into by the prober.
+// Finds SMB shares that are mounted here already: in the mount table, among the desktop's mounts (GVfs), and in
+// /etc/fstab. It touches no mount; the prober looks into the folder with the desktop's mounts.
 import { readFile } from "node:fs/promises";
 import { hostText } from "../../config/host.ts";
 import { silentLogger } from "../../runtime/log/log.ts";

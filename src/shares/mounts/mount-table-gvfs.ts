@@ -1,4 +1,4 @@
-// Owns finding the SMB shares that the desktop (GVfs) has mounted: folders of its one FUSE mount, in no table of mounts.
+// SMB shares that the desktop (GVfs) has mounted: folders of its one FUSE mount, which the mount table does not list.
 import { join } from "node:path";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Prober } from "../prober/prober.ts";

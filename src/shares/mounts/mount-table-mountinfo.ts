@@ -1,4 +1,4 @@
-// Owns the format of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+// The format of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
 
 export interface MountInfoLine {
   readonly mountId: number;

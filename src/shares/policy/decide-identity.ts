@@ -1,4 +1,4 @@
-// Owns telling one mount from another: a mount that appeared by someone's doing, and one that vanished.
+// Tells one mount from another: a mount that someone else made, and one that vanished.
 import { foldYoungDeath } from "./decide-mount-alive.ts";
 import { clearPending, type DecisionBuilder, setHeld, setLaneState, setMemory } from "./decision-builder.ts";
 import type { StepSeen } from "./share-seen.ts";

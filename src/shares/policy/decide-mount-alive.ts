@@ -1,4 +1,4 @@
-// Owns whether a mount lives, from what looks at it found. No verdict that costs open files rests on one look.
+// Whether a mount is alive, by the looks at it. A verdict that costs open files never rests on one look.
 import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";

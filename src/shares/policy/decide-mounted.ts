@@ -1,4 +1,4 @@
-// Owns what to do with a share that is mounted: keep it, fail over, clean up a dead mount, or go back to Thunderbolt.
+// The rules for a share that is mounted: keep it, fail over, replace a dead mount, or go back to Thunderbolt.
 
 import { otherRoute, type RouteName } from "../share-spec.ts";
 import { foldYoungDeath, judgeMount, settleBackoff } from "./decide-mount-alive.ts";

@@ -1,4 +1,4 @@
-// A goal that is reached by moving what is carried: one step, and no unmount.
+// Operations that only move a carried mount: one step, and no unmount.
 import { backOff } from "../../reconcile/route-health.ts";
 import { finishArrived, pauseRecovery } from "./decide-operation-end.ts";
 import { type DecisionBuilder, hostOf, setError, setLaneState } from "./decision-builder.ts";

@@ -1,4 +1,4 @@
-// Owns how an operation ends: arrived, rolled back, exhausted, busy; and what a waiting person is told.
+// The end of an operation: arrived, rolled back, exhausted or busy, and the answer to the person who waits.
 import { type Backoff, backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { RouteName } from "../share-spec.ts";
 import {

@@ -1,4 +1,4 @@
-// Owns goals of several steps: unmount where needed, then the plan's routes in order until one mounts.
+// Operations of several steps: unmount where needed, then try the planned routes in order until one mounts.
 import { backOff } from "../../reconcile/route-health.ts";
 import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";

@@ -1,4 +1,4 @@
-// Owns what a person asked: it is taken before the rules, held where the person said so, and always answered.
+// A person's request: it comes before the rules, is held where the person said so, and is always answered.
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { RouteName } from "../share-spec.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";

@@ -1,4 +1,4 @@
-// Owns what a share makes of its two hosts' answers: health, ups and downs, and whether the active host is gone.
+// What the answers of a share's two hosts mean: health, ups and downs, and whether the active host is gone.
 import { foldHealth, suspect } from "../../reconcile/route-health.ts";
 import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
 import {

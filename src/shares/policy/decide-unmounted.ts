@@ -1,4 +1,4 @@
-// Owns what to do with a share that is not mounted: over Thunderbolt if it answers, else fallback, else wait.
+// The rules for a share that is not mounted: mount over Thunderbolt if it answers, else over the fallback, else wait.
 import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";
 import { awaitsProof } from "./decide-carry.ts";

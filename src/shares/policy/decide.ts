@@ -1,4 +1,4 @@
-// Owns the decision for one share: from what is wanted, seen and remembered to one step, or rest. Pure.
+// The decision for one share: from what is wanted, seen and remembered to one step, or none. Pure.
 import { earliest, standingSince } from "../../reconcile/decision.ts";
 import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";

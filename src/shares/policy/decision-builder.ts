@@ -1,4 +1,4 @@
-// Owns the working copy of one decision: what the rules read, and what they have concluded so far.
+// A decision in the making: the input of the rules, and their conclusions so far.
 import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";
 import type { OpenFile } from "../prober/prober.ts";

@@ -1,5 +1,5 @@
-// Owns what a lane carries from one look to the next and a restart may forget: suspicions, an operation under way,
-// backoff. What must survive is ShareMemory.
+// What a lane carries from one look to the next and may forget at a restart: suspicions, the operation under way,
+// backoff. ShareMemory has what must survive.
 import {
   type Backoff,
   NO_BACKOFF,

@@ -1,4 +1,4 @@
-// Owns the changes of a share that are announced: to the log, to status, to every face.
+// The changes of a share that are announced: in the log, in status, and in every user interface.
 import type { RouteName } from "../share-spec.ts";
 
 type Place = RouteName | "none" | "unknown";

@@ -1,4 +1,4 @@
-// Owns the conditions of a share that follow from what is seen alone; rules add theirs where they decide.
+// The conditions of a share that follow from the observation alone; rules add others where they decide.
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";

@@ -1,5 +1,5 @@
-// Owns finding open files on macOS: libproc names the processes that hold a volume after one look at its path;
-// `lsof`, which looks at every mount, where libproc cannot be called.
+// Finds open files on macOS: libproc names the processes that use a volume after one look at its path; where libproc
+// cannot be called, `lsof` does, which looks at every mount.
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { scanOpenFilesLsof } from "./open-files-lsof.ts";

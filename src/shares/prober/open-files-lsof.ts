@@ -1,5 +1,5 @@
-// Owns finding open files by `lsof`, and the format it prints for programs (`-F`, [lsof(8)], "OUTPUT FOR OTHER
-// PROGRAMS"). It asks every file system of the machine, so it is run by the prober alone.
+// Finds open files by `lsof`, and reads its output for programs (`-F`, [lsof(8)], "OUTPUT FOR OTHER PROGRAMS"). It looks
+// at every file system of the machine, so only the prober runs it.
 
 import { errorText } from "../../runtime/errors.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";

@@ -1,5 +1,5 @@
-// Owns finding open files on Linux: one walk over /proc/*/{fd,cwd,root,maps}, which shows paths as the kernel
-// knows them and never asks the file system behind them.
+// Finds open files on Linux: one walk over /proc/*/{fd,cwd,root,maps}, which shows paths as the kernel knows them and
+// never asks the file system behind them.
 import { readdir, readdirSync, readFile, readFileSync, readlinkSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OpenFilesRequest } from "./open-files-request.ts";

@@ -1,4 +1,4 @@
-// Owns what a scan for open files is.
+// The interface of a scan for open files.
 import type { OpenFilesAnswer } from "./prober.ts";
 
 export interface OpenFilesRequest {

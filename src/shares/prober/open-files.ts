@@ -1,4 +1,4 @@
-// Owns picking how open files are scanned for on this system.
+// Picks the platform's scan for open files.
 import { createOpenFilesScanDarwin } from "./open-files-darwin.ts";
 import { scanOpenFilesProc } from "./open-files-proc.ts";
 import type { OpenFilesScan } from "./open-files-request.ts";

@@ -1,4 +1,4 @@
-// Owns one prober process: how it is started, spoken to, and ended even when it hangs in the kernel.
+// One prober process: starting it, talking to it, and ending it even when it hangs in the kernel.
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { errorText } from "../../runtime/errors.ts";

@@ -1,5 +1,4 @@
-// Owns the daemon's side of the prober: what is asked, batched and joined; which child carries it; and what
-// happens to children whose threads hang.
+// The daemon's side of the prober: questions are batched and joined, and late ones are kept apart.
 import { isIP } from "node:net";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -1,5 +1,5 @@
-// Owns the messages between the daemon and its prober process: lists per kind, so that a thousand looks are one
-// compact message and one answer.
+// The messages between the daemon and its prober process: one list per kind, so that a thousand looks are one compact
+// message and one answer.
 import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer } from "./prober.ts";
 
 /** What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`). */

@@ -1,4 +1,4 @@
-// Owns waiting for answers with a deadline: a thousand waits begun in one turn for one length share one timer.
+// Waits for answers, with a deadline: a thousand waits that begin in one turn for the same time share one timer.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 export interface ProberWaits {

@@ -1,4 +1,4 @@
-// What is known of the server behind a share, kept on disk: written after each proof, read when a server is back.
+// What is known of the server behind a share, on disk: written after each proof, read when a server is back.
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorText } from "../../runtime/errors.ts";

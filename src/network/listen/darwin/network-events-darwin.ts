@@ -1,4 +1,4 @@
-// Owns how macOS's network events are learnt: SCDynamicStore on a thread, `scutil` where that cannot be had.
+// Network events on macOS: SCDynamicStore on a thread, or `scutil` where koffi is missing.
 import type {
   NetworkEventListener,
   NetworkEventSource,

@@ -1,4 +1,4 @@
-// Owns which entries of SCDynamicStore tell of the network, and what their changes mean.
+// The entries of SCDynamicStore that describe the network, and what a change of each means.
 import type { NetworkDelta } from "../events/network-delta.ts";
 
 /** Whole keys, and regular expressions: the store takes those only as patterns. */

@@ -1,4 +1,4 @@
-// Owns macOS's network events as a source: how the SCDynamicStore thread is started, and asked to end.
+// The SCDynamicStore thread as a source of network events.
 import { programBeside } from "../../../runtime/process/child-process.ts";
 import { startNativeEventThread } from "../events/native-event-thread.ts";
 import type { NetworkEventSource } from "../events/network-event-source.ts";

@@ -1,4 +1,4 @@
-// Owns the thread that runs macOS's run loop for SCDynamicStore, and nothing else.
+// The thread that runs macOS's run loop for SCDynamicStore.
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";

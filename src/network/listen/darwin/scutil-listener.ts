@@ -1,4 +1,4 @@
-// Owns the life of a `scutil` child that watches SCDynamicStore: what is used where koffi cannot be had.
+// A `scutil` child process as a source of network events, for Macs without koffi.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { systemErrorCode } from "../../../runtime/errors.ts";

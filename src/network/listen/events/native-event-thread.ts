@@ -1,5 +1,4 @@
-// Owns the life of a thread that waits in the system for network events: its start, what it tells, its ending within a
-// deadline, and the end of the process.
+// A worker thread that waits in the system for network events: its start, its messages, and its end within a deadline.
 import { Worker } from "node:worker_threads";
 import type { NetworkDelta } from "./network-delta.ts";
 import type {

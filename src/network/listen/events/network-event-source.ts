@@ -1,4 +1,4 @@
-// Owns the interface that each system's network events stand behind; one file per system implements it.
+// The interface of a system's network events; one file per system implements it.
 import type { NetworkDelta } from "./network-delta.ts";
 
 export interface NetworkEventSource {

@@ -1,4 +1,4 @@
-// Owns Linux's network events as a source: how the rtnetlink thread is woken to end, and its eventfd closed after it.
+// The rtnetlink thread as a source of network events: how it is woken to stop, and when its eventfd is closed.
 
 import { closeSync, writeSync } from "node:fs";
 import { endianness } from "node:os";

@@ -1,4 +1,4 @@
-// Owns the thread that waits in the kernel for rtnetlink: poll on the socket and an eventfd, nothing else.
+// The thread that waits for rtnetlink messages: a poll on the socket and on an eventfd that wakes it.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";

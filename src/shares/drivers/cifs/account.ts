@@ -1,4 +1,4 @@
-// Reads who a line of fstab lets a user be on the server, for whoever asks that server by another program.
+// The account in a line of fstab, for other programs that ask the same server.
 import { readFile } from "node:fs/promises";
 import { systemErrorCode } from "../../../runtime/errors.ts";
 import type { ShareSpec } from "../../share-spec.ts";

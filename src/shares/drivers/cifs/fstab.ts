@@ -1,4 +1,4 @@
-// Owns reading /etc/fstab for SMB shares that a user may mount (fstab(5)).
+// A reader of /etc/fstab for SMB shares that a user may mount (fstab(5)).
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import { parseSmbSource } from "../../smb-source.ts";
 import { CARRIED_ADDRESS } from "./options.ts";

@@ -1,4 +1,4 @@
-// Owns the note of what was mounted for a share: who made a mount, and its port, are not in the kernel's table.
+// A file with what was mounted for a share: the kernel's table shows neither who mounted it nor its port.
 import { join } from "node:path";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";

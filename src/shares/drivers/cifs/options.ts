@@ -1,4 +1,4 @@
-// Owns the words in which the kernel's SMB client is told what to mount, and where the password travels.
+// The mount options for the kernel's SMB client, and how the password is passed.
 import type { RouteSpec, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";

@@ -1,4 +1,4 @@
-// Owns by which program, and by whose right, the kernel's SMB client mounts a share here: as root, or as fstab lets users.
+// How the kernel's SMB client can mount a share on this machine: as root, or as fstab lets users.
 
 import { readFile } from "node:fs/promises";
 import { delimiter } from "node:path";

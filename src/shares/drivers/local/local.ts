@@ -1,4 +1,4 @@
-// Owns the driver for machines without SMB, for demo and tests: a folder per route, swapped by a symlink.
+// The driver for machines without SMB, for demo and tests: one folder per route, switched by a symlink.
 import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";

@@ -1,4 +1,4 @@
-// Owns telling what the machine lacks for mounting with rclone.
+// What this machine lacks for mounting with rclone.
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";

@@ -1,4 +1,4 @@
-// Owns asking a running rclone itself: its remote control, HTTP on a port of 127.0.0.1, behind a password.
+// The remote control of a running rclone: HTTP on a port of 127.0.0.1, behind a password.
 import { randomBytes } from "node:crypto";
 import { open } from "node:fs/promises";
 import { request } from "node:http";

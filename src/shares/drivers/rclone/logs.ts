@@ -1,4 +1,4 @@
-// Owns keeping rclone's logs small while their mounts live: unless it is cut, a log grows as long as its mount lives.
+// Cuts rclone's logs while their mounts live: by itself a log grows as long as its mount lives.
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";

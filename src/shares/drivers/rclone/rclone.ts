@@ -1,4 +1,4 @@
-// Owns mounting SMB shares by rclone through FUSE: no root, writes that survive a failover, one process a mount.
+// The driver that mounts SMB shares by rclone and FUSE: no root, writes that survive a failover, one process per mount.
 import { dirname } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";

@@ -1,4 +1,4 @@
-// Owns knowing which process serves which mount: started by us now, by us before a restart, or by someone else.
+// The processes that serve mounts: started by this daemon, by an earlier one, or by someone else.
 import { readdir, readFile, rm } from "node:fs/promises";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { DetachedProcess } from "../../../runtime/process/child-process.ts";

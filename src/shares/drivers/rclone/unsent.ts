@@ -1,4 +1,4 @@
-// Owns finding what was written to a share and is not yet on its server: rclone notes it on the local disk.
+// Files that were written to a share and are not on its server yet, by rclone's notes on the local disk.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../../runtime/errors.ts";
