@@ -117,7 +117,7 @@ export class World {
   memory: ShareMemory = EMPTY_SHARE_MEMORY;
   /** What the state file has, when its last write is lost. */
   memoryBefore: ShareMemory = EMPTY_SHARE_MEMORY;
-  laneState: LaneState = NEW_LANE_STATE;
+  state: LaneState = NEW_LANE_STATE;
   request: ShareRequest | null = null;
   readonly outcomes: RequestOutcome[] = [];
   wake: Wake | null = null;
@@ -257,7 +257,7 @@ export class World {
     const now = { monotonicMs: this.nowMs, wallMs: this.wallMs };
     const observedAt = this.lastSeen?.wallMs ?? null;
     const tb = recalledHealth({ reachableSince, healthySince, observedAt }, now);
-    this.laneState = { ...NEW_LANE_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
+    this.state = { ...NEW_LANE_STATE, health: { tb, fallback: UNKNOWN_HEALTH } };
     this.request = null;
     this.wake = null;
     this.nextTickMs = this.nowMs;
@@ -267,7 +267,7 @@ export class World {
   cycle(asOfMs: number): this {
     this.cycles++;
     this.wake = null;
-    if (this.#resets) this.laneState = { ...this.laneState, mountBackoff: NO_BACKOFF };
+    if (this.#resets) this.state = { ...this.state, mountBackoff: NO_BACKOFF };
     this.#resets = false;
     try {
       this.#run(asOfMs);
@@ -292,13 +292,13 @@ export class World {
         steps < MAX_STEPS,
         `more than ${MAX_STEPS} steps in a cycle: ${this.stepKinds.slice(-16).join(", ")}`,
       );
-      this.taking.push({ step: decision.step, operation: decision.laneState.operation, atMs: this.nowMs });
+      this.taking.push({ step: decision.step, operation: decision.state.operation, atMs: this.nowMs });
       seen = this.#perform(decision.step, seen);
     }
   }
 
   #decide(seen: ShareSeen): Decision {
-    const { spec, policy, memory, laneState, request } = this;
+    const { spec, policy, memory, state, request } = this;
     const input: DecideInput = {
       spec,
       policy,
@@ -306,7 +306,7 @@ export class World {
       mayWaitForPermission: this.mayWaitForPermission,
       seen,
       memory,
-      laneState,
+      state,
       request,
     };
     deepFreeze(input);
@@ -322,7 +322,7 @@ export class World {
       this.memoryWrites++;
     }
     this.memory = decision.memory;
-    this.laneState = decision.laneState;
+    this.state = decision.state;
     this.last = decision;
     this.lastSeen = seen;
     this.transitions.push(...decision.transitions);
@@ -362,7 +362,7 @@ export class World {
       driverProblem: this.driverProblem,
       oneAddress: null,
       openFiles: null,
-      unsent: this.laneState.unsentWatched ? [...this.unsent] : null,
+      unsent: this.state.unsentWatched ? [...this.unsent] : null,
       linkBlocked: null,
       lastStep: null,
     };

@@ -29,7 +29,7 @@ export async function observe(
   tools: ObserveTools,
   subject: Subject,
   asOfMs: number,
-  laneState: LaneState,
+  state: LaneState,
   openFiles: OpenFilesSeen | null,
 ): Promise<ShareSeen> {
   const { clock, hurried = {} } = tools;
@@ -54,7 +54,7 @@ export async function observe(
   const refusedUploads = driver.refusedUploads?.(spec) ?? NO_UPLOADS;
   const serves = ours !== null && ours.route !== null;
   const driverProblem = await (serves ? findDriverProblem(tools, subject) : driver.unavailable(spec));
-  const unsent = laneState.unsentWatched ? await driver.unsent(spec) : null;
+  const unsent = state.unsentWatched ? await driver.unsent(spec) : null;
   const linkBlocked = link === null ? null : await link;
   return {
     atMs: clock.monotonicMs(),

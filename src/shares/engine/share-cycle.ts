@@ -59,7 +59,7 @@ export class ShareCycle {
   readonly #hurry = createHurry();
   #subject: Subject;
   #memory: ShareMemory;
-  #laneState: LaneState;
+  #state: LaneState;
   #view: ShareView;
   #asked: Asked | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
@@ -78,7 +78,7 @@ export class ShareCycle {
     this.#subject = first;
     this.#memory = recalled.memory;
     this.#tools = { ...given, rememberedPort: () => this.#memory.carriedPort };
-    this.#laneState = recalledLaneState(given, recalled);
+    this.#state = recalledLaneState(given, recalled);
     this.#view = { subject: first, memory: recalled.memory, seen: null, conditions: [] };
     const { clock, serverProof } = given;
     const outage = (): number | null => this.#carriedNow()?.outage ?? null;
@@ -92,7 +92,7 @@ export class ShareCycle {
     // What a request does to the pauses is its own; without one a person wants everything tried now.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
-      this.#laneState = { ...this.#laneState, mountBackoff: NO_BACKOFF };
+      this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
     }
     const { links } = this.#tools;
     let seen = await observe(
@@ -104,7 +104,7 @@ export class ShareCycle {
       },
       this.#subject,
       Math.max(...triggers.map(({ atMs }) => atMs)),
-      this.#laneState,
+      this.#state,
       this.#openFilesAhead?.files ?? null,
     );
     for (let steps = 0; steps < MAX_STEPS; steps++) {
@@ -145,7 +145,7 @@ export class ShareCycle {
 
   /** From the next cycle on. What did not change keeps its memory. */
   reconfigure(next: Subject): void {
-    this.#laneState = forgetChangedRoutes(this.#laneState, this.#subject.spec, next.spec);
+    this.#state = forgetChangedRoutes(this.#state, this.#subject.spec, next.spec);
     this.#subject = next;
     this.#view = { ...this.#view, subject: next };
   }
@@ -154,7 +154,7 @@ export class ShareCycle {
   async look(asOfMs: number): Promise<ShareView> {
     const subject = this.#subject;
     const lookOnly = { ...this.#tools, ensureLink: () => null, trust: this.#trust };
-    const found = await observe(lookOnly, subject, asOfMs, this.#laneState, null);
+    const found = await observe(lookOnly, subject, asOfMs, this.#state, null);
     const linkBlocked = await this.#tools.links.look(subject.spec, found.mount?.found.path ?? null);
     const seen = { ...found, linkBlocked };
     const { conditions, memory } = this.#decide(seen, null);
@@ -192,7 +192,7 @@ export class ShareCycle {
     return this.#hurry({
       phase: this.#carriedNow()?.phase ?? null,
       route: seen?.mount?.found.route ?? null,
-      inDoubt: this.#laneState.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
+      inDoubt: this.#state.suspicion !== null || triggers.some(({ reason }) => reason === "stalled"),
       tookMs: { tb: answeredIn("tb"), fallback: answeredIn("fallback") },
     });
   }
@@ -204,18 +204,18 @@ export class ShareCycle {
       cacheMs: driver.cacheMs,
       mayWaitForPermission: driver.mayWaitForPermission === true,
       memory: this.#memory,
-      laneState: this.#laneState,
+      state: this.#state,
     });
   }
 
   /** The change is remembered before it is announced; steps do not wait for the disk. */
   #keep(decision: Decision, seen: ShareSeen): void {
-    const { memory, laneState, transitions, step } = decision;
+    const { memory, state, transitions, step } = decision;
     const subject = this.#subject;
     const { name } = subject.spec;
     const saved = memory === this.#memory ? null : this.#tools.memory.remember(name, memory);
     this.#memory = memory;
-    this.#laneState = laneState;
+    this.#state = state;
     // Until the check answers, what is known of open files is what the last one found.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
@@ -236,7 +236,7 @@ export class ShareCycle {
 
   /** While a loss waits for its confirmation, who holds files is looked up: it must be known before the unmount. */
   #lookUpOpenFiles({ mount }: ShareSeen): void {
-    const { suspicion } = this.#laneState;
+    const { suspicion } = this.#state;
     if (suspicion === null || mount === null) {
       this.#openFilesAhead = null;
       return;
@@ -304,8 +304,8 @@ async function perform(tools: CycleTools, subject: Subject, step: Step, seen: Sh
 }
 
 /** A share that was unmounted in order to be mounted elsewhere is not left so. */
-function finishesOperation({ step, laneState }: Decision): boolean {
-  return step?.kind === "mount" && laneState.operation !== null && laneState.operation.from !== "none";
+function finishesOperation({ step, state }: Decision): boolean {
+  return step?.kind === "mount" && state.operation !== null && state.operation.from !== "none";
 }
 
 function recalledLaneState(

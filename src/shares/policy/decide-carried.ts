@@ -7,14 +7,7 @@ import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { isDeadErrno, isLocalErrno, type OwnRoute } from "./decide-routes.ts";
 import { whyNeither } from "./decide-unmounted.ts";
-import {
-  answers,
-  clearError,
-  type DecisionBuilder,
-  hostOf,
-  setError,
-  setLaneState,
-} from "./decision-builder.ts";
+import { answers, type Builder, clearError, hostOf, setError, setState } from "./decision-builder.ts";
 import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
@@ -26,7 +19,7 @@ const WAITING_LOOK_MS = 400;
 const GATE_RETRY_MS = 250;
 
 export function decideCarried(
-  builder: DecisionBuilder,
+  builder: Builder,
   mount: MountSeen,
   route: RouteName,
   carried: CarriedSeen,
@@ -49,20 +42,20 @@ export function decideCarried(
 
 /** Whether the route in use is gone. Silence counts when the carrier, too, has had no answer since. */
 function judgeOwnCarried(
-  builder: DecisionBuilder,
+  builder: Builder,
   route: RouteName,
   mount: MountSeen,
   carried: CarriedSeen,
 ): OwnRoute {
   const { probe, atMs } = builder.seen.routes[route];
   if (probe.verdict === "answers") {
-    if (builder.laneState.suspicion !== null) setLaneState(builder, { suspicion: null });
+    if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
     return "answers";
   }
   if (probe.reason === "link_down") return "gone";
   const key = `${route} ${mount.found.id}`;
-  const verdict = suspect(builder.laneState.suspicion, key, atMs, probe.verdict === "gone");
-  setLaneState(builder, { suspicion: verdict.suspicion });
+  const verdict = suspect(builder.state.suspicion, key, atMs, probe.verdict === "gone");
+  setState(builder, { suspicion: verdict.suspicion });
   if (verdict.state === "waiting") {
     builder.wakes.push({ atMs: verdict.confirmAtMs, reason: "confirm" });
     return "waiting";
@@ -72,7 +65,7 @@ function judgeOwnCarried(
 }
 
 function judgeSilentCarried(
-  builder: DecisionBuilder,
+  builder: Builder,
   { look }: MountSeen,
   { lastAnswerAtMs, unansweredSinceMs }: CarriedSeen,
   sinceMs: number,
@@ -98,19 +91,19 @@ function judgeSilentCarried(
 
 /** Dead only by a look that began after the route answered, or by a process that is gone: one that waits is not dead. */
 function judgeCarried(
-  builder: DecisionBuilder,
+  builder: Builder,
   mount: MountSeen,
   route: RouteName,
   { phase, lastAnswerAtMs }: CarriedSeen,
 ): MountVerdict {
   const { found, look } = mount;
   if (found.processGone) return judgeMount(builder, mount);
-  const healthySince = builder.laneState.health[route].healthySince?.monotonicMs ?? null;
+  const healthySince = builder.state.health[route].healthySince?.monotonicMs ?? null;
   if (phase !== "carrying" || healthySince === null || !answers(builder, route)) {
-    if (builder.laneState.deadLook !== null) setLaneState(builder, { deadLook: null });
+    if (builder.state.deadLook !== null) setState(builder, { deadLook: null });
     return { state: "unproven" };
   }
-  const sinceMs = Math.max(healthySince, builder.laneState.movedAtMs ?? healthySince);
+  const sinceMs = Math.max(healthySince, builder.state.movedAtMs ?? healthySince);
   if (look.state === "pending") {
     if (lastAnswerAtMs !== null && lastAnswerAtMs >= look.startedAtMs) return { state: "alive" };
     return judgeMount(builder, {
@@ -123,15 +116,15 @@ function judgeCarried(
 }
 
 /** Since when the server behind the route in use answers without being proved. */
-function noteDoubt(builder: DecisionBuilder, { phase }: CarriedSeen, own: OwnRoute): void {
+function noteDoubt(builder: Builder, { phase }: CarriedSeen, own: OwnRoute): void {
   const isInDoubt = phase !== "carrying" && own === "answers";
-  const { doubtAtMs } = builder.laneState;
+  const { doubtAtMs } = builder.state;
   if (isInDoubt === (doubtAtMs !== null)) return;
-  setLaneState(builder, { doubtAtMs: isInDoubt ? builder.seen.atMs : null });
+  setState(builder, { doubtAtMs: isInDoubt ? builder.seen.atMs : null });
 }
 
 function decideDeadCarried(
-  builder: DecisionBuilder,
+  builder: Builder,
   mount: MountSeen,
   route: RouteName,
   reason: string,
@@ -142,7 +135,7 @@ function decideDeadCarried(
   return null;
 }
 
-function decideRouteGone(builder: DecisionBuilder, route: RouteName, carried: CarriedSeen): Step | null {
+function decideRouteGone(builder: Builder, route: RouteName, carried: CarriedSeen): Step | null {
   const { phase } = carried;
   const other = otherRoute(route);
   const hold = (): Step | null => (phase === "carrying" ? holdOnce(builder) : null);
@@ -178,11 +171,8 @@ function decideRouteGone(builder: DecisionBuilder, route: RouteName, carried: Ca
 }
 
 /** The route was lost less than the share's patience ago; where nobody told the carrier, its own patience counts. */
-function isPatient(
-  { seen, laneState, policy, wakes }: DecisionBuilder,
-  { phase, routeLostAtMs }: CarriedSeen,
-): boolean {
-  const lostAtMs = routeLostAtMs ?? laneState.suspicion?.firstAtMs ?? null;
+function isPatient({ seen, state, policy, wakes }: Builder, { phase, routeLostAtMs }: CarriedSeen): boolean {
+  const lostAtMs = routeLostAtMs ?? state.suspicion?.firstAtMs ?? null;
   if (lostAtMs === null) return phase !== "refusing";
   const endsAtMs = lostAtMs + policy.outagePatienceMs;
   if (seen.atMs >= endsAtMs) return false;
@@ -191,19 +181,19 @@ function isPatient(
 }
 
 /** Programs wait for the first of both hosts that answers: the next tick is too late. */
-function lookAgainSoon({ seen, wakes }: DecisionBuilder): void {
+function lookAgainSoon({ seen, wakes }: Builder): void {
   wakes.push({ atMs: seen.atMs + WAITING_LOOK_MS, reason: "retry" });
 }
 
 /** A carrier that cannot be asked now is asked again after a moment. */
-function holdOnce({ seen, wakes }: DecisionBuilder): Step | null {
+function holdOnce({ seen, wakes }: Builder): Step | null {
   if (seen.lastStep?.kind !== "gate") return { kind: "hold" };
   wakes.push({ atMs: seen.atMs + GATE_RETRY_MS, reason: "confirm" });
   return null;
 }
 
 /** The route answers, and programs wait: they go on once the server is proved to be theirs. */
-function openGate(builder: DecisionBuilder, route: RouteName, { outage }: CarriedSeen): Step | null {
+function openGate(builder: Builder, route: RouteName, { outage }: CarriedSeen): Step | null {
   const { proved, asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
   const { lastStep, atMs } = builder.seen;
   if (proved[route]) {
@@ -211,7 +201,7 @@ function openGate(builder: DecisionBuilder, route: RouteName, { outage }: Carrie
     builder.wakes.push({ atMs: atMs + GATE_RETRY_MS, reason: "confirm" });
     return null;
   }
-  const { doubtAtMs } = builder.laneState;
+  const { doubtAtMs } = builder.state;
   const isOverdue = doubtAtMs !== null && atMs - doubtAtMs >= builder.policy.outagePatienceMs;
   if (asking || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
   const why =
@@ -226,7 +216,7 @@ function openGate(builder: DecisionBuilder, route: RouteName, { outage }: Carrie
 }
 
 /** The configuration gives the route another address: the mount follows once the server there is proved. */
-function followHost(builder: DecisionBuilder, route: RouteName): Step | null {
+function followHost(builder: Builder, route: RouteName): Step | null {
   if (builder.seen.carry?.trust.proved[route] !== true || isBackingOff(builder)) return null;
   return startOperation(builder, {
     kind: "remount",

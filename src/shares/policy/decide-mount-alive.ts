@@ -2,7 +2,7 @@
 import { backOff, CONFIRM_AFTER_MS, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { FoundMount } from "../drivers/mount-driver.ts";
 import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
-import { type DecisionBuilder, type NewCondition, setLaneState } from "./decision-builder.ts";
+import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
 /** A mount that lives this long does not count towards the backoff of those before it, ms. */
@@ -16,7 +16,7 @@ export type MountVerdict =
 
 const UNPROVEN: MountVerdict = { state: "unproven" };
 
-export function judgeMount(builder: DecisionBuilder, { found, look }: MountSeen): MountVerdict {
+export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
   switch (look.state) {
     case "never":
@@ -27,8 +27,8 @@ export function judgeMount(builder: DecisionBuilder, { found, look }: MountSeen)
       if (look.errno === "ENOTCONN") return { state: "dead", reason: "ENOTCONN" };
       if (isDeadErrno(look.errno)) return judgeFailed(builder, found.id, look.errno ?? "", look.startedAtMs);
       if (isLocalErrno(look.errno)) return UNPROVEN;
-      if (builder.laneState.deadLook !== null) setLaneState(builder, { deadLook: null });
-      if (builder.laneState.answeredMount !== found.id) setLaneState(builder, { answeredMount: found.id });
+      if (builder.state.deadLook !== null) setState(builder, { deadLook: null });
+      if (builder.state.answeredMount !== found.id) setState(builder, { answeredMount: found.id });
       if (look.errno !== null) {
         builder.conditions.push({
           code: "mount_denied",
@@ -42,12 +42,12 @@ export function judgeMount(builder: DecisionBuilder, { found, look }: MountSeen)
   }
 }
 
-function judgePending(builder: DecisionBuilder, found: FoundMount, startedAtMs: number): MountVerdict {
+function judgePending(builder: Builder, found: FoundMount, startedAtMs: number): MountVerdict {
   const { atMs } = builder.seen;
   const { mountHangMs } = builder.policy;
-  const before = builder.laneState.pendingLook;
+  const before = builder.state.pendingLook;
   const seenAtMs = before?.startedAtMs === startedAtMs ? before.seenAtMs : atMs;
-  if (seenAtMs === atMs) setLaneState(builder, { pendingLook: { startedAtMs, seenAtMs } });
+  if (seenAtMs === atMs) setState(builder, { pendingLook: { startedAtMs, seenAtMs } });
   const waited = atMs - startedAtMs;
   if (mayWaitForPermission(builder, found.id)) {
     if (waited >= SILENT_LOOK_MS) builder.conditions.push(waitingForPermission(found.path));
@@ -68,11 +68,8 @@ function judgePending(builder: DecisionBuilder, found: FoundMount, startedAtMs: 
 }
 
 /** One of ours that has answered once waits for nobody; a server that is gone makes the others fail in time. */
-function mayWaitForPermission(
-  { mayWaitForPermission = false, laneState }: DecisionBuilder,
-  mountId: string,
-): boolean {
-  return mayWaitForPermission && !(laneState.madeMount === mountId && laneState.answeredMount === mountId);
+function mayWaitForPermission({ mayWaitForPermission = false, state }: Builder, mountId: string): boolean {
+  return mayWaitForPermission && !(state.madeMount === mountId && state.answeredMount === mountId);
 }
 
 function waitingForPermission(path: string): NewCondition {
@@ -84,15 +81,10 @@ function waitingForPermission(path: string): NewCondition {
   };
 }
 
-function judgeFailed(
-  builder: DecisionBuilder,
-  mountId: string,
-  errno: string,
-  startedAtMs: number,
-): MountVerdict {
-  const first = builder.laneState.deadLook;
+function judgeFailed(builder: Builder, mountId: string, errno: string, startedAtMs: number): MountVerdict {
+  const first = builder.state.deadLook;
   if (first === null || first.mountId !== mountId) {
-    setLaneState(builder, { deadLook: { mountId, errno, startedAtMs } });
+    setState(builder, { deadLook: { mountId, errno, startedAtMs } });
     builder.wakes.push({ atMs: startedAtMs + CONFIRM_AFTER_MS, reason: "confirm" });
     return UNPROVEN;
   }
@@ -106,19 +98,19 @@ function judgeFailed(
 }
 
 /** A mount that has shown itself steady ends the pauses. */
-export function settleBackoff(builder: DecisionBuilder): void {
-  const { mountBackoff, mountedAtMs } = builder.laneState;
+export function settleBackoff(builder: Builder): void {
+  const { mountBackoff, mountedAtMs } = builder.state;
   if (mountBackoff.failures === 0) return;
   if (mountedAtMs !== null && builder.seen.atMs - mountedAtMs < STEADY_MS) return;
-  setLaneState(builder, { mountBackoff: NO_BACKOFF });
+  setState(builder, { mountBackoff: NO_BACKOFF });
 }
 
 /** The first mount that dies soon after it was made is replaced at once, those after it with growing pauses. */
-export function foldYoungDeath(builder: DecisionBuilder, mountId: string): void {
-  const { diedYoung, mountedAtMs, mountBackoff } = builder.laneState;
+export function foldYoungDeath(builder: Builder, mountId: string): void {
+  const { diedYoung, mountedAtMs, mountBackoff } = builder.state;
   const { atMs } = builder.seen;
   if (mountedAtMs === null || atMs - mountedAtMs >= STEADY_MS || diedYoung === mountId) return;
-  setLaneState(builder, {
+  setState(builder, {
     diedYoung: mountId,
     mountBackoff:
       mountBackoff.failures === 0 ? { failures: 1, notBeforeMs: atMs } : backOff(mountBackoff, atMs),

@@ -6,11 +6,11 @@ import { checkedOpenFiles, routesFrom, startOperation, whyNotMountable } from ".
 import { decideRecovery } from "./decide-recovery.ts";
 import { judgeOwnRoute } from "./decide-routes.ts";
 import { bestRoutes, whyNeither } from "./decide-unmounted.ts";
-import { answers, clearError, type DecisionBuilder, hostOf, setError } from "./decision-builder.ts";
+import { answers, type Builder, clearError, hostOf, setError } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-export function decideMounted(builder: DecisionBuilder, mount: MountSeen, route: RouteName): Step | null {
+export function decideMounted(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const own = judgeOwnRoute(builder, route, mount);
   const verdict = judgeMount(builder, mount);
   // Held unmounted and mounted: someone else's, which came to light when a person had ours unmounted.
@@ -24,7 +24,7 @@ export function decideMounted(builder: DecisionBuilder, mount: MountSeen, route:
   return route === "fallback" ? decideRecovery(builder, mount) : null;
 }
 
-export function pushSlowRoute(builder: DecisionBuilder, route: RouteName): void {
+export function pushSlowRoute(builder: Builder, route: RouteName): void {
   const { probe } = builder.seen.routes[route];
   builder.conditions.push({
     code: "route_slow",
@@ -34,7 +34,7 @@ export function pushSlowRoute(builder: DecisionBuilder, route: RouteName): void 
   });
 }
 
-function decideHostGone(builder: DecisionBuilder, route: RouteName): Step | null {
+function decideHostGone(builder: Builder, route: RouteName): Step | null {
   const other = otherRoute(route);
   const { probe } = builder.seen.routes[route];
   if (!answers(builder, other)) {
@@ -53,7 +53,7 @@ function decideHostGone(builder: DecisionBuilder, route: RouteName): Step | null
 }
 
 export function decideDead(
-  builder: DecisionBuilder,
+  builder: Builder,
   { found }: MountSeen,
   route: RouteName,
   why: string,
@@ -70,8 +70,8 @@ export function decideDead(
 }
 
 /** An unmount that failed is not hammered. */
-export function isBackingOff(builder: DecisionBuilder): boolean {
-  const { notBeforeMs } = builder.laneState.mountBackoff;
+export function isBackingOff(builder: Builder): boolean {
+  const { notBeforeMs } = builder.state.mountBackoff;
   if (notBeforeMs <= builder.seen.atMs) return false;
   builder.wakes.push({ atMs: notBeforeMs, reason: "retry" });
   return true;
@@ -82,7 +82,7 @@ export function isBackingOff(builder: DecisionBuilder): boolean {
  * looks alone. It is left while files are open, whatever the toggles say, and remounted over the best route when they
  * are closed; dead, at once.
  */
-export function decideUnexplained(builder: DecisionBuilder, mount: MountSeen): Step | null {
+export function decideUnexplained(builder: Builder, mount: MountSeen): Step | null {
   const verdict = judgeMount(builder, mount);
   const reason =
     mount.found.route === null

@@ -1,14 +1,14 @@
 // Operations that only move a carried mount: one step, and no unmount.
 import { backOff } from "../../reconcile/route-health.ts";
 import { finishArrived, pauseRecovery } from "./decide-operation-end.ts";
-import { type DecisionBuilder, hostOf, setError, setLaneState } from "./decision-builder.ts";
+import { type Builder, hostOf, setError, setState } from "./decision-builder.ts";
 import type { Operation } from "./lane-state.ts";
 import { outcome } from "./share-request.ts";
 import type { MoveStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** The next step of `operation`, or null when it has ended. */
-export function continueMove(builder: DecisionBuilder, operation: Operation): Step | null {
+export function continueMove(builder: Builder, operation: Operation): Step | null {
   const { mount, lastStep } = builder.seen;
   const [route] = operation.plan;
   if (route === undefined || !mount?.carried || mount.found.id !== operation.mountId) {
@@ -20,26 +20,26 @@ export function continueMove(builder: DecisionBuilder, operation: Operation): St
   return null;
 }
 
-function endMove(builder: DecisionBuilder, operation: Operation, reason: string): null {
-  setLaneState(builder, { operation: null });
+function endMove(builder: Builder, operation: Operation, reason: string): null {
+  setState(builder, { operation: null });
   if (operation.kind === "recovery") {
-    setLaneState(builder, {
+    setState(builder, {
       tableReadWith: null,
       recoveryBackoff: pauseRecovery(builder),
       recoveryFailure: reason,
     });
   } else {
-    setLaneState(builder, { mountBackoff: backOff(builder.laneState.mountBackoff, builder.seen.atMs) });
+    setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
     if (!operation.asked) setError(builder, `the move failed: ${reason}`);
   }
   if (operation.asked) builder.outcome = outcome("failed", `${reason}; nothing was changed`);
   return null;
 }
 
-export function foldMoved(builder: DecisionBuilder, { step, outcome: moved, tookMs }: MoveStepSeen): void {
+export function foldMoved(builder: Builder, { step, outcome: moved, tookMs }: MoveStepSeen): void {
   if (moved.ok) {
     // What looks found before says nothing of what it talks to now.
-    setLaneState(builder, {
+    setState(builder, {
       movedAtMs: builder.seen.atMs,
       suspicion: null,
       deadLook: null,

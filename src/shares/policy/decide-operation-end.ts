@@ -2,14 +2,14 @@
 import { type Backoff, backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import type { RouteName } from "../share-spec.ts";
 import {
+  type Builder,
   clearError,
   clearPending,
-  type DecisionBuilder,
   hostOf,
   setError,
   setHeld,
-  setLaneState,
   setMemory,
+  setState,
 } from "./decision-builder.ts";
 import type { LaneState, Operation } from "./lane-state.ts";
 import { outcome, type RequestOutcome } from "./share-request.ts";
@@ -17,21 +17,19 @@ import type { MountSeen } from "./share-seen.ts";
 
 const SPOKEN: Record<RouteName, string> = { tb: "Thunderbolt", fallback: "fallback" };
 
-export function spokenRoute(builder: DecisionBuilder, route: RouteName): string {
+export function spokenRoute(builder: Builder, route: RouteName): string {
   const { host } = builder.spec.routes[route];
   const where = hostOf(builder, route);
   return `${SPOKEN[route]} (${host === null ? where : `//${where}/${builder.spec.shareName}`})`;
 }
 
 /** A mount that is not this operation's doing is there: it is adopted, and the rules go on from it. */
-export function finishFound(builder: DecisionBuilder, operation: Operation, { found }: MountSeen): null {
+export function finishFound(builder: Builder, operation: Operation, { found }: MountSeen): null {
   const { failures, goal } = operation;
-  setLaneState(builder, {
+  setState(builder, {
     operation: null,
     // It may be what a failed mount left behind: without a pause that would be tried over and over.
-    ...(failures.length > 0
-      ? { mountBackoff: backOff(builder.laneState.mountBackoff, builder.seen.atMs) }
-      : {}),
+    ...(failures.length > 0 ? { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) } : {}),
   });
   if (found.route !== "fallback") clearPending(builder, "mounted by someone else");
   if (failures.length > 0) setError(builder, failures.join("; "));
@@ -48,14 +46,14 @@ export function finishFound(builder: DecisionBuilder, operation: Operation, { fo
 }
 
 /** Something is mounted over `route` now, by this operation. */
-export function finishArrived(builder: DecisionBuilder, operation: Operation, route: RouteName): void {
+export function finishArrived(builder: Builder, operation: Operation, route: RouteName): void {
   const missed = operation.goal !== null && operation.goal !== route;
   const failed = operation.failures.join("; ");
   announceArrival(builder, operation, route, missed);
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
   const moved = operation.from !== route && (operation.from === "tb" || operation.from === "fallback");
   if (moved) setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
-  setLaneState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
+  setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
   // Mounted, if not where it was to be: that is told by the operation's end and by a condition.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
@@ -69,7 +67,7 @@ export function finishArrived(builder: DecisionBuilder, operation: Operation, ro
 }
 
 function recoveryPause(
-  builder: DecisionBuilder,
+  builder: Builder,
   { kind, failures }: Operation,
   route: RouteName,
 ): Partial<Pick<LaneState, "recoveryBackoff" | "recoveryFailure">> {
@@ -79,12 +77,7 @@ function recoveryPause(
   return { recoveryBackoff: pauseRecovery(builder), recoveryFailure: failures.join("; ") };
 }
 
-function holdAfterArrival(
-  builder: DecisionBuilder,
-  operation: Operation,
-  route: RouteName,
-  missed: boolean,
-): void {
+function holdAfterArrival(builder: Builder, operation: Operation, route: RouteName, missed: boolean): void {
   if (operation.kind === "switch") {
     if (!missed) setHeld(builder, route === "fallback" ? "fallback" : null);
   } else if (route === "tb" && builder.memory.held === "fallback") {
@@ -94,12 +87,7 @@ function holdAfterArrival(
   if (builder.memory.held === "unmounted") setHeld(builder, null);
 }
 
-function announceArrival(
-  builder: DecisionBuilder,
-  operation: Operation,
-  route: RouteName,
-  missed: boolean,
-): void {
+function announceArrival(builder: Builder, operation: Operation, route: RouteName, missed: boolean): void {
   const duration_ms = Math.round(builder.seen.atMs - operation.startedAtMs);
   const moved = {
     from: operation.from,
@@ -137,15 +125,15 @@ function announceArrival(
   }
 }
 
-function movedBy({ seen }: DecisionBuilder, { moves }: Operation) {
+function movedBy({ seen }: Builder, { moves }: Operation) {
   const { lastStep } = seen;
   if (!moves || lastStep?.kind !== "move" || !lastStep.outcome.ok) return {};
   const { quiet, connections } = lastStep.outcome;
   return { carried: true, quiet, connections } as const;
 }
 
-export function pauseRecovery(builder: DecisionBuilder): Backoff {
-  const backoff = backOff(builder.laneState.recoveryBackoff, builder.seen.atMs);
+export function pauseRecovery(builder: Builder): Backoff {
+  const backoff = backOff(builder.state.recoveryBackoff, builder.seen.atMs);
   return {
     ...backoff,
     notBeforeMs: Math.max(backoff.notBeforeMs, builder.seen.atMs + builder.policy.stableMs),
@@ -153,8 +141,8 @@ export function pauseRecovery(builder: DecisionBuilder): Backoff {
 }
 
 /** Nothing is mounted, as a person asked. */
-export function finishUnmounted(builder: DecisionBuilder, operation: Operation): null {
-  setLaneState(builder, { operation: null });
+export function finishUnmounted(builder: Builder, operation: Operation): null {
+  setState(builder, { operation: null });
   if (builder.request?.kind !== "unmount" || builder.request.hold) setHeld(builder, "unmounted");
   clearPending(builder, "unmounted");
   clearError(builder, "unmounted");
@@ -171,11 +159,11 @@ function cutOff({ mode, cost }: Operation): Pick<RequestOutcome, "holders" | "un
 }
 
 /** Every route of the plan failed: unmounted, and tried again with backoff. */
-export function finishExhausted(builder: DecisionBuilder, operation: Operation): null {
+export function finishExhausted(builder: Builder, operation: Operation): null {
   const reason = operation.failures.join("; ");
-  setLaneState(builder, {
+  setState(builder, {
     operation: null,
-    mountBackoff: backOff(builder.laneState.mountBackoff, builder.seen.atMs),
+    mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs),
   });
   clearPending(builder, "unmounted");
   setError(builder, reason);
@@ -184,14 +172,14 @@ export function finishExhausted(builder: DecisionBuilder, operation: Operation):
 }
 
 /** The operation ends with the mount still there. `busy`: files are open. */
-export function stopOperation(builder: DecisionBuilder, reason: string, busy = false): null {
-  const { operation } = builder.laneState;
-  setLaneState(builder, { operation: null });
+export function stopOperation(builder: Builder, reason: string, busy = false): null {
+  const { operation } = builder.state;
+  setState(builder, { operation: null });
   if (operation === null) return null;
   if (operation.kind === "recovery") {
     if (busy) deferRecovery(builder, reason);
     else {
-      setLaneState(builder, {
+      setState(builder, {
         tableReadWith: null,
         recoveryBackoff: pauseRecovery(builder),
         recoveryFailure: reason,
@@ -207,7 +195,7 @@ export function stopOperation(builder: DecisionBuilder, reason: string, busy = f
 }
 
 /** Thunderbolt is ready and files are open, or a person shall decide. */
-export function deferRecovery(builder: DecisionBuilder, reason: string): void {
+export function deferRecovery(builder: Builder, reason: string): void {
   if (builder.memory.tbRecoveryPending) return;
   const open_files = builder.seen.openFiles?.holders.length ?? 0;
   setMemory(builder, { tbRecoveryPending: true });

@@ -12,7 +12,7 @@ import {
   stopOperation,
 } from "./decide-operation-end.ts";
 import { isDeadErrno } from "./decide-routes.ts";
-import { answers, type DecisionBuilder, hostOf, setError, setLaneState } from "./decision-builder.ts";
+import { answers, type Builder, hostOf, setError, setState } from "./decision-builder.ts";
 import type { Operation, OperationKind } from "./lane-state.ts";
 import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
@@ -25,7 +25,7 @@ type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "goa
 };
 
 /** Starts it with its first step; null when it cannot be started: the error says why. */
-export function startOperation(builder: DecisionBuilder, start: OperationStart): Step | null {
+export function startOperation(builder: Builder, start: OperationStart): Step | null {
   const { mount } = builder.seen;
   const obstacle = whyNotBegun(builder, start);
   if (obstacle !== null) {
@@ -42,21 +42,21 @@ export function startOperation(builder: DecisionBuilder, start: OperationStart):
     checked: false,
     cost: null,
   };
-  setLaneState(builder, { operation });
+  setState(builder, { operation });
   return continueOperation(builder);
 }
 
 /** Why nothing of ours could be mounted at our path, so that nothing that serves is unmounted for it either. */
-export function whyNotMountable(builder: DecisionBuilder): string | null {
+export function whyNotMountable(builder: Builder): string | null {
   return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
 }
 
-function whyNotOurs({ spec, seen }: DecisionBuilder): string | null {
+function whyNotOurs({ spec, seen }: Builder): string | null {
   if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
   return seen.taken === null ? null : `${spec.mountPath} is taken by ${seen.taken.source}`;
 }
 
-function whyNotBegun(builder: DecisionBuilder, { kind, mode, moves }: OperationStart): string | null {
+function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
   if (kind === "unmount" || moves) return null;
   // What is dead serves nobody: who waits in it is freed, whatever the driver lacks for now.
   const isDead = mode === "force" && kind !== "switch";
@@ -64,14 +64,14 @@ function whyNotBegun(builder: DecisionBuilder, { kind, mode, moves }: OperationS
 }
 
 /** What the rules do for a person who asked for a mount, or for the rules, answers that person. */
-function isAnswering({ request, outcome }: DecisionBuilder, kind: OperationKind): boolean {
+function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;
   if (request.kind === "mount") return kind !== "recovery";
   return request.kind === "switch" && request.to === "auto";
 }
 
-export function continueOperation(builder: DecisionBuilder): Step | null {
-  const { operation } = builder.laneState;
+export function continueOperation(builder: Builder): Step | null {
+  const { operation } = builder.state;
   if (operation === null) return null;
   if (operation.moves) return continueMove(builder, operation);
   const { mount } = builder.seen;
@@ -83,27 +83,27 @@ export function continueOperation(builder: DecisionBuilder): Step | null {
   return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }
 
-function isForOperation({ spec }: DecisionBuilder, operation: Operation, { found }: MountSeen): boolean {
+function isForOperation({ spec }: Builder, operation: Operation, { found }: MountSeen): boolean {
   // A person who wants the path free means whatever of this share is there.
   return found.id === operation.mountId || (operation.kind === "unmount" && found.path === spec.mountPath);
 }
 
-function unmountFor(builder: DecisionBuilder, operation: Operation, mount: MountSeen): Step | null {
+function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): Step | null {
   const stop = whyStop(builder, operation, mount);
   if (stop !== null) return stopOperation(builder, stop);
   const files = countedOpenFiles(builder);
   // Counted before the unmount: afterwards the links of open files lose their paths.
   if (operation.mode === "force" && files === null && !operation.checked) {
-    setLaneState(builder, { operation: { ...operation, checked: true } });
+    setState(builder, { operation: { ...operation, checked: true } });
     return { kind: "check_open_files", mount: mount.found };
   }
-  setLaneState(builder, { operation: { ...operation, cost: files } });
+  setState(builder, { operation: { ...operation, cost: files } });
   return { kind: "unmount", mount: mount.found, mode: operation.mode };
 }
 
 /** What the rules began rests on what they saw; it ends when that is no longer so. */
 function whyStop(
-  builder: DecisionBuilder,
+  builder: Builder,
   { kind, from, mode, plan }: Operation,
   { found, look, carried = null }: MountSeen,
 ): string | null {
@@ -119,11 +119,11 @@ function whyStop(
   return mode === "force" && isAlive ? "the mount answers again" : null;
 }
 
-function nextRoute(builder: DecisionBuilder, operation: Operation): Step | null {
+function nextRoute(builder: Builder, operation: Operation): Step | null {
   const failures = [...operation.failures];
   for (const [index, route] of operation.plan.entries()) {
     if (answers(builder, route)) {
-      setLaneState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
+      setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
       const isCarried = carriesAt(builder, route);
       // Mounted now it would stay without a carrier until it is mounted anew.
       if (!isCarried && awaitsProof(builder)) return null;
@@ -144,7 +144,7 @@ function nextRoute(builder: DecisionBuilder, operation: Operation): Step | null 
  * The open-file check of this cycle, or null when there is none. It says nothing once something was mounted or
  * unmounted since; how long it took does not matter, or a slow one would be asked for again and again.
  */
-export function checkedOpenFiles({ seen }: DecisionBuilder): OpenFilesSeen | null {
+export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;
   if (openFiles === null || openFiles.atMs < Math.max(routes.tb.atMs, routes.fallback.atMs)) return null;
   const changed = lastStep?.kind === "mount" || lastStep?.kind === "unmount";
@@ -152,13 +152,13 @@ export function checkedOpenFiles({ seen }: DecisionBuilder): OpenFilesSeen | nul
 }
 
 /** A check good enough to count what an unmount costs: it may have been made while a loss was confirmed. */
-function countedOpenFiles(builder: DecisionBuilder): OpenFilesSeen | null {
+function countedOpenFiles(builder: Builder): OpenFilesSeen | null {
   const { openFiles, atMs } = builder.seen;
   const isFresh = openFiles !== null && atMs - openFiles.atMs <= COUNT_FRESH_MS;
   return isFresh ? openFiles : checkedOpenFiles(builder);
 }
 
-export function foldLastStep(builder: DecisionBuilder): void {
+export function foldLastStep(builder: Builder): void {
   const { lastStep } = builder.seen;
   if (lastStep === null) return;
   if (lastStep.kind === "mount") foldMounted(builder, lastStep);
@@ -166,13 +166,13 @@ export function foldLastStep(builder: DecisionBuilder): void {
   else if (lastStep.kind === "move") foldMoved(builder, lastStep);
 }
 
-function foldMounted(builder: DecisionBuilder, last: MountStepSeen): void {
-  const { operation } = builder.laneState;
+function foldMounted(builder: Builder, last: MountStepSeen): void {
+  const { operation } = builder.state;
   const { mount } = builder.seen;
   const { route } = last.step;
   const text = last.outcome.ok ? whyUseless(mount) : last.outcome.text;
   if (text === null && mount !== null) {
-    setLaneState(builder, { suspicion: null, deadLook: null, mountedAtMs: builder.seen.atMs });
+    setState(builder, { suspicion: null, deadLook: null, mountedAtMs: builder.seen.atMs });
     if (operation === null) return;
     // "Already there" is success when it is the share over that route; over another it is what was found.
     if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
@@ -190,7 +190,7 @@ function foldMounted(builder: DecisionBuilder, last: MountStepSeen): void {
     duration_ms: Math.round(last.tookMs),
   });
   if (operation === null) return;
-  setLaneState(builder, {
+  setState(builder, {
     operation: {
       ...operation,
       plan: operation.plan.slice(1),
@@ -205,8 +205,8 @@ function whyUseless(mount: MountSeen | null): string | null {
   return mount.found.processGone ? "the mount's process ended as soon as it was mounted" : null;
 }
 
-function foldUnmounted(builder: DecisionBuilder, last: UnmountStepSeen): void {
-  const { operation } = builder.laneState;
+function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
+  const { operation } = builder.state;
   const { step } = last;
   const from = step.mount.route ?? "unknown";
   const duration_ms = Math.round(last.tookMs);
@@ -214,8 +214,8 @@ function foldUnmounted(builder: DecisionBuilder, last: UnmountStepSeen): void {
   if (failure === null) {
     const files = operation?.cost ?? null;
     const forced = step.mode === "force";
-    setLaneState(builder, { announcedBusy: false, announcedOpenFiles: null });
-    if (forced) setLaneState(builder, { unsentWatched: true });
+    setState(builder, { announcedBusy: false, announcedOpenFiles: null });
+    if (forced) setState(builder, { unsentWatched: true });
     builder.transitions.push({
       name: "share.unmounted",
       from,
@@ -229,31 +229,31 @@ function foldUnmounted(builder: DecisionBuilder, last: UnmountStepSeen): void {
   }
   const { busy, text } = failure;
   // A check that sees nothing while the system answers EBUSY repeats each cycle; it is told once.
-  if (!busy || !builder.laneState.announcedBusy) {
+  if (!busy || !builder.state.announcedBusy) {
     builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
   }
-  setLaneState(builder, { announcedBusy: busy });
+  setState(builder, { announcedBusy: busy });
   if (operation === null) return;
   if (operation.mode === "plain" && operation.asked && isByForce(builder)) {
     // What holds it is not to be seen (another user's, a look that hangs), or its server is gone. A person said to go on.
-    setLaneState(builder, { operation: { ...operation, mode: "force" } });
+    setState(builder, { operation: { ...operation, mode: "force" } });
     return;
   }
   if (!busy) {
-    setLaneState(builder, { mountBackoff: backOff(builder.laneState.mountBackoff, builder.seen.atMs) });
+    setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
     // A recovery that could not begin leaves the share as it was: mounted, and well.
     if (operation.kind !== "recovery") setError(builder, `unmount failed: ${text}`);
   }
   stopOperation(builder, text, busy);
 }
 
-function isByForce({ request }: DecisionBuilder): boolean {
+function isByForce({ request }: Builder): boolean {
   return (request?.kind === "unmount" || request?.kind === "switch") && request.force;
 }
 
 /** What is seen decides: a mount that is gone is unmounted although the step was late, and one still there is not. */
 function unmountFailure(
-  { seen }: DecisionBuilder,
+  { seen }: Builder,
   { step, outcome }: UnmountStepSeen,
 ): { readonly busy: boolean; readonly text: string } | null {
   const isThere = seen.mount?.found.id === step.mount.id;
@@ -264,13 +264,13 @@ function unmountFailure(
 }
 
 /** Whether the last look says that what is mounted no longer answers. */
-export function looksDead(builder: DecisionBuilder): boolean {
+export function looksDead(builder: Builder): boolean {
   const { mount } = builder.seen;
   if (mount === null) return false;
   return mount.found.processGone || (mount.look.state === "answered" && isDeadErrno(mount.look.errno));
 }
 
 /** Routes to try for what was mounted over `route`: it, then the other; held to fallback, that first. */
-export function routesFrom({ memory }: DecisionBuilder, route: RouteName): RouteName[] {
+export function routesFrom({ memory }: Builder, route: RouteName): RouteName[] {
   return route === "tb" && memory.held !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
 }

@@ -3,17 +3,17 @@ import { stableFrom } from "../../reconcile/route-health.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { deferRecovery } from "./decide-operation-end.ts";
-import { answers, type DecisionBuilder, setLaneState } from "./decision-builder.ts";
+import { answers, type Builder, setState } from "./decision-builder.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** Called for a share mounted over fallback, whose mount answers. Never recovers over open files. */
-export function decideRecovery(builder: DecisionBuilder, mount: MountSeen): Step | null {
+export function decideRecovery(builder: Builder, mount: MountSeen): Step | null {
   if (builder.memory.held !== null || !answers(builder, "tb") || mayMoveSoon(builder, "tb")) return null;
   if (!canMove(builder, "tb") && whyNotMountable(builder) !== null) return null;
-  const stableAtMs = stableFrom(builder.laneState.health.tb, builder.policy.stableMs);
+  const stableAtMs = stableFrom(builder.state.health.tb, builder.policy.stableMs);
   if (stableAtMs === null) return null;
-  const dueAtMs = Math.max(stableAtMs, builder.laneState.recoveryBackoff.notBeforeMs);
+  const dueAtMs = Math.max(stableAtMs, builder.state.recoveryBackoff.notBeforeMs);
   if (dueAtMs > builder.seen.atMs) {
     builder.wakes.push({ atMs: dueAtMs, reason: "window_end" });
     return null;
@@ -21,13 +21,13 @@ export function decideRecovery(builder: DecisionBuilder, mount: MountSeen): Step
   return isTableDue(builder) ? readTable(builder, mount) : null;
 }
 
-function toggles({ policy }: DecisionBuilder): string {
+function toggles({ policy }: Builder): string {
   return `${policy.autoFailback} ${policy.lsofRecheck}`;
 }
 
 /** At the window's end, when either toggle changes, and, with re-checks on, each cycle while pending. */
-function isTableDue(builder: DecisionBuilder): boolean {
-  if (builder.laneState.tableReadWith !== toggles(builder)) return true;
+function isTableDue(builder: Builder): boolean {
+  if (builder.state.tableReadWith !== toggles(builder)) return true;
   return builder.memory.tbRecoveryPending && builder.policy.lsofRecheck;
 }
 
@@ -40,16 +40,16 @@ function isTableDue(builder: DecisionBuilder): boolean {
  *
  * What is carried moves beneath open files, so for it they count as closed.
  */
-function readTable(builder: DecisionBuilder, mount: MountSeen): Step | null {
+function readTable(builder: Builder, mount: MountSeen): Step | null {
   const { autoFailback, lsofRecheck } = builder.policy;
   const recheck = builder.memory.tbRecoveryPending && lsofRecheck;
   if (!autoFailback && !recheck) {
-    setLaneState(builder, { tableReadWith: toggles(builder) });
+    setState(builder, { tableReadWith: toggles(builder) });
     deferRecovery(builder, lsofRecheck ? "waiting for the next check of open files" : "a person switches");
     return null;
   }
   if (canMove(builder, "tb")) {
-    setLaneState(builder, { tableReadWith: toggles(builder) });
+    setState(builder, { tableReadWith: toggles(builder) });
     return startOperation(builder, {
       kind: "recovery",
       reason: `Thunderbolt has answered for ${Math.round(builder.policy.stableMs / 1000)} s`,
@@ -67,7 +67,7 @@ function readTable(builder: DecisionBuilder, mount: MountSeen): Step | null {
   }
   const files = checkedOpenFiles(builder);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
-  setLaneState(builder, { tableReadWith: toggles(builder) });
+  setState(builder, { tableReadWith: toggles(builder) });
   announceCheck(builder, files);
   if (files.state === "none") {
     return startOperation(builder, {
@@ -83,11 +83,11 @@ function readTable(builder: DecisionBuilder, mount: MountSeen): Step | null {
 }
 
 /** Said once per result: the check itself runs each cycle. */
-function announceCheck(builder: DecisionBuilder, files: OpenFilesSeen): void {
-  if (builder.laneState.announcedBusy && files.state === "none") return;
+function announceCheck(builder: Builder, files: OpenFilesSeen): void {
+  if (builder.state.announcedBusy && files.state === "none") return;
   const reason = describe(files);
-  if (builder.laneState.announcedOpenFiles === reason) return;
-  setLaneState(builder, { announcedOpenFiles: reason });
+  if (builder.state.announcedOpenFiles === reason) return;
+  setState(builder, { announcedOpenFiles: reason });
   builder.transitions.push({
     name: "share.open_files_checked",
     result: files.state,

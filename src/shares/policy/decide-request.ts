@@ -5,7 +5,7 @@ import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./decide-operation.ts";
 import { spokenRoute } from "./decide-operation-end.ts";
 import { whyUnmountable } from "./decide-unmounted.ts";
-import { answers, type DecisionBuilder, hostOf, setHeld, setLaneState } from "./decision-builder.ts";
+import { answers, type Builder, hostOf, setHeld, setState } from "./decision-builder.ts";
 import { outcome, type ShareRequest } from "./share-request.ts";
 import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
@@ -17,12 +17,12 @@ type UnmountRequest = Extract<ShareRequest, { kind: "unmount" }>;
 type SwitchRequest = Extract<ShareRequest, { kind: "switch" }>;
 
 /** Returns the first step of what was asked, or null: then it is answered, waits, or the rules go on with it. */
-export function takeRequest(builder: DecisionBuilder): Step | null {
+export function takeRequest(builder: Builder): Step | null {
   const { request } = builder;
   switch (request?.kind) {
     case "mount":
       if (builder.memory.held === "unmounted") setHeld(builder, null);
-      setLaneState(builder, { mountBackoff: NO_BACKOFF });
+      setState(builder, { mountBackoff: NO_BACKOFF });
       return null;
     case "unmount":
       return takeUnmount(builder, request);
@@ -33,13 +33,13 @@ export function takeRequest(builder: DecisionBuilder): Step | null {
   }
 }
 
-function takeAuto(builder: DecisionBuilder): null {
+function takeAuto(builder: Builder): null {
   setHeld(builder, null);
-  setLaneState(builder, { mountBackoff: NO_BACKOFF });
+  setState(builder, { mountBackoff: NO_BACKOFF });
   return null;
 }
 
-function takeUnmount(builder: DecisionBuilder, request: UnmountRequest): Step | null {
+function takeUnmount(builder: Builder, request: UnmountRequest): Step | null {
   const { mount } = builder.seen;
   if (mount === null) {
     if (request.hold) setHeld(builder, "unmounted");
@@ -58,7 +58,7 @@ function takeUnmount(builder: DecisionBuilder, request: UnmountRequest): Step | 
   });
 }
 
-function takeSwitch(builder: DecisionBuilder, request: SwitchRequest, to: RouteName): Step | null {
+function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): Step | null {
   const { mount } = builder.seen;
   if (mount?.found.route === to && !looksDead(builder)) {
     setHeld(builder, to === "fallback" ? "fallback" : null);
@@ -95,7 +95,7 @@ function takeSwitch(builder: DecisionBuilder, request: SwitchRequest, to: RouteN
 
 /** How to unmount for a person; a step when open files must be looked up first; null: waiting or answered "busy". */
 function chooseMode(
-  builder: DecisionBuilder,
+  builder: Builder,
   mount: MountSeen,
   request: UnmountRequest | SwitchRequest,
   waitForClose: boolean,
@@ -112,7 +112,7 @@ function chooseMode(
 }
 
 /** Nothing on the mount answers, so a plain unmount would hang, and what is open is cut off already. */
-function isCutOff(builder: DecisionBuilder, { found, look }: MountSeen): boolean {
+function isCutOff(builder: Builder, { found, look }: MountSeen): boolean {
   if (looksDead(builder)) return true;
   if (found.route !== null && answers(builder, found.route)) return false;
   return (
@@ -121,12 +121,7 @@ function isCutOff(builder: DecisionBuilder, { found, look }: MountSeen): boolean
   );
 }
 
-function waitOrBusy(
-  builder: DecisionBuilder,
-  files: OpenFilesSeen,
-  untilMs: number,
-  what: "open" | "unsent",
-): null {
+function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, what: "open" | "unsent"): null {
   if (builder.seen.atMs < untilMs) {
     builder.wakes.push({ atMs: builder.seen.atMs + WAITING_LOOK_MS, reason: "user" });
     return null;
@@ -147,9 +142,9 @@ function waitOrBusy(
 }
 
 /** The rules rest: tells the person how things stand, unless the rules or the request still wait for something. */
-export function answerRequest(builder: DecisionBuilder): void {
+export function answerRequest(builder: Builder): void {
   const { request, memory, seen } = builder;
-  if (request === null || builder.outcome !== null || builder.laneState.operation !== null) return;
+  if (request === null || builder.outcome !== null || builder.state.operation !== null) return;
   if (request.kind === "unmount" || (request.kind === "switch" && request.to !== "auto")) return;
   if (isUndecided(builder) && seen.atMs < request.waitUntilMs) return;
   const route = seen.mount?.found.route ?? null;
@@ -166,6 +161,6 @@ export function answerRequest(builder: DecisionBuilder): void {
   builder.outcome = outcome("failed", why, { hint: seen.driverProblem?.hint ?? null });
 }
 
-function isUndecided(builder: DecisionBuilder): boolean {
+function isUndecided(builder: Builder): boolean {
   return builder.wakes.some(({ reason }) => reason === "confirm");
 }

@@ -1,14 +1,7 @@
 // What the answers of a share's two hosts mean: health, ups and downs, and whether the active host is gone.
 import { foldHealth, suspect } from "../../reconcile/route-health.ts";
 import { ROUTE_NAMES, type RouteName } from "../share-spec.ts";
-import {
-  answers,
-  clearPending,
-  type DecisionBuilder,
-  hostOf,
-  setLaneState,
-  setMemory,
-} from "./decision-builder.ts";
+import { answers, type Builder, clearPending, hostOf, setMemory, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
 /** A stretch unobserved for more than this many check intervals is a gap. */
@@ -22,9 +15,9 @@ export const SILENT_LOOK_MS = 1000;
 
 const LOCAL_ERRNOS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
 
-export function foldRoutes(builder: DecisionBuilder): void {
+export function foldRoutes(builder: Builder): void {
   for (const route of ROUTE_NAMES) foldRoute(builder, route);
-  const { tb } = builder.laneState.health;
+  const { tb } = builder.state.health;
   const reachable = tb.reachableSince?.wallMs ?? null;
   const healthy = tb.healthySince?.wallMs ?? null;
   if (builder.memory.tbReachableSince !== reachable || builder.memory.tbHealthySince !== healthy) {
@@ -33,9 +26,9 @@ export function foldRoutes(builder: DecisionBuilder): void {
   if (healthy === null || !answers(builder, "tb")) clearPending(builder, "Thunderbolt dropped");
 }
 
-function foldRoute(builder: DecisionBuilder, route: RouteName): void {
+function foldRoute(builder: Builder, route: RouteName): void {
   const { probe, atMs } = builder.seen.routes[route];
-  const before = builder.laneState.health[route];
+  const before = builder.state.health[route];
   if (before.observedAt !== null && before.observedAt.monotonicMs > atMs) return;
   const up = probe.verdict === "answers";
   const age = builder.seen.atMs - atMs;
@@ -48,20 +41,20 @@ function foldRoute(builder: DecisionBuilder, route: RouteName): void {
     },
     gapMs(builder),
   );
-  builder.laneState.announced[route] === up || announce(builder, route, up, probe.text);
-  setLaneState(builder, { health: { ...builder.laneState.health, [route]: health } });
+  builder.state.announced[route] === up || announce(builder, route, up, probe.text);
+  setState(builder, { health: { ...builder.state.health, [route]: health } });
   // A gap counts as a drop, even when the host answers again by now; so does a health that was not recalled.
   if (route === "tb" && (dropped || before.healthySince === null))
     clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
 
 /** With short intervals a cycle of our own (silent hosts, a slow look, a late check) is no gap. */
-function gapMs({ policy }: DecisionBuilder): number {
+function gapMs({ policy }: Builder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
 
-function announce(builder: DecisionBuilder, route: RouteName, up: boolean, reason: string): void {
-  setLaneState(builder, { announced: { ...builder.laneState.announced, [route]: up } });
+function announce(builder: Builder, route: RouteName, up: boolean, reason: string): void {
+  setState(builder, { announced: { ...builder.state.announced, [route]: up } });
   builder.transitions.push({
     name: up ? "share.route_up" : "share.route_down",
     route,
@@ -77,21 +70,21 @@ function announce(builder: DecisionBuilder, route: RouteName, up: boolean, reaso
 export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
 
 /** Whether the host a share is mounted over is gone: certain losses by two probes, silence only with the mount's word. */
-export function judgeOwnRoute(builder: DecisionBuilder, route: RouteName, mount: MountSeen): OwnRoute {
+export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSeen): OwnRoute {
   const { probe, atMs } = builder.seen.routes[route];
   if (probe.verdict === "answers") {
-    if (builder.laneState.suspicion !== null) setLaneState(builder, { suspicion: null });
+    if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
     return "answers";
   }
   // This machine's own link says so itself.
   if (probe.reason === "link_down") return "gone";
   const verdict = suspect(
-    builder.laneState.suspicion,
+    builder.state.suspicion,
     `${route} ${mount.found.id}`,
     atMs,
     probe.verdict === "gone",
   );
-  setLaneState(builder, { suspicion: verdict.suspicion });
+  setState(builder, { suspicion: verdict.suspicion });
   if (verdict.state === "waiting") {
     builder.wakes.push({ atMs: verdict.confirmAtMs, reason: "confirm" });
     return "waiting";
@@ -99,7 +92,7 @@ export function judgeOwnRoute(builder: DecisionBuilder, route: RouteName, mount:
   return verdict.suspicion.certain ? "gone" : judgeSilence(builder, mount, verdict.suspicion.firstAtMs);
 }
 
-function judgeSilence(builder: DecisionBuilder, { found, look }: MountSeen, sinceMs: number): OwnRoute {
+function judgeSilence(builder: Builder, { found, look }: MountSeen, sinceMs: number): OwnRoute {
   if (found.processGone) return "gone";
   const { atMs: nowMs } = builder.seen;
   if (look.state === "pending") {

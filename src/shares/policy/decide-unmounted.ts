@@ -3,14 +3,14 @@ import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";
 import { awaitsProof } from "./decide-carry.ts";
 import { startOperation } from "./decide-operation.ts";
-import { answers, clearError, type DecisionBuilder, hostOf, setError } from "./decision-builder.ts";
+import { answers, type Builder, clearError, hostOf, setError } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
 /** The end of a proof wakes the lane; this is for one whose end was missed. */
 const PROOF_LOOK_MS = 1000;
 
-export function decideUnmounted(builder: DecisionBuilder): Step | null {
-  const { memory, seen, spec, laneState } = builder;
+export function decideUnmounted(builder: Builder): Step | null {
+  const { memory, seen, spec, state } = builder;
   if (memory.held === "unmounted") {
     clearError(builder, "held unmounted");
     return null;
@@ -25,8 +25,8 @@ export function decideUnmounted(builder: DecisionBuilder): Step | null {
     setError(builder, seen.driverProblem.text);
     return null;
   }
-  if (laneState.mountBackoff.notBeforeMs > seen.atMs) {
-    builder.wakes.push({ atMs: laneState.mountBackoff.notBeforeMs, reason: "retry" });
+  if (state.mountBackoff.notBeforeMs > seen.atMs) {
+    builder.wakes.push({ atMs: state.mountBackoff.notBeforeMs, reason: "retry" });
     return null;
   }
   if (awaitsProof(builder)) {
@@ -42,7 +42,7 @@ export function decideUnmounted(builder: DecisionBuilder): Step | null {
 }
 
 /** What stands now and keeps the share from being mounted at all; null: nothing, or it is mounted. */
-export function whyUnmountable(builder: DecisionBuilder): string | null {
+export function whyUnmountable(builder: Builder): string | null {
   const { seen, spec } = builder;
   if (seen.mount !== null) return null;
   if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
@@ -52,12 +52,12 @@ export function whyUnmountable(builder: DecisionBuilder): string | null {
 }
 
 /** The routes whose hosts answer, best first: Thunderbolt, unless the share is held to fallback. */
-export function bestRoutes(builder: DecisionBuilder): RouteName[] {
+export function bestRoutes(builder: Builder): RouteName[] {
   const order: RouteName[] = builder.memory.held === "fallback" ? ["fallback", "tb"] : ["tb", "fallback"];
   return order.filter((route) => answers(builder, route));
 }
 
-export function whyNeither(builder: DecisionBuilder): string {
+export function whyNeither(builder: Builder): string {
   const text = (route: RouteName): string =>
     `${hostOf(builder, route)} (${builder.seen.routes[route].probe.text})`;
   return `${text("tb")}, ${text("fallback")}`;

@@ -11,9 +11,9 @@ import { answerRequest, takeRequest } from "./decide-request.ts";
 import { foldRoutes } from "./decide-routes.ts";
 import { decideUnmounted } from "./decide-unmounted.ts";
 import {
+  type Builder,
   createDecisionBuilder,
   type DecideInput,
-  type DecisionBuilder,
   type NewCondition,
 } from "./decision-builder.ts";
 import type { LaneState } from "./lane-state.ts";
@@ -24,7 +24,7 @@ import type { Step } from "./step.ts";
 
 export interface Decision {
   readonly memory: ShareMemory;
-  readonly laneState: LaneState;
+  readonly state: LaneState;
   readonly transitions: readonly NewTransition[];
   readonly conditions: readonly StandingCondition[];
   /** The end of the person's request; null while it goes on, or when there is none. */
@@ -53,7 +53,7 @@ export function decide(input: DecideInput): Decision {
   const conditions = since(builder);
   return {
     memory: builder.memory,
-    laneState: builder.laneState,
+    state: builder.state,
     transitions: builder.transitions,
     conditions,
     outcome: builder.outcome,
@@ -62,8 +62,8 @@ export function decide(input: DecideInput): Decision {
   };
 }
 
-function chooseStep(builder: DecisionBuilder): Step | null {
-  if (builder.laneState.operation !== null) {
+function chooseStep(builder: Builder): Step | null {
+  if (builder.state.operation !== null) {
     const step = continueOperation(builder);
     if (step !== null) return step;
   }
@@ -82,11 +82,11 @@ function chooseStep(builder: DecisionBuilder): Step | null {
     : decideCarried(builder, mount, route, carried);
 }
 
-function since(builder: DecisionBuilder): StandingCondition[] {
-  const before = builder.laneState.conditionsSince;
+function since(builder: Builder): StandingCondition[] {
+  const before = builder.state.conditionsSince;
   if (before.size === 0 && builder.conditions.length === 0) return [];
   const conditionsSince = standingSince(builder.conditions, before, builder.seen.wallMs);
-  builder.laneState = { ...builder.laneState, conditionsSince };
+  builder.state = { ...builder.state, conditionsSince };
   return builder.conditions.map((condition) => ({
     ...condition,
     since: conditionsSince.get(condition.code) ?? builder.seen.wallMs,

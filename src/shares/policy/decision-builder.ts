@@ -17,7 +17,7 @@ export interface DecideInput {
   readonly mayWaitForPermission?: boolean;
   readonly seen: ShareSeen;
   readonly memory: ShareMemory;
-  readonly laneState: LaneState;
+  readonly state: LaneState;
   readonly request: ShareRequest | null;
 }
 
@@ -29,61 +29,61 @@ export interface NewCondition {
   readonly holders?: readonly OpenFile[];
 }
 
-export interface DecisionBuilder extends DecideInput {
+export interface Builder extends DecideInput {
   memory: ShareMemory;
-  laneState: LaneState;
+  state: LaneState;
   outcome: RequestOutcome | null;
   readonly transitions: NewTransition[];
   readonly conditions: NewCondition[];
   readonly wakes: Wake[];
 }
 
-export function createDecisionBuilder(input: DecideInput): DecisionBuilder {
+export function createDecisionBuilder(input: DecideInput): Builder {
   return { ...input, outcome: null, transitions: [], conditions: [], wakes: [] };
 }
 
-export function answers(builder: DecisionBuilder, route: RouteName): boolean {
+export function answers(builder: Builder, route: RouteName): boolean {
   return builder.seen.routes[route].probe.verdict === "answers";
 }
 
 /** How a route's host is called in messages. */
-export function hostOf(builder: DecisionBuilder, route: RouteName): string {
+export function hostOf(builder: Builder, route: RouteName): string {
   const { host, port, folder } = builder.spec.routes[route];
   if (host === null) return folder ?? route;
   return port === 445 ? host : `${host}:${port}`;
 }
 
-export function setLaneState(builder: DecisionBuilder, change: Partial<LaneState>): void {
-  builder.laneState = { ...builder.laneState, ...change };
+export function setState(builder: Builder, change: Partial<LaneState>): void {
+  builder.state = { ...builder.state, ...change };
 }
 
-export function setMemory(builder: DecisionBuilder, change: Partial<ShareMemory>): void {
+export function setMemory(builder: Builder, change: Partial<ShareMemory>): void {
   builder.memory = { ...builder.memory, ...change };
 }
 
-export function setError(builder: DecisionBuilder, reason: string): void {
+export function setError(builder: Builder, reason: string): void {
   if (builder.memory.lastError === reason) return;
   setMemory(builder, { lastError: reason });
   builder.transitions.push({ name: "share.error", reason });
 }
 
-export function clearError(builder: DecisionBuilder, reason: string): void {
+export function clearError(builder: Builder, reason: string): void {
   if (builder.memory.lastError === null) return;
   setMemory(builder, { lastError: null });
   builder.transitions.push({ name: "share.error_cleared", reason });
 }
 
-export function setHeld(builder: DecisionBuilder, held: ShareMemory["held"]): void {
+export function setHeld(builder: Builder, held: ShareMemory["held"]): void {
   const before = builder.memory.held;
   if (before === held) return;
   setMemory(builder, { held });
   builder.transitions.push({ name: "share.held", from: before ?? "auto", to: held ?? "auto" });
-  if (held === null) setLaneState(builder, { tableReadWith: null });
+  if (held === null) setState(builder, { tableReadWith: null });
   else clearPending(builder, `held ${held}`);
 }
 
-export function clearPending(builder: DecisionBuilder, reason: string): void {
-  setLaneState(builder, { tableReadWith: null });
+export function clearPending(builder: Builder, reason: string): void {
+  setState(builder, { tableReadWith: null });
   if (!builder.memory.tbRecoveryPending) return;
   setMemory(builder, { tbRecoveryPending: false });
   builder.transitions.push({ name: "share.tb_ready_cleared", reason });

@@ -107,17 +107,17 @@ export const NEW_LANE_STATE: LaneState = {
 };
 
 /** What is known of a route whose host was changed says nothing of the new one; Thunderbolt's window begins anew. */
-export function forgetChangedRoutes(laneState: LaneState, before: ShareSpec, after: ShareSpec): LaneState {
+export function forgetChangedRoutes(state: LaneState, before: ShareSpec, after: ShareSpec): LaneState {
   const changed = ROUTE_NAMES.filter((name) => !isSameRoute(before.routes[name], after.routes[name]));
-  if (changed.length === 0) return laneState;
-  const health = { ...laneState.health };
-  const announced = { ...laneState.announced };
+  if (changed.length === 0) return state;
+  const health = { ...state.health };
+  const announced = { ...state.announced };
   for (const name of changed) {
     health[name] = UNKNOWN_HEALTH;
     announced[name] = null;
   }
   return {
-    ...laneState,
+    ...state,
     health,
     announced,
     suspicion: null,

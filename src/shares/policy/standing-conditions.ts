@@ -2,12 +2,12 @@
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
-import { type DecisionBuilder, type NewCondition, setLaneState } from "./decision-builder.ts";
+import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
 import type { OpenFilesSeen } from "./share-seen.ts";
 
-export function standingConditions(builder: DecisionBuilder): void {
+export function standingConditions(builder: Builder): void {
   if (builder.seen.unsent?.length === 0 && builder.seen.mount !== null)
-    setLaneState(builder, { unsentWatched: false });
+    setState(builder, { unsentWatched: false });
   builder.conditions.push(
     ...obstacles(builder),
     ...sideBySide(builder),
@@ -17,7 +17,7 @@ export function standingConditions(builder: DecisionBuilder): void {
 }
 
 /** What keeps the share from being mounted, or its link from leading there. */
-function obstacles({ seen, spec }: DecisionBuilder): NewCondition[] {
+function obstacles({ seen, spec }: Builder): NewCondition[] {
   const conditions: NewCondition[] = [];
   const { missingVariable, mountPath } = spec;
   if (missingVariable !== null) {
@@ -57,7 +57,7 @@ function obstacles({ seen, spec }: DecisionBuilder): NewCondition[] {
 }
 
 /** Mounts and routes of which there are two where one was meant. */
-function sideBySide({ seen }: DecisionBuilder): NewCondition[] {
+function sideBySide({ seen }: Builder): NewCondition[] {
   const twins = seen.twins.map(
     ({ path, source }): NewCondition => ({
       code: `twin_mount:${path}`,
@@ -79,7 +79,7 @@ function sideBySide({ seen }: DecisionBuilder): NewCondition[] {
 }
 
 /** Files that are written and not on the server. */
-function fileConditions({ seen }: DecisionBuilder): NewCondition[] {
+function fileConditions({ seen }: Builder): NewCondition[] {
   const { unsent, mount, setAside = [], refusedUploads = [] } = seen;
   const conditions: NewCondition[] = [];
   if (unsent !== null && unsent.length > 0) {
@@ -110,12 +110,12 @@ function fileConditions({ seen }: DecisionBuilder): NewCondition[] {
 }
 
 /** Going back to Thunderbolt: that it failed, or waits. */
-function readiness({ seen, spec, memory, laneState }: DecisionBuilder): NewCondition[] {
+function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
   const { openFiles, routes, mount } = seen;
   const conditions: NewCondition[] = [];
   const tbAnswers = routes.tb.probe.verdict === "answers";
-  if (laneState.recoveryBackoff.failures > 0 && tbAnswers && mount?.found.route === "fallback") {
-    const why = laneState.recoveryFailure === null ? "" : `: ${laneState.recoveryFailure}`;
+  if (state.recoveryBackoff.failures > 0 && tbAnswers && mount?.found.route === "fallback") {
+    const why = state.recoveryFailure === null ? "" : `: ${state.recoveryFailure}`;
     conditions.push({
       code: "recovery_failed",
       severity: "warning",

@@ -125,8 +125,8 @@ describe("the table of mount, own host and the other", () => {
 describe("an operation that was interrupted before its unmount", () => {
   function interrupted(kind: "failover" | "remount"): World {
     const world = mountedOver("tb");
-    world.laneState = {
-      ...world.laneState,
+    world.state = {
+      ...world.state,
       operation: {
         kind,
         reason: "the host was gone",
@@ -152,7 +152,7 @@ describe("an operation that was interrupted before its unmount", () => {
       world.hosts.fallback = "refused";
       world.event();
       assert.deepEqual(world.stepKinds, []);
-      assert.equal(world.laneState.operation, null);
+      assert.equal(world.state.operation, null);
     });
 
     test(`What to mount: a ${kind} ends when host and mount answer again`, () => {
@@ -160,7 +160,7 @@ describe("an operation that was interrupted before its unmount", () => {
       world.pass(CACHE_MS);
       world.event();
       assert.deepEqual(world.stepKinds, []);
-      assert.equal(world.laneState.operation, null);
+      assert.equal(world.state.operation, null);
     });
   }
 });

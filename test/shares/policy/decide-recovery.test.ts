@@ -233,16 +233,13 @@ describe("pending clears", () => {
       ...world.spec,
       routes: { ...world.spec.routes, tb: { ...world.spec.routes.tb, host: "10.0.1.9" } },
     };
-    world.laneState = forgetChangedRoutes(world.laneState, world.spec, after);
+    world.state = forgetChangedRoutes(world.state, world.spec, after);
     world.spec = after;
     world.event();
     assert.equal(world.memory.tbRecoveryPending, false);
     world.advance(29_000);
     assert.equal(world.memory.tbRecoveryPending, false);
-    assert.equal(
-      forgetChangedRoutes(world.laneState, after, { ...after, username: "other" }),
-      world.laneState,
-    );
+    assert.equal(forgetChangedRoutes(world.state, after, { ...after, username: "other" }), world.state);
   });
 
   test("Recovery: when someone else mounts it over tb", () => {

@@ -245,7 +245,7 @@ function watch(world: World): void {
       assert.equal(seen.mount?.found.route, "fallback", "pending means mounted over fallback");
       assert.equal(seen.routes.tb.probe.verdict, "answers", "pending means that tb answers");
     }
-    const { step, laneState } = decision;
+    const { step, state } = decision;
     if (step === null) return;
     if (step.kind === "mount") checkMount(world, decision, step);
     if (step.kind === "move") checkMove(world, seen, step);
@@ -255,7 +255,7 @@ function watch(world: World): void {
         `a second mount is unmounted in one cycle: ${step.mount.path}`,
       );
       unmounted = step.mount.id;
-      checkUnmount(world, seen, step, laneState.operation, evidence);
+      checkUnmount(world, seen, step, state.operation, evidence);
     }
   };
 }
