@@ -20,7 +20,7 @@ export interface ShareSettings {
   confirmed: boolean;
 }
 
-export interface ShareEvents {
+interface ShareEvents {
   /** Whether anybody hears it. */
   notice(what: CarrierNotice["what"]): boolean;
   /** A counter or a number of connections is another; nothing that hurries. */

@@ -1,12 +1,7 @@
 // A limit on how much work runs at once.
 
-interface Semaphore {
-  /** Runs `work` when a slot is free; gives what it gives. */
-  use<T>(work: () => Promise<T>): Promise<T>;
-}
-
 /** `count` pieces of work at once, the rest in order of coming; work that fails frees its slot. */
-export function createSemaphore(count: number): Semaphore {
+export function createSemaphore(count: number) {
   let free = count;
   const waiting: (() => void)[] = [];
   const release = (): void => {
@@ -15,7 +10,8 @@ export function createSemaphore(count: number): Semaphore {
     else next();
   };
   return {
-    async use(work) {
+    /** Runs `work` when a slot is free; gives what it gives. */
+    async use<T>(work: () => Promise<T>): Promise<T> {
       if (free > 0) free -= 1;
       else await new Promise<void>((resolve) => waiting.push(resolve));
       try {

@@ -3,7 +3,7 @@ import type { CarriedPhase } from "../drivers/carriage.ts";
 import type { RouteName } from "../share-spec.ts";
 import type { Hurried } from "./share-subject.ts";
 
-export interface HurryInput {
+interface HurryInput {
   /** Of what is carried; null: nothing is. */
   readonly phase: CarriedPhase | null;
   /** What is mounted goes over it. */

@@ -54,7 +54,7 @@ export interface AliasView extends AliasSpec {
   readonly detail: string | null;
 }
 
-export interface AliasCondition {
+interface AliasCondition {
   readonly code: "alias_path_taken" | "alias_not_linked";
   readonly severity: "warning";
   readonly title: string;

@@ -2,18 +2,10 @@
 // message and one answer.
 import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer } from "./prober.ts";
 
-/** What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`). */
-export type QuestionKind =
-  | "look"
-  | "link"
-  | "folder"
-  | "folders"
-  | "realPath"
-  | "fileLook"
-  | "fileBytes"
-  | "addresses";
-
-/** What the answer to each kind is. A look's is the errno's name, null when it succeeded. */
+/**
+ * What can be asked about one path (or host name, for `addresses`; a root and a path below it, for `folders`), and the
+ * answer to it. A look's is the errno's name, null when it succeeded.
+ */
 export interface AnswerOf {
   readonly look: string | null;
   readonly link: LinkLook;
@@ -24,6 +16,8 @@ export interface AnswerOf {
   readonly fileBytes: FileBytes;
   readonly addresses: readonly string[];
 }
+
+export type QuestionKind = keyof AnswerOf;
 
 /** A question of the kind `folders` as a subject, which is a text. */
 export function foldersSubject(root: string, subpath: string): string {

@@ -36,27 +36,7 @@ export type ProofVerdict =
  * Each answer comes within 12 s of its turn (two proofs run at once, the others wait), and is `unproved` when that is
  * too short. Rejects only when the signal aborts. One at a time for a share.
  */
-export interface ServerProof {
-  /**
-   * While both routes answer: compares what the share's root shows over each, and remembers it, if that `isSteady`
-   * still, to recognise the server by.
-   */
-  compare(
-    share: ShareSpec,
-    endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
-    isSteady: () => boolean,
-    signal: AbortSignal,
-  ): Promise<ProofVerdict>;
-  /** After the server was away: is the server on this one route the one that the last proof saw? */
-  recognise(
-    share: ShareSpec,
-    route: RouteName,
-    endpoint: ProofEndpoint,
-    signal: AbortSignal,
-  ): Promise<ProofVerdict>;
-  /** Removes what is known of the server behind a share. */
-  forget(share: ShareSpec): Promise<void>;
-}
+export type ServerProof = ReturnType<typeof createServerProof>;
 
 export interface ServerProofOptions {
   readonly clock: Clock;
@@ -74,7 +54,7 @@ const BETWEEN_READINGS_MS = 1_000;
 const BIRTHS_AT_MOST = 16;
 const INSTALL = "install rclone or smbclient";
 
-export function createServerProof(options: ServerProofOptions): ServerProof {
+export function createServerProof(options: ServerProofOptions) {
   const { clock, logger, stateFolder, programFolders } = options;
   const reader = createRootReader({
     clock,
@@ -85,7 +65,16 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
   const semaphore = createSemaphore(PROOFS_AT_ONCE);
 
   return {
-    compare(share, endpoints, isSteady, signal) {
+    /**
+     * While both routes answer: compares what the share's root shows over each, and remembers it, if that `isSteady`
+     * still, to recognise the server by.
+     */
+    compare(
+      share: ShareSpec,
+      endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
+      isSteady: () => boolean,
+      signal: AbortSignal,
+    ): Promise<ProofVerdict> {
       return semaphore.use(async () => {
         signal.throwIfAborted();
         const guids = compareGuids(share, endpoints);
@@ -105,7 +94,13 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
       });
     },
 
-    recognise(share, route, endpoint, signal) {
+    /** After the server was away: is the server on this one route the one that the last proof saw? */
+    recognise(
+      share: ShareSpec,
+      route: RouteName,
+      endpoint: ProofEndpoint,
+      signal: AbortSignal,
+    ): Promise<ProofVerdict> {
       return semaphore.use(async () => {
         signal.throwIfAborted();
         const source = sourceOf(share.routes[route], share.shareName);
@@ -135,7 +130,8 @@ export function createServerProof(options: ServerProofOptions): ServerProof {
       });
     },
 
-    async forget(share) {
+    /** Removes what is known of the server behind a share. */
+    async forget(share: ShareSpec): Promise<void> {
       await witnesses.forget(share);
       await reader.forget(share);
     },

@@ -30,23 +30,7 @@ interface Server {
   readonly carriedPort: number | null;
 }
 
-export interface ServingProcesses {
-  /** Who serves a mount that stands in the mount table. */
-  of(share: RcloneShare, entry: MountEntry): Promise<Server>;
-  /** Processes that were started for this share and run, whether a mount shows for them or not. */
-  running(share: RcloneShare): Promise<readonly ProcessIdentity[]>;
-  /** Notes a process just started, durable enough to outlive a kill of the daemon. null: it has ended already. */
-  started(
-    place: RclonePlace,
-    child: DetachedProcess,
-    carriedPort: number | null,
-  ): Promise<ProcessIdentity | null>;
-  /** While it is being ended, its end is our doing, and news to nobody. */
-  ending(shareName: string, ending: boolean): void;
-  /** Nothing is started for this share any more. */
-  ended(share: RcloneShare): Promise<void>;
-  onUnexpectedExit(listener: (shareName: string) => void): () => void;
-}
+export type ServingProcesses = ReturnType<typeof createServingProcesses>;
 
 interface Known extends ProcessNote {
   /** The mount it was first seen to serve; one that came later is somebody else's. */
@@ -55,7 +39,7 @@ interface Known extends ProcessNote {
   ending: boolean;
 }
 
-export function createServingProcesses(): ServingProcesses {
+export function createServingProcesses() {
   /** null: looked for, and none. */
   const started = new Map<string, Known | null>();
   /** Shares whose processes of an earlier life were searched for. */
@@ -80,7 +64,8 @@ export function createServingProcesses(): ServingProcesses {
   };
 
   return {
-    async of(share, entry) {
+    /** Who serves a mount that stands in the mount table. */
+    async of(share: RcloneShare, entry: MountEntry): Promise<Server> {
       const own = await known(share);
       const isAtPath = own?.mountPath === entry.path;
       if (isAtPath && (own.mountId ?? entry.id) === entry.id) {
@@ -96,7 +81,8 @@ export function createServingProcesses(): ServingProcesses {
       if (other !== null) return foreignServer(other, share.files);
       return { identity: null, gone: isAtPath && own.mountId === null, own: isAtPath, carriedPort: null };
     },
-    async running(share) {
+    /** Processes that were started for this share and run, whether a mount shows for them or not. */
+    async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {
       const own = await known(share);
       const found = own !== null && (await runs(own)) ? [own.identity] : [];
       if (searched.has(share.shareName)) return found;
@@ -107,7 +93,12 @@ export function createServingProcesses(): ServingProcesses {
       searched.add(share.shareName);
       return [...found, ...unnoted.map(({ identity }) => identity)];
     },
-    async started({ shareName, files, mountPath }, child, carriedPort) {
+    /** Notes a process just started, durable enough to outlive a kill of the daemon. null: it has ended already. */
+    async started(
+      { shareName, files, mountPath }: RclonePlace,
+      child: DetachedProcess,
+      carriedPort: number | null,
+    ): Promise<ProcessIdentity | null> {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
       const note = { identity, mountPath, carriedPort };
@@ -126,15 +117,17 @@ export function createServingProcesses(): ServingProcesses {
       }
       return identity;
     },
-    ending(shareName, ending) {
+    /** While it is being ended, its end is our doing, and news to nobody. */
+    ending(shareName: string, ending: boolean): void {
       const own = started.get(shareName);
       if (own !== undefined && own !== null) own.ending = ending;
     },
-    async ended({ shareName, files }) {
+    /** Nothing is started for this share any more. */
+    async ended({ shareName, files }: RcloneShare): Promise<void> {
       started.set(shareName, null);
       await rm(files.process, { force: true });
     },
-    onUnexpectedExit(listener) {
+    onUnexpectedExit(listener: (shareName: string) => void): () => void {
       const own = (shareName: string): void => listener(shareName);
       listeners.add(own);
       return () => listeners.delete(own);
