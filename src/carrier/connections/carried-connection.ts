@@ -14,7 +14,7 @@ import {
   isOnlyBegun,
   SMB2_COMMAND,
 } from "../smb/smb-frames.ts";
-import { type HeldAnswers, WholeAnswers } from "../smb/whole-answers.ts";
+import { type AnswerStores, WholeAnswers } from "../smb/whole-answers.ts";
 import { KEEP_ALIVE_AFTER_MS, openServerSide, resetClient, resetServerSide } from "./connection-sockets.ts";
 import { HeldFrames } from "./held-frames.ts";
 
@@ -27,7 +27,8 @@ const RETIRING_SILENCE_MS = 2_000;
 const SILENCE_MS = 20;
 
 /** Of one share, over all its connections. */
-export interface Traffic extends HeldAnswers {
+export interface Traffic {
+  readonly stores: AnswerStores;
   bytesUp: number;
   bytesDown: number;
   longestWaitMs: number;
@@ -80,7 +81,7 @@ export class CarriedConnection {
     this.#host = host;
     this.#heldSinceMs = host.clock.monotonicMs();
     this.#lastByteMs = this.#heldSinceMs;
-    this.#answers = new WholeAnswers(client, host.traffic);
+    this.#answers = new WholeAnswers(client, host.traffic.stores);
     this.ledger = new RequestLedger(host.clock.monotonicMs, {
       asked: () => host.asked(),
       answered: (nowMs, waitedMs) => host.answered(this, nowMs, waitedMs),
@@ -114,7 +115,10 @@ export class CarriedConnection {
   join(endpoint: RouteEndpoint): void {
     if (this.#stage !== "held") return;
     this.#stage = "connecting";
-    const socket = openServerSide((length, buffer) => this.#onServerBytes(length, buffer));
+    const socket = openServerSide(
+      () => this.#answers.window(),
+      (length) => this.#onServerBytes(length),
+    );
     this.#server = socket;
     const gone = Promise.withResolvers<void>();
     this.#serverGone = gone.promise;
@@ -289,27 +293,24 @@ export class CarriedConnection {
     this.#host.connected(this);
   }
 
-  /** False until all of it was taken: the buffer is free again only then. */
-  #onServerBytes(length: number, buffer: Uint8Array): boolean {
+  /** False until the client has taken all: the buffer is free again only then. */
+  #onServerBytes(length: number): boolean {
     if (this.#stage !== "joined") return false;
-    const client = this.#client;
-    const bytes = Buffer.from(buffer.buffer, buffer.byteOffset, length);
+    const bytes = this.#answers.came(length);
     this.#lastServerByteMs = this.#host.clock.monotonicMs();
     this.#lastByteMs = this.#lastServerByteMs;
     this.#host.traffic.bytesDown += length;
     const { fromServer } = this.ledger;
-    client.cork();
-    for (let from = 0; from < length; ) {
-      const to = fromServer.push(bytes, from, true);
+    let ended = 0;
+    for (let at = 0; at < length; ) {
+      at = fromServer.push(bytes, at, true);
       // What cannot be read, and what only passes, is not kept.
-      const ends = !this.#host.orphans || fromServer.broken || fromServer.atBoundary;
-      this.#answers.pass(bytes.subarray(from, to), ends);
-      from = to;
+      if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
     }
-    client.uncork();
+    const isTaken = this.#answers.pass(ended);
     this.#endIfRetired();
     if (this.#onRest !== null && this.#isBetweenOperations()) queueMicrotask(this.#onRest);
-    return client.writableLength === 0;
+    return isTaken;
   }
 
   #onServerDrain(): void {

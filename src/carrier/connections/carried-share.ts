@@ -3,6 +3,7 @@ import type { Server, Socket } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
 import { settledWithin, type Timer } from "../../runtime/time/clock.ts";
 import type { CarriedMount, CarriedShare, MoveOutcome, OpenRequest, RouteEndpoint } from "../carrier.ts";
+import { createAnswerStores } from "../smb/whole-answers.ts";
 import { CarriedConnection, type ConnectionHost, type Traffic } from "./carried-connection.ts";
 import { createMoves, type Move } from "./carried-moves.ts";
 import { RouteState } from "./route-state.ts";
@@ -25,7 +26,7 @@ export class ShareCarrier implements AsyncDisposable {
   readonly settings: ShareSettings;
   readonly server: Server;
   readonly #share: ShareContext;
-  readonly #traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0, heldBytes: 0 };
+  readonly #traffic: Traffic = { bytesUp: 0, bytesDown: 0, longestWaitMs: 0, stores: createAnswerStores() };
   readonly #route: RouteState;
   readonly #stall: ReturnType<typeof createStallWatch>;
   readonly #losses: ReturnType<typeof createLosses>;

@@ -10,7 +10,7 @@ import { createServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import type { SocketOwners } from "../../../src/carrier/system/socket-owner.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
-import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { eventually } from "../../support/eventually.ts";
 import { settle } from "../../support/manual-clock.ts";
 import type { FakeNas } from "../fake-nas.ts";
 
@@ -139,5 +139,5 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
 
 /** Waits until so many of the mount's connections have come to the server. */
 export async function joined(nas: FakeNas, count = 1) {
-  return eventually(() => (nas.joined().length >= count ? nas.joined() : null), ANSWERS_MS);
+  return eventually(() => (nas.joined().length >= count ? nas.joined() : null));
 }

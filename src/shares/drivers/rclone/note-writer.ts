@@ -226,6 +226,7 @@ function forgetOthers(
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
   const root = join(files.cache, "vfs");
   const found = new Map<string, OpenCacheFile>();
+  if (!(await hasNotes(files))) return [];
   for (const descriptor of await unlessGone(readdir(`/proc/${pid}/fd`), [])) {
     const target = await unlessGone(readlink(`/proc/${pid}/fd/${descriptor}`), "");
     if (!target.startsWith(`${root}/${REMOTE_NAME}/`) || found.size >= FILES_AT_MOST) continue;
@@ -236,6 +237,15 @@ async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly Ope
     found.set(target, { path, cacheFile: target, noteFile });
   }
   return [...found.values()];
+}
+
+/** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
+async function hasNotes({ cache }: ServedMount["files"]): Promise<boolean> {
+  const root = join(cache, "vfsMeta", REMOTE_NAME);
+  for (const share of await unlessGone(readdir(root), [])) {
+    if ((await unlessGone(readdir(join(root, share)), [])).length > 0) return true;
+  }
+  return false;
 }
 
 /** Of a file that was not changed rclone would set the time on the server. */
