@@ -58,7 +58,8 @@ function parseAddress(text: string): { host: string; port: number } | null {
   return /^[0-9a-f:.%]+$/i.test(text) ? { host: text, port: SMB_PORT } : null;
 }
 
-function percentDecoded(text: string): string {
+/** As it is where its percent signs are no escapes. */
+export function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -10,6 +10,7 @@ import type { JournalEntry } from "../carrier.ts";
 import type { ShareSettings } from "../connections/share-settings.ts";
 import {
   parseEndpoints,
+  parseIdentity,
   parseJournalEntry,
   parseKind,
   parseMount,
@@ -95,12 +96,6 @@ export function parseMemory(text: string): CarrierMemory {
 function listOf<T>(value: unknown, parse: (one: unknown) => T | null): T[] {
   if (!Array.isArray(value)) return [];
   return value.map(parse).filter((one) => one !== null);
-}
-
-function parseIdentity(value: unknown): ProcessIdentity | null {
-  if (!isObject(value)) return null;
-  const { pid, startTime } = value;
-  return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : null;
 }
 
 function parseSettings(value: unknown): ShareSettings | null {

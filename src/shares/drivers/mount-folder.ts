@@ -9,7 +9,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type Failed, failed, reasonOf } from "./mount-failure.ts";
-import { isDiskFull, type SharePlace, writeIfChanged } from "./share-files.ts";
+import { type SharePlace, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
   /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */
@@ -158,12 +158,8 @@ function createFolderNotes() {
     async write(place: SharePlace, change: Partial<FolderNote>): Promise<void> {
       const next = { ...(await read(place)), ...change };
       known.set(place.shareName, next);
-      try {
-        await writeIfChanged(place.files.mountFolder, `${JSON.stringify(next)}\n`);
-      } catch (error) {
-        // While this process runs it is known anyway.
-        if (!isDiskFull(error)) throw error;
-      }
+      // While this process runs it is known anyway.
+      await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);
     },
     /** For as long as this process runs. */
     async forgetIdentity(place: SharePlace): Promise<void> {

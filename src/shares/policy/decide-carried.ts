@@ -1,11 +1,10 @@
 // What to do with a share that is carried: its mount stays whatever becomes of the routes, and moves between them.
-import { suspect } from "../../reconcile/route-health.ts";
 import { otherRoute, type RouteName } from "../share-spec.ts";
 import { judgeMount, type MountVerdict, settleBackoff } from "./decide-mount-alive.ts";
 import { decideDead, isBackingOff, pushSlowRoute } from "./decide-mounted.ts";
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
-import { isDeadErrno, isLocalErrno, type OwnRoute } from "./decide-routes.ts";
+import { isDeadErrno, isLocalErrno, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
 import { whyNeither } from "./decide-unmounted.ts";
 import { answers, type Builder, clearError, hostOf, setError, setState } from "./decision-builder.ts";
 import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
@@ -47,21 +46,10 @@ function judgeOwnCarried(
   mount: MountSeen,
   carried: CarriedSeen,
 ): OwnRoute {
-  const { probe, atMs } = builder.seen.routes[route];
-  if (probe.verdict === "answers") {
-    if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
-    return "answers";
-  }
-  if (probe.reason === "link_down") return "gone";
-  const key = `${route} ${mount.found.id}`;
-  const verdict = suspect(builder.state.suspicion, key, atMs, probe.verdict === "gone");
-  setState(builder, { suspicion: verdict.suspicion });
-  if (verdict.state === "waiting") {
-    builder.wakes.push({ atMs: verdict.confirmAtMs, reason: "confirm" });
-    return "waiting";
-  }
-  if (verdict.suspicion.certain || carried.phase !== "carrying") return "gone";
-  return judgeSilentCarried(builder, mount, carried, verdict.suspicion.firstAtMs);
+  const judged = judgeByProbes(builder, route, mount);
+  if (typeof judged === "string") return judged;
+  if (carried.phase !== "carrying") return "gone";
+  return judgeSilentCarried(builder, mount, carried, judged.silentSinceMs);
 }
 
 function judgeSilentCarried(
@@ -153,7 +141,6 @@ function decideRouteGone(builder: Builder, route: RouteName, carried: CarriedSee
       reason,
       mode: "plain",
       plan: [other],
-      goal: null,
       moves: true,
     });
   }
@@ -166,7 +153,6 @@ function decideRouteGone(builder: Builder, route: RouteName, carried: CarriedSee
     reason: why,
     mode: "force",
     plan: [other, other],
-    goal: null,
   });
 }
 
@@ -211,7 +197,6 @@ function openGate(builder: Builder, route: RouteName, { outage }: CarriedSeen): 
     reason: `${why}: ${text ?? hostOf(builder, route)}`,
     mode: "force",
     plan: [route, otherRoute(route)],
-    goal: null,
   });
 }
 
@@ -223,7 +208,6 @@ function followHost(builder: Builder, route: RouteName): Step | null {
     reason: `its host is ${hostOf(builder, route)} now`,
     mode: "plain",
     plan: [route],
-    goal: null,
     moves: true,
   });
 }

@@ -48,7 +48,6 @@ function decideHostGone(builder: Builder, route: RouteName): Step | null {
     mode: "force",
     // The mount is retried once.
     plan: [other, other],
-    goal: null,
   });
 }
 
@@ -66,7 +65,7 @@ export function decideDead(
     return null;
   }
   const plan = routesFrom(builder, route);
-  return startOperation(builder, { kind: "remount", reason, mode: "force", plan, goal: null });
+  return startOperation(builder, { kind: "remount", reason, mode: "force", plan });
 }
 
 /** An unmount that failed is not hammered. */
@@ -108,13 +107,13 @@ export function decideUnexplained(builder: Builder, mount: MountSeen): Step | nu
   }
   if (isBackingOff(builder)) return null;
   if (verdict.state === "dead")
-    return startOperation(builder, { kind: "remount", reason, mode: "force", plan, goal: null });
+    return startOperation(builder, { kind: "remount", reason, mode: "force", plan });
   const { lastStep } = builder.seen;
   const busy = lastStep?.kind === "unmount" && !lastStep.outcome.ok ? lastStep.outcome.text : null;
   const files = checkedOpenFiles(builder);
   if (files === null && busy === null) return { kind: "check_open_files", mount: mount.found };
   if (files?.state === "none" && busy === null)
-    return startOperation(builder, { kind: "remount", reason, mode: "plain", plan, goal: null });
+    return startOperation(builder, { kind: "remount", reason, mode: "plain", plan });
   const holders = files?.holders ?? [];
   builder.conditions.push({
     code: "waiting_for_close",

@@ -20,8 +20,9 @@ import type { Step } from "./step.ts";
 /** How old a check may be that only counts what an unmount will cost, ms; its own deadline is shorter. */
 const COUNT_FRESH_MS = 3000;
 
-type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "goal" | "moves"> & {
+type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
   readonly asked?: boolean;
+  readonly goal?: RouteName;
 };
 
 /** Starts it with its first step; null when it cannot be started: the error says why. */
@@ -34,6 +35,7 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
   }
   const operation: Operation = {
     asked: isAnswering(builder, start.kind),
+    goal: null,
     ...start,
     startedAtMs: builder.seen.atMs,
     from: mount === null ? "none" : (mount.found.route ?? "unknown"),

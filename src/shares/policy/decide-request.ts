@@ -53,7 +53,6 @@ function takeUnmount(builder: Builder, request: UnmountRequest): Step | null {
     reason: "asked",
     mode,
     plan: [],
-    goal: null,
     asked: true,
   });
 }

@@ -71,6 +71,16 @@ export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
 
 /** Whether the host a share is mounted over is gone: certain losses by two probes, silence only with the mount's word. */
 export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSeen): OwnRoute {
+  const judged = judgeByProbes(builder, route, mount);
+  return typeof judged === "string" ? judged : judgeSilence(builder, mount, judged.silentSinceMs);
+}
+
+/** What the probes of the host alone say; `silentSinceMs`: two of them had no answer, which proves nothing yet. */
+export function judgeByProbes(
+  builder: Builder,
+  route: RouteName,
+  { found }: MountSeen,
+): Exclude<OwnRoute, "slow"> | { readonly silentSinceMs: number } {
   const { probe, atMs } = builder.seen.routes[route];
   if (probe.verdict === "answers") {
     if (builder.state.suspicion !== null) setState(builder, { suspicion: null });
@@ -78,18 +88,14 @@ export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSe
   }
   // This machine's own link says so itself.
   if (probe.reason === "link_down") return "gone";
-  const verdict = suspect(
-    builder.state.suspicion,
-    `${route} ${mount.found.id}`,
-    atMs,
-    probe.verdict === "gone",
-  );
+  const key = `${route} ${found.id}`;
+  const verdict = suspect(builder.state.suspicion, key, atMs, probe.verdict === "gone");
   setState(builder, { suspicion: verdict.suspicion });
   if (verdict.state === "waiting") {
     builder.wakes.push({ atMs: verdict.confirmAtMs, reason: "confirm" });
     return "waiting";
   }
-  return verdict.suspicion.certain ? "gone" : judgeSilence(builder, mount, verdict.suspicion.firstAtMs);
+  return verdict.suspicion.certain ? "gone" : { silentSinceMs: verdict.suspicion.firstAtMs };
 }
 
 function judgeSilence(builder: Builder, { found, look }: MountSeen, sinceMs: number): OwnRoute {

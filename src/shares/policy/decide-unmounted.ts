@@ -38,7 +38,7 @@ export function decideUnmounted(builder: Builder): Step | null {
     setError(builder, `neither host answers: ${whyNeither(builder)}`);
     return null;
   }
-  return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan, goal: null });
+  return startOperation(builder, { kind: "mount", reason: "not mounted", mode: "plain", plan });
 }
 
 /** What stands now and keeps the share from being mounted at all; null: nothing, or it is mounted. */

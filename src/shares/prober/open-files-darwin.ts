@@ -3,8 +3,8 @@
 import { loadForeignLibrary } from "../../network/native/foreign-library.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { scanOpenFilesLsof } from "./open-files-lsof.ts";
-import type { OpenFilesScan } from "./open-files-request.ts";
 import type { OpenFilesAnswer } from "./prober.ts";
+import type { OpenFilesScan } from "./prober-protocol.ts";
 
 const LIBPROC = "/usr/lib/libproc.dylib";
 const PROC_ALL_PIDS = 1;

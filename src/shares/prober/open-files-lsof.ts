@@ -4,8 +4,8 @@
 import { errorText } from "../../runtime/errors.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { OpenFilesRequest } from "./open-files-request.ts";
 import type { OpenFile, OpenFilesAnswer } from "./prober.ts";
+import type { OpenFilesRequest } from "./prober-protocol.ts";
 
 const LSOF = "/usr/sbin/lsof";
 /** Of the prober's own deadline for a scan; what is later counts as open anyway. */

@@ -5,10 +5,10 @@ import { lstat, readFile, readlink, realpath, stat } from "node:fs";
 import { listFolders } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
-import type { OpenFilesScan } from "./open-files-request.ts";
 import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
 import {
   type AnswerOf,
+  type OpenFilesScan,
   type ProberReply,
   type ProberRequest,
   type QuestionKind,

@@ -29,10 +29,19 @@ export function readFoldersSubject(subject: string): { readonly root: string; re
   return { root, subpath };
 }
 
-export interface ScanQuestion {
-  readonly sequence: number;
+export interface OpenFilesRequest {
+  /** Absolute, as the kernel spells them: no symlinks inside. */
   readonly paths: readonly string[];
   readonly exceptPids: readonly number[];
+}
+
+/** Answers all requests by one walk over the processes; one answer per path. Never touches the paths. */
+export type OpenFilesScan = (
+  requests: readonly OpenFilesRequest[],
+) => Promise<readonly (readonly OpenFilesAnswer[])[]>;
+
+export interface ScanQuestion extends OpenFilesRequest {
+  readonly sequence: number;
 }
 
 export interface ProberRequest {

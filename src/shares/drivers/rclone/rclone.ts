@@ -16,9 +16,8 @@ import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount
 import { attemptMount } from "./attempt.ts";
 import { createRcloneCheck } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";
-import { controlOf } from "./control.ts";
+import { controlOf, dropLostConnections } from "./control.ts";
 import { type RcloneFiles, type RclonePlace, rcloneFiles, remoteOf } from "./files.ts";
-import { dropLostConnections } from "./lost.ts";
 import { createNoteWriter, type NoteWriter } from "./note-writer.ts";
 import { createObscuredPasswords } from "./password.ts";
 import { createRefusedUploads } from "./refused.ts";

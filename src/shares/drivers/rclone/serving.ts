@@ -8,7 +8,7 @@ import {
   processIdentity,
 } from "../../../runtime/process/process-identity.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
-import { isDiskFull, writeIfChanged } from "../share-files.ts";
+import { writeUnlessFull } from "../share-files.ts";
 import {
   carriedPortOf,
   type ProcessNote,
@@ -109,12 +109,8 @@ export function createServingProcesses() {
         if (own.ending || started.get(shareName) !== own) return;
         for (const listener of [...listeners]) listener(shareName);
       });
-      try {
-        await writeIfChanged(files.process, processNoteText(note));
-      } catch (error) {
-        // Without a note it is found by its arguments.
-        if (!isDiskFull(error)) throw error;
-      }
+      // Without a note it is found by its arguments.
+      await writeUnlessFull(files.process, processNoteText(note));
       return identity;
     },
     /** While it is being ended, its end is our doing, and news to nobody. */
