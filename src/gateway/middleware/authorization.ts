@@ -114,19 +114,16 @@ export function createAuthorization(
     const target = targetOf(method, params);
     // What does not exist is told as such further on, in the words used here; and no glob meets a text of any length.
     if (target !== null && resolveTarget(served.catalog, target) === null) return next(request);
-    if (isPermitted(policies, request, target)) return next(request);
+    const { principal } = port.client;
+    const isPermitted =
+      target === null
+        ? policies.isAllowed(principal, target, method)
+        : isTargetPermitted(policies, served.catalog, principal, target, method);
+    if (isPermitted) return next(request);
     const reply = target === null ? unknownMethod(method) : unknownTarget(target);
     denied(request, reply);
     return Promise.resolve(reply);
   };
-}
-
-function isPermitted(policies: Policies, request: GatewayRequest, target: RequestTarget | null): boolean {
-  const { method, served, port } = request;
-  const { principal } = port.client;
-  return target === null
-    ? policies.isAllowed(principal, target, method)
-    : isTargetPermitted(policies, served.catalog, principal, target, method);
 }
 
 /** For what is listed and for what a client made up. */

@@ -1,13 +1,13 @@
 // What serves requests now, and the swap to what serves the next ones: one object, built from the configuration and the
 // backends' answers.
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
-import type { BackendPool } from "../backends/policy/backend-pool-contract.ts";
+import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
 import { catalogTransitions } from "../catalog/diff-catalogs.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
-import { createRefusalAudit, type RefusalAudit } from "../middleware/refusal-audit.ts";
+import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import { createTaskMemory } from "../middleware/task-memory.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
@@ -36,7 +36,7 @@ export class Serving {
     this.#options = options;
     this.rules = createRules(NO_GATEWAY, null, tools);
     this.catalog = buildCatalog(this.#sources, NO_GATEWAY.conflictResolution);
-    this.refusals = createRefusalAudit({
+    this.refusals = new RefusalAudit({
       write: (record) => this.rules.auditFile?.write(record),
       clock: tools.clock,
       clean: redaction.clean,

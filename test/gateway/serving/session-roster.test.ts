@@ -4,7 +4,7 @@ import { ANONYMOUS, type Principal } from "../../../src/gateway/client-port.ts";
 import type { SessionPort } from "../../../src/gateway/front/session/front-contract.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
 import type { ListKind, McpLogLevel } from "../../../src/gateway/protocol.ts";
-import { createSessionRoster } from "../../../src/gateway/serving/session-roster.ts";
+import { SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { source } from "../catalog/sources.ts";
 import { client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
@@ -56,7 +56,7 @@ const without = (served: ServingSet, kind: Principal["kind"]): ServingSet => ({
 
 describe("the roster of sessions", () => {
   test("B7 tells each session once of each list that it sees differently, and of no other", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const session = sessionOf(ANONYMOUS);
     roster.add(session, tools("one"));
     roster.tellChanges(tools("one"));
@@ -69,7 +69,7 @@ describe("the roster of sessions", () => {
   });
 
   test("B7 a session that has ended is told nothing", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const session = sessionOf(ANONYMOUS);
     roster.add(session, tools("one"));
     roster.remove(session);
@@ -79,7 +79,7 @@ describe("the roster of sessions", () => {
   });
 
   test("B7 policies that are another for one role are told to that role alone", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];
     for (const session of [ann, ben]) roster.add(session, onlyFor("reader"));
     roster.tellChanges(onlyFor("r*"));
@@ -89,7 +89,7 @@ describe("the roster of sessions", () => {
   });
 
   test("B7 who is locked out and let in again hears of what changed meanwhile, and of nothing else", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const session = sessionOf(user("ann"));
     roster.add(session, tools("one"));
     roster.tellChanges(without(tools("two"), "user"));
@@ -102,7 +102,7 @@ describe("the roster of sessions", () => {
   });
 
   test("B7 who turns out to be another one hears that its lists are others", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const session = sessionOf(ANONYMOUS);
     const served = without(onlyFor("reader"), "anonymous");
     roster.add(session, onlyFor("reader"));
@@ -118,7 +118,7 @@ describe("the roster of sessions", () => {
   });
 
   test("the lowest log level counts for the backends, each session's own for what it is told", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const [ann, ben, cyd] = [sessionOf(user("ann")), sessionOf(user("ben")), sessionOf(user("cyd"))];
     for (const session of [ann, ben, cyd]) roster.add(session, tools("one"));
     assert.equal(roster.lowestLogLevel, null);
@@ -134,7 +134,7 @@ describe("the roster of sessions", () => {
   });
 
   test("logs of a backend are for those who see anything of it, and are let in", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];
     const served = onlyFor("reader");
     for (const session of [ann, ben]) {
@@ -151,7 +151,7 @@ describe("the roster of sessions", () => {
   });
 
   test("who is not let in any more is so until the rules let it in again", () => {
-    const roster = createSessionRoster();
+    const roster = new SessionRoster();
     const [ann, cyd] = [sessionOf(user("ann", "reader")), sessionOf(ANONYMOUS)];
     for (const session of [ann, cyd]) roster.add(session, onlyFor("reader"));
     roster.tellChanges(without(onlyFor("reader"), "user"));

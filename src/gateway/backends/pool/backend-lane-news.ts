@@ -1,5 +1,5 @@
 // How one backend is shown: what is announced of it, and its part of the status.
-import { NO_LISTINGS } from "../../catalog/listings.ts";
+import { NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
 import type { BackendEvent } from "../policy/backend-decision-builder.ts";

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
-import type { JsonObject, Reply } from "../../json-rpc.ts";
+import { BACKEND_UNAVAILABLE, errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
@@ -11,23 +11,22 @@ import type { LaneTools } from "./backend-lane-contract.ts";
 import { backendView, inFlightOf } from "./backend-lane-news.ts";
 import { ClientInstances } from "./client-instances.ts";
 import { resolveConnection } from "./connection-key.ts";
-import { LaneCalls } from "./lane-calls.ts";
 import { LaneCycles } from "./lane-cycles.ts";
 import { SharedInstances } from "./lane-instances.ts";
 import { Published } from "./lane-published.ts";
 import { LaneState } from "./lane-state.ts";
-import { createPoolSubscriptions } from "./subscriptions.ts";
-import { createWaitingCalls, type WaitingCalls } from "./waiting-calls.ts";
+import type { PoolInstance } from "./pool-instance.ts";
+import { PoolSubscriptions } from "./subscriptions.ts";
+import { WaitingCalls } from "./waiting-calls.ts";
 
 export class BackendLane {
   readonly #state: LaneState;
   readonly #waiting: WaitingCalls;
-  readonly #subscriptions = createPoolSubscriptions();
+  readonly #subscriptions = new PoolSubscriptions();
   readonly #own: ClientInstances;
   readonly #published: Published;
   readonly #shared: SharedInstances;
   readonly #cycles: LaneCycles;
-  readonly #calls: LaneCalls;
 
   constructor(tools: LaneTools, name: string, config: BackendConfig) {
     const state = new LaneState(tools, name, config, {
@@ -35,7 +34,7 @@ export class BackendLane {
       onChanged: () => tools.onChanged(name),
     });
     const subscriptions = this.#subscriptions;
-    const waiting = createWaitingCalls(tools.clock, name);
+    const waiting = new WaitingCalls(tools.clock, name);
     const own = new ClientInstances(state, subscriptions);
     const published = new Published(state, subscriptions, own);
     const shared = new SharedInstances(state, published);
@@ -45,7 +44,6 @@ export class BackendLane {
     this.#published = published;
     this.#shared = shared;
     this.#cycles = new LaneCycles({ state, waiting, own, shared, published });
-    this.#calls = new LaneCalls({ state, waiting, subscriptions, own, published });
     this.configure(config);
   }
 
@@ -109,15 +107,37 @@ export class BackendLane {
 
   /** Never rejects. */
   call(call: PoolCall): Promise<Reply> {
-    return this.#calls.call(call);
+    const state = this.#state;
+    const { serving, config } = state;
+    const { callMs } = config.timeouts;
+    const isPlain = config.instances === "shared" && this.source !== null && state.stopped === null;
+    if (serving?.isReady === true && isPlain) return serving.send(call, callMs);
+    return this.#dispatch(call.port?.client ?? null, call.signal, callMs, (entry, leftMs) => {
+      // Of a backend that is wanted no more it goes on as it was accepted: the new catalog knows nothing of it.
+      const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
+      return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
+    });
   }
 
   subscribe(uri: string, client: ClientPort): Promise<Reply> {
-    return this.#calls.subscribe(uri, client);
+    const state = this.#state;
+    return this.#dispatch(client, client.ended, state.config.timeouts.callMs, async (entry) => {
+      const reply = await entry.watch(entry.instance.subscribe(uri, client));
+      if (isError(reply) || client.ended.aborted || !state.isConfigured) return reply;
+      this.#subscriptions.add(client, uri);
+      const target = this.#instanceOf(client);
+      // It was replaced meanwhile; the new one does not know of it.
+      if (target !== null && target !== entry) target.instance.adopt(new Map([[uri, new Set([client])]]));
+      return reply;
+    });
   }
 
-  unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
-    return this.#calls.unsubscribe(uri, client);
+  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+    this.#subscriptions.delete(client, uri);
+    const entry = this.#instanceOf(client);
+    // With nobody there it is not subscribed to, which is what was asked for.
+    if (entry?.isReady !== true) return { result: {} };
+    return entry.watch(entry.instance.unsubscribe(uri, client));
   }
 
   notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
@@ -165,5 +185,35 @@ export class BackendLane {
 
   get #instances(): readonly BackendInstance[] {
     return [...this.#shared.instances.values(), ...this.#own.all].map(({ instance }) => instance);
+  }
+
+  /** A call that finds no ready instance waits for one, or is refused. */
+  #dispatch(
+    client: ClientPort | null,
+    signal: AbortSignal,
+    deadlineMs: number,
+    run: (entry: PoolInstance, leftMs: number) => Promise<Reply>,
+  ): Promise<Reply> {
+    const state = this.#state;
+    const own = this.#own;
+    if (state.stopped !== null || !state.isWanted || state.decision.calls.kind === "refuse") {
+      return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, state.unavailable));
+    }
+    const again = (leftMs: number): Promise<Reply> => this.#dispatch(client, signal, leftMs, run);
+    const ownClient = state.isPerClient ? client : null;
+    if (ownClient !== null) {
+      const ready = own.ready(ownClient);
+      if (ready !== null) return run(ready, deadlineMs);
+      const runUnlessShared = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
+        state.isWanted && !state.isPerClient ? again(leftMs) : run(entry, leftMs);
+      if (state.serving !== null) return own.call(ownClient, { run: runUnlessShared, deadlineMs, signal });
+    } else if (state.serving?.isReady === true) return run(state.serving, deadlineMs);
+    return this.#waiting.add({ run: again, deadlineMs, signal });
+  }
+
+  /** The instance that a client's requests go to now. */
+  #instanceOf(client: ClientPort): PoolInstance | null {
+    const state = this.#state;
+    return state.isPerClient ? this.#own.ready(client) : state.serving;
   }
 }

@@ -1,8 +1,7 @@
 // What one backend publishes, and who is moved when another instance serves.
 import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
-import type { CatalogSource } from "../../catalog/catalog.ts";
-import { NO_LISTINGS } from "../../catalog/listings.ts";
+import { type CatalogSource, NO_LISTINGS } from "../../catalog/catalog.ts";
 import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
 import type { DrainReason } from "../policy/draining.ts";
 import type { ClientInstances } from "./client-instances.ts";

@@ -35,28 +35,6 @@ interface ListenerOptions {
   readonly connectionLimit?: number;
 }
 
-export interface Listener {
-  /** `http://HOST:PORT/mcp`, with a host that can be connected to. */
-  readonly url: string;
-  readonly host: string;
-  /** The real one. */
-  readonly port: number;
-  readonly connections: number;
-  /** Takes no more connections for the moment; those there live on. */
-  pauseListening(): void;
-  /** Takes no more connections; those there are served on, each to the response of its next request. */
-  stopListening(): void;
-  /** Listens again at the same address. Rejects with `listen_failed`. */
-  listenAgain(): Promise<void>;
-  /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
-  close(graceMs: number): Promise<void>;
-  /**
-   * As `close`, but what is idle has until then, too: a request may be on its way there. The response to it, or the
-   * client, ends the connection.
-   */
-  drain(graceMs: number): Promise<void>;
-}
-
 /** Rejects with `listen_failed`, whose message names the key to change, the address, and who holds it. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   try {
@@ -68,13 +46,14 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
 /** Rejects with the system's error. */
 async function bind(options: ListenerOptions): Promise<Listener> {
-  const listener = new TcpListener(options);
+  const listener = new Listener(options);
   await listener.open();
   return listener;
 }
 
-class TcpListener implements Listener {
+export class Listener {
   readonly host: string;
+  /** The real one, once it listens. */
   port: number;
   readonly #options: ListenerOptions;
   readonly #server: Server;
@@ -116,6 +95,7 @@ class TcpListener implements Listener {
     });
   }
 
+  /** Rejects with the system's error. */
   async open(): Promise<void> {
     await this.#listen();
     const { logger } = this.#options;
@@ -127,6 +107,7 @@ class TcpListener implements Listener {
     if (typeof address === "object" && address !== null) this.port = address.port;
   }
 
+  /** `http://HOST:PORT/mcp`, with a host that can be connected to. */
   get url(): string {
     return `http://${reachable(this.host)}:${this.port}/mcp`;
   }
@@ -135,6 +116,7 @@ class TcpListener implements Listener {
     return this.#sockets.size;
   }
 
+  /** Takes no more connections for the moment; those there live on. */
   pauseListening(): void {
     if (!this.#listening) return;
     this.#listening = false;
@@ -142,11 +124,13 @@ class TcpListener implements Listener {
     NetServer.prototype.close.call(this.#server);
   }
 
+  /** Takes no more connections; those there are served on, each to the response of its next request. */
   stopListening(): void {
     this.#stopped = true;
     this.pauseListening();
   }
 
+  /** Listens again at the same address. Rejects with `listen_failed`. */
   async listenAgain(): Promise<void> {
     try {
       if (!this.#listening) await this.#listen();
@@ -156,10 +140,15 @@ class TcpListener implements Listener {
     this.#stopped = false;
   }
 
+  /** Stops listening, closes what is idle, waits `graceMs` at most for the rest, and cuts what is left. */
   close(graceMs: number): Promise<void> {
     return this.#end(graceMs, true);
   }
 
+  /**
+   * As `close`, but what is idle has until then, too: a request may be on its way there. The response to it, or the
+   * client, ends the connection.
+   */
   drain(graceMs: number): Promise<void> {
     return this.#end(graceMs, false);
   }

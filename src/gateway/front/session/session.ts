@@ -2,7 +2,7 @@
 // and the notices it is owed.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import type { Principal } from "../../client-port.ts";
+import type { Principal, Question } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   type Classified,
@@ -28,7 +28,7 @@ import {
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import type { CallOutlet, Outlet } from "./outlet.ts";
-import { createQuestions, messageJson, type OnProgress } from "./questions.ts";
+import { messageJson, Questions } from "./questions.ts";
 
 /** Calls of one session in flight. */
 const IN_FLIGHT_LIMIT = 512;
@@ -59,21 +59,22 @@ export class Session implements SessionPort {
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
+  logLevel: McpLogLevel | null = null;
+  /** Calls handed on and not settled yet; cancelled ones count until they are. */
+  inFlight = 0;
   readonly #gateway: FrontGateway;
   readonly #logger: Logger;
   readonly #onSettled: () => void;
   readonly #onEnded: () => void;
   readonly #ended = new AbortController();
   readonly #calls = new Map<ReturnType<typeof idKey>, Call>();
-  readonly #questions = createQuestions((json) => {
+  readonly #questions = new Questions((json) => {
     if (this.#isAdmitted) this.#streams.at(-1)?.send(json);
   });
   readonly #owed = new Set<ListKind>();
   readonly #streams: ListeningOutlet[] = [];
   #principal: Principal;
   #isAdmitted = true;
-  #logLevel: McpLogLevel | null = null;
-  #inFlight = 0;
 
   constructor(options: SessionOptions) {
     this.sessionId = options.id;
@@ -91,25 +92,16 @@ export class Session implements SessionPort {
     return this.#principal;
   }
 
-  get logLevel(): McpLogLevel | null {
-    return this.#logLevel;
-  }
-
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
 
-  /** Handed on and not settled yet; cancelled ones count until they are. */
-  get inFlight(): number {
-    return this.#inFlight;
-  }
-
   get busy(): boolean {
-    return this.#inFlight > 0 || this.#streams.length > 0;
+    return this.inFlight > 0 || this.#streams.length > 0;
   }
 
   setLogLevel(level: McpLogLevel): void {
-    this.#logLevel = level;
+    this.logLevel = level;
   }
 
   /**
@@ -146,15 +138,10 @@ export class Session implements SessionPort {
     if (!this.#tell(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
   }
 
-  async request(
-    method: string,
-    params: JsonObject | undefined,
-    signal: AbortSignal,
-    onProgress?: OnProgress,
-  ): Promise<Reply> {
+  async request(...question: Question): Promise<Reply> {
     const stream = this.#isAdmitted ? this.#streams.at(-1) : undefined;
     if (stream === undefined) return errorReply(BACKEND_UNAVAILABLE, "the client has no open stream");
-    const reply = await this.#questions.ask(stream, method, params, signal, onProgress);
+    const reply = await this.#questions.ask(stream, ...question);
     return reply ?? errorReply(BACKEND_UNAVAILABLE, "the client closed the stream it was asked on");
   }
 
@@ -168,9 +155,9 @@ export class Session implements SessionPort {
     const { served } = this.#gateway;
     const call = new Call(this, this.#questions, message, outlet, served);
     this.#calls.set(idKey(message.id), call);
-    this.#inFlight += 1;
+    this.inFlight += 1;
     const settled = (reply: Reply): void => {
-      this.#inFlight -= 1;
+      this.inFlight -= 1;
       this.#close(call, reply);
       this.#onSettled();
     };
@@ -255,7 +242,7 @@ export class Session implements SessionPort {
     if (method === "ping") return { result: {} };
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
     if (this.#calls.has(idKey(id))) return errorReply(INVALID_REQUEST, "a request with this id is in flight");
-    if (this.#inFlight < IN_FLIGHT_LIMIT) return null;
+    if (this.inFlight < IN_FLIGHT_LIMIT) return null;
     return errorReply(BACKEND_UNAVAILABLE, `too many requests in flight (${IN_FLIGHT_LIMIT})`);
   }
 

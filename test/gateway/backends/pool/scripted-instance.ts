@@ -9,8 +9,7 @@ import type {
   StartInstance,
 } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import type { PoolCall } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import type { Listings } from "../../../../src/gateway/catalog/listings.ts";
-import { NO_LISTINGS } from "../../../../src/gateway/catalog/listings.ts";
+import { type Listings, NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, type CallPort, type ClientPort } from "../../../../src/gateway/client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import type { McpLogLevel } from "../../../../src/gateway/protocol.ts";
