@@ -1,4 +1,4 @@
-// Owns how a gateway knows itself: as its own backend it would list what it lists, again and again, and call itself.
+// The loop guard: a gateway that is its own backend would list its own lists for ever, and call itself.
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 const KEY = "mountaineer/gateway";

@@ -1,5 +1,5 @@
-// Owns what is published: filters, then overrides, then who keeps a name that two offer. Pure: the same sources give
-// the same catalog, in the same order.
+// Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
+// sources give the same catalog, in the same order.
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { Catalog, CatalogEntry, CatalogSource, Collision, EntryKind, ResourceReach } from "./catalog.ts";

@@ -1,5 +1,5 @@
-// Owns the record of each request: who, what, on which target, with which outcome, how long. What it never holds:
-// results, and arguments unless they are asked for.
+// The audit record of each request: who, what, on which target, with which outcome, how long. It never holds results,
+// and holds arguments only if they are asked for.
 
 import type { AuditConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";

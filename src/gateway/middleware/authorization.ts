@@ -1,5 +1,5 @@
-// Owns what a principal may do: the first policy that matches, else the default. Lists are filtered by the same rule
-// (`isAllowed`), and what is not allowed answers as what does not exist.
+// Authorization: the first policy that matches decides, else the default. Lists are filtered by the same rule
+// (`isAllowed`), and what a client may not use is answered as if it did not exist.
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
 import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";

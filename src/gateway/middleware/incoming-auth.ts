@@ -1,4 +1,4 @@
-// Owns who a request's headers say it is: nobody in particular, or a configured user by its token.
+// Authentication of requests: everybody is anonymous, or a configured user by the token in the headers.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { AuthUser, IncomingAuthConfig } from "../../config/snapshot.ts";

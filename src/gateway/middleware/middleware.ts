@@ -1,5 +1,5 @@
-// Owns the contract of the chain that every client request passes, and of what is served: one immutable object, built
-// beside the one that serves and swapped; a request keeps the one it began with.
+// The contract of the chain that every client request passes, and of the serving set: one immutable object, built
+// beside the current one and swapped; a request keeps the one it began with.
 import type { IncomingHttpHeaders } from "node:http";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { CallPort, Principal } from "../client-port.ts";

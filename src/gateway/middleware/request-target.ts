@@ -1,4 +1,4 @@
-// Owns what a request is about, and the answer when there is no such thing — or none that one may know of.
+// The target of a request, and the answer when it does not exist or the client may not know of it.
 import type { Catalog, EntryKind } from "../catalog/catalog.ts";
 import { resolvePrompt, resolveResource, resolveTemplate, resolveTool } from "../catalog/resolve.ts";
 import {

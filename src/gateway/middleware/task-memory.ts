@@ -1,4 +1,4 @@
-// Owns which backend runs which task of which session: a task's id is all that later requests about it carry.
+// Which backend runs which task of which session: a task's id is all that later requests about it carry.
 import type { ClientPort } from "../client-port.ts";
 
 export interface TaskMemory {

@@ -1,4 +1,4 @@
-// Owns building what serves requests: one immutable object out of a catalog, who may come in, and the chain.
+// Builds the serving set: one immutable object with the catalog, the authentication and the chain.
 import { hash } from "node:crypto";
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";

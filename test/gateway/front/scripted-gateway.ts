@@ -1,4 +1,4 @@
-// Owns a gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
+// A gateway that the front's tests script: it keeps what it was told, and answers tools by their names.
 
 import { ANONYMOUS } from "../../../src/gateway/client-port.ts";
 import type { FrontGateway, SessionPort } from "../../../src/gateway/front/session/front-contract.ts";

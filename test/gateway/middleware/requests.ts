@@ -1,4 +1,4 @@
-// Owns requests, clients and a pool that writes down what it is asked, for tests of the chain.
+// Requests, clients and a pool that records what it is asked, for tests of the chain.
 import type { ConflictConfig } from "../../../src/config/snapshot.ts";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";

@@ -1,4 +1,4 @@
-// Owns how an instance words what went wrong: in one line, bounded, and naming the backend.
+// Error texts of an instance: on one line, bounded, and with the backend's name.
 import { BACKEND_UNAVAILABLE, errorReply, type Reply, type RpcError } from "../../json-rpc.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 

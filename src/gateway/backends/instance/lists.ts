@@ -1,4 +1,4 @@
-// Owns reading one list of a server to its end, within bounds of time, pages, entries and bytes.
+// Reads one list of a server to its end, within bounds of time, pages, entries and bytes.
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Listings } from "../../catalog/catalog.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";

@@ -1,4 +1,4 @@
-// Owns what the fronts (HTTP, lines) need of the gateway, and what the gateway needs of the sessions they keep.
+// What the fronts (HTTP, lines) need of the gateway, and what the gateway needs of their sessions.
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";

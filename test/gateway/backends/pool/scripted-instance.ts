@@ -1,4 +1,4 @@
-// Owns a backend instance that does what a test says, when it says so: becomes ready, ends, answers, hangs.
+// A backend instance that does what a test says, when it says so: becomes ready, ends, answers, hangs.
 import assert from "node:assert/strict";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import type {
