@@ -103,7 +103,7 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
   return (target) => target !== null && (matchesLabel(targetLabel(target)) || matchesName(target.name));
 }
 
-/** Answers what is forbidden itself; `denied` hears of it, since what records requests comes after this. */
+/** Answers what is forbidden itself; `denied` is called, since requests are recorded further in. */
 export function createAuthorization(
   policies: Policies,
   denied: (request: GatewayRequest, reply: Reply) => void,

@@ -49,7 +49,7 @@ export interface ServingSet {
   refresh(principal: Principal): Principal | null;
   viewFor(principal: Principal): CatalogView;
   /** Whether it may be told outside of calls that the resource is another one, as this set's configuration knows it. */
-  mayHearOf(principal: Principal, uri: string): boolean;
+  mayBeNotified(principal: Principal, uri: string): boolean;
   /** The whole chain. Never rejects. */
   readonly handle: Handle;
 }

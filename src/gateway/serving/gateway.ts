@@ -205,7 +205,7 @@ class RunningGateway implements Gateway {
         return openStdioLink({ ...connection, env, warden, clock, secrets });
       },
       random: Math.random,
-      onLog: (params, backend) => this.#roster.tellLog(params, backend, this.#serving.served),
+      onLog: (params, backend) => this.#roster.emitLog(params, backend, this.#serving.served),
       ...means,
     });
   }

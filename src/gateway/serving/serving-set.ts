@@ -41,7 +41,7 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
     viewFor: createViews(catalog, policies, (text) => hash("sha256", text, "base64url")),
-    mayHearOf(principal, uri) {
+    mayBeNotified(principal, uri) {
       // What the filters leave of no backend cannot be read either.
       if (!catalog.resourceReach.some((reach) => reach.permits(uri))) return false;
       if (policies === null) return true;

@@ -72,7 +72,7 @@ export class Serving {
     this.rules = next;
     this.served = this.#build();
     for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
-    roster.tellChanges(this.served);
+    roster.notifyChanges(this.served);
   }
 
   #build(): ServingSet {

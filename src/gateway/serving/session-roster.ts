@@ -22,7 +22,7 @@ export class SessionRoster {
   }
 
   /** Tells each session once for each kind of list that it now sees differently. */
-  tellChanges(served: ServingSet): void {
+  notifyChanges(served: ServingSet): void {
     for (const [session, was] of this.#sessions) {
       const principal = served.refresh(session.principal);
       session.admit(principal !== null);
@@ -52,7 +52,7 @@ export class SessionRoster {
   }
 
   /** A log message that belongs to no call goes to those that asked for its level and see anything of the backend. */
-  tellLog(params: JsonObject, backend: string, served: ServingSet): void {
+  emitLog(params: JsonObject, backend: string, served: ServingSet): void {
     const { level } = params;
     if (!isLogLevel(level)) return;
     for (const session of this.#sessions.keys()) {

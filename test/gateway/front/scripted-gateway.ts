@@ -18,7 +18,7 @@ export interface ScriptedGateway extends FrontGateway {
   readonly turnedAwayRequests: TurnedAway[];
   authenticate: (headers: Readonly<Record<string, unknown>>) => Authentication;
   handle: Handle;
-  mayHearOf: ServingSet["mayHearOf"];
+  mayBeNotified: ServingSet["mayBeNotified"];
 }
 
 const empty = new Map<never, never>();
@@ -40,7 +40,7 @@ export function createScriptedGateway(
         ? text(JSON.stringify(request.params?.["arguments"] ?? {}))
         : { result: { method: request.method } };
     },
-    mayHearOf: () => true,
+    mayBeNotified: () => true,
     get served(): ServingSet {
       return {
         catalog: {
@@ -54,7 +54,7 @@ export function createScriptedGateway(
         },
         authenticate: (headers) => gateway.authenticate(headers),
         refresh: (principal) => principal,
-        mayHearOf: (principal, uri) => gateway.mayHearOf(principal, uri),
+        mayBeNotified: (principal, uri) => gateway.mayBeNotified(principal, uri),
         viewFor: () => {
           throw new Error("no views here");
         },

@@ -59,12 +59,12 @@ describe("the roster of sessions", () => {
     const roster = new SessionRoster();
     const session = sessionOf(ANONYMOUS);
     roster.add(session, tools("one"));
-    roster.tellChanges(tools("one"));
+    roster.notifyChanges(tools("one"));
     assert.deepEqual(session.changes, []);
     const next = servingSet([source("a", { tools: ["two"], prompts: ["p"] })], recordingServices());
-    roster.tellChanges(next);
+    roster.notifyChanges(next);
     assert.deepEqual(session.changes, ["tools", "prompts"]);
-    roster.tellChanges(next);
+    roster.notifyChanges(next);
     assert.equal(session.changes.length, 2);
   });
 
@@ -73,7 +73,7 @@ describe("the roster of sessions", () => {
     const session = sessionOf(ANONYMOUS);
     roster.add(session, tools("one"));
     roster.remove(session);
-    roster.tellChanges(tools("two"));
+    roster.notifyChanges(tools("two"));
     roster.identified(session, tools("two"));
     assert.deepEqual([session.changes, roster.size], [[], 0]);
   });
@@ -82,9 +82,9 @@ describe("the roster of sessions", () => {
     const roster = new SessionRoster();
     const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];
     for (const session of [ann, ben]) roster.add(session, onlyFor("reader"));
-    roster.tellChanges(onlyFor("r*"));
+    roster.notifyChanges(onlyFor("r*"));
     assert.deepEqual([ann.changes, ben.changes], [[], []]);
-    roster.tellChanges(onlyFor("writer"));
+    roster.notifyChanges(onlyFor("writer"));
     assert.deepEqual([ann.changes, ben.changes], [["tools"], ["tools"]]);
   });
 
@@ -92,12 +92,12 @@ describe("the roster of sessions", () => {
     const roster = new SessionRoster();
     const session = sessionOf(user("ann"));
     roster.add(session, tools("one"));
-    roster.tellChanges(without(tools("two"), "user"));
+    roster.notifyChanges(without(tools("two"), "user"));
     assert.deepEqual(session.changes, []);
-    roster.tellChanges(tools("two"));
+    roster.notifyChanges(tools("two"));
     assert.deepEqual(session.changes, ["tools"]);
-    roster.tellChanges(without(tools("three"), "user"));
-    roster.tellChanges(tools("two"));
+    roster.notifyChanges(without(tools("three"), "user"));
+    roster.notifyChanges(tools("two"));
     assert.deepEqual(session.changes, ["tools"]);
   });
 
@@ -106,7 +106,7 @@ describe("the roster of sessions", () => {
     const session = sessionOf(ANONYMOUS);
     const served = without(onlyFor("reader"), "anonymous");
     roster.add(session, onlyFor("reader"));
-    roster.tellChanges(served);
+    roster.notifyChanges(served);
     assert.deepEqual(session.changes, []);
     session.principal = user("ann", "reader");
     roster.identified(session, served);
@@ -126,7 +126,7 @@ describe("the roster of sessions", () => {
     roster.setLogLevel(ben, "info");
     assert.equal(roster.lowestLogLevel, "info");
     for (const level of ["warning", "error", "no level"]) {
-      roster.tellLog({ level, data: "x" }, "a", { ...tools("one"), refresh: (principal) => principal });
+      roster.emitLog({ level, data: "x" }, "a", { ...tools("one"), refresh: (principal) => principal });
     }
     assert.deepEqual([ann.told.length, ben.told.length, cyd.told.length], [1, 2, 0]);
     roster.remove(ben);
@@ -142,7 +142,7 @@ describe("the roster of sessions", () => {
       roster.setLogLevel(session, "debug");
     }
     const tell = (backend: string, now: ServingSet) =>
-      roster.tellLog({ level: "error", data: "x" }, backend, now);
+      roster.emitLog({ level: "error", data: "x" }, backend, now);
     tell("a", served);
     assert.deepEqual([ann.told.length, ben.told.length], [1, 0]);
     tell("b", served);
@@ -154,9 +154,9 @@ describe("the roster of sessions", () => {
     const roster = new SessionRoster();
     const [ann, cyd] = [sessionOf(user("ann", "reader")), sessionOf(ANONYMOUS)];
     for (const session of [ann, cyd]) roster.add(session, onlyFor("reader"));
-    roster.tellChanges(without(onlyFor("reader"), "user"));
+    roster.notifyChanges(without(onlyFor("reader"), "user"));
     assert.deepEqual([ann.admitted, cyd.admitted], [false, true]);
-    roster.tellChanges(onlyFor("reader"));
+    roster.notifyChanges(onlyFor("reader"));
     assert.equal(ann.admitted, true);
   });
 });

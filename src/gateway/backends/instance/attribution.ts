@@ -63,7 +63,7 @@ function isClientCall(request: PendingRequest): request is ClientCall {
   return request.port !== null && !request.own;
 }
 
-/** Within these a server does work; many do not mind that it was cancelled, and ask or tell at its end. */
+/** Within these a server does work; many ignore that it was cancelled, and send something at its end. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 

@@ -36,7 +36,7 @@ export class ServerSession {
   readonly #options: InstanceOptions;
   readonly #calls: InstanceCalls;
   readonly #events: SessionEvents;
-  #isHeard = false;
+  #hasOutput = false;
   #initializeId = 0;
   #renewedMs: readonly number[] = [];
 
@@ -51,9 +51,9 @@ export class ServerSession {
   }
 
   /** The server itself has written something: its time to answer `initialize` begins. */
-  heard(): void {
-    if (this.#isHeard) return;
-    this.#isHeard = true;
+  onOutput(): void {
+    if (this.#hasOutput) return;
+    this.#hasOutput = true;
     const request = this.#calls.get(this.#initializeId);
     if (request !== undefined) this.#calls.restart(request);
   }
@@ -62,7 +62,7 @@ export class ServerSession {
   async initialize(): Promise<LinkFailure | null> {
     const { backend, clientInfo, owner, initMs, downloadMs = 0 } = this.#options;
     const params = initializeParams(clientInfo, owner);
-    const asking = this.#calls.ask("initialize", params, initMs, this.#isHeard ? 0 : downloadMs);
+    const asking = this.#calls.ask("initialize", params, initMs, this.#hasOutput ? 0 : downloadMs);
     this.#initializeId = this.#calls.newestId;
     const asked = await asking;
     if (this.#events.isOver()) return STOPPED;

@@ -172,10 +172,10 @@ export class BackendPool implements AsyncDisposable {
       lane.stop(`backend ${backend} was removed from the configuration`);
     }
     if (!this.#applying) this.#publish();
-    this.#tellWatchers();
+    this.#notifyWatchers();
   }
 
-  #tellWatchers(): void {
+  #notifyWatchers(): void {
     for (const watcher of [...this.#watchers]) watcher();
   }
 
@@ -233,7 +233,7 @@ export class BackendPool implements AsyncDisposable {
     drain[Symbol.dispose]();
     this.#lanes.clear();
     this.#listeners.clear();
-    this.#tellWatchers();
+    this.#notifyWatchers();
     this.#watchers.clear();
   }
 }

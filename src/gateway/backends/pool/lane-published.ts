@@ -86,7 +86,7 @@ export class Published {
     if (base === null || isOf(base)) return;
     const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
     this.#own.retire((entry) => isOf(entry.base), why);
-    // What a client waits to hear of must not depend on its next call.
+    // A client gets its updates without having to call first.
     for (const client of this.#subscriptions.clients) this.#own.ensure(client);
   }
 

@@ -178,7 +178,7 @@ export class Listener {
       this.#sockets.delete(socket);
       if (this.#sockets.size > 0) return;
       this.#stopLooking();
-      for (const tell of this.#emptied) tell();
+      for (const onEmpty of this.#emptied) onEmpty();
     });
   }
 

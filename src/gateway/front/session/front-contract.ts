@@ -30,6 +30,6 @@ export interface SessionPort extends ClientPort {
   /** Tells the client that its visible list is another one; kept (once per kind) until it can be told. */
   listChanged(kind: ListKind): void;
   setLogLevel(level: McpLogLevel): void;
-  /** False: not let in as who it was. Until a request shows who it is, it hears and is asked nothing outside of calls. */
+  /** False: not let in as who it was. Until a request shows who it is, it is sent nothing outside of calls. */
   admit(isAdmitted: boolean): void;
 }

@@ -88,7 +88,7 @@ export class PacedWriter {
     const size = piece.length;
     this.#writtenBytes += size;
     this.#target.write(piece, (error) => {
-      // The target is gone; whoever owns it hears of that by itself.
+      // The target is gone; its owner gets that event, too.
       if (error) return;
       this.#writtenBytes -= size;
       this.#takenMs = this.#clock.monotonicMs();

@@ -126,8 +126,8 @@ export class Session implements SessionPort {
     if (!this.#isAdmitted) return;
     // A subscription outlives the rules under which it was made.
     const uri = method === RESOURCE_UPDATED ? params?.["uri"] : null;
-    if (typeof uri === "string" && !this.#gateway.served.mayHearOf(this.#principal, uri)) return;
-    this.#tell(method, params);
+    if (typeof uri === "string" && !this.#gateway.served.mayBeNotified(this.#principal, uri)) return;
+    this.#emit(method, params);
   }
 
   admit(isAdmitted: boolean): void {
@@ -135,7 +135,7 @@ export class Session implements SessionPort {
   }
 
   listChanged(kind: ListKind): void {
-    if (!this.#tell(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
+    if (!this.#emit(LIST_CHANGED[kind], undefined)) this.#owed.add(kind);
   }
 
   async request(...question: Question): Promise<Reply> {
@@ -265,7 +265,7 @@ export class Session implements SessionPort {
     this.#close(call, null, new MountaineerError("aborted", text));
   }
 
-  #tell(method: string, params: JsonObject | undefined): boolean {
+  #emit(method: string, params: JsonObject | undefined): boolean {
     const stream = this.#streams.at(-1);
     if (stream === undefined) return false;
     const json = messageJson({ jsonrpc: "2.0", method, params });
