@@ -20,15 +20,17 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
       removed: removed.slice(0, MAX_ANNOUNCED),
     });
   }
-  const known = new Set(before.collisions.map(collisionKey));
-  for (const collision of after.collisions) {
-    const key = collisionKey(collision);
-    if (known.has(key)) continue;
-    known.add(key);
-    const { kind, name: entry, kept, hidden } = collision;
+  for (const { kind, name: entry, kept, hidden } of newCollisions(before, after)) {
     transitions.push({ name: "catalog.collision", kind, entry, kept, hidden });
   }
   return transitions;
+}
+
+/** Each once, however often a backend offers the name. `before` null: all are new. */
+export function newCollisions(before: Catalog | null, after: Catalog): readonly Collision[] {
+  const known = new Set(before?.collisions.map(collisionKey));
+  const byKey = new Map(after.collisions.map((collision) => [collisionKey(collision), collision]));
+  return [...byKey].flatMap(([key, collision]) => (known.has(key) ? [] : [collision]));
 }
 
 /** What `catalog` has and `other` has not: `tool:NAME`, `resource:URI`, …, in the order of the lists. */

@@ -8,6 +8,7 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
 
 const HOST = "127.0.0.1";
 
@@ -61,13 +62,10 @@ describe("the keeper of the listener", () => {
     );
     assert.deepEqual([condition?.code, keeper.url], ["listen_failed", null]);
     await clock.advance(1_000);
-    await eventually(() => clock.pendingTimers > 0, 2_000);
+    await eventually(() => clock.pendingTimers > 0);
     assert.equal(keeper.condition?.sinceMs, condition?.sinceMs);
     await new Promise((resolve) => holder.close(resolve));
-    await eventually(async () => {
-      await clock.advance(60_000);
-      return keeper.url !== null;
-    }, 5_000);
+    await passTimeUntil(clock, () => keeper.url !== null, 60_000);
     assert.equal(keeper.condition, null);
     assert.deepEqual(names(), ["gateway.listen_failed", "gateway.listening"]);
     assert.ok(await answers(port));
@@ -127,7 +125,7 @@ describe("the keeper of the listener", () => {
     const next = await keeper.prepare({ host: HOST, port: other });
     await new Promise((resolve) => holder.close(resolve));
     await clock.advance(1_000);
-    await eventually(() => keeper.url === `http://${HOST}:${busy}/mcp`, 2_000);
+    await eventually(() => keeper.url === `http://${HOST}:${busy}/mcp`);
     next.commit();
     assert.equal(keeper.url, `http://${HOST}:${other}/mcp`);
     await next.retire();

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import { connectToDaemon } from "../../../src/api/client/client.ts";
-import { CONFIG_OPERATIONS, EVENT_STREAM_PATH } from "../../../src/api/contract.ts";
-import { findOperation } from "../../../src/api/requests/operations.ts";
-import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { eventually } from "../../support/eventually.ts";
-import { get, post, startRig, talk } from "../management-rig.ts";
+import { connectToDaemon } from "../../src/api/client/client.ts";
+import { EVENT_STREAM_PATH } from "../../src/api/contract.ts";
+import { findOperation, OPERATIONS } from "../../src/api/operations.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { eventually } from "../support/eventually.ts";
+import { get, post, startRig, talk } from "./management-rig.ts";
 import {
   sampleConfig,
   sampleEdit,
@@ -14,30 +14,31 @@ import {
   sampleReload,
   sampleSyncReport,
   scriptedConfig,
-} from "../sample-config.ts";
-import { sampleReport, sampleResult, scriptedControl } from "../sample-report.ts";
+} from "./sample-config.ts";
+import { scriptedGateway } from "./sample-gateway.ts";
+import { sampleReport, sampleResult, scriptedControl } from "./sample-report.ts";
 
 const never = new AbortController().signal;
+const fail = () => assert.fail();
 const SHA256 = "ab".repeat(32);
 
-test("pin: what can be asked about the configuration, and how", () => {
+test("pin: where the stream of events is", () => {
   assert.equal(EVENT_STREAM_PATH, "/manage/v1/events/stream");
-  assert.deepEqual(CONFIG_OPERATIONS, {
-    sync: "GET",
-    reload: "POST",
-    config: "GET",
-    "config/edit": "POST",
-    "config/text": "PUT",
-    "config/history": "GET",
-    "config/rollback": "POST",
-  });
-  for (const [name, method] of Object.entries(CONFIG_OPERATIONS)) {
-    const operation = findOperation(`/manage/v1/${name}`, {
-      control: scriptedControl(),
-      config: scriptedConfig(),
-      gateway: null,
-    });
-    assert.equal(operation?.method, method);
+});
+
+test("every operation is found at its path, with its method, and only when something serves it", () => {
+  const served = {
+    control: scriptedControl(),
+    config: scriptedConfig(),
+    gateway: scriptedGateway(),
+    places: { aliases: fail, reconcileAliases: fail, folders: fail },
+  };
+  for (const { method, path, part } of Object.values(OPERATIONS)) {
+    const asked = `/manage/v1/${path.endsWith("/") ? `${path}3` : path}`;
+    assert.equal(findOperation(asked, served)?.method, method, path);
+    const alone = { control: served.control, config: null, gateway: null };
+    const isServed = part === "control" || part === "gateway";
+    assert.equal(findOperation(asked, alone)?.method, isServed ? method : undefined, path);
   }
 });
 
@@ -169,7 +170,7 @@ test("steps that wait hold up no reload", async (t) => {
   const config = scriptedConfig();
   const { server } = await startRig(t, { control, config });
   const waiting = Array.from({ length: 32 }, () => talk(server.socketPath, post("mount", "{}")));
-  await eventually(() => control.calls.length === 32, 2_000);
+  await eventually(() => control.calls.length === 32);
   assert.equal((await talk(server.socketPath, post("reload", ""))).status, 200);
   release.abort();
   await Promise.all(waiting);
@@ -182,7 +183,7 @@ test("a client that goes away aborts its reload", async (t) => {
   const cancel = new AbortController();
   const asking = client?.reload({}, cancel.signal);
   asking?.catch(() => {});
-  const call = await eventually(() => config.calls[0], 2_000);
+  const call = await eventually(() => config.calls[0]);
   cancel.abort();
-  await eventually(() => call.signal.aborted, 2_000);
+  await eventually(() => call.signal.aborted);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { listenForHangups } from "../../../src/cli/in-process/monitor-hangups.ts";
+import { listenForHangups } from "../../../src/cli/in-process/run-monitor.ts";
 
 test("each SIGHUP reaches every listener until it is unregistered", async () => {
   const source = new EventEmitter();
