@@ -22,8 +22,7 @@ const EVERYTHING: Permission = { permits: () => true, denies: () => false };
  */
 export function buildCatalog(sources: readonly CatalogSource[], conflict: ConflictConfig): Catalog {
   const offers = sources.map((source) => offerOf(source, conflict));
-  const listed = sources.map((_, index) => index);
-  const byPriority = conflict.strategy === "priority" ? precedence(sources, conflict.order) : listed;
+  const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
   const collisions: Collision[] = [];
   const publish = (kind: "tools" | "resources" | "templates" | "prompts"): Map<string, CatalogEntry> =>
     settle(

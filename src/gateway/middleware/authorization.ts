@@ -1,20 +1,15 @@
 // Authorization: the first policy that matches decides, else the default. Lists are filtered by the same rule
 // (`isAllowed`), and what a client may not use is answered as if it did not exist.
+
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
 import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import { compileGlobs } from "../catalog/glob.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import { isUnclear, otherSpellings } from "../catalog/uri-spelling.ts";
 import type { Principal } from "../client-port.ts";
 import type { Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
-import {
-  type RequestTarget,
-  resolveTarget,
-  targetLabel,
-  targetOf,
-  unknownMethod,
-  unknownTarget,
-} from "./request-target.ts";
+import { type RequestTarget, targetLabel, targetOf, unknownMethod, unknownTarget } from "./request-target.ts";
 
 export interface Policies {
   /** `target` null: the method is about nothing that has a name. */

@@ -5,7 +5,7 @@ import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
 import { openHttpLink } from "../backends/links/http/http-link.ts";
 import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../backends/links/stdio/warden.ts";
+import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { OWNER } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
@@ -50,7 +50,7 @@ export function createGateway(options: GatewayOptions, means: GatewayMeans = {})
 
 class RunningGateway implements Gateway {
   readonly #options: GatewayOptions;
-  readonly #warden: ReturnType<typeof startWarden>;
+  readonly #warden: Warden;
   readonly #roster = new SessionRoster();
   readonly #pool: BackendPool;
   readonly #serving: Serving;
@@ -72,7 +72,7 @@ class RunningGateway implements Gateway {
     };
     const options = { ...given, redact };
     this.#options = options;
-    this.#warden = startWarden({ clock, logger });
+    this.#warden = new Warden({ clock, logger });
     this.#pool = this.#createPool(options, means);
     this.#serving = new Serving({ tools: options, redaction, roster: this.#roster, pool: this.#pool });
     this.#front = this.#createFront();

@@ -9,7 +9,7 @@ import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { ServingSet } from "../middleware/middleware.ts";
 import { RefusalAudit } from "../middleware/refusal-audit.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
-import { createTaskMemory } from "../middleware/task-memory.ts";
+import { TaskMemory } from "../middleware/task-memory.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
 import { tasksListedBy } from "./initialize-result.ts";
 import { buildServingSet } from "./serving-set.ts";
@@ -44,7 +44,7 @@ export class Serving {
     this.#services = {
       pool,
       catalog: () => this.catalog,
-      tasks: createTaskMemory(),
+      tasks: new TaskMemory(),
       setLogLevel: (client, level) => {
         roster.setLogLevel(client, level);
         this.followLogLevel();

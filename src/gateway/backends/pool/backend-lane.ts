@@ -8,7 +8,6 @@ import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
-import { backendView, inFlightOf } from "./backend-lane-news.ts";
 import { ClientInstances } from "./client-instances.ts";
 import { resolveConnection } from "./connection-key.ts";
 import { LaneCycles } from "./lane-cycles.ts";
@@ -29,21 +28,21 @@ export class BackendLane {
   readonly #cycles: LaneCycles;
 
   constructor(tools: LaneTools, name: string, config: BackendConfig) {
-    const state = new LaneState(tools, name, config, {
+    this.#state = new LaneState(tools, name, config, {
       run: () => this.#cycles.run(),
       onChanged: () => tools.onChanged(name),
     });
-    const subscriptions = this.#subscriptions;
-    const waiting = new WaitingCalls(tools.clock, name);
-    const own = new ClientInstances(state, subscriptions);
-    const published = new Published(state, subscriptions, own);
-    const shared = new SharedInstances(state, published);
-    this.#state = state;
-    this.#waiting = waiting;
-    this.#own = own;
-    this.#published = published;
-    this.#shared = shared;
-    this.#cycles = new LaneCycles({ state, waiting, own, shared, published });
+    this.#waiting = new WaitingCalls(tools.clock, name);
+    this.#own = new ClientInstances(this.#state, this.#subscriptions);
+    this.#published = new Published(this.#state, this.#subscriptions, this.#own);
+    this.#shared = new SharedInstances(this.#state, this.#published);
+    this.#cycles = new LaneCycles({
+      state: this.#state,
+      waiting: this.#waiting,
+      own: this.#own,
+      shared: this.#shared,
+      published: this.#published,
+    });
     this.configure(config);
   }
 
@@ -155,7 +154,32 @@ export class BackendLane {
   }
 
   view(): BackendView {
-    return backendView(this.#state, this.#shared, this.#own);
+    const { config, decision, serving, phase } = this.#state;
+    const { memory, retryAtMs } = decision;
+    const now = this.#state.now();
+    const sharedOnes = [...this.#shared.instances.values()].map(({ instance }) => instance);
+    const own = this.#own.all.map(({ instance }) => instance);
+    const draining = sharedOnes.filter(({ id }) => memory.draining.some((leaving) => leaving.id === id));
+    const initialized = serving?.instance.initializeResult ?? null;
+    return {
+      name: config.name,
+      group: config.group,
+      type: config.connection.type,
+      enabled: config.enabled,
+      phase: decision.phase,
+      reason: decision.reason,
+      sinceMs: phase.since.wallMs,
+      pid: serving?.instance.pid ?? null,
+      server: initialized?.serverInfo ?? null,
+      protocolVersion: initialized?.protocolVersion ?? null,
+      instances: sharedOnes.length + own.length,
+      inFlight: inFlightOf([...sharedOnes, ...own]),
+      draining: inFlightOf(draining) + this.#own.drainingInFlight,
+      restarts: memory.ends,
+      retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
+      lastError: memory.lastError,
+      conditions: decision.conditions,
+    };
   }
 
   restart(): void {
@@ -216,4 +240,9 @@ export class BackendLane {
     const state = this.#state;
     return state.isPerClient ? this.#own.ready(client) : state.serving;
   }
+}
+
+/** Client requests without an answer yet. */
+function inFlightOf(instances: readonly BackendInstance[]): number {
+  return instances.reduce((sum, { seen }) => sum + seen.inFlight, 0);
 }

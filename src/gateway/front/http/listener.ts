@@ -282,6 +282,22 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
   }
 }
 
+const OTHER_ADDRESS = "set another [server].port or [server].host";
+const NO_NAME = [
+  "host",
+  "the name is not known",
+  "set [server].host to 127.0.0.1, or to a name that resolves",
+] as const;
+const NO_ADDRESS = "set [server].host to an address of this machine";
+
+/** By the system's code: the key to change, why, and the hint. */
+const LISTEN_FAILURES: Readonly<Record<string, readonly [string, string, string]>> = {
+  EACCES: ["port", "the system does not allow it", "set a [server].port of 1024 or more"],
+  EADDRNOTAVAIL: ["host", "no interface has that address", NO_ADDRESS],
+  ENOTFOUND: NO_NAME,
+  EAI_AGAIN: NO_NAME,
+};
+
 async function listenFailed(error: unknown, host: string, port: number): Promise<MountaineerError> {
   const address = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
   const failed = (key: string, why: string, hint: string): MountaineerError =>
@@ -301,20 +317,7 @@ async function listenFailed(error: unknown, host: string, port: number): Promise
           `stop process ${holder.pid}, or set another [server].port`,
         );
   }
-  if (code === "EACCES") {
-    return failed("port", "the system does not allow it", "set a [server].port of 1024 or more");
-  }
-  if (code === "EADDRNOTAVAIL") {
-    return failed("host", "no interface has that address", "set [server].host to an address of this machine");
-  }
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
-    return failed(
-      "host",
-      "the name is not known",
-      "set [server].host to 127.0.0.1, or to a name that resolves",
-    );
-  }
-  return failed("port", errorText(error), "set another [server].port or [server].host");
+  return failed(...(LISTEN_FAILURES[code ?? ""] ?? ["port", errorText(error), OTHER_ADDRESS]));
 }
 
 /** Who listens everywhere is reached over loopback. */

@@ -62,10 +62,7 @@ export class Session implements SessionPort {
   logLevel: McpLogLevel | null = null;
   /** Calls handed on and not settled yet; cancelled ones count until they are. */
   inFlight = 0;
-  readonly #gateway: FrontGateway;
-  readonly #logger: Logger;
-  readonly #onSettled: () => void;
-  readonly #onEnded: () => void;
+  readonly #options: SessionOptions;
   readonly #ended = new AbortController();
   readonly #calls = new Map<ReturnType<typeof idKey>, Call>();
   readonly #questions = new Questions((json) => {
@@ -82,10 +79,7 @@ export class Session implements SessionPort {
     this.protocolVersion = options.protocolVersion;
     this.capabilities = options.capabilities;
     this.clientInfo = options.clientInfo;
-    this.#gateway = options.gateway;
-    this.#logger = options.logger;
-    this.#onSettled = options.onSettled;
-    this.#onEnded = options.onEnded;
+    this.#options = options;
   }
 
   get principal(): Principal {
@@ -117,7 +111,7 @@ export class Session implements SessionPort {
     if (same) this.#isAdmitted = true;
     if (same && own !== principal) {
       this.#principal = principal;
-      this.#gateway.identified(this);
+      this.#options.gateway.identified(this);
     }
     return same;
   }
@@ -126,7 +120,7 @@ export class Session implements SessionPort {
     if (!this.#isAdmitted) return;
     // A subscription outlives the rules under which it was made.
     const uri = method === RESOURCE_UPDATED ? params?.["uri"] : null;
-    if (typeof uri === "string" && !this.#gateway.served.mayBeNotified(this.#principal, uri)) return;
+    if (typeof uri === "string" && !this.#options.gateway.served.mayBeNotified(this.#principal, uri)) return;
     this.#emit(method, params);
   }
 
@@ -152,17 +146,20 @@ export class Session implements SessionPort {
       outlet.answer(message.id, refusal);
       return;
     }
-    const { served } = this.#gateway;
+    const { served } = this.#options.gateway;
     const call = new Call(this, this.#questions, message, outlet, served);
     this.#calls.set(idKey(message.id), call);
     this.inFlight += 1;
     const settled = (reply: Reply): void => {
       this.inFlight -= 1;
       this.#close(call, reply);
-      this.#onSettled();
+      this.#options.onSettled();
     };
     const failed = (error: unknown): void => {
-      this.#logger.error("a request was not handled", { method: message.method, error: errorText(error) });
+      this.#options.logger.error("a request was not handled", {
+        method: message.method,
+        error: errorText(error),
+      });
       settled(errorReply(INTERNAL_ERROR, "internal error"));
     };
     try {
@@ -181,7 +178,7 @@ export class Session implements SessionPort {
   handleNotification({ method, params }: RpcNotification): void {
     if (this.#ended.signal.aborted || method === "notifications/initialized") return;
     if (method === "notifications/cancelled") this.#cancel(params);
-    else if (method !== "notifications/progress") this.#gateway.notified(this, method, params);
+    else if (method !== "notifications/progress") this.#options.gateway.notified(this, method, params);
     else if (params !== undefined) this.#questions.progress(params);
   }
 
@@ -232,8 +229,8 @@ export class Session implements SessionPort {
     for (const call of [...this.#calls.values()]) this.#close(call, reply, cause);
     this.#questions.end(reason);
     this.endStreams();
-    this.#onEnded();
-    this.#gateway.closed(this);
+    this.#options.onEnded();
+    this.#options.gateway.closed(this);
   }
 
   /** The reply to what is not handed on; null: it is. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import { startBackendInstance } from "../../../../src/gateway/backends/instance/start-backend-instance.ts";
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
+import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
 import type { BackendView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { ClientPort } from "../../../../src/gateway/client-port.ts";
@@ -28,7 +28,7 @@ interface RealPool {
 }
 
 function realPool(t: TestContext, clock: Clock = systemClock): RealPool {
-  const warden = startWarden({ clock: systemClock, logger });
+  const warden = new Warden({ clock: systemClock, logger });
   const told: GatewayTransition[] = [];
   const pool = new BackendPool({
     clock,
