@@ -4,7 +4,6 @@ import type { ProtocolVersion } from "../../protocol.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
 import type { InstanceCalls } from "./calls.ts";
-import { isFailure } from "./failures.ts";
 import { type InitializeResult, initializeParams, readInitializeResult } from "./initialize-result.ts";
 import type { Ask } from "./pending.ts";
 
@@ -68,7 +67,7 @@ export class ServerSession {
     if (this.#events.isOver()) return STOPPED;
     if (asked.kind === "failed") return asked.failure;
     const answer = readInitializeResult(asked.reply, backend);
-    if (isFailure(answer)) return answer;
+    if ("kind" in answer) return answer;
     this.result = answer;
     this.number++;
     this.#events.established(answer.protocolVersion);
