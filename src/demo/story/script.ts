@@ -1,4 +1,4 @@
-// Owns the playing of the story: a line for each step, with its time, and at the end whether all was so.
+// Plays the story: prints a line with the time for each step, and says at the end whether all went well.
 import { readFile } from "node:fs/promises";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
