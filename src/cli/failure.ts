@@ -1,4 +1,4 @@
-// Owns how a command that failed says so: one clear line, what to do, and its exit code.
+// The message and the exit code of a command that failed: one clear line, and what to do.
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
 import { type Look, paintFor } from "./views/look.ts";

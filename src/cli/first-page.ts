@@ -1,4 +1,4 @@
-// Owns what `mountaineer` says by itself: how things are, or how to begin.
+// The page that `mountaineer` without a command prints: the current state, or how to begin.
 import type { StatusReport } from "../api/contract.ts";
 import { packageVersion } from "../api/version.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";

@@ -1,4 +1,4 @@
-// Owns the process around a command: signals, streams that close early, what nobody caught, and the exit code.
+// The process around a command: signals, closed streams, uncaught errors, and the exit code.
 import { resolve } from "node:path";
 import { findPlace } from "../config/locate.ts";
 import { expandPath } from "../config/paths.ts";

@@ -1,4 +1,4 @@
-// Owns the demo from its start to its end: the stage, then either the story or the live view, then nothing left.
+// Runs the demo: sets up the stage, plays the story or the live view, and clears everything up.
 import type { ReadStream, WriteStream } from "node:tty";
 import { playLive } from "./live/live.ts";
 import type { Manner } from "./stage/manner.ts";

@@ -1,4 +1,4 @@
-// Owns the way from the Sync screen to the daemon: the management API's client, over the daemon's restarts.
+// The Sync screen's data from the daemon, over the management API, across the daemon's restarts.
 import { realpath } from "node:fs/promises";
 import { connectToDaemon, type DaemonClient } from "../api/client/client.ts";
 import { followDaemon } from "../api/client/follow-daemon.ts";

@@ -1,4 +1,4 @@
-// Owns the live view as a whole: its source, its screens, the terminal while it runs, and the terminal as it was.
+// Starts the live view: its data source, its screens, and the terminal, which it restores at the end.
 
 import { MountaineerError } from "../runtime/errors.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";

@@ -1,4 +1,4 @@
-// Owns the frame around the screens: header, the screen that is shown, key hints, and the way of keys to them.
+// The frame around the screens: header, current screen, key hints, and the keys' way to the screen.
 import { Box, useApp, useInput, useWindowSize } from "ink";
 import { createElement as h, type ReactElement, useSyncExternalStore } from "react";
 import type { Frame } from "./terminal/frame.ts";

@@ -1,4 +1,4 @@
-// Owns `mountaineer demo`.
+// The command `mountaineer demo`.
 import { Option } from "commander";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { columns, harmless } from "../../runtime/text/plain-text.ts";

@@ -1,4 +1,4 @@
-// Owns `mountaineer folders`.
+// The command `mountaineer folders`.
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag, readText } from "../input/options.ts";
 

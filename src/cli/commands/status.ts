@@ -1,4 +1,4 @@
-// Owns `mountaineer status`.
+// The command `mountaineer status`.
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, readFlag } from "../input/options.ts";
 

@@ -1,4 +1,4 @@
-// Owns `mountaineer tui`: the live view, loaded when it is run.
+// The command `mountaineer tui`. The live view's code is loaded when it runs.
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandDefinition } from "../input/command.ts";
 

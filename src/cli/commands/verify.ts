@@ -1,4 +1,4 @@
-// Owns `mountaineer verify`.
+// The command `mountaineer verify`.
 import type { CommandDefinition } from "../input/command.ts";
 import { addJsonOption, addShareOptions, readFlag, readSelection } from "../input/options.ts";
 

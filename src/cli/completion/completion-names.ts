@@ -1,4 +1,4 @@
-// Owns looking up live names for completion: quickly, quietly, and of nothing that may block.
+// Looks up live names for completion: quickly, silently, and from nothing that may block.
 import { connectToDaemon } from "../../api/client/client.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { readConfigBytes } from "../../config/read/load.ts";

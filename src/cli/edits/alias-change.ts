@@ -1,4 +1,4 @@
-// Owns adding and removing an alias: in the configuration, and then its link.
+// Adds and removes an alias: in the configuration first, then its link.
 import { isAbsolute, resolve } from "node:path";
 import type { AliasStatus } from "../../api/contract.ts";
 import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/names.ts";

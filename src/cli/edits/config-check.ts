@@ -1,4 +1,4 @@
-// Owns `config validate`: a file checked, and every mistake told.
+// `config validate`: checks a file and lists every mistake.
 import { resolve } from "node:path";
 import { findPlace } from "../../config/locate.ts";
 import { mistakesError } from "../../config/mistakes.ts";

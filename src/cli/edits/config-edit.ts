@@ -1,4 +1,4 @@
-// Owns `config edit`: a private copy in the person's editor, checked before it lands, and never lost.
+// `config edit`: opens a private copy in the editor, checks it before it is saved, and never loses it.
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// Owns `config set` and `config unset`: one key changed, and what it was before.
+// `config set` and `config unset`: change one key, and show the value before.
 import { getConfigValue, type KeyValue } from "../../config/edit/effective.ts";
 import { type ConfigKey, parseConfigKey, parseConfigValue } from "../../config/edit/key-path.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

@@ -1,4 +1,4 @@
-// Owns `config rollback`: what it would change is shown and asked about, then done.
+// `config rollback`: shows what would change, asks, and does it.
 
 import { diffText } from "../../config/history/text-diff.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";

@@ -1,4 +1,4 @@
-// Owns adding and removing a share: in the configuration, then its mount, its link and the aliases into it.
+// Adds and removes a share: in the configuration first, then its mount, its link and the aliases into it.
 import { lstat, readlink, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";

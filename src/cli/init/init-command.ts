@@ -1,4 +1,4 @@
-// Owns `init`: a first configuration, from what is asked, given or found; never over one that is there.
+// `init`: writes a first configuration from answers, options or found shares; never over an existing one.
 import { pathToFileURL } from "node:url";
 import type { FoundShare } from "../../api/found-share.ts";
 import { editConfig } from "../../config/edit/edit.ts";

@@ -1,4 +1,4 @@
-// Owns what a command of the command line is: its words, its options, and what it does.
+// The definition of a command: its words, its options, and the function that runs it.
 import type { Command } from "commander";
 import type { Look } from "../views/look.ts";
 

@@ -1,4 +1,4 @@
-// Owns the options that several commands share, and the reading of them.
+// The options that several commands share, and how they are read.
 import type { Command } from "commander";
 import type { ShareSelection } from "../../api/control.ts";
 import type { SwitchTarget } from "../../api/requests.ts";

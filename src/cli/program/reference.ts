@@ -1,4 +1,4 @@
-// Owns docs/cli.md: the command line's reference, made from the same definitions as --help.
+// docs/cli.md, the reference of the command line, made from the same definitions as --help.
 import type { Argument, Command, Option } from "commander";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import type { CommandDefinition } from "../input/command.ts";

@@ -1,4 +1,4 @@
-// Owns `install` and `uninstall`: the service's file, its manager, and what a person is told of both.
+// `install` and `uninstall`: write and remove the service's file, call its manager, and print the result.
 
 import { readLockHolder } from "../../runtime/process/home-lock.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";

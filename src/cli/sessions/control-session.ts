@@ -1,4 +1,4 @@
-// Owns whom a command asks: the daemon that runs for this home, one that is just starting, or what runs in process.
+// Finds who answers a command: the running daemon, one that is just starting, or the engine in this process.
 import { realpath } from "node:fs/promises";
 import { connectToDaemon, type DaemonClient, type RemoteControl } from "../../api/client/client.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";

@@ -1,4 +1,4 @@
-// Owns `doctor`: what is looked at, what is printed or written of it, and the exit code.
+// `doctor`: runs the checks, prints or writes the report, and sets the exit code.
 import { open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Doctor } from "../../api/doctor-report.ts";

@@ -1,4 +1,4 @@
-// Owns whom a command about the gateway asks: the daemon that runs for this home, or a gateway run once in process.
+// Finds the gateway for a command: the running daemon's, or one that runs once in this process.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { BackendStatus } from "../../api/contract.ts";
 import type { GatewayControl, InProcessGateway } from "../../api/control.ts";

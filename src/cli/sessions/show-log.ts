@@ -1,4 +1,4 @@
-// Owns `logs`: which file, which lines of it, and until when.
+// `logs`: picks the file and its lines, and follows it if asked.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";

@@ -1,4 +1,4 @@
-// Owns what the changing commands have in common: ask, print a line for each share, end with the worst of them.
+// The common part of commands that change shares: asks, prints a line for each share, and exits with the worst result.
 import type { RemoteControl } from "../../api/client/client.ts";
 import type { StepResult } from "../../api/contract.ts";
 import type { ShareSelection } from "../../api/control.ts";

@@ -1,4 +1,4 @@
-// Owns how a file's text, and the difference of two, look on a terminal. Elsewhere they are printed as they are. Pure.
+// A file's text, and the difference of two, for a terminal; elsewhere they are printed unchanged. Pure.
 
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { type Look, paintFor } from "./look.ts";

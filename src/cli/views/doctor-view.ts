@@ -1,4 +1,4 @@
-// Owns how the doctor's findings and the self-test's results are shown. Pure.
+// The doctor's findings and the self-test's results as text. Pure.
 import type { DoctorFinding, DoctorReport, SelfTestReport } from "../../api/doctor-report.ts";
 import { columns, counted, harmless, padded } from "../../runtime/text/plain-text.ts";
 import type { Look } from "./look.ts";

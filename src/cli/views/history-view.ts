@@ -1,4 +1,4 @@
-// Owns how the configuration's history looks to people. Pure but for the machine's time zone.
+// The configuration's history as text. Pure except for the machine's time zone.
 import type { HistoryEntry } from "../../api/contract.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { type Look, paintFor } from "./look.ts";

@@ -1,4 +1,4 @@
-// Owns what a terminal can show: how wide, in colour or not, with which symbols.
+// The abilities of a terminal: its width, colour, and symbols.
 import type { Paint, Style, Symbols } from "../../runtime/text/paint.ts";
 
 export interface Look {

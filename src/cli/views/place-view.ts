@@ -1,4 +1,4 @@
-// Owns how aliases, favorites and folders look to people. Pure.
+// Aliases, shares' settings and folders as text. Pure.
 
 import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";

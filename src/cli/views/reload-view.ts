@@ -1,4 +1,4 @@
-// Owns how a reload, or an edit that brought one, looks to people, and which exit code it has. Pure.
+// The result of a reload, or of an edit that caused one, as text and exit code. Pure.
 
 import type { EditReport, NameChanges, ReloadReport } from "../../api/contract.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";

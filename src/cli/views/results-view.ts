@@ -1,4 +1,4 @@
-// Owns how the outcome of a changing command looks to people, and which exit code it has. Pure.
+// The results of a command that changes shares, as text and exit code. Pure.
 
 import type { StepResult, VerifyReport } from "../../api/contract.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";

@@ -1,4 +1,4 @@
-// Owns how the list of secrets is shown; values are never among it. Pure.
+// The list of secrets as text, never with their values. Pure.
 import type { SecretListReport, SecretPlaceName } from "../../api/secret-keeper.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { type Look, paintFor } from "./look.ts";

@@ -1,4 +1,4 @@
-// Owns how the published tools look to people. Pure.
+// The published tools as text. Pure.
 import type { ToolEntry } from "../../api/contract.ts";
 import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
 import { type Look, paintFor } from "./look.ts";

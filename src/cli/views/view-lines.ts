@@ -1,4 +1,4 @@
-// Owns the lines that the views of a status are made of: wrapped, marked and labelled text. Pure.
+// Wrapped, marked and labelled lines, of which the status views are made. Pure.
 
 import type { Condition } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";

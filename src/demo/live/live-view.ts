@@ -1,4 +1,4 @@
-// Owns how the live view looks: a state and a terminal's size in, lines out. Pure.
+// The text of the live view, for a state and a terminal's size. Pure.
 
 import type { RouteName, ShareStatus } from "../../api/contract.ts";
 import type { Paint } from "../../runtime/text/paint.ts";

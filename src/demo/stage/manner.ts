@@ -1,4 +1,4 @@
-// Owns what the demo needs to know of the terminal it speaks to; the command line provides it.
+// What the demo knows of its terminal; the command line provides it.
 import type { Paint } from "../../runtime/text/paint.ts";
 
 export interface Manner {

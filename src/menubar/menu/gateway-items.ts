@@ -1,4 +1,4 @@
-// Owns the part of the menu that is about the gateway and its backends.
+// The menu's items for the gateway and its backends.
 import type { BackendStatus, StatusReport } from "../../api/contract.ts";
 import type { MenuAction } from "./action.ts";
 import type { MenuItem } from "./menu.ts";

@@ -1,4 +1,4 @@
-// Owns what keys do to the settings panel. Pure: what is to be asked of the daemon comes out as a wish.
+// The settings panel's reaction to keys. Pure: requests to the daemon are returned as actions.
 import type { Key } from "../terminal/key.ts";
 import { isDirty, type PanelState } from "./panel-state.ts";
 import {

@@ -1,4 +1,4 @@
-// Owns the words of the settings panel: a line for each field, what is wrong beside it, and what became of a save.
+// The text of the settings panel: a line for each field, its mistake beside it, and the result of a save.
 import type { SyncSettingsWire } from "../../api/contract.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { markedLines } from "../status/status-lines.ts";

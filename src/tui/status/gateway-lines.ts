@@ -1,4 +1,4 @@
-// Owns the words about the gateway in the live view: one line for it, and one for each backend, the troubled first.
+// The gateway in the live view: one line for itself and one for each backend, those with trouble first.
 import type { BackendStatus, GatewayStatus } from "../../api/contract.ts";
 import { columns } from "../../runtime/text/plain-text.ts";
 import { cutLine, cutText, type Line, type Span, span, type Tone } from "../terminal/line.ts";

@@ -1,4 +1,4 @@
-// Owns the Sync screen: the status widget over the settings panel, and the hints for its keys.
+// The Sync screen: status above, settings panel below, and the hints for its keys.
 import { Box } from "ink";
 import { createElement as h, type ReactElement, useSyncExternalStore } from "react";
 import { PANEL_HEIGHT, panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";

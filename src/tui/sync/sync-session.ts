@@ -1,4 +1,4 @@
-// Owns the Sync screen's life: follows the daemon, feeds widget and panel, and asks for what the panel wishes.
+// The state behind the Sync screen: follows the daemon, updates status and panel, and sends the panel's requests.
 import type { SyncEvent } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { changedLines } from "../panel/changed-lines.ts";

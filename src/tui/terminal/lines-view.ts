@@ -1,4 +1,4 @@
-// Owns the drawing of lines: one row each, never squeezed, in the colours that their tones have here.
+// Draws lines: one row each, in the colours of their tones.
 import { Box, Text, type TextProps } from "ink";
 import { createElement as h, type ReactElement } from "react";
 import type { Line, Tone } from "./line.ts";

@@ -1,4 +1,4 @@
-// Owns how the live view looks where it runs: with colour or without, with symbols or in plain ASCII.
+// The live view's style on this terminal: with colour or without, with symbols or in ASCII.
 
 /** What the terminal can show. */
 export interface TuiLook {

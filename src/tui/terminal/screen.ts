@@ -1,4 +1,4 @@
-// Owns what a screen of the live view is: its key, its name, what it shows, and which keys it takes.
+// The interface of a screen: its key, its name, its content, and the keys it handles.
 import type { ComponentType } from "react";
 import type { Connection } from "./connection.ts";
 import type { Key } from "./key.ts";

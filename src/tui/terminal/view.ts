@@ -1,4 +1,4 @@
-// Owns what every view is given: the room there is, and how things look there.
+// The properties that every view gets: the room it has, and the style.
 import type { TuiLook, TuiSymbols } from "./look.ts";
 
 export interface View {

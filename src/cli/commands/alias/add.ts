@@ -1,4 +1,4 @@
-// Owns `mountaineer alias add`.
+// The command `mountaineer alias add`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag, readText } from "../../input/options.ts";
 import { FAILED_EXIT } from "../../views/results-view.ts";

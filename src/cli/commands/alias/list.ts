@@ -1,4 +1,4 @@
-// Owns `mountaineer alias list`.
+// The command `mountaineer alias list`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 

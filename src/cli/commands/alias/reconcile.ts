@@ -1,4 +1,4 @@
-// Owns `mountaineer alias reconcile`.
+// The command `mountaineer alias reconcile`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 import { FAILED_EXIT } from "../../views/results-view.ts";

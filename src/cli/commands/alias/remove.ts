@@ -1,4 +1,4 @@
-// Owns `mountaineer alias remove`.
+// The command `mountaineer alias remove`.
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag, readText } from "../../input/options.ts";

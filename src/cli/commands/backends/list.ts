@@ -1,4 +1,4 @@
-// Owns `mountaineer backends list`.
+// The command `mountaineer backends list`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 

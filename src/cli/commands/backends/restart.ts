@@ -1,4 +1,4 @@
-// Owns `mountaineer backends restart`.
+// The command `mountaineer backends restart`.
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import type { CommandContext, CommandDefinition } from "../../input/command.ts";

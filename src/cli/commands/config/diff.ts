@@ -1,4 +1,4 @@
-// Owns `mountaineer config diff`.
+// The command `mountaineer config diff`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addEntryArgument, readEntry } from "./entry-argument.ts";
 

@@ -1,4 +1,4 @@
-// Owns `mountaineer config history`.
+// The command `mountaineer config history`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 

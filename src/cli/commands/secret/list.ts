@@ -1,4 +1,4 @@
-// Owns `mountaineer secret list`.
+// The command `mountaineer secret list`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 

@@ -1,4 +1,4 @@
-// Owns `mountaineer secret remove`.
+// The command `mountaineer secret remove`.
 import { Argument } from "commander";
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";

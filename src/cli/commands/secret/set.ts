@@ -1,4 +1,4 @@
-// Owns `mountaineer secret set`.
+// The command `mountaineer secret set`.
 import { Argument, Option } from "commander";
 import type { CommandContext, CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";

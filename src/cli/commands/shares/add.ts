@@ -1,4 +1,4 @@
-// Owns `mountaineer shares add`.
+// The command `mountaineer shares add`.
 
 import type { NewFavorite } from "../../edits/favorite-change.ts";
 import type { CommandDefinition, GivenOptions } from "../../input/command.ts";

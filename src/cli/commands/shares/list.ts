@@ -1,4 +1,4 @@
-// Owns `mountaineer shares list`.
+// The command `mountaineer shares list`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 

@@ -1,4 +1,4 @@
-// Owns `mountaineer shares remove`.
+// The command `mountaineer shares remove`.
 
 import { Option } from "commander";
 import { harmless } from "../../../runtime/text/plain-text.ts";

@@ -1,4 +1,4 @@
-// Owns `mountaineer tools list`.
+// The command `mountaineer tools list`.
 import type { CommandDefinition } from "../../input/command.ts";
 import { addJsonOption, readFlag } from "../../input/options.ts";
 
