@@ -3,6 +3,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { isSameFile } from "../../api/client/same-config.ts";
 import { starterText } from "../../config/edit/starter.ts";
 import { refusalError } from "../../config/mistakes.ts";
 import { parseConfig } from "../../config/read/load.ts";
@@ -12,7 +13,6 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
-import { isSameFile } from "../sessions/control-session.ts";
 import { paintFor } from "../views/look.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { tellEdit } from "./edit-outcome.ts";

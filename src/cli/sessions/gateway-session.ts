@@ -30,6 +30,17 @@ export function withGateway<T>(
   );
 }
 
+/** What is listed, or `nothing` where no gateway is configured: then a line on stderr says what to do. */
+export async function listedOr<T>(context: CommandContext, nothing: T, listed: Promise<T>): Promise<T> {
+  try {
+    return await listed;
+  } catch (error) {
+    if (!(error instanceof MountaineerError) || error.code !== "gateway_off") throw error;
+    context.note(`${error.message}; ${error.hint}`);
+    return nothing;
+  }
+}
+
 /** The gateway in process alone. */
 export async function withOwnGateway<T>(
   { home, configPath, signal }: CommandContext,

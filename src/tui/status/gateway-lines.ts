@@ -44,9 +44,11 @@ function singular(fact: string): string {
 
 function backendLine(backend: BackendStatus, { symbols }: View): Line {
   const [mark, tone] = markOf(backend, symbols);
-  const { enabled, phase, in_flight: inFlight, draining } = backend;
+  const { enabled, phase, in_flight: inFlight, draining, withheld_tools: withheld = 0 } = backend;
   const facts = [
     ...(enabled ? [singular(`${backend.tools} tools`)] : []),
+    ...(withheld > 0 ? [`${withheld} withheld`] : []),
+    ...(backend.group === null ? [] : [`group ${backend.group}`]),
     ...(inFlight > 0 ? [`${inFlight} in flight`] : []),
     ...(draining > 0 ? [`${draining} draining`] : []),
   ];
