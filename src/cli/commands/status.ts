@@ -24,7 +24,7 @@ export const statusCommand: CommandDefinition = {
     );
     const { renderStatus } = await import("../views/status-view.ts");
     showResult(context, options, report, () =>
-      renderStatus(report, { ...context.stdoutLook, now: Date.now() }),
+      renderStatus(report, { ...context.stdoutStyle, now: Date.now() }),
     );
     return 0;
   },

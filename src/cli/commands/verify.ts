@@ -22,7 +22,7 @@ export const verifyCommand: CommandDefinition = {
     const report = await withControl(context, { intent: "look", command: "verify" }, (control) =>
       control.verify(readSelection(options), context.signal),
     );
-    showResult(context, options, report, () => renderVerify(report, context.stdoutLook));
+    showResult(context, options, report, () => renderVerify(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   },
 };

@@ -7,7 +7,7 @@ import { type JsonMembers, objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Candidate, LiveKind } from "./completion-request.ts";
 
-export interface NamePlace {
+interface NamePlace {
   readonly home: string;
   readonly configPath: string | null;
   /** What the line says besides: the share it names, and what is typed of the name. */

@@ -13,8 +13,8 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
-import { paintFor } from "../views/look.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
+import { paintFor } from "../views/terminal-style.ts";
 import { tellEdit } from "./edit-outcome.ts";
 import { runEditor } from "./editor.ts";
 
@@ -40,7 +40,7 @@ export async function editConfigFile(context: CommandContext): Promise<number> {
       return FAILED_EXIT;
     }
     if (bytes === null) {
-      context.print(`${paintFor(context.stdoutLook).symbols.skip} nothing was changed\n`);
+      context.print(`${paintFor(context.stdoutStyle).symbols.skip} nothing was changed\n`);
       await discard(draft);
       return 0;
     }

@@ -54,6 +54,6 @@ async function show(
       seen: { entry: sha256Of(new TextEncoder().encode(after)), file: sha256Of(before) },
     };
   });
-  if (diff !== "") context.print(renderDiff(diff, context.stdoutLook));
+  if (diff !== "") context.print(renderDiff(diff, context.stdoutStyle));
   return { differs: diff !== "", seen };
 }

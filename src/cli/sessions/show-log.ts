@@ -27,7 +27,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   await using log = await openLogFile({ path, count, matches, clock: systemClock });
   if (share?.unknown && log.last.length === 0) throw share.unknown;
   const print = (line: string): void =>
-    context.print(json ? logLineJson(line) : renderLogLine(line, context.stdoutLook.color));
+    context.print(json ? logLineJson(line) : renderLogLine(line, context.stdoutStyle.color));
   for (const line of log.last) print(line);
   if (!log.exists) context.note(`nothing is logged yet in ${path}`);
   if (!follow) return;

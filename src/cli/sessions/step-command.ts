@@ -31,7 +31,7 @@ export async function runSteps(
   const results = await withControl(context, { intent: "change", command: asked }, (control) =>
     call(control, readSelection(options), context.signal),
   );
-  showResult(context, options, results, () => renderResults(results, context.stdoutLook));
+  showResult(context, options, results, () => renderResults(results, context.stdoutStyle));
   if (results.length === 0) context.note("no shares are configured; mountaineer status says how to add one");
   return exitCodeOf(results, asked);
 }

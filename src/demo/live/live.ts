@@ -5,9 +5,9 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 import { setCarry } from "../stage/carry-setting.ts";
 import type { FileHolder } from "../stage/file-holder.ts";
-import type { Manner } from "../stage/manner.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import type { Stage } from "../stage/stage.ts";
+import type { TerminalStyle } from "../stage/terminal-style.ts";
 import { type LiveState, renderLive } from "./live-view.ts";
 import { createLogTail, type LogEvent, ROUTE_LABELS } from "./log-events.ts";
 import { openScreen } from "./screen.ts";
@@ -15,7 +15,7 @@ import { openScreen } from "./screen.ts";
 interface LiveOptions {
   readonly input: ReadStream;
   readonly output: WriteStream;
-  readonly manner: Manner;
+  readonly style: TerminalStyle;
   readonly print: (text: string) => void;
   readonly signal: AbortSignal;
 }
@@ -37,7 +37,7 @@ const INTERRUPTED_EXIT = 130;
 /** Resolves with the exit code, when the person quits. Rejects with the signal's reason. */
 export async function playLive(
   stage: Stage,
-  { input, output, manner, print, signal }: LiveOptions,
+  { input, output, style, print, signal }: LiveOptions,
 ): Promise<number> {
   const { layout } = stage;
   const quit = Promise.withResolvers<number>();
@@ -57,7 +57,7 @@ export async function playLive(
     draw();
   };
   const draw = (): void =>
-    screen.show(renderLive(liveState(stage, play, { share, events }), screen.size, manner));
+    screen.show(renderLive(liveState(stage, play, { share, events }), screen.size, style));
 
   const act = (what: () => Promise<void>): void => {
     // One after the other, in the order of the keys.

@@ -188,7 +188,7 @@ function failureUnder(now: MenuConnection, { connection: before, failure }: Menu
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }
 
-/** A success takes back what was told of the same shares, or of the same wish; another wish's failure stays. */
+/** A success takes back what was told of the same shares, or of the same action; the failure of another action stays. */
 function failureAfter(failure: ActionOutcome | null, outcome: ActionOutcome): ActionOutcome | null {
   if (!outcome.ok) return outcome;
   return failure !== null && makesGood(outcome, failure) ? null : failure;

@@ -2,15 +2,15 @@
 import type { ComponentType } from "react";
 import type { Connection } from "./connection.ts";
 import type { Key } from "./key.ts";
-import type { TuiLook } from "./look.ts";
 import type { Readable } from "./store.ts";
+import type { TuiStyle } from "./terminal-style.ts";
 
 export interface ScreenProps {
   /** Columns. */
   readonly width: number;
   /** Lines; a screen draws no more than these. */
   readonly height: number;
-  readonly look: TuiLook;
+  readonly style: TuiStyle;
 }
 
 export interface Screen {

@@ -1,9 +1,9 @@
 // The properties that every view gets: the room it has, and the style.
-import type { TuiLook, TuiSymbols } from "./look.ts";
+import type { TuiStyle, TuiSymbols } from "./terminal-style.ts";
 
 export interface View {
   /** Columns. */
   readonly width: number;
-  readonly look: TuiLook;
+  readonly style: TuiStyle;
   readonly symbols: TuiSymbols;
 }

@@ -20,7 +20,7 @@ export const aliasListCommand: CommandDefinition = {
     const { renderAliases } = await import("../../views/place-view.ts");
     const ask = { intent: "look", command: "alias list" } as const;
     const report = await withPlaces(context, ask, ({ places }) => places.aliases(context.signal));
-    showResult(context, options, report, () => renderAliases(report.aliases, context.stdoutLook));
+    showResult(context, options, report, () => renderAliases(report.aliases, context.stdoutStyle));
     if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return 0;
   },

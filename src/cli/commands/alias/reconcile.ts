@@ -16,7 +16,7 @@ export const aliasReconcileCommand: CommandDefinition = {
     const { reconcileAliases } = await import("../../edits/alias-change.ts");
     const { renderAliases } = await import("../../views/place-view.ts");
     const aliases = await reconcileAliases(context, "alias reconcile");
-    showResult(context, options, { aliases }, () => renderAliases(aliases, context.stdoutLook));
+    showResult(context, options, { aliases }, () => renderAliases(aliases, context.stdoutStyle));
     if (aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
     return aliases.every(({ link }) => link === "right") ? 0 : FAILED_EXIT;
   },

@@ -24,7 +24,7 @@ export const backendsListCommand: CommandDefinition = {
     const backends = listed ?? [];
     const { renderBackends } = await import("../../views/gateway-view.ts");
     showResult(context, options, { backends }, () =>
-      renderBackends(backends, { ...context.stdoutLook, now: Date.now() }),
+      renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }),
     );
     if (listed?.length === 0)
       context.note("no backend is configured; the gateway listens with nothing to publish");

@@ -16,7 +16,7 @@ export const configHistoryCommand: CommandDefinition = {
     const { viewConfig } = await import("../../sessions/config-session.ts");
     const { renderHistory } = await import("../../views/history-view.ts");
     const entries = await viewConfig(context, (view) => view.history());
-    showResult(context, options, entries, () => renderHistory(entries, context.stdoutLook));
+    showResult(context, options, entries, () => renderHistory(entries, context.stdoutStyle));
     if (entries.length === 0) context.note("no configuration has been accepted yet");
     return 0;
   },

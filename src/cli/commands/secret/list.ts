@@ -22,7 +22,7 @@ export const secretListCommand: CommandDefinition = {
     const { openSecrets } = await import("../../in-process/open.ts");
     const { renderSecrets } = await import("../../views/secret-view.ts");
     const report = await (await openSecrets(context)).list();
-    showResult(context, options, report, () => renderSecrets(report, context.stdoutLook));
+    showResult(context, options, report, () => renderSecrets(report, context.stdoutStyle));
     return 0;
   },
 };

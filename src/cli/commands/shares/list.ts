@@ -18,7 +18,7 @@ export const sharesListCommand: CommandDefinition = {
     const { renderFavorites } = await import("../../views/place-view.ts");
     const favorites = await listFavorites(context);
     showResult(context, options, { shares: favorites, favorites }, () =>
-      renderFavorites(favorites, context.stdoutLook),
+      renderFavorites(favorites, context.stdoutStyle),
     );
     if (favorites.length === 0) context.note("no share is configured; mountaineer shares add adds one");
     return 0;

@@ -27,7 +27,7 @@ export const toolsListCommand: CommandDefinition = {
     );
     const [report, backends] = (await listedOr(context, null, asking)) ?? [{ tools: [] }, null];
     const { renderTools } = await import("../../views/tools-view.ts");
-    showResult(context, options, report, () => renderTools(report.tools, context.stdoutLook));
+    showResult(context, options, report, () => renderTools(report.tools, context.stdoutStyle));
     if (backends !== null && report.tools.length === 0) context.note("no tool is published");
     for (const line of absentBackends(backends ?? [], Date.now())) context.note(line);
     return 0;
