@@ -128,7 +128,7 @@ test("it serves so many clients and no more, and again when one leaves", async (
     t.after(() => next.destroy());
     next.end("served");
     return (await readAll(next).catch(() => "")) === "served";
-  }, 5_000);
+  });
 });
 
 test("ending it ends every client, also one that reads nothing, and never takes long", async (t) => {

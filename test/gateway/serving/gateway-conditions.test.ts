@@ -59,6 +59,20 @@ test("a calm gateway has none, and a collision is a warning under the strategy `
   assert.match(found?.hint ?? "", /\[backends\.b\.tool_overrides\]/);
 });
 
+test("C3 one collision is told once, however often the hidden backend offers the name", () => {
+  const sources = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "echo"] })];
+  const conditions = createGatewayConditions(() => 1);
+  const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
+  const warned = conditions(rulesOf({ conflictResolution }), buildCatalog(sources, conflictResolution), null);
+  assert.deepEqual(
+    warned.map(({ code }) => code),
+    ["catalog_collision"],
+  );
+  const [hidden, ...more] = conditions(rulesOf(), buildCatalog(sources, FIRST_WINS), null);
+  assert.match(hidden?.title ?? "", /not published: tool echo$/);
+  assert.deepEqual(more, []);
+});
+
 test("a token that is not set is named by its variable, and each condition keeps its beginning", () => {
   let nowMs = 1_000;
   const conditions = createGatewayConditions(() => nowMs);

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import { CONFIRM_AFTER_MS } from "../../../src/reconcile/route-health.ts";
 import type { Decision } from "../../../src/shares/policy/decide.ts";
 import type { Errand } from "../../../src/shares/policy/episode.ts";
 import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
@@ -12,6 +11,9 @@ import { type HostState, type SimMount, World } from "../world.ts";
 const ROUTE = fc.constantFrom<RouteName>("tb", "fallback");
 const HOST = fc.constantFrom<HostState>("answers", "answers", "refused", "link_down", "silent", "wedged");
 const WAIT = fc.constantFrom(0, 10, 100, 250, 260, 700, 1000, 2000, 3500, 9000, 12_000, 31_000, 65_000);
+
+/** A2's and C's promise to users, not the constant that keeps it: a loss is confirmed by a second look this much later. */
+const CONFIRM_AFTER_MS = 250;
 
 /** Something that happens to the world. */
 interface Happening {
@@ -114,6 +116,9 @@ const STEPS = fc.constantFrom(
   happening("unmounts fail", (world) => {
     world.unmountFails = "not permitted";
   }),
+  happening("unmounts say ok and do nothing", (world) => {
+    world.unmountsDoNothing = true;
+  }),
   happening("rclone is removed", (world) => {
     world.driverProblem = { text: "rclone is not installed", hint: "install it" };
   }),
@@ -138,6 +143,7 @@ const STEPS = fc.constantFrom(
 const TIME = fc.constantFrom(
   happening("sleeps", (world) => world.sleep(60_000)),
   happening("clock set back", (world) => world.sleep(-3_600_000)),
+  happening("something is told", (world) => void world.event()),
   happening("stands still", (world) => world.pass(20_000)),
   happening("daemon killed and restarted", (world) => world.restart()),
   happening("the same, its last write lost", (world) => world.restart(true)),
@@ -218,6 +224,7 @@ function heal(world: World): void {
   world.mountTakesMs = 50;
   world.mountsDieAtOnce = false;
   world.unmountFails = null;
+  world.unmountsDoNothing = false;
   world.driverProblem = null;
 }
 
@@ -239,7 +246,13 @@ function watch(world: World): void {
     if (world.cycles !== lastCycle) unmounted = null;
     lastCycle = world.cycles;
     evidence = weigh(evidence, seen);
-    const { memory } = decision;
+    const { memory, transitions } = decision;
+    if (transitions.some(({ name }) => name === "share.unmounted")) {
+      const { lastStep } = seen;
+      assert.ok(lastStep?.kind === "unmount");
+      const isThere = world.mounts.some(({ id }) => id === lastStep.step.mount.id);
+      assert.ok(!isThere, "what is in the table of mounts is not told as unmounted");
+    }
     assert.ok(memory.held === null || !memory.tbRecoveryPending, "a held share is never pending");
     if (memory.tbRecoveryPending && decision.step === null) {
       assert.equal(seen.mount?.found.route, "fallback", "pending means mounted over fallback");

@@ -1,4 +1,4 @@
-// Owns what the decision for one backend reads and what it remembers from one look to the next. Pure.
+// What the decision for one backend reads, and what it remembers from one look to the next. Pure.
 import type { Wake } from "../../../reconcile/lane.ts";
 import { type Backoff, NO_BACKOFF } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
@@ -112,44 +112,51 @@ export type BackendEvent =
   | { readonly kind: "replaced"; readonly id: number }
   | { readonly kind: "change_failed"; readonly reason: string };
 
-export interface Draft {
+/** One decision in the making: what it reads, and what it remembers, announces and waits for so far. */
+export class DecisionBuilder {
   readonly spec: BackendSpec;
   readonly seen: BackendSeen;
   readonly now: Now;
   memory: BackendMemory;
-  readonly events: BackendEvent[];
-  readonly wakes: Wake[];
-}
+  readonly events: BackendEvent[] = [];
+  readonly wakes: Wake[] = [];
 
-export function forgetFailures(draft: Draft): void {
-  draft.memory = { ...draft.memory, tries: NO_TRIES, quickTryUsed: false, changeFailure: null };
-}
+  constructor(spec: BackendSpec, seen: BackendSeen, memory: BackendMemory, now: Now) {
+    this.spec = spec;
+    this.seen = seen;
+    this.memory = memory;
+    this.now = now;
+  }
 
-/** Of the configuration as it is now, and of the last restart that was asked for. */
-export function isCurrent({ spec }: Draft, { key, epoch }: Kept): boolean {
-  return spec.wanted.kind === "connection" && spec.wanted.key === key && spec.epoch === epoch;
-}
+  remember(change: Partial<BackendMemory>): void {
+    this.memory = { ...this.memory, ...change };
+  }
 
-/** Null: nothing is left of it. */
-export function seenOf({ seen }: Draft, id: number): InstanceSeen | null {
-  return seen.instances.find((instance) => instance.id === id) ?? null;
-}
+  forgetFailures(): void {
+    this.remember({ tries: NO_TRIES, quickTryUsed: false, changeFailure: null });
+  }
 
-/** What serves gets no more calls from now on. */
-export function drainServing(draft: Draft, why: DrainReason): void {
-  const { serving, draining } = draft.memory;
-  if (serving === null) return;
-  const { id, key, epoch } = serving;
-  const leaving: Draining = { id, key, epoch, why, sinceMs: draft.now.monotonicMs };
-  draft.memory = {
-    ...draft.memory,
-    serving: null,
-    draining: [...draining, leaving],
-    refresh: null,
-    checkedAtMs: null,
-  };
-}
+  /** Of the configuration as it is now, and of the last restart that was asked for. */
+  isCurrent({ key, epoch }: Kept): boolean {
+    const { wanted, epoch: wantedEpoch } = this.spec;
+    return wanted.kind === "connection" && wanted.key === key && wantedEpoch === epoch;
+  }
 
-export function wakeAt(draft: Draft, atMs: number, reason: Wake["reason"]): void {
-  draft.wakes.push({ atMs, reason });
+  /** Null: nothing is left of it. */
+  seenOf(id: number): InstanceSeen | null {
+    return this.seen.instances.find((instance) => instance.id === id) ?? null;
+  }
+
+  /** What serves gets no more calls from now on. */
+  drainServing(why: DrainReason): void {
+    const { serving, draining } = this.memory;
+    if (serving === null) return;
+    const { id, key, epoch } = serving;
+    const leaving: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
+    this.remember({ serving: null, draining: [...draining, leaving], refresh: null, checkedAtMs: null });
+  }
+
+  wakeAt(atMs: number, reason: Wake["reason"]): void {
+    this.wakes.push({ atMs, reason });
+  }
 }

@@ -1,9 +1,9 @@
-// Owns initialize: what the gateway says it is, and what it makes of the server's answer.
+// What the gateway sends with `initialize`, and how it reads the server's result.
 import type { ClientPort } from "../../client-port.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { ownMark } from "../../own-mark.ts";
 import { isProtocolVersion, LATEST_VERSION, LEGACY_VERSIONS, type ProtocolVersion } from "../../protocol.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import { errorAnswer, oneLine } from "./failures.ts";
 
 /** What the gateway can pass on for some client; who of them declared what is looked at for each question. */
@@ -13,10 +13,11 @@ const SHARED_CAPABILITIES: JsonObject = {
   roots: { listChanged: true },
 };
 
-export interface Greeting {
-  readonly version: ProtocolVersion;
+export interface InitializeResult {
+  readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly serverInfo: { readonly name: string; readonly version: string };
+  /** How the server wants its tools to be used; null: it does not say. */
   readonly instructions: string | null;
 }
 
@@ -34,20 +35,17 @@ export function initializeParams(
 }
 
 /** What the server says it is. One that names no name or no capabilities that we could tell is taken as it is. */
-export function readGreeting(reply: Reply, backend: string): Greeting | LinkFailure {
+export function readInitializeResult(reply: Reply, backend: string): InitializeResult | LinkFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);
   const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
   if (!isProtocolVersion(protocolVersion)) {
     const theirs = typeof protocolVersion === "string" ? oneLine(protocolVersion) : "of no version";
-    return {
-      kind: "protocol",
-      message: `the server speaks MCP ${theirs}, the gateway ${LEGACY_VERSIONS.join(", ")}`,
-      hint: "use a version of the server that speaks one of these",
-    };
+    const message = `the server speaks MCP ${theirs}, the gateway ${LEGACY_VERSIONS.join(", ")}`;
+    return linkFailure("protocol", message, "use a version of the server that speaks one of these");
   }
   const info = isJsonObject(serverInfo) ? serverInfo : {};
   return {
-    version: protocolVersion,
+    protocolVersion,
     capabilities: isJsonObject(capabilities) && isWritable(capabilities) ? capabilities : {},
     serverInfo: {
       name: typeof info["name"] === "string" ? info["name"] : backend,

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createLastWords } from "../../../../../src/gateway/backends/links/stdio/last-words.ts";
+import { ExitReason } from "../../../../../src/gateway/backends/links/stdio/exit-reason.ts";
 
 function reasonOf(...lines: readonly string[]): string | null {
-  const words = createLastWords();
-  for (const line of lines) words.hear(line);
-  assert.equal(words.lastLine, lines.at(-1) ?? null);
-  return words.reason;
+  const reason = new ExitReason();
+  for (const line of lines) reason.add(line);
+  assert.equal(reason.lastLine, lines.at(-1) ?? null);
+  return reason.text;
 }
 
 test("the last line tells why a program ended", () => {

@@ -6,7 +6,7 @@ import { callMessage, startRig } from "./http-rig.ts";
 
 const user = (name: string) => ({ ok: true, principal: { kind: "user", name, roles: [] } }) as const;
 
-describe("the HTTP front's door", () => {
+describe("the HTTP front's admission", () => {
   it("tells of a foreign Host and a foreign Origin, wherever they lead", async () => {
     const gateway = createScriptedGateway();
     await using rig = await startRig(gateway);

@@ -1,4 +1,4 @@
-// Owns who comes in over HTTP: by Host and Origin, by token, by the session that is named. Who does not is answered
+// Admits requests over HTTP: by Host and Origin, by token, by the session that is named. Other requests are answered
 // here, and the gateway is told.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Principal } from "../../client-port.ts";
@@ -22,15 +22,13 @@ export interface Visit extends Exchange {
   readonly principal: Principal;
 }
 
-interface HttpDoorOptions {
-  readonly gateway: Pick<FrontGateway, "served" | "turnedAway">;
-  readonly sessions: Pick<SessionStore, "find">;
+interface AdmissionOptions {
+  readonly gateway: FrontGateway;
   readonly boundHost: () => string;
-  readonly refuse: (exchange: Exchange, refusal: Refusal) => void;
 }
 
 /** What gives null or false has answered the request. */
-export interface HttpDoor {
+export interface RequestAdmission {
   /** False: a web page was tricked into it. */
   isOurs(exchange: Exchange): boolean;
   identify(exchange: Exchange): Principal | null;
@@ -41,7 +39,11 @@ export interface HttpDoor {
 
 const GONE = "the session is not known, or has ended; initialize anew";
 
-export function createHttpDoor({ gateway, sessions, boundHost, refuse }: HttpDoorOptions): HttpDoor {
+export function createRequestAdmission(
+  { gateway, boundHost }: AdmissionOptions,
+  sessions: SessionStore,
+  refuse: (exchange: Exchange, refusal: Refusal) => void,
+): RequestAdmission {
   const guard = createHostGuard(boundHost);
   const turnAway = (
     exchange: Exchange,

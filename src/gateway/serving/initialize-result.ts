@@ -1,9 +1,12 @@
 // Owns what the gateway says of itself at initialize. Backends come and go within a session, so it promises what any of
 // them may offer.
-import type { ServerGreeting } from "../backends/policy/backend-pool-contract.ts";
+import type { BackendInitializeResult } from "../backends/policy/backend-pool-contract.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-export function gatewayGreeting(version: string, servers: readonly ServerGreeting[]): JsonObject {
+export function gatewayInitializeResult(
+  version: string,
+  servers: readonly BackendInitializeResult[],
+): JsonObject {
   const instructions = joinInstructions(servers);
   const tasks = servers.find(({ capabilities }) => capabilities["tasks"] !== undefined);
   return {
@@ -21,14 +24,14 @@ export function gatewayGreeting(version: string, servers: readonly ServerGreetin
 }
 
 /** Those whose servers can list their tasks. */
-export function tasksListedBy(servers: readonly ServerGreeting[]): readonly string[] {
+export function tasksListedBy(servers: readonly BackendInitializeResult[]): readonly string[] {
   return servers.flatMap(({ backend, capabilities: { tasks } }) =>
     isJsonObject(tasks) && tasks["list"] !== undefined ? [backend] : [],
   );
 }
 
 /** One server's words as they are; of several, each under the name of its backend. */
-function joinInstructions(servers: readonly ServerGreeting[]): string | null {
+function joinInstructions(servers: readonly BackendInitializeResult[]): string | null {
   const told = servers.flatMap(({ backend, instructions }) =>
     instructions === null || instructions === "" ? [] : [{ backend, instructions }],
   );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gatewayGreeting, tasksListedBy } from "../../../src/gateway/serving/greeting.ts";
+import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
 
 const server = (backend: string, instructions: string | null, capabilities = {}) => ({
   backend,
@@ -9,7 +9,7 @@ const server = (backend: string, instructions: string | null, capabilities = {})
 });
 
 test("the gateway promises what any backend may offer, whichever there are", () => {
-  const { capabilities, serverInfo, instructions } = gatewayGreeting("1.2.3", []);
+  const { capabilities, serverInfo, instructions } = gatewayInitializeResult("1.2.3", []);
   assert.deepEqual(capabilities, {
     tools: { listChanged: true },
     resources: { subscribe: true, listChanged: true },
@@ -23,9 +23,9 @@ test("the gateway promises what any backend may offer, whichever there are", () 
 
 test("one server's instructions pass as they are; of several each stands under its backend's name", () => {
   const one = [server("a", "Use it well."), server("b", null), server("c", "")];
-  assert.equal(gatewayGreeting("1", one)["instructions"], "Use it well.");
+  assert.equal(gatewayInitializeResult("1", one)["instructions"], "Use it well.");
   const two = [server("a", "Use it well."), server("b", "Or not.")];
-  assert.equal(gatewayGreeting("1", two)["instructions"], "a:\nUse it well.\n\nb:\nOr not.");
+  assert.equal(gatewayInitializeResult("1", two)["instructions"], "a:\nUse it well.\n\nb:\nOr not.");
 });
 
 test("tasks are promised when a server has them, and listed by those that can", () => {
@@ -35,7 +35,7 @@ test("tasks are promised when a server has them, and listed by those that can", 
     server("c", null, { tasks: true }),
   ];
   assert.deepEqual(tasksListedBy(servers), ["b"]);
-  const { capabilities } = gatewayGreeting("1", servers);
+  const { capabilities } = gatewayInitializeResult("1", servers);
   assert.ok(typeof capabilities === "object" && capabilities !== null && "tasks" in capabilities);
   assert.deepEqual(capabilities.tasks, { requests: {} });
 });
