@@ -7,7 +7,7 @@ import type { Gateway, GatewayOptions } from "../gateway/serving/gateway-contrac
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { createGatewayControl } from "./control/gateway-control.ts";
 import { gatewayStatus } from "./control/gateway-status.ts";
-import type { ConfigApplier } from "./reload/config-applier.ts";
+import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 export interface GatewayPart extends AsyncDisposable {
   readonly applier: ConfigApplier;

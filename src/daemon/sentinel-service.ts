@@ -241,7 +241,7 @@ async function startWith(options: ServiceOptions, stack: DisposalStack): Promise
   let stopping: Promise<void> | null = null;
   return {
     get state() {
-      return state === "running" && config.reloader.busy ? "reloading" : state;
+      return state === "running" && config.watcher.busy ? "reloading" : state;
     },
     control,
     config: config.control,
@@ -354,7 +354,7 @@ function createServiceControl({
     clock,
     memory,
     listener: wakes.listener,
-    running: () => config.reloader.running,
+    running: () => config.watcher.running.snapshot,
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
   });
@@ -366,7 +366,7 @@ function createServiceControl({
 
   const control: DaemonControl = {
     status: (): StatusReport => {
-      const running = config.reloader.running.config.global;
+      const running = config.watcher.running.snapshot.config.global;
       return {
         global: {
           version: packageVersion(),

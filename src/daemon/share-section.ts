@@ -6,7 +6,7 @@ import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
-import type { ConfigApplier } from "./reload/config-applier.ts";
+import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 interface ShareSectionParts {
   readonly engine: ShareEngine;

@@ -22,7 +22,7 @@ interface Real {
   readonly clock: ManualClock;
   /** Lets time pass, step by step, until it is so. */
   readonly until: (check: () => boolean) => Promise<unknown>;
-  readonly watcher: ConfigWatcher;
+  readonly watcher: ConfigWatcher<null>;
   readonly offered: string[];
   readonly events: SyncEvent[];
 }
@@ -38,22 +38,22 @@ async function watchReally(
   const clock = createManualClock(Date.now());
   const offered: string[] = [];
   const events: SyncEvent[] = [];
-  const watcher = createConfigWatcher({
+  const watcher = createConfigWatcher<null>({
     file: createLocalFile(path, readConfigBytes),
     settings: { ...DEFAULT_SYNC_SETTINGS, pollIntervalMs: 50, debounceMs: 100, ...settings },
     clock,
     logger: silentLogger,
-    baseline: { sha256: sha256(loaded) },
-    generation: () => 1,
+    first: { sha256: sha256(loaded), snapshot: null },
     lookDeadlineMs,
-    async onChange({ bytes }) {
+    async load(bytes) {
       const text = new TextDecoder().decode(bytes);
       offered.push(text);
       if (text.startsWith("[") && !text.endsWith("]")) {
-        return { kind: "rejected", unparsable: true, reason: "torn" };
+        return { ok: false, reason: "torn", mistakes: [] };
       }
-      return { kind: "applied", changed: true, details: "settings reloaded" };
+      return { ok: true, snapshot: null };
     },
+    apply: async () => ({ snapshot: null, changed: true, details: "settings reloaded", diff: null }),
     onEvent: (event) => events.push(event),
     onState: () => {},
   });

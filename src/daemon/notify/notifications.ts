@@ -8,7 +8,7 @@ import { type CommandResult, runCommand } from "../../runtime/process/child-proc
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
-import type { ConfigApplier } from "../reload/config-applier.ts";
+import type { ConfigApplier } from "../reload/reload-transaction.ts";
 import { createNotificationQueue, type NotificationKind } from "./notification-queue.ts";
 import type { Notification, Notifier } from "./notifier.ts";
 
