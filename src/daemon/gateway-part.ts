@@ -1,4 +1,4 @@
-// Owns the gateway's place in the service: loaded when one is configured, and its part in a reload.
+// The gateway inside the service: loaded when one is configured, and its part in a reload.
 import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { GatewayControl } from "../api/control.ts";

@@ -1,4 +1,4 @@
-// Owns the engine run once inside a command, when no daemon runs: the same engine, without beat and listeners.
+// The share engine run once inside a command, for when no daemon runs: no timer, no listeners.
 import { join } from "node:path";
 import type { StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { InProcessControl, InProcessOptions } from "../api/control.ts";

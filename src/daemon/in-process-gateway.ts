@@ -1,4 +1,4 @@
-// Owns the gateway run once inside a command, when no daemon runs: the same gateway, without a listener.
+// The gateway run once inside a command, for when no daemon runs: the same gateway, without a listener.
 import type { InProcessGateway, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";

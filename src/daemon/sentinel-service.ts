@@ -1,5 +1,5 @@
-// Owns the running service: the engine, what wakes it, its configuration, and what it tells. It starts in order and
-// ends in reverse.
+// The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
+// order and ends in reverse.
 import type { Duplex } from "node:stream";
 import type { Condition, ReloadReport, StatusReport } from "../api/contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../api/control.ts";

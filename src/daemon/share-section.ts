@@ -1,4 +1,4 @@
-// Owns the shares' and the loop's part in a reload: only what changed is touched, and mounts wait for open files.
+// The shares' part in a reload: only what changed is touched, and a mount with open files waits.
 import type { TriggerWindow } from "../network/listen/debounce-window.ts";
 import type { Ticker } from "../reconcile/ticker.ts";
 import type { Clock } from "../runtime/time/clock.ts";

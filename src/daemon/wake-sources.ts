@@ -1,4 +1,4 @@
-// Owns what wakes the engine: the beat, the network's events through the debounce window, and clock jumps.
+// The triggers of the share engine: the tick, network events through the debounce window, and clock jumps.
 import { createClockWatch } from "../network/listen/clock-jump.ts";
 import { createTriggerWindow, type TriggerWindow } from "../network/listen/debounce-window.ts";
 import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";

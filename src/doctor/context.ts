@@ -1,4 +1,4 @@
-// Owns what each check of the doctor is given, and how it says what it found.
+// The input of each doctor check, and the form of its findings.
 import type { DaemonClient } from "../api/client/client.ts";
 import type { DoctorArea, DoctorFinding, DoctorSeverity } from "../api/doctor-report.ts";
 import type { ConfigPlace } from "../config/locate.ts";

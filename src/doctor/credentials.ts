@@ -1,5 +1,5 @@
-// Owns what the doctor says of each share's credentials: whether the reference has a value, and whether the server takes
-// it, by listing the share once without mounting it.
+// Checks each share's credentials: whether the reference has a value, and whether the server accepts it (it lists the
+// share once without mounting it).
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// Owns looking at everything that may be wrong, each part on its own and none for longer than its deadline.
+// The doctor: runs every check on its own, each with a deadline.
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// Owns what the doctor says of each host: whether it answers SMB, and whether the way to it is the one that is meant.
+// Checks each host: whether it answers SMB, and whether the route to it is the configured one.
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { hostText } from "../config/host.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";

@@ -1,4 +1,4 @@
-// Owns running each adapter to the system once, harmlessly: how a first user of a system proves that all of it works.
+// Runs each adapter to the system once, harmlessly: how the first user of a system proves that all of it works.
 import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, open, readdir, realpath, rm, symlink } from "node:fs/promises";
 import { createServer } from "node:net";

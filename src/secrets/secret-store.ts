@@ -1,5 +1,5 @@
-// Owns where a home's secrets are kept: its 0600 file `secrets.json` says for each whether its value stands there or
-// in the system's keyring.
+// The store of a home's secrets. Its 0600 file `secrets.json` says for each whether the value is in it or in the
+// system's keyring.
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";

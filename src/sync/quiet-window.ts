@@ -1,4 +1,4 @@
-// Owns the debounce of saves: a window that restarts on each further change, yet ends within a bound.
+// The debounce of saves: a window that restarts on each further change, yet ends within a bound.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
 interface QuietWindowOptions {

@@ -1,4 +1,4 @@
-// Owns what people are told about config sync: one event a reload, the newest thousand kept.
+// Events of the configuration's sync for people: one for each reload, the newest thousand kept.
 import { isoTime } from "../runtime/time/clock.ts";
 
 export type SyncEventType = "changed" | "no-change" | "error";

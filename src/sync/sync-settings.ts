@@ -1,4 +1,4 @@
-// Owns how the configuration file is watched: the section `sync` as the engine reads it.
+// The section `sync` of the configuration, for the engine.
 
 /** What counts as a change: another mtime or size, another SHA-256, or what the OS tells, confirmed by content. */
 export type Detection = "mtime" | "hash" | "inotify";

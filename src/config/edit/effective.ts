@@ -1,4 +1,4 @@
-// Owns what holds for every key: the file's value, or the default, and which of the two it is.
+// The effective value of every key: the file's or the default, and which of the two.
 import { parseReference } from "../../secrets/reference.ts";
 import { hasSecretQuery } from "../backend-values.ts";
 import type { ConfigPlace } from "../locate.ts";

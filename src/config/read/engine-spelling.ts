@@ -1,4 +1,4 @@
-// Owns the one conversion from the file's spelling to the engine's: camelCase, milliseconds, absolute paths.
+// Normalizes the file's values for the engine: camelCase, milliseconds, absolute paths.
 import { join } from "node:path";
 import { STORED_FORM } from "../../secrets/reference.ts";
 import { SMB_PORT } from "../host.ts";

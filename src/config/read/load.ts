@@ -1,4 +1,4 @@
-// Owns the way from a file's bytes to a checked snapshot, or to the list of everything wrong with it.
+// Turns a file's bytes into a checked snapshot, or into the list of everything wrong with it.
 
 import { constants } from "node:fs";
 import { type FileHandle, open, readlink } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// Owns the rules between keys: what each value alone cannot tell. Reads what a file holds, right or wrong, so that
-// these mistakes are told together with those of single values.
+// The rules between keys, which no single value can break alone. They read the file's values right or wrong, so that
+// these mistakes are reported together with those of single values.
 
 import { HOST_EXPECTED, type HostAddress, hostKey, hostText, parseHost } from "../host.ts";
 import {

@@ -1,4 +1,4 @@
-// Owns reading TOML: values by smol-toml, places (only once there is a mistake) by toml-eslint-parser.
+// Reads TOML: values by smol-toml, positions (only once there is a mistake) by toml-eslint-parser.
 import { parse, TomlError } from "smol-toml";
 import type { AST } from "toml-eslint-parser";
 import type { KeyPath } from "../mistakes.ts";

@@ -1,4 +1,4 @@
-// Owns what is wrong with single keys and values: turns what the schema says into mistakes for people.
+// Mistakes in single keys and values: the schema's issues, in words for people.
 import type * as z from "zod";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { describeKind, describeValue, type Finding, type KeyPath, MISSING } from "../mistakes.ts";

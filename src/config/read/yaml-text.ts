@@ -1,4 +1,4 @@
-// Owns reading YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
+// Reads YAML: one document, plain data, anchors and merge keys within a budget. `yaml` is loaded only here.
 import type { Alias, Document, DocumentOptions, Node, Pair, ParseOptions, YAMLMap, YAMLSeq } from "yaml";
 import type { KeyPath } from "../mistakes.ts";
 import { createPlaceTree, type PlaceTree, treeLocator } from "./place-tree.ts";

@@ -1,5 +1,5 @@
-// Owns having a configuration's reader ready when a content comes: started at the first sign of a change, so that its
-// own start, and mostly the reading, fall into the time in which the change is waited out.
+// A reader process that is started at the first sign of a change, so that its start and often the reading itself fall
+// into the debounce time.
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";

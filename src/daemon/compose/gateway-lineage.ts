@@ -1,5 +1,5 @@
-// Owns how a gateway finds out that a backend of its own configuration has started it: where no daemon runs,
-// `mountaineer mcp` as a backend would start the same gateway with the same backends, again and again.
+// Loop guard: a gateway that was started by a backend of its own configuration does not start that backend again.
+// Without a daemon, `mountaineer mcp` as a backend would start the same gateway endlessly.
 import { MountaineerError } from "../../runtime/errors.ts";
 
 const VARIABLE = "MOUNTAINEER_WITHIN";

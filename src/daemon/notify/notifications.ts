@@ -1,5 +1,5 @@
-// Owns notifications on the desktop: a listener of what is announced, that shows some of it through a program. Nothing
-// waits for it, and what it cannot show is a condition.
+// Desktop notifications: a listener of transitions that shows some of them through a program. Nothing waits for it, and
+// a notification that cannot be shown becomes a condition.
 import type { Condition } from "../../api/contract.ts";
 import type { NotifyConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";

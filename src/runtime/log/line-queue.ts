@@ -1,5 +1,5 @@
-// Owns the way of log lines to where they are written: bounded, in batches, one write at a time. Whoever logs
-// never waits; what cannot be written is kept while there is room and tried again.
+// The queue of log lines before they are written: bounded, in batches, one write at a time. Logging never waits; lines
+// that cannot be written are kept while there is room and tried again.
 import { type Clock, settledWithin } from "../time/clock.ts";
 import type { LogLevel } from "./log.ts";
 

@@ -1,4 +1,4 @@
-// Owns telling something that happens often: at once after a quiet time, else now and then.
+// A throttle for something that is told often: at once after a quiet time, otherwise now and then.
 import type { Clock, Timer } from "./clock.ts";
 
 interface SpacedNotice extends Disposable {
