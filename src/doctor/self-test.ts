@@ -113,7 +113,10 @@ async function runOne(
 }
 
 function adapters(parts: EngineParts): readonly Adapter[] {
-  const { prober, hostProber, mountTable, drivers } = parts;
+  return [...processAdapters(), ...networkAdapters(parts), ...mountAdapters(parts), ...keyringAndClock()];
+}
+
+function processAdapters(): readonly Adapter[] {
   return [
     {
       name: "child processes",
@@ -163,6 +166,11 @@ function adapters(parts: EngineParts): readonly Adapter[] {
       name: "list of processes",
       run: async () => `${(await listMonitors()).length} monitors run`,
     },
+  ];
+}
+
+function networkAdapters({ prober, hostProber }: EngineParts): readonly Adapter[] {
+  return [
     {
       name: "network interfaces",
       async run() {
@@ -222,6 +230,11 @@ function adapters(parts: EngineParts): readonly Adapter[] {
         }
       },
     },
+  ];
+}
+
+function mountAdapters({ prober, mountTable, drivers }: EngineParts): readonly Adapter[] {
+  return [
     {
       name: "look into a folder",
       async run(folder) {
@@ -277,6 +290,11 @@ function adapters(parts: EngineParts): readonly Adapter[] {
         return usable.join(", ");
       },
     },
+  ];
+}
+
+function keyringAndClock(): readonly Adapter[] {
+  return [
     {
       name: "keyring",
       async run(folder, signal) {
