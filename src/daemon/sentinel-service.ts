@@ -14,7 +14,7 @@ import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
-import { lineageBelow } from "./compose/gateway-lineage.ts";
+import { loopGuard } from "./compose/loop-guard.ts";
 import { shareSubjects } from "./compose/share-subjects.ts";
 import { homeSecrets, startSecretRetry } from "./compose/stored-secrets.ts";
 import { aliasStatuses } from "./control/alias-status.ts";
@@ -32,7 +32,7 @@ import { createNotifications } from "./notify/notifications.ts";
 import { openConfigFile, realPathThrough } from "./reload/config-file.ts";
 import { createConfigService } from "./reload/config-service.ts";
 import { shareSection } from "./share-section.ts";
-import { startWakeSources } from "./wake-sources.ts";
+import { startTriggers } from "./triggers.ts";
 
 /**
  * What is not done so long after a stop began is left to the next start, ms. The rest of the 5 s that a stop takes
@@ -156,7 +156,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     await openPlaces({ home, clock, logger, parts, readOnly: false, first: snapshot.config, publish }),
   );
   const { aliases } = places;
-  const wakes = startWakeSources(
+  const triggers = startTriggers(
     {
       clock,
       logger,
@@ -176,14 +176,14 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       clock,
       logger,
       environment,
-      programEnvironment: lineageBelow(snapshot.path, options.environment),
+      programEnvironment: loopGuard(snapshot.path, options.environment),
       redact,
       announce: publish,
       version: packageVersion(),
       listens: true,
     }),
   );
-  const { ticker, window } = wakes;
+  const { ticker, window } = triggers;
   const shares = shareSection({ engine, aliases, ticker, window, clock, context, publish });
   const config = stack.use(
     createConfigService({
@@ -211,7 +211,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     shareControl,
     places,
     aliases,
-    wakes,
+    triggers,
     gateway,
     config,
   };
@@ -231,11 +231,11 @@ function announcements(clock: Clock, logger: Logger, stack: DisposalStack) {
 /** Ends the service: calls drain, steps end, and what is asked for is unmounted. */
 async function stop(
   { memory, clock, logger, unmountOnExit }: ServiceOptions,
-  { force, engine, shareControl, wakes, gateway, config }: ServiceParts,
+  { force, engine, shareControl, triggers, gateway, config }: ServiceParts,
   stack: DisposalStack,
 ): Promise<void> {
   const deadline = clock.setTimer(STOP_DEADLINE_MS, () => force.abort());
-  wakes.stop();
+  triggers.stop();
   // A config that is applied now would begin cycles, and mount again what is unmounted here.
   await config[Symbol.asyncDispose]();
   // Calls drain while mounts are seen to; the stack below waits for the same end.
@@ -258,12 +258,22 @@ async function stop(
 /** The service's operations in the API. */
 function createServiceControl(
   { home, memory, clock, intervalMs }: ServiceOptions,
-  { startedAt, snapshot, notifications, engine, shareControl, aliases, wakes, gateway, config }: ServiceParts,
+  {
+    startedAt,
+    snapshot,
+    notifications,
+    engine,
+    shareControl,
+    aliases,
+    triggers,
+    gateway,
+    config,
+  }: ServiceParts,
 ): DaemonControl {
   const conditions = createGlobalConditions({
     clock,
     memory,
-    listener: wakes.listener,
+    listener: triggers.listener,
     running: () => config.watcher.running.snapshot,
     sync: () => config.watcher.state,
     historyUnsavedBecause: () => config.historyUnsavedBecause,
@@ -288,7 +298,7 @@ function createServiceControl(
           auto_failback: running.autoFailback,
           auto_failback_stable_secs: running.autoFailbackStableMs / 1000,
           lsof_recheck: running.lsofRecheck,
-          network_events: wakes.listener.source,
+          network_events: triggers.listener.source,
           conditions: globalConditions(),
         },
         shares: engine.names.map((name) => shareStatus(engine.view(name))),

@@ -6,7 +6,7 @@ import type { KeyPath } from "../mistakes.ts";
 import { RESERVED_SHARE_NAME } from "../names.ts";
 import { defaultSharesRoot } from "../paths.ts";
 import { fileText, textValues } from "../read/file-values.ts";
-import { defaultAuditPath } from "../read/gateway-spelling.ts";
+import { defaultAuditPath } from "../read/normalize-gateway.ts";
 import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "../schema/schema.ts";
 import { isShowable } from "../secret-text.ts";
 import type { ConfigFormat } from "../snapshot.ts";

@@ -16,7 +16,7 @@ import {
 } from "../mistakes.ts";
 import { configFileSchema, memberSection, sectionAt } from "../schema/schema.ts";
 import { type ConfigFormat, type ConfigSnapshot, deepFreeze } from "../snapshot.ts";
-import { configWarnings, engineConfig } from "./engine-spelling.ts";
+import { configWarnings, engineConfig } from "./normalize.ts";
 import { ruleFindings } from "./rules.ts";
 import { decodeText, LARGEST_FILE_BYTES, type ParsedText, textPlaces } from "./source-text.ts";
 import { asTable } from "./tables.ts";

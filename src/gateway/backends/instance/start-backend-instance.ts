@@ -1,7 +1,7 @@
 // Owns one instance of a backend: connects, initializes, reads the lists, and then carries calls and what belongs to
 // them, until it ends or is closed.
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
-import { createSpacedNotice } from "../../../runtime/time/spaced-notice.ts";
+import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ClientPort } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -89,7 +89,7 @@ export const startBackendInstance: StartInstance = (options) => {
     logger.debug("a backend writes", { backend, line });
   };
 
-  const idle = createSpacedNotice(clock, BETWEEN_IDLE_MS, () => {
+  const idle = createThrottle(clock, BETWEEN_IDLE_MS, () => {
     if (over === null && calls.inFlight === 0) changed();
   });
   const calls = createInstanceCalls({
@@ -127,7 +127,7 @@ export const startBackendInstance: StartInstance = (options) => {
   const supported = (): boolean => declares("logging");
   const level = createServerLogLevel(options.logLevel, { ask, timeoutMs: listMs, supported });
   const subscriptions = createSubscriptions({ backend, ask, logger, timeoutMs: listMs, open: isReady });
-  const gaps = createSpacedNotice(clock, BETWEEN_GAPS_MS, () => {
+  const gaps = createThrottle(clock, BETWEEN_GAPS_MS, () => {
     for (const kind of LIST_KINDS) {
       const declared = greeting?.capabilities[kind];
       if (isJsonObject(declared) && declared["listChanged"] === true) lists.changed(kind);

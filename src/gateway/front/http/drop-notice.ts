@@ -2,7 +2,7 @@
 
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { createSpacedNotice } from "../../../runtime/time/spaced-notice.ts";
+import { createThrottle } from "../../../runtime/time/throttle.ts";
 
 const BETWEEN_WARNINGS_MS = 60_000;
 
@@ -21,7 +21,7 @@ interface DropNoticeOptions {
 
 export function createDropNotice({ clock, logger, port, limit }: DropNoticeOptions): DropNotice {
   let count = 0;
-  const notice = createSpacedNotice(clock, BETWEEN_WARNINGS_MS, () => {
+  const notice = createThrottle(clock, BETWEEN_WARNINGS_MS, () => {
     logger.warn("connections were refused: too many are open", {
       count,
       limit,

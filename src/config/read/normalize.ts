@@ -7,7 +7,7 @@ import { RESERVED_SHARE_NAME } from "../names.ts";
 import { defaultSharesRoot, expandPath } from "../paths.ts";
 import type { AliasFile, ConfigFile, ShareFile } from "../schema/schema.ts";
 import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
-import { gatewayConfig, gatewayWarnings } from "./gateway-spelling.ts";
+import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
 
 function milliseconds(seconds: number): number {
   return Math.round(seconds * 1000);

@@ -7,7 +7,7 @@ const VARIABLE = "MOUNTAINEER_WITHIN";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What every program of a gateway's backends is to have in its environment; `configPath` is that gateway's. */
-export function lineageBelow(configPath: string, environment: Environment): Readonly<Record<string, string>> {
+export function loopGuard(configPath: string, environment: Environment): Readonly<Record<string, string>> {
   return { [VARIABLE]: JSON.stringify([...lineageOf(environment), configPath]) };
 }
 
