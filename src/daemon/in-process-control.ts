@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { InProcessControl, InProcessOptions } from "../api/control.ts";
 import { packageVersion } from "../api/version.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -105,19 +106,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     );
     const aliases = changes || !looksFirst ? [] : await places.aliases.look();
     const status = (): StatusReport => ({
-      global: {
-        version: packageVersion(),
-        pid: null,
-        started_at: null,
-        config_path: snapshot.path,
-        home,
-        check_interval_secs: config.global.checkIntervalMs / 1000,
-        auto_failback: config.global.autoFailback,
-        auto_failback_stable_secs: config.global.autoFailbackStableMs / 1000,
-        lsof_recheck: config.global.lsofRecheck,
-        network_events: "off",
-        conditions: configWarningConditions(snapshot, startedAt),
-      },
+      global: globalStatus(home, snapshot, startedAt),
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
       ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
       ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt) : {}),
@@ -148,4 +137,21 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     await stack[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function globalStatus(home: string, snapshot: ConfigSnapshot, startedAt: string): StatusReport["global"] {
+  const { checkIntervalMs, autoFailback, autoFailbackStableMs, lsofRecheck } = snapshot.config.global;
+  return {
+    version: packageVersion(),
+    pid: null,
+    started_at: null,
+    config_path: snapshot.path,
+    home,
+    check_interval_secs: checkIntervalMs / 1000,
+    auto_failback: autoFailback,
+    auto_failback_stable_secs: autoFailbackStableMs / 1000,
+    lsof_recheck: lsofRecheck,
+    network_events: "off",
+    conditions: configWarningConditions(snapshot, startedAt),
+  };
 }

@@ -129,12 +129,8 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
         }
         case "apply": {
           const { bytes, sha256 } = decision.content;
-          const { snapshot } = decision;
-          return {
-            kind: "tried",
-            sha256,
-            outcome: await options.apply({ bytes, sha256, snapshot, source: "file" }, signal),
-          };
+          const content = { bytes, sha256, snapshot: decision.snapshot, source: "file" };
+          return { kind: "tried", sha256, outcome: await options.apply(content, signal) };
         }
       }
     }

@@ -95,9 +95,9 @@ export function createNotifications(options: NotificationsOptions): Notification
     });
   };
 
-  const show = ({ title, body }: Notification): Promise<void> => {
+  const show = (notification: Notification): Promise<void> => {
     nextAtMs = clock.monotonicMs() + APART_MS;
-    const { args, stdin } = notifier.input({ title, body });
+    const { args, stdin } = notifier.input(notification);
     return run(args, stdin);
   };
 
@@ -138,15 +138,8 @@ export function createNotifications(options: NotificationsOptions): Notification
     conditions() {
       if (!settings.enabled || unavailable === null) return [];
       const { reason, hint, since } = unavailable;
-      return [
-        {
-          code: "notify_unavailable",
-          severity: "warning",
-          title: `Notifications cannot be shown: ${reason}`,
-          hint,
-          since,
-        },
-      ];
+      const title = `Notifications cannot be shown: ${reason}`;
+      return [{ code: "notify_unavailable", severity: "warning", title, hint, since }];
     },
     async [Symbol.asyncDispose]() {
       ending.abort();

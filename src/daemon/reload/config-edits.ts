@@ -61,21 +61,18 @@ export function createConfigEdits(
     return { changed, path, sha256, errors: [], reload: reportOf(result, watcher.running) };
   };
 
-  const tryToKeep = async (content: Omit<AcceptedContent, "time">): Promise<void> => {
-    try {
-      await history.record({ ...content, time: isoTime(clock.wallMs()) });
-    } catch (error) {
-      logger.warn("a configuration could not be kept", { reason: errorText(error) });
-    }
-  };
+  const tryToKeep = (content: Omit<AcceptedContent, "time">): Promise<void> =>
+    history
+      .record({ ...content, time: isoTime(clock.wallMs()) })
+      .catch((error: unknown) =>
+        logger.warn("a configuration could not be kept", { reason: errorText(error) }),
+      );
 
   /** What a person saved and nobody has run yet would be lost with the file's content. */
   const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
     const content = Buffer.from(bytes).toString("base64");
-    const { loaded } = await loadConfigApart(
-      { path, place, content, writeStarter: false },
-      { clock, signal },
-    );
+    const request = { path, place, content, writeStarter: false };
+    const { loaded } = await loadConfigApart(request, { clock, signal });
     if (!loaded.ok) return;
     const { sha256, format } = loaded.snapshot;
     await tryToKeep({ bytes, sha256, format, source: "file", summary: "found in the file" });
