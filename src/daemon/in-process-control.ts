@@ -51,13 +51,8 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       await ensurePrivateFolder(home);
       stack.use(await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }));
     }
-    const { place, snapshot: loaded } = await openHome({
-      home,
-      configPath,
-      environment,
-      writesStarter: false,
-      clock,
-    });
+    const asked = { home, configPath, environment, clock };
+    const { place, snapshot: loaded } = await openHome({ ...asked, writesStarter: false });
     const log = stack.use(
       startLog({
         filePath: changes

@@ -111,7 +111,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   const turnOf = (signal: AbortSignal): ConfigTurn<Snapshot> => ({
     signal,
     async applySaved(content) {
-      watch.noteRead(content.sha256);
+      watch.slot.noteRead(content.sha256);
       const outcome = await apply(content, signal);
       memory.noteSaved(content.sha256, outcome.kind === "applied" ? outcome : null);
       if (outcome.kind === "applied") return outcome;

@@ -18,7 +18,7 @@ interface DetectorWish {
   readonly pollIntervalMs: number;
 }
 
-interface DetectorSlot {
+export interface DetectorSlot {
   /** Makes it so, at once; resolves when a new detector is ready, or is itself replaced. */
   want(wish: DetectorWish | null): Promise<void>;
   /** Looks now, if a detector runs. Never rejects. */

@@ -64,18 +64,18 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
       if (signal.aborted) return false;
       throw error;
     }
-    await watch.detect();
-    if (asked) watch.cancelWait();
+    await watch.slot.look();
+    if (asked) watch.window.cancel();
     // Changed again meanwhile: that has, or will have, a look of its own.
-    return asked || (watch.isWatching && !watch.isWaiting && !watch.changeDue);
+    return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 
   return async (asked, signal, early) => {
     if (!asked && !watch.isWatching) return { kind: "left" };
     // A change that nobody noticed yet is debounced like any other, unless somebody asks.
-    if (asked || !watch.changeDue) await watch.detect();
-    if (asked) watch.cancelWait();
-    else if (watch.isWaiting) return { kind: "left" };
+    if (asked || !watch.changeDue) await watch.slot.look();
+    if (asked) watch.window.cancel();
+    else if (watch.window.isOpen) return { kind: "left" };
     let noticed = asked;
     const takeLook = (): Promise<SeenFile<Snapshot>> => {
       noticed ||= watch.changeDue;
@@ -99,7 +99,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>): Fi
         case "forget_problem":
           return { kind: "problem_gone" };
         case "wait_until_quiet":
-          watch.waitUntilQuiet();
+          watch.window.trigger();
           return { kind: "left" };
         case "fail":
           return { kind: "unreadable", reason: decision.reason };

@@ -2,9 +2,9 @@
 import type { TriggerReason } from "../reconcile/trigger.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import { createDetectorSlot } from "./detector-slot.ts";
+import { createDetectorSlot, type DetectorSlot } from "./detector-slot.ts";
 import { type FolderEvents, systemFolderEvents } from "./folder-events.ts";
-import { createQuietWindow } from "./quiet-window.ts";
+import { createQuietWindow, type QuietWindow } from "./quiet-window.ts";
 import { MAX_WAIT_FACTOR, type SyncSettings } from "./sync-settings.ts";
 import type { SyncState } from "./sync-state.ts";
 import type { WatchedFile } from "./watched-file.ts";
@@ -34,34 +34,25 @@ export interface FileWatch extends AsyncDisposable {
   stop(): void;
   /** Watching goes on if it was stopped. */
   endStop(): void;
-  /** A change is being waited out. */
-  readonly isWaiting: boolean;
-  /** Ends the wait without a look. */
-  cancelWait(): void;
-  /** Something changed just now: it is waited out. */
-  waitUntilQuiet(): void;
+  /** Open while a change is being waited out. */
+  readonly window: Pick<QuietWindow, "isOpen" | "cancel" | "trigger">;
   /** A change was waited out, and the file was not looked at since. */
   changeDue: boolean;
-  /** Has the detector look now, if one runs. Never rejects. */
-  detect(): Promise<void>;
-  /** The file was read, and held bytes of this SHA-256. */
-  noteRead(sha256: string): void;
+  /** The detector that runs, if one does. */
+  readonly slot: Pick<DetectorSlot, "look" | "noteRead">;
 }
+
+type Phase = "new" | "on" | "stopped" | "ended";
 
 /** Nothing is watched before `start`. */
 export function createFileWatch(options: FileWatchOptions): FileWatch {
   const { file, clock, logger, onSign, onDue, onState } = options;
   const fields = { path: file.path };
   let { settings } = options;
-  let phase: "new" | "on" | "stopped" | "ended" = "new";
+  let phase: Phase = "new";
   let fileMissing = false;
   let degraded: string | null = null;
 
-  const watchingNow = (): SyncState["watching"] => {
-    if (phase === "new" || phase === "ended") return "idle";
-    if (!settings.enabled) return "off";
-    return phase === "stopped" ? "stopped" : "live";
-  };
   const isWatching = (): boolean => phase === "on" && settings.enabled;
   const slot = createDetectorSlot({
     file,
@@ -109,21 +100,20 @@ export function createFileWatch(options: FileWatchOptions): FileWatch {
 
   const watch: FileWatch = {
     changeDue: false,
+    window,
+    slot,
     get settings() {
       return settings;
     },
     get state() {
       return {
-        watching: watchingNow(),
+        watching: watchingIn(phase, settings),
         fileMissing: fileMissing && isWatching(),
         detector: { detection: settings.detection, degraded },
       };
     },
     get isWatching() {
       return isWatching();
-    },
-    get isWaiting() {
-      return window.isOpen;
     },
     async start() {
       if (phase !== "new") return;
@@ -145,10 +135,6 @@ export function createFileWatch(options: FileWatchOptions): FileWatch {
       phase = "on";
       void watchAsSet();
     },
-    cancelWait: () => window.cancel(),
-    waitUntilQuiet: () => window.trigger(),
-    detect: () => slot.look(),
-    noteRead: (sha256) => slot.noteRead(sha256),
     async [Symbol.asyncDispose]() {
       phase = "ended";
       await watchAsSet();
@@ -156,4 +142,10 @@ export function createFileWatch(options: FileWatchOptions): FileWatch {
     },
   };
   return watch;
+}
+
+function watchingIn(phase: Phase, { enabled }: SyncSettings): SyncState["watching"] {
+  if (phase === "new" || phase === "ended") return "idle";
+  if (!enabled) return "off";
+  return phase === "stopped" ? "stopped" : "live";
 }

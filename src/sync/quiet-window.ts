@@ -14,7 +14,7 @@ interface QuietWindowOptions {
   readonly onEnd: () => void;
 }
 
-interface QuietWindow extends Disposable {
+export interface QuietWindow extends Disposable {
   readonly isOpen: boolean;
   /** A change, at `atMs` (monotonic; default: now): opens the window, or restarts the open one. */
   trigger(atMs?: number): void;

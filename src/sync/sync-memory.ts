@@ -68,7 +68,7 @@ export function createSyncMemory({ path, watch, clock, logger, announce }: SyncM
     }
   };
 
-  /** `level`: of the line that says so, which what was applied has said already. */
+  /** `level`: of the log line; a change that was applied has a line already. */
   const succeeded = (level: "info" | "debug"): void => {
     if (record.problem !== null) logger[level]("config error cleared", { path, kind: record.problem.kind });
     record = withRunning(record, now());
@@ -117,21 +117,12 @@ export function createSyncMemory({ path, watch, clock, logger, announce }: SyncM
       return record;
     },
     get state() {
-      const { problem, lastSync } = record;
-      if (problem === null) return { lastSync, lastError: null };
-      const { kind, reason, since } = problem;
-      return { lastSync, lastError: { kind, reason, since } };
+      return stateOf(record);
     },
-    retry() {
-      const { problem } = record;
-      // An open window ends in a look of its own.
-      if (problem === null || problem.kind === "rejected" || !watch.isWatching || watch.isWaiting)
-        return null;
-      return { atMs: problem.atMs + retryDelayMs(watch.settings, problem.failures), reason: "retry" };
-    },
+    retry: () => retryOf(record, watch),
     noteRead(sha256) {
       record = { ...record, lastReadSha256: sha256 };
-      watch.noteRead(sha256);
+      watch.slot.noteRead(sha256);
     },
     noteSaved(sha256, applied) {
       record = applied === null ? { ...record, problem: null } : withSaved(record, sha256, now());
@@ -146,4 +137,16 @@ export function createSyncMemory({ path, watch, clock, logger, announce }: SyncM
       return result;
     },
   };
+}
+
+function stateOf({ problem, lastSync }: SyncRecord): SyncMemory["state"] {
+  if (problem === null) return { lastSync, lastError: null };
+  const { kind, reason, since } = problem;
+  return { lastSync, lastError: { kind, reason, since } };
+}
+
+function retryOf({ problem }: SyncRecord, { settings, isWatching, window }: FileWatch): Wake | null {
+  // An open window ends in a look of its own.
+  if (problem === null || problem.kind === "rejected" || !isWatching || window.isOpen) return null;
+  return { atMs: problem.atMs + retryDelayMs(settings, problem.failures), reason: "retry" };
 }

@@ -16,13 +16,5 @@ export interface SyncSettings {
   readonly onFailure: OnFailure;
 }
 
-export const DEFAULT_SYNC_SETTINGS: SyncSettings = {
-  enabled: true,
-  pollIntervalMs: 2_000,
-  debounceMs: 1_000,
-  detection: "mtime",
-  onFailure: "backoff",
-};
-
 /** A file that never rests is reloaded after this many debounce windows all the same. */
 export const MAX_WAIT_FACTOR = 10;

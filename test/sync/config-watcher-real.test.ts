@@ -6,13 +6,13 @@ import { readConfigBytes } from "../../src/config/read/load.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
-import { DEFAULT_SYNC_SETTINGS, type Detection, type SyncSettings } from "../../src/sync/sync-settings.ts";
+import type { Detection, SyncSettings } from "../../src/sync/sync-settings.ts";
 import { createLocalFile } from "../../src/sync/watched-file.ts";
 import { missingForFuse, mountLocalFuse } from "../rig/local-fuse-mount.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { sha256 } from "./watcher-bench.ts";
+import { DEFAULT_SYNC_SETTINGS, sha256 } from "./watcher-bench.ts";
 
 /** No real look at a file is late by a clock that runs while it is waited for. */
 const NEVER_LATE_MS = 3_600_000;

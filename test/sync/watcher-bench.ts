@@ -5,10 +5,19 @@ import type { Logger } from "../../src/runtime/log/log.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../src/sync/config-watcher.ts";
 import type { ReloadOutcome } from "../../src/sync/reload-outcome.ts";
 import type { SyncEvent } from "../../src/sync/sync-event.ts";
-import { DEFAULT_SYNC_SETTINGS, type SyncSettings } from "../../src/sync/sync-settings.ts";
+import type { SyncSettings } from "../../src/sync/sync-settings.ts";
 import type { SyncState } from "../../src/sync/sync-state.ts";
 import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
 import { createMemoryFile, type MemoryFile } from "./memory-file.ts";
+
+/** As the file has them when it says nothing. */
+export const DEFAULT_SYNC_SETTINGS: SyncSettings = {
+  enabled: true,
+  pollIntervalMs: 2_000,
+  debounceMs: 1_000,
+  detection: "mtime",
+  onFailure: "backoff",
+};
 
 export interface WatcherBench {
   readonly clock: ManualClock;

@@ -183,14 +183,9 @@ function tooDeep(text: string): SyntaxFinding {
     if (line.split(".", DEEPEST_NESTING).length === DEEPEST_NESTING) break;
     offset += line.length + 1;
   }
+  const found = "nesting too deep";
   const expected = `at most ${DEEPEST_NESTING} levels`;
-  return {
-    offset: offset < text.length ? offset : 0,
-    path: [],
-    found: "nesting too deep",
-    expected,
-    hint: null,
-  };
+  return { offset: offset < text.length ? offset : 0, path: [], found, expected, hint: null };
 }
 
 /** Reads TOML 1.1. Never throws; every mistake that can be told apart from its consequences is in `syntax`. */

@@ -61,13 +61,8 @@ const TOP_HEADERS = TOP_NAMES.map((name) => SECTIONS.find(({ pattern }) => patte
 function unknownKeyFinding(parent: KeyPath, key: string): Finding {
   const section = sectionAt(parent);
   const expected = section === null ? `a section: ${TOP_HEADERS}` : `a key of \`${section.header}\``;
-  return {
-    path: [...parent, key],
-    at: "key",
-    found: "an unknown key",
-    expected,
-    hint: unknownKeyHint(section, key),
-  };
+  const hint = unknownKeyHint(section, key);
+  return { path: [...parent, key], at: "key", found: "an unknown key", expected, hint };
 }
 
 function isDetail(value: unknown): value is IssueDetail {
@@ -126,13 +121,8 @@ function sectionFinding(root: unknown, path: KeyPath): Finding {
   const section = sectionAt(path);
   const isMember = section !== null && section.members !== null;
   const expected = isMember ? `a table with the keys of \`${section.header}\`` : "a table";
-  return {
-    path,
-    at: "value",
-    found,
-    expected,
-    hint: isMember ? missingColonHint(section, valueAt(root, path)) : null,
-  };
+  const hint = isMember ? missingColonHint(section, valueAt(root, path)) : null;
+  return { path, at: "value", found, expected, hint };
 }
 
 /** YAML reads `command npx` as one text. */

@@ -69,15 +69,9 @@ export function createNotifications(options: NotificationsOptions): Notification
 
   const run = async (args: readonly string[], stdin: string): Promise<void> => {
     try {
-      const result = await runCommand(notifier.program, args, {
-        clock,
-        deadlineMs: SHOW_DEADLINE_MS,
-        stdin,
-        env,
-        signal: ending.signal,
-        killGroup: true,
-        maxOutputBytes: 4096,
-      });
+      const limits = { deadlineMs: SHOW_DEADLINE_MS, killGroup: true, maxOutputBytes: 4096 };
+      const { signal } = ending;
+      const result = await runCommand(notifier.program, args, { clock, stdin, env, signal, ...limits });
       const failure = failureOf(result);
       if (failure === null) unavailable = null;
       else failed(`${notifier.program} ${failure}`, DESKTOP_HINT);

@@ -1,5 +1,5 @@
 // The configuration of a running service: watched, reloaded, edited, rolled back and reported.
-import type { ReloadReport, SyncReport } from "../../api/contract.ts";
+import type { ReloadReport } from "../../api/contract.ts";
 import type { ConfigControl } from "../../api/control.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";
@@ -14,7 +14,7 @@ import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { AppliedContent, ConfigSteps } from "../../sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watcher.ts";
 import { outcomeOfThrown } from "../../sync/reload-outcome.ts";
-import { createSyncEventRing } from "../../sync/sync-event.ts";
+import { createSyncEvents } from "../../sync/sync-event.ts";
 import type { WatchedFile } from "../../sync/watched-file.ts";
 import type { EventStream } from "../events/event-stream.ts";
 import type { ServiceTransition } from "../events/service-transitions.ts";
@@ -56,6 +56,7 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath));
   const ending = new AbortController();
   const reader = createConfigReader({ path: snapshot.path, place, clock });
+  const events = createSyncEvents();
 
   const keep = async (bytes: Uint8Array, source: string, summary: string): Promise<void> => {
     const { sha256, snapshot: running } = watcher.running;
@@ -89,21 +90,20 @@ export function createConfigService(options: ConfigServiceOptions): ConfigServic
     },
     onSign: () => reader.expect(unknownContent),
     onEvent(event) {
-      const id = sync.add(event);
+      const numbered = events.add(event);
       // Here and not where it was tried: what was only half written, or fails again as before, is no news.
       if (event.type === "error") {
         publish({ name: "config.rejected", source: "file", reason: event.details });
       }
-      stream.publish({ kind: "sync", event: { ...event, id } });
+      stream.publish({ kind: "sync", event: numbered });
     },
-    onState: () => stream.publish({ kind: "sync_state", sync: sync.state() }),
+    onState: () => stream.publish({ kind: "sync_state", sync: syncReport(snapshot.path, watcher) }),
   });
-  const sync = createSyncReports(snapshot.path, watcher);
   const reloads = createReloads(file, watcher, steps);
 
   return {
     control: {
-      sync: () => ({ ...sync.state(), events: sync.numbered() }),
+      sync: () => ({ ...syncReport(snapshot.path, watcher), events: events.all() }),
       reload: ({ dry_run = false }, signal) => (dry_run ? reloads.preview(signal) : reloads.reloadNow()),
       async config(signal) {
         const bytes = await reloads.readNow(signal);
@@ -187,43 +187,26 @@ async function historyReport(history: UnkeptHistory) {
   };
 }
 
-/** What the API tells of the watched file. */
-function createSyncReports(path: string, watcher: ConfigWatcher<ConfigSnapshot>) {
-  const events = createSyncEventRing();
-  let count = 0;
-
+/** The state of the watched file in the form of the API. */
+function syncReport(path: string, { state, running }: ConfigWatcher<ConfigSnapshot>) {
+  const { watching, lastSync, lastError, detector, fileMissing } = state;
+  const { sha256, generation, snapshot } = running;
+  const { enabled, pollIntervalMs, debounceMs, detection, onFailure } = snapshot.config.sync;
   return {
-    /** Keeps the event and gives its number. */
-    add(event: Parameters<typeof events.add>[0]): number {
-      events.add(event);
-      count += 1;
-      return count;
-    },
-    numbered(): SyncReport["events"] {
-      const kept = events.newest();
-      return kept.map((event, index) => ({ ...event, id: count - kept.length + index + 1 }));
-    },
-    state(): Omit<SyncReport, "events"> {
-      const { watching, lastSync, lastError, detector, fileMissing } = watcher.state;
-      const { sha256, generation, snapshot } = watcher.running;
-      const { enabled, pollIntervalMs, debounceMs, detection, onFailure } = snapshot.config.sync;
-      return {
-        config_path: path,
-        sha256,
-        generation,
-        watching,
-        last_sync: lastSync,
-        last_error: lastError,
-        degraded: detector.degraded,
-        file_missing: fileMissing,
-        settings: {
-          enabled,
-          poll_interval: pollIntervalMs / 1000,
-          debounce: debounceMs / 1000,
-          detection,
-          on_failure: onFailure,
-        },
-      };
+    config_path: path,
+    sha256,
+    generation,
+    watching,
+    last_sync: lastSync,
+    last_error: lastError,
+    degraded: detector.degraded,
+    file_missing: fileMissing,
+    settings: {
+      enabled,
+      poll_interval: pollIntervalMs / 1000,
+      debounce: debounceMs / 1000,
+      detection,
+      on_failure: onFailure,
     },
   };
 }
