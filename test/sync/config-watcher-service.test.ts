@@ -279,3 +279,13 @@ test("each state differs from the one before, and a problem keeps its beginning"
   assert.equal(watcher.state.lastError?.since, since);
   for (const [index, state] of states.slice(1).entries()) assert.notDeepEqual(state, states[index]);
 });
+
+test("other secrets applied while the file is rejected are told, and the file's problem stands", async (t) => {
+  const { clock, file, told, watcher } = await watcherBench(t, { onChange: service });
+  file.save("bad");
+  await clock.advance(5_000);
+  await watcher.inTurn(({ applyAgain }) => applyAgain("secrets"));
+  assert.deepEqual(told(), ["error wrong: bad", "changed 1 share reloaded"]);
+  assert.equal(watcher.state.lastError?.kind, "rejected");
+  assert.equal(watcher.running.generation, 2);
+});
