@@ -1,4 +1,4 @@
-// Owns a configuration as the engine reads it: checked, complete, in milliseconds and absolute paths, immutable.
+// A configuration for the engine: checked, complete, in milliseconds and absolute paths, immutable.
 import type { SecretReference } from "../secrets/reference.ts";
 
 export type ConfigFormat = "toml" | "yaml";

@@ -1,4 +1,4 @@
-// Owns the keys of the gateway's sections: backends, conflicts of names, who may come in and do what, the audit.
+// The keys of the gateway's sections: backends, name conflicts, authentication, authorization, audit.
 import * as z from "zod";
 import {
   REFERENCE_FORM,

@@ -1,4 +1,4 @@
-// Owns the conversion of the gateway's sections from the file's spelling to the engine's, and what is worth a warning.
+// Normalizes the values of the gateway's sections for the engine, and collects warnings.
 import { join } from "node:path";
 import { isCredentialHeader, isSecretHeader, isSecretVariable } from "../backend-names.ts";
 import { hasSecretQuery } from "../backend-values.ts";
