@@ -2,8 +2,6 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import { GATEWAY_OPERATIONS } from "../../src/api/contract.ts";
-import { findOperation } from "../../src/api/requests/operations.ts";
 import { SIGN_OF_LIFE_MS } from "../../src/api/server/server.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { eventually } from "../support/eventually.ts";
@@ -15,19 +13,6 @@ import { scriptedControl } from "./sample-report.ts";
 
 const never = new AbortController().signal;
 const FOREVER = () => new Promise<never>(() => {});
-
-test("pin: what can be asked of the gateway, and how", () => {
-  assert.deepEqual(GATEWAY_OPERATIONS, {
-    tools: "GET",
-    call: "POST",
-    "backends/restart": "POST",
-    "backends/logs": "POST",
-  });
-  const served = { control: scriptedControl(), config: null, gateway: scriptedGateway() };
-  for (const [name, method] of Object.entries(GATEWAY_OPERATIONS)) {
-    assert.equal(findOperation(`/manage/v1/${name}`, served)?.method, method);
-  }
-});
 
 test("each request to the gateway crosses the socket and comes back as it was", async (t) => {
   const result = {

@@ -1,4 +1,5 @@
-// Owns the standing problems of the gateway that are no single backend's.
+// The standing problems of the gateway that do not belong to one backend.
+import { standingSince } from "../../reconcile/decision.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
@@ -15,15 +16,19 @@ export function createGatewayConditions(
   catalog: Catalog,
   listening: BackendCondition | null,
 ) => readonly BackendCondition[] {
-  let since = new Map<string, number>();
+  let since: ReadonlyMap<string, number> = new Map();
   return (rules, catalog, listening) => {
     const now = wallMs();
-    const conditions = standing(rules, catalog, listening).map((condition) => ({
+    const found = standing(rules, catalog, listening);
+    since = standingSince(
+      found.map((condition) => ({ code: keyOf(condition) })),
+      since,
+      now,
+    );
+    return found.map((condition) => ({
       ...condition,
       sinceMs: condition.sinceMs ?? since.get(keyOf(condition)) ?? now,
     }));
-    since = new Map(conditions.map((condition) => [keyOf(condition), condition.sinceMs]));
-    return conditions;
   };
 }
 

@@ -3,7 +3,7 @@
 import { errorText } from "../../runtime/errors.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { FoundMount, MountDriver } from "./mount-driver.ts";
-import { unmountFailed } from "./unmount-command.ts";
+import { unmountFailed } from "./mount-failure.ts";
 
 interface DrivenShare {
   readonly spec: ShareSpec;

@@ -15,6 +15,14 @@ export interface ShareFiles {
   readonly setAside: string;
 }
 
+/** Where a share is mounted, and what is kept for it. */
+export interface SharePlace<Files extends ShareFiles = ShareFiles> {
+  readonly shareName: string;
+  readonly files: Files;
+  /** As the mount table spells it. */
+  readonly mountPath: string;
+}
+
 /** Bytes of a file name on any file system, less what suffixes need. */
 const NAME_AT_MOST = 180;
 

@@ -4,7 +4,6 @@ import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry } from "../mounts/mount-entry.ts";
-import type { UnmountOutcome } from "./mount-driver.ts";
 
 type UnmountAttempt =
   | { readonly result: "done" }
@@ -62,10 +61,6 @@ export async function runUnmountProgram(
   if (result.exitCode === 0) return "";
   const text = (result.stderr || result.stdout).trim().replaceAll(/\s*\n\s*/g, " ");
   return text || `${name} ended with ${result.exitSignal ?? result.exitCode}`;
-}
-
-export function unmountFailed(text: string): UnmountOutcome {
-  return { ok: false, reason: "failed", text };
 }
 
 /**

@@ -5,13 +5,14 @@ import { EMPTY_SHARE_MEMORY } from "../../reconcile/memory.ts";
 import type { Trigger, TriggerReason } from "../../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import { createDriverSuccession, type DriverSuccession } from "../drivers/driver-succession.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
 import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import { createConditionLog } from "./condition-log.ts";
 import { createDropLost } from "./drop-lost.ts";
-import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
+import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { Subject } from "./share-subject.ts";
 
 /** A wake nearer than this belongs to what a person waits for: a confirming probe, a second look. */
@@ -61,49 +62,18 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
   const keepers = new Map<string, Keeper>();
   /** Shares that were removed, while their last cycle ends. */
   const ending = new Map<string, Promise<void>>();
-  /** What a share that is removed and added again was before is not remembered. */
-  const recalled = new Map(memory.recollection.shares);
   const conditionLog = createConditionLog(logger);
-  let resting = false;
+  const resting = { is: false };
+  const keep = createKeepers(tools, { keepers, ending, conditionLog, resting });
+  const unregisterNotices = hearNotices(tools, keepers);
 
-  const add = (subject: Subject): void => {
-    const { name } = subject.spec;
-    const succession = createDriverSuccession(tools.drivers);
-    const lasting = { ...subject, driver: succession.begin(subject) };
-    const cycle = createShareCycle(
-      tools,
-      lasting,
-      {
-        memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY,
-        observedAt: memory.recollection.observedAt,
-      },
-      () => keepers.get(name)?.lane.trigger(triggerNow("proof")),
-    );
-    recalled.delete(name);
-    const before = ending.get(name);
-    const lane = createLane({
-      clock,
-      async run(triggers, stopping) {
-        // Two lanes of one share must not take steps at the same time.
-        await before;
-        if (resting && !cycle.isAsked) return null;
-        logTriggers(logger, name, triggers);
-        const wake = await cycle.run(triggers, stopping);
-        conditionLog.note(name, cycle.view().conditions);
-        return wake;
-      },
-      onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
-    });
-    keepers.set(name, { lane, cycle, succession, unregister: watchProcess(lasting, lane), subject });
+  const keeperOf = (name: string): Keeper => {
+    const keeper = keepers.get(name);
+    if (keeper === undefined) {
+      throw new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
+    }
+    return keeper;
   };
-
-  const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {
-    const unregister = driver.onMountProcessExit?.((shareName) => {
-      if (shareName === spec.name) lane.trigger(triggerNow("mount_process_exit"));
-    });
-    return unregister ?? (() => {});
-  };
-
   const end = (name: string, keeper: Keeper, forget: boolean): Promise<void> => {
     keepers.delete(name);
     conditionLog.forget(name);
@@ -122,17 +92,6 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     });
   };
 
-  const triggerNow = (reason: TriggerReason): Trigger => ({ reason, atMs: clock.monotonicMs(), details: [] });
-
-  const keeperOf = (name: string): Keeper => {
-    const keeper = keepers.get(name);
-    if (keeper === undefined) {
-      throw new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
-    }
-    return keeper;
-  };
-  const unregisterNotices = hearNotices({ tools, keepers, triggerNow });
-
   return {
     get names() {
       return [...keepers.keys()];
@@ -144,7 +103,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       for (const { lane } of ordered) lane.trigger(trigger);
     },
     trigger(name, reason) {
-      keepers.get(name)?.lane.trigger(triggerNow(reason));
+      keepers.get(name)?.lane.trigger(triggerNow(clock, reason));
     },
     async ask(name, request, signal) {
       const { cycle, lane } = keeperOf(name);
@@ -152,7 +111,7 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
       const answer = cycle.ask(request);
       const withdraw = (): void => cycle.withdraw(request);
       signal.addEventListener("abort", withdraw, { once: true });
-      lane.trigger(triggerNow("user"));
+      lane.trigger(triggerNow(clock, "user"));
       try {
         return await answer;
       } finally {
@@ -173,27 +132,14 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     view: (name) => keeperOf(name).cycle.view(),
     look: (name) => keeperOf(name).cycle.look(clock.monotonicMs()),
     rest() {
-      resting = true;
+      resting.is = true;
     },
     apply(subjects) {
       const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
       for (const [name, keeper] of keepers) {
         if (!wanted.has(name)) void end(name, keeper, true);
       }
-      for (const [name, subject] of wanted) {
-        const keeper = keepers.get(name);
-        if (keeper === undefined) add(subject);
-        else {
-          const lasting = { ...subject, driver: keeper.succession.take(keeper.subject, subject) };
-          keeper.unregister();
-          keeper.unregister = watchProcess(lasting, keeper.lane);
-          keeper.subject = subject;
-          keeper.cycle.reconfigure(lasting);
-          // The order of the file.
-          keepers.delete(name);
-          keepers.set(name, keeper);
-        }
-      }
+      for (const subject of wanted.values()) keep(subject);
     },
     async [Symbol.asyncDispose]() {
       unregisterNotices?.();
@@ -203,26 +149,92 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
   };
 }
 
-interface hearNoticesParts {
-  readonly tools: EngineTools;
+interface Keeping {
   readonly keepers: Map<string, Keeper>;
-  readonly triggerNow: (reason: TriggerReason) => Trigger;
+  readonly ending: ReadonlyMap<string, Promise<void>>;
+  readonly conditionLog: ReturnType<typeof createConditionLog>;
+  readonly resting: { readonly is: boolean };
 }
 
-/** What a driver or the carrier notices of a mount wakes its lane. */
-function hearNotices({ tools, keepers, triggerNow }: hearNoticesParts) {
-  const dropLost = tools.carriage === undefined ? null : createDropLost(tools.carriage);
-  const unregisterNotices = tools.carriage?.onNotice((share, notice) => {
+/** Gives what takes in a share that is wanted, be it new or configured otherwise than before. */
+function createKeepers(
+  tools: EngineTools,
+  { keepers, ending, conditionLog, resting }: Keeping,
+): (subject: Subject) => void {
+  const { clock, logger, memory } = tools;
+  const { observedAt, shares } = memory.recollection;
+  /** What a share that is removed and added again was before is not remembered. */
+  const recalled = new Map(shares);
+
+  const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {
+    const unregister = driver.onMountProcessExit?.((shareName) => {
+      if (shareName === spec.name) lane.trigger(triggerNow(clock, "mount_process_exit"));
+    });
+    return unregister ?? (() => {});
+  };
+  const add = (subject: Subject): void => {
+    const { name } = subject.spec;
+    const succession = createDriverSuccession(tools.drivers);
+    const lasting = { ...subject, driver: succession.begin(subject) };
+    const remembered = { memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY, observedAt };
+    const cycle = new ShareCycle(tools, lasting, remembered, () =>
+      keepers.get(name)?.lane.trigger(triggerNow(clock, "proof")),
+    );
+    recalled.delete(name);
+    const before = ending.get(name);
+    const lane = createLane({
+      clock,
+      async run(triggers, stopping) {
+        // Two lanes of one share must not take steps at the same time.
+        await before;
+        if (resting.is && !cycle.isAsked) return null;
+        logTriggers(logger, name, triggers);
+        const wake = await cycle.run(triggers, stopping);
+        conditionLog.note(name, cycle.view().conditions);
+        return wake;
+      },
+      onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
+    });
+    keepers.set(name, { lane, cycle, succession, unregister: watchProcess(lasting, lane), subject });
+  };
+
+  return (subject) => {
+    const { name } = subject.spec;
+    const keeper = keepers.get(name);
+    if (keeper === undefined) {
+      add(subject);
+      return;
+    }
+    const lasting = { ...subject, driver: keeper.succession.take(keeper.subject, subject) };
+    keeper.unregister();
+    keeper.unregister = watchProcess(lasting, keeper.lane);
+    keeper.subject = subject;
+    keeper.cycle.reconfigure(lasting);
+    // The order of the file.
+    keepers.delete(name);
+    keepers.set(name, keeper);
+  };
+}
+
+/** What the carrier notices of a mount wakes its lane. */
+function hearNotices(
+  { carriage, clock }: EngineTools,
+  keepers: ReadonlyMap<string, Keeper>,
+): (() => void) | undefined {
+  const dropLost = carriage === undefined ? null : createDropLost(carriage);
+  return carriage?.onNotice((share, notice) => {
     const keeper = keepers.get(share);
     if (notice === "lost") {
       if (keeper !== undefined) dropLost?.(keeper.subject);
       return;
     }
     if (notice === "doubt") keeper?.cycle.doubt();
-    keeper?.lane.trigger(triggerNow(notice === "stalled" ? "stalled" : "carrier"));
+    keeper?.lane.trigger(triggerNow(clock, notice === "stalled" ? "stalled" : "carrier"));
   });
+}
 
-  return unregisterNotices;
+function triggerNow(clock: Clock, reason: TriggerReason): Trigger {
+  return { reason, atMs: clock.monotonicMs(), details: [] };
 }
 
 function rank({ subject }: Keeper, first: (spec: ShareSpec) => boolean): number {

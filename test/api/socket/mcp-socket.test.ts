@@ -65,7 +65,9 @@ test("both sockets of a home stand beside each other, and the note tells both", 
   const home = await temporaryFolder(t);
   const server = await startSocket(t, home);
   await startRig(t, { home, mcpSocket: server.socketPath });
-  assert.equal((await readDaemonNote(home))?.mcp_socket, server.socketPath);
+  const note = await readDaemonNote(home);
+  assert.equal(note?.mcp_socket, server.socketPath);
+  assert.deepEqual(Object.keys(note ?? {}), ["pid", "socket", "mcp_socket", "version", "started_at"]);
   assert.equal((await connectToDaemon(home))?.mcpSocketPath, server.socketPath);
 });
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import type { CarriedKind, CarriedRoute } from "../../../src/carrier/carrier.ts";
-import { createShareCarrier, type ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
+import { ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
 import type { ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
 import { listenerFor } from "../../../src/carrier/service/carrier-service.ts";
 import { createServerProof } from "../../../src/carrier/smb/server-proof.ts";
@@ -78,7 +78,7 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
       return Promise.resolve(bench.owner);
     },
   };
-  const share = createShareCarrier(server, settings, {
+  const share = new ShareCarrier(server, settings, {
     clock,
     logger: silentLogger,
     owners,
@@ -133,7 +133,7 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
       return client;
     },
     move: (to: CarriedRoute, target: FakeNas, planned = false) =>
-      share.move(to, target.endpoint, planned, systemClock.monotonicMs() + 10_000),
+      share.move({ to, endpoint: target.endpoint, planned, untilMs: systemClock.monotonicMs() + 10_000 }),
   });
 }
 

@@ -18,7 +18,7 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 const signal = new AbortController().signal;
 
 /** A service of which only what is asked for here exists. */
-function stubService(parts: Partial<CarrierService>): CarrierService {
+function stubService(parts: Partial<CarrierService>) {
   const none = (): never => {
     throw new Error("not asked for in this test");
   };

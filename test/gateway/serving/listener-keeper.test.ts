@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer, type Server } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
-import { createListenerKeeper, type ListenerKeeper } from "../../../src/gateway/serving/listener-keeper.ts";
+import { ListenerKeeper } from "../../../src/gateway/serving/listener-keeper.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -22,7 +22,7 @@ interface Bench {
 function bench(t: TestContext): Bench {
   const clock = createManualClock();
   const told: GatewayTransition[] = [];
-  const keeper = createListenerKeeper({
+  const keeper = new ListenerKeeper({
     handler: (_, response) => void response.end("here"),
     clock,
     logger: silentLogger,

@@ -6,7 +6,7 @@ import { parseConfig } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { type AliasTransition, createAliasLinks } from "../../../src/shares/links/alias-links.ts";
+import { AliasLinks, type AliasTransition } from "../../../src/shares/links/alias-links.ts";
 import { openAliasMemory } from "../../../src/shares/links/alias-memory.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
@@ -37,7 +37,7 @@ async function scene(t: TestContext) {
       logger: silentLogger,
       readOnly: false,
     });
-    const links = createAliasLinks({
+    const links = new AliasLinks({
       clock,
       logger: silentLogger,
       prober: counting,

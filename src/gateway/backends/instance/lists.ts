@@ -3,7 +3,7 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Listings } from "../../catalog/listings.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import type { ListKind } from "../../protocol.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 import { errorAnswer, noAnswer } from "./failures.ts";
 import type { Ask } from "./pending.ts";
 
@@ -85,7 +85,8 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     }
     const { result } = asked.reply;
     const page: unknown = result[list.key];
-    if (!Array.isArray(page)) return failed(odd(`${list.method} was answered without a list of ${list.key}`));
+    if (!Array.isArray(page))
+      return failed(linkFailure("protocol", `${list.method} was answered without a list of ${list.key}`));
     const kept: JsonObject[] = [];
     for (const entry of page) {
       if (!isJsonObject(entry) || typeof entry[list.name] !== "string") {
@@ -98,7 +99,8 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would begin anew if it were sent back.
     if (typeof next !== "string" || next === "") return { kind: "read", entries };
-    if (cursors.has(next)) return failed(odd(`${list.method} gives the same page again and again`));
+    if (cursors.has(next))
+      return failed(linkFailure("protocol", `${list.method} gives the same page again and again`));
     cursors.add(next);
     if (cursors.size >= MAX_PAGES) return failed(tooMuch(list, `${MAX_PAGES} pages`));
     // A list of one page is bounded by the link already; only what adds up is measured.
@@ -122,10 +124,6 @@ function failed(failure: LinkFailure): ReadList {
   return { kind: "failed", failure };
 }
 
-function odd(message: string): LinkFailure {
-  return { kind: "protocol", message, hint: null };
-}
-
 function tooMuch(list: List, bound: string): LinkFailure {
-  return { kind: "overloaded", message: `${list.method} gives more than ${bound}`, hint: null };
+  return linkFailure("overloaded", `${list.method} gives more than ${bound}`);
 }

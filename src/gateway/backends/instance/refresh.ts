@@ -1,12 +1,12 @@
-// Owns the lists of one instance: read at the start, read again when the server says so, swapped as a whole.
+// The lists of one instance: read at the start, read again when the server says so, replaced as a whole.
 import { isDeepStrictEqual } from "node:util";
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import type { Timer } from "../../../runtime/time/clock.ts";
 import { type Listings, NO_LISTINGS } from "../../catalog/listings.ts";
 import { LIST_KINDS, type ListKind } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
+import type { InstanceOptions } from "./backend-instance.ts";
 import { type Oddity, type ReadKind, readKind } from "./lists.ts";
-import type { Ask } from "./pending.ts";
+import type { ServerSession } from "./session.ts";
 
 /** A server that says without end that its lists change is listened to that often, ms. */
 const BETWEEN_READS_MS = 100;
@@ -23,30 +23,6 @@ const NOTHING: Readonly<Record<ListKind, Partial<Listings>>> = {
   prompts: { prompts: [] },
 };
 
-interface InstanceLists extends Disposable {
-  /** Null until all were read for the first time. */
-  readonly listings: Listings | null;
-  readonly staleBecause: string | null;
-  /** Reads everything for the first time, all at once; null: it is all there. */
-  readFirst(): Promise<LinkFailure | null>;
-  /** One kind changed. While it is being read, at most one more reading follows. */
-  changed(kind: ListKind): void;
-  /** All kinds may have changed. */
-  refresh(): void;
-}
-
-interface InstanceListsOptions {
-  readonly backend: string;
-  readonly ask: Ask;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly timeoutMs: number;
-  /** Whether the server has such lists. */
-  readonly declared: (kind: ListKind) => boolean;
-  readonly onListings: () => void;
-  readonly onStale: () => void;
-}
-
 interface KindState {
   reading: boolean;
   again: boolean;
@@ -55,115 +31,124 @@ interface KindState {
   staleBecause: string | null;
 }
 
-export function createInstanceLists(options: InstanceListsOptions): InstanceLists {
-  const { backend, ask, clock, logger, timeoutMs, declared } = options;
-  let listings: Listings | null = null;
-  let disposed = false;
-  const fresh = (): KindState => ({
-    reading: false,
-    again: false,
-    readAtMs: Number.NEGATIVE_INFINITY,
-    timer: null,
-    staleBecause: null,
-  });
-  const states: Readonly<Record<ListKind, KindState>> = {
-    tools: fresh(),
-    resources: fresh(),
-    prompts: fresh(),
-  };
-  const oddities = new Set<string>();
-  const onOddity = (method: string, oddity: Oddity): void => {
-    const key = `${method} ${oddity}`;
-    if (oddities.has(key)) return;
-    oddities.add(key);
-    logger.warn(ODD[oddity], { backend, method });
-  };
-  const staleBecause = (): string | null => {
-    for (const kind of LIST_KINDS) if (states[kind].staleBecause !== null) return states[kind].staleBecause;
-    return null;
-  };
+const unread = (): KindState => ({
+  reading: false,
+  again: false,
+  readAtMs: Number.NEGATIVE_INFINITY,
+  timer: null,
+  staleBecause: null,
+});
 
-  const read = async (kind: ListKind): Promise<ReadKind> => {
-    const state = states[kind];
+export class InstanceLists implements Disposable {
+  /** Null until all were read for the first time. */
+  listings: Listings | null = null;
+  readonly #options: InstanceOptions;
+  readonly #session: ServerSession;
+  readonly #onStale: () => void;
+  readonly #states = { tools: unread(), resources: unread(), prompts: unread() };
+  readonly #oddities = new Set<string>();
+  #disposed = false;
+
+  constructor(options: InstanceOptions, session: ServerSession, onStale: () => void) {
+    this.#options = options;
+    this.#session = session;
+    this.#onStale = onStale;
+  }
+
+  get staleBecause(): string | null {
+    const { tools, resources, prompts } = this.#states;
+    return tools.staleBecause ?? resources.staleBecause ?? prompts.staleBecause;
+  }
+
+  /** Reads everything for the first time, all at once; null: it is all there. */
+  async readFirst(): Promise<LinkFailure | null> {
+    const outcomes = await Promise.all(LIST_KINDS.map((kind) => this.#read(kind)));
+    let all = NO_LISTINGS;
+    for (const outcome of outcomes) {
+      if (outcome.kind === "failed") return outcome.failure;
+      all = { ...all, ...outcome.part };
+    }
+    if (this.#disposed) return null;
+    this.listings = all;
+    for (const kind of LIST_KINDS) if (this.#states[kind].again) this.#begin(kind);
+    return null;
+  }
+
+  /** One kind changed. While it is being read, at most one more reading follows. */
+  changed(kind: ListKind): void {
+    if (this.#session.declares(kind)) this.#begin(kind);
+  }
+
+  /** All kinds may have changed. */
+  refresh(): void {
+    for (const kind of LIST_KINDS) this.#begin(kind);
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    for (const kind of LIST_KINDS) this.#states[kind].timer?.[Symbol.dispose]();
+  }
+
+  #begin(kind: ListKind): void {
+    const { clock } = this.#options;
+    const state = this.#states[kind];
+    if (this.#disposed || state.timer !== null) return;
+    if (state.reading || this.listings === null) {
+      state.again = true;
+      return;
+    }
+    // The first notice after a quiet time is followed at once.
+    const waitMs = state.readAtMs + BETWEEN_READS_MS - clock.monotonicMs();
+    if (waitMs <= 0) void this.#readAgain(kind);
+    else {
+      state.timer = clock.setTimer(waitMs, () => {
+        state.timer = null;
+        void this.#readAgain(kind);
+      });
+    }
+  }
+
+  async #read(kind: ListKind): Promise<ReadKind> {
+    const { clock, listMs: timeoutMs } = this.#options;
+    const state = this.#states[kind];
     state.reading = true;
     state.again = false;
-    const outcome: ReadKind = declared(kind)
-      ? await readKind(kind, { ask, clock, timeoutMs, onOddity })
+    const outcome: ReadKind = this.#session.declares(kind)
+      ? await readKind(kind, { ask: this.#session.ask, clock, timeoutMs, onOddity: this.#onOddity })
       : { kind: "read", part: NOTHING[kind] };
     state.reading = false;
     state.readAtMs = clock.monotonicMs();
     return outcome;
-  };
-  const readAgain = async (kind: ListKind): Promise<void> => {
-    const outcome = await read(kind);
-    if (disposed || listings === null) return;
-    const state = states[kind];
-    const staleBefore = staleBecause();
+  }
+
+  async #readAgain(kind: ListKind): Promise<void> {
+    const outcome = await this.#read(kind);
+    if (this.#disposed || this.listings === null) return;
+    const { backend, logger } = this.#options;
+    const state = this.#states[kind];
+    const staleBefore = this.staleBecause;
     if (outcome.kind === "read") {
       state.staleBecause = null;
-      const next = { ...listings, ...outcome.part };
-      if (!isDeepStrictEqual(next, listings)) {
-        listings = next;
-        options.onListings();
+      const next = { ...this.listings, ...outcome.part };
+      if (!isDeepStrictEqual(next, this.listings)) {
+        this.listings = next;
+        this.#options.onListings();
       }
     } else if (outcome.failure.kind !== "session_lost") {
       // A lost session is renewed, and everything read again then.
-      state.staleBecause = outcome.failure.message;
-      logger.warn("a backend's list could not be read again", {
-        backend,
-        kind,
-        reason: outcome.failure.message,
-      });
+      const { message: reason } = outcome.failure;
+      state.staleBecause = reason;
+      logger.warn("a backend's list could not be read again", { backend, kind, reason });
     }
-    if (staleBecause() !== staleBefore) options.onStale();
-    if (state.again) begin(kind);
-  };
-  const begin = (kind: ListKind): void => {
-    const state = states[kind];
-    if (disposed || state.timer !== null) return;
-    if (state.reading || listings === null) {
-      state.again = true;
-      return;
-    }
-    const waitMs = state.readAtMs + BETWEEN_READS_MS - clock.monotonicMs();
-    // The first notice after a quiet time is followed at once.
-    if (waitMs <= 0 || state.readAtMs === Number.NEGATIVE_INFINITY) void readAgain(kind);
-    else {
-      state.timer = clock.setTimer(waitMs, () => {
-        state.timer = null;
-        void readAgain(kind);
-      });
-    }
-  };
+    if (this.staleBecause !== staleBefore) this.#onStale();
+    if (state.again) this.#begin(kind);
+  }
 
-  return {
-    get listings() {
-      return listings;
-    },
-    get staleBecause() {
-      return staleBecause();
-    },
-    async readFirst() {
-      const outcomes = await Promise.all(LIST_KINDS.map(read));
-      let all = NO_LISTINGS;
-      for (const outcome of outcomes) {
-        if (outcome.kind === "failed") return outcome.failure;
-        all = { ...all, ...outcome.part };
-      }
-      if (disposed) return null;
-      listings = all;
-      for (const kind of LIST_KINDS) if (states[kind].again) begin(kind);
-      return null;
-    },
-    changed(kind) {
-      if (declared(kind)) begin(kind);
-    },
-    refresh() {
-      for (const kind of LIST_KINDS) begin(kind);
-    },
-    [Symbol.dispose]() {
-      disposed = true;
-      for (const kind of LIST_KINDS) states[kind].timer?.[Symbol.dispose]();
-    },
+  readonly #onOddity = (method: string, oddity: Oddity): void => {
+    const { backend, logger } = this.#options;
+    const key = `${method} ${oddity}`;
+    if (this.#oddities.has(key)) return;
+    this.#oddities.add(key);
+    logger.warn(ODD[oddity], { backend, method });
   };
 }

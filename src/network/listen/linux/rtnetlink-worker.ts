@@ -5,9 +5,9 @@ import type { NativeEventMessage } from "../events/native-event-thread.ts";
 import type { NetworkDelta } from "../events/network-delta.ts";
 import {
   buildDumpRequest,
-  createRtnetlinkReader,
   type DumpSubject,
   RTNETLINK_GROUPS,
+  RtnetlinkReader,
 } from "./rtnetlink-messages.ts";
 import { EVENT_FD_SLOT, STOP_SLOT } from "./rtnetlink-thread.ts";
 
@@ -92,7 +92,7 @@ function listen(
   stopped: () => boolean,
   tell: (message: NativeEventMessage) => void,
 ): void {
-  const reader = createRtnetlinkReader();
+  const reader = new RtnetlinkReader();
   const received = Buffer.alloc(RECEIVE_BYTES);
   const pollFds = Buffer.alloc(16);
   pollFds.writeInt32LE(socket, 0);

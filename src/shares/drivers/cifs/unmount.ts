@@ -4,7 +4,8 @@ import { errorText } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
 import type { StepLimits, UnmountMode, UnmountOutcome } from "../mount-driver.ts";
-import { runUnmountProgram, unmountFailed } from "../unmount-command.ts";
+import { unmountFailed } from "../mount-failure.ts";
+import { runUnmountProgram } from "../unmount-command.ts";
 
 interface CifsUnmountOptions {
   readonly clock: Clock;

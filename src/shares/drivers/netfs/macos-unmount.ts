@@ -4,7 +4,8 @@ import { errorText } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
 import type { StepLimits, UnmountMode, UnmountOutcome } from "../mount-driver.ts";
-import { runUnmountProgram, type UnmountProgram, unmountFailed } from "../unmount-command.ts";
+import { unmountFailed } from "../mount-failure.ts";
+import { runUnmountProgram, type UnmountProgram } from "../unmount-command.ts";
 
 export interface MacosUnmountOptions {
   readonly clock: Clock;

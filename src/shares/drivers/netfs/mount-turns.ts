@@ -1,7 +1,7 @@
 // Turns at a server: work of one key runs one after another, each waiting no longer than it may.
 import type { Clock } from "../../../runtime/time/clock.ts";
 
-interface MountTurns {
+export interface MountTurns {
   /**
    * Runs `work` when no other work of that key runs, in order of coming, and gives what it gives. null: the turn did not
    * come within `waitMs`, or before the signal; the work was not begun then. Work that fails ends its turn.

@@ -9,6 +9,8 @@ import type { Lacking } from "../mount-driver.ts";
 
 /** Since then it keeps a dead connection for later when a reader has given it up, behind those that live. */
 export const KEEPS_DEAD_SINCE = { major: 1, minor: 70 };
+/** Before it, opening a file that is just being sent may fail. */
+export const OPENS_WHILE_SENDING_SINCE = { major: 1, minor: 69 };
 /** The first with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
 const VERSION_DEADLINE_MS = 5_000;

@@ -233,7 +233,7 @@ describe("server-everything", () => {
     await eventually(() => owner.asked.some(({ method }) => method === "roots/list"));
     owner.asked[0]?.answer({ result: { roots: [{ uri: "file:///tmp", name: "tmp" }] } });
     assert.match(words(await call(instance, owner.call(1), "echo", { message: "hi" })), /hi/);
-    assert.equal(instance.serverInfo?.name.includes("everything"), true);
+    assert.equal(instance.initializeResult?.serverInfo.name.includes("everything"), true);
   });
   test("shared, it starts without a client, and its tools answer", async (t) => {
     const instance = await ready(start(t, overStdio(t, EVERYTHING, ["stdio"])));

@@ -29,7 +29,7 @@ describe("starting", () => {
     await settle();
     assert.equal(instance.seen.state.kind, "starting");
     assert.equal(instance.listings, null);
-    assert.deepEqual(instance.serverInfo, { name: "scripted", version: "1.2.3" });
+    assert.deepEqual(instance.initializeResult?.serverInfo, { name: "scripted", version: "1.2.3" });
     link.answer(link.requests("prompts/list")[0]?.id ?? -1, { result: { prompts: [{ name: "p" }] } });
     await settle();
     assert.equal(instance.seen.state.kind, "ready");
@@ -69,8 +69,8 @@ describe("starting", () => {
       link.answers.set("initialize", () => ({ result: { protocolVersion: "2024-11-05", capabilities: {} } })),
     );
     assert.equal(link.received.length, 2);
-    assert.equal(instance.protocolVersion, "2024-11-05");
-    assert.deepEqual(instance.serverInfo, { name: "files", version: "" });
+    assert.equal(instance.initializeResult?.protocolVersion, "2024-11-05");
+    assert.deepEqual(instance.initializeResult?.serverInfo, { name: "files", version: "" });
     assert.deepEqual(instance.listings?.tools, []);
   });
   test("a version that the gateway does not speak ends it, naming both sides", async () => {

@@ -13,7 +13,7 @@ import {
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
-import { serveLines } from "../../../../src/gateway/front/stdio/lines.ts";
+import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -151,7 +151,7 @@ describe("the official SDK's client", () => {
     const [near, far] = duplexPair();
     const clock = systemClock;
     const options = { gateway, clock, logger: silentLogger, principal: OWNER, bodyLimitBytes: () => 1e6 };
-    await using front = serveLines(far, options);
+    await using front = new LinesFront(far, options);
     const buffer = new ReadBuffer();
     const transport: Transport = {
       async start() {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type Duplex, duplexPair } from "node:stream";
 import { describe, it } from "node:test";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
-import { type LinesFront, serveLines } from "../../../../src/gateway/front/stdio/lines.ts";
+import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -29,7 +29,7 @@ interface Line extends AsyncDisposable {
 
 function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024): Line {
   const [client, stream] = duplexPair();
-  const front = serveLines(stream, {
+  const front = new LinesFront(stream, {
     gateway,
     clock: systemClock,
     logger: silentLogger,
@@ -240,7 +240,7 @@ describe("a stream of lines", () => {
     const [client, stream] = duplexPair({ highWaterMark: 1024 });
     const clock = systemClock;
     const options = { gateway, clock, logger: silentLogger, principal: OWNER, bodyLimitBytes: () => 1e6 };
-    await using front = serveLines(stream, options);
+    await using front = new LinesFront(stream, options);
     client.write(`${JSON.stringify(initializeMessage())}\n`);
     for (let id = 1; id <= 50; id++) {
       client.write(`${JSON.stringify(callMessage(id, "large"))}\n`);

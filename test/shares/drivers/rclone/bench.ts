@@ -9,8 +9,8 @@ import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../../sr
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
-import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/processes.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
+import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";

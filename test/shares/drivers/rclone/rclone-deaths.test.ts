@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
-import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/processes.ts";
+import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { stopProcess } from "../../../support/stop-process.ts";
 import { found, limits, mounted, PLAIN_NAME, release } from "../driver-contract.ts";
