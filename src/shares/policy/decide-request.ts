@@ -42,6 +42,8 @@ function takeAuto(draft: Draft): null {
 function takeUnmount(draft: Draft, request: UnmountRequest): Step | null {
   const { mount } = draft.seen;
   if (mount === null) {
+    // What was to be mounted once its server is proved is not mounted after all.
+    setEpisode(draft, { errand: null });
     if (request.hold) setHeld(draft, "unmounted");
     draft.outcome = outcome("skipped", "already unmounted");
     return null;

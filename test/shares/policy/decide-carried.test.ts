@@ -381,6 +381,22 @@ describe("a carried mount that is dead", () => {
     assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
   });
 
+  test("A10 unmounted by hand while its new mount waits for the proof: it stays unmounted", () => {
+    const world = carriedWorld();
+    world.carrier.proofTakesMs = 3000;
+    world.hosts.fallback = "refused";
+    world.advance(2000);
+    if (world.mount !== null) world.mount.processGone = true;
+    world.hosts.fallback = "answers";
+    world.advance(2000);
+    assert.equal(world.route, "none");
+    world.fresh().ask({ kind: "unmount" });
+    assert.equal(world.memory.held, "unmounted");
+    world.advance(20_000);
+    assert.deepEqual(world.stepKinds, []);
+    assert.equal(world.memory.held, "unmounted");
+  });
+
   test("A10 what could not be proved the last time is proved anew after its routes were gone: its new mount is carried again", () => {
     const world = carriedWorld();
     const endAndComeBack = (): void => {
