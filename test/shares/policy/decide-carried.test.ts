@@ -331,6 +331,19 @@ describe("going back", () => {
     });
   }
 
+  test("A10 tb is stable before its server is proved: it waits for that, and is not mounted anew meanwhile", () => {
+    const world = overFallback();
+    world.carrier.proofTakesMs = 60_000;
+    world.hosts.tb = "refused";
+    world.event().advance(1000);
+    world.hosts.tb = "answers";
+    world.event().advance(50_000);
+    assert.deepEqual(world.stepKinds, []);
+    assert.equal(world.route, "fallback");
+    world.advance(20_000);
+    assert.deepEqual(world.stepKinds, ["move tb planned"]);
+  });
+
   test("A10 both toggles off: a person decides, and needs no --force", () => {
     const world = overFallback({ autoFailback: false, lsofRecheck: false });
     world.holders = [7];
