@@ -86,8 +86,18 @@ function whileServing(builder: DecisionBuilder): readonly ConditionText[] {
     found.push({
       code: "lists_stale",
       severity: "warning",
-      title: `the lists of backend ${name} may be old: ${seen.listsStaleBecause}`,
-      hint: "They are read again; until that succeeds what was listed before stays published.",
+      title: `a list of backend ${name} cannot be read: ${seen.listsStaleBecause}`,
+      hint: "It is tried again. What was read of it before stays published, and so do the other lists.",
+    });
+  }
+  const [first, ...others] = seen?.withheldEntries ?? [];
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : ` (and ${others.length} more, which the log names)`;
+    found.push({
+      code: "entries_withheld",
+      severity: "warning",
+      title: `backend ${name}: ${first}${more}`,
+      hint: "Clients would refuse the whole list for it. Have the server mended, then `mountaineer backends restart NAME`.",
     });
   }
   return found;
