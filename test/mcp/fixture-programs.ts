@@ -1,4 +1,4 @@
-// Owns the fixtures as programs: where they are, and those that serve over HTTP for as long as a test.
+// The fixtures as programs: where they are, and those that serve over HTTP for as long as a test.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
@@ -10,6 +10,7 @@ const program = (name: string): string => fixture(`${name}.ts`);
 /** Absolute paths, to be run by `process.execPath`. */
 export const CONFORMANCE_SERVER = program("conformance-server");
 export const LIGHT_SERVER = program("light-server");
+export const MALFORMED_SERVER = program("malformed-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
 export const VERBATIM_SERVER = program("verbatim-server");
 

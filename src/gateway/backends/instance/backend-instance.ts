@@ -1,7 +1,7 @@
 // The contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Listings } from "../../catalog/listings.ts";
+import type { Listings } from "../../catalog/catalog.ts";
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
@@ -33,6 +33,8 @@ export interface InstanceSeen {
   readonly checkedAtMs: number | null;
   /** Why the lists that are served may be old; null: they are not. */
   readonly listsStaleBecause: string | null;
+  /** Entries of its lists that strict clients would refuse, in words; another list when it changed. */
+  readonly withheldEntries: readonly string[];
 }
 
 /** One request to a server. */
