@@ -53,6 +53,9 @@ export function connectCarrier(options: ConnectOptions): Carrier {
     if (there === null) throw unreachable("none runs");
     return there.ask(operation, members, deadlineMs, signal);
   };
+  const command = async (operation: string, members: Members, signal: AbortSignal): Promise<void> => {
+    await ask(operation, members, signal);
+  };
   const openAt = async (
     there: ControlConnection,
     request: OpenRequest,
@@ -92,26 +95,16 @@ export function connectCarrier(options: ConnectOptions): Carrier {
         }
       }
     },
-    async bind(share, mount, signal) {
-      await ask("bind", { share, mount }, signal);
-    },
-    async configure(share, change, signal) {
-      await ask("configure", { share, ...change }, signal);
-    },
+    bind: (share, mount, signal) => command("bind", { share, mount }, signal),
+    configure: (share, change, signal) => command("configure", { share, ...change }, signal),
     async move(request, signal) {
       const outcome = parseMoveOutcome(await ask("move", { ...request }, signal, MOVE_MS));
       if (outcome === null) throw notUnderstood();
       return outcome;
     },
-    async hold(share, signal) {
-      await ask("hold", { share }, signal);
-    },
-    async confirm(share, outage, signal) {
-      await ask("confirm", { share, outage }, signal);
-    },
-    async usedUp(share, signal) {
-      await ask("used_up", { share }, signal);
-    },
+    hold: (share, signal) => command("hold", { share }, signal),
+    confirm: (share, outage, signal) => command("confirm", { share, outage }, signal),
+    usedUp: (share, signal) => command("used_up", { share }, signal),
     async close(share, signal) {
       await askIfThere("close", { share }, signal);
     },

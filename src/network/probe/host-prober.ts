@@ -6,7 +6,14 @@ import { createInterfaceReader, findWayOut, type InterfaceSnapshot, type WayOut 
 import { type IpAddress, parseIp } from "../ip-address.ts";
 import { type EndpointFinding, type ProbeEndpoint, type RunningProbe, startHostProbe } from "./host-probe.ts";
 import { createNameResolution } from "./name-resolution.ts";
-import type { HostProber, ProbeRequest, ProbeResult, ProbeTarget } from "./probe-result.ts";
+import type {
+  HostProber,
+  ProbeReason,
+  ProbeRequest,
+  ProbeResult,
+  ProbeTarget,
+  ProbeVerdict,
+} from "./probe-result.ts";
 import { createSemaphore } from "./semaphore.ts";
 import { createSingleFlight } from "./single-flight.ts";
 
@@ -203,40 +210,25 @@ function unasked(address: string, interfaceName: string | null, finding: Endpoin
   return { address, interfaceName, localAddress: null, finding };
 }
 
-const UNRESOLVED: EndpointFinding = {
-  verdict: "silent",
-  reason: "unresolved",
-  tcpAnswered: false,
-  detail: "no address is known",
-  serverGuid: null,
-};
+/** A finding without a packet. */
+function without(verdict: ProbeVerdict, reason: ProbeReason, detail: string): EndpointFinding {
+  return { verdict, reason, tcpAnswered: false, detail, serverGuid: null };
+}
 
-const DISPOSED: EndpointFinding = {
-  verdict: "silent",
-  reason: "local_error",
-  tcpAnswered: false,
-  detail: "probing has ended",
-  serverGuid: null,
-};
+const UNRESOLVED = without("silent", "unresolved", "no address is known");
+const DISPOSED = without("silent", "local_error", "probing has ended");
 
 function absent(interfaceName: string): EndpointFinding {
-  return {
-    verdict: "gone",
-    reason: "link_down",
-    tcpAnswered: false,
-    detail: `${interfaceName} is down or not there`,
-    serverGuid: null,
-  };
+  return without("gone", "link_down", `${interfaceName} is down or not there`);
 }
 
 function leftBehind(interfaceName: string | null): EndpointFinding {
-  const detail = `${interfaceName ?? "the interface"} that held its network is down or lost its address`;
-  return { verdict: "gone", reason: "link_down", tcpAnswered: false, detail, serverGuid: null };
+  const name = interfaceName ?? "the interface";
+  return without("gone", "link_down", `${name} that held its network is down or lost its address`);
 }
 
 function noAddressOn(interfaceName: string): EndpointFinding {
-  const detail = `${interfaceName} has no address to reach it from`;
-  return { verdict: "gone", reason: "no_route", tcpAnswered: false, detail, serverGuid: null };
+  return without("gone", "no_route", `${interfaceName} has no address to reach it from`);
 }
 
 function interfaceOf(way: WayOut): string | null {

@@ -11,6 +11,15 @@ export type RouteLookup =
   | { readonly kind: "none" }
   | { readonly kind: "unknown"; readonly why: string };
 
+/** A command that prints a route, and how its output is read. */
+export interface RouteCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly parse: (stdout: string) => RouteLookup;
+  /** In what it complains, when there is no route. */
+  readonly saysNone: RegExp;
+}
+
 /** Of `ip -json route get ADDRESS`. */
 export function parseIpRoute(stdout: string): RouteLookup {
   try {

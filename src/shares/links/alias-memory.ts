@@ -8,16 +8,7 @@ import { jsonObject } from "../../runtime/text/json-object.ts";
 
 const VERSION = 1;
 
-export interface AliasMemory {
-  /** Paths at which a link was made, or was about to be. */
-  readonly paths: readonly string[];
-  /** Where it was made to lead. */
-  targetsOf(path: string): ReadonlySet<string>;
-  /** Resolves when it is durable; rejects with the system's error. */
-  remember(path: string, target: string): Promise<void>;
-  /** Never rejects: what could not be written is found to be gone, and forgotten, with the next start. */
-  forget(path: string): Promise<void>;
-}
+export type AliasMemory = Awaited<ReturnType<typeof openAliasMemory>>;
 
 const NONE: ReadonlySet<string> = new Set();
 
@@ -26,7 +17,7 @@ export async function openAliasMemory(options: {
   readonly path: string;
   readonly logger: Logger;
   readonly readOnly: boolean;
-}): Promise<AliasMemory> {
+}) {
   const { path: file, logger, readOnly } = options;
   const links = await load(file, logger, readOnly);
   let saving: Promise<void> = Promise.resolve();
@@ -40,11 +31,14 @@ export async function openAliasMemory(options: {
   };
 
   return {
-    get paths() {
+    /** Paths at which a link was made, or was about to be. */
+    get paths(): readonly string[] {
       return [...links.keys()];
     },
-    targetsOf: (path) => links.get(path) ?? NONE,
-    async remember(path, target) {
+    /** Where it was made to lead. */
+    targetsOf: (path: string): ReadonlySet<string> => links.get(path) ?? NONE,
+    /** Resolves when it is durable; rejects with the system's error. */
+    async remember(path: string, target: string): Promise<void> {
       const targets = links.get(path) ?? new Set<string>();
       if (targets.has(target)) return;
       const grown = new Set([...targets, target]);
@@ -56,7 +50,8 @@ export async function openAliasMemory(options: {
         throw error;
       }
     },
-    async forget(path) {
+    /** Never rejects: what could not be written is found to be gone, and forgotten, with the next start. */
+    async forget(path: string): Promise<void> {
       if (!links.delete(path)) return;
       try {
         await save();

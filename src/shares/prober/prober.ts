@@ -22,7 +22,8 @@ export interface OpenFile {
 export type OpenFilesAnswer =
   | {
       readonly ok: true;
-      readonly files: readonly OpenFile[] /** Processes whose files we may not see. */;
+      readonly files: readonly OpenFile[];
+      /** Processes whose files we may not see. */
       readonly hiddenProcesses: number;
     }
   | { readonly ok: false; readonly text: string };
@@ -31,7 +32,8 @@ export type LinkLook =
   | { readonly state: "missing" }
   | {
       readonly state: "link";
-      readonly target: string /** `dev:ino:ctimeNs`: changes when the link is replaced. */;
+      readonly target: string;
+      /** `dev:ino:ctimeNs`: changes when the link is replaced. */
       readonly identity: string;
     }
   | { readonly state: "other"; readonly kind: string }

@@ -10,7 +10,7 @@ import { writeUnlessFull } from "../share-files.ts";
 import { isOlder, KEEPS_DEAD_SINCE, parseRcloneVersion, type RcloneVersion } from "./available.ts";
 import type { RcloneFiles } from "./files.ts";
 
-export interface RcloneControl {
+interface RcloneControl {
   readonly port: number;
   readonly password: string;
 }
