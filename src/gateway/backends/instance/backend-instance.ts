@@ -33,6 +33,8 @@ export interface InstanceSeen {
   readonly checkedAtMs: number | null;
   /** Why the lists that are served may be old; null: they are not. */
   readonly listsStaleBecause: string | null;
+  /** Entries of its lists that strict clients would refuse, in words; another list when it changed. */
+  readonly withheldEntries: readonly string[];
 }
 
 /** One request to a server. */

@@ -5,7 +5,7 @@ import { type Listings, NO_LISTINGS } from "../../catalog/catalog.ts";
 import { LIST_KINDS, type ListKind } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { InstanceOptions } from "./backend-instance.ts";
-import { type Oddity, type ReadKind, readKind } from "./lists.ts";
+import { type FaultyEntry, type Oddity, type ReadKind, readKind } from "./lists.ts";
 import type { ServerSession } from "./session.ts";
 
 /** A server that says without end that its lists change is listened to that often, ms. */
@@ -29,6 +29,7 @@ interface KindState {
   readAtMs: number;
   timer: Timer | null;
   staleBecause: string | null;
+  faulty: readonly FaultyEntry[];
 }
 
 const unread = (): KindState => ({
@@ -37,11 +38,14 @@ const unread = (): KindState => ({
   readAtMs: Number.NEGATIVE_INFINITY,
   timer: null,
   staleBecause: null,
+  faulty: [],
 });
 
 export class InstanceLists implements Disposable {
   /** Null until all were read for the first time. */
   listings: Listings | null = null;
+  /** Entries that no client may see, in words; another list when it changed. */
+  withheld: readonly string[] = [];
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
   readonly #onStale: () => void;
@@ -60,13 +64,18 @@ export class InstanceLists implements Disposable {
     return tools.staleBecause ?? resources.staleBecause ?? prompts.staleBecause;
   }
 
-  /** Reads everything for the first time, all at once; null: it is all there. */
+  /** Reads everything for the first time, all at once; null: it is there, but for lists that only fail themselves. */
   async readFirst(): Promise<LinkFailure | null> {
-    const outcomes = await Promise.all(LIST_KINDS.map((kind) => this.#read(kind)));
+    const outcomes = await Promise.all(
+      LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),
+    );
     let all = NO_LISTINGS;
-    for (const outcome of outcomes) {
-      if (outcome.kind === "failed") return outcome.failure;
-      all = { ...all, ...outcome.part };
+    for (const { part } of outcomes) all = { ...all, ...part };
+    for (const { kind, failure } of outcomes) {
+      if (failure === null) continue;
+      const hasOthers = Object.values(all).some((list) => list.length > 0);
+      if (!hasOthers || !isOfOneList(failure)) return failure;
+      this.#notRead(kind, failure);
     }
     if (this.#disposed) return null;
     this.listings = all;
@@ -115,32 +124,53 @@ export class InstanceLists implements Disposable {
     state.again = false;
     const outcome: ReadKind = this.#session.declares(kind)
       ? await readKind(kind, { ask: this.#session.ask, clock, timeoutMs, onOddity: this.#onOddity })
-      : { kind: "read", part: NOTHING[kind] };
+      : { part: NOTHING[kind], faulty: [], failure: null };
     state.reading = false;
     state.readAtMs = clock.monotonicMs();
+    if (outcome.failure === null) this.#foundFaulty(kind, outcome.faulty);
     return outcome;
   }
 
-  async #readAgain(kind: ListKind): Promise<void> {
-    const outcome = await this.#read(kind);
-    if (this.#disposed || this.listings === null) return;
+  #notRead(kind: ListKind, { message: reason }: LinkFailure): void {
+    const { backend, logger } = this.#options;
+    this.#states[kind].staleBecause = reason;
+    logger.warn("a backend's list could not be read", { backend, kind, reason });
+  }
+
+  /** The same faults are not told again, however often the list is read. */
+  #foundFaulty(kind: ListKind, faulty: readonly FaultyEntry[]): void {
     const { backend, logger } = this.#options;
     const state = this.#states[kind];
-    const staleBefore = this.staleBecause;
-    if (outcome.kind === "read") {
-      state.staleBecause = null;
-      const next = { ...this.listings, ...outcome.part };
-      if (!isDeepStrictEqual(next, this.listings)) {
-        this.listings = next;
-        this.#options.onListings();
-      }
-    } else if (outcome.failure.kind !== "session_lost") {
-      // A lost session is renewed, and everything read again then.
-      const { message: reason } = outcome.failure;
-      state.staleBecause = reason;
-      logger.warn("a backend's list could not be read again", { backend, kind, reason });
+    if (isDeepStrictEqual(faulty, state.faulty)) return;
+    state.faulty = faulty;
+    this.withheld = LIST_KINDS.flatMap((each) => this.#states[each].faulty)
+      .filter(({ isWithheld }) => isWithheld)
+      .map(({ entry, faults }) => `${entry} is withheld: ${faults}`);
+    const told = (wanted: boolean): readonly string[] =>
+      faulty
+        .filter(({ isWithheld }) => isWithheld === wanted)
+        .map(({ entry, faults }) => `${entry}: ${faults}`);
+    const [withheld, mended] = [told(true), told(false)];
+    if (withheld.length > 0)
+      logger.warn("malformed entries of a backend's list withheld", { backend, entries: withheld });
+    if (mended.length > 0)
+      logger.info("malformed entries of a backend's list mended", { backend, entries: mended });
+  }
+
+  async #readAgain(kind: ListKind): Promise<void> {
+    const { staleBecause, withheld } = this;
+    const { part, failure } = await this.#read(kind);
+    if (this.#disposed || this.listings === null) return;
+    const state = this.#states[kind];
+    if (failure === null) state.staleBecause = null;
+    // A lost session is renewed, and everything read again then.
+    else if (failure.kind !== "session_lost") this.#notRead(kind, failure);
+    const next = { ...this.listings, ...part };
+    if (!isDeepStrictEqual(next, this.listings)) {
+      this.listings = next;
+      this.#options.onListings();
     }
-    if (this.staleBecause !== staleBefore) this.#onStale();
+    if (this.staleBecause !== staleBecause || this.withheld !== withheld) this.#onStale();
     if (state.again) this.#begin(kind);
   }
 
@@ -151,4 +181,9 @@ export class InstanceLists implements Disposable {
     this.#oddities.add(key);
     logger.warn(ODD[oddity], { backend, method });
   };
+}
+
+/** The server answered, and its other lists may be as they should. */
+function isOfOneList({ kind }: LinkFailure): boolean {
+  return kind === "protocol" || kind === "overloaded";
 }

@@ -167,6 +167,7 @@ class RunningInstance implements BackendInstance {
         missedChecks: this.#health.missedChecks,
         checkedAtMs: this.#health.checkedAtMs,
         listsStaleBecause: this.#lists.staleBecause,
+        withheldEntries: this.#lists.withheld,
       };
     }
     return this.#seen;

@@ -66,9 +66,16 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     warn("not_answering", title, serving.distrusted ? other : null);
   }
   if (seen.listsStaleBecause !== null) {
-    const title = `the lists of backend ${name} may be old: ${seen.listsStaleBecause}`;
-    const hint = "They are read again; until that succeeds what was listed before stays published.";
+    const title = `a list of backend ${name} cannot be read: ${seen.listsStaleBecause}`;
+    const hint = "It is tried again. What was read of it before stays published, and so do the other lists.";
     warn("lists_stale", title, hint);
+  }
+  const [first, ...others] = seen.withheldEntries;
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : ` (and ${others.length} more, which the log names)`;
+    const hint =
+      "Clients would refuse the whole list for it. Have the server mended, then `mountaineer backends restart NAME`.";
+    warn("entries_withheld", `backend ${name}: ${first}${more}`, hint);
   }
   return found;
 }

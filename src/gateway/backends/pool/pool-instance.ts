@@ -116,6 +116,7 @@ function isNews(before: InstanceSeen, seen: InstanceSeen): boolean {
     before.state.kind !== seen.state.kind ||
     before.missedChecks !== seen.missedChecks ||
     before.checkedAtMs !== seen.checkedAtMs ||
-    before.listsStaleBecause !== seen.listsStaleBecause
+    before.listsStaleBecause !== seen.listsStaleBecause ||
+    before.withheldEntries !== seen.withheldEntries
   );
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { FAILURE, INITIALIZED } from "../programs/instance-scripted-link.ts";
+import { FAILURE, INITIALIZED, toolOf } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady } from "../programs/instance-under-test.ts";
 
@@ -47,13 +47,13 @@ describe("a session that is lost", () => {
     await clock.advance(1_000);
     let first = true;
     link.answers.set("tools/list", () => {
-      if (!first) return { result: { tools: [{ name: "again" }] } };
+      if (!first) return { result: { tools: [toolOf("again")] } };
       first = false;
       return FAILURE("session_lost");
     });
     link.notify(LIST_CHANGED.tools);
     await clock.advance(1_000);
-    assert.deepEqual(instance.listings?.tools, [{ name: "again" }]);
+    assert.deepEqual(instance.listings?.tools, [toolOf("again")]);
     assert.equal(instance.seen.listsStaleBecause, null);
     assert.equal(link.requests("initialize").length, 2);
   });

@@ -235,6 +235,7 @@ export class BackendWorld {
         missedChecks: 0,
         checkedAtMs: null,
         listsStaleBecause: null,
+        withheldEntries: [],
       },
       nextAtMs: this.nowMs + (this.fateOf(key) === "hangs" ? HANG_MS : START_MS),
       deaf: false,

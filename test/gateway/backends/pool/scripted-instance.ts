@@ -102,6 +102,7 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     missedChecks: 0,
     checkedAtMs: null,
     listsStaleBecause: null,
+    withheldEntries: [],
   };
   const see = (change: Partial<InstanceSeen>): void => {
     seen = { ...seen, ...change };
