@@ -12,7 +12,7 @@ import {
 import { sanitise } from "./sanitise.ts";
 
 /** `template`: as completion/complete names it, a template or a URI. */
-export type RequestTarget = Pick<CatalogEntry, "kind" | "name">;
+export type RequestTarget = Pick<CatalogEntry, "kind" | "name"> & Partial<Pick<CatalogEntry, "fullName">>;
 
 /** Null: the method is about nothing that has a name, or the name is missing. */
 export function targetOf(method: string, params: JsonObject | undefined): RequestTarget | null {

@@ -15,7 +15,7 @@ export type RulesTools = Pick<GatewayOptions, "clock" | "logger" | "environment"
 export const NO_GATEWAY: GatewayConfig = {
   server: null,
   backends: [],
-  conflictResolution: { strategy: "first-wins", separator: "_", order: [] },
+  conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
   incomingAuth: { type: "anonymous" },
   authorization: null,
   audit: null,

@@ -115,3 +115,15 @@ test("a listener that fails and an audit that is not written are told with their
   );
   assert.match(found[1]?.title ?? "", /no space left \(3 lines lost\)/);
 });
+
+test("D3 a tool whose name clients cannot use is published under another, and both are told", () => {
+  const long = `read_${"very_".repeat(12)}long`;
+  const catalog = buildCatalog([source("files", { tools: [long, "a b", "read"] })], FIRST_WINS);
+  const [cut = "", odd = "", ...rest] = [...catalog.tools.keys()];
+  assert.deepEqual(rest, ["read"]);
+  assert.deepEqual([...catalog.tools.values()][0]?.definition["name"], cut);
+  const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), catalog, null);
+  assert.deepEqual([found?.code, found?.severity, more.length], ["names_shortened", "info", 0]);
+  const title = found?.title ?? "";
+  assert.ok(title.endsWith(`: ${long} as ${cut}, a b as ${odd}`), title);
+});

@@ -1,6 +1,6 @@
 // One instance of a backend: it connects, initializes, reads the lists, and then carries calls and what belongs to
 // them, until it ends or is closed.
-import { createSpacedNotice } from "../../../runtime/time/spaced-notice.ts";
+import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ClientPort } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -77,8 +77,8 @@ class RunningInstance implements BackendInstance {
   readonly #subscriptions: Subscriptions;
   readonly #questions: Questions;
   readonly #notifications: Notifications;
-  readonly #idle: ReturnType<typeof createSpacedNotice>;
-  readonly #gaps: ReturnType<typeof createSpacedNotice>;
+  readonly #idle: ReturnType<typeof createThrottle>;
+  readonly #gaps: ReturnType<typeof createThrottle>;
   readonly #link: BackendLink;
 
   constructor(options: InstanceOptions) {
@@ -88,10 +88,10 @@ class RunningInstance implements BackendInstance {
     this.id = options.id;
     this.#options = options;
     this.#startedAtMs = clock.monotonicMs();
-    this.#idle = createSpacedNotice(clock, BETWEEN_IDLE_MS, () => {
+    this.#idle = createThrottle(clock, BETWEEN_IDLE_MS, () => {
       if (this.#calls.inFlight === 0) this.#changed();
     });
-    this.#gaps = createSpacedNotice(clock, BETWEEN_GAPS_MS, () => this.#catchUp());
+    this.#gaps = createThrottle(clock, BETWEEN_GAPS_MS, () => this.#catchUp());
     this.#log = new ServerLog(options);
     this.#calls = new InstanceCalls(options, {
       send,

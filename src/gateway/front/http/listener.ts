@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
-import { createSpacedNotice } from "../../../runtime/time/spaced-notice.ts";
+import { createThrottle } from "../../../runtime/time/throttle.ts";
 import { errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
 import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
@@ -59,7 +59,7 @@ export class Listener {
   readonly #server: Server;
   readonly #sockets = new Map<Socket, SeenSocket>();
   readonly #emptied = new Set<() => void>();
-  readonly #drops: ReturnType<typeof createSpacedNotice>;
+  readonly #drops: ReturnType<typeof createThrottle>;
   #dropped = 0;
   #listening = false;
   #stopped = false;
@@ -72,7 +72,7 @@ export class Listener {
     this.host = host;
     this.port = port;
     this.#options = options;
-    this.#drops = createSpacedNotice(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfDrops());
+    this.#drops = createThrottle(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfDrops());
     this.#server = createServer({
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,

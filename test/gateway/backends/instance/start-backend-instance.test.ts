@@ -19,6 +19,26 @@ function hintOf({ instance }: UnderTest): string | null {
   return state.kind === "ended" ? state.failure.hint : null;
 }
 
+describe("what a client tells the server", () => {
+  const ROOTS_CHANGED = "notifications/roots/list_changed";
+  const told = ({ link }: UnderTest): unknown[] =>
+    link.received.filter((message) => "method" in message && message.method === ROOTS_CHANGED);
+
+  test("reaches it in a session, as it is, and is nobody's before one", async () => {
+    const starting = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    starting.instance.notify(ROOTS_CHANGED, undefined);
+    await settle();
+    assert.deepEqual(told(starting), []);
+    const ready = await startReady();
+    ready.instance.notify(ROOTS_CHANGED, undefined);
+    ready.instance.notify(ROOTS_CHANGED, { _meta: { x: 1 } });
+    assert.deepEqual(told(ready), [
+      { jsonrpc: "2.0", method: ROOTS_CHANGED },
+      { jsonrpc: "2.0", method: ROOTS_CHANGED, params: { _meta: { x: 1 } } },
+    ]);
+  });
+});
+
 describe("starting", () => {
   test("B7 it is ready only when every list that the server declares has been read", async () => {
     const { instance, link, counts } = startUnderTest({}, (link) =>
