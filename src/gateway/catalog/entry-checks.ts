@@ -54,12 +54,12 @@ class Mender {
   }
 
   note(key: string, wanted: string, value: unknown = this.get(key)): void {
-    this.#tell(key, toldOf(value, wanted));
+    this.#emit(key, toldOf(value, wanted));
   }
 
-  #tell(path: string, what: string): void {
+  #emit(path: string, what: string): void {
     if (this.#parent !== null) {
-      this.#parent.#tell(`${this.#key}.${path}`, what);
+      this.#parent.#emit(`${this.#key}.${path}`, what);
       return;
     }
     this.#faults ??= [];
