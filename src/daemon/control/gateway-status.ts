@@ -1,10 +1,13 @@
 // Owns how the gateway's view is told over the API.
 import type { BackendStatus, Condition, GatewayStatus, StatusReport, ToolEntry } from "../../api/contract.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
+import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
 import type { BackendCondition } from "../../gateway/backends/policy/backend-pool-contract.ts";
+import { resolveSecretRecord } from "../../gateway/backends/pool/secret-values.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import type { Gateway, GatewayView } from "../../gateway/serving/gateway-contract.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
+import type { SecretValues } from "../../secrets/reference.ts";
 
 export function gatewayStatus(
   gateway: Pick<Gateway, "view" | "entries">,
@@ -13,10 +16,11 @@ export function gatewayStatus(
   return { gateway: overall(view), backends: backends(view, gateway.entries()) };
 }
 
-/** What is configured, while nothing of it runs. */
+/** What is configured, while nothing of it runs; what would keep a backend from starting is a condition. */
 export function idleGatewayStatus(
   configured: readonly BackendConfig[],
   since: string,
+  values: SecretValues,
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
   const backends = configured.map(({ name, group, connection, enabled }) => ({
     name,
@@ -38,10 +42,21 @@ export function idleGatewayStatus(
     tools: 0,
     resources: 0,
     prompts: 0,
-    conditions: [],
+    conditions: enabled ? missingSecrets(name, connection, values).map((one) => ({ ...one, since })) : [],
   }));
   const counts = { tools: 0, resources: 0, resource_templates: 0, prompts: 0 };
   return { gateway: { url: null, sessions: 0, in_flight: 0, ...counts, conditions: [] }, backends };
+}
+
+/** As a daemon would tell it. */
+function missingSecrets(
+  name: string,
+  connection: BackendConfig["connection"],
+  values: SecretValues,
+): Omit<Condition, "since">[] {
+  const texts = connection.type === "stdio" ? connection.env : connection.headers;
+  const resolved = resolveSecretRecord(texts, values);
+  return resolved.ok ? [] : [secretMissing(name, resolved.missing)];
 }
 
 function overall({ url, sessions, inFlight, counts, conditions }: GatewayView): GatewayStatus {

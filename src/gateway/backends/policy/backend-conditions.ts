@@ -19,16 +19,7 @@ export function backendConditions(builder: DecisionBuilder): readonly ConditionT
 function withoutServing({ spec, memory }: DecisionBuilder): readonly ConditionText[] {
   const { name, wanted } = spec;
   const { tries } = memory;
-  if (wanted.kind === "secret_missing") {
-    return [
-      {
-        code: "secret_missing",
-        severity: "error",
-        title: `backend ${name} cannot start: ${missingText(wanted.variables)}`,
-        hint: missingHint(wanted.variables),
-      },
-    ];
-  }
+  if (wanted.kind === "secret_missing") return [secretMissing(name, wanted.variables)];
   if (tries.failure === null || tries.failures === 0) return [];
   const { message, hint } = tries.failure;
   const advice = hint ?? lookFurther(spec);
@@ -43,6 +34,16 @@ function withoutServing({ spec, memory }: DecisionBuilder): readonly ConditionTe
       hint: `${advice} A change of its configuration, or \`mountaineer backends restart ${name}\`, tries at once.`,
     },
   ];
+}
+
+/** For a backend that cannot start because references have no value; `missing` are their keys. */
+export function secretMissing(name: string, missing: readonly string[]): ConditionText {
+  return {
+    code: "secret_missing",
+    severity: "error",
+    title: `backend ${name} cannot start: ${missingText(missing)}`,
+    hint: missingHint(missing),
+  };
 }
 
 function whileServing(builder: DecisionBuilder): readonly ConditionText[] {
