@@ -1,9 +1,9 @@
-// Owns how the gateway's view is told over the API.
+// The gateway's state in the form of the API.
 import type { BackendStatus, Condition, GatewayStatus, StatusReport, ToolEntry } from "../../api/contract.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
 import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
 import type { BackendCondition } from "../../gateway/backends/policy/backend-pool-contract.ts";
-import { resolveSecretRecord } from "../../gateway/backends/pool/secret-values.ts";
+import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import type { Gateway, GatewayView } from "../../gateway/serving/gateway-contract.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
@@ -54,8 +54,7 @@ function missingSecrets(
   connection: BackendConfig["connection"],
   values: SecretValues,
 ): Omit<Condition, "since">[] {
-  const texts = connection.type === "stdio" ? connection.env : connection.headers;
-  const resolved = resolveSecretRecord(texts, values);
+  const resolved = resolveConnection(connection, values);
   return resolved.ok ? [] : [secretMissing(name, resolved.missing)];
 }
 

@@ -1,4 +1,4 @@
-// Owns the one conversion from the file's spelling to the engine's: camelCase, milliseconds, absolute paths.
+// Normalizes the file's values for the engine: camelCase, milliseconds, absolute paths.
 import { join } from "node:path";
 import { STORED_FORM } from "../../secrets/reference.ts";
 import { SMB_PORT } from "../host.ts";
@@ -7,7 +7,7 @@ import { RESERVED_SHARE_NAME } from "../names.ts";
 import { defaultSharesRoot, expandPath } from "../paths.ts";
 import type { AliasFile, ConfigFile, ShareFile } from "../schema/schema.ts";
 import type { AliasConfig, ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
-import { gatewayConfig, gatewayWarnings } from "./gateway-spelling.ts";
+import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
 
 function milliseconds(seconds: number): number {
   return Math.round(seconds * 1000);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { createSharedAsks } from "../../../src/network/probe/shared-asks.ts";
+import { createSingleFlight } from "../../../src/network/probe/single-flight.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
 test("A2 equal questions are one until somebody wants a newer answer", async () => {
   const clock = createManualClock();
-  const asks = createSharedAsks<number>(clock);
+  const asks = createSingleFlight<number>(clock);
   let begun = 0;
   const begin = async (goesOut: () => void): Promise<number> => {
     goesOut();
@@ -23,7 +23,7 @@ test("A2 equal questions are one until somebody wants a newer answer", async () 
 
 test("A2 a question that still queues is joined by whoever comes before it goes out", async () => {
   const clock = createManualClock();
-  const asks = createSharedAsks<string>(clock);
+  const asks = createSingleFlight<string>(clock);
   const queued = Promise.withResolvers<string>();
   let send = (): void => {};
   const first = asks.ask("a", clock.monotonicMs(), (goesOut) => {
@@ -42,7 +42,7 @@ test("A2 a question that still queues is joined by whoever comes before it goes 
 });
 
 test("keys without end do not grow without end", async () => {
-  const asks = createSharedAsks<number>(createManualClock());
+  const asks = createSingleFlight<number>(createManualClock());
   for (let key = 0; key < 10_000; key += 1) await asks.ask(`${key}`, 0, async () => key);
   assert.equal(await asks.ask("0", 0, async () => -1), -1);
 });

@@ -1,5 +1,5 @@
-// Owns what a lane carries from one look to the next and a restart may forget: suspicions, an errand under way,
-// backoff. What must survive is ShareMemory.
+// What a lane carries from one look to the next and may forget at a restart: suspicions, the operation under way,
+// backoff. ShareMemory has what must survive.
 import {
   type Backoff,
   NO_BACKOFF,
@@ -11,18 +11,18 @@ import type { UnmountMode } from "../drivers/mount-driver.ts";
 import { ROUTE_NAMES, type RouteName, type RouteSpec, type ShareSpec } from "../share-spec.ts";
 import type { OpenFilesSeen } from "./share-seen.ts";
 
-export type ErrandKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
+export type OperationKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
 
 /** A goal of several steps; each failed step is only the next observation, and the plan says what follows. */
-export interface Errand {
-  readonly kind: ErrandKind;
+export interface Operation {
+  readonly kind: OperationKind;
   readonly reason: string;
   readonly startedAtMs: number;
   readonly from: RouteName | "none" | "unknown";
   readonly mode: UnmountMode;
   /** Routes still to try, in order, once nothing is mounted. */
   readonly plan: readonly RouteName[];
-  /** The route this errand is for; reached over another one, it has failed in part. */
+  /** The route this operation is for; reached over another one, it has failed in part. */
   readonly goal: RouteName | null;
   readonly failures: readonly string[];
   /** The one mount it may unmount; null when nothing was mounted. What others mount meanwhile is theirs. */
@@ -31,13 +31,13 @@ export interface Errand {
   readonly checked: boolean;
   /** What was open when its unmount was asked for. */
   readonly cost: OpenFilesSeen | null;
-  /** A person's errand: its end answers the request. */
+  /** A person's operation: its end answers the request. */
   readonly asked: boolean;
   /** Reached by moving what is carried; nothing is unmounted for it. */
   readonly moves?: true;
 }
 
-export interface Episode {
+export interface LaneState {
   readonly health: Readonly<Record<RouteName, RouteHealth>>;
   /** Last announced verdict of each route. */
   readonly announced: Readonly<Record<RouteName, boolean | null>>;
@@ -51,7 +51,7 @@ export interface Episode {
   } | null;
   /** A look seen to be without an answer: a late one alone could be this process's own standing still. */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
-  readonly errand: Errand | null;
+  readonly operation: Operation | null;
   /** When what is carried was last moved, monotonic ms. */
   readonly movedAtMs: number | null;
   /** Since when the server behind the route in use answers without being proved, monotonic ms. */
@@ -82,13 +82,13 @@ export interface Episode {
   readonly conditionsSince: ReadonlyMap<string, number>;
 }
 
-export const NEW_EPISODE: Episode = {
+export const NEW_LANE_STATE: LaneState = {
   health: { tb: UNKNOWN_HEALTH, fallback: UNKNOWN_HEALTH },
   announced: { tb: null, fallback: null },
   suspicion: null,
   deadLook: null,
   pendingLook: null,
-  errand: null,
+  operation: null,
   movedAtMs: null,
   doubtAtMs: null,
   mountedAtMs: null,
@@ -107,17 +107,17 @@ export const NEW_EPISODE: Episode = {
 };
 
 /** What is known of a route whose host was changed says nothing of the new one; Thunderbolt's window begins anew. */
-export function forgetChangedRoutes(episode: Episode, before: ShareSpec, after: ShareSpec): Episode {
+export function forgetChangedRoutes(state: LaneState, before: ShareSpec, after: ShareSpec): LaneState {
   const changed = ROUTE_NAMES.filter((name) => !isSameRoute(before.routes[name], after.routes[name]));
-  if (changed.length === 0) return episode;
-  const health = { ...episode.health };
-  const announced = { ...episode.announced };
+  if (changed.length === 0) return state;
+  const health = { ...state.health };
+  const announced = { ...state.announced };
   for (const name of changed) {
     health[name] = UNKNOWN_HEALTH;
     announced[name] = null;
   }
   return {
-    ...episode,
+    ...state,
     health,
     announced,
     suspicion: null,

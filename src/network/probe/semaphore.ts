@@ -1,12 +1,7 @@
-// Owns a limit on how much runs at once.
-
-interface Slots {
-  /** Runs `work` when a slot is free; gives what it gives. */
-  use<T>(work: () => Promise<T>): Promise<T>;
-}
+// A limit on how much work runs at once.
 
 /** `count` pieces of work at once, the rest in order of coming; work that fails frees its slot. */
-export function createSlots(count: number): Slots {
+export function createSemaphore(count: number) {
   let free = count;
   const waiting: (() => void)[] = [];
   const release = (): void => {
@@ -15,7 +10,8 @@ export function createSlots(count: number): Slots {
     else next();
   };
   return {
-    async use(work) {
+    /** Runs `work` when a slot is free; gives what it gives. */
+    async use<T>(work: () => Promise<T>): Promise<T> {
       if (free > 0) free -= 1;
       else await new Promise<void>((resolve) => waiting.push(resolve));
       try {

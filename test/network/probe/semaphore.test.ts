@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { createSlots } from "../../../src/network/probe/slots.ts";
+import { createSemaphore } from "../../../src/network/probe/semaphore.ts";
 import { settle } from "../../support/manual-clock.ts";
 
 test("so many run at once, the rest in order of coming, and a failure frees its slot", async () => {
-  const slots = createSlots(2);
+  const semaphore = createSemaphore(2);
   const started: number[] = [];
   const finish: (() => void)[] = [];
   const work = (index: number): Promise<number> =>
-    slots.use(
+    semaphore.use(
       () =>
         new Promise((resolve, reject) => {
           started.push(index);

@@ -1,7 +1,7 @@
-// Owns sharing: equal questions asked at about the same time are asked once, and answered to all who asked.
+// Equal questions asked at about the same time are sent once, and all callers get the answer.
 import type { Clock } from "../../runtime/time/clock.ts";
 
-interface SharedAsks<Answer> {
+interface SingleFlight<Answer> {
   /**
    * Joins the newest question of that key if it began at `notBeforeMs` (monotonic) or later, or has not begun;
    * else asks. `begin` gets a function to call when the question truly goes out (it may have to queue first).
@@ -18,7 +18,7 @@ interface Ask<Answer> {
 /** Keys come from the configuration; beyond this many, old ones are of configurations long gone. */
 const MAX_KEYS = 4_096;
 
-export function createSharedAsks<Answer>(clock: Clock): SharedAsks<Answer> {
+export function createSingleFlight<Answer>(clock: Clock): SingleFlight<Answer> {
   const newest = new Map<string, Ask<Answer>>();
   return {
     ask(key, notBeforeMs, begin) {

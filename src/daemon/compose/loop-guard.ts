@@ -1,5 +1,5 @@
-// Owns how a gateway finds out that a backend of its own configuration has started it: where no daemon runs,
-// `mountaineer mcp` as a backend would start the same gateway with the same backends, again and again.
+// Loop guard: a gateway that was started by a backend of its own configuration does not start that backend again.
+// Without a daemon, `mountaineer mcp` as a backend would start the same gateway endlessly.
 import { MountaineerError } from "../../runtime/errors.ts";
 
 const VARIABLE = "MOUNTAINEER_WITHIN";
@@ -7,7 +7,7 @@ const VARIABLE = "MOUNTAINEER_WITHIN";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What every program of a gateway's backends is to have in its environment; `configPath` is that gateway's. */
-export function lineageBelow(configPath: string, environment: Environment): Readonly<Record<string, string>> {
+export function loopGuard(configPath: string, environment: Environment): Readonly<Record<string, string>> {
   return { [VARIABLE]: JSON.stringify([...lineageOf(environment), configPath]) };
 }
 

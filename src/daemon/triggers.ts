@@ -1,4 +1,4 @@
-// Owns what wakes the engine: the beat, the network's events through the debounce window, and clock jumps.
+// The triggers of the share engine: the tick, network events through the debounce window, and clock jumps.
 import { createClockWatch } from "../network/listen/clock-jump.ts";
 import { createTriggerWindow, type TriggerWindow } from "../network/listen/debounce-window.ts";
 import { deltaMayTouch, describeDelta, type NetworkDelta } from "../network/listen/events/network-delta.ts";
@@ -18,7 +18,7 @@ import type { NetworkTransition } from "./events/service-transitions.ts";
 /** Deltas kept for the order of looks while a link flaps. */
 const MAX_DELTAS = 100;
 
-interface WakeOptions {
+interface TriggerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly engine: ShareEngine;
@@ -34,7 +34,7 @@ interface WakeOptions {
   readonly publish: (transition: NetworkTransition) => void;
 }
 
-export interface WakeSources {
+export interface Triggers {
   readonly listener: NetworkListener;
   readonly window: TriggerWindow;
   readonly ticker: Pick<Ticker, "setInterval">;
@@ -43,7 +43,7 @@ export interface WakeSources {
 }
 
 /** All of them end with `stack`. */
-export function startWakeSources(options: WakeOptions, stack: DisposalStack): WakeSources {
+export function startTriggers(options: TriggerOptions, stack: DisposalStack): Triggers {
   const { clock, logger, engine, aliases, rcloneLogs, noteKeeper, hostProber, publish } = options;
   let checkIntervalMs = options.checkIntervalMs;
   let touching: readonly NetworkDelta[] = [];

@@ -1,4 +1,4 @@
-// Owns the conversion of the gateway's sections from the file's spelling to the engine's, and what is worth a warning.
+// Normalizes the values of the gateway's sections for the engine, and collects warnings.
 import { join } from "node:path";
 import { isCredentialHeader, isSecretHeader, isSecretVariable } from "../backend-names.ts";
 import { hasSecretQuery } from "../backend-values.ts";
@@ -135,6 +135,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
       strategy: conflict.strategy,
       separator: conflict.separator,
       order: conflict.order,
+      longestName: conflict.longest_name,
     },
     incomingAuth: engineAuth(file.incoming_auth),
     authorization:

@@ -1,115 +1,118 @@
-// Owns goals of several steps: unmount where needed, then the plan's routes in order until one mounts.
+// Operations of several steps: unmount where needed, then try the planned routes in order until one mounts.
 import { backOff } from "../../reconcile/route-health.ts";
 import { oneMissingText } from "../../secrets/reference.ts";
 import type { RouteName } from "../share-spec.ts";
 import { awaitsProof, carriesAt } from "./decide-carry.ts";
+import { continueMove, foldMoved } from "./decide-move.ts";
 import {
   finishArrived,
   finishExhausted,
   finishFound,
   finishUnmounted,
-  stopErrand,
-} from "./decide-errand-end.ts";
-import { continueMove, foldMoved } from "./decide-move.ts";
+  stopOperation,
+} from "./decide-operation-end.ts";
 import { isDeadErrno } from "./decide-routes.ts";
-import { answers, type Draft, hostOf, setEpisode, setError } from "./draft.ts";
-import type { Errand, ErrandKind } from "./episode.ts";
+import { answers, type Builder, hostOf, setError, setState } from "./decision-builder.ts";
+import type { Operation, OperationKind } from "./lane-state.ts";
 import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /** How old a check may be that only counts what an unmount will cost, ms; its own deadline is shorter. */
 const COUNT_FRESH_MS = 3000;
 
-type ErrandStart = Pick<Errand, "kind" | "reason" | "mode" | "plan" | "goal" | "moves"> & {
+type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
   readonly asked?: boolean;
+  readonly goal?: RouteName;
 };
 
 /** Starts it with its first step; null when it cannot be started: the error says why. */
-export function startErrand(draft: Draft, start: ErrandStart): Step | null {
-  const { mount } = draft.seen;
-  const obstacle = whyNotBegun(draft, start);
+export function startOperation(builder: Builder, start: OperationStart): Step | null {
+  const { mount } = builder.seen;
+  const obstacle = whyNotBegun(builder, start);
   if (obstacle !== null) {
-    setError(draft, obstacle);
+    setError(builder, obstacle);
     return null;
   }
-  const errand: Errand = {
-    asked: isAnswering(draft, start.kind),
+  const operation: Operation = {
+    asked: isAnswering(builder, start.kind),
+    goal: null,
     ...start,
-    startedAtMs: draft.seen.atMs,
+    startedAtMs: builder.seen.atMs,
     from: mount === null ? "none" : (mount.found.route ?? "unknown"),
     failures: [],
     mountId: mount?.found.id ?? null,
     checked: false,
     cost: null,
   };
-  setEpisode(draft, { errand });
-  return continueErrand(draft);
+  setState(builder, { operation });
+  return continueOperation(builder);
 }
 
 /** Why nothing of ours could be mounted at our path, so that nothing that serves is unmounted for it either. */
-export function whyNotMountable(draft: Draft): string | null {
-  return whyNotOurs(draft) ?? draft.seen.driverProblem?.text ?? null;
+export function whyNotMountable(builder: Builder): string | null {
+  return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
 }
 
-function whyNotOurs({ spec, seen }: Draft): string | null {
+function whyNotOurs({ spec, seen }: Builder): string | null {
   if (spec.missingVariable !== null) return oneMissingText(spec.missingVariable);
   return seen.taken === null ? null : `${spec.mountPath} is taken by ${seen.taken.source}`;
 }
 
-function whyNotBegun(draft: Draft, { kind, mode, moves }: ErrandStart): string | null {
+function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
   if (kind === "unmount" || moves) return null;
   // What is dead serves nobody: who waits in it is freed, whatever the driver lacks for now.
   const isDead = mode === "force" && kind !== "switch";
-  return isDead ? whyNotOurs(draft) : whyNotMountable(draft);
+  return isDead ? whyNotOurs(builder) : whyNotMountable(builder);
 }
 
 /** What the rules do for a person who asked for a mount, or for the rules, answers that person. */
-function isAnswering({ request, outcome }: Draft, kind: ErrandKind): boolean {
+function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;
   if (request.kind === "mount") return kind !== "recovery";
   return request.kind === "switch" && request.to === "auto";
 }
 
-export function continueErrand(draft: Draft): Step | null {
-  const { errand } = draft.episode;
-  if (errand === null) return null;
-  if (errand.moves) return continueMove(draft, errand);
-  const { mount } = draft.seen;
-  if (mount !== null && isForErrand(draft, errand, mount)) return unmountFor(draft, errand, mount);
-  if (errand.kind === "unmount") return finishUnmounted(draft, errand);
+export function continueOperation(builder: Builder): Step | null {
+  const { operation } = builder.state;
+  if (operation === null) return null;
+  if (operation.moves) return continueMove(builder, operation);
+  const { mount } = builder.seen;
+  if (mount !== null && isForOperation(builder, operation, mount))
+    return unmountFor(builder, operation, mount);
+  if (operation.kind === "unmount") return finishUnmounted(builder, operation);
   // Of two mounts of one share the other, elsewhere, comes to light once ours is gone; it is left alone.
-  const isTwin = errand.mountId !== null && mount?.found.path !== draft.spec.mountPath;
-  return mount === null || isTwin ? nextRoute(draft, errand) : finishFound(draft, errand, mount);
+  const isTwin = operation.mountId !== null && mount?.found.path !== builder.spec.mountPath;
+  return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }
 
-function isForErrand({ spec }: Draft, errand: Errand, { found }: MountSeen): boolean {
+function isForOperation({ spec }: Builder, operation: Operation, { found }: MountSeen): boolean {
   // A person who wants the path free means whatever of this share is there.
-  return found.id === errand.mountId || (errand.kind === "unmount" && found.path === spec.mountPath);
+  return found.id === operation.mountId || (operation.kind === "unmount" && found.path === spec.mountPath);
 }
 
-function unmountFor(draft: Draft, errand: Errand, mount: MountSeen): Step | null {
-  const stop = whyStop(draft, errand, mount);
-  if (stop !== null) return stopErrand(draft, stop);
-  const files = countedOpenFiles(draft);
+function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): Step | null {
+  const stop = whyStop(builder, operation, mount);
+  if (stop !== null) return stopOperation(builder, stop);
+  const files = countedOpenFiles(builder);
   // Counted before the unmount: afterwards the links of open files lose their paths.
-  if (errand.mode === "force" && files === null && !errand.checked) {
-    setEpisode(draft, { errand: { ...errand, checked: true } });
+  if (operation.mode === "force" && files === null && !operation.checked) {
+    setState(builder, { operation: { ...operation, checked: true } });
     return { kind: "check_open_files", mount: mount.found };
   }
-  setEpisode(draft, { errand: { ...errand, cost: files } });
-  return { kind: "unmount", mount: mount.found, mode: errand.mode };
+  setState(builder, { operation: { ...operation, cost: files } });
+  return { kind: "unmount", mount: mount.found, mode: operation.mode };
 }
 
 /** What the rules began rests on what they saw; it ends when that is no longer so. */
 function whyStop(
-  draft: Draft,
-  { kind, from, mode, plan }: Errand,
+  builder: Builder,
+  { kind, from, mode, plan }: Operation,
   { found, look, carried = null }: MountSeen,
 ): string | null {
   if (kind !== "failover" && kind !== "remount") return null;
-  if (!plan.some((route) => answers(draft, route))) return "no other host answers any more";
+  if (!plan.some((route) => answers(builder, route))) return "no other host answers any more";
   if (kind === "failover") {
-    const isBack = (from === "tb" || from === "fallback") && answers(draft, from) && !plan.includes(from);
+    const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
   // What its look found before its server was replaced says nothing.
@@ -118,32 +121,32 @@ function whyStop(
   return mode === "force" && isAlive ? "the mount answers again" : null;
 }
 
-function nextRoute(draft: Draft, errand: Errand): Step | null {
-  const failures = [...errand.failures];
-  for (const [index, route] of errand.plan.entries()) {
-    if (answers(draft, route)) {
-      setEpisode(draft, { errand: { ...errand, plan: errand.plan.slice(index), failures } });
-      const isCarried = carriesAt(draft, route);
+function nextRoute(builder: Builder, operation: Operation): Step | null {
+  const failures = [...operation.failures];
+  for (const [index, route] of operation.plan.entries()) {
+    if (answers(builder, route)) {
+      setState(builder, { operation: { ...operation, plan: operation.plan.slice(index), failures } });
+      const isCarried = carriesAt(builder, route);
       // Mounted now it would stay without a carrier until it is mounted anew.
-      if (!isCarried && awaitsProof(draft)) return null;
-      draft.transitions.push({
+      if (!isCarried && awaitsProof(builder)) return null;
+      builder.transitions.push({
         name: "share.mount_attempt",
         route,
-        host: hostOf(draft, route),
-        reason: errand.reason,
+        host: hostOf(builder, route),
+        reason: operation.reason,
       });
       return isCarried ? { kind: "mount", route, carried: true } : { kind: "mount", route };
     }
-    failures.push(`${hostOf(draft, route)}: ${draft.seen.routes[route].probe.text}`);
+    failures.push(`${hostOf(builder, route)}: ${builder.seen.routes[route].probe.text}`);
   }
-  return finishExhausted(draft, { ...errand, plan: [], failures });
+  return finishExhausted(builder, { ...operation, plan: [], failures });
 }
 
 /**
  * The open-file check of this cycle, or null when there is none. It says nothing once something was mounted or
  * unmounted since; how long it took does not matter, or a slow one would be asked for again and again.
  */
-export function checkedOpenFiles({ seen }: Draft): OpenFilesSeen | null {
+export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;
   if (openFiles === null || openFiles.atMs < Math.max(routes.tb.atMs, routes.fallback.atMs)) return null;
   const changed = lastStep?.kind === "mount" || lastStep?.kind === "unmount";
@@ -151,46 +154,50 @@ export function checkedOpenFiles({ seen }: Draft): OpenFilesSeen | null {
 }
 
 /** A check good enough to count what an unmount costs: it may have been made while a loss was confirmed. */
-function countedOpenFiles(draft: Draft): OpenFilesSeen | null {
-  const { openFiles, atMs } = draft.seen;
+function countedOpenFiles(builder: Builder): OpenFilesSeen | null {
+  const { openFiles, atMs } = builder.seen;
   const isFresh = openFiles !== null && atMs - openFiles.atMs <= COUNT_FRESH_MS;
-  return isFresh ? openFiles : checkedOpenFiles(draft);
+  return isFresh ? openFiles : checkedOpenFiles(builder);
 }
 
-export function foldLastStep(draft: Draft): void {
-  const { lastStep } = draft.seen;
+export function foldLastStep(builder: Builder): void {
+  const { lastStep } = builder.seen;
   if (lastStep === null) return;
-  if (lastStep.kind === "mount") foldMounted(draft, lastStep);
-  else if (lastStep.kind === "unmount") foldUnmounted(draft, lastStep);
-  else if (lastStep.kind === "move") foldMoved(draft, lastStep);
+  if (lastStep.kind === "mount") foldMounted(builder, lastStep);
+  else if (lastStep.kind === "unmount") foldUnmounted(builder, lastStep);
+  else if (lastStep.kind === "move") foldMoved(builder, lastStep);
 }
 
-function foldMounted(draft: Draft, last: MountStepSeen): void {
-  const { errand } = draft.episode;
-  const { mount } = draft.seen;
+function foldMounted(builder: Builder, last: MountStepSeen): void {
+  const { operation } = builder.state;
+  const { mount } = builder.seen;
   const { route } = last.step;
   const text = last.outcome.ok ? whyUseless(mount) : last.outcome.text;
   if (text === null && mount !== null) {
-    setEpisode(draft, { suspicion: null, deadLook: null, mountedAtMs: draft.seen.atMs });
-    if (errand === null) return;
+    setState(builder, { suspicion: null, deadLook: null, mountedAtMs: builder.seen.atMs });
+    if (operation === null) return;
     // "Already there" is success when it is the share over that route; over another it is what was found.
     if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
-      finishFound(draft, errand, mount);
-    else finishArrived(draft, errand, route);
+      finishFound(builder, operation, mount);
+    else finishArrived(builder, operation, route);
     return;
   }
-  const host = hostOf(draft, route);
+  const host = hostOf(builder, route);
   const reason = text ?? "";
-  draft.transitions.push({
+  builder.transitions.push({
     name: "share.mount_failed",
     route,
     host,
     reason,
     duration_ms: Math.round(last.tookMs),
   });
-  if (errand === null) return;
-  setEpisode(draft, {
-    errand: { ...errand, plan: errand.plan.slice(1), failures: [...errand.failures, `${host}: ${reason}`] },
+  if (operation === null) return;
+  setState(builder, {
+    operation: {
+      ...operation,
+      plan: operation.plan.slice(1),
+      failures: [...operation.failures, `${host}: ${reason}`],
+    },
   });
 }
 
@@ -200,22 +207,22 @@ function whyUseless(mount: MountSeen | null): string | null {
   return mount.found.processGone ? "the mount's process ended as soon as it was mounted" : null;
 }
 
-function foldUnmounted(draft: Draft, last: UnmountStepSeen): void {
-  const { errand } = draft.episode;
+function foldUnmounted(builder: Builder, last: UnmountStepSeen): void {
+  const { operation } = builder.state;
   const { step } = last;
   const from = step.mount.route ?? "unknown";
   const duration_ms = Math.round(last.tookMs);
-  const failure = unmountFailure(draft, last);
+  const failure = unmountFailure(builder, last);
   if (failure === null) {
-    const files = errand?.cost ?? null;
+    const files = operation?.cost ?? null;
     const forced = step.mode === "force";
-    setEpisode(draft, { announcedBusy: false, announcedOpenFiles: null });
-    if (forced) setEpisode(draft, { unsentWatched: true });
-    draft.transitions.push({
+    setState(builder, { announcedBusy: false, announcedOpenFiles: null });
+    if (forced) setState(builder, { unsentWatched: true });
+    builder.transitions.push({
       name: "share.unmounted",
       from,
       forced,
-      reason: errand?.reason ?? "",
+      reason: operation?.reason ?? "",
       duration_ms,
       open_files: files?.holders.length ?? 0,
       unsent_files: files?.unsent.length ?? 0,
@@ -224,31 +231,31 @@ function foldUnmounted(draft: Draft, last: UnmountStepSeen): void {
   }
   const { busy, text } = failure;
   // A check that sees nothing while the system answers EBUSY repeats each cycle; it is told once.
-  if (!busy || !draft.episode.announcedBusy) {
-    draft.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
+  if (!busy || !builder.state.announcedBusy) {
+    builder.transitions.push({ name: "share.unmount_failed", from, reason: text, duration_ms, busy });
   }
-  setEpisode(draft, { announcedBusy: busy });
-  if (errand === null) return;
-  if (errand.mode === "plain" && errand.asked && isByForce(draft)) {
+  setState(builder, { announcedBusy: busy });
+  if (operation === null) return;
+  if (operation.mode === "plain" && operation.asked && isByForce(builder)) {
     // What holds it is not to be seen (another user's, a look that hangs), or its server is gone. A person said to go on.
-    setEpisode(draft, { errand: { ...errand, mode: "force" } });
+    setState(builder, { operation: { ...operation, mode: "force" } });
     return;
   }
   if (!busy) {
-    setEpisode(draft, { mountBackoff: backOff(draft.episode.mountBackoff, draft.seen.atMs) });
+    setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
     // A recovery that could not begin leaves the share as it was: mounted, and well.
-    if (errand.kind !== "recovery") setError(draft, `unmount failed: ${text}`);
+    if (operation.kind !== "recovery") setError(builder, `unmount failed: ${text}`);
   }
-  stopErrand(draft, text, busy);
+  stopOperation(builder, text, busy);
 }
 
-function isByForce({ request }: Draft): boolean {
+function isByForce({ request }: Builder): boolean {
   return (request?.kind === "unmount" || request?.kind === "switch") && request.force;
 }
 
 /** What is seen decides: a mount that is gone is unmounted although the step was late, and one still there is not. */
 function unmountFailure(
-  { seen }: Draft,
+  { seen }: Builder,
   { step, outcome }: UnmountStepSeen,
 ): { readonly busy: boolean; readonly text: string } | null {
   const isThere = seen.mount?.found.id === step.mount.id;
@@ -259,13 +266,13 @@ function unmountFailure(
 }
 
 /** Whether the last look says that what is mounted no longer answers. */
-export function looksDead(draft: Draft): boolean {
-  const { mount } = draft.seen;
+export function looksDead(builder: Builder): boolean {
+  const { mount } = builder.seen;
   if (mount === null) return false;
   return mount.found.processGone || (mount.look.state === "answered" && isDeadErrno(mount.look.errno));
 }
 
 /** Routes to try for what was mounted over `route`: it, then the other; held to fallback, that first. */
-export function routesFrom({ memory }: Draft, route: RouteName): RouteName[] {
+export function routesFrom({ memory }: Builder, route: RouteName): RouteName[] {
   return route === "tb" && memory.held !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
 }

@@ -1,12 +1,12 @@
-// Owns telling something that happens often: at once after a quiet time, else now and then.
+// A throttle for something that is told often: at once after a quiet time, otherwise now and then.
 import type { Clock, Timer } from "./clock.ts";
 
-interface SpacedNotice extends Disposable {
+interface Throttle extends Disposable {
   /** It has happened (again): it is told now, or `betweenMs` after the last time. */
   due(): void;
 }
 
-export function createSpacedNotice(clock: Clock, betweenMs: number, tell: () => void): SpacedNotice {
+export function createThrottle(clock: Clock, betweenMs: number, tell: () => void): Throttle {
   let toldAtMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | null = null;
   const now = (): void => {

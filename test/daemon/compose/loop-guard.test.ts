@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lineageBelow, requireNoOwnBackend } from "../../../src/daemon/compose/gateway-lineage.ts";
+import { loopGuard, requireNoOwnBackend } from "../../../src/daemon/compose/loop-guard.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 
 const isOwn = (error: unknown): boolean => error instanceof MountaineerError && error.code === "gateway_off";
 
 test("a gateway below its own is refused, however far; one of another configuration is not", () => {
   requireNoOwnBackend("/a", {});
-  const first = lineageBelow("/a", { HOME: "/h" });
+  const first = loopGuard("/a", { HOME: "/h" });
   assert.throws(() => requireNoOwnBackend("/a", first), isOwn);
   requireNoOwnBackend("/b", first);
-  const second = lineageBelow("/b", first);
+  const second = loopGuard("/b", first);
   for (const path of ["/a", "/b"]) assert.throws(() => requireNoOwnBackend(path, second), isOwn);
   requireNoOwnBackend("/c", second);
 });
