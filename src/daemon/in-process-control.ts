@@ -104,7 +104,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
       global: globalStatus(home, snapshot, startedAt),
       shares: (views ?? engine.names.map((name) => engine.view(name))).map(shareStatus),
       ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
-      ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt) : {}),
+      ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, secrets.values) : {}),
     });
     const control = createShareControl(engine, clock);
     return {

@@ -70,6 +70,14 @@ test("C3 without a daemon a gateway is told as configured, as not looked at, and
     const { ok, findings } = await control.verify(null, NEVER);
     assert.deepEqual([ok, findings.map(({ code }) => code)], [true, ["gateway_not_running"]]);
   }
+  await write('[backends.web]\nurl = "http://127.0.0.1:9/"\nheaders = { A = "${MOUNTAINEER_UNSET}" }\n');
+  {
+    await using control = await look();
+    assert.deepEqual(
+      control.status().backends?.[0]?.conditions.map(({ code, title }) => [code, title]),
+      [["secret_missing", "backend web cannot start: not set in the environment: MOUNTAINEER_UNSET"]],
+    );
+  }
   await write("");
   await using control = await look();
   assert.deepEqual([control.status().gateway, control.status().backends], [undefined, undefined]);

@@ -47,12 +47,12 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
   ];
 }
 
-/** A line for each backend, and below it what is wrong. `started`: without a daemon none of them is. */
+/** A line for each backend, and below it what is wrong: without a daemon (not `started`), what would keep it from starting. */
 export function backendBlock(backends: readonly BackendStatus[], view: View, started = true): string[] {
   const width = nameColumns(backends);
   return backends.flatMap((backend) => [
     ...backendHead(backend, width, view),
-    ...(started ? backendTroubles(backend, view) : []),
+    ...(started ? backendTroubles(backend, view) : conditionsOf(backend, view)),
   ]);
 }
 
@@ -94,8 +94,11 @@ function backendTroubles(backend: BackendStatus, view: View): string[] {
         : ([paint.symbols.bad, paint.red] as const);
     lines.push(...marked(mark, error, INDENT, paintError, view));
   }
-  lines.push(...backend.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)));
-  return lines;
+  return [...lines, ...conditionsOf(backend, view)];
+}
+
+function conditionsOf({ conditions }: BackendStatus, view: View): string[] {
+  return conditions.flatMap((condition) => conditionLines(condition, INDENT, view));
 }
 
 interface State {

@@ -1,10 +1,13 @@
 // The gateway's state in the form of the API.
 import type { BackendStatus, Condition, GatewayStatus, StatusReport, ToolEntry } from "../../api/contract.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
+import { secretMissing } from "../../gateway/backends/policy/backend-conditions.ts";
 import type { BackendCondition } from "../../gateway/backends/policy/backend-pool-contract.ts";
+import { resolveConnection } from "../../gateway/backends/pool/connection-key.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import type { Gateway, GatewayView } from "../../gateway/serving/gateway-contract.ts";
 import { isoTime } from "../../runtime/time/clock.ts";
+import type { SecretValues } from "../../secrets/reference.ts";
 
 export function gatewayStatus(
   gateway: Pick<Gateway, "view" | "entries">,
@@ -13,10 +16,11 @@ export function gatewayStatus(
   return { gateway: overall(view), backends: backends(view, gateway.entries()) };
 }
 
-/** What is configured, while nothing of it runs. */
+/** What is configured, while nothing of it runs; what would keep a backend from starting is a condition. */
 export function idleGatewayStatus(
   configured: readonly BackendConfig[],
   since: string,
+  values: SecretValues,
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
   const backends = configured.map(({ name, group, connection, enabled }) => ({
     name,
@@ -38,10 +42,20 @@ export function idleGatewayStatus(
     tools: 0,
     resources: 0,
     prompts: 0,
-    conditions: [],
+    conditions: enabled ? missingSecrets(name, connection, values).map((one) => ({ ...one, since })) : [],
   }));
   const counts = { tools: 0, resources: 0, resource_templates: 0, prompts: 0 };
   return { gateway: { url: null, sessions: 0, in_flight: 0, ...counts, conditions: [] }, backends };
+}
+
+/** As a daemon would tell it. */
+function missingSecrets(
+  name: string,
+  connection: BackendConfig["connection"],
+  values: SecretValues,
+): Omit<Condition, "since">[] {
+  const resolved = resolveConnection(connection, values);
+  return resolved.ok ? [] : [secretMissing(name, resolved.missing)];
 }
 
 function overall({ url, sessions, inFlight, counts, conditions }: GatewayView): GatewayStatus {

@@ -21,19 +21,26 @@ export function backendConditions(builder: DecisionBuilder): readonly ConditionT
 function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null {
   const { name, wanted } = spec;
   const { failure, failures } = memory.tries;
-  const error = (code: string, title: string, hint: string): ConditionText => {
-    return { code, severity: "error", title, hint };
-  };
-  if (wanted.kind === "secret_missing") {
-    const title = `backend ${name} cannot start: ${missingText(wanted.variables)}`;
-    return error("secret_missing", title, missingHint(wanted.variables));
-  }
+  if (wanted.kind === "secret_missing") return secretMissing(name, wanted.variables);
   if (failure === null || failures === 0) return null;
   const advice = failure.hint ?? lookFurther(spec);
   if (failures < CIRCUIT_FAILURES) return error("not_running", `backend ${name}: ${failure.message}`, advice);
   const title = `backend ${name} failed ${failures} times in a row and is tried once a minute: ${failure.message}`;
   const hint = `${advice} A change of its configuration, or \`mountaineer backends restart ${name}\`, tries at once.`;
   return error("circuit_open", title, hint);
+}
+
+/** For a backend that cannot start because references have no value; `missing` are their keys. */
+export function secretMissing(name: string, missing: readonly string[]): ConditionText {
+  return error(
+    "secret_missing",
+    `backend ${name} cannot start: ${missingText(missing)}`,
+    missingHint(missing),
+  );
+}
+
+function error(code: string, title: string, hint: string): ConditionText {
+  return { code, severity: "error", title, hint };
 }
 
 function whileServing(builder: DecisionBuilder, serving: Serving): readonly ConditionText[] {
