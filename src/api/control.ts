@@ -4,26 +4,28 @@ import type {
   AliasReport,
   BackendLogsReport,
   CallReport,
-  CallRequest,
   ConfigReport,
   EditReport,
-  EditRequest,
-  EditTextRequest,
   FoldersReport,
-  FoldersRequest,
   HistoryReport,
   ReloadReport,
-  ReloadRequest,
   RestartReport,
-  RollbackRequest,
   StatusReport,
   StepResult,
   StreamEvent,
-  SwitchTarget,
   SyncReport,
   ToolsReport,
   VerifyReport,
 } from "./contract.ts";
+import type {
+  CallRequest,
+  EditRequest,
+  EditTextRequest,
+  FoldersRequest,
+  ReloadRequest,
+  RollbackRequest,
+  SwitchTarget,
+} from "./requests.ts";
 
 /** Which shares a command means: null is all. Unknown names reject with `share_unknown`. */
 export type ShareSelection = readonly string[] | null;

@@ -1,6 +1,10 @@
 // Owns how an error becomes an HTTP status and a body, and comes back from one.
 import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../runtime/errors.ts";
-import type { ErrorBody } from "./contract.ts";
+
+/** The body of every answer that is not a 200. */
+interface ErrorBody {
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string | null };
+}
 
 // What is not here is 500: the request was fine, the outcome was not.
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {

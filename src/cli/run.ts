@@ -8,6 +8,7 @@ import { exitCodeOfError, failureText } from "./failure.ts";
 import type { CommandContext } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import { askOnTerminal } from "./input/terminal-question.ts";
+import { runPlainCommand } from "./program/plain-commands.ts";
 import { lookOf } from "./views/look.ts";
 
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -89,6 +90,8 @@ async function act(
     const { complete } = await import("./program/complete.ts");
     return complete(args.slice(1), { ...contextFor(null), clock: systemClock });
   }
+  const plainly = await runPlainCommand(args, contextFor);
+  if (plainly !== null) return plainly;
   const { parseAndRun } = await import("./program/program.ts");
   return parseAndRun(args, {
     makeContext: contextFor,

@@ -134,6 +134,8 @@ export interface ConflictConfig {
   readonly separator: string;
   /** Names of backends, the first wins; those not named follow in the file's order. */
   readonly order: readonly string[];
+  /** Of a published tool, characters. */
+  readonly longestName: number;
 }
 
 export interface AuthUser {

@@ -1,6 +1,7 @@
 // Owns finding out what a line of JSON-RPC is while it passes, however long: the id and the method of each message in
 // it. Nothing of the rest is kept, and what is no JSON is nobody's message.
 import { isRawNumber, parseExactly } from "../runtime/text/exact-json.ts";
+import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 
 /** An id as JSON: what it is found again by, and how it is written, with every digit. */
 export type MessageId = string;
@@ -182,4 +183,26 @@ function parsed(text: string): unknown {
 export function idOf(value: unknown): MessageId | null {
   const isId = typeof value === "string" || Number.isFinite(value) || isRawNumber(value);
   return isId ? JSON.stringify(value) : null;
+}
+
+/**
+ * The messages of a line by their index among its objects, read when one is asked for; empty ones where `line` is null
+ * or no JSON.
+ */
+export function messagesOf(line: Buffer | null): (index: number) => JsonMembers {
+  let read: readonly JsonMembers[] | null = null;
+  return (index) => {
+    read ??= readMessages(line);
+    return read[index] ?? {};
+  };
+}
+
+function readMessages(line: Buffer | null): readonly JsonMembers[] {
+  if (line === null) return [];
+  try {
+    const value = parseExactly(line.toString("utf8"));
+    return (Array.isArray(value) ? value : [value]).filter(isObject);
+  } catch {
+    return [];
+  }
 }

@@ -1,10 +1,9 @@
 // Owns what a bridge remembers of the session that passes through it, so that the next daemon can take it on: how it
 // began, what the client asked for that lasts, and what waits for an answer. Pure: bytes and time are its caller's.
+import { randomBytes } from "node:crypto";
 import { MountaineerError } from "../runtime/errors.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
-import { idOf, type MessageId, type SeenMessage } from "./message-scan.ts";
-import { messagesOf } from "./messages.ts";
-import { createOwnRequests } from "./own-requests.ts";
+import { idOf, type MessageId, messagesOf, type SeenMessage } from "./message-scan.ts";
 
 /** The gateway lets 512 be in flight, and refuses the rest at once; of more than this the oldest are forgotten. */
 export const MOST_WAITING = 4_096;
@@ -84,59 +83,18 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
   const own = createOwnRequests();
   const waiting = new Map<MessageId, Waiting>();
   const questions = new Set<MessageId>();
-  const subscriptions = new Set<string>();
-  /** Subscriptions the new gateway has refused so far: their backend may still be starting. */
-  let refused: string[] = [];
-  let introduction: Introduction | null = null;
+  const lasting = createLasting((method, params, onAnswer) => tellGateway(own.ask(method, params, onAnswer)));
   let initialized = false;
   let silent = false;
-  let level: string | null = null;
 
   const tellFailure = (id: MessageId, message: string): void =>
     tellClient(
       `{"jsonrpc":"2.0","id":${id},"error":{"code":${UNAVAILABLE},"message":${JSON.stringify(message)}}}`,
     );
-  const ask = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): void =>
-    tellGateway(own.ask(method, params, onAnswer));
-
-  const settle = (effect: Effect, answer: JsonMembers): void => {
-    // What the client wants no more it wants no more, whatever came of it.
-    if (effect.kind === "unsubscribe") subscriptions.delete(effect.uri);
-    if (answer["result"] === undefined) return;
-    if (effect.kind === "level") level = effect.level;
-    else if (effect.kind === "subscribe") {
-      makeRoom(subscriptions);
-      subscriptions.add(effect.uri);
-    } else if (effect.kind === "initialize" && introduction === null) {
-      const { protocolVersion, capabilities } = objectOf(answer["result"]);
-      introduction = { params: effect.params, protocolVersion, notices: promisedNotices(capabilities) };
-    }
-  };
-
-  const subscribe = (uri: string): void =>
-    ask("resources/subscribe", { uri }, ({ error }) => {
-      if (error !== undefined) refused.push(uri);
-    });
-  const subscribeRefused = (): void => {
-    const again = refused;
-    refused = [];
-    for (const uri of again) if (subscriptions.has(uri)) subscribe(uri);
-  };
-
-  /** Rejects unless this gateway takes the session on as it was. */
-  const introduce = async ({ params, protocolVersion }: Introduction): Promise<void> => {
-    const answered = Promise.withResolvers<JsonMembers>();
-    ask("initialize", params, answered.resolve);
-    const { result, error } = await answered.promise;
-    if (result === undefined) throw notTakenOn(`it answers initialize with ${JSON.stringify(error)}`);
-    const spoken = objectOf(result)["protocolVersion"];
-    if (spoken === protocolVersion) return;
-    throw notTakenOn(`it speaks MCP ${String(spoken)}, but the client began with ${String(protocolVersion)}`);
-  };
 
   const request = (id: MessageId, method: string, line: Buffer | null, params: () => JsonMembers): void => {
     const effect = EFFECTS.has(method) ? effectOf(method, params()) : null;
-    if (effect?.kind === "unsubscribe") subscriptions.delete(effect.uri);
+    if (effect?.kind === "unsubscribe") lasting.unsubscribe(effect.uri);
     const isAgain =
       effect?.kind === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
     // A message of a batch is answered within one, and is none by itself.
@@ -169,13 +127,13 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
         if (method === null && id !== null) {
           const effect = waiting.get(id)?.effect ?? null;
           waiting.delete(id);
-          if (effect !== null) settle(effect, read(index));
+          if (effect !== null) lasting.settle(effect, read(index));
         } else if (id !== null) {
           if (silent) continue;
           makeRoom(questions);
           questions.add(id);
         } else if (method === "notifications/cancelled") forget(questions, objectOf(read(index)["params"]));
-        else if (method === RESOURCES_CHANGED) subscribeRefused();
+        else if (method === RESOURCES_CHANGED) lasting.subscribeRefused();
       }
       return true;
     },
@@ -188,7 +146,7 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
     },
     lost() {
       own.forget();
-      refused = [];
+      lasting.forgetRefused();
       for (const [id, { again }] of [...waiting]) {
         if (again !== null && !silent) continue;
         waiting.delete(id);
@@ -202,12 +160,11 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
       questions.clear();
     },
     async resume() {
-      if (introduction !== null) {
-        await introduce(introduction);
+      const notices = await lasting.introduce();
+      if (notices !== null) {
         if (initialized) tellGateway(notice("notifications/initialized"));
-        if (level !== null) ask("logging/setLevel", { level }, () => {});
-        for (const uri of subscriptions) subscribe(uri);
-        if (initialized) for (const method of introduction.notices) tellClient(notice(method));
+        lasting.ask();
+        if (initialized) for (const method of notices) tellClient(notice(method));
       }
       for (const [id, { again, effect }] of [...waiting]) {
         if (again === null) continue;
@@ -216,6 +173,102 @@ export function createBridgeSession({ tellClient, tellGateway }: BridgeSessionEn
         tellGateway(again);
       }
     },
+  };
+}
+
+type AskGateway = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void) => void;
+
+/** What the client asked for that lasts beyond its answer, for the next gateway to be asked again. */
+function createLasting(askGateway: AskGateway) {
+  const subscriptions = new Set<string>();
+  /** Subscriptions the new gateway has refused so far: their backend may still be starting. */
+  let refused: string[] = [];
+  let introduction: Introduction | null = null;
+  let level: string | null = null;
+
+  const subscribe = (uri: string): void =>
+    askGateway("resources/subscribe", { uri }, ({ error }) => {
+      if (error !== undefined) refused.push(uri);
+    });
+
+  return {
+    settle(effect: Effect, answer: JsonMembers): void {
+      // What the client wants no more it wants no more, whatever came of it.
+      if (effect.kind === "unsubscribe") subscriptions.delete(effect.uri);
+      if (answer["result"] === undefined) return;
+      if (effect.kind === "level") level = effect.level;
+      else if (effect.kind === "subscribe") {
+        makeRoom(subscriptions);
+        subscriptions.add(effect.uri);
+      } else if (effect.kind === "initialize" && introduction === null) {
+        const { protocolVersion, capabilities } = objectOf(answer["result"]);
+        introduction = { params: effect.params, protocolVersion, notices: promisedNotices(capabilities) };
+      }
+    },
+    unsubscribe: (uri: string): void => void subscriptions.delete(uri),
+    subscribeRefused(): void {
+      const again = refused;
+      refused = [];
+      for (const uri of again) if (subscriptions.has(uri)) subscribe(uri);
+    },
+    forgetRefused(): void {
+      refused = [];
+    },
+    /**
+     * Resolves with the notices that the client was promised, or null if it never began. Rejects unless the gateway
+     * takes the session on as it was.
+     */
+    async introduce(): Promise<readonly string[] | null> {
+      if (introduction === null) return null;
+      const { params, protocolVersion, notices } = introduction;
+      const answered = Promise.withResolvers<JsonMembers>();
+      askGateway("initialize", params, answered.resolve);
+      const { result, error } = await answered.promise;
+      if (result === undefined) throw notTakenOn(`it answers initialize with ${JSON.stringify(error)}`);
+      const spoken = objectOf(result)["protocolVersion"];
+      if (spoken === protocolVersion) return notices;
+      throw notTakenOn(
+        `it speaks MCP ${String(spoken)}, but the client began with ${String(protocolVersion)}`,
+      );
+    },
+    /** Asks for the log level and the subscriptions. */
+    ask(): void {
+      if (level !== null) askGateway("logging/setLevel", { level }, () => {});
+      for (const uri of subscriptions) subscribe(uri);
+    },
+  };
+}
+
+/** What the bridge asks the gateway itself, between the requests of its client: under ids that no client has. */
+interface OwnRequests {
+  /** The request as JSON; its answer, a JSON-RPC response, goes to `onAnswer`. */
+  ask(method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void): string;
+  isOwn(id: MessageId | null): id is MessageId;
+  settle(id: MessageId, answer: JsonMembers): void;
+  /** Whoever was asked is gone. */
+  forget(): void;
+}
+
+function createOwnRequests(): OwnRequests {
+  const prefix = `"mountaineer-bridge-${randomBytes(12).toString("base64url")}-`;
+  const waiting = new Map<MessageId, (answer: JsonMembers) => void>();
+  let asked = 0;
+  return {
+    ask(method, params, onAnswer) {
+      asked += 1;
+      const id = `${prefix}${asked}"`;
+      waiting.set(id, onAnswer);
+      return `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${JSON.stringify(params)}}`;
+    },
+    isOwn(id): id is MessageId {
+      return id?.startsWith(prefix) === true;
+    },
+    settle(id, answer) {
+      const onAnswer = waiting.get(id);
+      waiting.delete(id);
+      onAnswer?.(answer);
+    },
+    forget: () => waiting.clear(),
   };
 }
 

@@ -2,7 +2,6 @@
 import type {
   BackendStatus,
   CallReport,
-  CallRequest,
   GatewayStatus,
   GlobalStatus,
   ShareStatus,
@@ -11,6 +10,7 @@ import type {
 } from "../../src/api/contract.ts";
 import type { GatewayControl } from "../../src/api/control.ts";
 import { selectBackends, toolUnknown } from "../../src/api/gateway-names.ts";
+import type { CallRequest } from "../../src/api/requests.ts";
 import { sampleReport, secondsAgo } from "./sample-report.ts";
 
 export function sampleGateway(changes: Partial<GatewayStatus> = {}): GatewayStatus {

@@ -92,7 +92,7 @@ export const FOLDERS: Readonly<Record<string, FolderRule>> = {
 /** The only files outside of these folders that load them, and only by `import()`, or from a folder that is loaded so. */
 export const LAZY_FOLDERS: Readonly<Record<string, RegExp>> = {
   daemon: /^src\/(cli\/in-process|doctor)\/[^/]+\.ts$/,
-  doctor: /^src\/cli\/in-process\/doctor\.ts$/,
+  doctor: /^src\/cli\/in-process\/open\.ts$/,
   "mcp-bridge": /^src\/cli\/commands\/mcp\.ts$/,
   demo: /^src\/cli\/commands\/demo\.ts$/,
   tui: /^src\/cli\/commands\/tui\.ts$/,
@@ -108,7 +108,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   "toml-eslint-parser": ["config"],
   yaml: ["config"],
   // Foreign data comes in at three edges: the file, the wire, the state file.
-  zod: ["config", "api", "reconcile"],
+  zod: ["config", "reconcile"],
   commander: ["cli"],
   ink: ["tui"],
   react: ["tui"],
@@ -122,7 +122,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/daemon/monitor.ts": "the log's place differs; log-path.ts is given the platform",
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/cli/commands/menubar.ts": "macOS has no tray icons; SwiftBar draws the menu there",
-  "src/cli/in-process/control.ts": "the log's place differs; log-path.ts is given the platform",
+  "src/cli/in-process/open.ts": "the log's place differs; log-path.ts is given the platform",
   "src/daemon/in-process-control.ts": "the log's place differs; log-path.ts is given the platform",
 };
 

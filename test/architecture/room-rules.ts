@@ -5,9 +5,8 @@
 /** A room, and the rooms of the same folder that it may import from. A sub-folder that is not here may not exist. */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   api: [],
-  "api/client": ["api", "api/requests", "api/socket"],
-  "api/requests": ["api"],
-  "api/server": ["api", "api/requests", "api/socket"],
+  "api/client": ["api", "api/socket"],
+  "api/server": ["api", "api/socket"],
   "api/socket": ["api"],
   carrier: [],
   "carrier/client": ["carrier", "carrier/control"],

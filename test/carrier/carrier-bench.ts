@@ -6,7 +6,7 @@ import type { CarriedShare, Carrier, CarrierNotice, OpenRequest } from "../../sr
 import { connectCarrier } from "../../src/carrier/client/carrier-client.ts";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
-import { ANSWERS_MS, eventually } from "../support/eventually.ts";
+import { eventually } from "../support/eventually.ts";
 import { createRecordingLogger, type RecordingLogger } from "../support/recording-logger.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import type { FakeNas } from "./fake-nas.ts";
@@ -56,13 +56,13 @@ export async function startBench(t: TestContext, home = "home"): Promise<Carrier
       const left = await processesWith([place], true);
       for (const pid of left) kill(pid);
       return left.length === 0;
-    }, ANSWERS_MS);
+    });
   };
   const only = async (list: () => Promise<readonly number[]>): Promise<number> =>
     eventually(async () => {
       const [pid, ...others] = await list();
       return others.length === 0 ? pid : null;
-    }, ANSWERS_MS);
+    });
   return {
     home: place,
     logger,
@@ -105,7 +105,7 @@ export async function untilShare(
   return eventually(async () => {
     const state = (await carrier.refresh(signal)).get(share);
     return state !== undefined && wanted(state) ? state : null;
-  }, ANSWERS_MS);
+  });
 }
 
 export function kill(pid: number, name: NodeJS.Signals = "SIGKILL"): void {

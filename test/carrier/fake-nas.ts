@@ -1,7 +1,7 @@
 // A server that speaks just enough SMB2 for the carrier, answers what it is told to, and writes down what it gets.
 import { createServer, type Server, type Socket } from "node:net";
 import type { RouteEndpoint } from "../../src/carrier/carrier.ts";
-import { createFrameReader } from "../../src/carrier/smb/smb-frames.ts";
+import { FrameReader } from "../../src/carrier/smb/smb-frames.ts";
 import { ANSWER, answerTo, COMMAND, negotiated } from "./smb-messages.ts";
 
 export interface FakeConnection {
@@ -64,7 +64,7 @@ export async function startFakeNas(options: FakeNasOptions = {}): Promise<FakeNa
       isProof: false,
     };
     connections.push(connection);
-    const reader = createFrameReader({
+    const reader = new FrameReader({
       message(command, flags, messageId) {
         if ((flags & ANSWER) !== 0) return;
         if (command === COMMAND.negotiate) {

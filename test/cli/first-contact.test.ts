@@ -22,7 +22,7 @@ test("monitor says at once which variable is not set, and what to do", async (t)
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), SHARE);
   const monitor = startCommand(["monitor"], { home });
-  await eventually(() => /share\.condition .*NAS_PASSWORD.* hint=/.test(monitor.stderr()), 20_000);
+  await eventually(() => /share\.condition .*NAS_PASSWORD.* hint=/.test(monitor.stderr()));
   monitor.child.kill("SIGTERM");
   assert.equal((await monitor.ended).code, 0);
 });
@@ -65,7 +65,7 @@ test("C3 a reload is one line in the log, and a backend that cannot start a warn
   const before = (await told()).length;
   for (const [times, interval] of [3, 4].entries()) {
     await home.writeConfig(`${config}[global]\ncheck_interval_secs = ${interval}\n`);
-    await eventually(async () => (await told()).length > before + times, 10_000);
+    await eventually(async () => (await told()).length > before + times);
   }
   // The second is there, so all that the first had to say is, too.
   assert.deepEqual((await told()).slice(before), ["config.applied", "config.applied"]);

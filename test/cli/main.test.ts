@@ -264,7 +264,7 @@ describe("the command line", { concurrency: 3 }, () => {
     });
     const { home, server } = await startRig(t, { control });
     const asking = runCommand(["mount"], { home });
-    await eventually(() => control.calls.length === 1, 5_000);
+    await eventually(() => control.calls.length === 1);
     await server[Symbol.asyncDispose]();
     const { code, stderr } = await asking;
     assert.equal(code, 8);
@@ -285,11 +285,11 @@ describe("the command line", { concurrency: 3 }, () => {
     for (const [signal, expected] of [["SIGINT", 130] as const, ["SIGTERM", 143] as const]) {
       control.calls.length = 0;
       const { child, ended } = startCommand(["switch", "--to", "tb", "--wait"], { home });
-      const call = await eventually(() => control.calls[0], 5_000);
+      const call = await eventually(() => control.calls[0]);
       child.kill(signal);
       const { code, stdout, stderr } = await ended;
       assert.deepEqual([code, stdout, stderr], [expected, "", `mountaineer: stopped by ${signal}\n`]);
-      await eventually(() => call.signal.aborted, 2_000);
+      await eventually(() => call.signal.aborted);
     }
   });
 

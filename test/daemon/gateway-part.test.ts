@@ -116,6 +116,6 @@ test("tools, calls, restarts and logs are asked by name, and a name that nobody 
   await rejectsWith(part.control.logs("zzzzzzzz", NEVER), "backend_unknown", /files/);
   const pid = part.status().backends?.[0]?.pid;
   assert.deepEqual(await part.control.restart(null, NEVER), { restarted: ["files"] });
-  await eventually(() => part.status().backends?.[0]?.pid !== pid, 10_000);
+  await eventually(() => part.status().backends?.[0]?.pid !== pid);
   assert.deepEqual(await part.control.logs("files", NEVER), { lines: [] });
 });

@@ -10,7 +10,7 @@ import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import type { RecordingLogger } from "../support/recording-logger.ts";
-import { createServiceRig, NEVER, overTb, SETTLES_MS } from "./service-rig.ts";
+import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
 
 test("A1 a service that starts mounts what is configured and says that it runs", async (t) => {
   const rig = await createServiceRig(t);
@@ -20,7 +20,7 @@ test("A1 a service that starts mounts what is configured and says that it runs",
   await Promise.all([until("CORE", overTb), until("MEDIA", overTb)]);
   assert.equal(await readlink(join(rig.folder, "Shares", "CORE")), join(rig.folder, "volumes", "CORE"));
   assert.equal(await readlink(join(rig.folder, "volumes", "CORE")), join(rig.folder, "CORE-tb"));
-  await eventually(async () => (await state()).shares["CORE"]?.["active_interface"] === "tb", SETTLES_MS);
+  await eventually(async () => (await state()).shares["CORE"]?.["active_interface"] === "tb");
   const { global } = service.control.status();
   assert.equal(global.pid, process.pid);
   assert.equal(global.check_interval_secs, 0.2);
@@ -55,7 +55,7 @@ test("an edit that comes while shares are unmounted at exit mounts nothing again
   const { until, stop, logger } = await rig.start({ unmountOnExit: true });
   await until("CORE", overTb);
   // It is told at the end of the cycle that mounted it.
-  await eventually(() => logger.lines.some(({ message }) => message === "share.mounted"), SETTLES_MS);
+  await eventually(() => logger.lines.some(({ message }) => message === "share.mounted"));
   const from = logger.lines.length;
   await rig.write(await rig.config(["CORE"], { global: ["auto_failback = true"] }));
   await stop();
@@ -74,7 +74,7 @@ test("A6 a share that is added is mounted, and the others keep their mount and a
   await rig.write(await rig.config(["MEDIA", "CORE"]));
   await until("MEDIA", overTb).catch(async () => {
     // Not configured yet when `until` first looked.
-    await eventually(() => service.control.status().shares.length === 2, SETTLES_MS);
+    await eventually(() => service.control.status().shares.length === 2);
     await until("MEDIA", overTb);
   });
   const after = share("CORE");
@@ -101,7 +101,7 @@ test("A6 a share that is removed stays mounted, unmanaged, is logged and forgott
   const { service, until, logger, state } = await rig.start();
   await Promise.all([until("CORE", overTb), until("MEDIA", overTb)]);
   await rig.write(await rig.config(["CORE"]));
-  await eventually(() => service.control.status().shares.length === 1, SETTLES_MS);
+  await eventually(() => service.control.status().shares.length === 1);
   assert.equal(await readlink(join(rig.folder, "volumes", "MEDIA")), join(rig.folder, "MEDIA-tb"));
   assert.equal(await readlink(join(rig.folder, "Shares", "MEDIA")), join(rig.folder, "volumes", "MEDIA"));
   const lines = logger.lines.filter(({ message }) => message === "share.unmanaged");
@@ -109,7 +109,7 @@ test("A6 a share that is removed stays mounted, unmanaged, is logged and forgott
     lines.map(({ fields }) => fields),
     [{ share: "MEDIA", left_mounted_over: "tb" }],
   );
-  await eventually(async () => !("MEDIA" in (await state()).shares), SETTLES_MS);
+  await eventually(async () => !("MEDIA" in (await state()).shares));
 });
 
 test("A6 a share that is removed and added again begins anew: what was held is not held any more", async (t) => {
@@ -147,7 +147,7 @@ test("A6 removing and adding a share over and over leaves one lane for it and it
     await service.config.editText({ text, expected_sha256: sha256, source: "test" }, NEVER);
   }
   await until("MEDIA", overTb);
-  await eventually(async () => (await state()).shares["MEDIA"]?.["active_interface"] === "tb", SETTLES_MS);
+  await eventually(async () => (await state()).shares["MEDIA"]?.["active_interface"] === "tb");
   const mounted = transitions.filter(
     ({ name }) => name === "share.mounted" || name === "share.mount_attempt",
   );
@@ -192,7 +192,7 @@ test("A6 another mount_root and shares_root move mounts and links when nothing i
   const moved = join(rig.folder, "elsewhere", "CORE");
   await until("CORE", (share) => overTb(share) && share.mount_path === moved);
   assert.equal(await readlink(moved), join(rig.folder, "CORE-tb"));
-  await eventually(async () => (await readlink(join(rig.folder, "Other", "CORE"))) === moved, SETTLES_MS);
+  await eventually(async () => (await readlink(join(rig.folder, "Other", "CORE"))) === moved);
 });
 
 test("A6 the interval and the toggles hold at once, and the flag of the command line beats the file", async (t) => {
@@ -205,7 +205,7 @@ test("A6 the interval and the toggles hold at once, and the flag of the command 
       global: ["check_interval_secs = 0.1", "auto_failback = true", "lsof_recheck = false"],
     }),
   );
-  await eventually(() => service.control.status().global.check_interval_secs === 0.1, SETTLES_MS);
+  await eventually(() => service.control.status().global.check_interval_secs === 0.1);
   const { auto_failback, lsof_recheck } = service.control.status().global;
   assert.deepEqual({ auto_failback, lsof_recheck }, { auto_failback: true, lsof_recheck: false });
   const from = logger.lines.length;
@@ -215,14 +215,13 @@ test("A6 the interval and the toggles hold at once, and the flag of the command 
         .slice(from)
         .filter(({ message, fields }) => message === "cycle" && String(fields["trigger"]) === "tick")
         .length >= 5,
-    SETTLES_MS,
   );
   await stop();
 
   const flagged = await rig.start({ intervalMs: 250 });
   assert.equal(flagged.service.control.status().global.check_interval_secs, 0.25);
   await rig.write(await rig.config(["CORE"], { global: ["check_interval_secs = 5"] }));
-  await eventually(() => flagged.service.config.sync().generation === 2, SETTLES_MS);
+  await eventually(() => flagged.service.config.sync().generation === 2);
   assert.equal(flagged.service.control.status().global.check_interval_secs, 0.25);
 });
 
@@ -233,9 +232,8 @@ test("B6 a broken file changes nothing, is told once with its place, and mending
   await until("CORE", overTb);
   const good = await rig.config(["CORE"]);
   await rig.write(good.replace("check_interval_secs = 0.2", "check_intervall_secs = 0.2"));
-  const condition = await eventually(
-    () => service.control.status().global.conditions.find(({ code }) => code === "config_rejected"),
-    SETTLES_MS,
+  const condition = await eventually(() =>
+    service.control.status().global.conditions.find(({ code }) => code === "config_rejected"),
   );
   assert.match(condition.title, /config\.toml:4:1: .*check_intervall_secs/);
   assert.match(condition.title, /did you mean/);
@@ -250,7 +248,7 @@ test("B6 a broken file changes nothing, is told once with its place, and mending
   assert.equal((await service.control.verify(["CORE"], NEVER)).ok, true);
 
   await rig.write(good.replace("0.2", "0.3"));
-  await eventually(() => service.config.sync().last_error === null, SETTLES_MS);
+  await eventually(() => service.config.sync().last_error === null);
   assert.equal(service.config.sync().generation, 2);
   assert.ok(!service.control.status().global.conditions.some(({ code }) => code.startsWith("config_")));
 });
@@ -262,7 +260,7 @@ test("B4 under `stop` watching ends, every face says so, and a reload by hand ap
   await rig.write(good);
   const { service, logger } = await rig.start();
   await rig.write(`${good}[`);
-  await eventually(() => service.config.sync().watching === "stopped", SETTLES_MS);
+  await eventually(() => service.config.sync().watching === "stopped");
   const codes = service.control.status().global.conditions.map(({ code }) => code);
   assert.ok(codes.includes("sync_stopped") && codes.includes("config_rejected"), codes.join());
   assertRejectedAlone(logger);
@@ -273,7 +271,7 @@ test("B4 under `stop` watching ends, every face says so, and a reload by hand ap
   assert.equal(report.reloaded, true);
   assert.equal(service.config.sync().watching, "live");
   await rig.write(mended.replace("0.4", "0.5"));
-  await eventually(() => service.config.sync().generation === 3, SETTLES_MS);
+  await eventually(() => service.config.sync().generation === 3);
 });
 
 test("B10 with `enabled = false` nothing is watched; reloads and edits apply all the same, and can switch it on", async (t) => {
@@ -295,7 +293,7 @@ test("B10 with `enabled = false` nothing is watched; reloads and edits apply all
   assert.equal(service.config.sync().watching, "live");
   const now = await readFile(rig.configFile, "utf8");
   await rig.write(now.replace("0.3", "0.4"));
-  await eventually(() => service.config.sync().generation === 4, SETTLES_MS);
+  await eventually(() => service.config.sync().generation === 4);
 });
 
 test("B3 a file that is deleted changes nothing, is named, is not made anew, and counts when it is back", async (t) => {
@@ -305,9 +303,8 @@ test("B3 a file that is deleted changes nothing, is named, is not made anew, and
   const { service, until } = await rig.start();
   await until("CORE", overTb);
   await rm(rig.configFile);
-  const condition = await eventually(
-    () => service.control.status().global.conditions.find(({ code }) => code === "config_missing"),
-    SETTLES_MS,
+  const condition = await eventually(() =>
+    service.control.status().global.conditions.find(({ code }) => code === "config_missing"),
   );
   assert.match(condition.hint ?? "", /rollback 0/);
   const report = await service.reload(NEVER);
@@ -315,7 +312,7 @@ test("B3 a file that is deleted changes nothing, is named, is not made anew, and
   assert.equal(report.reloaded, false);
   await assert.rejects(open(rig.configFile), { code: "ENOENT" });
   await rig.write(text.replace("0.2", "0.3"));
-  await eventually(() => service.config.sync().generation === 2, SETTLES_MS);
+  await eventually(() => service.config.sync().generation === 2);
   assert.ok(!service.control.status().global.conditions.some(({ code }) => code === "config_missing"));
 });
 
@@ -340,15 +337,14 @@ test("B4 a folder in the file's place is told as unreadable, retried, and cleare
   await until("CORE", overTb);
   await rename(rig.configFile, `${rig.configFile}.away`);
   await mkdir(rig.configFile);
-  const condition = await eventually(
-    () => service.control.status().global.conditions.find(({ code }) => code === "config_unreadable"),
-    SETTLES_MS,
+  const condition = await eventually(() =>
+    service.control.status().global.conditions.find(({ code }) => code === "config_unreadable"),
   );
   assert.match(condition.title, /EISDIR|not a file/);
   assert.equal(service.config.sync().events.filter(({ type }) => type === "error").length, 1);
   await rm(rig.configFile, { recursive: true });
   await rename(`${rig.configFile}.away`, rig.configFile);
-  await eventually(() => service.config.sync().last_error === null, SETTLES_MS);
+  await eventually(() => service.config.sync().last_error === null);
   assert.equal(service.config.sync().generation, 1);
 });
 
@@ -389,10 +385,7 @@ test("a start that fails half way leaves no process of its own behind", async (t
     /disk of the log/,
   );
   assert.ok(lines > 0);
-  await eventually(
-    async () => (await children()).filter((pid) => !before.includes(pid)).length === 0,
-    SETTLES_MS,
-  );
+  await eventually(async () => (await children()).filter((pid) => !before.includes(pid)).length === 0);
 });
 
 async function children(): Promise<string[]> {

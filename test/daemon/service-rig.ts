@@ -55,9 +55,6 @@ export interface RunningService {
   stop(): Promise<void>;
 }
 
-/** How long a step may take on a busy machine, ms. */
-export const SETTLES_MS = 15_000;
-
 export const NEVER: AbortSignal = new AbortController().signal;
 
 /** `variables` are set for the service besides those of the test's own process. */
@@ -149,7 +146,7 @@ export async function createServiceRig(
         share,
         async until(name, holds) {
           try {
-            return await eventually(() => (holds(share(name)) ? share(name) : null), SETTLES_MS);
+            return await eventually(() => (holds(share(name)) ? share(name) : null));
           } catch (error) {
             const last = service.control.status().shares.find((each) => each.name === name) ?? null;
             throw new Error(`${name} did not come to that: ${JSON.stringify(last)}`, { cause: error });

@@ -17,7 +17,6 @@ import { configOf, smbShare } from "./samples.ts";
 import { foundMount, UNASKED_DRIVER } from "./shares.ts";
 
 const NEVER = new AbortController().signal;
-const SETTLES_MS = 10_000;
 
 /** A world in which every host answers, and each mount waits until the test lets it be made. */
 interface World {
@@ -156,16 +155,16 @@ test("A6 preparing touches nothing; committing applies shares, interval and wind
   await reload(`[global]\ncheck_interval_secs = 3\nnetwork_debounce_ms = 70\n${smbShare("CORE")}${alias}`);
   assert.deepEqual(engine.names, ["CORE"]);
   assert.deepEqual(told, { intervalMs: [3000], windowMs: [70], aliases: ["docs", "config"] });
-  await eventually(() => waiting.size === 1, SETTLES_MS);
+  await eventually(() => waiting.size === 1);
   assert.deepEqual(done, ["mount CORE"]);
 });
 
 test("A6 a share that is removed is announced with the route it was left on", async (t) => {
   const { transitions, reload, waiting, engine } = await world(t);
   await reload(`${smbShare("CORE")}${smbShare("MEDIA")}`);
-  await eventually(() => waiting.size === 2, SETTLES_MS);
+  await eventually(() => waiting.size === 2);
   for (const release of waiting) release();
-  await eventually(() => engine.view("CORE").memory.activeInterface === "tb", SETTLES_MS);
+  await eventually(() => engine.view("CORE").memory.activeInterface === "tb");
   await reload(smbShare("MEDIA"));
   assert.deepEqual(transitions, [{ name: "share.unmanaged", share: "CORE", left_mounted_over: "tb" }]);
   assert.deepEqual(engine.names, ["MEDIA"]);
@@ -174,7 +173,7 @@ test("A6 a share that is removed is announced with the route it was left on", as
 test("A6 a share that is removed and added while it is being mounted has one step at a time, and is not forgotten after", async (t) => {
   const { engine, done, reload, waiting, mostAtOnce } = await world(t);
   await reload(smbShare("CORE"));
-  await eventually(() => waiting.size === 1, SETTLES_MS);
+  await eventually(() => waiting.size === 1);
   for (let round = 0; round < 3; round += 1) {
     await reload("");
     await reload(smbShare("CORE"));
@@ -183,7 +182,7 @@ test("A6 a share that is removed and added while it is being mounted has one ste
   await clock.sleep(100);
   assert.deepEqual(done, ["mount CORE"]);
   for (const release of waiting) release();
-  await eventually(() => engine.view("CORE").memory.activeInterface === "tb", SETTLES_MS);
+  await eventually(() => engine.view("CORE").memory.activeInterface === "tb");
   assert.equal(mostAtOnce(), 1);
   assert.deepEqual(
     done,
@@ -197,7 +196,7 @@ test("A6 what the start recalled of a share holds for the first time it is confi
   await reload(smbShare("CORE"));
   assert.equal(engine.view("CORE").memory.held, "unmounted");
   await reload("");
-  await eventually(() => done.includes("forget CORE"), SETTLES_MS);
+  await eventually(() => done.includes("forget CORE"));
   await reload(smbShare("CORE"));
   assert.equal(engine.view("CORE").memory.held, null);
 });
@@ -222,9 +221,9 @@ test("a share that is not configured any more is unknown by its name", async (t)
 test("a command that waits for a share which is then removed is answered", async (t) => {
   const { engine, reload, waiting } = await world(t, { CORE: { held: "unmounted" } });
   await reload(smbShare("CORE"));
-  await eventually(() => engine.view("CORE").seen !== null, SETTLES_MS);
+  await eventually(() => engine.view("CORE").seen !== null);
   const asked = engine.ask("CORE", { kind: "mount", waitUntilMs: clock.monotonicMs() + 60_000 }, NEVER);
-  await eventually(() => waiting.size === 1, SETTLES_MS);
+  await eventually(() => waiting.size === 1);
   await reload("");
   assert.deepEqual((await asked).result, "failed");
 });

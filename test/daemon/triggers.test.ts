@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import test from "node:test";
 import { rcloneFiles } from "../../src/shares/drivers/rclone/files.ts";
 import { eventually } from "../support/eventually.ts";
-import { createServiceRig, SETTLES_MS } from "./service-rig.ts";
+import { createServiceRig } from "./service-rig.ts";
 
 test("the beat looks after rclone's logs, also of a share that is configured no more", async (t) => {
   const rig = await createServiceRig(t);
@@ -12,5 +12,5 @@ test("the beat looks after rclone's logs, also of a share that is configured no 
   await mkdir(dirname(log), { recursive: true });
   await writeFile(log, "2026/11/20 08:00:00 ERROR : IO error: read: i/o timeout\n".repeat(40_000));
   await rig.start();
-  await eventually(async () => (await stat(log)).size < 1024 * 1024, SETTLES_MS);
+  await eventually(async () => (await stat(log)).size < 1024 * 1024);
 });

@@ -369,7 +369,7 @@ test("each of them does what it says, in a home with a daemon, in one without, o
       assert.match(code === 0 ? stdout : `${stdout}${stderr}`, expectation.says, told);
     });
   }
-  const sync = await eventually(async () => withDaemon.glance(), 5_000);
+  const sync = await eventually(async () => withDaemon.glance());
   assert.deepEqual(
     sync.global.conditions.filter(({ code }) => code.startsWith("config_")),
     [],

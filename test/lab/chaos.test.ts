@@ -67,7 +67,7 @@ describe("chaos", { skip: missingForRootRig() ?? false, timeout: 10_000 + ROUNDS
           const calmAt = performance.now();
           await calm(scene, world);
           await assertRight(scene, round);
-          for (const pid of probers) await untilGone(pid, 5000);
+          for (const pid of probers) await untilGone(pid);
           const now = await scene.servers();
           const stayed = now.filter((pid) => serving.includes(pid)).length;
           const rightMs = Math.round(performance.now() - calmAt);
@@ -102,19 +102,19 @@ async function assertRight(scene: Scene, round: number): Promise<void> {
       CALMS_MS,
     );
     assert.equal(carried !== undefined, share === CARRIED, `${share} is carried, or is not`);
-    assert.equal(await eventually(() => scene.read(share, "kept.txt"), 5000), share);
+    assert.equal(await eventually(() => scene.read(share, "kept.txt")), share);
     await scene.server(share);
     await scene.write(share, `round${round}.txt`, `${SEED} ${round}`);
     for (let written = 0; written <= round; written++) {
       const file = scene.exported(share, `round${written}.txt`);
-      await eventually(async () => (await readFile(file, "utf8")) === `${SEED} ${written}`, 20_000);
+      await eventually(async () => (await readFile(file, "utf8")) === `${SEED} ${written}`);
     }
   }
   assert.equal((await scene.mounts()).length, SHARES.length);
   const { home } = scene.home;
   // What a carrier that died has left ends once its successor is up.
-  await eventually(async () => (await carriersOf(home)).length === 1, 5000);
-  await eventually(async () => (await keepersOf(home)).length === 1, 5000);
+  await eventually(async () => (await carriersOf(home)).length === 1);
+  await eventually(async () => (await keepersOf(home)).length === 1);
 }
 
 type Happening = readonly [name: string, act: () => unknown];

@@ -57,16 +57,15 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
         scene.defer(() => (typeof undo === "function" ? undo() : undefined));
 
         const after = await scene.untilOver("CORE", "fallback", 30_000);
-        assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "saved");
+        assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "saved");
         const shown = await home.shareStatus("CORE");
         assert.equal(shown.active_interface, "fallback");
         assert.equal(shown.mount_state, "mounted");
         assert.equal(after.mount_path, before.mount_path);
         assert.equal(after.stable_path, before.stable_path);
         assert.equal(after.tb_reachable, false);
-        await eventually(
-          async () => JSON.stringify(await home.state()).includes('"CORE":{"active_interface":"fallback"'),
-          5000,
+        await eventually(async () =>
+          JSON.stringify(await home.state()).includes('"CORE":{"active_interface":"fallback"'),
         );
 
         const arrived = (file: string, content: Buffer | string): Promise<unknown> =>
@@ -94,7 +93,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
         const failovers = await eventually(async () => {
           const told = await scene.logged("share.failover");
           return told.length > 0 && told;
-        }, 5000);
+        });
         assert.equal(failovers.length, 1, "one cut is one failover");
         const [unmounted] = await scene.logged("share.unmounted");
         assert.equal(unmounted?.["open_files"], 1, "the log counts what the failover cut off");
@@ -119,8 +118,8 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       assert.equal((await home.cli(["verify"])).code, 1);
       await restore();
       await scene.untilOver("CORE", "tb");
-      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 10_000), "kept");
-      await eventually(async () => (await scene.logged("share.error_cleared")).length === 1, 5000);
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
+      await eventually(async () => (await scene.logged("share.error_cleared")).length === 1);
     }));
 
   test("What to mount: both hosts gone, then only fallback answers: it fails over from the dead mount", () =>
@@ -132,7 +131,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await scene.home.untilShare("CORE", (share) => share.last_error !== null, 10_000);
       await restore();
       await scene.untilOver("CORE", "fallback");
-      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
     }));
 
   test("What to mount: nothing answers at the start: unmounted with last_error; the first host to answer mounts", () =>
@@ -157,14 +156,14 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await scene.start("tb");
       const hung = await scene.server("CORE");
       await stopProcess(hung);
-      await eventually(async () => !runs(hung), 15_000);
+      await eventually(async () => !runs(hung));
       await scene.untilOver("CORE", "tb");
-      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
       await eventually(async () => {
         const [remounted] = await scene.logged("share.remounted");
         assert.match(String(remounted?.["reason"]), /no answer for 2 s/);
         return true;
-      }, 5000);
+      });
     }));
 
   test("A2 a mount that hangs and loses its host ends readable over the other", () =>
@@ -174,7 +173,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await stopProcess(await scene.server("CORE"));
       await scene.rig.cut.silence();
       await scene.untilOver("CORE", "fallback");
-      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
     }));
 
   test("A8 a hung mount holds up no command: unmount says what it can, --force frees those who are stuck, mount brings it back", () =>
@@ -199,7 +198,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       assert.equal(await stuck, "freed");
       const again = await scene.home.cli(["mount"]);
       assert.equal(again.code, 0, again.stdout + again.stderr);
-      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
     }));
 
   test("What to mount: the other host goes away in the middle of a failover: unmounted at worst, and the first to answer mounts", () =>
@@ -207,13 +206,13 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       await scene.start("tb");
       await scene.rig.killServerOn("tb");
-      await eventually(async () => (await scene.logged("share.unmounted")).length > 0, 10_000);
+      await eventually(async () => (await scene.logged("share.unmounted")).length > 0);
       await scene.rig.killServerOn("fallback");
       const lost = await scene.home.untilShare("CORE", (share) => share.last_error !== null, 30_000);
       assert.match(lost.last_error ?? "", /10\.99\.2\.2/);
       await scene.rig.startServerOn("tb");
       await scene.untilOver("CORE", "tb", 75_000);
-      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
       assert.equal((await scene.servers()).length, 1);
     }));
 
@@ -227,7 +226,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       await eventually(async () => {
         const [pid] = await scene.servers("CORE");
         return pid !== undefined && pid !== crashed;
-      }, 5000);
+      });
       await scene.untilOver("CORE", "tb");
       // Killed while it notes what was written, rclone would throw that away: then it is set aside.
       const aside = path.join(scene.home.home, "mounts/CORE/set-aside/share", serverName("CORE"), "new.txt");
@@ -258,12 +257,12 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
         );
         assert.equal((await scene.home.shareStatus("MEDIA")).active_interface, "tb");
         for (const share of ["CORE", "MEDIA"])
-          assert.equal(await eventually(() => scene.read(share, "kept.txt"), 5000), `kept in ${share}`);
+          assert.equal(await eventually(() => scene.read(share, "kept.txt")), `kept in ${share}`);
         await scene.rig.startServerOn("tb");
         await scene.rig.killServerOn("fallback");
         await Promise.all([scene.untilOver("CORE", "tb"), scene.untilOver("MEDIA", "fallback")]);
         for (const share of ["CORE", "MEDIA"])
-          assert.equal(await eventually(() => scene.read(share, "kept.txt"), 5000), `kept in ${share}`);
+          assert.equal(await eventually(() => scene.read(share, "kept.txt")), `kept in ${share}`);
       },
     ));
 
@@ -285,7 +284,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       const restore = await scene.rig.cut.ownLinkDown("fallback");
       await scene.untilOver("MEDIA", "fallback");
       await stillHangs();
-      assert.equal(await eventually(() => scene.read("MEDIA", "kept.txt"), 5000), "kept");
+      assert.equal(await eventually(() => scene.read("MEDIA", "kept.txt")), "kept");
       await stillHangs();
       await restore();
       await scene.rig.cut.ownLinkDown("tb");

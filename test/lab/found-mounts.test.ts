@@ -29,7 +29,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       await lab.rig.killServerOn("tb");
       const moved = await scene.untilOver("CORE", "fallback");
       assert.equal(moved.mount_path, path.join(scene.home.home, "volumes/CORE"));
-      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
       assert.equal((await scene.mounts()).length, 1);
     }));
 
@@ -62,7 +62,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       assert.equal(other.exitCode, null, "its rclone was not touched");
       assert.ok(monitor.pid > 0);
       // Busy while somebody looks into it just then.
-      await eventually(async () => (await promisify(execFile)("fusermount3", ["-u", ours])) !== null, 5000);
+      await eventually(async () => (await promisify(execFile)("fusermount3", ["-u", ours])) !== null);
       assert.equal((await scene.home.cli(["mount"])).code, 0);
       await scene.untilOver("CORE", "tb");
       assert.equal(await scene.read("CORE", "kept.txt"), "kept");
@@ -92,7 +92,7 @@ describe("found mounts", { skip: missingForRootRig() ?? false }, () => {
       await holder.release();
       const anew = await scene.untilOver("CORE", "fallback");
       assert.deepEqual(anew.conditions, []);
-      assert.equal(await eventually(() => scene.read("CORE", "held.txt"), 5000), "held");
+      assert.equal(await eventually(() => scene.read("CORE", "held.txt")), "held");
       assert.equal((await scene.servers()).length, 1);
     }));
 
@@ -169,9 +169,8 @@ async function mountByHand(scene: Scene, share: string, point: string): Promise<
     const left = (await mountTable()).some((mount) => mount.path === point && mount.source === source);
     if (left) await promisify(execFile)("fusermount3", ["-uz", point]);
   });
-  await eventually(
-    async () => (await mountTable()).some((mount) => mount.path === point && mount.source === source),
-    10_000,
+  await eventually(async () =>
+    (await mountTable()).some((mount) => mount.path === point && mount.source === source),
   );
   return child;
 }

@@ -21,7 +21,7 @@ describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 10_000 + KILL
       for (const share of ["CORE", "MEDIA"]) await writeFile(scene.exported(share, "kept.txt"), share);
       let monitor = await scene.start("tb");
       // What is known of both is written a moment after it is so.
-      await eventually(() => stateIsWhole(scene, 0).then(() => true), 5000);
+      await eventually(() => stateIsWhole(scene, 0).then(() => true));
       let over: "tb" | "fallback" = "tb";
       for (let round = 0; round < KILLS; round++) {
         const to: "tb" | "fallback" = over === "tb" ? "fallback" : "tb";
@@ -38,7 +38,7 @@ describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 10_000 + KILL
         for (const share of ["CORE", "MEDIA"]) {
           try {
             await scene.untilOver(share, to);
-            assert.equal(await eventually(() => scene.read(share, "kept.txt"), 5000), share);
+            assert.equal(await eventually(() => scene.read(share, "kept.txt")), share);
             await scene.server(share);
           } catch (error) {
             throw new Error(`round ${round}, killed ${waitMs.toFixed(1)} ms after the cut: ${error}`, {
@@ -49,7 +49,7 @@ describe("kill -9", { skip: missingForRootRig() ?? false, timeout: 10_000 + KILL
         const mounts = await scene.mounts();
         assert.equal(mounts.length, 2, JSON.stringify(mounts));
         assert.equal((await scene.servers()).length, 2, "one rclone a share");
-        await eventually(async () => (await alive(probers)).length === 0, 3000);
+        await eventually(async () => (await alive(probers)).length === 0);
         // A kill may tear what rclone notes at that moment; then the file is not sent, and not lost.
         await eventually(async () => {
           const found = await Promise.all([sent(scene, file), setAside(scene, file)]);

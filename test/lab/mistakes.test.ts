@@ -81,7 +81,7 @@ describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
         assert.ok(unset.conditions.some(({ code }) => code === "variable_missing"));
         await report(["mount"]);
         // The daemon tries again by itself; between two tries nothing is there.
-        await eventually(async () => (await scene.mounts()).length === 1, 10_000);
+        await eventually(async () => (await scene.mounts()).length === 1);
         const said = JSON.stringify(await scene.home.log());
         assert.ok(
           !said.includes("not the password") && !said.includes(lab.rig.password),
@@ -150,11 +150,11 @@ describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
       await lab.rig.cut.ownLinkDown();
       await scene.untilOver("CORE", "fallback").finally(stopFilling);
       await filling;
-      assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 5000), "kept");
+      assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
       await eventually(async () => {
         const report = await scene.home.glance();
         return report?.global.conditions.some(({ code }) => code === "state_not_saved");
-      }, 10_000);
+      });
       await rm(filler);
       await eventually(async () => {
         const report = await scene.home.glance();
@@ -207,9 +207,8 @@ describe("mistakes", { skip: missingForRootRig() ?? false }, () => {
       await writeFile(file, '{"version":1,"shares":{"CO');
       await scene.start("tb");
       assert.deepEqual(await scene.mounts(), before);
-      await eventually(
-        async () => JSON.stringify(await scene.home.state()).includes('"active_interface":"tb"'),
-        5000,
+      await eventually(async () =>
+        JSON.stringify(await scene.home.state()).includes('"active_interface":"tb"'),
       );
     }));
 
@@ -234,7 +233,7 @@ async function fill(file: string): Promise<void> {
     } catch (error) {
       return error instanceof Error && "code" in error && error.code === "ENOSPC";
     }
-  }, 10_000);
+  });
 }
 
 /** Takes what becomes free meanwhile, too. */

@@ -22,7 +22,7 @@ describe("network events", { skip: missingForRootRig() ?? false }, () => {
       const before = (await home.log()).length;
       await rig.cut.ownLinkDown();
       await scene.untilOver("CORE", "fallback");
-      await eventually(async () => (await scene.logged("share.failover")).length === 1, 5000);
+      await eventually(async () => (await scene.logged("share.failover")).length === 1);
       const since = (await home.log()).slice(before);
       const [heard, ...next] = since.filter(({ message }) =>
         ["network.changed", "share.route_down", "share.failover"].includes(String(message)),
@@ -56,7 +56,7 @@ describe("network events", { skip: missingForRootRig() ?? false }, () => {
         await scene.rig.flap(100, 5);
         const endedAtMs = Date.now();
         await scene.untilOver("CORE", "tb");
-        assert.equal(await eventually(() => scene.read("CORE", "kept.txt"), 10_000), "kept");
+        assert.equal(await eventually(() => scene.read("CORE", "kept.txt")), "kept");
         const cycles = (await scene.logged("network.changed")).filter(
           (line) => at(line) >= startedAtMs && at(line) <= endedAtMs,
         );
@@ -82,5 +82,5 @@ async function untilQuiet(scene: Scene): Promise<void> {
     const started = await scene.logged("network events flow");
     const last = Math.max(...[...heard, ...started].map(at));
     return Date.now() - last > 2 * WINDOW_MS;
-  }, 15_000);
+  });
 }

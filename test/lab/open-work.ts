@@ -16,10 +16,15 @@ const LINES_BEFORE = "what was there before\n".repeat(5000);
 /** What is closed is sent after a second; the rest is for a large file and a busy machine. */
 const ARRIVES_MS = 60_000;
 
+/**
+ * How many errors a program may see. `one per cut`: it opens and lists all the time. `any`: the driver loses what it does
+ * with nothing cut, so its errors are counted and judge nothing.
+ */
+type Errors = "none" | "one per cut" | "any";
+
 export interface WorkDone {
   readonly name: string;
-  /** Opens and lists all the time: it may see one error per cut. */
-  readonly mayFail: boolean;
+  readonly errors: Errors;
   readonly lines: readonly WorkLine[];
   readonly failed: readonly WorkLine[];
 }
@@ -66,37 +71,38 @@ export async function startWork(scene: Scene, share: string): Promise<WorkUnderW
   await mkdir(copied);
   await writeFile(path.join(copied, "first.txt"), "first\n");
   const at = (...parts: readonly string[]): string => scene.at(share, ...parts);
-  const programs: { program: Program; mayFail: boolean }[] = [];
+  const programs: { program: Program; errors: Errors }[] = [];
   const start = async (
     name: string,
-    mayFail: boolean,
+    errors: Errors,
     file: string,
     ...args: readonly string[]
   ): Promise<void> => {
     const program = await startProgram(logs, name, file, args);
-    programs.push({ program, mayFail });
+    programs.push({ program, errors });
     scene.defer(() => program[Symbol.asyncDispose]());
   };
-  await start("reader", false, "read-large-file.ts", at("large.bin"), MARK);
-  await start("appender", false, "append-lines.ts", at("lines.txt"));
-  await start("wal", false, "sqlite-commits.ts", at("wal", "rows.db"), "wal");
-  await start("cwd", false, "stay-in-folder.ts", at("cwd"));
-  await start("journal", true, "sqlite-commits.ts", at("journal", "rows.db"), "delete");
-  await start("editor", true, "save-document.ts", at("saved", "document.txt"));
-  await start("rsync", true, "rsync-rounds.ts", copied, at("copied"));
-  await start("git", true, "git-commits.ts", at("repository"));
+  await start("reader", "none", "read-large-file.ts", at("large.bin"), MARK);
+  await start("appender", "none", "append-lines.ts", at("lines.txt"));
+  await start("wal", "none", "sqlite-commits.ts", at("wal", "rows.db"), "wal");
+  await start("cwd", "none", "stay-in-folder.ts", at("cwd"));
+  // docs/drivers.md: a rollback journal that rclone has sent comes back after SQLite deleted it.
+  await start("journal", "any", "sqlite-commits.ts", at("journal", "rows.db"), "delete");
+  await start("editor", "one per cut", "save-document.ts", at("saved", "document.txt"));
+  await start("rsync", "one per cut", "rsync-rounds.ts", copied, at("copied"));
+  await start("git", "one per cut", "git-commits.ts", at("repository"));
   return {
     stop: () =>
       Promise.all(
-        programs.map(async ({ program, mayFail }): Promise<WorkDone> => {
+        programs.map(async ({ program, errors }): Promise<WorkDone> => {
           const lines = await program.stop();
-          return { name: program.name, mayFail, lines, failed: failures(lines) };
+          return { name: program.name, errors, lines, failed: failures(lines) };
         }),
       ),
   };
 }
 
-/** Every byte that was acknowledged is on the server. */
+/** Every byte that was acknowledged to a program whose errors are judged is on the server. */
 export async function assertOnServer(scene: Scene, share: string, done: readonly WorkDone[]): Promise<void> {
   const at = (...parts: readonly string[]): string => scene.exported(share, ...parts);
   const linesOf = (name: string): readonly WorkLine[] => {
@@ -118,7 +124,6 @@ export async function assertOnServer(scene: Scene, share: string, done: readonly
       assert.deepEqual(numbers, acknowledged(linesOf("appender"), "append"));
     },
     wal: () => assertRows(scene, at("wal"), acknowledged(linesOf("wal"), "commit")),
-    journal: () => assertRows(scene, at("journal"), acknowledged(linesOf("journal"), "commit")),
     async editor() {
       const text = await readFile(at("saved", "document.txt"), "utf8");
       const last = lastOf("editor", "save");

@@ -51,7 +51,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
           const row = ROWS[index];
           assert.ok(row !== undefined);
           await writeFile(scene.exported(`${row.title}-open`, "held.txt"), "x".repeat(5000));
-          await eventually(() => scene.read(`${row.title}-open`, "held.txt"), 5000);
+          await eventually(() => scene.read(`${row.title}-open`, "held.txt"));
           return row.how(scene, `${row.title}-open`);
         }),
       );
@@ -148,7 +148,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
       await eventually(async () => {
         const [told] = await scene.logged("share.recovery_failed");
         return told?.["to"] === "fallback";
-      }, 5000);
+      });
       await writeFile(config, whole);
       await scene.rig.killServerOn("tb");
       await scene.rig.startServerOn("tb");
@@ -216,7 +216,7 @@ describe("recovery", { skip: missingForRootRig() ?? false }, () => {
         assert.equal(forced.code, 0, forced.stderr);
         assert.match(forced.stdout + forced.stderr, new RegExp(String(cutOff.pid)));
         await scene.untilOver("CORE", "fallback", 1000);
-        assert.equal(await eventually(() => scene.read("CORE", "held.txt"), 5000), "held");
+        assert.equal(await eventually(() => scene.read("CORE", "held.txt")), "held");
       },
     ));
 
@@ -262,5 +262,5 @@ function playRows(
 /** Waits until the share has been looked at so many times more; the daemon logs cycles at level debug. */
 async function moreCycles(scene: Scene, share: string, count: number): Promise<void> {
   const before = (await scene.logged("cycle", share)).length;
-  await eventually(async () => (await scene.logged("cycle", share)).length >= before + count, 15_000);
+  await eventually(async () => (await scene.logged("cycle", share)).length >= before + count);
 }

@@ -300,8 +300,8 @@ export function runs(pid: number): boolean {
   }
 }
 
-export function untilGone(pid: number, deadlineMs: number): Promise<true> {
-  return eventually(() => !runs(pid), deadlineMs);
+export function untilGone(pid: number): Promise<true> {
+  return eventually(() => !runs(pid));
 }
 
 /** The children of a daemon that end with it: neither the servers of mounts nor the carrier. */

@@ -36,7 +36,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       assert.equal(end.code, 0);
       assert.deepEqual(await scene.mounts(), []);
       assert.deepEqual(await scene.servers(), []);
-      for (const pid of prober) await untilGone(pid, 1000);
+      for (const pid of prober) await untilGone(pid);
       assert.equal(await readFile(scene.exported("CORE", "new.txt"), "utf8"), "just written");
       assert.match(JSON.stringify(await scene.home.state()), /"held":null/);
       await scene.start("tb");
@@ -60,7 +60,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
         const next = await scene.start(null);
         for (const share of ["CORE", "MEDIA"]) {
           await scene.untilOver(share, to);
-          assert.equal(await eventually(() => scene.read(share, "kept.txt"), 5000), share);
+          assert.equal(await eventually(() => scene.read(share, "kept.txt")), share);
         }
         await next.stop();
         await restore();
@@ -77,7 +77,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       await scene.write("CORE", "new.txt", "just written");
       await Promise.all([lab.rig.cut.silence("tb"), lab.rig.cut.silence("fallback")]);
       monitor.signal("SIGTERM");
-      await eventually(async () => (await scene.logged("stopping")).length > 0, 5000);
+      await eventually(async () => (await scene.logged("stopping")).length > 0);
       monitor.signal("SIGTERM");
       // 0 would be the end of the first one's wait.
       assert.deepEqual(await monitor.ended, { code: 143, signal: null });
@@ -119,7 +119,7 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       t.diagnostic(`stopped in ${Math.round(end.ms)} ms`);
       assert.deepEqual([end.code, end.signal], [0, null]);
       process.kill(hung, "SIGCONT");
-      for (const pid of probers) await untilGone(pid, 5000);
+      for (const pid of probers) await untilGone(pid);
     }));
 });
 

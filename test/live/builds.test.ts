@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
-import { type LiveHome, liveHome, SETTLES_MS } from "./live-home.ts";
+import { type LiveHome, liveHome } from "./live-home.ts";
 import { type PackageCopy, packageCopy } from "./package-copy.ts";
 
 const TOOLS_SERVER = join(import.meta.dirname, "../docs/programs/tools-server.mjs");
@@ -67,7 +67,7 @@ async function useEverything({ home, pid }: Scene): Promise<void> {
     `${await home.text(["CORE", "MEDIA"])}${NAMES}${backend("first")}${backend("second")}`,
   );
   await home.untilMounted("CORE", "MEDIA");
-  await eventually(async () => (await said("tools", "list")).includes("second_echo"), SETTLES_MS);
+  await eventually(async () => (await said("tools", "list")).includes("second_echo"));
   assert.equal((await said("call", "second_echo", '{"message": "hello"}')).trimEnd(), "hello");
   // Through the daemon, by the editor that leaves comments alone.
   await said("config", "set", "global.check_interval_secs", "0.2");
@@ -88,7 +88,7 @@ async function useEverything({ home, pid }: Scene): Promise<void> {
     await eventually(async () => {
       const now = await childrenOf(pid, program);
       return now.length > 0 && !now.includes(before);
-    }, SETTLES_MS);
+    });
   }
   await home.untilMounted("CORE", "MEDIA");
   const failures = (await home.log()).filter(({ level }) => level === "error");

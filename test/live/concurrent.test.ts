@@ -7,7 +7,7 @@ import { findPlace } from "../../src/config/locate.ts";
 import { loadConfig } from "../../src/config/read/load.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { eventually } from "../support/eventually.ts";
-import { liveHome, NEVER, QUICK_SYNC, SETTLES_MS } from "./live-home.ts";
+import { liveHome, NEVER, QUICK_SYNC } from "./live-home.ts";
 
 test("B6 two edits at once are both in the file, and what runs is the file", async (t) => {
   const home = await liveHome(t);
@@ -104,7 +104,7 @@ test("B6 kill -9 of the daemon during its edits leaves the old file or the new o
     })().catch(() => {
       // The daemon is gone.
     });
-    await eventually(() => answered > first, SETTLES_MS);
+    await eventually(() => answered > first);
     await pause(Math.random() * 150);
     await monitor.kill9();
     await editing;

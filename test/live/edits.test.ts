@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { eventually } from "../support/eventually.ts";
 import { programMissing, runProgram, saveWithVim } from "../sync/programs.ts";
-import { liveHome, QUICK_SYNC, renameOver, SETTLES_MS } from "./live-home.ts";
+import { liveHome, QUICK_SYNC, renameOver } from "./live-home.ts";
 
 type Save = (path: string, before: string, after: string) => Promise<void>;
 
@@ -44,7 +44,7 @@ for (const [name, programs, save] of EDITORS) {
     const monitor = await home.start();
     const [core] = await home.untilMounted("CORE");
     await save(home.configFile, before, await home.text(["CORE", "MEDIA"]));
-    await eventually(async () => (await home.glance())?.shares.length === 2, SETTLES_MS);
+    await eventually(async () => (await home.glance())?.shares.length === 2);
     await home.untilMounted("MEDIA");
     const report = await home.glance();
     assert.equal(report?.global.pid, monitor.pid);
@@ -57,7 +57,7 @@ for (const [name, programs, save] of EDITORS) {
     const applied = await eventually(async () => {
       const lines = await home.logged("config.applied");
       return lines.length > 0 && lines;
-    }, SETTLES_MS);
+    });
     assert.deepEqual(
       applied.map((line) => [line["generation"], line["summary"], line["source"]]),
       [[2, "1 share reloaded", "file"]],
@@ -74,7 +74,7 @@ test("A6 a share removed from the file stays mounted, is managed no more, and th
   const [line] = await eventually(async () => {
     const lines = await home.logged("share.unmanaged");
     return lines.length > 0 ? lines : null;
-  }, SETTLES_MS);
+  });
   assert.deepEqual([line?.["share"], line?.["left_mounted_over"]], ["MEDIA", "tb"]);
   assert.deepEqual(
     (await home.glance())?.shares.map((share) => share.name),
@@ -83,7 +83,7 @@ test("A6 a share removed from the file stays mounted, is managed no more, and th
   assert.equal(await readlink(join(home.home, "volumes", "MEDIA")), join(home.folder, "MEDIA-tb"));
   const unknown = await home.cli(["unmount", "--share", "MEDIA"]);
   assert.equal(unknown.code, 2, unknown.stderr);
-  await eventually(async () => !JSON.stringify(await home.state()).includes("MEDIA"), SETTLES_MS);
+  await eventually(async () => !JSON.stringify(await home.state()).includes("MEDIA"));
 });
 
 test("B1 twenty saves within the debounce are one reload, and the last of them runs", async (t) => {
@@ -121,7 +121,7 @@ test("B1 twenty saves within the debounce are one reload, and the last of them r
     events.slice(before.events.length).map(({ type, details }) => [type, details]),
     [["changed", "settings reloaded"]],
   );
-  await eventually(async () => (await home.logged("config.applied")).length === generation - 1, SETTLES_MS);
+  await eventually(async () => (await home.logged("config.applied")).length === generation - 1);
   const { stdout } = await home.cli(["config", "get", "global.connect_timeout_ms"]);
   assert.equal(stdout.trim(), String(value));
 });
@@ -137,12 +137,12 @@ test("A6 the interval and the toggles hold at once", async (t) => {
   const { global } = await eventually(async () => {
     const report = await home.glance();
     return report?.global.check_interval_secs === 0.1 ? report : null;
-  }, SETTLES_MS);
+  });
   assert.deepEqual([global.auto_failback, global.lsof_recheck], [true, false]);
   await eventually(async () => {
     const cycles = await home.logged("cycle");
     return cycles.filter((line) => String(line["trigger"]).includes("tick")).length >= 5;
-  }, SETTLES_MS);
+  });
 });
 
 test("B5 a change of the section `sync` reconfigures the running watcher", async (t) => {
@@ -195,7 +195,7 @@ test("B3 a file that is deleted changes nothing and is named; created again, it 
   await home.start();
   await home.untilMounted("CORE");
   await rm(home.configFile);
-  await eventually(() => home.condition("config_missing"), SETTLES_MS);
+  await eventually(() => home.condition("config_missing"));
   assert.equal((await home.sync()).generation, 1);
   await home.writeConfig(await home.text(["CORE", "MEDIA"]));
   await home.untilSync((report) => report.generation === 2);

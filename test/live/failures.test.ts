@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm } from "node:fs/promises";
 import test from "node:test";
 import type { StreamEvent } from "../../src/api/contract.ts";
 import { eventually } from "../support/eventually.ts";
-import { type LiveHome, liveHome, QUICK_SYNC, renameOver, SETTLES_MS } from "./live-home.ts";
+import { type LiveHome, liveHome, QUICK_SYNC, renameOver } from "./live-home.ts";
 
 /** Follows the daemon's events into a list, until the test ends. */
 async function follow(home: LiveHome, signal: AbortSignal): Promise<readonly StreamEvent[]> {
@@ -45,7 +45,7 @@ for (const onFailure of ["backoff", "fixed"]) {
       home.configFile,
       good.replace("check_interval_secs = 0.3", "check_interval_secs = 'soon'"),
     );
-    const condition = await eventually(() => home.condition("config_rejected"), SETTLES_MS);
+    const condition = await eventually(() => home.condition("config_rejected"));
     assert.match(condition.title, /home\/config\.toml:3:23: global\.check_interval_secs: found .*soon/);
     assert.match(condition.hint ?? "", /mending the file applies it/);
     const share = await home.shareStatus("CORE");
@@ -58,7 +58,7 @@ for (const onFailure of ["backoff", "fixed"]) {
 
     await renameOver(home.configFile, good.replace("0.3", "0.4"));
     await home.untilSync((report) => report.generation === 2 && report.last_error === null);
-    await eventually(() => syncEvents(heard).length >= 2, SETTLES_MS);
+    await eventually(() => syncEvents(heard).length >= 2);
     assert.deepEqual(syncEvents(heard), ["error 1", "changed 2"]);
     const told = await errors(home);
     assert.equal(told.length, 1, JSON.stringify(told));
@@ -110,7 +110,7 @@ test("B4 a folder in the file's place is one error, retried; the file back in it
   await home.untilMounted("CORE");
   await rename(home.configFile, `${home.configFile}.away`);
   await mkdir(home.configFile);
-  const condition = await eventually(() => home.condition("config_unreadable"), SETTLES_MS);
+  const condition = await eventually(() => home.condition("config_unreadable"));
   assert.match(condition.title, /config\.toml/);
   const reload = await home.cli(["reload", "--json"]);
   assert.equal(reload.code, 1, reload.stderr);

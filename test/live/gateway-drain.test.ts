@@ -3,13 +3,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
-import {
-  type GatewayRig,
-  nodeBackend,
-  SETTLES_MS,
-  type Section,
-  startGatewayRig,
-} from "../mcp/gateway-rig.ts";
+import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight, type LightClient, LightError } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -70,9 +64,9 @@ test("B7 a call on a removed backend finishes, though its names are gone at once
   await assert.rejects(client.call("echo", { text: "x" }), /-32602: Unknown tool: echo/);
   assert.ok((await rig.processes()).includes(pid ?? 0));
   assert.equal(await running.finish(), "finished");
-  await eventually(async () => !(await rig.processes()).includes(pid ?? 0), SETTLES_MS);
+  await eventually(async () => !(await rig.processes()).includes(pid ?? 0));
   // The daemon itself hears of the end a moment after the system has.
-  await eventually(async () => (await rig.status()).backends?.length === 1, SETTLES_MS);
+  await eventually(async () => (await rig.status()).backends?.length === 1);
 });
 
 test("B7 a call on a changed backend finishes on the old instance while the new one serves", async (t) => {
@@ -144,7 +138,7 @@ test("B7 a disabled backend leaves and comes back, and its calls finish", async 
   await rig.untilReady("a");
   assert.equal(await client.call("echo", { text: "again" }), "again");
   const told = () => client.notices.filter(({ method }) => /tools/.test(String(method))).length;
-  await eventually(() => told() >= 2, SETTLES_MS);
+  await eventually(() => told() >= 2);
   assert.equal(told(), 2);
 });
 

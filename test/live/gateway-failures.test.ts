@@ -3,13 +3,7 @@ import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
-import {
-  type GatewayRig,
-  nodeBackend,
-  SETTLES_MS,
-  type Section,
-  startGatewayRig,
-} from "../mcp/gateway-rig.ts";
+import { type GatewayRig, nodeBackend, type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../mcp/light-client.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { mountTmpfs, remountTmpfs } from "../support/tiny-disk.ts";
@@ -36,10 +30,7 @@ test("B6 a file that is wrong touches nothing, and says where; the mend is taken
     more: { conflict_resolution: { strategy: "loudest" } },
   });
   const daemon = await rig.daemon();
-  const error = await eventually(
-    async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error,
-    SETTLES_MS,
-  );
+  const error = await eventually(async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error);
   assert.match(error.reason, /conflict_resolution\.strategy/);
   assert.match(error.reason, /config\.toml:\d+:\d+/);
   assert.equal(await running, "through it all");
@@ -50,10 +41,7 @@ test("B6 a file that is wrong touches nothing, and says where; the mend is taken
   );
   assert.equal(client.notices.length, 0);
   await rig.edit({ backends: { a: A }, more: { conflict_resolution: { strategy: "error" } } });
-  await eventually(
-    async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error === null,
-    SETTLES_MS,
-  );
+  await eventually(async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error === null);
   assert.equal((await rig.backend("a")).pid, pid);
 });
 
@@ -117,7 +105,7 @@ test("a full audit disk holds up no call, is a condition, and is written to agai
       assert.equal(await client.call("echo", { text: `${call}` }), `${call}`);
     }
     return (await conditions()).find(({ code }) => code === "audit_not_written");
-  }, SETTLES_MS);
+  });
   assert.match(condition.title, /no space|ENOSPC/i);
   assert.match(String(condition.hint), /room|\[audit\]\.path/);
   // Edits go on as well.
@@ -127,5 +115,5 @@ test("a full audit disk holds up no call, is a condition, and is written to agai
   const before = (await stat(path)).size;
   await remountTmpfs(disk, "size=8m");
   await eventually(async () => (await conditions()).length === 0, 40_000);
-  await eventually(async () => (await stat(path)).size > before, SETTLES_MS);
+  await eventually(async () => (await stat(path)).size > before);
 });

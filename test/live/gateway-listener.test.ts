@@ -4,7 +4,7 @@ import { Agent, request as httpRequest } from "node:http";
 import { createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
-import { nodeBackend, SETTLES_MS, type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
+import { nodeBackend, type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
@@ -114,10 +114,10 @@ test("B7 the listener moves to another port under load: no call is lost, the ses
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/mcp`;
   const callers = Array.from({ length: 32 }, () => startCaller([rig.url, url], client.sessionId ?? ""));
-  await eventually(() => callers.every(({ answered }) => answered > 3), SETTLES_MS);
+  await eventually(() => callers.every(({ answered }) => answered > 3));
   await rig.edit({ backends: { a: A }, server: { port } });
   const before = callers.map(({ answered }) => answered);
-  await eventually(() => callers.every(({ answered }, at) => answered > (before[at] ?? 0) + 5), SETTLES_MS);
+  await eventually(() => callers.every(({ answered }, at) => answered > (before[at] ?? 0) + 5));
   for (const caller of callers) await caller.finish();
   assert.deepEqual(
     callers.flatMap(({ lost }) => lost),
@@ -133,14 +133,14 @@ test("B7 the listener widens to all addresses under load, with tokens from then 
   await rig.untilReady("a");
   await using client = await connectLight(rig.url, { token: TOKEN });
   const callers = Array.from({ length: 32 }, () => startCaller([rig.url, rig.url], client.sessionId ?? ""));
-  await eventually(() => callers.every(({ answered }) => answered > 3), SETTLES_MS);
+  await eventually(() => callers.every(({ answered }) => answered > 3));
   const wide = { backends: { a: A }, server: { host: "0.0.0.0" }, more: { incoming_auth: LOCAL } };
   await rig.edit(wide);
   const before = callers.map(({ answered }) => answered);
-  await eventually(() => callers.every(({ answered }, at) => answered > (before[at] ?? 0) + 5), SETTLES_MS);
+  await eventually(() => callers.every(({ answered }, at) => answered > (before[at] ?? 0) + 5));
   // And back.
   await rig.edit({ ...wide, server: {} });
-  await eventually(() => callers.every(({ answered }, at) => answered > (before[at] ?? 0) + 10), SETTLES_MS);
+  await eventually(() => callers.every(({ answered }, at) => answered > (before[at] ?? 0) + 10));
   for (const caller of callers) await caller.finish();
   assert.deepEqual(
     callers.flatMap(({ lost }) => lost),
@@ -157,10 +157,7 @@ test("B6 a busy port rejects the edit by its key and its holder, and everything 
   const { port } = await occupy(t);
   await rig.save({ backends: { a: A, b: A }, server: { port } });
   const daemon = await rig.daemon();
-  const error = await eventually(
-    async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error,
-    SETTLES_MS,
-  );
+  const error = await eventually(async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).last_error);
   assert.match(error.reason, new RegExp(`\\[server\\]\\.port: cannot listen at 127\\.0\\.0\\.1:${port}`));
   if (process.platform === "linux") assert.match(error.reason, new RegExp(`pid ${process.pid}`));
   assert.equal(await client.call("echo", { text: "still here" }), "still here");
@@ -185,7 +182,7 @@ test("a port that is busy at the start is a condition; shares run, and it is lis
   const { gateway, backends } = await eventually(async () => {
     const report = await status();
     return report.backends?.[0]?.phase === "Ready" && report;
-  }, SETTLES_MS);
+  });
   assert.equal(gateway?.url, null);
   const [condition] = gateway?.conditions ?? [];
   assert.equal(condition?.code, "listen_failed");
@@ -199,7 +196,7 @@ test("a port that is busy at the start is a condition; shares run, and it is lis
   );
   assert.match(JSON.stringify(result), /inside/);
   await free();
-  await eventually(async () => (await status()).gateway?.url !== null, SETTLES_MS);
+  await eventually(async () => (await status()).gateway?.url !== null);
   assert.deepEqual((await status()).gateway?.conditions, []);
   await using client = await connectLight(`http://127.0.0.1:${port}/mcp`);
   assert.equal(await client.call("echo", { text: "outside" }), "outside");

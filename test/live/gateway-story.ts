@@ -2,7 +2,7 @@
 // what came of it.
 import { setTimeout as pause } from "node:timers/promises";
 import { LIGHT_SERVER, openHttpFixture } from "../mcp/fixture-programs.ts";
-import { type GatewayRig, openGatewayRig, SETTLES_MS } from "../mcp/gateway-rig.ts";
+import { type GatewayRig, openGatewayRig } from "../mcp/gateway-rig.ts";
 import { connectLight, type LightClient } from "../mcp/light-client.ts";
 import { eventually } from "../support/eventually.ts";
 import { startCalls } from "./gateway-calls.ts";
@@ -116,7 +116,7 @@ export async function playStory(options: {
     load.allow(allowed);
     // No edit without load, however slow the machine is.
     const callsBefore = load.begun;
-    await eventually(() => load.begun >= callsBefore + CALLS_AN_EDIT * steps.length, SETTLES_MS);
+    await eventually(() => load.begun >= callsBefore + CALLS_AN_EDIT * steps.length);
   }
   await load.finish();
   const { gateway } = await rig.status();
@@ -204,7 +204,7 @@ async function settled(
         problem ||= noticesWrong(name, clients, due)[0] ?? "";
       }
       return problem === "";
-    }, SETTLES_MS);
+    });
     return null;
   } catch {
     return problem;

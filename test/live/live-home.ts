@@ -96,7 +96,7 @@ export async function liveHome(
         return await eventually(async () => {
           last = await self.sync();
           return holds(last) ? last : null;
-        }, SETTLES_MS);
+        });
       } catch (error) {
         throw new Error(`sync did not come to that: ${JSON.stringify(last)}`, { cause: error });
       }

@@ -1,7 +1,7 @@
 // Owns restarting a backend again and again, and what that leaves behind.
 import { rssMb } from "../../bench/processes.ts";
 import { LIGHT_SERVER, SHELL_SERVER } from "../mcp/fixture-programs.ts";
-import { nodeBackend, openGatewayRig, SETTLES_MS, type Section } from "../mcp/gateway-rig.ts";
+import { nodeBackend, openGatewayRig, type Section } from "../mcp/gateway-rig.ts";
 import { connectLight } from "../mcp/light-client.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 
@@ -61,7 +61,7 @@ export async function restartAgainAndAgain(program: Program, restarts: number): 
       return now.every(({ name, pid, phase, instances }) => {
         return phase === "Ready" && pid !== pids.get(name) && instances === 1;
       });
-    }, SETTLES_MS);
+    });
   };
   let done = 0;
   let halfMb = 0;

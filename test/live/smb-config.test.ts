@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import { liveHome, SETTLES_MS } from "./live-home.ts";
+import { liveHome } from "./live-home.ts";
 import { mountSmb, type SmbMount } from "./smb-mount.ts";
 
 const missing = missingForPlainRig();
@@ -40,7 +40,7 @@ test("B2 B4 a configuration on an SMB share: `hash` sees what the server's side 
   const before = (await home.sync()).events.length;
 
   await mount.hang();
-  const condition = await eventually(() => home.condition("config_unreadable"), SETTLES_MS);
+  const condition = await eventually(() => home.condition("config_unreadable"));
   assert.match(condition.title, /no answer within/);
   // Several looks later it is the same error still, and everything else goes on: the mount hangs throughout.
   for (let look = 0; look < 5; look += 1) {
@@ -81,7 +81,7 @@ test("B2 a configuration on an SMB share under `inotify` is polled, and `status`
   const sync = 'detection = "inotify"\npoll_interval = 0.3\ndebounce = 0.1';
   await writeFile(onServer, await home.text(["CORE"], { sync }));
   await home.start(["--config", join(mount.path, "config.toml")]);
-  const condition = await eventually(() => home.condition("sync_degraded"), SETTLES_MS);
+  const condition = await eventually(() => home.condition("sync_degraded"));
   assert.equal(condition.severity, "warning");
   await writeFile(onServer, await home.text(["CORE", "MEDIA"], { sync }));
   await home.untilSync((report) => report.generation === 2);

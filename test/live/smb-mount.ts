@@ -56,7 +56,7 @@ export async function mountSmb(folder: string, rig: PlainRig, share: string): Pr
     await runCommand("fusermount3", ["-uz", path], { clock, deadlineMs: ANSWERS_MS });
   };
   try {
-    await eventually(async () => (await mountIdAt(path)) !== null, 10_000);
+    await eventually(async () => (await mountIdAt(path)) !== null);
   } catch (error) {
     await end();
     throw error;

@@ -102,7 +102,7 @@ test(
     assert.equal(await mountIdAt(mountPath("CORE")), ids[0], "nothing is unmounted while a file is open");
     holder.kill("SIGKILL");
     // By its announcement: the kernel gives the id of a mount that is gone to the next.
-    await eventually(async () => (await home.logged("share.remounted")).length === 1, SETTLES_MS);
+    await eventually(async () => (await home.logged("share.remounted")).length === 1);
     await home.untilShare(
       "CORE",
       ({ conditions, mount_alive, active_interface }) =>
@@ -147,7 +147,6 @@ test("A6 changed roots wait until nothing is open, then mounts and links are the
   // The new link leads to where it is mounted meanwhile.
   await eventually(
     async () => (await readFile(join(home.folder, "Other", "CORE", "file"), "utf8")) === "of CORE",
-    SETTLES_MS,
   );
   holder.kill("SIGKILL");
   await home.untilShare(
@@ -156,10 +155,7 @@ test("A6 changed roots wait until nothing is open, then mounts and links are the
     SETTLES_MS,
   );
   assert.equal(await mountIdAt(mountPath("CORE")), null);
-  await eventually(
-    async () => (await readlink(join(home.folder, "Other", "CORE"))) === elsewhere("CORE"),
-    SETTLES_MS,
-  );
+  await eventually(async () => (await readlink(join(home.folder, "Other", "CORE"))) === elsewhere("CORE"));
   assert.equal(await readFile(join(home.folder, "Other", "CORE", "file"), "utf8"), "of CORE");
 });
 
@@ -175,7 +171,7 @@ test(
     const id = await mountIdAt(mountPath("MEDIA"));
     await home.writeConfig(text([{ name: "CORE" }]));
     await home.untilSync((report) => report.generation === 2);
-    await eventually(async () => (await home.logged("share.unmanaged")).length === 1, SETTLES_MS);
+    await eventually(async () => (await home.logged("share.unmanaged")).length === 1);
     assert.equal(await mountIdAt(mountPath("MEDIA")), id);
     assert.equal(await readFile(join(home.folder, "Shares", "MEDIA", "file"), "utf8"), "of MEDIA");
     await home.writeConfig(both);

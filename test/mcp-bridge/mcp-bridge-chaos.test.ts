@@ -60,7 +60,7 @@ test("B7 through many daemons every request is answered once, and no call is hea
         eventually(async () => {
           if (clock.pendingTimers > 0) await clock.advance(50);
           return holds();
-        }, 5_000);
+        });
       const line = (message: object) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`;
 
       input.write(line({ id: "hello", method: "initialize", params: {} }));

@@ -39,7 +39,7 @@ async function startBridging(t: TestContext, options: Options = {}) {
   const bridging = bridge(first.daemon, { input, output: options.output ?? output, signal: never }, means);
   bridging.catch(() => {});
   t.after(() => input.once("error", () => {}).destroy(new Error("the test is over")));
-  await eventually(() => first.streams.length === 1, 1_000);
+  await eventually(() => first.streams.length === 1);
   const self = {
     clock,
     heard,
@@ -56,13 +56,13 @@ async function startBridging(t: TestContext, options: Options = {}) {
     says: (message: object) => void input.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`),
     async begins() {
       self.says({ id: 0, method: "initialize", params: { protocolVersion: "2025-11-25" } });
-      await eventually(() => self.messages().length === 1, 1_000);
+      await eventually(() => self.messages().length === 1);
       self.says({ method: "notifications/initialized" });
-      await eventually(() => heard.length === 2, 1_000);
+      await eventually(() => heard.length === 2);
     },
     async ends() {
       await first.socket[Symbol.asyncDispose]();
-      await eventually(() => notes.length === 1, 1_000);
+      await eventually(() => notes.length === 1);
     },
     /** The next daemon is there to be found; resolves with what its gateway hears. */
     async comes(changes: Partial<BridgedDaemon> = {}, serve?: Options["serve"]) {
@@ -76,7 +76,7 @@ async function startBridging(t: TestContext, options: Options = {}) {
       eventually(async () => {
         if (clock.pendingTimers > 0) await clock.advance(20);
         return holds();
-      }, 5_000),
+      }),
   };
   return self;
 }
@@ -85,7 +85,7 @@ test("none that comes within 30 s ends it, and it says how long it tried", async
   const scene = await startBridging(t);
   await scene.begins();
   scene.says({ id: 1, method: "tools/call" });
-  await eventually(() => scene.heard.length === 3, 1_000);
+  await eventually(() => scene.heard.length === 3);
   await scene.ends();
   const sinceMs = scene.clock.monotonicMs();
   await assert.rejects(passTimeUntilSettled(scene.clock, scene.bridging, 100), {
@@ -208,7 +208,7 @@ test("half a message of the gateway does not reach the client, or ends with its 
     const scene = await startBridging(t, { serve: (stream) => void stream.write(half) });
     scene.says({ id: 1, method: "tools/call" });
     await scene.clock.advance(2_000);
-    if (expected !== "") await eventually(() => scene.text().length === half.length, 1_000);
+    if (expected !== "") await eventually(() => scene.text().length === half.length);
     await scene.ends();
     const { error } = JSON.parse(scene.text().slice(expected.length));
     assert.equal(scene.text().slice(0, expected.length), expected);
@@ -222,7 +222,7 @@ test("a long message that was cut off is answered when its end has come, and the
     serve: (stream) => stream.on("data", (chunk: Buffer) => (bytes += chunk.length)),
   });
   scene.input.write(`{"method":"tools/call","params":{"text":"${LONG}`);
-  await eventually(() => bytes > LONG.length, 5_000);
+  await eventually(() => bytes > LONG.length);
   await scene.clock.advance(2_000);
   await scene.ends();
   const heard = await scene.comes();
@@ -285,7 +285,7 @@ test("a client that reads nothing is not connected again before it does", async 
     },
   });
   const scene = await startBridging(t, { output, serve: (stream) => void stream.write("{}\n") });
-  await eventually(() => output.writableNeedDrain, 1_000);
+  await eventually(() => output.writableNeedDrain);
   await scene.ends();
   const heard = await scene.comes();
   scene.says({ id: 1, method: "ping" });

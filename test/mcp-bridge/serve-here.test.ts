@@ -72,7 +72,7 @@ test("serving here ends with the signal, and quietly when the client breaks off"
   await turn();
   leave.abort(new MountaineerError("aborted", "stopped by SIGTERM"));
   await assert.rejects(serving, { code: "aborted" });
-  await eventually(() => ended.length === 1, 5_000);
+  await eventually(() => ended.length === 1);
   const input = new PassThrough();
   const other = serveHere(gateway, { input, output: collector().output, signal: never });
   input.destroy(new Error("gone"));

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { eventually } from "../support/eventually.ts";
-import { type GatewayRig, SETTLES_MS } from "./gateway-rig.ts";
+import type { GatewayRig } from "./gateway-rig.ts";
 
 const MOUNTAINEER = path.resolve(import.meta.dirname, "../../bin/mountaineer");
 
@@ -69,7 +69,7 @@ export function startBridge(rig: GatewayRig): BridgeProcess {
     },
     async until(holds) {
       try {
-        return await eventually(() => messages.find(holds), SETTLES_MS);
+        return await eventually(() => messages.find(holds));
       } catch (error) {
         throw new Error(`it never came: ${JSON.stringify(messages.slice(-5))}; ${said}`, { cause: error });
       }

@@ -57,7 +57,7 @@ test("per-client: its process ends with its session", async (t) => {
   await Promise.all([ann.call("pid"), ben.call("pid")]);
   const annsPid = Number(await ann.call("pid"));
   await ann[Symbol.asyncDispose]();
-  await eventually(async () => !(await rig.processes()).includes(annsPid), 10_000);
+  await eventually(async () => !(await rig.processes()).includes(annsPid));
   assert.equal(await ben.call("echo", { text: "on" }), "on");
 });
 
@@ -65,7 +65,7 @@ test("per-client: roots/list_changed reaches the client's own process alone", as
   const { ann, ben } = await twoClients(t, perClient);
   await Promise.all([ann.call("pid"), ben.call("pid")]);
   await ann.notify("notifications/roots/list_changed");
-  await eventually(async () => JSON.parse(await ann.call("seen"))["rootsChanged"] === 1, 5_000);
+  await eventually(async () => JSON.parse(await ann.call("seen"))["rootsChanged"] === 1);
   assert.equal(JSON.parse(await ben.call("seen"))["rootsChanged"], 0);
 });
 
@@ -81,7 +81,7 @@ test("shared over stdio: asked while both have calls in flight, the server gets 
   const { ann, ben, asked, rig } = await twoClients(t, nodeBackend(LIGHT_SERVER));
   const until = path.join(rig.folder, "until");
   const sleeping = ann.call("sleep", { until });
-  await eventually(async () => (await rig.backend("light")).in_flight === 1, 5_000);
+  await eventually(async () => (await rig.backend("light")).in_flight === 1);
   for (const method of QUESTIONS) {
     const answer = await ben.call("ask", { method });
     assert.match(answer, /error.*per-client/u, method);
@@ -108,9 +108,9 @@ test("shared over stdio: a client that breaks the newest call off is asked anew 
   t.after(() => client[Symbol.asyncDispose]());
   const until = path.join(rig.folder, "until");
   const sleeping = client.call("sleep", { until });
-  await eventually(async () => (await rig.backend("light")).in_flight === 1, 5_000);
+  await eventually(async () => (await rig.backend("light")).in_flight === 1);
   await assert.rejects(client.call("ask", { method: "roots/list" }, { signal: broken.signal }));
-  await eventually(async () => asked === 2 && (await rig.backend("light")).in_flight === 1, 5_000);
+  await eventually(async () => asked === 2 && (await rig.backend("light")).in_flight === 1);
   await writeFile(until, "");
   assert.equal(await sleeping, "slept");
 });
@@ -165,7 +165,7 @@ for (const [how, section] of [
     // It has no answer: its client said that it does not wait.
     const anns = assert.rejects(ann.ask("tools/call", sleep, { onId }), /no answer/u);
     const bens = ben.call("sleep", sleep.arguments);
-    await eventually(async () => (await rig.backend("light")).in_flight === 2, 1_000);
+    await eventually(async () => (await rig.backend("light")).in_flight === 2);
     await ann.notify("notifications/cancelled", { requestId: id, reason: "changed my mind" });
     await anns;
     await writeFile(until, "");
@@ -196,24 +196,24 @@ test("a resource's update reaches those who subscribed to it, and no one after t
   const { ann, ben } = await twoClients(t, nodeBackend(LIGHT_SERVER));
   await ann.request("resources/subscribe", { uri: "light://pid" });
   await ben.call("touch", { uri: "light://pid" });
-  await eventually(() => ann.notices.length === 1, 5_000);
+  await eventually(() => ann.notices.length === 1);
   await ben.request("resources/subscribe", { uri: "light://pid" });
   await ann.request("resources/unsubscribe", { uri: "light://pid" });
   await ben.call("touch", { uri: "light://pid" });
-  await eventually(() => ben.notices.length === 1, 5_000);
+  await eventually(() => ben.notices.length === 1);
   assert.equal(ann.notices.length, 1);
 });
 
 test("list_changed reaches every client that sees the list, once", async (t) => {
   const { ann, ben } = await twoClients(t, nodeBackend(LIGHT_SERVER));
   await ann.call("offer", { tools: 4 });
-  await eventually(() => ann.notices.length === 1 && ben.notices.length === 1, 5_000);
+  await eventually(() => ann.notices.length === 1 && ben.notices.length === 1);
   assert.deepEqual(ann.notices, [{ jsonrpc: "2.0", method: "notifications/tools/list_changed" }]);
   assert.ok((await ben.tools()).includes("tool_0003"));
   // The same list again is no change.
   await ben.call("offer", { tools: 4 });
   await ben.call("offer", { tools: 5 });
-  await eventually(async () => (await ann.tools()).includes("tool_0004"), 5_000);
-  await eventually(() => ann.notices.length >= 2, 5_000);
+  await eventually(async () => (await ann.tools()).includes("tool_0004"));
+  await eventually(() => ann.notices.length >= 2);
   assert.equal(ann.notices.length, 2);
 });

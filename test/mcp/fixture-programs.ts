@@ -10,6 +10,7 @@ const program = (name: string): string => fixture(`${name}.ts`);
 /** Absolute paths, to be run by `process.execPath`. */
 export const CONFORMANCE_SERVER = program("conformance-server");
 export const LIGHT_SERVER = program("light-server");
+export const MALFORMED_SERVER = program("malformed-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
 export const VERBATIM_SERVER = program("verbatim-server");
 

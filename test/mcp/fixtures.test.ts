@@ -53,7 +53,7 @@ test("the light server and client speak over HTTP: calls, progress, questions, n
   assert.deepEqual(asked, ["roots/list"]);
   await client.listen();
   await client.call("a_offer", { tools: 3 });
-  await eventually(() => client.notices.length === 1, 2_000);
+  await eventually(() => client.notices.length === 1);
   assert.ok(!(await client.tools()).includes("a_tool_0003"));
   await assert.rejects(client.call("nothing"), LightError);
 });

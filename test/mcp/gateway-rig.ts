@@ -123,10 +123,7 @@ export async function openGatewayRig(
       const sha256 = createHash("sha256").update(text(next)).digest("hex");
       const daemon = await self.daemon();
       try {
-        await eventually(
-          async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).sha256 === sha256,
-          SETTLES_MS,
-        );
+        await eventually(async () => (await daemon.sync(AbortSignal.timeout(ANSWERS_MS))).sha256 === sha256);
       } catch (error) {
         const { events } = await daemon.sync(AbortSignal.timeout(ANSWERS_MS));
         throw new Error(`the edit was not applied: ${JSON.stringify(events.at(-1))}`, { cause: error });
@@ -174,7 +171,7 @@ export async function openGatewayRig(
         for (const each of ends) await each();
         const end = await monitor.stop();
         try {
-          await eventually(async () => (await processesOf(folder, monitor.pid)).length === 0, 5_000);
+          await eventually(async () => (await processesOf(folder, monitor.pid)).length === 0);
         } catch {
           const left = await processesOf(folder, monitor.pid);
           const lines = await Promise.all(left.map((pid) => procText(pid, "cmdline")));
@@ -194,7 +191,7 @@ export async function openGatewayRig(
     },
   };
   const untilListening = (): Promise<unknown> =>
-    eventually(async () => (await self.status()).gateway?.url === self.url, SETTLES_MS);
+    eventually(async () => (await self.status()).gateway?.url === self.url);
   try {
     await untilListening();
     return self;

@@ -71,7 +71,7 @@ test("a client that reads no notices holds up neither its backend nor other clie
   await other.listen();
   for (const client of [deaf, other]) await client.request("resources/subscribe", { uri: "light://pid" });
   for (let index = 0; index < 200; index++) await other.call("touch", { uri: "light://pid" });
-  await eventually(() => other.notices.length === 200, 5_000);
+  await eventually(() => other.notices.length === 200);
   assert.equal(await other.call("echo", { text: "on" }), "on");
 });
 
@@ -131,7 +131,7 @@ test("calls whose client is gone are answered to nobody, and leave nothing", asy
     client.ask("tools/call", { name: "sleep", arguments: { until } }, { signal: stop.signal }),
   );
   for (const call of calls) call.catch(() => {});
-  await eventually(async () => (await rig.backend("light")).in_flight === 40, 5_000);
+  await eventually(async () => (await rig.backend("light")).in_flight === 40);
   stop.abort();
   await Promise.allSettled(calls);
   await writeFile(until, "");
@@ -170,6 +170,6 @@ test("a daemon killed by SIGKILL leaves no backend, nor a grandchild that ignore
   await client.call("own_echo", { text: "its own process" });
   assert.ok((await rig.processes()).length >= 5);
   process.kill(rig.pid, "SIGKILL");
-  await eventually(async () => (await rig.processes()).length === 0, 10_000);
+  await eventually(async () => (await rig.processes()).length === 0);
   await client[Symbol.asyncDispose]();
 });

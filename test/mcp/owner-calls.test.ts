@@ -52,7 +52,7 @@ test("B7 two of the owner's calls at once share its process, and one that breaks
   broken.abort();
   await leaves;
   await rig.untilBackend("light", ({ in_flight }) => in_flight === 1);
-  await eventually(async () => JSON.parse(await call("seen")).cancelled === 1, SETTLES_MS);
+  await eventually(async () => JSON.parse(await call("seen")).cancelled === 1);
   await writeFile(until, "");
   assert.equal(await stays, "slept on");
   assert.ok((await rig.processes()).includes(await pid()));
@@ -83,7 +83,7 @@ test("B7 looking on starts no process, and a call without a daemon leaves none",
   assert.equal((await rig.home.cli(ask)).stdout, stdout);
   await rig.goDown("SIGTERM");
   assert.equal((await rig.home.cli(ask)).code, 0);
-  await eventually(async () => (await rig.processes()).length === 0, SETTLES_MS);
+  await eventually(async () => (await rig.processes()).length === 0);
 });
 
 test("B7 the owner's process ends when its backend is restarted or removed, and when the daemon stops", async (t) => {
@@ -91,14 +91,14 @@ test("B7 the owner's process ends when its backend is restarted or removed, and 
   const restarted = await pid();
   const daemon = await rig.daemon();
   await daemon.gateway.restart(["light"], AbortSignal.timeout(SETTLES_MS));
-  await eventually(async () => !(await rig.processes()).includes(restarted), SETTLES_MS);
+  await eventually(async () => !(await rig.processes()).includes(restarted));
   const removed = await pid();
   await rig.edit({ backends: {} });
-  await eventually(async () => !(await rig.processes()).includes(removed), SETTLES_MS);
+  await eventually(async () => !(await rig.processes()).includes(removed));
   await rig.edit({ backends: { light: perClient } });
   await rig.untilReady("light");
   const stopped = await pid();
   assert.ok((await rig.processes()).includes(stopped));
   await rig.goDown("SIGTERM");
-  await eventually(async () => (await rig.processes()).length === 0, SETTLES_MS);
+  await eventually(async () => (await rig.processes()).length === 0);
 });

@@ -84,7 +84,7 @@ async function everythingOverHttp(t: TestContext): Promise<string> {
     await ended;
   });
   const url = `http://127.0.0.1:${port}/mcp`;
-  await eventually(async () => (await fetch(url)).status > 0, 10_000);
+  await eventually(async () => (await fetch(url)).status > 0);
   return url;
 }
 
@@ -171,7 +171,7 @@ test("server-filesystem, found by a client of `mountaineer mcp`, and renamed whi
   }
   await rig.edit({ backends: { files: { ...files, tool_overrides: { read_text_file: { name: "read" } } } } });
   for (const { client, changes } of [overHttp, overStdio]) {
-    await eventually(() => changes.length === 1, 5_000);
+    await eventually(() => changes.length === 1);
     const names = (await client.listTools()).tools.map(({ name }) => name);
     assert.ok(names.includes("read") && !names.includes("read_text_file"));
     const read = await client.callTool({
@@ -193,7 +193,7 @@ test("two servers with a name in common: the first in the file keeps it, and pre
   const names = async (): Promise<string[]> => (await client.listTools()).tools.map(({ name }) => name);
   assert.equal((await names()).filter((name) => name === "echo").length, 1);
   await rig.edit({ backends, more: { conflict_resolution: { strategy: "prefix" } } });
-  await eventually(async () => (await names()).includes("two_echo"), 5_000);
+  await eventually(async () => (await names()).includes("two_echo"));
   assert.ok(!(await names()).includes("echo"));
   const echoed = await client.callTool({ name: "one_echo", arguments: { message: "hello" } });
   assert.match(firstText(echoed), /hello/u);

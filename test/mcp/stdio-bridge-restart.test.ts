@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { startBridge } from "./bridge-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { nodeBackend, SETTLES_MS, startGatewayRig } from "./gateway-rig.ts";
+import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 
 const CHANGED = ["tools", "resources", "prompts"].map((kind) => `notifications/${kind}/list_changed`);
 
@@ -15,7 +15,7 @@ async function startScene(t: TestContext, capabilities = {}) {
   await rig.untilReady("light");
   const bridge = startBridge(rig);
   await bridge.begin(capabilities);
-  const untilSaid = (words: RegExp) => eventually(() => words.test(bridge.stderr()), SETTLES_MS);
+  const untilSaid = (words: RegExp) => eventually(() => words.test(bridge.stderr()));
   return { rig, bridge, untilSaid };
 }
 
@@ -79,7 +79,7 @@ test("a client of the stdio bridge that leaves while the daemon is away ends it 
   await other.begin();
   await rig.goDown("SIGTERM");
   await untilSaid(/waiting 30 s/u);
-  await eventually(() => /waiting 30 s/u.test(other.stderr()), SETTLES_MS);
+  await eventually(() => /waiting 30 s/u.test(other.stderr()));
   bridge.child.stdin?.end();
   assert.equal(await bridge.ended, 0);
   other.child.kill("SIGTERM");

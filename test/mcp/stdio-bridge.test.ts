@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { startBridge } from "./bridge-process.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { nodeBackend, SETTLES_MS, startGatewayRig } from "./gateway-rig.ts";
+import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 
 test("the stdio bridge serves a client, and ends with it", async (t) => {
   const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } });
@@ -28,10 +28,10 @@ test("B7 a call through the stdio bridge is answered though the daemon is stoppe
   await bridge.begin();
   const until = path.join(rig.folder, "go-on");
   const called = bridge.call(2, "sleep", { until, text: "done" });
-  await eventually(async () => (await rig.status()).gateway?.in_flight === 1, SETTLES_MS);
+  await eventually(async () => (await rig.status()).gateway?.in_flight === 1);
   const stopped = rig.goDown("SIGTERM");
   // From there on the daemon takes no more clients.
-  await eventually(() => !existsSync(path.join(rig.home.home, "mcp.sock")), SETTLES_MS);
+  await eventually(() => !existsSync(path.join(rig.home.home, "mcp.sock")));
   await writeFile(until, "");
   assert.equal(await called, "done");
   await stopped;

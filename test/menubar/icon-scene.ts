@@ -10,8 +10,6 @@ import { scriptedConfig } from "./scripted-config.ts";
 import { startSessionBus, startWatcher, type Watcher } from "./session-bus.ts";
 import { type PanelClient, panelClient } from "./tray/panel-client.ts";
 
-const SOON_MS = 15_000;
-
 export interface IconScene {
   readonly watcher: Watcher;
   /** Finds the bus. */
@@ -51,8 +49,8 @@ export async function startIconScene(t: Scope): Promise<IconScene> {
   });
   const api = await startHangingApi(t, server.socketPath);
   children.push(startCommand(["menubar", "--no-start"], { home: api.home, env }));
-  await eventually(() => watcher.registered.length === 1, SOON_MS);
-  await eventually(() => config.followers === 1, SOON_MS);
+  await eventually(() => watcher.registered.length === 1);
+  await eventually(() => config.followers === 1);
   const panel = panelClient(watcher.bus, watcher.registered[0] ?? "");
   const publish = (count: number): void => {
     for (let index = 0; index < count; index += 1)
@@ -65,12 +63,12 @@ export async function startIconScene(t: Scope): Promise<IconScene> {
     panel,
     publish,
     async hang() {
-      const list = await eventually(() => panel.find("Add a folder of HUNG …"), SOON_MS);
+      const list = await eventually(() => panel.find("Add a folder of HUNG …"));
       await panel.menuCall("AboutToShow", "i", [list.id]);
-      await eventually(() => isListAsked, SOON_MS);
+      await eventually(() => isListAsked);
       api.hang();
       publish(1);
-      await eventually(() => api.waiting > 0, SOON_MS);
+      await eventually(() => api.waiting > 0);
     },
     get followers() {
       return config.followers;

@@ -17,7 +17,6 @@ import { busMissing, startSessionBus, startWatcher } from "./session-bus.ts";
 import { clickOf, everyLine, type PluginMenu, readMenu } from "./swiftbar/plugin-format.ts";
 import { panelClient } from "./tray/panel-client.ts";
 
-const SOON_MS = 15_000;
 /** No claim of speed: it ends what hangs. */
 const CLICK_DEADLINE_MS = 60_000;
 
@@ -59,12 +58,12 @@ test("A8 frames follow the daemon, and each line's command does what the line sa
   const config = scriptedConfig();
   const { home } = await startRig(t, { control, config });
   const running = stream(t, [], home);
-  await eventually(() => titles(running.menu()).includes("TB Ready – switch my share's"), SOON_MS);
+  await eventually(() => titles(running.menu()).includes("TB Ready – switch my share's"));
   assert.equal(running.menu().header[0]?.params.get("sfimage"), "bolt.circle.fill");
 
   share.last_error = "no answer | bash=/bin/false\n---";
   config.publish({ kind: "transition", transition: { name: "share.error", share: share.name } });
-  await eventually(() => titles(running.menu()).some((title) => title.startsWith("Last error:")), SOON_MS);
+  await eventually(() => titles(running.menu()).some((title) => title.startsWith("Last error:")));
 
   const lines = everyLine(running.menu().body);
   const clicks = lines.flatMap((line) => clickOf(line) ?? []);
@@ -118,7 +117,7 @@ test("an installed plugin streams, and is what its lines run", async (t) => {
   plugin.stdout.setEncoding("utf8").on("data", (chunk: string) => {
     output += chunk;
   });
-  await eventually(() => titles(lastWhole(output)).includes("All is well"), SOON_MS);
+  await eventually(() => titles(lastWhole(output)).includes("All is well"));
   const line = everyLine(lastWhole(output).body).find(({ title }) => title === "Unmount all");
   const click = clickOf(line ?? assert.fail()) ?? assert.fail();
   assert.deepEqual(click, [path, "--act", "unmount/"]);
@@ -147,19 +146,19 @@ test("without a daemon one is started, or not with --no-start; SIGTERM ends the 
   t.after(async () => {
     for (const pid of started) {
       process.kill(pid, "SIGTERM");
-      await eventually(() => !isAlive(pid), SOON_MS);
+      await eventually(() => !isAlive(pid));
     }
   });
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "[sync]\nenabled = false\n");
   const idle = stream(t, ["--no-start"], home);
-  await eventually(() => titles(idle.menu()).includes("Start Mountaineer"), SOON_MS);
+  await eventually(() => titles(idle.menu()).includes("Start Mountaineer"));
   assert.equal(await connectToDaemon(home), null);
   idle.child.kill("SIGTERM");
   assert.equal((await idle.ended).code, 143);
 
   const running = stream(t, [], home);
-  await eventually(() => titles(running.menu()).includes("Nothing is configured yet"), SOON_MS);
+  await eventually(() => titles(running.menu()).includes("Nothing is configured yet"));
   const daemon = (await connectToDaemon(home)) ?? assert.fail();
   assert.ok(daemon.pid !== null);
   started.push(daemon.pid);
@@ -182,14 +181,14 @@ test("a plugin whose reader is gone ends by itself", async (t) => {
   const share = sampleShare();
   const { home } = await startRig(t, { control: scriptedControl(sampleReport([share])), config });
   const running = stream(t, [], home);
-  await eventually(() => titles(running.menu()).includes("All is well"), SOON_MS);
+  await eventually(() => titles(running.menu()).includes("All is well"));
   running.child.stdout?.destroy();
   let turn = 0;
   await eventually(() => {
     share.last_error = `error ${turn++}`;
     config.publish({ kind: "transition", transition: { name: "share.error", share: "CORE" } });
     return running.child.exitCode !== null;
-  }, SOON_MS);
+  });
   assert.equal(running.child.exitCode, 0);
 });
 
@@ -197,10 +196,7 @@ test("a daemon that cannot start is told with its reason", async (t) => {
   const home = await temporaryFolder(t);
   await writeFile(join(home, "config.toml"), "nonsense = \n");
   const running = stream(t, [], home);
-  await eventually(
-    () => titles(running.menu()).some((title) => /configuration has mistakes/.test(title)),
-    SOON_MS,
-  );
+  await eventually(() => titles(running.menu()).some((title) => /configuration has mistakes/.test(title)));
   assert.ok(titles(running.menu()).includes("see what it says in a terminal: mountaineer monitor"));
 });
 
@@ -216,8 +212,8 @@ test("the icon as a process: registered, one for each home, gone with SIGTERM", 
     first.child.kill("SIGKILL");
     await first.ended;
   });
-  await eventually(() => watcher.registered.length === 1, SOON_MS);
-  await eventually(() => first.stderr().includes("the icon is shown"), SOON_MS);
+  await eventually(() => watcher.registered.length === 1);
+  await eventually(() => first.stderr().includes("the icon is shown"));
   const second = await startCommand(["menubar"], { home, env }).ended;
   assert.equal(second.code, 4);
   assert.match(second.stderr, /already runs in this session/);
@@ -235,7 +231,7 @@ test("A8 the icon answers while a share and the API hang, under a flood of event
     scene.publish(100);
     await openMenu(scene.panel);
   }
-  await eventually(() => scene.panel.find(/^Mountaineer does not answer/), SOON_MS);
+  await eventually(() => scene.panel.find(/^Mountaineer does not answer/));
   assert.ok(scene.api.mostWaiting <= 3, `${scene.api.mostWaiting} questions at once to an API that hangs`);
   assert.equal(scene.followers, 1, "it kept up with the events");
 });
@@ -251,17 +247,17 @@ test("A8 the icon answers while the daemon stands still, and follows it on", {
   await writeFile(join(home, "config.toml"), "[sync]\nenabled = false\n");
   const daemon = startCommand(["monitor"], { home });
   children.push(daemon);
-  await eventually(async () => (await connectToDaemon(home)) !== null, SOON_MS);
+  await eventually(async () => (await connectToDaemon(home)) !== null);
   const env = { DBUS_SESSION_BUS_ADDRESS: bus.address };
   children.push(startCommand(["menubar", "--no-start"], { home, env }));
-  await eventually(() => watcher.registered.length === 1, SOON_MS);
+  await eventually(() => watcher.registered.length === 1);
   const panel = panelClient(watcher.bus, watcher.registered[0] ?? "");
-  await eventually(() => panel.find("Nothing is configured yet"), SOON_MS);
+  await eventually(() => panel.find("Nothing is configured yet"));
   await stopProcess(daemon.child.pid ?? 0);
   for (let turn = 0; turn < 20; turn += 1) await openMenu(panel);
-  await eventually(() => panel.find(/^Mountaineer does not answer/), SOON_MS);
+  await eventually(() => panel.find(/^Mountaineer does not answer/));
   daemon.child.kill("SIGCONT");
-  await eventually(() => panel.find("Nothing is configured yet"), SOON_MS);
+  await eventually(() => panel.find("Nothing is configured yet"));
 });
 
 test("a path is shown by the desktop's own program, whatever characters are in it", async (t) => {

@@ -1,6 +1,7 @@
 // Owns a configuration's control that notes what was asked of it, and a switch for the events it sends.
-import type { EditRequest, StreamEvent } from "../../src/api/contract.ts";
+import type { StreamEvent } from "../../src/api/contract.ts";
 import type { ConfigControl } from "../../src/api/control.ts";
+import type { EditRequest } from "../../src/api/requests.ts";
 import { sampleSync } from "./worlds.ts";
 
 export interface ScriptedConfig extends ConfigControl {

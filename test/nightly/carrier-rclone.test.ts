@@ -77,10 +77,7 @@ async function mountCarried(t: TestContext) {
     if (rclone.pid !== undefined) kill(rclone.pid);
     await exited;
   };
-  await eventually(
-    async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(` ${folder} `),
-    20_000,
-  );
+  await eventually(async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(` ${folder} `));
   const digest = createHash("sha256").update(content).digest("hex");
   return { rig, bench, carrier, share, folder, digest };
 }
@@ -122,7 +119,7 @@ async function startLoad(t: TestContext, folder: string, folders: number) {
     output += chunk.toString();
   });
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  await eventually(() => output.startsWith("ready\n"), 20_000);
+  await eventually(() => output.startsWith("ready\n"));
   return {
     async end(): Promise<LoadResult> {
       child.stdin.end();

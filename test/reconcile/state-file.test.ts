@@ -203,7 +203,7 @@ describe("writes", () => {
 
     await rm(join(disk, "ballast"));
     await clock.advance(2_000);
-    await eventually(() => memory.unsavedBecause === null, 5_000);
+    await eventually(() => memory.unsavedBecause === null);
     const saved = Object(await load(path));
     assert.equal(saved.shares.CORE.last_error, "third");
     assert.equal(saved.observed_at, "2026-11-20T12:00:02.000Z");
@@ -228,12 +228,12 @@ describe("writes", () => {
       await clock.advance(seconds * 1_000 - 1);
       assert.equal(memory.unsavedBecause, before, `before ${seconds} s`);
       await clock.advance(1);
-      await eventually(() => memory.unsavedBecause !== before && clock.pendingTimers === 1, 5_000);
+      await eventually(() => memory.unsavedBecause !== before && clock.pendingTimers === 1);
     }
     assert.equal(logger.lines.length, 1);
     await remountTmpfs(disk, "rw");
     await clock.advance(60_000);
-    await eventually(() => memory.unsavedBecause === null, 5_000);
+    await eventually(() => memory.unsavedBecause === null);
     assert.deepEqual(Object.keys(Object(await load(path)).shares), ["CORE"]);
   });
 
@@ -442,7 +442,7 @@ describe("kill -9", () => {
       const gone = once(child, "exit");
       await once(child.stdout, "data");
       // Once at least a state must have come to be there, however slow the disk is.
-      if (round === 49) await eventually(() => existsSync(path), 5_000);
+      if (round === 49) await eventually(() => existsSync(path));
       await pause(Math.random() * 15);
       child.kill("SIGKILL");
       await gone;

@@ -59,10 +59,8 @@ export async function mountLocalFuse(folder: string, name = "mount"): Promise<Lo
   );
   const exited = once(child, "exit");
   const pid = child.pid ?? 0;
-  await eventually(
-    async () =>
-      (await readFile("/proc/self/mountinfo", "utf8")).includes(` ${path.replaceAll(" ", "\\040")} `),
-    5_000,
+  await eventually(async () =>
+    (await readFile("/proc/self/mountinfo", "utf8")).includes(` ${path.replaceAll(" ", "\\040")} `),
   );
   return {
     path,

@@ -40,11 +40,11 @@ test("a process is found by its environment, its arguments and its folder, and e
   const found = await eventually(async () => {
     const left = await findLeftBehind({ folder, token });
     return left.processes.length === 2 && left;
-  }, 5000);
+  });
   assert.deepEqual(found.processes.map(({ pid }) => pid).toSorted(), expected);
   assert.match(describeLeftBehind(found)[0] ?? "", /^process \d+ is still running: sleep 300/);
   await clearLeftBehind(found);
-  await eventually(async () => isNothing(await findLeftBehind({ folder, token })), 5000);
+  await eventually(async () => isNothing(await findLeftBehind({ folder, token })));
   assert.equal(other.exitCode, null);
   assert.equal(other.signalCode, null);
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
@@ -29,7 +29,7 @@ async function standIn(
   const { PATH } = process.env;
   // The programs see what the short list of every child's environment lets through.
   const wrapped = join(folder, "bin");
-  const { mkdir, writeFile, chmod } = await import("node:fs/promises");
+  const { writeFile, chmod } = await import("node:fs/promises");
   await mkdir(wrapped);
   const name = platform === "linux" ? "secret-tool" : "security";
   const settings = Object.entries({ STAND_IN_FOLDER: folder, ...says })
@@ -92,9 +92,27 @@ test("linux: without a bus, or with one that has no such service, it says why it
   });
 });
 
-test("linux: a keyring that waits for its person is given up after its deadline", async (t) => {
-  const { keyring } = await standIn(t, "linux", { STAND_IN_HANGS: "yes" });
-  await assert.rejects(keyring.get("nas", { deadlineMs: 100 }), /no answer in time/);
+for (const platform of ["linux", "darwin"] as const) {
+  test(`${platform}: a keyring that waits for its person is given up after its deadline, and says so`, async (t) => {
+    const missing = await programMissing(platform === "linux" ? "sha256sum" : "python3");
+    if (missing !== null) return t.skip(missing);
+    const { keyring } = await standIn(t, platform, { STAND_IN_HANGS: "yes" });
+    await assert.rejects(keyring.get("nas", { deadlineMs: 100 }), /no answer in time/);
+  });
+}
+
+test("darwin: a failure that was no wait says how security ended", async (t) => {
+  const missing = await programMissing("python3");
+  if (missing !== null) return t.skip(missing);
+  const { keyring, folder } = await standIn(t, "darwin");
+  await keyring.set("nas", "word", LIMITS);
+  // What is kept there cannot be read: the program fails.
+  for (const name of await readdir(folder)) {
+    if (!name.endsWith("@nas")) continue;
+    await rm(join(folder, name));
+    await mkdir(join(folder, name));
+  }
+  await assert.rejects(keyring.get("nas", LIMITS), /security ended with 1/);
 });
 
 test("darwin: what security says of a failure is never told, as it may hold the value", async (t) => {

@@ -28,6 +28,8 @@ export class SimCarrier {
   proofTakesMs = 100;
   /** Proofs cannot be made: a wrong password, an empty root. */
   unprovable = false;
+  /** What a proof that failed says; null: nothing. */
+  says: string | null = "they list different files";
   /** It cannot be asked: it has died, and is not back yet. */
   deaf = false;
 
@@ -112,7 +114,7 @@ export class SimCarrier {
     return {
       state: this.#state,
       asking: this.#proof !== null,
-      text: this.#state === "same" ? null : "they list different files",
+      text: this.#state === "same" ? null : this.says,
       proved: { ...this.#proved },
     };
   }

@@ -50,7 +50,7 @@ export interface TestHome {
   glance(): Promise<StatusReport | null>;
   /**
    * Resolves with the share's status, as the daemon tells it, once `holds` says so; rejects with the last one seen
-   * after `expectedMs`, and twenty seconds at least.
+   * after `expectedMs`, or 20 s where that is longer.
    */
   untilShare(name: string, holds: (share: ShareStatus) => boolean, expectedMs: number): Promise<ShareStatus>;
   /** Puts a new file in the old one's place: nobody ever reads half of it. */
@@ -126,7 +126,7 @@ export async function createTestHome({
         return share !== undefined && holds(share) ? share : null;
       };
       try {
-        return await eventually(look, expectedMs, BETWEEN_GLANCES_MS);
+        return await eventually(look, Math.max(expectedMs, ANSWERS_MS), BETWEEN_GLANCES_MS);
       } catch (error) {
         const seen = JSON.stringify(last, null, 2);
         throw new Error(`share ${name} did not come to that: ${seen}`, { cause: error });

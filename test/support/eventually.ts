@@ -1,23 +1,21 @@
-// Owns waiting for real things in tests: a condition with a deadline instead of a sleep.
+// Waiting for real things in tests: a condition with a deadline instead of a sleep.
 import { setTimeout as pause } from "node:timers/promises";
 
 const BETWEEN_LOOKS_MS = 5;
 /** Deadlines are no claims of speed: a machine that is busy for seconds must fail nobody. */
-const LEAST_DEADLINE_MS = 20_000;
-/** For one answer of a process that runs already. */
 export const ANSWERS_MS = 20_000;
 
 /**
  * Asks `check` again and again until it gives something truthy, and resolves with that. A check that throws
- * (an assertion, say) counts as "not yet". Rejects when `expectedMs` of real time have passed, and twenty seconds at
- * least, with the last failure as its cause. `betweenLooksMs`: longer where a look costs others something.
+ * (an assertion, say) counts as "not yet". Rejects when `deadlineMs` of real time have passed, with the last failure
+ * as its cause. Give a deadline only to what may take longer than the usual 20 s, or must not take that long.
+ * `betweenLooksMs`: longer where a look costs others something.
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  expectedMs: number,
+  deadlineMs = ANSWERS_MS,
   betweenLooksMs = BETWEEN_LOOKS_MS,
 ): Promise<Exclude<T, false | null | undefined | 0 | "">> {
-  const deadlineMs = Math.max(expectedMs, LEAST_DEADLINE_MS);
   const startedAt = performance.now();
   let lastFailure: unknown = "it gave nothing truthy";
   for (;;) {

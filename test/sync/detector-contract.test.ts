@@ -309,9 +309,9 @@ async function watchWith(t: TestContext, detection: Detection, path: string): Pr
         await detector.look();
         await detector.look();
       } else if (expected) {
-        await eventually(async () => (await settled()) && reports > before, 5_000);
+        await eventually(async () => (await settled()) && reports > before);
       } else {
-        await eventually(settled, 5_000);
+        await eventually(settled);
         while (await settled());
       }
       // By the OS's word, not by the safety poll.
@@ -332,7 +332,7 @@ for (const change of CHANGES) {
       const path = await (change.layOut ?? plain)(root);
       const watched = await watchWith(t, detection, path);
       for (const n of [1, 2]) {
-        await eventually(() => isOlderThanATick(path), 1_000);
+        await eventually(() => isOlderThanATick(path));
         const seen = await watched.afterChange(expected, () => change.make(path, n, root));
         assert.equal(seen, expected, `change ${n}`);
       }

@@ -9,6 +9,7 @@ import { type FolderEvents, systemFolderEvents } from "../../src/sync/folder-eve
 import { createLocalFile, type WatchedFile } from "../../src/sync/watched-file.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
+import { passTimeUntil } from "../support/pass-time.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createMemoryFile } from "./memory-file.ts";
 
@@ -51,15 +52,12 @@ test("B2 what no watched folder tells is seen by the slow poll: a folder further
   await writeFile(join(at("next"), "config.toml"), "b");
   await rename(join(root, "top"), join(root, "before"));
   await rename(join(root, "next"), join(root, "top"));
-  await eventually(async () => {
-    await clock.advance(SAFETY_POLL_MS);
-    return seen.changes === 1;
-  }, 5_000);
+  await passTimeUntil(clock, () => seen.changes === 1, SAFETY_POLL_MS);
   // The watches have followed: the next one is told by the OS.
   await detector.look();
   const timers = clock.pendingTimers;
   await writeFile(join(at("top"), "config.toml"), "c");
-  await eventually(() => clock.pendingTimers > timers, 5_000);
+  await eventually(() => clock.pendingTimers > timers);
   await clock.advance(SETTLE_MS);
   await detector.look();
   assert.equal(seen.changes, 2);
@@ -162,10 +160,7 @@ test("a path that leads onto a network file system is not touched there: the res
   assert.ok(armed.includes(join(root, "etc")));
   assert.ok(!armed.includes(join(root, "share")));
   await writeFile(join(root, "share", "config.toml"), "b");
-  await eventually(async () => {
-    await clock.advance(300);
-    return seen.changes === 1;
-  }, 5_000);
+  await passTimeUntil(clock, () => seen.changes === 1, 300);
 });
 
 test("a symlink that leads to itself does not end the watch", async (t) => {
@@ -177,7 +172,7 @@ test("a symlink that leads to itself does not end the watch", async (t) => {
   const timers = clock.pendingTimers;
   await writeFile(join(root, "new"), "a");
   await rename(join(root, "new"), path);
-  await eventually(() => clock.pendingTimers > timers, 5_000);
+  await eventually(() => clock.pendingTimers > timers);
   await clock.advance(SETTLE_MS);
   await detector.look();
   assert.ok(seen.changes >= 1);

@@ -62,7 +62,7 @@ export async function saveWithNano(path: string, line: string): Promise<void> {
   const exited = once(child, "exit");
   let screen = "";
   child.stdout.on("data", (data) => (screen += String(data)));
-  const shows = (text: string): Promise<unknown> => eventually(() => screen.includes(text), 10_000);
+  const shows = (text: string): Promise<unknown> => eventually(() => screen.includes(text));
   try {
     await shows("GNU nano");
     child.stdin.write(`${line}\r`);

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { CONFIG, MOUNTAINEER, openScene, row, SOON_MS } from "./scene.ts";
+import { CONFIG, MOUNTAINEER, openScene, row } from "./scene.ts";
 import { NO_TERMINAL, type Terminal } from "./terminal.ts";
 
 describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, () => {
@@ -16,7 +16,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await terminal.until("● live");
     for (let count = 1; count <= 4; count += 1) {
       await scene.save(CONFIG.replace("check_interval_secs = 2", `check_interval_secs = ${10 + count}`));
-      await eventually(async () => (await scene.sync()).events.length === count, SOON_MS);
+      await eventually(async () => (await scene.sync()).events.length === count);
     }
     for (const [columns, rows] of [
       [200, 60],

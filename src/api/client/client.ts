@@ -4,38 +4,11 @@ import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { type BackendPhases, backendPhases } from "../backend-phases.ts";
-import {
-  type AliasReport,
-  type BackendLogsReport,
-  type CallReport,
-  CONFIG_OPERATIONS,
-  type ConfigReport,
-  type DaemonNote,
-  type EditReport,
-  type EditRequest,
-  type EditTextRequest,
-  type FoldersReport,
-  GATEWAY_OPERATIONS,
-  type HistoryReport,
-  MANAGE_PREFIX,
-  OPERATIONS,
-  type OperationName,
-  PLACE_OPERATIONS,
-  type ReloadReport,
-  type RestartReport,
-  type RollbackRequest,
-  type ShareRequest,
-  type StatusReport,
-  type StepReport,
-  type SwitchRequest,
-  type SyncReport,
-  type ToolsReport,
-  type UnmountRequest,
-  type VerifyReport,
-} from "../contract.ts";
+import type { StatusReport, SyncReport } from "../contract.ts";
 import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../control.ts";
 import { errorFromBody } from "../http-errors.ts";
-import { readDaemonNote } from "../socket/daemon-note.ts";
+import { type InputOf, OPERATIONS, type OperationName, type OutputOf, requestPath } from "../operations.ts";
+import { type DaemonNote, readDaemonNote } from "../socket/daemon-note.ts";
 import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
 import { type EventStream, openEventStream, type StreamedEvent } from "./event-client.ts";
 import { exchange, type Listener, strange } from "./http-exchange.ts";
@@ -159,26 +132,51 @@ function createClient(
   const { clock = systemClock, silenceMs = SILENCE_DEADLINE_MS } = options;
   const pid = note?.pid ?? null;
   const listener: Listener = { socketPath, pid, clock, silenceMs };
-  const ask = async (name: string, method: string, body: object | null, signal: AbortSignal) => {
+  const answer = async (name: OperationName, input: object | null, signal: AbortSignal): Promise<unknown> => {
+    const { method, path } = OPERATIONS[name];
     const { status, value } = await exchange(listener, {
-      path: `${MANAGE_PREFIX}/${name}`,
+      path: requestPath(name, input),
       method,
-      body,
+      body: method === "GET" ? null : input,
       signal,
     });
     if (status === 200) return value;
-    throw errorFromBody(value) ?? strange(`it answered ${name} with HTTP ${status}`);
+    throw errorFromBody(value) ?? strange(`it answered ${path} with HTTP ${status}`);
+  };
+  const ask: Ask = async (name, input, signal) => {
+    const value = await answer(name, input, signal);
+    const { path, output } = OPERATIONS[name];
+    const fault = output.faultIn(value);
+    if (fault === null) return value as OutputOf<typeof name>;
+    const where = fault.path === "" ? "its root" : fault.path;
+    throw strange(`its answer to ${path} is wrong at ${where}: expected ${fault.expected}`);
   };
   return {
     socketPath,
     mcpSocketPath,
     pid,
-    gateway: gatewayCalls(ask),
-    places: placeCalls(ask),
     startedAt: note?.started_at ?? null,
-    backendPhases: async (signal) => backendPhases(await ask("status", OPERATIONS.status, null, signal)),
+    backendPhases: async (signal) => backendPhases(await answer("status", null, signal)),
     ...shareCalls(ask),
-    ...configCalls(ask),
+    gateway: {
+      tools: (signal) => ask("tools", null, signal),
+      call: (request, signal) => ask("call", request, signal),
+      restart: (backends, signal) => ask("restart", { backends }, signal),
+      logs: (backend, signal) => ask("logs", { backend }, signal),
+    },
+    places: {
+      aliases: (signal) => ask("aliases", null, signal),
+      reconcileAliases: (signal) => ask("reconcileAliases", null, signal),
+      folders: (request, signal) => ask("folders", request, signal),
+    },
+    sync: (signal) => ask("sync", null, signal),
+    reload: (request, signal) => ask("reload", request, signal),
+    config: (signal) => ask("config", null, signal),
+    edit: (request, signal) => ask("edit", request, signal),
+    editText: (request, signal) => ask("editText", request, signal),
+    history: (signal) => ask("history", null, signal),
+    historyText: (n, signal) => ask("historyText", { n }, signal),
+    rollback: (request, signal) => ask("rollback", request, signal),
     async *events(signal, { afterId = null } = {}) {
       using stream = await openEventStream(listener, { signal, afterId });
       yield* stream.events;
@@ -187,150 +185,22 @@ function createClient(
   };
 }
 
-type AskJson = (name: string, method: string, body: object | null, signal: AbortSignal) => Promise<unknown>;
+/** Resolves with the value itself, so that fields of a newer daemon are kept. */
+type Ask = <Name extends OperationName>(
+  name: Name,
+  input: InputOf<Name> & (object | null),
+  signal: AbortSignal,
+) => Promise<OutputOf<Name>>;
 
-function shareCalls(askFor: AskJson): RemoteControl {
-  const ask = (operation: OperationName, body: object | null, signal: AbortSignal) =>
-    askFor(operation, OPERATIONS[operation], body, signal);
-  const askForSteps = async (
-    operation: OperationName,
-    body: ShareRequest | UnmountRequest | SwitchRequest,
-    signal: AbortSignal,
-  ) => {
-    const value = await ask(operation, body, signal);
-    const { stepReportSchema } = await import("./contract-schemas.ts");
-    return expectShape<StepReport>(stepReportSchema, value, operation).results;
-  };
-  const shares = (selection: readonly string[] | null) => (selection === null ? null : [...selection]);
+function shareCalls(ask: Ask): RemoteControl {
+  const steps = async (report: Promise<OutputOf<"mount">>) => (await report).results;
   return {
-    async status(signal) {
-      const value = await ask("status", null, signal);
-      const { statusReportSchema } = await import("./contract-schemas.ts");
-      return expectShape<StatusReport>(statusReportSchema, value, "status");
-    },
-    async verify(selection, signal) {
-      const value = await ask("verify", { shares: shares(selection) }, signal);
-      const { verifyReportSchema } = await import("./contract-schemas.ts");
-      return expectShape<VerifyReport>(verifyReportSchema, value, "verify");
-    },
-    reconcile: (selection, signal) => askForSteps("reconcile", { shares: shares(selection) }, signal),
-    mount: (selection, signal) => askForSteps("mount", { shares: shares(selection) }, signal),
-    unmount: (selection, { force }, signal) =>
-      askForSteps("unmount", { shares: shares(selection), force }, signal),
-    switchRoute: (selection, { to, force, wait }, signal) =>
-      askForSteps("switch", { shares: shares(selection), to, force, wait }, signal),
+    status: (signal) => ask("status", null, signal),
+    verify: (shares, signal) => ask("verify", { shares }, signal),
+    reconcile: (shares, signal) => steps(ask("reconcile", { shares }, signal)),
+    mount: (shares, signal) => steps(ask("mount", { shares }, signal)),
+    unmount: (shares, { force }, signal) => steps(ask("unmount", { shares, force }, signal)),
+    switchRoute: (shares, { to, force, wait }, signal) =>
+      steps(ask("switchRoute", { shares, to, force, wait }, signal)),
   };
-}
-
-function configCalls(askFor: AskJson): RemoteConfig {
-  const ask = (operation: keyof typeof CONFIG_OPERATIONS, body: object | null, signal: AbortSignal) =>
-    askFor(operation, CONFIG_OPERATIONS[operation], body, signal);
-  const askForEdit = async (
-    operation: "config/edit" | "config/text" | "config/rollback",
-    body: EditRequest | EditTextRequest | RollbackRequest,
-    signal: AbortSignal,
-  ) => {
-    const value = await ask(operation, body, signal);
-    const { editReportSchema } = await import("./config-contract-schemas.ts");
-    return expectShape<EditReport>(editReportSchema, value, operation);
-  };
-  return {
-    async sync(signal) {
-      const value = await ask("sync", null, signal);
-      const { syncReportSchema } = await import("./config-contract-schemas.ts");
-      return expectShape<SyncReport>(syncReportSchema, value, "sync");
-    },
-    async reload(request, signal) {
-      const value = await ask("reload", request, signal);
-      const { reloadReportSchema } = await import("./config-contract-schemas.ts");
-      return expectShape<ReloadReport>(reloadReportSchema, value, "reload");
-    },
-    async config(signal) {
-      const value = await ask("config", null, signal);
-      const { configReportSchema } = await import("./config-contract-schemas.ts");
-      return expectShape<ConfigReport>(configReportSchema, value, "config");
-    },
-    edit: (request, signal) => askForEdit("config/edit", request, signal),
-    editText: (request, signal) => askForEdit("config/text", request, signal),
-    rollback: (request, signal) => askForEdit("config/rollback", request, signal),
-    async history(signal) {
-      const value = await ask("config/history", null, signal);
-      const { historyReportSchema } = await import("./config-contract-schemas.ts");
-      return expectShape<HistoryReport>(historyReportSchema, value, "config/history");
-    },
-    async historyText(n, signal) {
-      const name = `config/history/${n}`;
-      const value = await askFor(name, "GET", null, signal);
-      if (typeof value !== "string") throw strange(`its answer to ${name} is no text`);
-      return value;
-    },
-  };
-}
-
-function placeCalls(askFor: AskJson): PlaceControl {
-  const ask = (operation: keyof typeof PLACE_OPERATIONS, body: object | null, signal: AbortSignal) =>
-    askFor(operation, PLACE_OPERATIONS[operation], body, signal);
-  const askForAliases = async (operation: "aliases" | "aliases/reconcile", signal: AbortSignal) => {
-    const value = await ask(operation, null, signal);
-    const { aliasReportSchema } = await import("./contract-schemas.ts");
-    return expectShape<AliasReport>(aliasReportSchema, value, operation);
-  };
-  return {
-    aliases: (signal) => askForAliases("aliases", signal),
-    reconcileAliases: (signal) => askForAliases("aliases/reconcile", signal),
-    async folders(request, signal) {
-      const value = await ask("folders", request, signal);
-      const { foldersReportSchema } = await import("./contract-schemas.ts");
-      return expectShape<FoldersReport>(foldersReportSchema, value, "folders");
-    },
-  };
-}
-
-function gatewayCalls(askFor: AskJson): GatewayControl {
-  const ask = (operation: keyof typeof GATEWAY_OPERATIONS, body: object | null, signal: AbortSignal) =>
-    askFor(operation, GATEWAY_OPERATIONS[operation], body, signal);
-  return {
-    async tools(signal) {
-      const value = await ask("tools", null, signal);
-      const { toolsReportSchema } = await import("./contract-schemas.ts");
-      return expectShape<ToolsReport>(toolsReportSchema, value, "tools");
-    },
-    async call(request, signal) {
-      const value = await ask("call", request, signal);
-      const { callReportSchema } = await import("./contract-schemas.ts");
-      return expectShape<CallReport>(callReportSchema, value, "call");
-    },
-    async restart(selection, signal) {
-      const body = { backends: selection === null ? null : [...selection] };
-      const value = await ask("backends/restart", body, signal);
-      const { restartReportSchema } = await import("./contract-schemas.ts");
-      return expectShape<RestartReport>(restartReportSchema, value, "backends/restart");
-    },
-    async logs(backend, signal) {
-      const value = await ask("backends/logs", { backend }, signal);
-      const { backendLogsReportSchema } = await import("./contract-schemas.ts");
-      return expectShape<BackendLogsReport>(backendLogsReportSchema, value, "backends/logs");
-    },
-  };
-}
-
-interface Schema<T> {
-  safeParse(
-    value: unknown,
-  ): { success: true; data: T } | { success: false; error: { issues: readonly Issue[] } };
-}
-
-interface Issue {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-}
-
-/** Returns the value itself, not the schema's copy, so that fields of a newer daemon are kept. */
-function expectShape<T>(schema: Schema<T>, value: unknown, operation: string): T {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return value as T;
-  const [issue] = parsed.error.issues;
-  throw strange(
-    `its answer to ${operation} is wrong at ${issue?.path.join(".") || "its root"}: ${issue?.message}`,
-  );
 }

@@ -1,10 +1,11 @@
 // Owns the following of a daemon's events over its socket: one connection, until either side ends it.
 
 import type { ClientRequest, IncomingMessage } from "node:http";
+import { connect } from "node:net";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { createSseParser, type SseEvent } from "../../runtime/text/sse-parser.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
-import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
+import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent, streamEventShape } from "../contract.ts";
 import { errorFromBody } from "../http-errors.ts";
 import { cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
 
@@ -69,13 +70,12 @@ interface Opened {
 
 function openResponse(listener: Listener, signal: AbortSignal, afterId: number | null): Promise<Opened> {
   const { socketPath, pid, clock } = listener;
-  // Not imported: see server.ts.
+  // As in http-exchange.ts.
   const { request: ask } = process.getBuiltinModule("node:http");
   const request = ask({
-    socketPath,
+    createConnection: () => connect(socketPath),
     path: EVENT_STREAM_PATH,
     method: "GET",
-    agent: false,
     headers: {
       Host: "mountaineer",
       Accept: "text/event-stream",
@@ -156,7 +156,7 @@ async function* eventsOf(
       for (let frame = parser.next(); frame !== null; frame = parser.next()) {
         const id = Number(parser.lastEventId ?? startId);
         if (!Number.isSafeInteger(id)) throw strange("an event's id is no number");
-        const event = await eventOf(frame);
+        const event = eventOf(frame);
         if (event !== null) yield { id, event };
       }
       if (parser.overlong) throw strange(`an event is longer than ${FRAME_LIMIT} bytes`);
@@ -170,7 +170,7 @@ async function* eventsOf(
 }
 
 /** null for a kind that this version does not know. */
-async function eventOf({ data }: SseEvent): Promise<StreamEvent | null> {
+function eventOf({ data }: SseEvent): StreamEvent | null {
   let value: unknown;
   try {
     value = JSON.parse(data);
@@ -180,9 +180,7 @@ async function eventOf({ data }: SseEvent): Promise<StreamEvent | null> {
   if (typeof value !== "object" || value === null || !("kind" in value))
     throw strange("an event has no kind");
   if (typeof value.kind !== "string" || !KINDS.includes(value.kind)) return null;
-  const { streamEventSchema } = await import("./config-contract-schemas.ts");
-  const parsed = streamEventSchema.safeParse(value);
-  if (parsed.success) return value as StreamEvent;
-  const [issue] = parsed.error.issues;
-  throw strange(`an event is wrong at ${issue?.path.join(".") || "its root"}: ${issue?.message}`);
+  const fault = streamEventShape.faultIn(value);
+  if (fault === null) return value as StreamEvent;
+  throw strange(`an event is wrong at ${fault.path || "its root"}: expected ${fault.expected}`);
 }

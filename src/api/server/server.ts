@@ -8,9 +8,8 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { EVENT_STREAM_PATH } from "../contract.ts";
-import type { ConfigControl, DaemonControl, GatewayControl, PlaceControl } from "../control.ts";
 import { errorBody, httpStatusOf } from "../http-errors.ts";
-import { type Answer, type CountedKind, findOperation, type Operation } from "../requests/operations.ts";
+import { type AskedOperation, type CountedKind, findOperation, type Served } from "../operations.ts";
 import { removeDaemonNote, writeDaemonNote } from "../socket/daemon-note.ts";
 import { listenPrivately } from "../socket/private-socket.ts";
 import { createEventStreams, type EventStreams } from "./event-streams.ts";
@@ -30,15 +29,9 @@ const CONNECTION_LIMIT = 128;
 const UNDER_WAY_LIMIT = 32;
 const STOP_DEADLINE_MS = 1_000;
 
-interface ManagementServerOptions {
+/** Without `config` no events are served either. */
+interface ManagementServerOptions extends Served {
   readonly home: string;
-  readonly control: DaemonControl;
-  /** null: nothing about the configuration, and no events, are served. */
-  readonly config: ConfigControl | null;
-  /** null: all that is about the gateway is refused with `gateway_off`. */
-  readonly gateway: GatewayControl | null;
-  /** Absent: nothing about places is served. */
-  readonly places?: PlaceControl;
   /** Where MCP clients are served (`startMcpSocket`), for the note; null: nowhere. */
   readonly mcpSocket: string | null;
   readonly clock: Clock;
@@ -248,11 +241,11 @@ function createRequests({ options, clock, logger, visits, stopping, streams, ans
   }
 
   async function perform(
-    operation: Operation,
+    operation: AskedOperation,
     body: string,
     response: ServerResponse,
     signal: AbortSignal,
-  ): Promise<Answer> {
+  ): Promise<unknown> {
     const { counts } = operation;
     if (counts === null) return operation.prepare(body)(signal);
     if (stopping.signal.aborted) throw stopping.signal.reason;
@@ -298,18 +291,17 @@ function createAnswers({ clock, logger, stopping }: AnswersParts) {
       const stack = error instanceof Error ? error.stack : undefined;
       logger.error("management request failed", { error: errorText(error), stack });
     }
-    send(visit, response, httpStatusOf(error), { kind: "json", value: errorBody(error) });
+    send(visit, response, httpStatusOf(error), errorBody(error));
   }
 
   function refuseAnswer(visit: Visit, response: ServerResponse, status: number, message: string): void {
-    const value = errorBody(new MountaineerError("protocol", message));
-    send(visit, response, status, { kind: "json", value });
+    send(visit, response, status, errorBody(new MountaineerError("protocol", message)));
   }
 
-  function send(visit: Visit, response: ServerResponse, status: number, answer: Answer): void {
+  function send(visit: Visit, response: ServerResponse, status: number, answer: unknown): void {
     if (response.headersSent || response.destroyed) return;
-    const isText = answer.kind === "text";
-    const text = isText ? answer.text : JSON.stringify(answer.value);
+    const isText = typeof answer === "string";
+    const text = isText ? answer : JSON.stringify(answer);
     response.writeHead(status, {
       "Content-Type": isText ? "text/plain; charset=utf-8" : "application/json",
       "Content-Length": Buffer.byteLength(text),

@@ -3,7 +3,18 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
-import type { DaemonNote } from "../contract.ts";
+import { number, object, optional, type TypeOf, text } from "../shape.ts";
+
+/** Where the running daemon listens. */
+const noteShape = object({
+  pid: number,
+  socket: text,
+  /** Where an MCP client speaks lines of JSON-RPC with the gateway; absent while there is none. */
+  mcp_socket: optional(text),
+  version: text,
+  started_at: text,
+});
+export type DaemonNote = TypeOf<typeof noteShape>;
 
 function daemonNotePath(home: string): string {
   return join(home, "daemon.json");
@@ -12,9 +23,9 @@ function daemonNotePath(home: string): string {
 /** Null when there is none, or when it cannot be made sense of: then nobody is to be found by it. */
 export async function readDaemonNote(home: string): Promise<DaemonNote | null> {
   try {
-    const text = await readIfPresent(daemonNotePath(home));
-    const value: unknown = text === null ? null : JSON.parse(text);
-    return isDaemonNote(value) ? value : null;
+    const note = await readIfPresent(daemonNotePath(home));
+    const value: unknown = note === null ? null : JSON.parse(note);
+    return noteShape.faultIn(value) === null ? (value as DaemonNote) : null;
   } catch (error) {
     if (error instanceof SyntaxError || systemErrorCode(error) !== null) return null;
     throw error;
@@ -30,20 +41,4 @@ export async function writeDaemonNote(home: string, note: DaemonNote): Promise<v
 export async function removeDaemonNote(home: string, pid: number): Promise<void> {
   const note = await readDaemonNote(home);
   if (note?.pid === pid) await rm(daemonNotePath(home), { force: true });
-}
-
-function isDaemonNote(value: unknown): value is DaemonNote {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "pid" in value &&
-    typeof value.pid === "number" &&
-    "socket" in value &&
-    typeof value.socket === "string" &&
-    "version" in value &&
-    typeof value.version === "string" &&
-    "started_at" in value &&
-    typeof value.started_at === "string" &&
-    (!("mcp_socket" in value) || typeof value.mcp_socket === "string")
-  );
 }

@@ -4,8 +4,7 @@ import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import type { DaemonNote } from "../contract.ts";
-import { readDaemonNote } from "./daemon-note.ts";
+import { type DaemonNote, readDaemonNote } from "./daemon-note.ts";
 
 /** The longest path a socket may have on every system (104 with its NUL on macOS), and a little less. */
 const SOCKET_PATH_LIMIT = 100;

@@ -3,7 +3,7 @@ import { whenAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { CarriedShare, Carrier, CarrierNotice } from "../carrier.ts";
+import type { CarriedShare, Carrier, CarrierNotice, OpenRequest } from "../carrier.ts";
 import { parseJournalEntry, parseMoveOutcome, parseNotice, parseShare } from "../control/control-messages.ts";
 import { findControlSocket } from "../control/control-socket.ts";
 import { removeOldPrograms, startCarrier } from "./carrier-program.ts";
@@ -34,178 +34,57 @@ type Members = Readonly<Record<string, unknown>>;
 /** Connects to a carrier that runs, now or later, and starts none. Dispose to let go of it; it carries on. */
 export function connectCarrier(options: ConnectOptions): Carrier {
   const { home, clock, logger } = options;
-  const programPath = options.programPath ?? null;
-  const nodePath = options.nodePath ?? process.execPath;
-  const listeners = new Set<(notice: CarrierNotice) => void>();
-  const ending = new AbortController();
-  let shares: ReadonlyMap<string, CarriedShare> = new Map();
-  let connection: ControlConnection | null = null;
-  let connecting: Promise<ControlConnection | null> | null = null;
-  let starting: Promise<void> | null = null;
-  let wake: () => void = () => {};
-  /** null: connected. */
-  let goneSinceMs: number | null = clock.monotonicMs();
+  const known = new KnownShares(clock, logger);
+  const link = new CarrierLink(options, known);
 
-  const tell = (notice: CarrierNotice): void => {
-    for (const listener of [...listeners]) {
-      try {
-        listener(notice);
-      } catch (error) {
-        logger.error("a listener to the carrier failed", { error: errorText(error) });
-      }
-    }
+  /** null: no carrier runs. */
+  const askIfThere = async (operation: string, members: Members, signal: AbortSignal): Promise<unknown> => {
+    const there = await link.connected();
+    return there === null ? null : there.ask(operation, members, QUESTION_MS, signal);
   };
-  const take = (next: ReadonlyMap<string, CarriedShare>): void => {
-    const before = shares;
-    shares = next;
-    for (const share of before.keys()) if (!next.has(share)) tell({ share, what: "gone" });
-  };
-  const takeState = (message: Members): void => {
-    const { nowMs, shares: list } = message;
-    const aheadMs = typeof nowMs === "number" ? clock.monotonicMs() - nowMs : 0;
-    const next = new Map<string, CarriedShare>();
-    for (const value of Array.isArray(list) ? list : []) {
-      const share = parseShare(value, aheadMs);
-      if (share !== null) next.set(share.share, share);
-    }
-    take(next);
-  };
-  /** What was told while nobody listened is seen from the first state of a connection. */
-  let isFirstState = true;
-  const onPush = (message: Members): void => {
-    if (message["push"] === "shares") {
-      takeState(message);
-      if (!isFirstState) return;
-      isFirstState = false;
-      for (const { share, phase } of shares.values())
-        if (phase === "unconfirmed") tell({ share, what: "unconfirmed" });
-    }
-    if (message["push"] !== "notice") return;
-    const notice = parseNotice(message["notice"]);
-    // Told already when the share left the list.
-    if (notice !== null && notice.what !== "gone") tell(notice);
-  };
-
-  const connectNow = async (): Promise<ControlConnection | null> => {
-    const path = await findControlSocket(home);
-    isFirstState = true;
-    const next: ControlConnection | null = await connectControl(path, clock, {
-      onPush,
-      onEnd() {
-        if (connection === next) connection = null;
-        wake();
-      },
-    });
-    if (next !== null && ending.signal.aborted) {
-      next[Symbol.dispose]();
-      return null;
-    }
-    connection = next;
-    return next;
-  };
-  /** The one there is, or a new one; null: nobody listens. */
-  const connected = (): Promise<ControlConnection | null> => {
-    if (connection !== null) return Promise.resolve(connection);
-    connecting ??= connectNow().finally(() => {
-      connecting = null;
-    });
-    return connecting;
-  };
-
-  /** Follows the carrier for as long as this lives. */
-  const follow = async (): Promise<void> => {
-    let pauseMs = FIRST_PAUSE_MS;
-    let saidSo = false;
-    for (;;) {
-      try {
-        if ((await connected()) !== null) {
-          pauseMs = FIRST_PAUSE_MS;
-          goneSinceMs = null;
-          saidSo = false;
-        }
-      } catch (error) {
-        if (!saidSo) logger.warn("the carrier cannot be asked", { error: errorText(error) });
-        saidSo = true;
-      }
-      if (connection !== null) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        wake = resolve;
-        if (connection !== null) await Promise.race([promise, aborted]);
-        if (ending.signal.aborted) return;
-        goneSinceMs = clock.monotonicMs();
-        pauseMs = FIRST_PAUSE_MS;
-      }
-      if (goneSinceMs !== null && clock.monotonicMs() - goneSinceMs >= BACK_WITHIN_MS) take(new Map());
-      await clock.sleep(pauseMs, ending.signal);
-      pauseMs = Math.min(pauseMs * 1.5, shares.size > 0 ? BACK_WITHIN_MS / 10 : LONGEST_PAUSE_MS);
-    }
-  };
-  const aborted = whenAborted(ending.signal);
-
-  /** The carrier that runs, else one that is started now. */
-  const connectedOrStarted = async (signal: AbortSignal): Promise<ControlConnection> => {
-    const startedAtMs = clock.monotonicMs();
-    let startNotBeforeMs = startedAtMs;
-    let startAgainMs = START_AGAIN_MS;
-    for (;;) {
-      signal.throwIfAborted();
-      const there = await connected();
-      if (there !== null) return there;
-      const nowMs = clock.monotonicMs();
-      if (nowMs - startedAtMs >= START_WITHIN_MS) throw unreachable("it does not start");
-      if (nowMs >= startNotBeforeMs) {
-        // Again only because one that was just ending may have been in the way; seldom, as each takes from a slow
-        // machine what the first one needs.
-        startNotBeforeMs = nowMs + startAgainMs;
-        startAgainMs *= 2;
-        starting ??= startCarrier(home, programPath, nodePath).finally(() => {
-          starting = null;
-        });
-        await starting;
-      }
-      await clock.sleep(LOOK_FOR_START_MS, signal);
-    }
-  };
-  const askNow = async (
+  const ask = async (
     operation: string,
     members: Members,
     signal: AbortSignal,
     deadlineMs = QUESTION_MS,
   ): Promise<unknown> => {
     signal.throwIfAborted();
-    const there = await connected();
+    const there = await link.connected();
     if (there === null) throw unreachable("none runs");
     return there.ask(operation, members, deadlineMs, signal);
   };
+  const openAt = async (
+    there: ControlConnection,
+    request: OpenRequest,
+    signal: AbortSignal,
+  ): Promise<CarriedShare> => {
+    const answer = membersOf(await there.ask("open", { ...request }, QUESTION_MS, signal));
+    const opened = parseShare(answer["share"], aheadMs(clock, answer));
+    if (opened === null) throw notUnderstood();
+    known.take(new Map([...known.shares, [opened.share, opened]]));
+    removeOldPrograms(home, [there.program]).catch(() => {});
+    return opened;
+  };
 
-  // Ends by its signal alone.
-  follow().catch(() => {});
   return {
     get shares() {
-      return shares;
+      return known.shares;
     },
     get absentSinceMs() {
-      return shares.size > 0 ? goneSinceMs : null;
+      return known.shares.size > 0 ? link.goneSinceMs : null;
     },
     async refresh(signal) {
       signal.throwIfAborted();
-      const there = await connected();
-      if (there === null) take(new Map());
-      else takeState(membersOf(await there.ask("refresh", {}, QUESTION_MS, signal)));
-      return shares;
+      const state = await askIfThere("refresh", {}, signal);
+      if (state === null) known.take(new Map());
+      else known.takeState(membersOf(state));
+      return known.shares;
     },
     async open(request, signal) {
       for (let attempt = 1; ; attempt += 1) {
-        const there = await connectedOrStarted(signal);
+        const there = await link.connectedOrStarted(signal);
         try {
-          const { nowMs, share } = membersOf(await there.ask("open", { ...request }, QUESTION_MS, signal));
-          const aheadMs = typeof nowMs === "number" ? clock.monotonicMs() - nowMs : 0;
-          const opened = parseShare(share, aheadMs);
-          if (opened === null)
-            throw new MountaineerError("protocol", "the carrier's answer is not understood");
-          take(new Map([...shares, [opened.share, opened]]));
-          removeOldPrograms(home, [there.program]).catch(() => {});
-          return opened;
+          return await openAt(there, request, signal);
         } catch (error) {
           // It ended with its last share just then: the next one opens it.
           const hasEnded = error instanceof MountaineerError && error.code === "program_unavailable";
@@ -214,49 +93,239 @@ export function connectCarrier(options: ConnectOptions): Carrier {
       }
     },
     async bind(share, mount, signal) {
-      await askNow("bind", { share, mount }, signal);
+      await ask("bind", { share, mount }, signal);
     },
     async configure(share, change, signal) {
-      await askNow("configure", { share, ...change }, signal);
+      await ask("configure", { share, ...change }, signal);
     },
     async move(request, signal) {
-      const outcome = parseMoveOutcome(await askNow("move", { ...request }, signal, MOVE_MS));
-      if (outcome === null) throw new MountaineerError("protocol", "the carrier's answer is not understood");
+      const outcome = parseMoveOutcome(await ask("move", { ...request }, signal, MOVE_MS));
+      if (outcome === null) throw notUnderstood();
       return outcome;
     },
     async hold(share, signal) {
-      await askNow("hold", { share }, signal);
+      await ask("hold", { share }, signal);
     },
     async confirm(share, outage, signal) {
-      await askNow("confirm", { share, outage }, signal);
+      await ask("confirm", { share, outage }, signal);
     },
     async usedUp(share, signal) {
-      await askNow("used_up", { share }, signal);
+      await ask("used_up", { share }, signal);
     },
     async close(share, signal) {
-      const there = await connected();
-      if (there !== null) await there.ask("close", { share }, QUESTION_MS, signal);
+      await askIfThere("close", { share }, signal);
     },
     async takeJournal(signal) {
-      const there = await connected();
-      if (there === null) return [];
-      const entries = await there.ask("takeJournal", {}, QUESTION_MS, signal);
+      const entries = await askIfThere("takeJournal", {}, signal);
       return (Array.isArray(entries) ? entries : []).map(parseJournalEntry).filter((entry) => entry !== null);
     },
-    onNotice(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    onNotice: (listener) => known.onNotice(listener),
     async [Symbol.asyncDispose]() {
-      ending.abort();
-      listeners.clear();
-      connection?.[Symbol.dispose]();
-      connection = null;
-      await connecting?.catch(() => {});
+      known.forgetListeners();
+      await link[Symbol.asyncDispose]();
     },
   };
 }
 
+/** What the carrier has said of its shares, and who hears when that changes. */
+class KnownShares {
+  shares: ReadonlyMap<string, CarriedShare> = new Map();
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #listeners = new Set<(notice: CarrierNotice) => void>();
+  /** What was told while nobody listened is seen from the first state of a connection. */
+  #isFirstState = true;
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  onNotice(listener: (notice: CarrierNotice) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  forgetListeners(): void {
+    this.#listeners.clear();
+  }
+
+  /** A new connection begins. */
+  expectFirstState(): void {
+    this.#isFirstState = true;
+  }
+
+  onPush(message: Members): void {
+    if (message["push"] === "shares") {
+      this.takeState(message);
+      if (!this.#isFirstState) return;
+      this.#isFirstState = false;
+      for (const { share, phase } of this.shares.values())
+        if (phase === "unconfirmed") this.#emit({ share, what: "unconfirmed" });
+    }
+    if (message["push"] !== "notice") return;
+    const notice = parseNotice(message["notice"]);
+    // Told already when the share left the list.
+    if (notice !== null && notice.what !== "gone") this.#emit(notice);
+  }
+
+  takeState(message: Members): void {
+    const { shares: list } = message;
+    const next = new Map<string, CarriedShare>();
+    for (const value of Array.isArray(list) ? list : []) {
+      const share = parseShare(value, aheadMs(this.#clock, message));
+      if (share !== null) next.set(share.share, share);
+    }
+    this.take(next);
+  }
+
+  take(next: ReadonlyMap<string, CarriedShare>): void {
+    const before = this.shares;
+    this.shares = next;
+    for (const share of before.keys()) if (!next.has(share)) this.#emit({ share, what: "gone" });
+  }
+
+  #emit(notice: CarrierNotice): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(notice);
+      } catch (error) {
+        this.#logger.error("a listener to the carrier failed", { error: errorText(error) });
+      }
+    }
+  }
+}
+
+/** The connection to the carrier: made again whenever it is lost. */
+class CarrierLink implements AsyncDisposable {
+  readonly #options: ConnectOptions;
+  readonly #known: KnownShares;
+  readonly #ending = new AbortController();
+  #connection: ControlConnection | null = null;
+  #connecting: Promise<ControlConnection | null> | null = null;
+  #starting: Promise<void> | null = null;
+  #wake: () => void = () => {};
+  #goneSinceMs: number | null;
+
+  constructor(options: ConnectOptions, known: KnownShares) {
+    this.#options = options;
+    this.#known = known;
+    this.#goneSinceMs = options.clock.monotonicMs();
+    // Ends by its signal alone.
+    this.#follow().catch(() => {});
+  }
+
+  /** Monotonic ms; null: connected. */
+  get goneSinceMs(): number | null {
+    return this.#goneSinceMs;
+  }
+
+  /** The one there is, or a new one; null: nobody listens. */
+  connected(): Promise<ControlConnection | null> {
+    if (this.#connection !== null) return Promise.resolve(this.#connection);
+    this.#connecting ??= this.#connectNow().finally(() => {
+      this.#connecting = null;
+    });
+    return this.#connecting;
+  }
+
+  /** The carrier that runs, else one that is started now. */
+  async connectedOrStarted(signal: AbortSignal): Promise<ControlConnection> {
+    const { home, clock, programPath = null, nodePath = process.execPath } = this.#options;
+    const startedAtMs = clock.monotonicMs();
+    let startNotBeforeMs = startedAtMs;
+    let startAgainMs = START_AGAIN_MS;
+    for (;;) {
+      signal.throwIfAborted();
+      const there = await this.connected();
+      if (there !== null) return there;
+      const nowMs = clock.monotonicMs();
+      if (nowMs - startedAtMs >= START_WITHIN_MS) throw unreachable("it does not start");
+      if (nowMs >= startNotBeforeMs) {
+        // Again only because one that was just ending may have been in the way; seldom, as each takes from a slow
+        // machine what the first one needs.
+        startNotBeforeMs = nowMs + startAgainMs;
+        startAgainMs *= 2;
+        this.#starting ??= startCarrier(home, programPath, nodePath).finally(() => {
+          this.#starting = null;
+        });
+        await this.#starting;
+      }
+      await clock.sleep(LOOK_FOR_START_MS, signal);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    this.#connection?.[Symbol.dispose]();
+    this.#connection = null;
+    await this.#connecting?.catch(() => {});
+  }
+
+  async #connectNow(): Promise<ControlConnection | null> {
+    const { home, clock } = this.#options;
+    const path = await findControlSocket(home);
+    this.#known.expectFirstState();
+    const next: ControlConnection | null = await connectControl(path, clock, {
+      onPush: (message) => this.#known.onPush(message),
+      onEnd: () => {
+        if (this.#connection === next) this.#connection = null;
+        this.#wake();
+      },
+    });
+    if (next !== null && this.#ending.signal.aborted) {
+      next[Symbol.dispose]();
+      return null;
+    }
+    this.#connection = next;
+    return next;
+  }
+
+  /** Follows the carrier for as long as this lives. */
+  async #follow(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#ending;
+    const aborted = whenAborted(signal);
+    let pauseMs = FIRST_PAUSE_MS;
+    for (let saidSo = false; ; ) {
+      saidSo = await this.#tryToConnect(saidSo);
+      if (this.#connection !== null) {
+        pauseMs = FIRST_PAUSE_MS;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#wake = resolve;
+        await Promise.race([promise, aborted]);
+        if (signal.aborted) return;
+        this.#goneSinceMs = clock.monotonicMs();
+      }
+      const goneForMs = this.#goneSinceMs === null ? 0 : clock.monotonicMs() - this.#goneSinceMs;
+      if (goneForMs >= BACK_WITHIN_MS) this.#known.take(new Map());
+      await clock.sleep(pauseMs, signal);
+      pauseMs = Math.min(pauseMs * 1.5, this.#known.shares.size > 0 ? BACK_WITHIN_MS / 10 : LONGEST_PAUSE_MS);
+    }
+  }
+
+  /** True: it was said in the log that the carrier cannot be asked. */
+  async #tryToConnect(saidSo: boolean): Promise<boolean> {
+    try {
+      if ((await this.connected()) === null) return saidSo;
+      this.#goneSinceMs = null;
+      return false;
+    } catch (error) {
+      if (!saidSo) this.#options.logger.warn("the carrier cannot be asked", { error: errorText(error) });
+      return true;
+    }
+  }
+}
+
+/** How much further this process's clock is than the carrier's. */
+function aheadMs(clock: Clock, { nowMs }: Members): number {
+  return typeof nowMs === "number" ? clock.monotonicMs() - nowMs : 0;
+}
+
 function membersOf(value: unknown): Members {
   return typeof value === "object" && value !== null ? { ...value } : {};
+}
+
+function notUnderstood(): MountaineerError {
+  return new MountaineerError("protocol", "the carrier's answer is not understood");
 }

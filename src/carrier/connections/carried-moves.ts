@@ -2,8 +2,7 @@
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CarriedRoute, MoveOutcome, RouteEndpoint } from "../carrier.ts";
 import type { CarriedConnection } from "./carried-connection.ts";
-import type { RouteState } from "./route-state.ts";
-import type { ShareEvents, ShareParts, ShareSettings } from "./share-settings.ts";
+import type { ShareContext } from "./share-settings.ts";
 
 const MOVE_PROOF_MS = 1_000;
 
@@ -14,141 +13,54 @@ const HOLD_ALL_AFTER_MS = 1_400;
 
 const QUIET_LOOK_MS = 2;
 
-interface MovesParts {
-  readonly settings: ShareSettings;
-  readonly parts: ShareParts;
-  readonly clock: Clock;
-  readonly events: ShareEvents;
-  readonly connections: Set<CarriedConnection>;
-  readonly retiring: Map<CarriedConnection, CarriedRoute>;
-  readonly held: Set<CarriedConnection>;
-  readonly joining: Set<CarriedConnection>;
-  readonly closed: () => boolean;
-  readonly route: RouteState;
-  readonly stall: { endStall(): void };
-  readonly losses: { tellOrphans(): void; retireLater(): void };
-  readonly joinHeld: () => void;
+const CLOSED_MEANWHILE: MoveOutcome = {
+  ok: false,
+  reason: "unknown_share",
+  text: "the share was closed meanwhile",
+};
+
+export interface Move {
+  readonly to: CarriedRoute;
+  readonly endpoint: RouteEndpoint;
+  readonly planned: boolean;
+  /** When nobody waits for it any more, monotonic; nothing is changed after that. */
+  readonly untilMs: number;
 }
 
-export function createMoves({
-  settings,
-  parts,
-  clock,
-  events,
-  connections,
-  retiring,
-  held,
-  joining,
-  closed,
-  route,
-  stall,
-  losses,
-  joinHeld,
-}: MovesParts) {
+/** `onMoved`: another route is in use. `onEnd`: the move is over, however it ended. */
+export function createMoves(share: ShareContext, onMoved: (isGentle: boolean) => void, onEnd: () => void) {
+  const { settings, clock } = share;
   let moves = 0;
   let moving = false;
   let moved: Promise<unknown> = Promise.resolve();
 
-  /** Each connection goes in its own quiet instant; true: none was cut off in the middle of something. */
-  const leaveQuietly = async (leaving: ReadonlySet<CarriedConnection>): Promise<boolean> => {
-    const startedAtMs = clock.monotonicMs();
-    const quietBefore = new Set<CarriedConnection>();
-    let quiet = true;
-    const leave = (connection: CarriedConnection, all: boolean): void =>
-      connection.holdBack(all, () => void connection.reset());
-    for (const connection of leaving) leave(connection, false);
-    for (;;) {
-      const nowMs = clock.monotonicMs();
-      const remaining = [...leaving].filter(({ stage }) => stage !== "closed");
-      if (remaining.length === 0) return quiet;
-      if (nowMs - startedAtMs >= QUIET_WAIT_MS) return false;
-      for (const connection of remaining) {
-        if (!connection.isQuiet(nowMs)) {
-          quietBefore.delete(connection);
-          if (nowMs - startedAtMs >= HOLD_ALL_AFTER_MS) leave(connection, true);
-        } else if (quietBefore.has(connection)) {
-          if (connection.holdsBackMore) quiet = false;
-          void connection.reset();
-        } else {
-          // Looked at twice, so that its client has read what came last.
-          quietBefore.add(connection);
-        }
-      }
-      await clock.sleep(QUIET_LOOK_MS);
-    }
-  };
-
-  const moveNow = async (
-    to: CarriedRoute,
-    target: RouteEndpoint,
-    planned: boolean,
-    untilMs: number,
-  ): Promise<MoveOutcome> => {
+  const moveNow = async ({ to, endpoint, planned, untilMs }: Move): Promise<MoveOutcome> => {
     const startedAtMs = clock.monotonicMs();
     if (startedAtMs + MOVE_PROOF_MS + (planned ? QUIET_WAIT_MS : 0) > untilMs)
       return { ok: false, reason: "silent", text: "another move took too long" };
-    const proof = await parts.prove(target, MOVE_PROOF_MS);
-    if (closed()) return { ok: false, reason: "unknown_share", text: "the share was closed meanwhile" };
+    const proof = await share.prove(endpoint, MOVE_PROOF_MS);
+    if (share.closed) return CLOSED_MEANWHILE;
     if (!proof.ok) return { ok: false, reason: proof.reason, text: proof.text };
     moving = true;
     try {
-      const old = new Set<CarriedConnection>();
-      for (const connection of connections) {
-        if (connection.stage === "connecting") {
-          connection.unjoin();
-          joining.delete(connection);
-          held.add(connection);
-        } else if (connection.stage === "joined" || connection.stage === "orphaned") old.add(connection);
-      }
-      for (const [connection, from] of retiring) {
-        // One that waits where the mount goes back to is in use again; the others wait on, as long as nothing hurries.
-        if (from === to) {
-          connection.unretire();
-          retiring.delete(connection);
-          old.delete(connection);
-        } else if (planned) old.delete(connection);
-      }
-      const inAll = old.size;
-      if (planned && settings.kind === "rclone") {
-        for (const connection of old) {
-          if (connection.ledger.isOpaque || connection.stage === "orphaned") continue;
-          connection.retire();
-          retiring.set(connection, settings.route);
-          old.delete(connection);
-        }
-      }
-      const quiet = planned && (await leaveQuietly(old));
+      const old = connectionsToMove(share, to, planned);
+      const connections = old.size;
+      if (planned && settings.kind === "rclone") retireReadable(share, old);
+      const quiet = planned && (await leaveQuietly(clock, old));
       // All of the servers' sides first: nothing of any of them may come after the new route's first byte.
       const isGentle = !planned && settings.kind === "rclone";
       await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));
-      if (closed()) return { ok: false, reason: "unknown_share", text: "the share was closed meanwhile" };
+      if (share.closed) return CLOSED_MEANWHILE;
       settings.route = to;
-      settings.endpoints = { ...settings.endpoints, [to]: target };
+      settings.endpoints = { ...settings.endpoints, [to]: endpoint };
       settings.guid = proof.guid;
       moves += 1;
-      stall.endStall();
-      route.moved();
-      settings.confirmed = true;
-      events.settingsChanged();
-      events.notice("moved");
-      if (isGentle) losses.tellOrphans();
-      else if (retiring.size > 0) losses.retireLater();
-      return { ok: true, quiet, connections: inAll, tookMs: clock.monotonicMs() - startedAtMs };
+      onMoved(isGentle);
+      return { ok: true, quiet, connections, tookMs: clock.monotonicMs() - startedAtMs };
     } finally {
       moving = false;
-      joinHeld();
+      onEnd();
     }
-  };
-
-  const move = (
-    to: CarriedRoute,
-    target: RouteEndpoint,
-    planned: boolean,
-    untilMs: number,
-  ): Promise<MoveOutcome> => {
-    const next = moved.then(() => moveNow(to, target, planned, untilMs));
-    moved = next.catch(() => {});
-    return next;
   };
 
   return {
@@ -158,6 +70,74 @@ export function createMoves({
     get moves() {
       return moves;
     },
-    move,
+    move(wanted: Move): Promise<MoveOutcome> {
+      const next = moved.then(() => moveNow(wanted));
+      moved = next.catch(() => {});
+      return next;
+    },
   };
+}
+
+/** What talks to the old route's server; what is just connecting is held again. */
+function connectionsToMove(
+  { connections, retiring, held, joining }: ShareContext,
+  to: CarriedRoute,
+  planned: boolean,
+): Set<CarriedConnection> {
+  const old = new Set<CarriedConnection>();
+  for (const connection of connections) {
+    if (connection.stage === "connecting") {
+      connection.unjoin();
+      joining.delete(connection);
+      held.add(connection);
+    } else if (connection.stage === "joined" || connection.stage === "orphaned") old.add(connection);
+  }
+  for (const [connection, from] of retiring) {
+    // One that waits where the mount goes back to is in use again; the others wait on, as long as nothing hurries.
+    if (from === to) {
+      connection.unretire();
+      retiring.delete(connection);
+      old.delete(connection);
+    } else if (planned) old.delete(connection);
+  }
+  return old;
+}
+
+/** Those of `old` whose frames can be read stay on their route until they can end unnoticed. */
+function retireReadable({ settings, retiring }: ShareContext, old: Set<CarriedConnection>): void {
+  for (const connection of old) {
+    if (connection.ledger.isOpaque || connection.stage === "orphaned") continue;
+    connection.retire();
+    retiring.set(connection, settings.route);
+    old.delete(connection);
+  }
+}
+
+/** Each connection goes in its own quiet instant; true: none was cut off in the middle of something. */
+async function leaveQuietly(clock: Clock, leaving: ReadonlySet<CarriedConnection>): Promise<boolean> {
+  const startedAtMs = clock.monotonicMs();
+  const quietBefore = new Set<CarriedConnection>();
+  let quiet = true;
+  const leave = (connection: CarriedConnection, all: boolean): void =>
+    connection.holdBack(all, () => void connection.reset());
+  for (const connection of leaving) leave(connection, false);
+  for (;;) {
+    const nowMs = clock.monotonicMs();
+    const remaining = [...leaving].filter(({ stage }) => stage !== "closed");
+    if (remaining.length === 0) return quiet;
+    if (nowMs - startedAtMs >= QUIET_WAIT_MS) return false;
+    for (const connection of remaining) {
+      if (!connection.isQuiet(nowMs)) {
+        quietBefore.delete(connection);
+        if (nowMs - startedAtMs >= HOLD_ALL_AFTER_MS) leave(connection, true);
+      } else if (quietBefore.has(connection)) {
+        if (connection.holdsBackMore) quiet = false;
+        void connection.reset();
+      } else {
+        // Looked at twice, so that its client has read what came last.
+        quietBefore.add(connection);
+      }
+    }
+    await clock.sleep(QUIET_LOOK_MS);
+  }
 }

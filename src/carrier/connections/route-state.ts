@@ -19,161 +19,164 @@ interface RouteStateOptions {
   /** The phase is another now. */
   readonly onPhase: () => void;
   /** The route takes connections again, and the server is not yet proved. */
-  readonly onUnconfirmed: (proof: Extract<ServerProof, { ok: true }>) => void;
+  readonly onUnconfirmed: (proof: Proved) => void;
   /** The patience is over. */
   readonly onImpatient: (lostAtMs: number) => void;
 }
 
-export interface RouteState extends Disposable {
-  readonly phase: CarriedPhase;
-  readonly routeLostAtMs: number | null;
-  /** Another one after each loss: a proof that was begun before it says nothing. */
-  readonly outage: number;
-  /** The server has neither closed nor refused a connection since it was last proved. */
-  readonly isConfirmed: boolean;
-  /** A connect failed, or there is said to be no route. */
-  lost(): void;
-  /** The server closed a connection that was in use. */
-  doubted(): void;
-  confirm(): void;
-  /** The route in use is another, and proved. */
-  moved(): void;
-  /** The patience has changed. */
-  patienceChanged(): void;
-}
+type Proved = Extract<ServerProof, { ok: true }>;
 
-/** `confirmed`: false after a start anew, when nobody knows what has happened meanwhile. */
-export function createRouteState(options: RouteStateOptions, confirmed: boolean): RouteState {
-  const { clock } = options;
-  let isConfirmed = true;
-  let outage = options.firstOutage;
+/** The phase that a route is in, and what changes it. */
+export class RouteState implements Disposable {
+  readonly #options: RouteStateOptions;
+  #isConfirmed = true;
+  #outage: number;
   /** When the server was first doubted, since it was last proved. */
-  let doubtedAtMs: number | null = null;
-  let routeLostAtMs: number | null = null;
-  let answeredAtMs: number | null = null;
-  let impatient = false;
-  let patience: Timer | null = null;
-  let trying: AbortController | null = null;
-  let told: CarriedPhase = "carrying";
+  #doubtedAtMs: number | null = null;
+  #routeLostAtMs: number | null = null;
+  #answeredAtMs: number | null = null;
+  #isImpatient = false;
+  #patience: Timer | null = null;
+  #trying: AbortController | null = null;
+  #announced: CarriedPhase = "carrying";
 
-  const phase = (): CarriedPhase => {
-    if (impatient) return "refusing";
-    if (routeLostAtMs !== null) return "waiting";
-    return isConfirmed ? "carrying" : "unconfirmed";
-  };
-  const tell = (): void => {
-    if (told === phase()) return;
-    told = phase();
-    options.onPhase();
-  };
-  const armPatience = (): void => {
-    patience?.[Symbol.dispose]();
-    patience = null;
-    if (isConfirmed || impatient || doubtedAtMs === null) return;
-    let dueMs = doubtedAtMs + options.patienceMs();
-    if (answeredAtMs !== null) dueMs = Math.max(dueMs, answeredAtMs + LEAST_TIME_TO_CONFIRM_MS);
-    patience = clock.setTimer(Math.max(0, dueMs - clock.monotonicMs()), () => {
-      const sinceMs = doubtedAtMs ?? dueMs;
-      impatient = true;
-      options.onImpatient(sinceMs);
-      tell();
+  /** `confirmed`: false after a start anew, when nobody knows what has happened meanwhile. */
+  constructor(options: RouteStateOptions, confirmed: boolean) {
+    this.#options = options;
+    this.#outage = options.firstOutage;
+    if (confirmed) return;
+    this.#doubt();
+    this.#announced = this.phase;
+    this.#startTrying();
+  }
+
+  get phase(): CarriedPhase {
+    if (this.#isImpatient) return "refusing";
+    if (this.#routeLostAtMs !== null) return "waiting";
+    return this.#isConfirmed ? "carrying" : "unconfirmed";
+  }
+
+  get routeLostAtMs(): number | null {
+    return this.#routeLostAtMs;
+  }
+
+  /** Another one after each loss: a proof that was begun before it says nothing. */
+  get outage(): number {
+    return this.#outage;
+  }
+
+  /** The server has neither closed nor refused a connection since it was last proved. */
+  get isConfirmed(): boolean {
+    return this.#isConfirmed;
+  }
+
+  /** A connect failed, or there is said to be no route. */
+  lost(): void {
+    this.#doubt();
+    this.#loseRoute(this.#options.clock.monotonicMs());
+    this.#emit();
+    this.#startTrying();
+  }
+
+  /** The server closed a connection that was in use. */
+  doubted(): void {
+    this.#doubt();
+    // Also while it is in doubt: a proof that is under way may be of the server before this one.
+    this.#outage += 1;
+    if (this.#announced === this.phase) this.#options.onPhase();
+    else this.#emit();
+    this.#startTrying();
+  }
+
+  /** The server is proved, over the route in use or over another one that is in use now. */
+  confirm(): void {
+    this.#stopTrying();
+    this.#isConfirmed = true;
+    this.#doubtedAtMs = null;
+    this.#routeLostAtMs = null;
+    this.#answeredAtMs = null;
+    this.#isImpatient = false;
+    this.armPatience();
+    this.#emit();
+  }
+
+  /** Also when the patience has changed. */
+  armPatience(): void {
+    const { clock, patienceMs, onImpatient } = this.#options;
+    this.#patience?.[Symbol.dispose]();
+    this.#patience = null;
+    const sinceMs = this.#doubtedAtMs;
+    if (this.#isConfirmed || this.#isImpatient || sinceMs === null) return;
+    let dueMs = sinceMs + patienceMs();
+    if (this.#answeredAtMs !== null) dueMs = Math.max(dueMs, this.#answeredAtMs + LEAST_TIME_TO_CONFIRM_MS);
+    this.#patience = clock.setTimer(Math.max(0, dueMs - clock.monotonicMs()), () => {
+      this.#isImpatient = true;
+      onImpatient(sinceMs);
+      this.#emit();
     });
-  };
-  const stopTrying = (): void => {
-    trying?.abort();
-    trying = null;
-  };
-  const tryUntilAnswered = async (signal: AbortSignal): Promise<void> => {
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopTrying();
+    this.#patience?.[Symbol.dispose]();
+    this.#patience = null;
+  }
+
+  #emit(): void {
+    if (this.#announced === this.phase) return;
+    this.#announced = this.phase;
+    this.#options.onPhase();
+  }
+
+  #doubt(): void {
+    this.#isConfirmed = false;
+    if (this.#doubtedAtMs !== null) return;
+    this.#doubtedAtMs = this.#options.clock.monotonicMs();
+    this.#answeredAtMs = null;
+    this.armPatience();
+  }
+
+  #loseRoute(atMs: number): void {
+    if (this.#routeLostAtMs !== null) return;
+    this.#routeLostAtMs = atMs;
+    this.#outage += 1;
+  }
+
+  #startTrying(): void {
+    if (this.#trying !== null) return;
+    const ending = new AbortController();
+    this.#trying = ending;
+    // Only the sleep rejects, when it is ended.
+    this.#tryUntilAnswered(ending.signal).catch(() => {});
+  }
+
+  #stopTrying(): void {
+    this.#trying?.abort();
+    this.#trying = null;
+  }
+
+  async #tryUntilAnswered(signal: AbortSignal): Promise<void> {
+    const { clock, prove } = this.#options;
     for (;;) {
-      const proof = await options.prove(TRY_TIMEOUT_MS);
+      const proof = await prove(TRY_TIMEOUT_MS);
       if (signal.aborted) return;
       if (proof.ok) {
-        answered(proof);
+        this.#answered(proof);
         return;
       }
-      loseRoute(doubtedAtMs ?? clock.monotonicMs());
-      tell();
-      await clock.sleep(impatient ? TRY_AGAIN_REFUSING_MS : TRY_AGAIN_MS, signal);
+      this.#loseRoute(this.#doubtedAtMs ?? clock.monotonicMs());
+      this.#emit();
+      await clock.sleep(this.#isImpatient ? TRY_AGAIN_REFUSING_MS : TRY_AGAIN_MS, signal);
     }
-  };
-  const startTrying = (): void => {
-    if (trying !== null) return;
-    const ending = new AbortController();
-    trying = ending;
-    // Only the sleep rejects, when it is ended.
-    tryUntilAnswered(ending.signal).catch(() => {});
-  };
-  const answered = (proof: Extract<ServerProof, { ok: true }>): void => {
-    trying = null;
-    routeLostAtMs = null;
-    impatient = false;
-    answeredAtMs = clock.monotonicMs();
-    armPatience();
-    tell();
-    options.onUnconfirmed(proof);
-  };
-  const loseRoute = (atMs: number): void => {
-    if (routeLostAtMs !== null) return;
-    routeLostAtMs = atMs;
-    outage += 1;
-  };
-  const doubt = (): void => {
-    isConfirmed = false;
-    if (doubtedAtMs === null) {
-      doubtedAtMs = clock.monotonicMs();
-      answeredAtMs = null;
-      armPatience();
-    }
-  };
-  const settle = (): void => {
-    stopTrying();
-    isConfirmed = true;
-    doubtedAtMs = null;
-    routeLostAtMs = null;
-    answeredAtMs = null;
-    impatient = false;
-    armPatience();
-    tell();
-  };
-  if (!confirmed) {
-    doubt();
-    told = phase();
-    startTrying();
   }
-  return {
-    get phase() {
-      return phase();
-    },
-    get routeLostAtMs() {
-      return routeLostAtMs;
-    },
-    get outage() {
-      return outage;
-    },
-    get isConfirmed() {
-      return isConfirmed;
-    },
-    lost() {
-      doubt();
-      loseRoute(clock.monotonicMs());
-      tell();
-      startTrying();
-    },
-    doubted() {
-      doubt();
-      // Also while it is in doubt: a proof that is under way may be of the server before this one.
-      outage += 1;
-      if (told === phase()) options.onPhase();
-      else tell();
-      startTrying();
-    },
-    confirm: settle,
-    moved: settle,
-    patienceChanged: armPatience,
-    [Symbol.dispose]() {
-      stopTrying();
-      patience?.[Symbol.dispose]();
-      patience = null;
-    },
-  };
+
+  #answered(proof: Proved): void {
+    this.#trying = null;
+    this.#routeLostAtMs = null;
+    this.#isImpatient = false;
+    this.#answeredAtMs = this.#options.clock.monotonicMs();
+    this.armPatience();
+    this.#emit();
+    this.#options.onUnconfirmed(proof);
+  }
 }

@@ -1,10 +1,11 @@
-// What is kept of a carried share, and what it needs to be carried.
+// The settings of a carried share, and what its parts work on.
 
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CarriedKind, CarriedMount, CarriedRoute, CarrierNotice, RouteEndpoint } from "../carrier.ts";
 import type { ProveServer } from "../smb/server-proof.ts";
 import type { SocketOwners } from "../system/socket-owner.ts";
+import type { CarriedConnection } from "./carried-connection.ts";
 
 export interface ShareSettings {
   readonly share: string;
@@ -19,7 +20,7 @@ export interface ShareSettings {
   confirmed: boolean;
 }
 
-export interface ShareEvents {
+interface ShareEvents {
   /** Whether anybody hears it. */
   notice(what: CarrierNotice["what"]): boolean;
   /** A counter or a number of connections is another; nothing that hurries. */
@@ -38,4 +39,17 @@ export interface ShareParts {
   /** Whose clients may connect. */
   readonly uid: number;
   readonly events: ShareEvents;
+}
+
+/** A share that is carried now: what its parts work on. */
+export interface ShareContext extends ShareParts {
+  readonly settings: ShareSettings;
+  /** All that are open. */
+  readonly connections: Set<CarriedConnection>;
+  /** What stays on a route that is no longer in use until it can end unnoticed. */
+  readonly retiring: Map<CarriedConnection, CarriedRoute>;
+  /** In the order in which they came. */
+  readonly held: Set<CarriedConnection>;
+  readonly joining: Set<CarriedConnection>;
+  closed: boolean;
 }

@@ -22,149 +22,164 @@ const MOVE_WITHIN_MS = 5_000;
 interface AloneWatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly service: CarrierService;
+  readonly service: Pick<CarrierService, "served" | "close" | "confirm" | "hold" | "move" | "note">;
   readonly prove: ProveServer;
   readonly isPresent: (mount: CarriedMount) => Promise<boolean>;
 }
 
-interface AloneWatch extends Disposable {
-  /** How many daemons are connected now. */
-  daemons(count: number): void;
-  /** The server of a share that is not confirmed answers again. */
-  answersAgain(one: ServedShare): void;
-}
-
+/** A share, and when it is looked at again. */
 interface Watched {
+  readonly one: ServedShare;
   busy: boolean;
   learnNotBeforeMs: number;
   mountNotBeforeMs: number;
   goneLooks: number;
 }
 
-export function startAloneWatch(options: AloneWatchOptions): AloneWatch {
-  const { clock, logger, service, prove } = options;
-  const watched = new Map<ServedShare, Watched>();
-  let aloneSinceMs: number | null = clock.monotonicMs();
-  let timer: Timer | null = null;
-  let ended = false;
+export class AloneWatch implements Disposable {
+  readonly #options: AloneWatchOptions;
+  readonly #watched = new Map<ServedShare, Watched>();
+  #aloneSinceMs: number | null;
+  #timer: Timer | null = null;
+  #ended = false;
 
-  const otherRoute = (route: CarriedRoute): CarriedRoute => (route === "tb" ? "fallback" : "tb");
+  constructor(options: AloneWatchOptions) {
+    this.#options = options;
+    this.#aloneSinceMs = options.clock.monotonicMs();
+    this.#arm();
+  }
+
+  /** How many daemons are connected now. */
+  daemons(count: number): void {
+    if (count > 0) this.#aloneSinceMs = null;
+    else this.#aloneSinceMs ??= this.#options.clock.monotonicMs();
+  }
+
+  /** The server of a share that is not confirmed answers again. */
+  answersAgain(one: ServedShare): void {
+    if (this.#aloneSinceMs !== null) this.#confirmIfKnown(one, this.#agoMs(this.#aloneSinceMs));
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  #agoMs(atMs: number): number {
+    return this.#options.clock.monotonicMs() - atMs;
+  }
+
+  #arm(): void {
+    if (!this.#ended) this.#timer = this.#options.clock.setTimer(LOOK_EVERY_MS, () => this.#lookAtAll());
+  }
+
+  #lookAtAll(): void {
+    const { service, logger } = this.#options;
+    const present = new Set(service.served.values());
+    for (const one of this.#watched.keys()) if (!present.has(one)) this.#watched.delete(one);
+    for (const one of present) {
+      const watch = this.#watched.get(one) ?? {
+        one,
+        busy: false,
+        learnNotBeforeMs: 0,
+        mountNotBeforeMs: 0,
+        goneLooks: 0,
+      };
+      this.#watched.set(one, watch);
+      if (watch.busy) continue;
+      watch.busy = true;
+      const { share } = one.carrier.settings;
+      this.#look(watch)
+        .catch((error: unknown) =>
+          logger.warn("a carried share cannot be looked after", { share, error: errorText(error) }),
+        )
+        .finally(() => {
+          watch.busy = false;
+        });
+    }
+    this.#arm();
+  }
+
+  async #look(watch: Watched): Promise<void> {
+    await this.#learn(watch);
+    if (this.#aloneSinceMs === null) return;
+    const aloneMs = this.#agoMs(this.#aloneSinceMs);
+    if (await this.#closeIfUnused(watch, aloneMs)) return;
+    this.#confirmIfKnown(watch.one, aloneMs);
+    if (aloneMs >= ALONE_FOR_MS) await this.#leaveRouteIfGone(watch.one);
+  }
 
   /** The server's GUID is asked for once: later ones are compared with it. */
-  const learn = async (one: ServedShare, watch: Watched): Promise<void> => {
-    const { settings } = one.carrier;
-    const endpoint = settings.endpoints[settings.route];
-    if (settings.guid !== null || endpoint === undefined || clock.monotonicMs() < watch.learnNotBeforeMs)
-      return;
-    watch.learnNotBeforeMs = clock.monotonicMs() + LEARN_AGAIN_MS;
-    if (one.carrier.state().phase !== "carrying") return;
-    const proof = await prove(endpoint, PROOF_MS);
-    if (proof.ok) one.carrier.learn(proof.guid);
-  };
+  async #learn(watch: Watched): Promise<void> {
+    const { carrier } = watch.one;
+    const { guid, endpoints, route } = carrier.settings;
+    const endpoint = endpoints[route];
+    if (guid !== null || endpoint === undefined || this.#agoMs(watch.learnNotBeforeMs) < 0) return;
+    watch.learnNotBeforeMs = this.#options.clock.monotonicMs() + LEARN_AGAIN_MS;
+    if (carrier.state().phase !== "carrying") return;
+    const proof = await this.#options.prove(endpoint, PROOF_MS);
+    if (proof.ok) carrier.learn(proof.guid);
+  }
+
   /** True when it was closed. */
-  const closeIfUnused = async (one: ServedShare, watch: Watched, aloneMs: number): Promise<boolean> => {
-    const { settings } = one.carrier;
+  async #closeIfUnused(watch: Watched, aloneMs: number): Promise<boolean> {
+    const { clock, logger, service, isPresent } = this.#options;
+    const { share, mount } = watch.one.carrier.settings;
     const nowMs = clock.monotonicMs();
-    if (settings.mount === null) {
-      if (Math.min(aloneMs, nowMs - one.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
+    if (mount === null) {
+      if (Math.min(aloneMs, nowMs - watch.one.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {
       if (nowMs < watch.mountNotBeforeMs) return false;
       watch.mountNotBeforeMs = nowMs + LOOK_AT_MOUNT_EVERY_MS;
-      watch.goneLooks = (await options.isPresent(settings.mount)) ? 0 : watch.goneLooks + 1;
-      if (watch.goneLooks < GONE_LOOKS || aloneSinceMs === null) return false;
+      watch.goneLooks = (await isPresent(mount)) ? 0 : watch.goneLooks + 1;
+      if (watch.goneLooks < GONE_LOOKS || this.#aloneSinceMs === null) return false;
     }
-    logger.info("a share's mount is gone", { share: settings.share });
-    await service.close(settings.share);
+    logger.info("a share's mount is gone", { share });
+    await service.close(share);
     return true;
-  };
+  }
+
   /** The same server as before, as far as its GUID tells. */
-  const confirmIfKnown = (one: ServedShare, aloneMs: number): void => {
-    const { settings } = one.carrier;
-    const state = one.carrier.state();
-    const isDoubted = state.phase === "unconfirmed" || state.phase === "refusing";
-    if (!isDoubted || state.routeLostAtMs !== null) return;
-    if (settings.guid === null || one.seenGuid !== settings.guid || one.seenOutage !== state.outage) return;
-    if (aloneMs >= ALONE_FOR_MS || one.wasConfirmed) service.confirm(settings.share, state.outage);
-  };
+  #confirmIfKnown({ carrier, seenGuid, seenOutage, wasConfirmed }: ServedShare, aloneMs: number): void {
+    const { share, guid } = carrier.settings;
+    const { phase, routeLostAtMs, outage } = carrier.state();
+    const isDoubted = phase === "unconfirmed" || phase === "refusing";
+    if (!isDoubted || routeLostAtMs !== null) return;
+    if (guid === null || seenGuid !== guid || seenOutage !== outage) return;
+    if (aloneMs >= ALONE_FOR_MS || wasConfirmed) this.#options.service.confirm(share, outage);
+  }
+
   /** Why the route in use is taken for gone; null: it is not. */
-  const whyGone = async (one: ServedShare): Promise<string | null> => {
-    const { settings } = one.carrier;
-    const { routeLostAtMs, unansweredSinceMs, lastAnswerAtMs } = one.carrier.state();
-    const nowMs = clock.monotonicMs();
+  async #whyGone({ carrier }: ServedShare): Promise<string | null> {
+    const { endpoints, route } = carrier.settings;
+    const { routeLostAtMs, unansweredSinceMs, lastAnswerAtMs } = carrier.state();
     if (routeLostAtMs !== null)
-      return nowMs - routeLostAtMs >= LOST_FOR_MS ? "the route takes no connections" : null;
+      return this.#agoMs(routeLostAtMs) >= LOST_FOR_MS ? "the route takes no connections" : null;
     if (unansweredSinceMs === null) return null;
-    const silentMs = nowMs - Math.max(unansweredSinceMs, lastAnswerAtMs ?? unansweredSinceMs);
-    const endpoint = settings.endpoints[settings.route];
+    const silentMs = this.#agoMs(Math.max(unansweredSinceMs, lastAnswerAtMs ?? unansweredSinceMs));
+    const endpoint = endpoints[route];
     if (silentMs < UNANSWERED_FOR_MS || endpoint === undefined) return null;
-    return (await prove(endpoint, PROOF_MS)).ok ? null : "the server does not answer over the route";
-  };
-  const leaveRouteIfGone = async (one: ServedShare): Promise<void> => {
+    const { ok } = await this.#options.prove(endpoint, PROOF_MS);
+    return ok ? null : "the server does not answer over the route";
+  }
+
+  async #leaveRouteIfGone(one: ServedShare): Promise<void> {
+    const { clock, service, prove } = this.#options;
     const { settings } = one.carrier;
-    const reason = await whyGone(one);
-    if (reason === null || aloneSinceMs === null) return;
+    const { share } = settings;
+    const reason = await this.#whyGone(one);
+    if (reason === null || this.#aloneSinceMs === null) return;
     const from = settings.route;
-    const to = otherRoute(from);
+    const to: CarriedRoute = from === "tb" ? "fallback" : "tb";
     const endpoint = settings.endpoints[to];
     const proof = endpoint === undefined ? null : await prove(endpoint, PROOF_MS);
-    if (aloneSinceMs === null) return;
+    if (this.#aloneSinceMs === null) return;
     if (endpoint === undefined || proof?.ok !== true || proof.guid !== settings.guid) {
-      if (one.carrier.state().routeLostAtMs === null) service.hold(settings.share);
+      if (one.carrier.state().routeLostAtMs === null) service.hold(share);
       return;
     }
     const untilMs = clock.monotonicMs() + MOVE_WITHIN_MS;
-    const outcome = await service.move({ share: settings.share, to, endpoint, planned: false }, untilMs);
-    if (outcome.ok) service.note({ share: settings.share, at: clock.wallMs(), from, to, reason });
-  };
-
-  const look = async (one: ServedShare, watch: Watched): Promise<void> => {
-    await learn(one, watch);
-    if (aloneSinceMs === null) return;
-    const aloneMs = clock.monotonicMs() - aloneSinceMs;
-    if (await closeIfUnused(one, watch, aloneMs)) return;
-    confirmIfKnown(one, aloneMs);
-    if (aloneMs >= ALONE_FOR_MS) await leaveRouteIfGone(one);
-  };
-  const lookAtAll = (): void => {
-    const present = new Set(service.served.values());
-    for (const one of watched.keys()) if (!present.has(one)) watched.delete(one);
-    for (const one of present) {
-      let watch = watched.get(one);
-      if (watch === undefined) {
-        watch = { busy: false, learnNotBeforeMs: 0, mountNotBeforeMs: 0, goneLooks: 0 };
-        watched.set(one, watch);
-      }
-      if (watch.busy) continue;
-      const looked = watch;
-      looked.busy = true;
-      look(one, looked)
-        .catch((error: unknown) => {
-          logger.warn("a carried share cannot be looked after", {
-            share: one.carrier.settings.share,
-            error: errorText(error),
-          });
-        })
-        .finally(() => {
-          looked.busy = false;
-        });
-    }
-    arm();
-  };
-  const arm = (): void => {
-    if (!ended) timer = clock.setTimer(LOOK_EVERY_MS, lookAtAll);
-  };
-  arm();
-  return {
-    daemons(count) {
-      if (count > 0) aloneSinceMs = null;
-      else aloneSinceMs ??= clock.monotonicMs();
-    },
-    answersAgain(one) {
-      if (aloneSinceMs !== null) confirmIfKnown(one, clock.monotonicMs() - aloneSinceMs);
-    },
-    [Symbol.dispose]() {
-      ended = true;
-      timer?.[Symbol.dispose]();
-    },
-  };
+    const outcome = await service.move({ share, to, endpoint, planned: false }, untilMs);
+    if (outcome.ok) service.note({ share, at: clock.wallMs(), from, to, reason });
+  }
 }

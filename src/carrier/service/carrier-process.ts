@@ -13,9 +13,9 @@ import { createKeeper, FIRST_INHERITED } from "../control/keeper.ts";
 import { createServerProof } from "../smb/server-proof.ts";
 import { isPresent } from "../system/mount-presence.ts";
 import { createSocketOwners } from "../system/socket-owner.ts";
-import { startAloneWatch } from "./alone-watch.ts";
+import { AloneWatch } from "./alone-watch.ts";
 import { createCarrierLog } from "./carrier-log.ts";
-import { createCarrierService, takeOver } from "./carrier-service.ts";
+import { CarrierService, takeOver } from "./carrier-service.ts";
 import { createCarrierStateFile } from "./carrier-state.ts";
 import { createControlServer } from "./control-server.ts";
 
@@ -54,7 +54,7 @@ async function main(): Promise<void> {
     program: basename(dirname(program)).replace(/^program-/u, ""),
     onDaemons: (count) => watch.daemons(count),
   });
-  const service = createCarrierService({
+  const service: CarrierService = new CarrierService({
     clock,
     logger,
     owners: createSocketOwners(clock),
@@ -75,7 +75,7 @@ async function main(): Promise<void> {
     onUnconfirmed: (one) => watch.answersAgain(one),
     onEmpty: () => ending.resolve(),
   });
-  const watch = startAloneWatch({ clock, logger, service, prove, isPresent });
+  const watch: AloneWatch = new AloneWatch({ clock, logger, service, prove, isPresent });
 
   const inherited = Array.from({ length: inheritedCount }, (_, index) => FIRST_INHERITED + index);
   await service.restore(memory, await takeOver(inherited, logger));

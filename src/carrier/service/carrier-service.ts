@@ -12,8 +12,9 @@ import type {
   MoveRequest,
   OpenRequest,
 } from "../carrier.ts";
-import { createShareCarrier, type ShareCarrier } from "../connections/carried-share.ts";
+import { ShareCarrier } from "../connections/carried-share.ts";
 import type { ShareSettings } from "../connections/share-settings.ts";
+import { listen } from "../control/control-socket.ts";
 import type { Keeper } from "../control/keeper.ts";
 import type { ProveServer } from "../smb/server-proof.ts";
 import type { SocketOwners } from "../system/socket-owner.ts";
@@ -55,198 +56,185 @@ export interface ServedShare {
   wasConfirmed: boolean;
 }
 
-export interface CarrierService extends AsyncDisposable {
-  readonly served: ReadonlyMap<string, ServedShare>;
-  states(): readonly CarriedShare[];
-  /** Goes on where a carrier that died has left off; what has no socket is given up. */
-  restore(memory: CarrierMemory, inherited: readonly Server[]): Promise<void>;
-  open(request: OpenRequest): Promise<CarriedShare>;
-  bind(share: string, mount: CarriedMount): Promise<void>;
-  configure(share: string, change: Pick<OpenRequest, "endpoints" | "patienceMs">): Promise<void>;
-  move(request: MoveRequest, untilMs: number): Promise<MoveOutcome>;
-  hold(share: string): void;
-  /** Nothing happens when the server was lost again since `outage`; null: whichever. */
-  confirm(share: string, outage: number | null): void;
-  usedUp(share: string): void;
-  close(share: string): Promise<void>;
-  takeJournal(): Promise<readonly JournalEntry[]>;
-  note(entry: JournalEntry): void;
-}
-
 export function listenerFor(): Server {
   return createServer({ pauseOnConnect: true, allowHalfOpen: true, highWaterMark: 1 });
 }
 
 /** Operations that change which ports there are run one after the other. */
-export function createCarrierService(options: ServiceOptions): CarrierService {
-  const { clock, logger, stateFile } = options;
-  let journal: JournalEntry[] = [];
-  let changing: Promise<unknown> = Promise.resolve();
-  let ended = false;
+export class CarrierService implements AsyncDisposable {
+  readonly #options: ServiceOptions;
+  readonly #served = new Map<string, ServedShare>();
+  readonly #keeper: Keeper;
+  #journal: readonly JournalEntry[] = [];
+  #changing: Promise<unknown> = Promise.resolve();
+  #isEnded = false;
 
-  const save = (): Promise<void> =>
-    stateFile.write({
-      shares: [...shares.served.values()].map(({ carrier }) => carrier.settings),
-      journal,
-      keeper: keeper.identity,
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    this.#keeper = options.keeper(() => this.#save());
+  }
+
+  get served(): ReadonlyMap<string, ServedShare> {
+    return this.#served;
+  }
+
+  states(): readonly CarriedShare[] {
+    return [...this.#served.values()].map(({ carrier }) => carrier.state());
+  }
+
+  /** Goes on where a carrier that died has left off; what has no socket is given up. */
+  restore(memory: CarrierMemory, inherited: readonly Server[]): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#journal = memory.journal.slice(-JOURNAL_AT_MOST);
+      const byPort = new Map(inherited.map((server) => [portOf(server), server]));
+      for (const settings of memory.shares) {
+        const { share, port } = settings;
+        const server = byPort.get(port);
+        byPort.delete(port);
+        if (server === undefined)
+          this.#options.logger.error("a share's port was lost with its keeper", { share, port });
+        // Nobody has watched the server meanwhile.
+        else this.#serve(server, { ...settings, confirmed: false }, settings.confirmed);
+      }
+      for (const server of byPort.values()) server.close();
+      await this.#holdPorts();
+      await this.#save();
     });
-  const keeper = options.keeper(() => save());
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const next = changing.then(work);
-    changing = next.catch(() => {});
-    return next;
-  };
-  const holdPorts = (): Promise<void> =>
-    keeper.hold([...shares.served.values()].map(({ carrier }) => carrier.server));
-  const shares = createServedShares({ options, clock, logger, ended: () => ended, save, holdPorts });
+  }
 
-  return {
-    served: shares.served,
-    states: () => [...shares.served.values()].map(({ carrier }) => carrier.state()),
-    restore: (memory, inherited) =>
-      inTurn(async () => {
-        journal = memory.journal.slice(-JOURNAL_AT_MOST);
-        const byPort = new Map(inherited.map((server) => [portOf(server), server]));
-        for (const settings of memory.shares) {
-          const server = byPort.get(settings.port);
-          byPort.delete(settings.port);
-          if (server === undefined) {
-            logger.error("a share's port was lost with its keeper", {
-              share: settings.share,
-              port: settings.port,
-            });
-            continue;
-          }
-          // Nobody has watched the server meanwhile.
-          shares.serve(server, { ...settings, confirmed: false }, settings.confirmed);
-        }
-        for (const server of byPort.values()) server.close();
-        await holdPorts();
-        await save();
-      }),
-    open: (request) =>
-      inTurn(async () => {
-        const { share, kind, route, endpoints, patienceMs, wantedPort } = request;
-        // Whoever opens has nothing mounted: what is left of an earlier mount ends here.
-        const known = shares.served.get(share);
-        shares.served.delete(share);
-        await known?.carrier[Symbol.asyncDispose]();
-        if (known !== undefined) await holdPorts();
-        if (shares.served.size >= SHARES_AT_MOST)
-          throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
-        const server = listenerFor();
-        await listen(server, wantedPort ?? 0);
-        const port = portOf(server);
-        const settings: ShareSettings = {
-          share,
-          kind,
-          port,
-          route,
-          endpoints: { ...endpoints },
-          patienceMs,
-          mount: null,
-          guid: null,
-          confirmed: true,
-        };
-        const one = shares.serve(server, settings, false);
-        await holdPorts();
-        await save();
-        logger.info("a share is carried", { share, port, route });
-        options.onChanged(true);
-        return one.carrier.state();
-      }),
-    async bind(share, mount) {
-      shares.find(share).carrier.bind(mount);
-      await save();
-    },
-    async configure(share, change) {
-      shares.find(share).carrier.configure(change);
-      await save();
-    },
-    async move({ share, to, endpoint, planned }, untilMs) {
-      const one = shares.served.get(share);
-      if (one === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not carried` };
-      const from = one.carrier.settings.route;
-      const outcome = await one.carrier.move(to, endpoint, planned, untilMs);
-      logger.info(outcome.ok ? "a share was moved" : "a share was not moved", {
-        share,
-        from,
-        to,
-        planned,
-        ...(outcome.ok
-          ? { connections: outcome.connections, quiet: outcome.quiet, took_ms: Math.round(outcome.tookMs) }
-          : { reason: outcome.reason, error: outcome.text }),
-      });
-      if (outcome.ok) await save();
-      return outcome;
-    },
-    hold: (share) => shares.find(share).carrier.hold(),
-    confirm(share, outage) {
-      const one = shares.find(share);
-      const now = one.carrier.state().outage;
-      if (outage !== null && outage !== now) return;
-      if (one.seenGuid !== null && one.seenOutage === now) one.carrier.settings.guid = one.seenGuid;
-      one.wasConfirmed = false;
-      one.carrier.confirm();
-    },
-    usedUp: (share) => shares.find(share).carrier.usedUp(),
-    close: (share) => inTurn(() => shares.closeNow(share)),
-    async takeJournal() {
-      const taken = journal;
-      journal = [];
-      if (taken.length > 0) await save();
-      return taken;
-    },
-    note(entry) {
-      journal = [...journal, entry].slice(-JOURNAL_AT_MOST);
-      void save();
-    },
-    async [Symbol.asyncDispose]() {
-      await changing;
-      ended = true;
-      for (const { carrier } of shares.served.values())
-        await settledWithin(clock, CLOSE_WITHIN_MS, Promise.resolve(carrier[Symbol.asyncDispose]()));
-      await keeper[Symbol.asyncDispose]();
-    },
-  };
-}
+  open({ wantedPort, ...request }: OpenRequest): Promise<CarriedShare> {
+    return this.#inTurn(async () => {
+      const { share, route } = request;
+      // Whoever opens has nothing mounted: what is left of an earlier mount ends here.
+      const known = this.#served.get(share);
+      this.#served.delete(share);
+      await known?.carrier[Symbol.asyncDispose]();
+      if (known !== undefined) await this.#holdPorts();
+      if (this.#served.size >= SHARES_AT_MOST)
+        throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
+      const server = listenerFor();
+      // Port 0: one that the system picks.
+      await listen(server, { host: "127.0.0.1", port: wantedPort ?? 0, backlog: BACKLOG });
+      const port = portOf(server);
+      const settings = { ...request, port, mount: null, guid: null, confirmed: true };
+      const { carrier } = this.#serve(server, settings, false);
+      await this.#holdPorts();
+      await this.#save();
+      this.#options.logger.info("a share is carried", { share, port, route });
+      this.#options.onChanged(true);
+      return carrier.state();
+    });
+  }
 
-interface ServedSharesParts {
-  readonly options: ServiceOptions;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly ended: () => boolean;
-  readonly save: () => Promise<void>;
-  readonly holdPorts: () => Promise<void>;
-}
+  async bind(share: string, mount: CarriedMount): Promise<void> {
+    this.#find(share).carrier.bind(mount);
+    await this.#save();
+  }
 
-/** The shares that are carried, and how one begins and ends. */
-function createServedShares({ options, clock, logger, ended, save, holdPorts }: ServedSharesParts) {
-  const served = new Map<string, ServedShare>();
+  async configure(share: string, change: Pick<OpenRequest, "endpoints" | "patienceMs">): Promise<void> {
+    this.#find(share).carrier.configure(change);
+    await this.#save();
+  }
 
-  const serve = (server: Server, settings: ShareSettings, wasConfirmed: boolean): ServedShare => {
+  async move({ share, ...wanted }: MoveRequest, untilMs: number): Promise<MoveOutcome> {
+    const { to, planned } = wanted;
+    const one = this.#served.get(share);
+    if (one === undefined) return { ok: false, reason: "unknown_share", text: `${share} is not carried` };
+    const from = one.carrier.settings.route;
+    const outcome = await one.carrier.move({ ...wanted, untilMs });
+    this.#options.logger.info(outcome.ok ? "a share was moved" : "a share was not moved", {
+      share,
+      from,
+      to,
+      planned,
+      ...(outcome.ok
+        ? { connections: outcome.connections, quiet: outcome.quiet, took_ms: Math.round(outcome.tookMs) }
+        : { reason: outcome.reason, error: outcome.text }),
+    });
+    if (outcome.ok) await this.#save();
+    return outcome;
+  }
+
+  hold(share: string): void {
+    this.#find(share).carrier.hold();
+  }
+
+  /** Nothing happens when the server was lost again since `outage`; null: whichever. */
+  confirm(share: string, outage: number | null): void {
+    const one = this.#find(share);
+    const now = one.carrier.state().outage;
+    if (outage !== null && outage !== now) return;
+    if (one.seenGuid !== null && one.seenOutage === now) one.carrier.settings.guid = one.seenGuid;
+    one.wasConfirmed = false;
+    one.carrier.confirm();
+  }
+
+  usedUp(share: string): void {
+    this.#find(share).carrier.usedUp();
+  }
+
+  close(share: string): Promise<void> {
+    const { clock, logger, onChanged, onNotice, onEmpty } = this.#options;
+    return this.#inTurn(async () => {
+      const one = this.#served.get(share);
+      if (one === undefined) return;
+      this.#served.delete(share);
+      await settledWithin(clock, CLOSE_WITHIN_MS, one.carrier[Symbol.asyncDispose]());
+      await this.#holdPorts();
+      await this.#save();
+      logger.info("a share is no longer carried", { share, port: one.carrier.settings.port });
+      onChanged(true);
+      onNotice({ share, what: "gone" });
+      if (this.#served.size === 0) onEmpty();
+    });
+  }
+
+  async takeJournal(): Promise<readonly JournalEntry[]> {
+    const taken = this.#journal;
+    this.#journal = [];
+    if (taken.length > 0) await this.#save();
+    return taken;
+  }
+
+  note(entry: JournalEntry): void {
+    this.#journal = [...this.#journal, entry].slice(-JOURNAL_AT_MOST);
+    void this.#save();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#changing;
+    this.#isEnded = true;
+    for (const { carrier } of this.#served.values())
+      await settledWithin(this.#options.clock, CLOSE_WITHIN_MS, carrier[Symbol.asyncDispose]());
+    await this.#keeper[Symbol.asyncDispose]();
+  }
+
+  #find(share: string): ServedShare {
+    const one = this.#served.get(share);
+    if (one !== undefined) return one;
+    throw new MountaineerError("share_unknown", `${share} is not carried`);
+  }
+
+  #serve(server: Server, settings: ShareSettings, wasConfirmed: boolean): ServedShare {
     const { share } = settings;
+    const { clock, onChanged, onNotice, onUnconfirmed } = this.#options;
     const one: ServedShare = {
-      carrier: createShareCarrier(server, settings, {
-        clock,
-        logger,
-        owners: options.owners,
-        prove: options.prove,
-        uid: options.uid,
+      carrier: new ShareCarrier(server, settings, {
+        ...this.#options,
         events: {
           notice(what) {
-            options.onChanged(true);
-            return options.onNotice({ share, what });
+            onChanged(true);
+            return onNotice({ share, what });
           },
-          counted: () => options.onChanged(false),
-          settingsChanged() {
-            options.onChanged(true);
-            if (!ended()) void save();
+          counted: () => onChanged(false),
+          settingsChanged: () => {
+            onChanged(true);
+            if (!this.#isEnded) void this.#save();
           },
           unconfirmed(guid) {
             one.seenGuid = guid;
             one.seenOutage = one.carrier.state().outage;
-            options.onUnconfirmed(one);
+            onUnconfirmed(one);
           },
         },
       }),
@@ -255,39 +243,24 @@ function createServedShares({ options, clock, logger, ended, save, holdPorts }: 
       seenOutage: null,
       wasConfirmed,
     };
-    served.set(share, one);
+    this.#served.set(share, one);
     return one;
-  };
-  const find = (share: string): ServedShare => {
-    const one = served.get(share);
-    if (one !== undefined) return one;
-    throw new MountaineerError("share_unknown", `${share} is not carried`);
-  };
-  const closeNow = async (share: string): Promise<void> => {
-    const one = served.get(share);
-    if (one === undefined) return;
-    served.delete(share);
-    await settledWithin(clock, CLOSE_WITHIN_MS, Promise.resolve(one.carrier[Symbol.asyncDispose]()));
-    await holdPorts();
-    await save();
-    logger.info("a share is no longer carried", { share, port: one.carrier.settings.port });
-    options.onChanged(true);
-    options.onNotice({ share, what: "gone" });
-    if (served.size === 0) options.onEmpty();
-  };
+  }
 
-  return { served, serve, find, closeNow };
-}
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#changing.then(work);
+    this.#changing = next.catch(() => {});
+    return next;
+  }
 
-/** `port` 0: one that the system picks. */
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host: "127.0.0.1", port, backlog: BACKLOG }, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
+  #save(): Promise<void> {
+    const shares = [...this.#served.values()].map(({ carrier }) => carrier.settings);
+    return this.#options.stateFile.write({ shares, journal: this.#journal, keeper: this.#keeper.identity });
+  }
+
+  #holdPorts(): Promise<void> {
+    return this.#keeper.hold([...this.#served.values()].map(({ carrier }) => carrier.server));
+  }
 }
 
 /** Takes over listening sockets that were inherited, as many as are some. */

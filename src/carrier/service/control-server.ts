@@ -1,12 +1,12 @@
 // The carrier's side of the control socket: answers the daemon's questions, and tells it what changes.
 
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import type { CarriedShare, CarrierNotice, JournalEntry, MoveRequest, OpenRequest } from "../carrier.ts";
+import type { CarrierNotice, MoveRequest, OpenRequest } from "../carrier.ts";
 import {
   formatLine,
   LINE_BYTES_AT_MOST,
@@ -32,95 +32,47 @@ const COUNTERS_EVERY_MS = 1_000;
 const WAITING_BYTES_AT_MOST = 4 * LINE_BYTES_AT_MOST;
 const MOVE_WITHIN_MS = 3_800;
 
-interface ControlServer {
-  readonly server: Server;
-  /** Whether any daemon hears it. */
-  notice(notice: CarrierNotice): boolean;
-  changed(urgent: boolean): void;
-  /** Ends every connection, and takes no more. */
-  end(): void;
-}
-
 interface ControlServerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly service: () => CarrierService;
+  readonly service: () => AskedService;
   /** The first characters of the program's hash. */
   readonly program: string;
   /** How many daemons are connected, each time that changes. */
   readonly onDaemons: (count: number) => void;
 }
 
+type AskedService = Pick<
+  CarrierService,
+  "states" | "open" | "bind" | "configure" | "move" | "hold" | "confirm" | "usedUp" | "close" | "takeJournal"
+>;
+
 type Members = Readonly<Record<string, unknown>>;
 
-export function createControlServer(options: ControlServerOptions): ControlServer {
+export function createControlServer(options: ControlServerOptions) {
   const { clock, logger } = options;
   const daemons = new Set<Socket>();
   const all = new Set<Socket>();
   let countersTimer: Timer | null = null;
-  let told = "";
-  let tellingSoon = false;
+  let pushed = "";
+  let isPushDue = false;
 
-  const send = (socket: Socket, message: Members): void => {
-    if (socket.destroyed) return;
-    socket.write(formatLine(message));
-    if (socket.writableLength > WAITING_BYTES_AT_MOST) socket.destroy();
-  };
-  const state = (): Members => ({ nowMs: clock.monotonicMs(), shares: options.service().states() });
-  const tellAll = (): void => {
-    const shares: readonly CarriedShare[] = options.service().states();
+  const pushState = (): void => {
+    const shares = options.service().states();
     const text = JSON.stringify(shares);
-    if (text === told) return;
-    told = text;
+    if (text === pushed) return;
+    pushed = text;
     const message = { push: "shares", nowMs: clock.monotonicMs(), shares };
     for (const socket of daemons) send(socket, message);
   };
   /** What changes at once is told once. */
-  const tellSoon = (): void => {
-    if (tellingSoon || daemons.size === 0) return;
-    tellingSoon = true;
+  const pushSoon = (): void => {
+    if (isPushDue || daemons.size === 0) return;
+    isPushDue = true;
     queueMicrotask(() => {
-      tellingSoon = false;
-      tellAll();
+      isPushDue = false;
+      pushState();
     });
-  };
-
-  const operations: Readonly<Record<string, (members: Members) => Promise<unknown> | unknown>> = {
-    refresh: () => state(),
-    async open(members) {
-      const share = await options.service().open(readOpen(members));
-      return { nowMs: clock.monotonicMs(), share };
-    },
-    bind: (members) =>
-      options.service().bind(need(parseName(members["share"])), need(parseMount(members["mount"]))),
-    configure: (members) =>
-      options.service().configure(need(parseName(members["share"])), {
-        endpoints: parseEndpoints(members["endpoints"]),
-        patienceMs: need(parsePatience(members["patienceMs"])),
-      }),
-    move: (members) => options.service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
-    hold: (members) => options.service().hold(need(parseName(members["share"]))),
-    confirm: (members) =>
-      options.service().confirm(need(parseName(members["share"])), parseOutage(members["outage"])),
-    used_up: (members) => options.service().usedUp(need(parseName(members["share"]))),
-    close: (members) => options.service().close(need(parseName(members["share"]))),
-    async takeJournal(): Promise<readonly JournalEntry[]> {
-      return options.service().takeJournal();
-    },
-  };
-  const answer = async (socket: Socket, id: unknown, members: Members): Promise<void> => {
-    try {
-      const name = members["do"];
-      const operation = typeof name === "string" && Object.hasOwn(operations, name) ? operations[name] : null;
-      if (operation === null || operation === undefined)
-        throw new MountaineerError("protocol", `the carrier has no operation ${JSON.stringify(name)}`);
-      const result = await operation(members);
-      send(socket, { id, ok: true, result: result ?? null });
-    } catch (error) {
-      const code = error instanceof MountaineerError ? error.code : "internal";
-      if (code === "internal") logger.error("a question to the carrier failed", { error: errorText(error) });
-      send(socket, { id, ok: false, code, message: errorText(error) });
-    }
   };
 
   const onLine = (socket: Socket, line: string): void => {
@@ -138,9 +90,9 @@ export function createControlServer(options: ControlServerOptions): ControlServe
       }
       daemons.add(socket);
       options.onDaemons(daemons.size);
-      send(socket, { push: "shares", ...state() });
+      send(socket, { push: "shares", ...stateOf(options) });
     } else if (typeof id === "number" && daemons.has(socket)) {
-      void answer(socket, id, message);
+      void answerTo(options, message).then((answer) => send(socket, { id, ...answer }));
     }
   };
   const server = createServer((socket) => {
@@ -169,27 +121,83 @@ export function createControlServer(options: ControlServerOptions): ControlServe
 
   return {
     server,
-    notice(notice) {
+    /** Whether any daemon hears it. */
+    notice(notice: CarrierNotice): boolean {
       // The state that it is about comes first.
-      tellAll();
+      pushState();
       for (const socket of daemons) send(socket, { push: "notice", notice });
       return daemons.size > 0;
     },
-    changed(urgent) {
-      if (urgent) tellSoon();
+    changed(urgent: boolean): void {
+      if (urgent) pushSoon();
       else if (countersTimer === null && daemons.size > 0) {
         countersTimer = clock.setTimer(COUNTERS_EVERY_MS, () => {
           countersTimer = null;
-          tellAll();
+          pushState();
         });
       }
     },
-    end() {
+    /** Ends every connection, and takes no more. */
+    end(): void {
       countersTimer?.[Symbol.dispose]();
       server.close();
       for (const socket of all) socket.destroySoon();
     },
   };
+}
+
+function send(socket: Socket, message: Members): void {
+  if (socket.destroyed) return;
+  socket.write(formatLine(message));
+  if (socket.writableLength > WAITING_BYTES_AT_MOST) socket.destroy();
+}
+
+function stateOf({ clock, service }: ControlServerOptions): Members {
+  return { nowMs: clock.monotonicMs(), shares: service().states() };
+}
+
+type Operation = (options: ControlServerOptions, members: Members) => unknown;
+
+/** By what a daemon calls them. */
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  refresh: stateOf,
+  async open({ clock, service }, members) {
+    const share = await service().open(readOpen(members));
+    return { nowMs: clock.monotonicMs(), share };
+  },
+  bind: ({ service }, members) => service().bind(shareIn(members), need(parseMount(members["mount"]))),
+  configure: ({ service }, members) =>
+    service().configure(shareIn(members), {
+      endpoints: parseEndpoints(members["endpoints"]),
+      patienceMs: need(parsePatience(members["patienceMs"])),
+    }),
+  move: ({ clock, service }, members) =>
+    service().move(readMove(members), clock.monotonicMs() + MOVE_WITHIN_MS),
+  hold: ({ service }, members) => service().hold(shareIn(members)),
+  confirm: ({ service }, members) => service().confirm(shareIn(members), parseOutage(members["outage"])),
+  used_up: ({ service }, members) => service().usedUp(shareIn(members)),
+  close: ({ service }, members) => service().close(shareIn(members)),
+  takeJournal: ({ service }) => service().takeJournal(),
+};
+
+async function answerTo(options: ControlServerOptions, members: Members): Promise<Members> {
+  try {
+    const name = members["do"];
+    const operation =
+      typeof name === "string" && Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
+    if (operation === undefined)
+      throw new MountaineerError("protocol", `the carrier has no operation ${JSON.stringify(name)}`);
+    return { ok: true, result: (await operation(options, members)) ?? null };
+  } catch (error) {
+    const code = error instanceof MountaineerError ? error.code : "internal";
+    if (code === "internal")
+      options.logger.error("a question to the carrier failed", { error: errorText(error) });
+    return { ok: false, code, message: errorText(error) };
+  }
+}
+
+function shareIn(members: Members): string {
+  return need(parseName(members["share"]));
 }
 
 function need<T>(value: T | null): T {
@@ -199,7 +207,7 @@ function need<T>(value: T | null): T {
 
 function readOpen(members: Members): OpenRequest {
   return {
-    share: need(parseName(members["share"])),
+    share: shareIn(members),
     kind: need(parseKind(members["kind"])),
     route: need(parseRoute(members["route"])),
     endpoints: parseEndpoints(members["endpoints"]),
@@ -210,7 +218,7 @@ function readOpen(members: Members): OpenRequest {
 
 function readMove(members: Members): MoveRequest {
   return {
-    share: need(parseName(members["share"])),
+    share: shareIn(members),
     to: need(parseRoute(members["to"])),
     endpoint: need(parseEndpoint(members["endpoint"])),
     planned: members["planned"] === true,

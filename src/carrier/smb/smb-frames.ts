@@ -15,10 +15,6 @@ const CREATE_FIXED_BYTES = HEADER_BYTES + 48;
 const NETBIOS_KEEP_ALIVE = 0x85;
 
 const SMB2_PROTOCOL = 0xfe;
-/** A transform: encrypted. */
-const ENCRYPTED_PROTOCOL = 0xfd;
-/** A transform: compressed. */
-const COMPRESSED_PROTOCOL = 0xfc;
 /** SMB 1: only ever the first question of a client that offers both. */
 const SMB1_PROTOCOL = 0xff;
 
@@ -72,87 +68,131 @@ interface OpenWanted {
   readonly options: number;
 }
 
-export interface FrameReader {
+type Part = "prefix" | "header" | "rest";
+
+/** Reads one direction of a connection, whatever pieces it comes in. */
+export class FrameReader {
+  readonly #listener: FrameListener;
+  readonly #prefix = new Uint8Array(PREFIX_BYTES);
+  readonly #header = new Uint8Array(HEADER_BYTES);
+  /** The first bytes of a CREATE request, from its header's start. */
+  readonly #create = new Uint8Array(CREATE_FIXED_BYTES);
+  #createBytes = CREATE_FIXED_BYTES;
+  #part: Part = "prefix";
+  #prefixBytes = 0;
+  #headerBytes = 0;
+  /** Of the frame, what has not passed yet. */
+  #frameLeft = 0;
+  /** Until the next header of a compound, or the frame's end. */
+  #restLeft = 0;
+  #broken = false;
+
+  constructor(listener: FrameListener) {
+    this.#listener = listener;
+  }
+
   /** Between two frames. */
-  readonly atBoundary: boolean;
+  get atBoundary(): boolean {
+    return this.#part === "prefix" && this.#prefixBytes === 0;
+  }
+
   /** The stream is not one of SMB frames; nothing more is read of it. */
-  readonly broken: boolean;
+  get broken(): boolean {
+    return this.#broken;
+  }
+
   /**
    * Reads on from `from`, to the end of the bytes or, with `oneFrame`, to the end of the frame that is begun (or of the
    * next one). Returns how far it came.
    */
-  push(bytes: Uint8Array, from: number, oneFrame: boolean): number;
-}
+  push(bytes: Uint8Array, from: number, oneFrame: boolean): number {
+    const end = bytes.length;
+    let at = from;
+    while (at < end) {
+      if (this.#broken) return end;
+      if (this.#part === "rest") at += this.#passRest(bytes, at);
+      else if (this.#part === "header") at += this.#passHeader(bytes, at);
+      else {
+        this.#prefix[this.#prefixBytes] = bytes[at] ?? 0;
+        this.#prefixBytes += 1;
+        at += 1;
+        if (this.#prefixBytes === PREFIX_BYTES) this.#beginFrame();
+      }
+      if (oneFrame && this.atBoundary) return at;
+    }
+    return at;
+  }
 
-type Part = "prefix" | "header" | "rest";
-
-export function createFrameReader(listener: FrameListener): FrameReader {
-  const prefix = new Uint8Array(PREFIX_BYTES);
-  const header = new Uint8Array(HEADER_BYTES);
-  /** The first bytes of a CREATE request, from its header's start. */
-  const create = new Uint8Array(CREATE_FIXED_BYTES);
-  let createBytes = CREATE_FIXED_BYTES;
-  let part: Part = "prefix";
-  let prefixBytes = 0;
-  let headerBytes = 0;
-  /** Of the frame, what has not passed yet. */
-  let frameLeft = 0;
-  /** Until the next header of a compound, or the frame's end. */
-  let restLeft = 0;
-  let broken = false;
-
-  const isBetweenFrames = (): boolean => part === "prefix" && prefixBytes === 0;
-  /** After a header that was the last of its part: what follows has no bytes. */
-  const leaveEmptyRest = (): void => {
-    if (part !== "rest" || restLeft > 0) return;
-    if (frameLeft > 0) part = "header";
-    else endFrame();
-  };
-  const beginFrame = (): void => {
-    prefixBytes = 0;
-    const [type = 0, high = 0, middle = 0, low = 0] = prefix;
+  #beginFrame(): void {
+    this.#prefixBytes = 0;
+    const [type = 0, high = 0, middle = 0, low = 0] = this.#prefix;
     if (type !== 0 && type !== NETBIOS_KEEP_ALIVE) {
-      broken = true;
+      this.#broken = true;
       return;
     }
-    frameLeft = (high << 16) | (middle << 8) | low;
-    headerBytes = 0;
-    part = type === 0 ? "header" : "rest";
-    if (type !== 0) restLeft = frameLeft;
-    if (frameLeft === 0) endFrame();
-  };
-  const endFrame = (): void => {
-    part = "prefix";
-    createBytes = CREATE_FIXED_BYTES;
-    listener.frameEnd();
-  };
-  const skipRest = (): void => {
-    part = "rest";
-    restLeft = frameLeft;
-  };
+    this.#frameLeft = (high << 16) | (middle << 8) | low;
+    this.#headerBytes = 0;
+    this.#part = type === 0 ? "header" : "rest";
+    if (type !== 0) this.#restLeft = this.#frameLeft;
+    if (this.#frameLeft === 0) this.#endFrame();
+  }
+
+  #endFrame(): void {
+    this.#part = "prefix";
+    this.#createBytes = CREATE_FIXED_BYTES;
+    this.#listener.frameEnd();
+  }
+
+  /** How many of the bytes from `at` on belong to it. */
+  #passRest(bytes: Uint8Array, at: number): number {
+    const taken = Math.min(this.#restLeft, bytes.length - at);
+    if (this.#createBytes < CREATE_FIXED_BYTES) this.#readCreate(bytes.subarray(at, at + taken));
+    this.#restLeft -= taken;
+    this.#frameLeft -= taken;
+    this.#leaveEmptyRest();
+    return taken;
+  }
+
+  /** How many of the bytes from `at` on belong to it. */
+  #passHeader(bytes: Uint8Array, at: number): number {
+    const wanted = Math.min(HEADER_BYTES, this.#headerBytes + this.#frameLeft);
+    const taken = Math.min(wanted - this.#headerBytes, bytes.length - at);
+    const isWhole = this.#headerBytes === 0 && taken === wanted;
+    if (!isWhole) this.#header.set(bytes.subarray(at, at + taken), this.#headerBytes);
+    this.#headerBytes += taken;
+    this.#frameLeft -= taken;
+    if (this.#headerBytes < wanted) return taken;
+    if (isWhole) this.#readHeader(bytes, at, wanted);
+    else this.#readHeader(this.#header, 0, wanted);
+    this.#leaveEmptyRest();
+    return taken;
+  }
+
+  /** After a part that was the last one: what follows has no bytes. */
+  #leaveEmptyRest(): void {
+    if (this.#part !== "rest" || this.#restLeft > 0) return;
+    if (this.#frameLeft > 0) this.#part = "header";
+    else this.#endFrame();
+  }
+
+  #skipRest(): void {
+    this.#part = "rest";
+    this.#restLeft = this.#frameLeft;
+  }
+
   /** `at` is where the header begins in `bytes`; all of it has passed. */
-  const readHeader = (bytes: Uint8Array, at: number, length: number): void => {
-    headerBytes = 0;
-    createBytes = CREATE_FIXED_BYTES;
+  #readHeader(bytes: Uint8Array, at: number, length: number): void {
+    this.#headerBytes = 0;
+    this.#createBytes = CREATE_FIXED_BYTES;
     const protocol = bytes[at];
     const isNamed = bytes[at + 1] === 0x53 && bytes[at + 2] === 0x4d && bytes[at + 3] === 0x42;
-    if (!isNamed || protocol === SMB1_PROTOCOL) {
-      if (!isNamed) listener.opaque();
-      skipRest();
+    if (!isNamed || protocol !== SMB2_PROTOCOL || length < HEADER_BYTES) {
+      // Encrypted, compressed, or nothing that is known.
+      if (!isNamed || protocol !== SMB1_PROTOCOL) this.#listener.opaque();
+      this.#skipRest();
       return;
     }
-    if (protocol === ENCRYPTED_PROTOCOL || protocol === COMPRESSED_PROTOCOL) {
-      listener.opaque();
-      skipRest();
-      return;
-    }
-    if (protocol !== SMB2_PROTOCOL || length < HEADER_BYTES) {
-      listener.opaque();
-      skipRest();
-      return;
-    }
-    const next = read32(bytes, at + 20);
-    listener.message(
+    this.#listener.message(
       (bytes[at + 12] ?? 0) | ((bytes[at + 13] ?? 0) << 8),
       read32(bytes, at + 16),
       read32(bytes, at + 24) + read32(bytes, at + 28) * 0x1_0000_0000,
@@ -161,72 +201,28 @@ export function createFrameReader(listener: FrameListener): FrameReader {
       at,
     );
     const isCreate = bytes[at + 12] === SMB2_COMMAND.create && bytes[at + 13] === 0;
-    if (isCreate && listener.opens !== undefined) createBytes = HEADER_BYTES;
-    // `next` counts from the header's start, which has passed.
-    const gap = next - HEADER_BYTES;
-    if (next === 0 || gap < 0 || gap >= frameLeft) {
-      skipRest();
+    if (isCreate && this.#listener.opens !== undefined) this.#createBytes = HEADER_BYTES;
+    // It counts from the header's start, which has passed.
+    const gap = read32(bytes, at + 20) - HEADER_BYTES;
+    if (gap < 0 || gap >= this.#frameLeft) {
+      this.#skipRest();
       return;
     }
-    restLeft = gap;
-    part = gap === 0 ? "header" : "rest";
-  };
+    this.#restLeft = gap;
+    this.#part = gap === 0 ? "header" : "rest";
+  }
 
-  const readCreate = (bytes: Uint8Array): void => {
-    const taken = bytes.subarray(0, CREATE_FIXED_BYTES - createBytes);
-    create.set(taken, createBytes);
-    createBytes += taken.length;
-    if (createBytes < CREATE_FIXED_BYTES) return;
-    listener.opens?.({
-      access: read32(create, CREATE_ACCESS_AT),
-      disposition: read32(create, CREATE_DISPOSITION_AT),
-      options: read32(create, CREATE_OPTIONS_AT),
+  #readCreate(bytes: Uint8Array): void {
+    const taken = bytes.subarray(0, CREATE_FIXED_BYTES - this.#createBytes);
+    this.#create.set(taken, this.#createBytes);
+    this.#createBytes += taken.length;
+    if (this.#createBytes < CREATE_FIXED_BYTES) return;
+    this.#listener.opens?.({
+      access: read32(this.#create, CREATE_ACCESS_AT),
+      disposition: read32(this.#create, CREATE_DISPOSITION_AT),
+      options: read32(this.#create, CREATE_OPTIONS_AT),
     });
-  };
-
-  return {
-    get atBoundary() {
-      return isBetweenFrames();
-    },
-    get broken() {
-      return broken;
-    },
-    push(bytes, from, oneFrame) {
-      const end = bytes.length;
-      let at = from;
-      while (at < end) {
-        if (broken) return end;
-        if (part === "rest") {
-          const taken = Math.min(restLeft, end - at);
-          if (createBytes < CREATE_FIXED_BYTES) readCreate(bytes.subarray(at, at + taken));
-          at += taken;
-          restLeft -= taken;
-          frameLeft -= taken;
-          leaveEmptyRest();
-        } else if (part === "prefix") {
-          prefix[prefixBytes] = bytes[at] ?? 0;
-          prefixBytes += 1;
-          at += 1;
-          if (prefixBytes === PREFIX_BYTES) beginFrame();
-          else continue;
-        } else {
-          const wanted = Math.min(HEADER_BYTES, headerBytes + frameLeft);
-          const taken = Math.min(wanted - headerBytes, end - at);
-          const isWhole = headerBytes === 0 && taken === wanted;
-          if (!isWhole) header.set(bytes.subarray(at, at + taken), headerBytes);
-          headerBytes += taken;
-          frameLeft -= taken;
-          at += taken;
-          if (headerBytes < wanted) continue;
-          if (isWhole) readHeader(bytes, at - taken, wanted);
-          else readHeader(header, 0, wanted);
-          leaveEmptyRest();
-        }
-        if (oneFrame && isBetweenFrames()) return at;
-      }
-      return at;
-    },
-  };
+  }
 }
 
 /** The command of the frame that `bytes` begins with; null: it cannot be told (encrypted, say), undefined: too few bytes. */

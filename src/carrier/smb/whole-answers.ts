@@ -1,57 +1,159 @@
-// Passes on what the server sends, each frame once all of it is there: a client that has had half an answer can be told
-// nothing else when the server is lost.
+// The buffers into which a connection reads from its server. The client gets each frame whole: one that has got half an
+// answer cannot be given another one when the server is lost.
 import type { Socket } from "node:net";
 
-/** What rclone reads at once, with its header. A larger frame passes as it comes. */
-const FRAME_AT_MOST_BYTES = 1_100_000;
-/** Of all connections of a share together; what comes beyond that passes as it comes. */
-const ALL_AT_MOST_BYTES = 64 * 1024 * 1024;
+const SMALL_BUFFER_BYTES = 8 * 1024;
+const LARGE_BUFFER_BYTES = 64 * 1024;
+const SMALL_READS_BEFORE_SHRINKING = 64;
+/** More than what rclone reads at once, with its header. Of a larger frame, what does not fit passes as it comes. */
+const STORE_BYTES = 1_200_000;
+/** 62 MB. An answer that begins when all are in use passes as it comes. */
+const STORES_AT_MOST = 52;
+const SPARE_STORES = 4;
+/** A store with less room than this behind what it keeps is tidied up before the next read. */
+const ROOM_BYTES = LARGE_BUFFER_BYTES;
 
-/** At least: a server that sends bytes one by one costs more than them. */
-const PART_COSTS_BYTES = 256;
-
-/** Of one share, over all its connections. */
-export interface HeldAnswers {
-  heldBytes: number;
+/** Buffers for answers that come in parts: few, and shared by all connections of a share. */
+export interface AnswerStores {
+  /** null: all are in use. */
+  take(): Buffer | null;
+  /** `isFree`: nobody reads or writes it any more. */
+  giveBack(store: Buffer, isFree: boolean): void;
 }
 
-interface WholeAnswers {
-  /** The client has had a part of a frame, and not yet the rest. */
-  readonly isHalfPassed: boolean;
-  /** `bytes` are the caller's again once the client has taken them; the client is corked. `ends`: a frame ends with them. */
-  pass(bytes: Buffer, ends: boolean): void;
-  drop(): void;
-}
-
-export function createWholeAnswers(client: Socket, all: HeldAnswers): WholeAnswers {
-  let parts: Buffer[] = [];
-  let partBytes = 0;
-  let isHalfPassed = false;
-
-  const drop = (): void => {
-    all.heldBytes -= partBytes;
-    parts = [];
-    partBytes = 0;
-  };
-  const mayHold = (bytes: number): boolean =>
-    !isHalfPassed && partBytes + bytes <= FRAME_AT_MOST_BYTES && all.heldBytes + bytes <= ALL_AT_MOST_BYTES;
+export function createAnswerStores(): AnswerStores {
+  const spare: Buffer[] = [];
+  let inUse = 0;
   return {
-    get isHalfPassed() {
-      return isHalfPassed;
+    take() {
+      if (inUse >= STORES_AT_MOST) return null;
+      inUse += 1;
+      return spare.pop() ?? Buffer.allocUnsafeSlow(STORE_BYTES);
     },
-    pass(bytes, ends) {
-      const cost = Math.max(bytes.length, PART_COSTS_BYTES);
-      if (!ends && mayHold(cost)) {
-        parts.push(Buffer.from(bytes));
-        partBytes += cost;
-        all.heldBytes += cost;
-        return;
-      }
-      for (const part of parts) client.write(part);
-      client.write(bytes);
-      drop();
-      isHalfPassed = !ends;
+    giveBack(store, isFree) {
+      inUse -= 1;
+      if (isFree && spare.length < SPARE_STORES) spare.push(store);
     },
-    drop,
   };
+}
+
+/** What the server has sent of frames that are not whole yet. */
+export class WholeAnswers {
+  readonly #client: Socket;
+  readonly #stores: AnswerStores;
+  #own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+  #store: Buffer | null = null;
+  /** Of the buffer in use: what is kept lies between, and the last read put its bytes after `cameFrom`. */
+  #keptFrom = 0;
+  #filledTo = 0;
+  #cameFrom = 0;
+  #smallReads = 0;
+  #isHalfPassed = false;
+
+  constructor(client: Socket, stores: AnswerStores) {
+    this.#client = client;
+    this.#stores = stores;
+  }
+
+  /** The client has had a part of a frame, and not yet the rest. */
+  get isHalfPassed(): boolean {
+    return this.#isHalfPassed;
+  }
+
+  /** Where the next read may put its bytes. */
+  window(): Buffer {
+    if (this.#store === null && this.#filledTo === 0 && this.#isTaken()) this.#resizeOwn();
+    return this.#buffer().subarray(this.#filledTo);
+  }
+
+  /** The bytes that a read has just put there. */
+  came(length: number): Buffer {
+    const buffer = this.#buffer();
+    this.#noteSize(length, buffer.length - this.#filledTo);
+    this.#cameFrom = this.#filledTo;
+    this.#filledTo += length;
+    return buffer.subarray(this.#cameFrom, this.#filledTo);
+  }
+
+  /**
+   * Passes on what came up to the end of its last frame, `ended` of the bytes that `came` gave, and keeps the rest. False:
+   * the client has not taken all yet, so nothing may be read until it has.
+   */
+  pass(ended: number): boolean {
+    if (ended > 0) {
+      this.#passTo(this.#cameFrom + ended);
+      this.#isHalfPassed = false;
+    }
+    if (this.#keptFrom < this.#filledTo && (this.#isHalfPassed || !this.#makeRoom())) {
+      this.#passTo(this.#filledTo);
+      this.#isHalfPassed = true;
+    }
+    if (this.#keptFrom === this.#filledTo) {
+      this.#keptFrom = 0;
+      this.#filledTo = 0;
+      if (this.#isTaken()) this.#leaveStore();
+    }
+    return this.#isTaken();
+  }
+
+  /** Forgets what is kept. Only when nothing will be read any more. */
+  drop(): void {
+    this.#keptFrom = 0;
+    this.#filledTo = 0;
+    this.#leaveStore();
+  }
+
+  #buffer(): Buffer {
+    return this.#store ?? this.#own;
+  }
+
+  #isTaken(): boolean {
+    return this.#client.writableLength === 0;
+  }
+
+  #passTo(end: number): void {
+    this.#client.write(this.#buffer().subarray(this.#keptFrom, end));
+    this.#keptFrom = end;
+  }
+
+  #resizeOwn(): void {
+    const isSmall = this.#own.length === SMALL_BUFFER_BYTES;
+    if (isSmall && this.#smallReads < 0) this.#own = Buffer.allocUnsafeSlow(LARGE_BUFFER_BYTES);
+    else if (!isSmall && this.#smallReads >= SMALL_READS_BEFORE_SHRINKING)
+      this.#own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
+  }
+
+  #noteSize(length: number, room: number): void {
+    if (length === room) this.#smallReads = -1;
+    else if (length < SMALL_BUFFER_BYTES) this.#smallReads = Math.max(0, this.#smallReads) + 1;
+    else this.#smallReads = 0;
+  }
+
+  /** For the rest of a frame. False: there is none to be had. */
+  #makeRoom(): boolean {
+    const kept = this.#buffer().subarray(this.#keptFrom, this.#filledTo);
+    if (this.#store === null) {
+      if (this.#filledTo <= this.#own.length / 2) return true;
+      this.#store = this.#stores.take();
+      if (this.#store !== null) this.#moveTo(this.#store, kept);
+      return this.#store !== null;
+    }
+    if (this.#store.length - this.#filledTo >= ROOM_BYTES) return true;
+    if (this.#keptFrom === 0) return this.#filledTo < this.#store.length;
+    // What the client has not taken yet must stay where it is.
+    if (!this.#isTaken()) this.#store = Buffer.allocUnsafeSlow(STORE_BYTES);
+    this.#moveTo(this.#store, kept);
+    return true;
+  }
+
+  #moveTo(target: Buffer, kept: Buffer): void {
+    kept.copy(target);
+    this.#keptFrom = 0;
+    this.#filledTo = kept.length;
+  }
+
+  #leaveStore(): void {
+    if (this.#store !== null) this.#stores.giveBack(this.#store, this.#isTaken());
+    this.#store = null;
+  }
 }

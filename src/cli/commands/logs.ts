@@ -30,7 +30,7 @@ export const logsCommand: CommandDefinition = {
     command.option("--json", "print the lines as they are in the file: a JSON object each");
   },
   async run(context, options) {
-    const { daemonLogPath } = await import("../in-process/control.ts");
+    const { daemonLogPath } = await import("../in-process/open.ts");
     const { showLog } = await import("../sessions/show-log.ts");
     const { home } = context;
     const { userHome } = findPlace(process.env);

@@ -73,7 +73,7 @@ export const menubarCommand: CommandDefinition = {
     const plugin = typeof swiftbar === "string" ? swiftbar : environment["SWIFTBAR_PLUGIN_PATH"];
     const command = plugin ? [resolve(plugin)] : [...environmentWords(context), ...ownProgram(), "menubar"];
     // Loaded when it is run: it knows the daemon, of which the menu needs nothing else.
-    const { daemonLogPath } = await import("../in-process/control.ts");
+    const { daemonLogPath } = await import("../in-process/open.ts");
     await startMenubar({
       ...place,
       face: isPlugin

@@ -1,8 +1,9 @@
 // Owns `mountaineer monitor`: the daemon in the foreground.
-import { Option } from "commander";
+import { InvalidArgumentError } from "commander";
 import { runMonitorCommand } from "../in-process/run-monitor.ts";
 import type { CommandDefinition } from "../input/command.ts";
-import { parseInterval, readFlag } from "../input/options.ts";
+import { INTERVAL_RULE, intervalMs } from "../input/monitor-arguments.ts";
+import { readFlag } from "../input/options.ts";
 
 export const monitorCommand: CommandDefinition = {
   name: "monitor",
@@ -19,11 +20,10 @@ export const monitorCommand: CommandDefinition = {
   exits: {},
   addOptions(command) {
     command
-      .addOption(
-        new Option(
-          "--interval <seconds>",
-          "how often to look; beats check_interval_secs until restart",
-        ).argParser(parseInterval),
+      .option(
+        "--interval <seconds>",
+        "how often to look; beats check_interval_secs until restart",
+        parseInterval,
       )
       .option(
         "--unmount-on-exit",
@@ -38,3 +38,10 @@ export const monitorCommand: CommandDefinition = {
     });
   },
 };
+
+/** Seconds to milliseconds. */
+function parseInterval(text: string): number {
+  const ms = intervalMs(text);
+  if (ms === null) throw new InvalidArgumentError(`It is ${INTERVAL_RULE}.`);
+  return ms;
+}

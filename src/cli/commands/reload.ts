@@ -34,7 +34,7 @@ export const reloadCommand: CommandDefinition = {
 async function reload(context: CommandContext, json: boolean): Promise<number> {
   const { withDaemonOr } = await import("../sessions/control-session.ts");
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
-  const { tellReload } = await import("../sessions/reload-outcome.ts");
+  const { tellReload } = await import("../edits/edit-outcome.ts");
   const report = await withDaemonOr(
     context,
     "change",
@@ -47,7 +47,7 @@ async function reload(context: CommandContext, json: boolean): Promise<number> {
 async function dryRun(context: CommandContext, json: boolean): Promise<number> {
   const { requireNamedFile, viewConfig } = await import("../sessions/config-session.ts");
   const { NOTHING_STAYS } = await import("../views/reload-view.ts");
-  const { tellReload } = await import("../sessions/reload-outcome.ts");
+  const { tellReload } = await import("../edits/edit-outcome.ts");
   return viewConfig(context, async (view) => {
     if (view.daemon === null) {
       await requireNamedFile(context, view);

@@ -33,13 +33,11 @@ export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
           description: "backend",
         }));
     case "tools":
-      await import("../../api/client/contract-schemas.ts");
       return toolNames;
     case "folders":
-      await import("../../api/client/contract-schemas.ts");
       return folderNames;
     case "secrets": {
-      const { loadSecretNames } = await import("../in-process/secrets.ts");
+      const { loadSecretNames } = await import("../in-process/open.ts");
       const keptNames = await loadSecretNames();
       return (place) => secretNames(place, keptNames);
     }

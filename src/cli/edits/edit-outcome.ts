@@ -1,10 +1,10 @@
-// Owns what a command says and ends with after it changed the configuration, or could not.
-import type { EditReport } from "../../api/contract.ts";
+// What a command says, and ends with, after it changed the configuration or had it reloaded.
+import type { EditReport, ReloadReport } from "../../api/contract.ts";
 import { mistakesError, refusalError } from "../../config/mistakes.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { paintFor } from "../views/look.ts";
-import { editExit, renderReload } from "../views/reload-view.ts";
+import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
 
 interface EditTelling {
   readonly json: boolean;
@@ -34,4 +34,19 @@ export function tellEdit(context: CommandContext, report: EditReport, telling: E
   if (reload.failure !== null) context.note(`it is saved, but does not run: ${harmless(reload.failure)}`);
   else if (changed || reload.reloaded) context.print(renderReload(reload, context.stdoutLook));
   return editExit(report);
+}
+
+interface ReloadTelling {
+  readonly json: boolean;
+  /** What a dry run would not touch. */
+  readonly staying: Staying;
+}
+
+/** Prints the outcome and returns the exit code. Throws `config_invalid`, every mistake in it. */
+export function tellReload(context: CommandContext, report: ReloadReport, telling: ReloadTelling): number {
+  if (telling.json) context.print(`${JSON.stringify(report, null, 2)}\n`);
+  else if (report.errors.length > 0) throw mistakesError(report.errors);
+  else if (report.failure !== null) context.note(`not reloaded: ${harmless(report.failure)}`);
+  else context.print(renderReload(report, context.stdoutLook, telling.staying));
+  return reloadExit(report);
 }

@@ -2,7 +2,8 @@
 import { lstat, readlink, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { ConfigEditWire, StepResult } from "../../api/contract.ts";
+import type { StepResult } from "../../api/contract.ts";
+import type { ConfigEditWire } from "../../api/requests.ts";
 import { nameKey } from "../../config/names.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -131,7 +132,7 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
     "change",
     async ({ places }) => void (await places.reconcileAliases(signal)),
     async () => {
-      const { openEngine } = await import("../in-process/control.ts");
+      const { openEngine } = await import("../in-process/open.ts");
       const command = "shares remove";
       const opening = openEngine({ home, configPath, signal, intent: "change", command, looksFirst: false });
       return onceOpened(opening, async (engine) => {

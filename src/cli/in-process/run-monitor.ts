@@ -1,7 +1,7 @@
 // Owns the way from the command line into the daemon; with in-process/control.ts the only one. Loads it when it is run.
+import type { MonitorOptions } from "../../api/control.ts";
 import type { CommandContext } from "../input/command.ts";
 import type { MonitorArguments } from "../input/monitor-arguments.ts";
-import { listenForHangups } from "./monitor-hangups.ts";
 
 /** Resolves with the exit code when the daemon has stopped; rejects with what keeps it from starting. */
 export async function runMonitorCommand(
@@ -13,4 +13,31 @@ export async function runMonitorCommand(
   const { runMonitor } = await import("../../daemon/monitor.ts");
   await runMonitor({ home, configPath, intervalMs, unmountOnExit, signal, forceSignal, reloadRequests });
   return 0;
+}
+
+/** What signals come from. */
+interface SignalSource {
+  on(signal: "SIGHUP", listener: () => void): unknown;
+}
+
+/** Hears SIGHUP from now on, for as long as the process lives; see `MonitorOptions.reloadRequests`. */
+export function listenForHangups(source: SignalSource): MonitorOptions["reloadRequests"] {
+  const listeners = new Set<() => void>();
+  let cameBefore = false;
+  source.on("SIGHUP", () => {
+    if (listeners.size === 0) cameBefore = true;
+    for (const listener of [...listeners]) listener();
+  });
+  return (listener) => {
+    // Wrapped, so that the same function registered twice is two listeners.
+    const own = (): void => listener();
+    listeners.add(own);
+    if (cameBefore) {
+      cameBefore = false;
+      queueMicrotask(() => {
+        if (listeners.has(own)) own();
+      });
+    }
+    return () => void listeners.delete(own);
+  };
 }

@@ -1,9 +1,8 @@
 // Owns the options that several commands share, and the reading of them.
-import { type Command, InvalidArgumentError, Option } from "commander";
-import type { SwitchTarget } from "../../api/contract.ts";
+import type { Command } from "commander";
 import type { ShareSelection } from "../../api/control.ts";
+import type { SwitchTarget } from "../../api/requests.ts";
 import type { GivenOptions } from "./command.ts";
-import { INTERVAL_RULE, intervalMs } from "./monitor-arguments.ts";
 
 export const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"];
 
@@ -11,21 +10,14 @@ export const SWITCH_TARGETS: readonly SwitchTarget[] = ["tb", "fallback", "auto"
 export function addShareOptions(command: Command): void {
   const collect = (name: string, names: readonly string[] | undefined): string[] => [...(names ?? []), name];
   command
+    .option("--share <name>", "only this share; may be given again for more", collect)
     .addOption(
-      new Option("--share <name>", "only this share; may be given again for more").argParser(collect),
-    )
-    .addOption(new Option("--all", "all shares (what happens without --share, too)").conflicts("share"));
+      command.createOption("--all", "all shares (what happens without --share, too)").conflicts("share"),
+    );
 }
 
 export function addJsonOption(command: Command): void {
   command.option("--json", "print the result as JSON");
-}
-
-/** Seconds to milliseconds, for commander. */
-export function parseInterval(text: string): number {
-  const ms = intervalMs(text);
-  if (ms === null) throw new InvalidArgumentError(`It is ${INTERVAL_RULE}.`);
-  return ms;
 }
 
 export function readSelection(options: GivenOptions): ShareSelection {

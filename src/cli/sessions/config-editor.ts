@@ -1,5 +1,6 @@
 // Owns what a command asks of whoever changes the configuration file: whole or not at all.
-import type { ConfigEditWire, EditReport } from "../../api/contract.ts";
+import type { EditReport } from "../../api/contract.ts";
+import type { ConfigEditWire } from "../../api/requests.ts";
 
 export interface KeyEdit {
   readonly key: string;

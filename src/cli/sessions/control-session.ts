@@ -2,7 +2,6 @@
 import { realpath } from "node:fs/promises";
 import { connectToDaemon, type DaemonClient, type RemoteControl } from "../../api/client/client.ts";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import { readLockHolder } from "../../runtime/process/home-lock.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 
@@ -76,6 +75,7 @@ export async function findDaemon(
 }
 
 async function startingMonitor(home: string): Promise<{ pid: number } | null> {
+  const { readLockHolder } = await import("../../runtime/process/home-lock.ts");
   const holder = await readLockHolder(home);
   return holder !== null && holder.command === "monitor" ? holder : null;
 }
@@ -85,7 +85,7 @@ async function inProcess<T>(
   ask: Ask,
   use: (control: RemoteControl) => Promise<T>,
 ): Promise<Alone<T>> {
-  const { openEngine } = await import("../in-process/control.ts");
+  const { openEngine } = await import("../in-process/open.ts");
   const { home, configPath, signal } = context;
   return onceOpened(openEngine({ home, configPath, signal, ...ask }), use);
 }

@@ -3,7 +3,7 @@ import { open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Doctor } from "../../api/doctor-report.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import { openDoctor } from "../in-process/doctor.ts";
+import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { renderDoctor, renderSelfTest } from "../views/doctor-view.ts";
 import { paintFor } from "../views/look.ts";

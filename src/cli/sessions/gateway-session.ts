@@ -36,7 +36,7 @@ export async function withOwnGateway<T>(
   command: string,
   use: (gateway: InProcessGateway) => Promise<T>,
 ) {
-  const { openGateway } = await import("../in-process/gateway.ts");
+  const { openGateway } = await import("../in-process/open.ts");
   return onceOpened(openGateway({ home, configPath, signal, command, intent: "look" }), use);
 }
 

@@ -20,7 +20,7 @@ export function withPlaces<T>(
     ask.intent,
     (daemon) => use({ places: daemon.places, control: daemon }),
     async () => {
-      const { openEngine } = await import("../in-process/control.ts");
+      const { openEngine } = await import("../in-process/open.ts");
       const { home, configPath, signal } = context;
       const opening = openEngine({ home, configPath, signal, ...ask, looksFirst: false });
       return onceOpened(opening, (engine) => use({ places: engine.places, control: engine }));

@@ -135,6 +135,7 @@ export function gatewayConfig(file: ConfigFile, place: ConfigPlace): GatewayConf
       strategy: conflict.strategy,
       separator: conflict.separator,
       order: conflict.order,
+      longestName: conflict.longest_name,
     },
     incomingAuth: engineAuth(file.incoming_auth),
     authorization:

@@ -4,7 +4,7 @@ import type { PlaceControl } from "../../api/control.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type AliasLinks, type AliasTransition, createAliasLinks } from "../../shares/links/alias-links.ts";
+import { AliasLinks, type AliasTransition } from "../../shares/links/alias-links.ts";
 import { openAliasMemory } from "../../shares/links/alias-memory.ts";
 import type { EngineParts } from "../compose/engine-parts.ts";
 import { aliasStatuses } from "./alias-status.ts";
@@ -35,7 +35,7 @@ export async function openPlaces(options: {
       const folders = [routes.tb.folder, routes.fallback.folder].filter((folder) => folder !== null);
       return [mountPath, ...folders, ...(seen?.mount ? [seen.mount.found.path] : [])];
     });
-  const aliases = createAliasLinks({ clock, logger, prober, memory, mountPaths, publish });
+  const aliases = new AliasLinks({ clock, logger, prober, memory, mountPaths, publish });
   aliases.apply(first);
   return {
     aliases,

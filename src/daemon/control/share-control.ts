@@ -1,6 +1,7 @@
 // A user's commands for all or some shares: all asked at once, answered one by one.
-import type { StepResult, SwitchTarget, VerifyReport } from "../../api/contract.ts";
+import type { StepResult, VerifyReport } from "../../api/contract.ts";
 import type { ShareSelection } from "../../api/control.ts";
+import type { SwitchTarget } from "../../api/requests.ts";
 import { selectShares } from "../../api/share-selection.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";

@@ -1,6 +1,7 @@
 // Lists the folders in a folder of a share: through the prober, within a deadline, and not at all if the mount is known
 // not to answer.
-import type { FoldersReport, FoldersRequest } from "../../api/contract.ts";
+import type { FoldersReport } from "../../api/contract.ts";
+import type { FoldersRequest } from "../../api/requests.ts";
 import { selectShares } from "../../api/share-selection.ts";
 import { parseSubpath } from "../../config/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

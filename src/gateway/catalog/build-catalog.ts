@@ -5,6 +5,7 @@ import type { JsonObject } from "../json-rpc.ts";
 import type { Catalog, CatalogEntry, CatalogSource, Collision, EntryKind, ResourceReach } from "./catalog.ts";
 import { compileGlobs } from "./glob.ts";
 import { isUnclear, otherSpellings } from "./uri-spelling.ts";
+import { usableName } from "./usable-name.ts";
 
 interface Permission {
   permits(name: string): boolean;
@@ -55,7 +56,7 @@ interface SourceOffer {
   readonly reach: ResourceReach | null;
 }
 
-function offerOf(source: CatalogSource, { strategy, separator }: ConflictConfig): SourceOffer {
+function offerOf(source: CatalogSource, { strategy, separator, longestName }: ConflictConfig): SourceOffer {
   const { backend, filters, toolOverrides, listings } = source;
   const prefix = strategy === "prefix" ? backend + separator : "";
   const toolPermission = permissionOf(filters.tools);
@@ -74,12 +75,14 @@ function offerOf(source: CatalogSource, { strategy, separator }: ConflictConfig)
       const override =
         kind === "tool" && Object.hasOwn(toolOverrides, originalName) ? toolOverrides[originalName] : null;
       const isNamed = kind === "tool" || kind === "prompt";
-      const name = isNamed ? prefix + (override?.name ?? originalName) : originalName;
+      const fullName = isNamed ? prefix + (override?.name ?? originalName) : originalName;
+      const name = kind === "tool" ? usableName(fullName, longestName) : fullName;
       const description = override?.description ?? null;
       entries.push({
         kind,
         name,
         backend,
+        fullName,
         originalName,
         definition: isNamed ? published(definition, name, description) : definition,
       });

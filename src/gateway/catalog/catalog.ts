@@ -18,6 +18,8 @@ export interface CatalogEntry {
   /** What clients call it: a name, a URI or a URI template. Unique within its kind. */
   readonly name: string;
   readonly backend: string;
+  /** What it would be called if clients could use any name; policies know it by both. */
+  readonly fullName: string;
   /** What the server calls it. */
   readonly originalName: string;
   /** As listed to clients. */

@@ -25,6 +25,11 @@ export function diffCatalogs(before: Catalog | null, after: Catalog): CatalogDif
       if (!after[list].has(entry.name)) removed.push(label(entry));
     }
   }
+  return { added, removed, collisions: newCollisions(before, after) };
+}
+
+/** Each once, however often a backend offers the name. */
+export function newCollisions(before: Catalog | null, after: Catalog): Collision[] {
   const known = new Set(before?.collisions.map(collisionKey));
   const collisions: Collision[] = [];
   for (const collision of after.collisions) {
@@ -33,7 +38,7 @@ export function diffCatalogs(before: Catalog | null, after: Catalog): CatalogDif
     known.add(key);
     collisions.push(collision);
   }
-  return { added, removed, collisions };
+  return collisions;
 }
 
 /** What is announced of it: nothing, when no name came or went and nobody new collides. */

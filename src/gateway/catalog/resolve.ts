@@ -1,12 +1,9 @@
-// Owns whose a name or a URI is.
+// Finds the backend that a name or a URI belongs to.
 import type { Catalog, CatalogEntry } from "./catalog.ts";
 import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 
 /** The backend that a request goes to, and what the server there calls the thing. */
-interface Resolved {
-  readonly backend: string;
-  readonly originalName: string;
-}
+type Resolved = Pick<CatalogEntry, "backend" | "originalName">;
 
 export function resolveTool(catalog: Catalog, name: string): CatalogEntry | null {
   return catalog.tools.get(name) ?? null;

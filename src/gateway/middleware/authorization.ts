@@ -100,7 +100,13 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
   if (resources === null) return () => true;
   const matchesLabel = compileGlobs(resources);
   const matchesName = compileGlobs(resources.filter((glob) => !QUALIFIED.test(glob)));
-  return (target) => target !== null && (matchesLabel(targetLabel(target)) || matchesName(target.name));
+  const isNamed = (target: RequestTarget): boolean =>
+    matchesLabel(targetLabel(target)) || matchesName(target.name);
+  return (target) => {
+    if (target === null) return false;
+    const { kind, name, fullName = name } = target;
+    return isNamed(target) || (fullName !== name && isNamed({ kind, name: fullName }));
+  };
 }
 
 /** Answers what is forbidden itself; `denied` hears of it, since what records requests comes after this. */
@@ -138,8 +144,13 @@ export function isTargetPermitted(
   method: string,
 ): boolean {
   return isListed(catalog, target)
-    ? policies.isAllowed(principal, target, method)
+    ? policies.isAllowed(principal, catalogued(catalog, target), method)
     : policies.isAllowedUnlisted(principal, target, method);
+}
+
+/** With the name that a policy may have been written for. */
+function catalogued({ tools }: Catalog, target: RequestTarget): RequestTarget {
+  return (target.kind === "tool" ? tools.get(target.name) : undefined) ?? target;
 }
 
 function isListed({ resources, templates }: Catalog, { kind, name }: RequestTarget): boolean {

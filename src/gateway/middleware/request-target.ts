@@ -16,6 +16,8 @@ import { sanitise } from "./sanitise.ts";
 export interface RequestTarget {
   readonly kind: EntryKind;
   readonly name: string;
+  /** Of a tool that is published by a shorter one. */
+  readonly fullName?: string;
 }
 
 /** Null: the method is about nothing that has a name, or the name is missing. */

@@ -1,7 +1,9 @@
-// Owns the standing problems of the gateway that are no single backend's.
+// The standing problems of the gateway that do not belong to one backend.
+import { standingSince } from "../../reconcile/decision.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
 
 type Standing = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
@@ -14,15 +16,19 @@ export function createGatewayConditions(
   catalog: Catalog,
   listening: BackendCondition | null,
 ) => readonly BackendCondition[] {
-  let since = new Map<string, number>();
+  let since: ReadonlyMap<string, number> = new Map();
   return (rules, catalog, listening) => {
     const now = wallMs();
-    const conditions = standing(rules, catalog, listening).map((condition) => ({
+    const found = standing(rules, catalog, listening);
+    since = standingSince(
+      found.map((condition) => ({ code: keyOf(condition) })),
+      since,
+      now,
+    );
+    return found.map((condition) => ({
       ...condition,
       sinceMs: condition.sinceMs ?? since.get(keyOf(condition)) ?? now,
     }));
-    since = new Map(conditions.map((condition) => [keyOf(condition), condition.sinceMs]));
-    return conditions;
   };
 }
 
@@ -55,7 +61,7 @@ function standing(
     });
   }
   if (config.conflictResolution.strategy === "error") {
-    for (const { kind, name, kept, hidden } of catalog.collisions) {
+    for (const { kind, name, kept, hidden } of newCollisions(null, catalog)) {
       conditions.push({
         code: "catalog_collision",
         severity: "warning",
@@ -64,15 +70,33 @@ function standing(
       });
     }
   } else conditions.push(...hiddenNames(catalog));
+  conditions.push(...shortenedNames(catalog));
   return conditions;
+}
+
+function shortenedNames({ tools }: Catalog): Standing[] {
+  const shortened = [...tools.values()].filter(({ name, fullName }) => name !== fullName);
+  if (shortened.length === 0) return [];
+  const told = shortened.slice(0, MOST_NAMES).map(({ name, fullName }) => `${fullName} as ${name}`);
+  const more = shortened.length - told.length;
+  return [
+    {
+      code: "names_shortened",
+      severity: "info",
+      title: `Tools whose names clients could not use are published under others: ${told.join(", ")}${more === 0 ? "" : ` and ${more} more`}`,
+      hint: "Give them names of your own with `tool_overrides`, or set [conflict_resolution].longest_name if your clients allow more.",
+    },
+  ];
 }
 
 /** Names that are told of each pair of backends. */
 const MOST_NAMES = 5;
 
 /** What the strategy settles: whoever wonders where a tool is finds it here. One for each pair of backends. */
-function hiddenNames({ collisions }: Catalog): Standing[] {
-  const pairs = Map.groupBy(collisions, ({ kept, hidden }) => JSON.stringify([kept, hidden]));
+function hiddenNames(catalog: Catalog): Standing[] {
+  const pairs = Map.groupBy(newCollisions(null, catalog), ({ kept, hidden }) =>
+    JSON.stringify([kept, hidden]),
+  );
   return [...pairs.values()].flatMap((same) => {
     const [first] = same;
     if (first === undefined) return [];

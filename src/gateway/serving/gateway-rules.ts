@@ -1,10 +1,7 @@
-// Owns what a configuration says of every request: who comes in, who may what, what is written down.
-
-import type { Logger } from "../../runtime/log/log.ts";
-import type { Clock } from "../../runtime/time/clock.ts";
+// The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
 import { type AuditFile, startAuditFile } from "../middleware/audit-file.ts";
 import { type Authenticator, createAuthentication } from "../middleware/incoming-auth.ts";
-import type { GatewayConfig } from "./gateway-contract.ts";
+import type { GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
 
 export interface GatewayRules {
   readonly config: GatewayConfig;
@@ -13,17 +10,12 @@ export interface GatewayRules {
   readonly auditFile: AuditFile | null;
 }
 
-interface RulesTools {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly redact: (secret: string) => void;
-}
+export type RulesTools = Pick<GatewayOptions, "clock" | "logger" | "environment" | "redact">;
 
 export const NO_GATEWAY: GatewayConfig = {
   server: null,
   backends: [],
-  conflictResolution: { strategy: "first-wins", separator: "_", order: [] },
+  conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
   incomingAuth: { type: "anonymous" },
   authorization: null,
   audit: null,

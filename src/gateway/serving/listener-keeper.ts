@@ -1,5 +1,5 @@
-// Owns at which address the gateway listens: a busy port at the start is tried again, a new address is bound before the
-// old one is given up.
+// The address at which the gateway listens: a busy port at the start is tried again, and a new address is bound before
+// the old one is given up.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Backoff, backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -24,123 +24,124 @@ interface ListenerKeeperOptions {
   readonly drainMs: () => number;
 }
 
-export interface ListenerKeeper {
-  /** Null while it does not listen. */
-  readonly url: string | null;
-  /** As wanted; loopback while nothing is. */
-  readonly host: string;
-  /** Why it does not listen although it should. */
-  readonly condition: BackendCondition | null;
-  /** Listens, or tries again with backoff; resolves after the first try, whatever came of it. */
-  open(address: ListenAddress): Promise<void>;
-  /** Null: listen no more. Rejects with `listen_failed`, and all is as before. */
-  prepare(address: ListenAddress | null): Promise<PreparedGateway>;
-  /** Ends what was cut off in `graceMs`. */
-  close(graceMs: number): Promise<void>;
-}
-
 const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback: async () => {} };
 
-export function createListenerKeeper(options: ListenerKeeperOptions): ListenerKeeper {
-  const { handler, clock, logger, announce, drainMs } = options;
-  let wanted: ListenAddress | null = null;
-  let current: Listener | null = null;
-  let condition: BackendCondition | null = null;
-  let backoff: Backoff = NO_BACKOFF;
-  let retry: Timer | null = null;
-  let closed = false;
-  const old = new Set<Listener>();
+export class ListenerKeeper {
+  /** Why it does not listen although it should. */
+  condition: BackendCondition | null = null;
+  readonly #options: ListenerKeeperOptions;
+  readonly #old = new Set<Listener>();
+  #wanted: ListenAddress | null = null;
+  #current: Listener | null = null;
+  #backoff: Backoff = NO_BACKOFF;
+  #retry: Timer | null = null;
+  #closed = false;
 
-  const listenerOptions = ({ host, port }: ListenAddress) => ({ host, port, handler, clock, logger });
+  constructor(options: ListenerKeeperOptions) {
+    this.#options = options;
+  }
 
-  const settle = (listener: Listener | null): void => {
-    retry?.[Symbol.dispose]();
-    retry = null;
-    condition = null;
-    backoff = NO_BACKOFF;
-    if (current !== null && listener !== current) {
-      announce({ name: "gateway.stopped_listening", url: current.url });
+  /** Null while it does not listen. */
+  get url(): string | null {
+    return this.#current?.url ?? null;
+  }
+
+  /** As wanted; loopback while nothing is. */
+  get host(): string {
+    return this.#wanted?.host ?? "127.0.0.1";
+  }
+
+  /** Listens, or tries again with backoff; resolves after the first try, whatever came of it. */
+  async open(address: ListenAddress): Promise<void> {
+    this.#wanted = address;
+    await this.#attempt(address);
+  }
+
+  /** Null: listen no more. Rejects with `listen_failed`, and all is as before. */
+  async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
+    if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;
+    // Known at commit: until then the old address, which was busy, may have been got after all.
+    let replaced: Listener | null = null;
+    const replaceBy = (listener: Listener | null): void => {
+      this.#wanted = address;
+      replaced = this.#current;
+      replaced?.stopListening();
+      this.#settle(listener);
+    };
+    const retire = (): Promise<void> => this.#retire(replaced);
+    if (address === null) return { ...NOTHING, commit: () => replaceBy(null), retire };
+    // What comes to the new address already is served by the rules that come with it, never by the old ones.
+    const held = holdRequests(this.#options.handler);
+    const options = { ...this.#options, ...address, handler: held.handler };
+    const current = this.#current;
+    const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
+    return {
+      commit() {
+        replaceBy(rebinding.listener);
+        held.release();
+      },
+      retire,
+      rollback: () => rebinding.rollback(),
+    };
+  }
+
+  /** Ends what was cut off in `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.#closed = true;
+    this.#retry?.[Symbol.dispose]();
+    await Promise.all([this.#current, ...this.#old].map((listener) => listener?.close(graceMs)));
+  }
+
+  #settle(listener: Listener | null): void {
+    const { announce } = this.#options;
+    const before = this.#current;
+    this.#retry?.[Symbol.dispose]();
+    this.#retry = null;
+    this.condition = null;
+    this.#backoff = NO_BACKOFF;
+    if (before !== null && listener !== before) {
+      announce({ name: "gateway.stopped_listening", url: before.url });
     }
-    current = listener;
+    this.#current = listener;
     if (listener !== null) announce({ name: "gateway.listening", url: listener.url });
-  };
+  }
 
-  const attempt = async (address: ListenAddress): Promise<void> => {
+  async #attempt(address: ListenAddress): Promise<void> {
+    // Another address may be wanted by then, or none.
+    const isOver = (): boolean => this.#closed || this.#wanted !== address;
     try {
-      const listener = await openListener(listenerOptions(address));
-      // Another address may be wanted by now, or none.
-      if (closed || wanted !== address) await listener.close(0);
-      else settle(listener);
+      const listener = await openListener({ ...this.#options, ...address });
+      if (isOver()) await listener.close(0);
+      else this.#settle(listener);
     } catch (error) {
-      if (closed || wanted !== address) return;
-      const reason = errorText(error);
-      if (condition === null) {
-        announce({ name: "gateway.listen_failed", address: `${address.host}:${address.port}`, reason });
-      }
-      condition = {
-        code: "listen_failed",
-        severity: "error",
-        title: reason,
-        hint: error instanceof MountaineerError ? error.hint : null,
-        sinceMs: condition?.sinceMs ?? clock.wallMs(),
-      };
-      backoff = backOff(backoff, clock.monotonicMs());
-      retry = clock.setTimer(backoff.notBeforeMs - clock.monotonicMs(), () => void attempt(address));
+      if (!isOver()) this.#failed(address, error);
     }
-  };
+  }
 
-  const retireOld = async (listener: Listener | null): Promise<void> => {
+  #failed(address: ListenAddress, error: unknown): void {
+    const { announce, clock } = this.#options;
+    const reason = errorText(error);
+    if (this.condition === null) {
+      announce({ name: "gateway.listen_failed", address: `${address.host}:${address.port}`, reason });
+    }
+    this.condition = {
+      code: "listen_failed",
+      severity: "error",
+      title: reason,
+      hint: error instanceof MountaineerError ? error.hint : null,
+      sinceMs: this.condition?.sinceMs ?? clock.wallMs(),
+    };
+    this.#backoff = backOff(this.#backoff, clock.monotonicMs());
+    const waitMs = this.#backoff.notBeforeMs - clock.monotonicMs();
+    this.#retry = clock.setTimer(waitMs, () => void this.#attempt(address));
+  }
+
+  async #retire(listener: Listener | null): Promise<void> {
     if (listener === null) return;
-    old.add(listener);
-    await listener.drain(drainMs());
-    old.delete(listener);
-  };
-
-  return {
-    get url() {
-      return current?.url ?? null;
-    },
-    get host() {
-      return wanted?.host ?? "127.0.0.1";
-    },
-    get condition() {
-      return condition;
-    },
-    async open(address) {
-      wanted = address;
-      await attempt(address);
-    },
-    async prepare(address) {
-      if (address?.host === wanted?.host && address?.port === wanted?.port) return NOTHING;
-      // Known at commit: until then the old address, which was busy, may have been got after all.
-      let replaced: Listener | null = null;
-      const replaceBy = (listener: Listener | null): void => {
-        wanted = address;
-        replaced = current;
-        replaced?.stopListening();
-        settle(listener);
-      };
-      const retire = (): Promise<void> => retireOld(replaced);
-      if (address === null) return { commit: () => replaceBy(null), retire, rollback: NOTHING.rollback };
-      // What comes to the new address already is served by the rules that come with it, never by the old ones.
-      const held = holdRequests(handler);
-      const options = { ...listenerOptions(address), handler: held.handler };
-      const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
-      return {
-        commit() {
-          replaceBy(rebinding.listener);
-          held.release();
-        },
-        retire,
-        rollback: () => rebinding.rollback(),
-      };
-    },
-    async close(graceMs) {
-      closed = true;
-      retry?.[Symbol.dispose]();
-      await Promise.all([current, ...old].map((listener) => listener?.close(graceMs)));
-    },
-  };
+    this.#old.add(listener);
+    await listener.drain(this.#options.drainMs());
+    this.#old.delete(listener);
+  }
 }
 
 /** Requests wait for `release`; those of a listener that is closed meanwhile are never begun. */

@@ -1,5 +1,5 @@
 // Owns what a person can ask for in the menu, as data, and its spelling where only text passes (a menu's command line).
-import type { SwitchTarget } from "../../api/contract.ts";
+import type { SwitchTarget } from "../../api/requests.ts";
 
 const TOGGLES = ["auto_failback", "lsof_recheck"] as const;
 

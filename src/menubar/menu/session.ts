@@ -1,7 +1,8 @@
 // Owns the life of a menu: what is known, what was clicked and is under way, and the redraws that follow from both.
+import { connectToDaemon } from "../../api/client/client.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { actionText, type MenuAction } from "./action.ts";
-import { listFolders } from "./list-folders.ts";
 import { type FolderPlace, findItem, type Menu, type MenuItem } from "./menu.ts";
 import { menuOf } from "./model.ts";
 import { type ActionPorts, type RunnableAction, runAction } from "./run-action.ts";
@@ -18,6 +19,8 @@ import {
 
 /** Twenty redraws a second at most. */
 const BETWEEN_REDRAWS_MS = 50;
+/** For the folders of a share, ms. */
+const LOOK_DEADLINE_MS = 8_000;
 
 export interface MenuSession {
   /** What is shown now; never waits. */
@@ -245,4 +248,25 @@ function createRedraws(clock: Clock, redraw: () => void): Redraws {
       timer?.[Symbol.dispose]();
     },
   };
+}
+
+/** Never rejects: a share that hangs is a list that failed. */
+async function listFolders(
+  place: FolderPlace,
+  { home, clock }: { readonly home: string; readonly clock: Clock },
+  signal: AbortSignal,
+): Promise<FolderList> {
+  const limit = new AbortController();
+  const timer = clock.setTimer(LOOK_DEADLINE_MS, () => limit.abort());
+  try {
+    const daemon = await connectToDaemon(home, { clock });
+    if (daemon === null) return { kind: "failed", reason: "Mountaineer is not running" };
+    const report = await daemon.places.folders({ ...place }, AbortSignal.any([signal, limit.signal]));
+    return { kind: "known", names: report.folders };
+  } catch (error) {
+    if (!(error instanceof MountaineerError)) throw error;
+    return { kind: "failed", reason: limit.signal.aborted ? "The share does not answer" : errorText(error) };
+  } finally {
+    timer[Symbol.dispose]();
+  }
 }

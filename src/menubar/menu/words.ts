@@ -1,5 +1,5 @@
 // Owns the making of items: labels of one harmless line, cut to what a menu can show.
-import type { SwitchTarget } from "../../api/contract.ts";
+import type { SwitchTarget } from "../../api/requests.ts";
 import { columns, harmless } from "../../runtime/text/plain-text.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem, Tone } from "./menu.ts";

@@ -1,5 +1,5 @@
-// Owns the pieces of macOS's CoreFoundation that are called here: strings, arrays, dictionaries, booleans, URLs.
-// Nothing of it is loaded on another system; a library with the same ABI stands in for it in tests.
+// The parts of macOS's CoreFoundation that are called: strings, arrays, dictionaries, booleans, URLs. Other systems
+// load none of it; in tests, a library with the same ABI stands in for it.
 import { errorText } from "../../runtime/errors.ts";
 
 /** A CFTypeRef: an address, never 0. */
@@ -38,6 +38,8 @@ const UTF8 = 0x08000100;
 /** A UTF-16 unit takes at most three bytes of UTF-8. */
 const UTF8_BYTES_AT_MOST = 3;
 
+type Koffi = typeof import("koffi");
+
 interface Functions {
   release(ref: CfRef): void;
   typeOf(ref: CfRef): number | bigint;
@@ -73,26 +75,7 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
   };
   const yes = constant("kCFBooleanTrue");
   const no = constant("kCFBooleanFalse");
-  const calls: Functions = {
-    release: library.func("void CFRelease(const void *)"),
-    typeOf: library.func("unsigned long CFGetTypeID(const void *)"),
-    stringCreate: library.func("void *CFStringCreateWithCString(const void *, const char *, uint32_t)"),
-    stringLength: library.func("long CFStringGetLength(const void *)"),
-    stringBytes: library.func("uint8_t CFStringGetCString(const void *, uint8_t *, long, uint32_t)"),
-    arrayCreate: library.func("void *CFArrayCreate(const void *, const uint64_t *, long, const void *)"),
-    arrayCount: library.func("long CFArrayGetCount(const void *)"),
-    arrayItem: library.func("void *CFArrayGetValueAtIndex(const void *, long)"),
-    dictionaryCreate: library.func(
-      "void *CFDictionaryCreateMutable(const void *, long, const void *, const void *)",
-    ),
-    dictionarySet: library.func("void CFDictionarySetValue(void *, const void *, const void *)"),
-    dictionaryGet: library.func("void *CFDictionaryGetValue(const void *, const void *)"),
-    booleanValue: library.func("uint8_t CFBooleanGetValue(const void *)"),
-    urlCreate: library.func("void *CFURLCreateWithString(const void *, const void *, const void *)"),
-    folderUrlCreate: library.func(
-      "void *CFURLCreateFromFileSystemRepresentation(const void *, const uint8_t *, long, uint8_t)",
-    ),
-  };
+  const calls = functionsOf(library);
   const isOf = (ref: CfRef, type: bigint): boolean => BigInt(calls.typeOf(ref)) === type;
 
   const string = (text: string): CfRef => {
@@ -158,8 +141,31 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
   };
 }
 
+function functionsOf(library: ReturnType<Koffi["load"]>): Functions {
+  return {
+    release: library.func("void CFRelease(const void *)"),
+    typeOf: library.func("unsigned long CFGetTypeID(const void *)"),
+    stringCreate: library.func("void *CFStringCreateWithCString(const void *, const char *, uint32_t)"),
+    stringLength: library.func("long CFStringGetLength(const void *)"),
+    stringBytes: library.func("uint8_t CFStringGetCString(const void *, uint8_t *, long, uint32_t)"),
+    arrayCreate: library.func("void *CFArrayCreate(const void *, const uint64_t *, long, const void *)"),
+    arrayCount: library.func("long CFArrayGetCount(const void *)"),
+    arrayItem: library.func("void *CFArrayGetValueAtIndex(const void *, long)"),
+    dictionaryCreate: library.func(
+      "void *CFDictionaryCreateMutable(const void *, long, const void *, const void *)",
+    ),
+    dictionarySet: library.func("void CFDictionarySetValue(void *, const void *, const void *)"),
+    dictionaryGet: library.func("void *CFDictionaryGetValue(const void *, const void *)"),
+    booleanValue: library.func("uint8_t CFBooleanGetValue(const void *)"),
+    urlCreate: library.func("void *CFURLCreateWithString(const void *, const void *, const void *)"),
+    folderUrlCreate: library.func(
+      "void *CFURLCreateFromFileSystemRepresentation(const void *, const uint8_t *, long, uint8_t)",
+    ),
+  };
+}
+
 /** koffi is optional: on a machine without it, this rejects and something else takes its place. */
-export async function loadKoffi(): Promise<typeof import("koffi")> {
+export async function loadKoffi(): Promise<Koffi> {
   try {
     return await import("koffi");
   } catch (error) {

@@ -1,4 +1,4 @@
-// Owns asking many hosts whether they answer SMB: by the right interface, equal questions once, so many at once.
+// Asks many hosts whether they answer SMB: over the right interface, equal questions once, a limited number at a time.
 
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -7,8 +7,8 @@ import { type IpAddress, parseIp } from "../ip-address.ts";
 import { type EndpointFinding, type ProbeEndpoint, type RunningProbe, startHostProbe } from "./host-probe.ts";
 import { createNameResolution } from "./name-resolution.ts";
 import type { HostProber, ProbeRequest, ProbeResult, ProbeTarget } from "./probe-result.ts";
-import { createSharedAsks } from "./shared-asks.ts";
-import { createSlots } from "./slots.ts";
+import { createSemaphore } from "./semaphore.ts";
+import { createSingleFlight } from "./single-flight.ts";
 
 export interface HostProberOptions {
   clock: Clock;
@@ -37,72 +37,11 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   const { clock, logger, resolve, onAddressesChanged, maxAtOnce = DEFAULT_MAX_AT_ONCE } = options;
   const interfaces = createInterfaceReader(clock);
   const resolution = createNameResolution({ clock, resolve, logger, onAddressesChanged });
-  const asks = createSharedAsks<ProbeResult>(clock);
-  const endpointAsks = createSharedAsks<EndpointFinding>(clock);
-  const slots = createSlots(maxAtOnce);
-  const running = new Set<RunningProbe>();
-  const parsed = new Map<string, IpAddress | null>();
-  /** Targets whose address an interface's subnet held when last looked at, with that interface. */
-  const lastOnLink = new Map<string, string | null>();
+  const asks = createSingleFlight<ProbeResult>(clock);
+  const endpoints = createEndpointProbes(clock, maxAtOnce);
+  const plan = createAddressPlans();
   /** The address of a name that answered last is asked first. */
   const lastAnswered = new Map<string, string>();
-  let disposed = false;
-
-  const parse = (address: string): IpAddress | null => {
-    let known = parsed.get(address);
-    if (known === undefined) {
-      known = parseIp(address);
-      parsed.set(address, known);
-    }
-    return known;
-  };
-
-  const askEndpoint = (
-    endpoint: ProbeEndpoint,
-    notBeforeMs: number,
-    timeoutMs: number,
-  ): Promise<EndpointFinding> => {
-    const key = `${endpoint.address}|${endpoint.port}|${endpoint.localAddress ?? ""}|${timeoutMs}`;
-    return endpointAsks.ask(key, notBeforeMs, (goesOut) =>
-      slots.use(async () => {
-        goesOut();
-        if (disposed) return DISPOSED;
-        const probe = startHostProbe(clock, endpoint, timeoutMs);
-        running.add(probe);
-        try {
-          return await probe.finding;
-        } finally {
-          running.delete(probe);
-        }
-      }),
-    );
-  };
-
-  /** What is asked of one address: a packet, or an answer that needs none. */
-  const planAddress = (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
-    const ip = parse(address);
-    if (ip === null) return unasked(address, null, UNRESOLVED);
-    const way = findWayOut(snapshot, ip, target.interfaceName);
-    if (way.kind === "absent") {
-      return unasked(address, way.interfaceName, absent(way.interfaceName));
-    }
-    const memoryKey = `${address}|${target.interfaceName ?? ""}`;
-    if (way.kind === "on_link") {
-      lastOnLink.set(memoryKey, way.interfaceName);
-    } else if (lastOnLink.has(memoryKey)) {
-      const interfaceName = lastOnLink.get(memoryKey) ?? null;
-      return unasked(address, interfaceName, leftBehind(interfaceName));
-    }
-    const localAddress = way.kind === "routed" ? null : way.localAddress;
-    if (way.kind === "configured" && localAddress === null) {
-      return unasked(address, way.interfaceName, noAddressOn(way.interfaceName));
-    }
-    return {
-      address,
-      interfaceName: interfaceOf(way),
-      endpoint: { address: way.address, port: target.port, localAddress },
-    };
-  };
 
   const askAddresses = async (
     target: ProbeTarget,
@@ -112,45 +51,26 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   ): Promise<ProbeResult> => {
     const startedAtMs = clock.monotonicMs();
     const snapshot = interfaces.snapshot(notBeforeMs);
-    const outcomes: Outcome[] = [];
-    let rest: EndpointPlan[] = [];
-    for (const address of preferred(addresses, lastAnswered.get(target.host))) {
-      const plan = planAddress(address, target, snapshot);
-      if ("finding" in plan) outcomes.push(plan);
-      else rest.push(plan);
-    }
+    const plans = preferred(addresses, lastAnswered.get(target.host)).map((address) =>
+      plan(address, target, snapshot),
+    );
     goesOut();
-    const ask = async (plan: EndpointPlan, withinMs: number): Promise<Outcome> => {
-      const finding = await askEndpoint(plan.endpoint, notBeforeMs, withinMs);
-      const { localAddress } = plan.endpoint;
-      return { address: plan.address, interfaceName: plan.interfaceName, localAddress, finding };
-    };
-    const first = rest[0];
-    if (first !== undefined && rest.length === 1) outcomes.push(await ask(first, timeoutMs));
-    else if (first !== undefined) {
-      rest = rest.slice(1);
-      const headStartMs = Math.ceil(timeoutMs * HEAD_START_SHARE);
-      const firstAnswer = ask(first, timeoutMs);
-      const early = await firstOrLate(clock, firstAnswer, headStartMs);
-      if (early?.finding.verdict === "answers") outcomes.push(early);
-      else {
-        const restAnswers = rest.map((plan) => ask(plan, timeoutMs - headStartMs));
-        outcomes.push(...(await untilOneAnswers([firstAnswer, ...restAnswers])));
-      }
-    }
+    const asked = await askInTurn(
+      clock,
+      plans.filter((one) => "endpoint" in one),
+      timeoutMs,
+      async ({ address, interfaceName, endpoint }, withinMs) => {
+        const finding = await endpoints.ask(endpoint, notBeforeMs, withinMs);
+        return { address, interfaceName, localAddress: endpoint.localAddress, finding };
+      },
+    );
+    const outcomes = [...plans.filter((one) => "finding" in one), ...asked];
     const best = outcomes.toSorted((left, right) => weight(right.finding) - weight(left.finding))[0];
     const tookMs = clock.monotonicMs() - startedAtMs;
     if (best === undefined) return unresolved(target, tookMs);
-    if (best.finding.verdict === "answers" && addresses.length > 1)
-      lastAnswered.set(target.host, best.address);
-    return {
-      ...best.finding,
-      address: best.address,
-      interfaceName: best.interfaceName,
-      localAddress: best.localAddress,
-      text: textOf(target, best),
-      tookMs,
-    };
+    const { finding, ...where } = best;
+    if (finding.verdict === "answers" && addresses.length > 1) lastAnswered.set(target.host, best.address);
+    return { ...finding, ...where, text: textOf(target, best), tookMs };
   };
 
   return {
@@ -173,11 +93,94 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       resolution.networkChanged();
     },
     addressesOf: (host) => resolution.known(host),
-    [Symbol.dispose]() {
+    [Symbol.dispose]: endpoints[Symbol.dispose],
+  };
+}
+
+/** Probes of endpoints: equal ones once, and so many at once. */
+function createEndpointProbes(clock: Clock, maxAtOnce: number) {
+  const asks = createSingleFlight<EndpointFinding>(clock);
+  const semaphore = createSemaphore(maxAtOnce);
+  const running = new Set<RunningProbe>();
+  let disposed = false;
+  return {
+    ask(endpoint: ProbeEndpoint, notBeforeMs: number, timeoutMs: number): Promise<EndpointFinding> {
+      const key = `${endpoint.address}|${endpoint.port}|${endpoint.localAddress ?? ""}|${timeoutMs}`;
+      return asks.ask(key, notBeforeMs, (goesOut) =>
+        semaphore.use(async () => {
+          goesOut();
+          if (disposed) return DISPOSED;
+          const probe = startHostProbe(clock, endpoint, timeoutMs);
+          running.add(probe);
+          try {
+            return await probe.finding;
+          } finally {
+            running.delete(probe);
+          }
+        }),
+      );
+    },
+    [Symbol.dispose](): void {
       disposed = true;
       for (const probe of [...running]) probe[Symbol.dispose]();
     },
   };
+}
+
+/** What is asked of one address: a packet, or an answer that needs none. */
+function createAddressPlans() {
+  const parsed = new Map<string, IpAddress | null>();
+  /** Targets whose address an interface's subnet held when last looked at, with that interface. */
+  const lastOnLink = new Map<string, string | null>();
+
+  const parse = (address: string): IpAddress | null => {
+    let known = parsed.get(address);
+    if (known === undefined) {
+      known = parseIp(address);
+      parsed.set(address, known);
+    }
+    return known;
+  };
+
+  return (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
+    const ip = parse(address);
+    if (ip === null) return unasked(address, null, UNRESOLVED);
+    const way = findWayOut(snapshot, ip, target.interfaceName);
+    if (way.kind === "absent") return unasked(address, way.interfaceName, absent(way.interfaceName));
+    const memoryKey = `${address}|${target.interfaceName ?? ""}`;
+    if (way.kind === "on_link") {
+      lastOnLink.set(memoryKey, way.interfaceName);
+    } else if (lastOnLink.has(memoryKey)) {
+      const interfaceName = lastOnLink.get(memoryKey) ?? null;
+      return unasked(address, interfaceName, leftBehind(interfaceName));
+    }
+    const localAddress = way.kind === "routed" ? null : way.localAddress;
+    if (way.kind === "configured" && localAddress === null) {
+      return unasked(address, way.interfaceName, noAddressOn(way.interfaceName));
+    }
+    return {
+      address,
+      interfaceName: interfaceOf(way),
+      endpoint: { address: way.address, port: target.port, localAddress },
+    };
+  };
+}
+
+/** The first one alone for a while, then all others beside it, until one answers. */
+async function askInTurn(
+  clock: Clock,
+  [first, ...rest]: readonly EndpointPlan[],
+  timeoutMs: number,
+  ask: (plan: EndpointPlan, withinMs: number) => Promise<Outcome>,
+): Promise<readonly Outcome[]> {
+  if (first === undefined) return [];
+  if (rest.length === 0) return [await ask(first, timeoutMs)];
+  const headStartMs = Math.ceil(timeoutMs * HEAD_START_SHARE);
+  const firstAnswer = ask(first, timeoutMs);
+  const early = await firstOrLate(clock, firstAnswer, headStartMs);
+  if (early?.finding.verdict === "answers") return [early];
+  const restAnswers = rest.map((plan) => ask(plan, timeoutMs - headStartMs));
+  return untilOneAnswers([firstAnswer, ...restAnswers]);
 }
 
 interface Outcome {

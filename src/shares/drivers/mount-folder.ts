@@ -1,5 +1,5 @@
-// Owns the bare folder that a mount stands on: there only while something is mounted, and what programs wrote into it
-// meanwhile is set aside, because it would be hidden below the mount and never get to the server.
+// The empty folder below a mount. It exists only while something is mounted; what programs write into it before that is
+// set aside, because the mount would hide it and it would never get to the server.
 import type { Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rmdir, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -8,29 +8,12 @@ import { ensureFolder, readIfPresent } from "../../runtime/files/durable-file.ts
 import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { MountFailure } from "./mount-driver.ts";
-import { isDiskFull, type ShareFiles, writeIfChanged } from "./share-files.ts";
+import { type Failed, failed, reasonOf } from "./mount-failure.ts";
+import { type SharePlace, writeUnlessFull } from "./share-files.ts";
 
 type MountFolder =
   /** `bare` reaches the folder itself when something is mounted over it; the caller closes it. */
-  | { readonly ok: true; readonly bare: FileHandle }
-  | { readonly ok: false; readonly reason: MountFailure; readonly text: string };
-
-export interface MountFolders {
-  /** An empty folder at `path`, just before something is mounted there. Call only when nothing is mounted there. */
-  ensure(shareName: string, files: ShareFiles, path: string): Promise<MountFolder>;
-  /** Once something is mounted: sets aside what was written just before. Never rejects. */
-  uncover(shareName: string, files: ShareFiles, path: string, bare: FileHandle): Promise<void>;
-  /**
-   * Removes the folder, so that nobody writes into it; what is in it is set aside. Touches only a folder of ours, or
-   * with `isShares` an empty one; nothing while something is mounted there, or the disk is full. Never rejects.
-   */
-  clear(shareName: string, files: ShareFiles, path: string, isShares: boolean): Promise<void>;
-  /** Folders that hold what was set aside, as long as they do. Cached; never rejects. */
-  setAside(shareName: string, files: ShareFiles): Promise<readonly string[]>;
-  /** Something was set aside by others: what is cached is old. */
-  changed(shareName: string): void;
-}
+  { readonly ok: true; readonly bare: FileHandle } | Failed;
 
 /** A writer may fill the folder again while it is being replaced. */
 const TRIES = 5;
@@ -43,191 +26,210 @@ const FILES_AT_LEAST = 100;
 /** fusermount asks of everyone but root that they may write into the folder. */
 const MODE = process.getuid?.() === 0 ? 0o555 : 0o755;
 
-export function createMountFolders({ clock, logger }: { clock: Clock; logger: Logger }): MountFolders {
-  const notes = new Map<string, FolderNote>();
+export type MountFolders = ReturnType<typeof createMountFolders>;
 
-  const noteOf = async (shareName: string, files: ShareFiles): Promise<FolderNote> => {
-    const known = notes.get(shareName);
-    if (known !== undefined) return known;
-    const read = parseFolderNote(await readIfPresent(files.mountFolder));
-    const now = notes.get(shareName);
-    if (now !== undefined) return now;
-    notes.set(shareName, read);
-    return read;
+export function createMountFolders({ clock, logger }: { clock: Clock; logger: Logger }) {
+  const notes = createFolderNotes();
+  const aside = createAsideList(clock, logger, notes);
+
+  /** Noted before it is there: a crash in between must not hide where the files went. */
+  const newPlace = async (place: SharePlace): Promise<string> => {
+    const folder = await unusedPlace(place.mountPath, clock.wallMs());
+    const before = await notes.read(place);
+    await notes.write(place, { aside: [...(await stillHolding(before.aside)), folder] });
+    return folder;
   };
-  const note = async (shareName: string, files: ShareFiles, change: Partial<FolderNote>): Promise<void> => {
-    const next = { ...(await noteOf(shareName, files)), ...change };
-    notes.set(shareName, next);
-    try {
-      await writeIfChanged(files.mountFolder, folderNoteText(next));
-    } catch (error) {
-      // While this process runs it is known anyway.
-      if (!isDiskFull(error)) throw error;
-    }
+  const setAsideWhole = async (place: SharePlace): Promise<void> => {
+    const folder = await newPlace(place);
+    await rename(place.mountPath, folder);
+    await chmod(folder, 0o700);
+    aside.added(place, folder, (await readdir(folder)).length);
   };
-  const isOurs = async (shareName: string, files: ShareFiles, path: string): Promise<boolean> => {
-    const known = await noteOf(shareName, files);
-    if (known.path !== path || known.identity === null) return false;
-    return known.identity === (await identityOf(path));
-  };
-  const places = createPlaces({ clock, logger, noteOf, note, isOurs });
 
   return {
-    async ensure(shareName, files, path) {
+    /** An empty folder at its path, just before something is mounted there. Call only when nothing is mounted there. */
+    async ensure(place: SharePlace): Promise<MountFolder> {
+      const { mountPath } = place;
       try {
-        await ensureFolder(dirname(path), 0o755);
+        await ensureFolder(dirname(mountPath), 0o755);
         for (let tries = 0; tries < TRIES; tries++) {
-          const standing = await places.makeWay(shareName, files, path);
+          const standing = await makeWay(notes, place, setAsideWhole);
           if (standing !== null) return standing;
-          const placed = await places.place(shareName, files, path);
+          const placed = await placeNew(notes, place);
           if (placed !== null) return placed;
         }
-        return taken(path, "made by someone again and again");
+        return taken(mountPath, "made by someone again and again");
       } catch (error) {
-        return refused(path, error);
+        return refused(mountPath, error);
       }
     },
-    async uncover(shareName, files, path, bare) {
+    /** Once something is mounted: sets aside what was written just before. Never rejects. */
+    async uncover(place: SharePlace, bare: FileHandle): Promise<void> {
       const below = `/proc/self/fd/${bare.fd}`;
       try {
         const names = await readdir(below);
         if (names.length === 0) return;
-        const place = await places.newPlace(shareName, files, path);
-        await mkdir(place, { mode: 0o700 });
-        for (const name of names) await rename(join(below, name), join(place, name));
-        places.tell(shareName, place, names.length);
+        const folder = await newPlace(place);
+        await mkdir(folder, { mode: 0o700 });
+        for (const name of names) await rename(join(below, name), join(folder, name));
+        aside.added(place, folder, names.length);
       } catch (error) {
         // They come to light again at the next unmount.
-        logger.warn("files below the mount not set aside", { share: shareName, error: errorText(error) });
+        logger.warn("files below the mount not set aside", {
+          share: place.shareName,
+          error: errorText(error),
+        });
       }
     },
-    async clear(shareName, files, path, isShares) {
+    /**
+     * Removes the folder, so that nobody writes into it; what is in it is set aside. Touches only a folder of ours, or
+     * with `isShares` an empty one; nothing while something is mounted there, or the disk is full. Never rejects.
+     */
+    async clear(place: SharePlace, isShares: boolean): Promise<void> {
       try {
-        const known = await noteOf(shareName, files);
-        if (known.path !== path && !isShares) return;
-        if (await isFull(dirname(path))) return;
+        if ((await notes.read(place)).path !== place.mountPath && !isShares) return;
+        if (await isFull(dirname(place.mountPath))) return;
         try {
-          await rmdir(path);
+          await rmdir(place.mountPath);
           // The next folder there may get the same number, and be somebody's.
-          notes.set(shareName, { ...known, identity: null });
+          await notes.forgetIdentity(place);
         } catch (error) {
           const code = systemErrorCode(error);
           // A mount is EBUSY: where this is the answer, nothing is mounted.
           const holds = code === "ENOTEMPTY" || code === "EEXIST";
-          if (holds && (await isOurs(shareName, files, path)))
-            await places.setAsideWhole(shareName, files, path);
+          if (holds && (await notes.isOurs(place))) await setAsideWhole(place);
         }
       } catch (error) {
-        logger.warn("mount folder not removed", { share: shareName, error: errorText(error) });
+        logger.warn("mount folder not removed", { share: place.shareName, error: errorText(error) });
       }
     },
-    async setAside(shareName, files) {
-      const before = places.listed.get(shareName);
+    /** Folders that hold what was set aside, as long as they do. Cached; never rejects. */
+    setAside: aside.list,
+    /** Something was set aside by others: what is cached is old. */
+    changed: aside.forget,
+  };
+}
+
+/** The folders that hold what was set aside, by share. */
+function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
+  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
+  const forget = (shareName: string): void => void listed.delete(shareName);
+  return {
+    forget,
+    added({ shareName }: SharePlace, folder: string, entries: number): void {
+      forget(shareName);
+      logger.warn("files set aside", { share: shareName, folder, entries });
+    },
+    async list(place: Pick<SharePlace, "shareName" | "files">): Promise<readonly string[]> {
+      const { shareName, files } = place;
+      const before = listed.get(shareName);
       const nowMs = clock.monotonicMs();
       // Where there is none, only what we do changes that, and then it is looked up anew.
       if (before?.folders.length === 0) return before.folders;
       if (before !== undefined && nowMs - before.atMs < LISTED_FOR_MS) return before.folders;
       try {
-        const { aside } = await noteOf(shareName, files);
+        const { aside } = await notes.read(place);
         const folders = await stillHolding([...aside, files.setAside]);
-        places.listed.set(shareName, { atMs: nowMs, folders });
+        listed.set(shareName, { atMs: nowMs, folders });
         return folders;
       } catch (error) {
         logger.debug("set aside files not looked up", { share: shareName, error: errorText(error) });
         return before?.folders ?? [];
       }
     },
-    changed: (shareName) => void places.listed.delete(shareName),
   };
 }
 
-interface PlacesParts {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly noteOf: (shareName: string, files: ShareFiles) => Promise<FolderNote>;
-  readonly note: (shareName: string, files: ShareFiles, change: Partial<FolderNote>) => Promise<void>;
-  readonly isOurs: (shareName: string, files: ShareFiles, path: string) => Promise<boolean>;
+type FolderNotes = ReturnType<typeof createFolderNotes>;
+
+/** What is noted of shares' folders: read once, written at each change. */
+function createFolderNotes() {
+  const known = new Map<string, FolderNote>();
+  const read = async ({ shareName, files }: Pick<SharePlace, "shareName" | "files">): Promise<FolderNote> => {
+    const before = known.get(shareName);
+    if (before !== undefined) return before;
+    const found = parseFolderNote(await readIfPresent(files.mountFolder));
+    const now = known.get(shareName) ?? found;
+    known.set(shareName, now);
+    return now;
+  };
+  return {
+    read,
+    async write(place: SharePlace, change: Partial<FolderNote>): Promise<void> {
+      const next = { ...(await read(place)), ...change };
+      known.set(place.shareName, next);
+      // While this process runs it is known anyway.
+      await writeUnlessFull(place.files.mountFolder, `${JSON.stringify(next)}\n`);
+    },
+    /** For as long as this process runs. */
+    async forgetIdentity(place: SharePlace): Promise<void> {
+      known.set(place.shareName, { ...(await read(place)), identity: null });
+    },
+    async isOurs(place: SharePlace): Promise<boolean> {
+      const { path, identity } = await read(place);
+      if (path !== place.mountPath || identity === null) return false;
+      return identity === (await identityOf(path));
+    },
+  };
 }
 
-/** Makes an empty folder to mount on, and sets aside what stands in its way. */
-function createPlaces({ clock, logger, noteOf, note, isOurs }: PlacesParts) {
-  const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
-  /** Noted before it is there: a crash in between must not hide where the files went. */
-  const newPlace = async (shareName: string, files: ShareFiles, path: string): Promise<string> => {
-    const place = await unusedPlace(path, clock.wallMs());
-    const { aside } = await noteOf(shareName, files);
-    await note(shareName, files, { aside: [...(await stillHolding(aside)), place] });
-    return place;
-  };
-  const tell = (shareName: string, place: string, entries: number): void => {
-    listed.delete(shareName);
-    logger.warn("files set aside", { share: shareName, folder: place, entries });
-  };
-  const setAsideWhole = async (shareName: string, files: ShareFiles, path: string): Promise<void> => {
-    const place = await newPlace(shareName, files, path);
-    await rename(path, place);
-    await chmod(place, 0o700);
-    tell(shareName, place, (await readdir(place)).length);
-  };
-  const made = async (
-    shareName: string,
-    files: ShareFiles,
-    path: string,
-    at = path,
-  ): Promise<MountFolder> => {
-    const bare = await open(at, "r");
-    try {
-      await note(shareName, files, { path, identity: identityIn(await bare.stat({ bigint: true })) });
-      return { ok: true, bare };
-    } catch (error) {
-      await bare.close();
-      throw error;
-    }
-  };
-  /** Noted before it stands at its path, where others write into it. null: someone else was there first. */
-  const place = async (shareName: string, files: ShareFiles, path: string): Promise<MountFolder | null> => {
-    // Hidden, and ours by its name: one that a crash left behind is replaced by the next.
-    const hidden = join(dirname(path), `.${shortened(basename(path))}.mountaineer-new`);
-    await rmdir(hidden).catch(() => {});
-    await mkdir(hidden, { mode: MODE });
-    const placed = await made(shareName, files, path, hidden);
-    try {
-      await rename(hidden, path);
-      return placed;
-    } catch (error) {
-      if (placed.ok) await placed.bare.close();
-      await rmdir(hidden);
-      const code = systemErrorCode(error);
-      if (code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOTDIR") return null;
-      throw error;
-    }
-  };
-  /** Whether the way is free now; else what is in it. */
-  const makeWay = async (shareName: string, files: ShareFiles, path: string): Promise<MountFolder | null> => {
-    // On a full disk there may be no room for a new one.
-    if ((await isOurs(shareName, files, path)) && (await readdir(path)).length === 0) {
-      return made(shareName, files, path);
-    }
-    try {
-      await rmdir(path);
-      return null;
-    } catch (error) {
-      const code = systemErrorCode(error);
-      if (code === "ENOENT") return null;
-      if (code === "ENOTDIR") return taken(path, kindOf(await lstat(path)));
-      if (code === "EBUSY" || code === null) throw error;
-    }
-    const inside = await readdir(path);
-    // Nobody lets us remove it; empty it does as well.
-    if (inside.length === 0) return made(shareName, files, path);
-    if (!(await isOurs(shareName, files, path))) {
-      return taken(path, `a folder with ${inside.length} ${inside.length === 1 ? "entry" : "entries"}`);
-    }
-    await setAsideWhole(shareName, files, path);
+async function noteMade(notes: FolderNotes, place: SharePlace, at = place.mountPath): Promise<MountFolder> {
+  const bare = await open(at, "r");
+  try {
+    const identity = identityIn(await bare.stat({ bigint: true }));
+    await notes.write(place, { path: place.mountPath, identity });
+    return { ok: true, bare };
+  } catch (error) {
+    await bare.close();
+    throw error;
+  }
+}
+
+/** Noted before it stands at its path, where others write into it. null: someone else was there first. */
+async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFolder | null> {
+  const { mountPath } = place;
+  // Hidden, and ours by its name: one that a crash left behind is replaced by the next.
+  const hidden = join(dirname(mountPath), `.${shortened(basename(mountPath))}.mountaineer-new`);
+  await rmdir(hidden).catch(() => {});
+  await mkdir(hidden, { mode: MODE });
+  const placed = await noteMade(notes, place, hidden);
+  try {
+    await rename(hidden, mountPath);
+    return placed;
+  } catch (error) {
+    if (placed.ok) await placed.bare.close();
+    await rmdir(hidden);
+    const code = systemErrorCode(error);
+    if (code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOTDIR") return null;
+    throw error;
+  }
+}
+
+/** null: the way is free now; else what is in it. */
+async function makeWay(
+  notes: FolderNotes,
+  place: SharePlace,
+  setAsideWhole: (place: SharePlace) => Promise<void>,
+): Promise<MountFolder | null> {
+  const { mountPath } = place;
+  // On a full disk there may be no room for a new one.
+  if ((await notes.isOurs(place)) && (await readdir(mountPath)).length === 0) return noteMade(notes, place);
+  try {
+    await rmdir(mountPath);
     return null;
-  };
-
-  return { makeWay, place, newPlace, tell, setAsideWhole, listed };
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "ENOENT") return null;
+    if (code === "ENOTDIR") return taken(mountPath, kindOf(await lstat(mountPath)));
+    if (code === "EBUSY" || code === null) throw error;
+  }
+  const inside = await readdir(mountPath);
+  // Nobody lets us remove it; empty it does as well.
+  if (inside.length === 0) return noteMade(notes, place);
+  if (!(await notes.isOurs(place)))
+    return taken(mountPath, `a folder with ${inside.length} ${inside.length === 1 ? "entry" : "entries"}`);
+  await setAsideWhole(place);
+  return null;
 }
 
 async function stillHolding(folders: readonly string[]): Promise<readonly string[]> {
@@ -254,11 +256,7 @@ async function isFull(folder: string): Promise<boolean> {
 
 async function unusedPlace(path: string, wallMs: number): Promise<string> {
   const time = new Date(wallMs).toISOString().replace(/[-:]|\.\d+/g, "");
-  const name = Buffer.from(basename(path))
-    .subarray(0, NAME_AT_MOST)
-    .toString("utf8")
-    .replace(/\uFFFD+$/, "");
-  const place = join(dirname(path), `${name}.set-aside-${time}`);
+  const place = join(dirname(path), `${shortened(basename(path))}.set-aside-${time}`);
   for (let count = 1; ; count++) {
     const candidate = count === 1 ? place : `${place}-${count}`;
     if ((await identityOf(candidate)) === null) return candidate;
@@ -295,14 +293,12 @@ function kindOf(stats: Stats): string {
 }
 
 function taken(path: string, by: string): MountFolder {
-  return { ok: false, reason: "path_taken", text: `${path} is ${by}; nothing is mounted over it` };
+  return failed("path_taken", `${path} is ${by}; nothing is mounted over it`);
 }
 
 function refused(path: string, error: unknown): MountFolder {
-  const code = systemErrorCode(error);
-  if (code === null) throw error;
-  const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
-  return { ok: false, reason: denied ? "permission_denied" : "other", text: `${path}: ${errorText(error)}` };
+  if (systemErrorCode(error) === null) throw error;
+  return failed(reasonOf(error), `${path}: ${errorText(error)}`);
 }
 
 /** The bare folder that a share's mount stands on. */
@@ -322,8 +318,4 @@ function parseFolderNote(text: string | null): FolderNote {
     identity: typeof identity === "string" ? identity : null,
     aside: Array.isArray(aside) ? aside.filter((one) => typeof one === "string") : [],
   };
-}
-
-function folderNoteText(note: FolderNote): string {
-  return `${JSON.stringify(note)}\n`;
 }

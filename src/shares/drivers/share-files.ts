@@ -15,6 +15,14 @@ export interface ShareFiles {
   readonly setAside: string;
 }
 
+/** Where a share is mounted, and what is kept for it. */
+export interface SharePlace<Files extends ShareFiles = ShareFiles> {
+  readonly shareName: string;
+  readonly files: Files;
+  /** As the mount table spells it. */
+  readonly mountPath: string;
+}
+
 /** Bytes of a file name on any file system, less what suffixes need. */
 const NAME_AT_MOST = 180;
 
@@ -66,6 +74,15 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
     await using file = await open(path, "r+");
     await file.write(content, 0);
     await file.truncate(Buffer.byteLength(content));
+  }
+}
+
+/** The same for what may be missing: on a full disk nothing is written. */
+export async function writeUnlessFull(path: string, content: string): Promise<void> {
+  try {
+    await writeIfChanged(path, content);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
   }
 }
 

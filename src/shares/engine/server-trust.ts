@@ -1,10 +1,10 @@
-// Keeps what is proved about the server behind each route of one share, and has it proved again when a route was away.
+// What is proved about the servers behind a share's two routes. After a route was away, it is proved again.
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { RouteSeen, TrustSeen } from "../policy/share-seen.ts";
 import type { ProofEndpoint, ProofVerdict, ServerProof } from "../server-proof/server-proof.ts";
-import { otherRoute, ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
+import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 
 export interface TrustInput {
   readonly spec: ShareSpec;
@@ -21,13 +21,6 @@ export interface RouteInUse {
   readonly outage: number | null;
   /** Its connections have gone on since they were proved: its server is the one. */
   readonly goesOn: boolean;
-}
-
-export interface ServerTrust extends Disposable {
-  /** Takes in what the probes found, begins a proof when one is due, and tells what is known now. */
-  note(input: TrustInput): TrustSeen;
-  /** The server behind `route` has ended connections. */
-  doubt(route: RouteName): void;
 }
 
 interface RouteTrust {
@@ -52,146 +45,157 @@ const PROOF_DEADLINE_MS = 12_000;
 /** Why a proof was ended early. */
 const LOST = Symbol("a route or its server was lost");
 
-/** `onVerdict` is called when a proof that was begun has ended. */
-export function createServerTrust(
-  { clock, proof, outage: outageNow }: TrustTools,
-  onVerdict: () => void,
-): ServerTrust {
-  const known: Record<RouteName, RouteTrust> = {
+/** The two routes of one share, and the proof about them that is under way. */
+export class ServerTrust implements Disposable {
+  readonly #tools: TrustTools;
+  readonly #onVerdict: () => void;
+  readonly #known: Readonly<Record<RouteName, RouteTrust>> = {
     tb: { proved: false, doubts: 0, identity: null },
     fallback: { proved: false, doubts: 0, identity: null },
   };
-  let state: TrustSeen["state"] = "unasked";
-  let text: string | null = null;
-  let asking: AbortController | null = null;
+  #state: TrustSeen["state"] = "unasked";
+  #text: string | null = null;
+  #asking: AbortController | null = null;
   /** The proof under way, as long as it needs both routes. */
-  let compared: AbortController | null = null;
-  let backoff = NO_BACKOFF;
-  let inUseBefore: RouteInUse | null = null;
+  #compared: AbortController | null = null;
+  #backoff = NO_BACKOFF;
+  #inUseBefore: RouteInUse | null = null;
 
-  /** Aborts a proof during which a connection was lost: its result would say nothing, so it is run again. */
-  const cutOff = (proof: AbortController | null): void => proof?.abort(LOST);
+  /** `onVerdict` is called when a proof that was begun has ended. */
+  constructor(tools: TrustTools, onVerdict: () => void) {
+    this.#tools = tools;
+    this.#onVerdict = onVerdict;
+  }
 
-  const distrust = (route: RouteName): void => {
-    known[route].proved = false;
-    known[route].doubts++;
-    backoff = NO_BACKOFF;
-  };
+  /** Takes in what the probes found, begins a proof when one is due, and tells what is known now. */
+  note(input: TrustInput): TrustSeen {
+    for (const route of ROUTE_NAMES) this.#fold(route, input.routes[route]);
+    const { inUse } = input;
+    this.#foldInUse(inUse);
+    if (inUse?.goesOn === true && input.routes[inUse.route].probe.verdict === "answers")
+      this.#known[inUse.route].proved = true;
+    if (input.wanted) this.#beginIfDue(input);
+    return {
+      state: this.#state,
+      asking: this.#asking !== null,
+      text: this.#text,
+      proved: { tb: this.#known.tb.proved, fallback: this.#known.fallback.proved },
+    };
+  }
 
-  const fold = (route: RouteName, { probe }: RouteSeen): void => {
-    const one = known[route];
-    const identity =
-      probe.verdict === "answers" ? `${probe.address} ${probe.serverGuid ?? ""}` : one.identity;
+  /** The server behind `route` has ended connections. */
+  doubt(route: RouteName): void {
+    this.#known[route].proved = false;
+    this.#known[route].doubts++;
+    this.#backoff = NO_BACKOFF;
+  }
+
+  [Symbol.dispose](): void {
+    this.#asking?.abort();
+    this.#asking = null;
+  }
+
+  #fold(route: RouteName, { probe }: RouteSeen): void {
+    const one = this.#known[route];
+    const isAway = probe.verdict !== "answers";
+    const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    const isAway = probe.verdict !== "answers";
-    if (isAway ? one.proved || compared !== null : isOther) distrust(route);
+    if (isAway ? one.proved || this.#compared !== null : isOther) this.doubt(route);
     // What is left to ask is the other route alone, and whoever is moved there waits for that.
-    if (isAway) cutOff(compared);
-  };
+    if (isAway) cutOff(this.#compared);
+  }
 
   /** A server that is back within one look was not seen away: only its connections tell. */
-  const foldInUse = (inUse: RouteInUse | null): void => {
-    const before = inUseBefore;
-    inUseBefore = inUse;
+  #foldInUse(inUse: RouteInUse | null): void {
+    const before = this.#inUseBefore;
+    this.#inUseBefore = inUse;
     if (inUse === null) return;
     const isLost = before === null ? !inUse.goesOn : inUse.outage !== before.outage;
     if (!isLost) return;
-    for (const route of new Set([before?.route ?? inUse.route, inUse.route])) distrust(route);
-    cutOff(asking);
-  };
+    for (const route of new Set([before?.route ?? inUse.route, inUse.route])) this.doubt(route);
+    cutOff(this.#asking);
+  }
 
-  const begin = (routes: readonly RouteName[], ask: Ask, isSteady = ALWAYS): void => {
+  #beginIfDue(input: TrustInput): void {
+    const { spec, inUse } = input;
+    const known = this.#known;
+    if (this.#asking !== null || this.#tools.clock.monotonicMs() < this.#backoff.notBeforeMs) return;
+    if (ROUTE_NAMES.every((route) => known[route].proved)) return;
+    const endpoints = { tb: endpointOf(input, "tb"), fallback: endpointOf(input, "fallback") };
+    const { tb, fallback } = endpoints;
+    if (tb !== null && fallback !== null) {
+      // Both may have been away together: that they are equal does not say that they are the one of before.
+      if (inUse !== null && !known[inUse.route].proved)
+        this.#recognise(spec, inUse.route, { tb, fallback }[inUse.route]);
+      else this.#compare(spec, ROUTE_NAMES, { tb, fallback });
+      return;
+    }
+    const endpoint = tb ?? fallback;
+    if (inUse === null || endpoint === null) return;
+    const route: RouteName = tb === null ? "fallback" : "tb";
+    if (!known[route].proved) this.#recognise(spec, route, endpoint);
+    // Nothing is known yet to recognise the server by after it was away: it is looked at while it is certain.
+    else if (this.#state === "unasked") this.#compare(spec, [route], { tb: endpoint, fallback: endpoint });
+  }
+
+  #recognise(spec: ShareSpec, route: RouteName, endpoint: ProofEndpoint): void {
+    this.#begin([route], (signal) => this.#tools.proof.recognise(spec, route, endpoint, signal));
+  }
+
+  /** What was seen is remembered only if the server in use was not lost meanwhile: it may be another's. */
+  #compare(
+    spec: ShareSpec,
+    routes: readonly RouteName[],
+    endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
+  ): void {
+    const { proof, outage: outageNow } = this.#tools;
+    const outage = outageNow();
+    const isSteady = (): boolean => outage === null || outageNow() === outage;
+    this.#begin(routes, (signal) => proof.compare(spec, endpoints, isSteady, signal), isSteady);
+  }
+
+  #begin(routes: readonly RouteName[], ask: Ask, isSteady = ALWAYS): void {
     const controller = new AbortController();
-    const before = new Map(routes.map((route) => [route, known[route].doubts]));
-    const deadline = clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
-    asking = controller;
-    compared = routes.length > 1 ? controller : null;
+    const before = new Map(routes.map((route) => [route, this.#known[route].doubts]));
+    const deadline = this.#tools.clock.setTimer(PROOF_DEADLINE_MS, () => controller.abort());
+    this.#asking = controller;
+    this.#compared = routes.length > 1 ? controller : null;
     void ask(controller.signal)
       .catch((error: unknown): ProofVerdict => ({ kind: "unproved", text: errorText(error) }))
       .then((verdict) => {
         deadline[Symbol.dispose]();
-        if (asking !== controller) return;
-        asking = null;
-        compared = null;
-        if (controller.signal.reason === LOST) return onVerdict();
-        const steady = routes.filter((route) => before.get(route) === known[route].doubts);
-        // What a lost route or server fell into says nothing, or is of another server than the one there now.
-        if (verdict.kind === "same" || (steady.length === routes.length && isSteady())) {
-          state = verdict.kind;
-          text = verdict.kind === "same" ? null : verdict.text;
-          backoff = verdict.kind === "same" ? NO_BACKOFF : backOff(backoff, clock.monotonicMs());
+        if (this.#asking !== controller) return;
+        this.#asking = null;
+        this.#compared = null;
+        if (controller.signal.reason !== LOST) {
+          const steady = routes.filter((route) => before.get(route) === this.#known[route].doubts);
+          this.#take(verdict, steady, steady.length === routes.length && isSteady());
         }
-        if (verdict.kind === "same") for (const route of steady) known[route].proved = true;
-        onVerdict();
+        this.#onVerdict();
       });
-  };
+  }
 
-  const recognise = (spec: ShareSpec, route: RouteName, endpoint: ProofEndpoint | null): void => {
-    if (endpoint !== null) begin([route], (signal) => proof.recognise(spec, route, endpoint, signal));
-  };
-  /** What was seen is remembered only if the server in use was not lost meanwhile: it may be another's. */
-  const compare = (
-    spec: ShareSpec,
-    routes: readonly RouteName[],
-    endpoints: Readonly<Record<RouteName, ProofEndpoint>>,
-  ): void => {
-    const outage = outageNow();
-    const isSteady = (): boolean => outage === null || outageNow() === outage;
-    begin(routes, (signal) => proof.compare(spec, endpoints, isSteady, signal), isSteady);
-  };
-
-  const beginIfDue = ({ spec, routes, inUse }: TrustInput): void => {
-    if (asking !== null || clock.monotonicMs() < backoff.notBeforeMs) return;
-    const endpoints = { tb: endpointOf(spec, routes, "tb"), fallback: endpointOf(spec, routes, "fallback") };
-    if (ROUTE_NAMES.every((route) => known[route].proved)) return;
-    const { tb, fallback } = endpoints;
-    if (tb !== null && fallback !== null) {
-      // Both may have been away together: that they are equal does not say that they are the one of before.
-      if (inUse !== null && !known[inUse.route].proved) recognise(spec, inUse.route, endpoints[inUse.route]);
-      else compare(spec, ROUTE_NAMES, { tb, fallback });
-      return;
-    }
-    const route = ROUTE_NAMES.find(
-      (name) => endpoints[name] !== null && endpoints[otherRoute(name)] === null,
-    );
-    const endpoint = route === undefined ? null : endpoints[route];
-    if (inUse === null || route === undefined) return;
-    if (!known[route].proved) recognise(spec, route, endpoint);
-    // Nothing is known yet to recognise the server by after it was away: it is looked at while it is certain.
-    else if (state === "unasked" && endpoint !== null) {
-      compare(spec, [route], { tb: endpoint, fallback: endpoint });
-    }
-  };
-
-  return {
-    note(input) {
-      for (const route of ROUTE_NAMES) fold(route, input.routes[route]);
-      const { inUse } = input;
-      foldInUse(inUse);
-      if (inUse?.goesOn === true && input.routes[inUse.route].probe.verdict === "answers")
-        known[inUse.route].proved = true;
-      if (input.wanted) beginIfDue(input);
-      return {
-        state,
-        asking: asking !== null,
-        text,
-        proved: { tb: known.tb.proved, fallback: known.fallback.proved },
-      };
-    },
-    doubt: distrust,
-    [Symbol.dispose]() {
-      asking?.abort();
-      asking = null;
-    },
-  };
+  /** What a lost route or server fell into says nothing, or is of another server than the one there now. */
+  #take(verdict: ProofVerdict, steady: readonly RouteName[], isSteady: boolean): void {
+    if (verdict.kind === "same") {
+      this.#text = null;
+      this.#backoff = NO_BACKOFF;
+      for (const route of steady) this.#known[route].proved = true;
+    } else if (isSteady) {
+      this.#text = verdict.text;
+      this.#backoff = backOff(this.#backoff, this.#tools.clock.monotonicMs());
+    } else return;
+    this.#state = verdict.kind;
+  }
 }
 
-function endpointOf(
-  spec: ShareSpec,
-  routes: Readonly<Record<RouteName, RouteSeen>>,
-  route: RouteName,
-): ProofEndpoint | null {
+/** Aborts a proof during which a connection was lost: its result would say nothing, so it is run again. */
+function cutOff(proof: AbortController | null): void {
+  proof?.abort(LOST);
+}
+
+function endpointOf({ spec, routes }: TrustInput, route: RouteName): ProofEndpoint | null {
   const { probe } = routes[route];
   if (probe.verdict !== "answers" || probe.address === null) return null;
   return {

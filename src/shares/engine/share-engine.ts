@@ -1,17 +1,18 @@
-// Owns all shares of one home: a lane each, so that a slow or hung share holds back no other.
+// All shares of one home, each with a lane of its own: a slow or hung share holds back no other.
 import { createLane, type Lane } from "../../reconcile/lane.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { EMPTY_SHARE_MEMORY } from "../../reconcile/memory.ts";
 import type { Trigger, TriggerReason } from "../../reconcile/trigger.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
 import { createDriverSuccession, type DriverSuccession } from "../drivers/driver-succession.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
 import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import { createConditionLog } from "./condition-log.ts";
 import { createDropLost } from "./drop-lost.ts";
-import { type CycleTools, createShareCycle, type ShareCycle, type ShareView } from "./share-cycle.ts";
+import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { Subject } from "./share-subject.ts";
 
 /** A wake nearer than this belongs to what a person waits for: a confirming probe, a second look. */
@@ -25,28 +26,7 @@ interface EngineTools extends CycleTools {
   readonly drivers: readonly MountDriver[];
 }
 
-export interface ShareEngine extends AsyncDisposable {
-  readonly names: readonly string[];
-  /** Runs a cycle of every share; those for which `first` is true are begun before the others. */
-  triggerAll(
-    reason: TriggerReason,
-    atMs: number,
-    details?: readonly string[],
-    first?: (spec: ShareSpec) => boolean,
-  ): void;
-  trigger(name: string, reason: TriggerReason): void;
-  /** Asks one share; aborting the signal withdraws what still waits. Rejects for a name it does not know. */
-  ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome>;
-  /** Resolves when the share has nothing more to do for now. */
-  settle(name: string, signal: AbortSignal): Promise<void>;
-  view(name: string): ShareView;
-  /** A fresh look without a step. */
-  look(name: string): Promise<ShareView>;
-  /** From now on cycles are begun for people's requests alone: what these unmount is not mounted again. */
-  rest(): void;
-  /** Replaces what is wanted; shares that go stay mounted and are forgotten, the others keep their lanes. */
-  apply(subjects: readonly Subject[]): void;
-}
+export type ShareEngine = ReturnType<typeof createShareEngine>;
 
 interface Keeper {
   readonly lane: Lane;
@@ -56,54 +36,23 @@ interface Keeper {
   subject: Subject;
 }
 
-export function createShareEngine(tools: EngineTools): ShareEngine {
+export function createShareEngine(tools: EngineTools) {
   const { clock, logger, memory } = tools;
   const keepers = new Map<string, Keeper>();
   /** Shares that were removed, while their last cycle ends. */
   const ending = new Map<string, Promise<void>>();
-  /** What a share that is removed and added again was before is not remembered. */
-  const recalled = new Map(memory.recollection.shares);
   const conditionLog = createConditionLog(logger);
-  let resting = false;
+  const resting = { is: false };
+  const keep = createKeepers(tools, { keepers, ending, conditionLog, resting });
+  const unregister = listenToCarrier(tools, keepers);
 
-  const add = (subject: Subject): void => {
-    const { name } = subject.spec;
-    const succession = createDriverSuccession(tools.drivers);
-    const lasting = { ...subject, driver: succession.begin(subject) };
-    const cycle = createShareCycle(
-      tools,
-      lasting,
-      {
-        memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY,
-        observedAt: memory.recollection.observedAt,
-      },
-      () => keepers.get(name)?.lane.trigger(triggerNow("proof")),
-    );
-    recalled.delete(name);
-    const before = ending.get(name);
-    const lane = createLane({
-      clock,
-      async run(triggers, stopping) {
-        // Two lanes of one share must not take steps at the same time.
-        await before;
-        if (resting && !cycle.isAsked) return null;
-        logTriggers(logger, name, triggers);
-        const wake = await cycle.run(triggers, stopping);
-        conditionLog.note(name, cycle.view().conditions);
-        return wake;
-      },
-      onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
-    });
-    keepers.set(name, { lane, cycle, succession, unregister: watchProcess(lasting, lane), subject });
+  const keeperOf = (name: string): Keeper => {
+    const keeper = keepers.get(name);
+    if (keeper === undefined) {
+      throw new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
+    }
+    return keeper;
   };
-
-  const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {
-    const unregister = driver.onMountProcessExit?.((shareName) => {
-      if (shareName === spec.name) lane.trigger(triggerNow("mount_process_exit"));
-    });
-    return unregister ?? (() => {});
-  };
-
   const end = (name: string, keeper: Keeper, forget: boolean): Promise<void> => {
     keepers.delete(name);
     conditionLog.forget(name);
@@ -122,107 +71,162 @@ export function createShareEngine(tools: EngineTools): ShareEngine {
     });
   };
 
-  const triggerNow = (reason: TriggerReason): Trigger => ({ reason, atMs: clock.monotonicMs(), details: [] });
-
-  const keeperOf = (name: string): Keeper => {
-    const keeper = keepers.get(name);
-    if (keeper === undefined) {
-      throw new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
-    }
-    return keeper;
-  };
-  const unregisterNotices = hearNotices({ tools, keepers, triggerNow });
-
   return {
-    get names() {
+    get names(): readonly string[] {
       return [...keepers.keys()];
     },
-    triggerAll(reason, atMs, details = [], first) {
+    /** Runs a cycle of every share; those for which `first` is true are begun before the others. */
+    triggerAll(
+      reason: TriggerReason,
+      atMs: number,
+      details: readonly string[] = [],
+      first?: (spec: ShareSpec) => boolean,
+    ): void {
       const trigger: Trigger = { reason, atMs, details };
       const all = [...keepers.values()];
       const ordered = first === undefined ? all : [...all].sort((a, b) => rank(b, first) - rank(a, first));
       for (const { lane } of ordered) lane.trigger(trigger);
     },
-    trigger(name, reason) {
-      keepers.get(name)?.lane.trigger(triggerNow(reason));
+    trigger(name: string, reason: TriggerReason): void {
+      keepers.get(name)?.lane.trigger(triggerNow(clock, reason));
     },
-    async ask(name, request, signal) {
+    /** Asks one share; aborting the signal withdraws what still waits. Rejects for a name it does not know. */
+    async ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
       const { cycle, lane } = keeperOf(name);
       signal.throwIfAborted();
       const answer = cycle.ask(request);
       const withdraw = (): void => cycle.withdraw(request);
       signal.addEventListener("abort", withdraw, { once: true });
-      lane.trigger(triggerNow("user"));
+      lane.trigger(triggerNow(clock, "user"));
       try {
         return await answer;
       } finally {
         signal.removeEventListener("abort", withdraw);
       }
     },
-    async settle(name, signal) {
-      const { lane } = keeperOf(name);
-      for (let round = 0; round < SETTLE_ROUNDS; round++) {
-        await lane.idle();
-        const { wake } = lane;
-        if (wake === null || wake.reason !== "confirm") return;
-        const waitMs = wake.atMs - clock.monotonicMs();
-        if (waitMs > SETTLE_WITHIN_MS) return;
-        await clock.sleep(Math.max(0, waitMs) + 1, signal);
-      }
+    /** Resolves when the share has nothing more to do for now. */
+    settle: async (name: string, signal: AbortSignal): Promise<void> =>
+      settled(clock, keeperOf(name).lane, signal),
+    view: (name: string): ShareView => keeperOf(name).cycle.view(),
+    /** A fresh look without a step. */
+    look: (name: string): Promise<ShareView> => keeperOf(name).cycle.look(clock.monotonicMs()),
+    /** From now on cycles are begun for people's requests alone: what these unmount is not mounted again. */
+    rest(): void {
+      resting.is = true;
     },
-    view: (name) => keeperOf(name).cycle.view(),
-    look: (name) => keeperOf(name).cycle.look(clock.monotonicMs()),
-    rest() {
-      resting = true;
-    },
-    apply(subjects) {
+    /** Replaces what is wanted; shares that go stay mounted and are forgotten, the others keep their lanes. */
+    apply(subjects: readonly Subject[]): void {
       const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
       for (const [name, keeper] of keepers) {
         if (!wanted.has(name)) void end(name, keeper, true);
       }
-      for (const [name, subject] of wanted) {
-        const keeper = keepers.get(name);
-        if (keeper === undefined) add(subject);
-        else {
-          const lasting = { ...subject, driver: keeper.succession.take(keeper.subject, subject) };
-          keeper.unregister();
-          keeper.unregister = watchProcess(lasting, keeper.lane);
-          keeper.subject = subject;
-          keeper.cycle.reconfigure(lasting);
-          // The order of the file.
-          keepers.delete(name);
-          keepers.set(name, keeper);
-        }
-      }
+      for (const subject of wanted.values()) keep(subject);
     },
     async [Symbol.asyncDispose]() {
-      unregisterNotices?.();
+      unregister?.();
       for (const [name, keeper] of keepers) void end(name, keeper, false);
       await Promise.all(ending.values());
     },
   };
 }
 
-interface hearNoticesParts {
-  readonly tools: EngineTools;
-  readonly keepers: Map<string, Keeper>;
-  readonly triggerNow: (reason: TriggerReason) => Trigger;
+async function settled(clock: Clock, lane: Lane, signal: AbortSignal): Promise<void> {
+  for (let round = 0; round < SETTLE_ROUNDS; round++) {
+    await lane.idle();
+    const { wake } = lane;
+    if (wake === null || wake.reason !== "confirm") return;
+    const waitMs = wake.atMs - clock.monotonicMs();
+    if (waitMs > SETTLE_WITHIN_MS) return;
+    await clock.sleep(Math.max(0, waitMs) + 1, signal);
+  }
 }
 
-/** What a driver or the carrier notices of a mount wakes its lane. */
-function hearNotices({ tools, keepers, triggerNow }: hearNoticesParts) {
-  const dropLost = tools.carriage === undefined ? null : createDropLost(tools.carriage);
-  const unregisterNotices = tools.carriage?.onNotice((share, notice) => {
+interface Keeping {
+  readonly keepers: Map<string, Keeper>;
+  readonly ending: ReadonlyMap<string, Promise<void>>;
+  readonly conditionLog: ReturnType<typeof createConditionLog>;
+  readonly resting: { readonly is: boolean };
+}
+
+/** Gives what takes in a share that is wanted, be it new or configured otherwise than before. */
+function createKeepers(
+  tools: EngineTools,
+  { keepers, ending, conditionLog, resting }: Keeping,
+): (subject: Subject) => void {
+  const { clock, logger, memory } = tools;
+  const { observedAt, shares } = memory.recollection;
+  /** What a share that is removed and added again was before is not remembered. */
+  const recalled = new Map(shares);
+
+  const watchProcess = ({ spec, driver }: Subject, lane: Lane): (() => void) => {
+    const unregister = driver.onMountProcessExit?.((shareName) => {
+      if (shareName === spec.name) lane.trigger(triggerNow(clock, "mount_process_exit"));
+    });
+    return unregister ?? (() => {});
+  };
+  const add = (subject: Subject): void => {
+    const { name } = subject.spec;
+    const succession = createDriverSuccession(tools.drivers);
+    const lasting = { ...subject, driver: succession.begin(subject) };
+    const remembered = { memory: recalled.get(name) ?? EMPTY_SHARE_MEMORY, observedAt };
+    const cycle = new ShareCycle(tools, lasting, remembered, () =>
+      keepers.get(name)?.lane.trigger(triggerNow(clock, "proof")),
+    );
+    recalled.delete(name);
+    const before = ending.get(name);
+    const lane = createLane({
+      clock,
+      async run(triggers, stopping) {
+        // Two lanes of one share must not take steps at the same time.
+        await before;
+        if (resting.is && !cycle.isAsked) return null;
+        logTriggers(logger, name, triggers);
+        const wake = await cycle.run(triggers, stopping);
+        conditionLog.note(name, cycle.view().conditions);
+        return wake;
+      },
+      onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
+    });
+    keepers.set(name, { lane, cycle, succession, unregister: watchProcess(lasting, lane), subject });
+  };
+
+  return (subject) => {
+    const { name } = subject.spec;
+    const keeper = keepers.get(name);
+    if (keeper === undefined) {
+      add(subject);
+      return;
+    }
+    const lasting = { ...subject, driver: keeper.succession.take(keeper.subject, subject) };
+    keeper.unregister();
+    keeper.unregister = watchProcess(lasting, keeper.lane);
+    keeper.subject = subject;
+    keeper.cycle.reconfigure(lasting);
+    // The order of the file.
+    keepers.delete(name);
+    keepers.set(name, keeper);
+  };
+}
+
+/** What the carrier notices of a mount wakes its lane. */
+function listenToCarrier(
+  { carriage, clock }: EngineTools,
+  keepers: ReadonlyMap<string, Keeper>,
+): (() => void) | undefined {
+  const dropLost = carriage === undefined ? null : createDropLost(carriage);
+  return carriage?.onNotice((share, notice) => {
     const keeper = keepers.get(share);
     if (notice === "lost") {
       if (keeper !== undefined) dropLost?.(keeper.subject);
       return;
     }
     if (notice === "doubt") keeper?.cycle.doubt();
-    keeper?.lane.trigger(triggerNow(notice === "stalled" ? "stalled" : "carrier"));
+    keeper?.lane.trigger(triggerNow(clock, notice === "stalled" ? "stalled" : "carrier"));
   });
+}
 
-  return unregisterNotices;
+function triggerNow(clock: Clock, reason: TriggerReason): Trigger {
+  return { reason, atMs: clock.monotonicMs(), details: [] };
 }
 
 function rank({ subject }: Keeper, first: (spec: ShareSpec) => boolean): number {

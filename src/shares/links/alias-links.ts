@@ -1,9 +1,8 @@
-// Owns the aliases of a home: a lane of their own that makes, mends and removes their links at the shares' beat, and
-// what is wrong with each.
+// The aliases of a home: one lane makes, repairs and removes their links, at the shares' beat.
 
 import { join } from "node:path";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
-import { createLane } from "../../reconcile/lane.ts";
+import { createLane, type Lane } from "../../reconcile/lane.ts";
 import type { TriggerReason } from "../../reconcile/trigger.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -55,7 +54,7 @@ export interface AliasView extends AliasSpec {
   readonly detail: string | null;
 }
 
-export interface AliasCondition {
+interface AliasCondition {
   readonly code: "alias_path_taken" | "alias_not_linked";
   readonly severity: "warning";
   readonly title: string;
@@ -71,19 +70,6 @@ interface AliasLinksOptions {
   /** Paths that mounts of shares have, and links that lead to them; asked anew each time. */
   readonly mountPaths: () => readonly string[];
   readonly publish: (transition: AliasTransition) => void;
-}
-
-export interface AliasLinks extends AsyncDisposable {
-  /** From now on these are wanted; nothing is done before the next trigger. */
-  apply(config: MountaineerConfig): void;
-  trigger(reason: TriggerReason): void;
-  /** Makes, mends and removes all that is to be, and resolves with how each is then. */
-  reconcile(signal: AbortSignal): Promise<AliasView[]>;
-  /** As they were seen last. */
-  status(): AliasView[];
-  /** A fresh look, which changes nothing. */
-  look(): Promise<AliasView[]>;
-  conditions(): AliasCondition[];
 }
 
 interface Known {
@@ -107,21 +93,120 @@ function aliasSpecs({ global, aliases }: MountaineerConfig): AliasSpec[] {
   }));
 }
 
-export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
-  const { clock, logger, prober, memory, mountPaths, publish } = options;
-  let known = new Map<string, Known>();
-  const tools: AliasLinkTools = {
-    prober,
-    madeTargets: (path) => memory.targetsOf(path),
-    remember: (path, target) => memory.remember(path, target),
-    mountPaths,
-    waitMs: LOOK_MS,
-  };
+/** The aliases of a home and their lane. */
+export class AliasLinks implements AsyncDisposable {
+  readonly #options: AliasLinksOptions;
+  readonly #tools: AliasLinkTools;
+  readonly #lane: Lane;
+  #known: ReadonlyMap<string, Known> = new Map();
 
-  const isDue = ({ link, rightAtMs }: Known): boolean =>
-    link !== "right" || clock.monotonicMs() - rightAtMs >= LOOK_AGAIN_MS;
+  constructor(options: AliasLinksOptions) {
+    const { clock, logger, prober, memory, mountPaths } = options;
+    this.#options = options;
+    this.#tools = {
+      prober,
+      madeTargets: (path) => memory.targetsOf(path),
+      remember: (path, target) => memory.remember(path, target),
+      mountPaths,
+      waitMs: LOOK_MS,
+    };
+    this.#lane = createLane({
+      clock,
+      run: async (triggers) => {
+        const isTick = triggers.every(({ reason }) => reason === "tick");
+        await this.#clear();
+        await this.#ensure([...this.#known.values()].filter((alias) => !isTick || this.#isDue(alias)));
+        return null;
+      },
+      onFailure: (error) => logger.error("aliases were not looked after", { reason: errorText(error) }),
+    });
+  }
 
-  const note = (alias: Known, link: AliasView["link"], detail: string | null): void => {
+  /** From now on these are wanted; nothing is done before the next trigger. */
+  apply(config: MountaineerConfig): void {
+    const next = new Map<string, Known>();
+    for (const spec of aliasSpecs(config)) {
+      const before = this.#known.get(spec.name);
+      const isSame = before?.spec.path === spec.path && before.spec.target === spec.target;
+      next.set(
+        spec.name,
+        isSame
+          ? before
+          : { spec, link: null, detail: null, rightAtMs: Number.NEGATIVE_INFINITY, since: null },
+      );
+    }
+    this.#known = next;
+  }
+
+  trigger(reason: TriggerReason): void {
+    // Most homes have none, and are to have no cost of them.
+    const isIdle = this.#known.size === 0 && this.#options.memory.paths.length === 0;
+    if (reason !== "tick" || !isIdle) this.#triggerNow(reason);
+  }
+
+  /** Makes, mends and removes all that is to be, and resolves with how each is then. */
+  async reconcile(signal: AbortSignal): Promise<AliasView[]> {
+    this.#triggerNow("user");
+    await unlessAborted(
+      this.#lane.idle(),
+      signal,
+      () => new MountaineerError("aborted", "cancelled; it is carried through"),
+    );
+    return this.status();
+  }
+
+  /** As they were seen last. */
+  status(): AliasView[] {
+    return [...this.#known.values()].map(({ spec, link, detail }) => ({
+      ...spec,
+      link: link ?? "missing",
+      detail,
+    }));
+  }
+
+  /** A fresh look, which changes nothing. */
+  async look(): Promise<AliasView[]> {
+    const { prober, memory } = this.#options;
+    const aliases = [...this.#known.values()].map(({ spec }) => spec);
+    const looks = await prober.readLinks(
+      aliases.map(({ path }) => path),
+      LOOK_MS,
+    );
+    return aliases.map((spec, index): AliasView => {
+      const found = looks[index];
+      const fault = aliasFault(found, spec);
+      if (fault === null) return { ...spec, link: "right", detail: null };
+      if (fault === "missing") return { ...spec, link: "missing", detail: null };
+      const isOld = found?.state === "link" && memory.targetsOf(spec.path).has(found.target);
+      return { ...spec, link: isOld ? "missing" : fault.taken ? "taken" : "blocked", detail: fault.by };
+    });
+  }
+
+  conditions(): AliasCondition[] {
+    return [...this.#known.values()].flatMap(({ spec, link, detail, since }): AliasCondition[] => {
+      if (since === null || detail === null) return [];
+      const title = `The link of alias ${spec.name} cannot be made: ${detail}`;
+      if (link !== "taken")
+        return [{ code: "alias_not_linked", severity: "warning", title, hint: null, since }];
+      const hint = "Move it away, or give the alias another path; it is left as it is.";
+      return [{ code: "alias_path_taken", severity: "warning", title, hint, since }];
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lane[Symbol.asyncDispose]();
+  }
+
+  #triggerNow(reason: TriggerReason): void {
+    this.#lane.trigger({ reason, atMs: this.#options.clock.monotonicMs(), details: [] });
+  }
+
+  #isDue({ link, rightAtMs }: Known): boolean {
+    return link !== "right" || this.#options.clock.monotonicMs() - rightAtMs >= LOOK_AGAIN_MS;
+  }
+
+  #note(alias: Known, link: AliasView["link"], detail: string | null): void {
+    const { clock, publish } = this.#options;
     const isNews = alias.link !== link || alias.detail !== detail;
     alias.link = link;
     alias.detail = detail;
@@ -133,127 +218,43 @@ export function createAliasLinks(options: AliasLinksOptions): AliasLinks {
       const { name, share, path } = alias.spec;
       publish({ name: "alias.blocked", alias: name, share, path, reason: detail ?? link });
     }
-  };
+  }
 
-  const ensure = async (due: readonly Known[]): Promise<void> => {
+  async #ensure(due: readonly Known[]): Promise<void> {
     if (due.length === 0) return;
-    const looks = await prober.readLinks(
+    const looks = await this.#options.prober.readLinks(
       due.map(({ spec }) => spec.path),
       LOOK_MS,
     );
     for (const [index, alias] of due.entries()) {
-      const { spec } = alias;
+      const { name, share, path, target } = alias.spec;
       // Removed or changed meanwhile.
-      if (known.get(spec.name) !== alias) continue;
-      const outcome = await ensureAliasLink(tools, spec, looks[index]);
+      if (this.#known.get(name) !== alias) continue;
+      const outcome = await ensureAliasLink(this.#tools, alias.spec, looks[index]);
       if (outcome.result === "blocked") {
-        note(alias, outcome.taken ? "taken" : "blocked", outcome.by);
+        this.#note(alias, outcome.taken ? "taken" : "blocked", outcome.by);
         continue;
       }
-      note(alias, "right", null);
+      this.#note(alias, "right", null);
       if (outcome.result === "right") continue;
-      const { name, share, path, target } = spec;
-      publish({
-        name: "alias.linked",
-        alias: name,
-        share,
-        path,
-        target,
-        repaired: outcome.result === "repaired",
-      });
+      const repaired = outcome.result === "repaired";
+      this.#options.publish({ name: "alias.linked", alias: name, share, path, target, repaired });
     }
-  };
+  }
 
   /** Links of aliases that are gone, or are elsewhere now. */
-  const clear = async (): Promise<void> => {
-    const wanted = new Set([...known.values()].map(({ spec }) => spec.path));
+  async #clear(): Promise<void> {
+    const { prober, memory, publish } = this.#options;
+    const wanted = new Set([...this.#known.values()].map(({ spec }) => spec.path));
     const unwanted = memory.paths.filter((path) => !wanted.has(path));
     if (unwanted.length === 0) return;
     const looks = await prober.readLinks(unwanted, LOOK_MS);
     for (const [index, path] of unwanted.entries()) {
       const look = looks[index];
       const wasThere = look?.state === "link" && memory.targetsOf(path).has(look.target);
-      if (!(await removeAliasLink(tools, path, look))) continue;
+      if (!(await removeAliasLink(this.#tools, path, look))) continue;
       await memory.forget(path);
       if (wasThere) publish({ name: "alias.removed", path });
     }
-  };
-
-  const lane = createLane({
-    clock,
-    async run(triggers) {
-      const isTick = triggers.every(({ reason }) => reason === "tick");
-      await clear();
-      await ensure([...known.values()].filter((alias) => !isTick || isDue(alias)));
-      return null;
-    },
-    onFailure: (error) => logger.error("aliases were not looked after", { reason: errorText(error) }),
-  });
-
-  const trigger = (reason: TriggerReason): void => {
-    // Most homes have none, and are to have no cost of them.
-    if (reason === "tick" && known.size === 0 && memory.paths.length === 0) return;
-    lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
-  };
-
-  const status = (): AliasView[] =>
-    [...known.values()].map(({ spec, link, detail }) => ({ ...spec, link: link ?? "missing", detail }));
-
-  return {
-    apply(config) {
-      const next = new Map<string, Known>();
-      for (const spec of aliasSpecs(config)) {
-        const before = known.get(spec.name);
-        const isSame = before?.spec.path === spec.path && before.spec.target === spec.target;
-        next.set(
-          spec.name,
-          before !== undefined && isSame
-            ? before
-            : { spec, link: null, detail: null, rightAtMs: Number.NEGATIVE_INFINITY, since: null },
-        );
-      }
-      known = next;
-    },
-    trigger,
-    async reconcile(signal) {
-      lane.trigger({ reason: "user", atMs: clock.monotonicMs(), details: [] });
-      await unlessAborted(
-        lane.idle(),
-        signal,
-        () => new MountaineerError("aborted", "cancelled; it is carried through"),
-      );
-      return status();
-    },
-    status,
-    async look() {
-      const aliases = [...known.values()].map(({ spec }) => spec);
-      const looks = await prober.readLinks(
-        aliases.map(({ path }) => path),
-        LOOK_MS,
-      );
-      return aliases.map((spec, index): AliasView => {
-        const fault = aliasFault(looks[index], spec);
-        if (fault === null) return { ...spec, link: "right", detail: null };
-        if (fault === "missing") return { ...spec, link: "missing", detail: null };
-        const found = looks[index];
-        const isOld = found?.state === "link" && memory.targetsOf(spec.path).has(found.target);
-        return { ...spec, link: isOld ? "missing" : fault.taken ? "taken" : "blocked", detail: fault.by };
-      });
-    },
-    conditions: () =>
-      [...known.values()].flatMap(({ spec, link, detail, since }) => {
-        if (since === null || detail === null) return [];
-        const isTaken = link === "taken";
-        return [
-          {
-            code: isTaken ? ("alias_path_taken" as const) : ("alias_not_linked" as const),
-            severity: "warning" as const,
-            title: `The link of alias ${spec.name} cannot be made: ${detail}`,
-            hint: isTaken ? "Move it away, or give the alias another path; it is left as it is." : null,
-            since,
-          },
-        ];
-      }),
-    [Symbol.asyncDispose]: () => lane[Symbol.asyncDispose](),
-  };
+  }
 }

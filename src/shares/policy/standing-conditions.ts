@@ -1,27 +1,39 @@
-// Owns the conditions of a share that follow from what is seen alone; rules add theirs where they decide.
+// The conditions of a share that follow from the observation alone; rules add others where they decide.
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder } from "../drivers/mount-driver.ts";
-import { type Draft, setEpisode } from "./draft.ts";
+import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
+import type { OpenFilesSeen } from "./share-seen.ts";
 
-export function standingConditions(draft: Draft): void {
-  if (draft.seen.unsent?.length === 0 && draft.seen.mount !== null)
-    setEpisode(draft, { unsentWatched: false });
-  const { seen, spec, conditions, memory, episode } = draft;
-  if (spec.missingVariable !== null) {
+export function standingConditions(builder: Builder): void {
+  if (builder.seen.unsent?.length === 0 && builder.seen.mount !== null)
+    setState(builder, { unsentWatched: false });
+  builder.conditions.push(
+    ...obstacles(builder),
+    ...sideBySide(builder),
+    ...fileConditions(builder),
+    ...readiness(builder),
+  );
+}
+
+/** What keeps the share from being mounted, or its link from leading there. */
+function obstacles({ seen, spec }: Builder): NewCondition[] {
+  const conditions: NewCondition[] = [];
+  const { missingVariable, mountPath } = spec;
+  if (missingVariable !== null) {
     conditions.push({
-      code: isStoredKey(spec.missingVariable) ? "secret_missing" : "variable_missing",
+      code: isStoredKey(missingVariable) ? "secret_missing" : "variable_missing",
       severity: "error",
-      title: `The password is not there: ${oneMissingText(spec.missingVariable)}`,
-      hint: missingHint([spec.missingVariable]),
+      title: `The password is not there: ${oneMissingText(missingVariable)}`,
+      hint: missingHint([missingVariable]),
     });
   }
   if (seen.driverProblem !== null) {
-    const { hint } = seen.driverProblem;
+    const { text, hint } = seen.driverProblem;
     conditions.push({
       code: "driver_unavailable",
       severity: seen.mount === null ? "error" : "warning",
-      title: seen.driverProblem.text,
+      title: text,
       hint: seen.mount === null ? hint : `${hint}; until then what is mounted stays while it serves`,
     });
   }
@@ -29,7 +41,7 @@ export function standingConditions(draft: Draft): void {
     conditions.push({
       code: "path_taken",
       severity: "error",
-      title: `${spec.mountPath} is taken by ${seen.taken.source}`,
+      title: `${mountPath} is taken by ${seen.taken.source}`,
       hint: "Unmount it, or choose another name or mount_root; nothing of it is touched.",
     });
   }
@@ -41,31 +53,43 @@ export function standingConditions(draft: Draft): void {
       hint: "`mountaineer reconcile` makes it, once nothing else stands in its place.",
     });
   }
-  for (const twin of seen.twins) {
-    conditions.push({
-      code: `twin_mount:${twin.path}`,
+  return conditions;
+}
+
+/** Mounts and routes of which there are two where one was meant. */
+function sideBySide({ seen }: Builder): NewCondition[] {
+  const twins = seen.twins.map(
+    ({ path, source }): NewCondition => ({
+      code: `twin_mount:${path}`,
       severity: "warning",
-      title: `The same share is also mounted at ${twin.path} from ${twin.source}`,
+      title: `The same share is also mounted at ${path} from ${source}`,
       hint: "It is left alone; unmount it so that programs use one path.",
-    });
-  }
-  if (seen.oneAddress !== null) {
-    conditions.push({
+    }),
+  );
+  if (seen.oneAddress === null) return twins;
+  return [
+    ...twins,
+    {
       code: "routes_same_address",
       severity: "warning",
       title: `Both routes lead to ${seen.oneAddress}`,
       hint: "Give thunderbolt_host the address of the server's Thunderbolt interface.",
-    });
-  }
-  if (seen.unsent !== null && seen.unsent.length > 0) {
+    },
+  ];
+}
+
+/** Files that are written and not on the server. */
+function fileConditions({ seen }: Builder): NewCondition[] {
+  const { unsent, mount, setAside = [], refusedUploads = [] } = seen;
+  const conditions: NewCondition[] = [];
+  if (unsent !== null && unsent.length > 0) {
     conditions.push({
       code: "unsent_files",
       severity: "warning",
-      title: `${seen.unsent.length} files are not on the server yet: ${seen.unsent.slice(0, 3).join(", ")}`,
-      hint: seen.mount === null ? "They are kept here and sent by the next mount." : "They are being sent.",
+      title: `${unsent.length} files are not on the server yet: ${unsent.slice(0, 3).join(", ")}`,
+      hint: mount === null ? "They are kept here and sent by the next mount." : "They are being sent.",
     });
   }
-  const { setAside = [], refusedUploads = [] } = seen;
   if (refusedUploads.length > 0) {
     conditions.push({
       code: "upload_refused",
@@ -82,28 +106,33 @@ export function standingConditions(draft: Draft): void {
       hint: "Copy what is needed to the share, then delete the folder.",
     });
   }
-  const tbAnswers = seen.routes.tb.probe.verdict === "answers";
-  if (episode.recoveryBackoff.failures > 0 && tbAnswers && seen.mount?.found.route === "fallback") {
+  return conditions;
+}
+
+/** Going back to Thunderbolt: that it failed, or waits. */
+function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
+  const { openFiles, routes, mount } = seen;
+  const conditions: NewCondition[] = [];
+  const tbAnswers = routes.tb.probe.verdict === "answers";
+  if (state.recoveryBackoff.failures > 0 && tbAnswers && mount?.found.route === "fallback") {
+    const why = state.recoveryFailure === null ? "" : `: ${state.recoveryFailure}`;
     conditions.push({
       code: "recovery_failed",
       severity: "warning",
-      title: `Thunderbolt answers, but going back to it failed${episode.recoveryFailure === null ? "" : `: ${episode.recoveryFailure}`}`,
+      title: `Thunderbolt answers, but going back to it failed${why}`,
       hint: "It is tried again with growing pauses; `mountaineer switch --to tb` tries now.",
     });
   }
-  const { openFiles } = seen;
   if (memory.tbRecoveryPending) {
     conditions.push({
       code: "tb_ready",
       severity: "info",
-      title:
-        openFiles === null
-          ? "Thunderbolt is ready"
-          : `Thunderbolt is ready${openFilesSuffix(openFiles.holders.length, openFiles.unsent.length, openFiles.text)}`,
+      title: `Thunderbolt is ready${openFiles === null ? "" : openFilesSuffix(openFiles)}`,
       hint: `mountaineer switch --share ${spec.name} --to tb`,
       ...(openFiles === null ? {} : { holders: openFiles.holders }),
     });
   }
+  return conditions;
 }
 
 /** Of many files, as many are named as a line holds. */
@@ -128,8 +157,11 @@ function namedSome(names: readonly string[]): string {
   return `${names.slice(0, NAMED_AT_MOST).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-function openFilesSuffix(open: number, unsent: number, text: string | null): string {
+function openFilesSuffix({ holders, unsent, text }: OpenFilesSeen): string {
   if (text !== null) return `; open files are not known: ${text}`;
-  const parts = [...(open > 0 ? [`${open} open`] : []), ...(unsent > 0 ? [`${unsent} unsent`] : [])];
+  const parts = [
+    ...(holders.length > 0 ? [`${holders.length} open`] : []),
+    ...(unsent.length > 0 ? [`${unsent.length} unsent`] : []),
+  ];
   return parts.length === 0 ? "" : `; ${parts.join(", ")}`;
 }

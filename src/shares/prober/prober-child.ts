@@ -1,14 +1,14 @@
-// Owns the inside of the prober process: all that may hang is asked for here, asynchronously, and never more
-// at once than libuv's pool (UV_THREADPOOL_SIZE=17) has threads for, so that "begun" means begun.
+// The program of the prober process: every call that may hang is made here, asynchronously, and never more at once than
+// libuv's pool (UV_THREADPOOL_SIZE=17) has threads, so that a question that has begun really runs.
 import { lookup } from "node:dns";
 import { lstat, readFile, readlink, realpath, stat } from "node:fs";
 import { listFolders } from "./folder-listing.ts";
 import { lookAtMount } from "./mount-look.ts";
 import { scanOpenFiles } from "./open-files.ts";
-import type { OpenFilesScan } from "./open-files-request.ts";
 import { FILE_LIMIT_BYTES, type LinkLook, type OpenFilesAnswer } from "./prober.ts";
 import {
   type AnswerOf,
+  type OpenFilesScan,
   type ProberReply,
   type ProberRequest,
   type QuestionKind,
@@ -117,110 +117,124 @@ function unknownLink(code: string): LinkLook {
   return { state: "unknown", text: code };
 }
 
-/** Runs until the channel to the daemon closes. */
-function serve(lateAfterMs: number, scan: OpenFilesScan): void {
-  const waiting = new Map<QuestionKind, (readonly [number, string])[]>();
-  const running = new Map<QuestionKind, number>();
+/** Answers the daemon until the channel to it closes. */
+class Answering {
+  readonly #lateAfterMs: number;
+  readonly #scan: OpenFilesScan;
+  readonly #waiting = new Map<QuestionKind, (readonly [number, string])[]>();
+  readonly #running = new Map<QuestionKind, number>();
   /** Begun and unanswered, oldest first. */
-  const begun = new Map<number, { readonly dueMs: number }>();
-  let due = 0;
-  let retired = false;
-  let reply = emptyReply();
-  let linger: NodeJS.Timeout | null = null;
-  let lateTimer: NodeJS.Timeout | null = null;
+  readonly #begun = new Map<number, { readonly dueMs: number }>();
+  /** How many answers are to come. */
+  #due = 0;
+  #retired = false;
+  #reply = emptyReply();
+  #linger: NodeJS.Timeout | null = null;
+  #lateTimer: NodeJS.Timeout | null = null;
 
-  const send = (): void => {
-    if (linger !== null) clearTimeout(linger);
-    linger = null;
-    const message = reply;
-    reply = emptyReply();
-    process.send?.(message);
-  };
-  const answered = (sequence: number): void => {
-    begun.delete(sequence);
-    due--;
-    if (due === 0) send();
-    else linger ??= setTimeout(send, LINGER_MS);
-  };
-  const watchForLate = (): void => {
-    if (retired || lateTimer !== null) return;
-    const [oldest] = begun.values();
-    if (oldest === undefined) return;
-    // In a process that was held up, answers may wait to be read; timers come before them.
-    lateTimer = setTimeout(() => void setImmediate(markLate), Math.max(1, oldest.dueMs - performance.now()));
-  };
-  const markLate = (): void => {
-    lateTimer = null;
-    if (retired) return;
-    // Those begun at nearly the same time hang with it: marked now, they take no thread of the next child.
-    const until = performance.now() + lateAfterMs * LATE_TOGETHER;
-    for (const [sequence, { dueMs }] of begun) {
-      if (dueMs <= until) reply.late.push(sequence);
+  constructor(lateAfterMs: number, scan: OpenFilesScan) {
+    this.#lateAfterMs = lateAfterMs;
+    this.#scan = scan;
+  }
+
+  take(request: ProberRequest): void {
+    for (const kind of Object.keys(request.questions) as QuestionKind[]) {
+      const questions = request.questions[kind] ?? [];
+      const queue = this.#waiting.get(kind) ?? [];
+      this.#waiting.set(kind, queue);
+      for (const question of questions) queue.push(question);
+      this.#due += questions.length;
     }
-    if (reply.late.length > 0) send();
-    else watchForLate();
-  };
+    if (request.scans.length > 0) this.#beginScan(request.scans);
+    if (request.retire) this.#retire();
+    for (const kind of this.#waiting.keys()) this.#pump(kind);
+    this.#watchForLate();
+  }
 
-  const begin = <Kind extends QuestionKind>(kind: Kind, sequence: number, subject: string): void => {
-    running.set(kind, (running.get(kind) ?? 0) + 1);
-    if (kind !== "addresses") begun.set(sequence, { dueMs: performance.now() + lateAfterMs });
-    ask[kind](subject, (answer) => {
-      running.set(kind, (running.get(kind) ?? 1) - 1);
-      reply.answers[kind].push([sequence, answer]);
-      answered(sequence);
-      pump(kind);
-    });
-  };
-  const pump = (kind: QuestionKind): void => {
-    const queue = waiting.get(kind);
-    while (queue !== undefined && (running.get(kind) ?? 0) < AT_ONCE[kind]) {
+  #retire(): void {
+    this.#retired = true;
+    for (const queue of this.#waiting.values()) {
+      this.#due -= queue.length;
+      queue.length = 0;
+    }
+    if (this.#lateTimer !== null) clearTimeout(this.#lateTimer);
+  }
+
+  #pump(kind: QuestionKind): void {
+    const queue = this.#waiting.get(kind);
+    while (queue !== undefined && (this.#running.get(kind) ?? 0) < AT_ONCE[kind]) {
       const next = queue.shift();
       if (next === undefined) break;
-      begin(kind, next[0], next[1]);
+      this.#begin(kind, next[0], next[1]);
     }
-    watchForLate();
-  };
+    this.#watchForLate();
+  }
 
-  const beginScan = (scans: readonly ScanQuestion[]): void => {
-    due += scans.length;
-    for (const { sequence } of scans) begun.set(sequence, { dueMs: performance.now() + SCAN_DEADLINE_MS });
+  #begin<Kind extends QuestionKind>(kind: Kind, sequence: number, subject: string): void {
+    this.#running.set(kind, (this.#running.get(kind) ?? 0) + 1);
+    if (kind !== "addresses") this.#begun.set(sequence, { dueMs: performance.now() + this.#lateAfterMs });
+    ask[kind](subject, (answer) => {
+      this.#running.set(kind, (this.#running.get(kind) ?? 1) - 1);
+      this.#reply.answers[kind].push([sequence, answer]);
+      this.#answered(sequence);
+      this.#pump(kind);
+    });
+  }
+
+  #beginScan(scans: readonly ScanQuestion[]): void {
+    this.#due += scans.length;
+    const dueMs = performance.now() + SCAN_DEADLINE_MS;
+    for (const { sequence } of scans) this.#begun.set(sequence, { dueMs });
     const finish = (answersOf: (index: number) => readonly OpenFilesAnswer[]): void => {
       scans.forEach(({ sequence }, index) => {
-        reply.scans.push([sequence, answersOf(index)]);
-        answered(sequence);
+        this.#reply.scans.push([sequence, answersOf(index)]);
+        this.#answered(sequence);
       });
     };
-    scan(scans).then(
+    this.#scan(scans).then(
       (found) => finish((index) => found[index] ?? []),
       (error: unknown) => {
         const text = error instanceof Error ? error.message : String(error);
         finish((index) => (scans[index]?.paths ?? []).map(() => ({ ok: false, text })));
       },
     );
-  };
+  }
 
-  process.on("message", (message) => {
-    // Our own daemon, the same version, is at the other end.
-    const request = message as ProberRequest;
-    for (const kind of Object.keys(request.questions) as QuestionKind[]) {
-      const questions = request.questions[kind] ?? [];
-      const queue = waiting.get(kind) ?? [];
-      waiting.set(kind, queue);
-      for (const question of questions) queue.push(question);
-      due += questions.length;
+  #answered(sequence: number): void {
+    this.#begun.delete(sequence);
+    this.#due--;
+    if (this.#due === 0) this.#send();
+    else this.#linger ??= setTimeout(() => this.#send(), LINGER_MS);
+  }
+
+  #send(): void {
+    if (this.#linger !== null) clearTimeout(this.#linger);
+    this.#linger = null;
+    const message = this.#reply;
+    this.#reply = emptyReply();
+    process.send?.(message);
+  }
+
+  #watchForLate(): void {
+    if (this.#retired || this.#lateTimer !== null) return;
+    const [oldest] = this.#begun.values();
+    if (oldest === undefined) return;
+    // In a process that was held up, answers may wait to be read; timers come before them.
+    const late = (): void => void setImmediate(() => this.#markLate());
+    this.#lateTimer = setTimeout(late, Math.max(1, oldest.dueMs - performance.now()));
+  }
+
+  #markLate(): void {
+    this.#lateTimer = null;
+    if (this.#retired) return;
+    // Those begun at nearly the same time hang with it: marked now, they take no thread of the next child.
+    const until = performance.now() + this.#lateAfterMs * LATE_TOGETHER;
+    for (const [sequence, { dueMs }] of this.#begun) {
+      if (dueMs <= until) this.#reply.late.push(sequence);
     }
-    if (request.scans.length > 0) beginScan(request.scans);
-    if (request.retire) {
-      retired = true;
-      for (const queue of waiting.values()) {
-        due -= queue.length;
-        queue.length = 0;
-      }
-      if (lateTimer !== null) clearTimeout(lateTimer);
-    }
-    for (const kind of waiting.keys()) pump(kind);
-    watchForLate();
-  });
+    if (this.#reply.late.length > 0) this.#send();
+    else this.#watchForLate();
+  }
 }
 
 function emptyReply(): ProberReply {
@@ -251,5 +265,8 @@ process.on("SIGHUP", () => {});
 process.on("uncaughtException", (error) => {
   process.send?.({ ...emptyReply(), crash: error.stack ?? error.message }, endNow);
 });
-if (process.connected) serve(Number(process.argv[2]), scanOpenFiles);
-else endNow();
+if (process.connected) {
+  const answering = new Answering(Number(process.argv[2]), scanOpenFiles);
+  // Our own daemon, the same version, is at the other end.
+  process.on("message", (message) => answering.take(message as ProberRequest));
+} else endNow();

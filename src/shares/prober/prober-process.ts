@@ -1,10 +1,9 @@
-// Owns the daemon's side of the prober: what is asked, batched and joined; which child carries it; and what
-// happens to children whose threads hang.
+// The daemon's side of the prober: questions are batched and joined, and late ones are kept apart.
 import { isIP } from "node:net";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { LinkLook, Look, OpenFilesAnswer, Prober } from "./prober.ts";
-import { type Carrier, createProberCarriers, type Pending } from "./prober-carriers.ts";
+import { type Carrier, type Pending, ProberCarriers } from "./prober-carriers.ts";
 import {
   type AnswerOf,
   foldersSubject,
@@ -47,29 +46,28 @@ export function startProber(options: ProberOptions): Prober {
   const { clock, logger, lookDeadlineMs = LOOK_DEADLINE_MS } = options;
   const waits = createProberWaits(clock);
   const looks = new Map<string, Look>();
-  let nextSequence = 1;
-  const newSequence = (): number => nextSequence++;
-  let disposed = false;
-
-  const takeAnswers = (carrier: Carrier, reply: ProberReply): void => {
-    for (const kind of QUESTION_KINDS) asking.hearAnswers(carrier, kind, reply);
-    for (const [sequence, answers] of reply.scans) {
-      const scan = scanning.scans.get(sequence);
-      if (scan?.carrier === carrier) scan.settle(answers);
-    }
-  };
-  const children = createProberCarriers({
+  const children: ProberCarriers = new ProberCarriers({
     clock,
     logger,
     lookDeadlineMs,
     waits,
-    disposed: () => disposed,
-    takeAnswers,
+    takeAnswers(carrier, reply) {
+      for (const kind of QUESTION_KINDS) asking.takeAnswers(carrier, kind, reply);
+      scanning.takeAnswers(carrier, reply);
+    },
   });
-  const asking = createProberQuestions({ clock, waits, newSequence, disposed: () => disposed, children });
+  let nextSequence = 1;
+  const tools: AskTools = { clock, waits, children, newSequence: () => nextSequence++ };
+  const asking = createProberQuestions(tools);
+  const scanning = createProberScans(tools);
 
   const readLink = (path: string, waitMs: number): Promise<LinkLook> =>
     asking.answerOf("link", path, waitMs, (link) => link ?? NO_LINK_ANSWER);
+  /** What was asked, or null while nobody knows. */
+  const answerOrNull =
+    <Kind extends "folder" | "realPath" | "fileLook" | "fileBytes">(kind: Kind) =>
+    (path: string, waitMs: number): Promise<AnswerOf[Kind] | null> =>
+      asking.answerOf(kind, path, waitMs, (answer) => answer ?? null);
 
   const noteLook = (mountId: string, { answer, startedAtMs }: Question<"look">): void => {
     // A child that was lost with the look leaves nothing known.
@@ -87,12 +85,9 @@ export function startProber(options: ProberOptions): Prober {
     return looks.get(mountId) ?? { state: "never" };
   };
 
-  children.startCurrent();
-  const scanning = createProberScans({ waits, newSequence, disposed: () => disposed, children });
-
   return {
     look(mountId, path, waitMs) {
-      if (disposed) return Promise.resolve(lastLook(mountId));
+      if (children.disposed) return Promise.resolve(lastLook(mountId));
       const look = asking.question("look", mountId, path, (answered) => noteLook(mountId, answered));
       if (look.late) return Promise.resolve(lastLook(mountId));
       return waits.wait(look.waiters, waitMs, () => lastLook(mountId));
@@ -109,10 +104,10 @@ export function startProber(options: ProberOptions): Prober {
     },
     readLink,
     readLinks: (paths, waitMs) => Promise.all(paths.map((path) => readLink(path, waitMs))),
-    folderExists: (path, waitMs) => asking.answerOf("folder", path, waitMs, (exists) => exists ?? null),
-    realPath: (path, waitMs) => asking.answerOf("realPath", path, waitMs, (real) => real ?? null),
-    fileLook: (path, waitMs) => asking.answerOf("fileLook", path, waitMs, (found) => found ?? null),
-    fileBytes: (path, waitMs) => asking.answerOf("fileBytes", path, waitMs, (found) => found ?? null),
+    folderExists: answerOrNull("folder"),
+    realPath: answerOrNull("realPath"),
+    fileLook: answerOrNull("fileLook"),
+    fileBytes: answerOrNull("fileBytes"),
     folders: (root, subpath, waitMs) =>
       asking.answerOf("folders", foldersSubject(root, subpath), waitMs, (found) => found ?? null),
     openFiles: scanning.openFiles,
@@ -121,60 +116,53 @@ export function startProber(options: ProberOptions): Prober {
       return asking.answerOf("addresses", host, waitMs, (found) => found ?? []);
     },
     get pids() {
-      return children.pids();
+      return children.pids;
     },
     async [Symbol.asyncDispose]() {
-      if (disposed) return;
-      disposed = true;
+      if (children.disposed) return;
+      const ending = children[Symbol.asyncDispose]();
       waits.endAll();
-      await children.endAll();
+      await ending;
     },
   };
 }
 
-type ProberCarriers = ReturnType<typeof createProberCarriers>;
-
-interface ProberQuestionsParts {
+interface AskTools {
   readonly clock: Clock;
   readonly waits: ProberWaits;
+  readonly children: ProberCarriers;
   readonly newSequence: () => number;
-  readonly disposed: () => boolean;
-  readonly children: Pick<ProberCarriers, "ask">;
+}
+
+type QuestionMaps<Key> = { readonly [Kind in QuestionKind]: Map<Key, Question<Kind>> };
+
+function questionMaps<Key>(): QuestionMaps<Key> {
+  return {
+    look: new Map(),
+    link: new Map(),
+    folder: new Map(),
+    folders: new Map(),
+    realPath: new Map(),
+    fileLook: new Map(),
+    fileBytes: new Map(),
+    addresses: new Map(),
+  };
 }
 
 /** Questions that several may ask at once: one message for all of them. */
-function createProberQuestions({ clock, waits, newSequence, disposed, children }: ProberQuestionsParts) {
-  const questions: { readonly [Kind in QuestionKind]: Map<number, Question<Kind>> } = {
-    look: new Map(),
-    link: new Map(),
-    folder: new Map(),
-    folders: new Map(),
-    realPath: new Map(),
-    fileLook: new Map(),
-    fileBytes: new Map(),
-    addresses: new Map(),
-  };
+function createProberQuestions({ clock, waits, newSequence, children }: AskTools) {
+  /** By their sequence numbers. */
+  const questions = questionMaps<number>();
   /** By what makes two questions one: the mount's id, the path, the host. */
-  const asked: { readonly [Kind in QuestionKind]: Map<string, Question<Kind>> } = {
-    look: new Map(),
-    link: new Map(),
-    folder: new Map(),
-    folders: new Map(),
-    realPath: new Map(),
-    fileLook: new Map(),
-    fileBytes: new Map(),
-    addresses: new Map(),
-  };
+  const asked = questionMaps<string>();
 
-  const hearAnswers = <Kind extends QuestionKind>(carrier: Carrier, kind: Kind, reply: ProberReply): void => {
+  const takeAnswers = <Kind extends QuestionKind>(carrier: Carrier, kind: Kind, reply: ProberReply): void => {
     for (const [sequence, answer] of reply.answers[kind] ?? []) {
       const question = questions[kind].get(sequence);
       // One that was asked again elsewhere is answered there.
       if (question?.carrier === carrier) question.settle(answer);
     }
   };
-
-  // -- questions --------------------------------------------------------------------------------------------
 
   /** Joins the question if it is already asked. */
   const question = <Kind extends QuestionKind>(
@@ -204,7 +192,7 @@ function createProberQuestions({ clock, waits, newSequence, disposed, children }
       settle(answer) {
         questions[kind].delete(sequence);
         if (asked[kind].get(key) === created) asked[kind].delete(key);
-        // Not through drop(): hear() kills a retired child once, after the last answer of a message.
+        // Not through drop(): ProberCarriers ends a retired child once, after the last answer of a message.
         created.carrier?.carried.delete(created);
         created.carrier = null;
         created.answer = answer;
@@ -225,25 +213,18 @@ function createProberQuestions({ clock, waits, newSequence, disposed, children }
     waitMs: number,
     read: (answer: AnswerOf[Kind] | undefined) => Answer,
   ): Promise<Answer> => {
-    if (disposed()) return Promise.resolve(read(undefined));
+    if (children.disposed) return Promise.resolve(read(undefined));
     const one = question(kind, subject, subject, null);
     return one.late
       ? Promise.resolve(read(undefined))
       : waits.wait(one.waiters, waitMs, () => read(one.answer));
   };
 
-  return { hearAnswers, answerOf, asked, question, questions };
-}
-
-interface ProberScansParts {
-  readonly waits: ProberWaits;
-  readonly newSequence: () => number;
-  readonly disposed: () => boolean;
-  readonly children: Pick<ProberCarriers, "ask" | "drop" | "pids">;
+  return { takeAnswers, answerOf, asked, question, questions };
 }
 
 /** Questions for the processes that hold files open: one answer for each path, and nobody waits for a late one. */
-function createProberScans({ waits, newSequence, disposed, children }: ProberScansParts) {
+function createProberScans({ waits, newSequence, children }: AskTools) {
   const scans = new Map<number, Scan>();
   const openFiles = async (
     paths: readonly string[],
@@ -251,7 +232,7 @@ function createProberScans({ waits, newSequence, disposed, children }: ProberSca
     waitMs: number,
   ): Promise<readonly OpenFilesAnswer[]> => {
     let answers: readonly OpenFilesAnswer[] | null = null;
-    if (!disposed() && paths.length > 0) {
+    if (!children.disposed && paths.length > 0) {
       const sequence = newSequence();
       const waiters = new Set<() => void>();
       const settle = (found: readonly OpenFilesAnswer[]): void => {
@@ -267,7 +248,7 @@ function createProberScans({ waits, newSequence, disposed, children }: ProberSca
         carrier: null,
         late: false,
         write: (request) => {
-          request.scans.push({ sequence, paths, exceptPids: [...exceptPids, ...children.pids()] });
+          request.scans.push({ sequence, paths, exceptPids: [...exceptPids, ...children.pids] });
         },
         settle,
         lost: (text) => settle(paths.map(() => ({ ok: false, text }))),
@@ -284,5 +265,13 @@ function createProberScans({ waits, newSequence, disposed, children }: ProberSca
     return paths.map((_, index) => answers?.[index] ?? late);
   };
 
-  return { scans, openFiles };
+  return {
+    openFiles,
+    takeAnswers(carrier: Carrier, reply: ProberReply): void {
+      for (const [sequence, answers] of reply.scans) {
+        const scan = scans.get(sequence);
+        if (scan?.carrier === carrier) scan.settle(answers);
+      }
+    },
+  };
 }

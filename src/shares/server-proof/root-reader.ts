@@ -62,19 +62,7 @@ interface BirthsRead {
 }
 
 /** Every method resolves soon after the deadline, and rejects only when the signal aborts. One read at a time of a route. */
-export interface RootReader {
-  /** Those that are installed, the best for a listing first. */
-  programs(): Promise<readonly ProofProgram[]>;
-  list(program: ProofProgram, request: ReadRequest): Promise<RootRead | ReadFailure>;
-  /** By smbclient: when the root and these entries were created. Names that it cannot be asked about are left out. */
-  births(
-    request: ReadRequest,
-    names: readonly string[],
-    listsRoot: boolean,
-  ): Promise<BirthsRead | ReadFailure>;
-  /** Removes what a crash may have left for the share. */
-  forget(share: ShareSpec): Promise<void>;
-}
+export type RootReader = ReturnType<typeof createRootReader>;
 
 interface RootReaderOptions {
   readonly clock: Clock;
@@ -97,41 +85,133 @@ export function isPlainName(name: string): boolean {
   return PLAIN_NAME.test(name);
 }
 
-export function createRootReader({
-  clock,
-  stateFolder,
-  folders = pathFolders,
-}: RootReaderOptions): RootReader {
-  const obscured = createObscuredPasswords(clock);
+/** What all reads share. */
+interface ReadTools {
+  readonly clock: Clock;
+  readonly stateFolder: string;
+  readonly find: (program: ProofProgram) => Promise<string | null>;
+  readonly obscured: (password: string) => Promise<string>;
+}
+
+export function createRootReader(options: RootReaderOptions) {
+  const { clock, stateFolder, folders = pathFolders } = options;
   const find = (program: ProofProgram) => findProgram(program, folders());
-
-  const fileFor = (share: ShareSpec, name: string): string =>
-    join(shareFiles(stateFolder, share.name).folder, name);
-
-  /** Writes a file that only we may read, for as long as `use` takes. */
-  const withFile = async <T>(share: ShareSpec, name: string, content: string, use: (path: string) => T) => {
-    const path = fileFor(share, name);
-    await ensureFolder(shareFiles(stateFolder, share.name).folder, 0o700);
-    try {
-      await writeIfChanged(path, content);
-      return await use(path);
-    } finally {
-      await rm(path, { force: true });
-    }
+  const tools: ReadTools = { clock, stateFolder, find, obscured: createObscuredPasswords(clock) };
+  return {
+    /** Those that are installed, the best for a listing first. */
+    async programs(): Promise<readonly ProofProgram[]> {
+      const order: readonly ProofProgram[] = ["rclone", "smbclient"];
+      const there = await Promise.all(order.map(async (name) => ((await find(name)) === null ? [] : [name])));
+      return there.flat();
+    },
+    list: (program: ProofProgram, request: ReadRequest): Promise<RootRead | ReadFailure> =>
+      orFailure(program === "rclone" ? listByRclone(tools, request) : askSmbclient(tools, request, [], true)),
+    /** By smbclient: when the root and these entries were created. Names that it cannot be asked about are left out. */
+    births: (
+      request: ReadRequest,
+      names: readonly string[],
+      listsRoot: boolean,
+    ): Promise<BirthsRead | ReadFailure> => orFailure(askSmbclient(tools, request, names, listsRoot)),
+    /** Removes what a crash may have left for the share. */
+    async forget(share: ShareSpec): Promise<void> {
+      const names = ["proof-tb.conf", "proof-tb.auth", "proof-fallback.conf", "proof-fallback.auth"];
+      const { folder } = shareFiles(stateFolder, share.name);
+      await Promise.all(names.map((name) => rm(join(folder, name), { force: true })));
+    },
   };
+}
 
-  const run = async (
-    program: ProofProgram,
-    args: readonly string[],
-    { deadlineAtMs, signal }: ReadRequest,
-    onStdout: (piece: string) => void,
-    stdin?: string,
-  ): Promise<CommandResult> => {
-    const path = await find(program);
+async function listByRclone(tools: ReadTools, request: ReadRequest): Promise<RootRead | ReadFailure> {
+  const { share, route, endpoint } = request;
+  const secret = share.password === null ? null : await tools.obscured(share.password);
+  const spec = { ...share.routes[route], host: endpoint.address, port: endpoint.port };
+  const collector = createListingCollector();
+  const lines = outputLines((line) => {
+    const entry = parseRcloneLine(line);
+    if (entry !== null) collector.add(entry);
+  });
+  const file = { name: `proof-${route}.conf`, content: configText(share, spec, secret) };
+  const result = await run(tools, request, {
+    program: "rclone",
+    file,
+    argumentsWith: (path) => rcloneArguments(share, endpoint, path),
+    onStdout: lines.push,
+  });
+  lines.end();
+  if (result.exitCode === 0) return { kind: "read", listing: collector.end(1) };
+  if (result.timedOut) return late("rclone");
+  const told = readLoggedFailure(result.stderr);
+  return {
+    kind: "failed",
+    text: told?.text ?? lastLine(result.stderr, "rclone"),
+    isRefusedLogin: told?.reason === "wrong_credentials",
+  };
+}
+
+async function askSmbclient(
+  tools: ReadTools,
+  request: ReadRequest,
+  names: readonly string[],
+  listsRoot: boolean,
+): Promise<BirthsRead | ReadFailure> {
+  const login = authenticationFile(request.share);
+  if (login === null) return failed("smbclient cannot take this username or password from a file");
+  const asked = ["", ...names.filter(isPlainName)];
+  const collector = createListingCollector();
+  const reader = createSmbclientReader(asked.length, (entry) => collector.add(entry));
+  const lines = outputLines((line) => reader.onLine(line));
+  const paths = asked.map((name) => (name === "" ? "\\" : name));
+  let start = "";
+  const result = await run(tools, request, {
+    program: "smbclient",
+    file: { name: `proof-${request.route}.auth`, content: login },
+    argumentsWith: (path) => smbclientArguments(request, path),
+    stdin: smbclientScript(listsRoot, paths),
+    onStdout(piece) {
+      if (start.length < COMPLAINT_AT_MOST_BYTES) start += piece;
+      lines.push(piece);
+    },
+  });
+  lines.end();
+  if (result.timedOut) return late("smbclient");
+  if (!reader.isConnected()) {
+    // Some versions print errors to standard output.
+    const text = lastLine(`${start}\n${result.stderr}`, "smbclient");
+    return { ...failed(text), isRefusedLogin: /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text) };
+  }
+  const error = reader.listingError();
+  if (error !== null) return failed(error);
+  const births = new Map<string, Birth>();
+  for (const [index, birth] of reader.births().entries()) {
+    if (birth !== null) births.set(asked[index] ?? "", birth);
+  }
+  return { kind: "read", listing: collector.end(SMBCLIENT_ROUNDING_MS), births };
+}
+
+interface ProgramRun {
+  readonly program: ProofProgram;
+  /** With the login: only we may read it, and only for as long as the program runs. */
+  readonly file: { readonly name: string; readonly content: string };
+  readonly argumentsWith: (path: string) => readonly string[];
+  readonly stdin?: string;
+  readonly onStdout: (piece: string) => void;
+}
+
+async function run(
+  { clock, stateFolder, find }: ReadTools,
+  { share, deadlineAtMs, signal }: ReadRequest,
+  { program, file, argumentsWith, stdin, onStdout }: ProgramRun,
+): Promise<CommandResult> {
+  const { folder } = shareFiles(stateFolder, share.name);
+  const path = join(folder, file.name);
+  await ensureFolder(folder, 0o700);
+  try {
+    await writeIfChanged(path, file.content);
+    const command = await find(program);
     const leftMs = deadlineAtMs - clock.monotonicMs();
     if (leftMs <= 0) throw new MountaineerError("timed_out", `there was no time left for ${program}`);
-    if (path === null) throw new MountaineerError("program_unavailable", `${program} is not installed`);
-    return runCommand(path, args, {
+    if (command === null) throw new MountaineerError("program_unavailable", `${program} is not installed`);
+    return await runCommand(command, argumentsWith(path), {
       clock,
       signal,
       deadlineMs: leftMs,
@@ -141,92 +221,9 @@ export function createRootReader({
       ...(stdin === undefined ? {} : { stdin }),
       env: { TZ: "UTC0", LC_ALL: "C" },
     });
-  };
-
-  const listByRclone = async (request: ReadRequest): Promise<RootRead | ReadFailure> => {
-    const { share, route, endpoint } = request;
-    const secret = share.password === null ? null : await obscured(share.password);
-    const spec = { ...share.routes[route], host: endpoint.address, port: endpoint.port };
-    const collector = createListingCollector();
-    const lines = outputLines((line) => {
-      const entry = parseRcloneLine(line);
-      if (entry !== null) collector.add(entry);
-    });
-    const config = configText(share, spec, secret);
-    const result = await withFile(share, `proof-${route}.conf`, config, (path) =>
-      run("rclone", rcloneArguments(share, endpoint, path), request, (piece) => lines.push(piece)),
-    );
-    lines.end();
-    if (result.exitCode === 0) return { kind: "read", listing: collector.end(1) };
-    if (result.timedOut) return late("rclone");
-    const told = readLoggedFailure(result.stderr);
-    return {
-      kind: "failed",
-      text: told?.text ?? lastLine(result.stderr, "rclone"),
-      isRefusedLogin: told?.reason === "wrong_credentials",
-    };
-  };
-
-  const askSmbclient = async (
-    request: ReadRequest,
-    names: readonly string[],
-    listsRoot: boolean,
-  ): Promise<BirthsRead | ReadFailure> => {
-    const { share, route } = request;
-    const login = authenticationFile(share);
-    if (login === null) return failed("smbclient cannot take this username or password from a file");
-    const asked = ["", ...names.filter(isPlainName)];
-    const collector = createListingCollector();
-    const reader = createSmbclientReader(asked.length, (entry) => collector.add(entry));
-    const lines = outputLines((line) => reader.onLine(line));
-    const script = smbclientScript(
-      listsRoot,
-      asked.map((name) => (name === "" ? "\\" : name)),
-    );
-    let start = "";
-    const result = await withFile(share, `proof-${route}.auth`, login, (path) =>
-      run(
-        "smbclient",
-        smbclientArguments(request, path),
-        request,
-        (piece) => {
-          if (start.length < COMPLAINT_AT_MOST_BYTES) start += piece;
-          lines.push(piece);
-        },
-        script,
-      ),
-    );
-    lines.end();
-    if (result.timedOut) return late("smbclient");
-    if (!reader.isConnected()) {
-      // Some versions print errors to standard output.
-      const text = lastLine(`${start}\n${result.stderr}`, "smbclient");
-      return { ...failed(text), isRefusedLogin: /LOGON_FAILURE|NT_STATUS_(ACCOUNT|PASSWORD)_/.test(text) };
-    }
-    const error = reader.listingError();
-    if (error !== null) return failed(error);
-    const births = new Map<string, Birth>();
-    for (const [index, birth] of reader.births().entries()) {
-      if (birth !== null) births.set(asked[index] ?? "", birth);
-    }
-    return { kind: "read", listing: collector.end(SMBCLIENT_ROUNDING_MS), births };
-  };
-
-  return {
-    async programs() {
-      const order: readonly ProofProgram[] = ["rclone", "smbclient"];
-      const there = await Promise.all(order.map(async (name) => ((await find(name)) === null ? [] : [name])));
-      return there.flat();
-    },
-    list(program, request) {
-      return orFailure(program === "rclone" ? listByRclone(request) : askSmbclient(request, [], true));
-    },
-    births: (request, names, listsRoot) => orFailure(askSmbclient(request, names, listsRoot)),
-    async forget(share) {
-      const names = ["proof-tb.conf", "proof-tb.auth", "proof-fallback.conf", "proof-fallback.auth"];
-      await Promise.all(names.map((name) => rm(fileFor(share, name), { force: true })));
-    },
-  };
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 function pathFolders(): readonly string[] {

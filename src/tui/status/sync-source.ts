@@ -3,12 +3,12 @@ import type {
   BackendStatus,
   ConfigReport,
   EditReport,
-  EditRequest,
   GatewayStatus,
   ReloadReport,
   SyncEvent,
   SyncReport,
 } from "../../api/contract.ts";
+import type { EditRequest } from "../../api/requests.ts";
 
 /** What sync is like, without its events. */
 export type SyncStatus = Omit<SyncReport, "events">;

@@ -16,12 +16,25 @@ import {
   withSaved,
 } from "../panel/panel-state.ts";
 import { draftEdits } from "../panel/sync-fields.ts";
-import { type EventMark, unseenEvents } from "../status/event-rows.ts";
+import {
+  type EventMark,
+  type EventRow,
+  type RowEvent,
+  unseenEvents,
+  withEvent,
+} from "../status/event-rows.ts";
 import type { GatewayGlance, SyncSource, SyncStatus } from "../status/sync-source.ts";
 import type { Connection } from "../terminal/connection.ts";
 import type { Key } from "../terminal/key.ts";
 import { createStore, type Readable } from "../terminal/store.ts";
-import { createSyncStatusWidget, type SyncStatusWidget } from "./sync-status-widget.ts";
+
+/** The content of the table of events. */
+export interface SyncStatusWidget {
+  /** One call for each event, oldest first; what is shown follows. */
+  addSyncEvent(event: RowEvent): void;
+  /** Oldest first, at most ROWS_KEPT. */
+  readonly rows: Readable<readonly EventRow[]>;
+}
 
 export interface SyncSession {
   readonly connection: Readable<Connection>;
@@ -217,4 +230,12 @@ async function reload(
   }
   if (report.failure !== null) return withFailure(panel.get(), report.failure);
   return withNote(panel.get(), { kind: "reloaded", summary: report.summary });
+}
+
+function createSyncStatusWidget(): SyncStatusWidget {
+  const rows = createStore<readonly EventRow[]>([]);
+  return {
+    addSyncEvent: (event) => rows.set(withEvent(rows.get(), event)),
+    rows,
+  };
 }

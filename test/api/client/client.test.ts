@@ -172,7 +172,7 @@ test("a daemon that accepts and stays silent is unreachable after the deadline, 
   const client = await connectToDaemon(home, { clock, silenceMs: 6_000 });
   const asked = client?.status(never);
   asked?.catch(() => {});
-  await eventually(() => clock.pendingTimers === 1, 2_000);
+  await eventually(() => clock.pendingTimers === 1);
   await clock.advance(6_000);
   await assert.rejects(asked ?? Promise.resolve(), (error) => {
     assert.ok(error instanceof MountaineerError);
@@ -198,11 +198,11 @@ test("a long answer is waited for as long as the daemon shows signs of life", as
   };
   const client = await connectToDaemon(home, { clock: counting, silenceMs: 6_000 });
   const asked = client?.switchRoute(null, { to: "tb", force: false, wait: true }, never);
-  const socket = await eventually(() => sockets[1], 2_000);
+  const socket = await eventually(() => sockets[1]);
   for (let round = 1; round <= 5; round++) {
     await clock.advance(5_000);
     socket.write("HTTP/1.1 102 Processing\r\n\r\n");
-    await eventually(() => timersSet === 1 + round, 2_000);
+    await eventually(() => timersSet === 1 + round);
   }
   const body = JSON.stringify({ results: [sampleResult()] });
   socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
@@ -254,9 +254,9 @@ test("a cancelled call rejects at once, and the daemon hears of it", async (t) =
   const cancel = new AbortController();
   const asked = client.switchRoute(null, { to: "tb", force: false, wait: true }, cancel.signal);
   asked.catch(() => {});
-  const call = await eventually(() => control.calls[0], 2_000);
+  const call = await eventually(() => control.calls[0]);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(asked, { code: "aborted", message: "stopped by SIGINT" });
-  await eventually(() => call.signal.aborted, 2_000);
+  await eventually(() => call.signal.aborted);
   await assert.rejects(client.status(AbortSignal.abort()), { code: "aborted" });
 });

@@ -9,6 +9,7 @@ import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { startRig } from "../management-rig.ts";
 import { sampleSyncEvent, sampleSyncState, scriptedConfig } from "../sample-config.ts";
@@ -73,7 +74,7 @@ test("what the daemon tells comes through as it was, until it ends", async (t) =
   ] as const;
   for (const event of told) config.emit(event);
   const heard = all(stream.events);
-  await eventually(() => config.listenerCount === 1, 1_000);
+  await eventually(() => config.listenerCount === 1);
   await server[Symbol.asyncDispose]();
   assert.deepEqual(
     await heard,
@@ -92,7 +93,7 @@ test("afterId begins after an event that is kept", async (t) => {
   }
   assert.deepEqual(ids, [3, 4]);
   // A reader that stops reading has ended its connection.
-  await eventually(() => config.listenerCount === 0, 2_000);
+  await eventually(() => config.listenerCount === 0);
 });
 
 test("cancelling ends the stream at once with `aborted`, before and while it is read", async (t) => {
@@ -102,10 +103,10 @@ test("cancelling ends the stream at once with `aborted`, before and while it is 
   const cancel = new AbortController();
   const reading = all(client.events(cancel.signal));
   reading.catch(() => {});
-  await eventually(() => config.listenerCount === 1, 2_000);
+  await eventually(() => config.listenerCount === 1);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(reading, { code: "aborted", message: "stopped by SIGINT" });
-  await eventually(() => config.listenerCount === 0, 2_000);
+  await eventually(() => config.listenerCount === 0);
   await assert.rejects(client.openEvents(AbortSignal.abort()), { code: "aborted" });
 });
 
@@ -115,46 +116,30 @@ test("a stream that says nothing for three heartbeats is a hang; each heartbeat 
   const client = await clientAt(home, { clock });
   const reading = all(client.events(never));
   reading.catch(() => {});
-  await eventually(() => sockets.length === 1 && clock.pendingTimers === 1, 2_000);
+  await eventually(() => sockets.length === 1 && clock.pendingTimers === 1);
   const event = { id: 1, event: { kind: "gap" } } as const;
   const heard: StreamedEvent[] = [];
   await clock.advance(40_000);
   using stream = await client.openEvents(never);
-  assert.equal((await failureOf(advanceUntilSettled(clock.advance, reading))).code, "daemon_unreachable");
+  assert.equal((await failureOf(passTimeUntilSettled(clock, reading, 5_000))).code, "daemon_unreachable");
   const live = (async () => {
     for await (const each of stream.events) heard.push(each);
   })();
   live.catch(() => {});
   sockets[1]?.write(chunk(`id: 1\ndata: ${JSON.stringify(event.event)}\n\n`));
-  await eventually(() => heard.length === 1, 2_000);
+  await eventually(() => heard.length === 1);
   assert.deepEqual(heard, [event]);
-  const failure = await failureOf(advanceUntilSettled(clock.advance, live));
+  const failure = await failureOf(passTimeUntilSettled(clock, live, 5_000));
   assert.match(failure.message, /nothing for 45 s/);
   assert.equal(clock.pendingTimers, 0);
 });
-
-async function advanceUntilSettled(
-  advance: (ms: number) => Promise<void>,
-  work: Promise<unknown>,
-): Promise<unknown> {
-  let settled = false;
-  const noted = work.finally(() => {
-    settled = true;
-  });
-  noted.catch(() => {});
-  await eventually(async () => {
-    if (!settled) await advance(5_000);
-    return settled;
-  }, 5_000);
-  return noted;
-}
 
 test("a daemon that accepts and never answers is a hang after 6 s", async (t) => {
   const { home, sockets } = await imposter(t, "");
   const clock = createManualClock();
   const opening = (await clientAt(home, { clock })).openEvents(never);
   opening.catch(() => {});
-  await eventually(() => sockets.length === 1, 2_000);
+  await eventually(() => sockets.length === 1);
   await clock.advance(6_000);
   assert.match((await failureOf(opening)).message, /nothing for 6 s/);
 });
@@ -163,7 +148,7 @@ test("a connection that breaks is `daemon_unreachable`", async (t) => {
   const { home, sockets } = await imposter(t, HEAD + chunk(": connected\n\n"));
   const reading = all((await clientAt(home)).events(never));
   reading.catch(() => {});
-  (await eventually(() => sockets[0], 2_000)).destroy();
+  (await eventually(() => sockets[0])).destroy();
   assert.equal((await failureOf(reading)).code, "daemon_unreachable");
 });
 

@@ -43,19 +43,19 @@ const ENDED = "lost: the daemon ended the connection";
 test("it waits for a daemon, hears it, and finds the next one", async (t) => {
   const home = await temporaryFolder(t);
   const following = follow(t, home);
-  await eventually(() => following.told().length === 1, 2_000);
+  await eventually(() => following.told().length === 1);
   const first = scriptedConfig();
   const { server } = await startRig(t, { home, config: first });
-  await eventually(() => first.listenerCount === 1, 5_000);
+  await eventually(() => first.listenerCount === 1);
   first.emit({ kind: "sync", event: sampleSyncEvent() });
-  await eventually(() => following.told().length === 3, 2_000);
+  await eventually(() => following.told().length === 3);
   await server[Symbol.asyncDispose]();
-  await eventually(() => following.told().length >= 5, 5_000);
+  await eventually(() => following.told().length >= 5);
   const second = scriptedConfig();
   await startRig(t, { home, config: second });
-  await eventually(() => following.told().includes("connected", 5), 5_000);
+  await eventually(() => following.told().includes("connected", 5));
   second.emit({ kind: "sync", event: sampleSyncEvent() });
-  await eventually(() => following.told().at(-1) === "1", 2_000);
+  await eventually(() => following.told().at(-1) === "1");
   assert.deepEqual(following.told(), [NONE, "connected", "1", ENDED, NONE, "connected", "1"]);
   const connected = following.notices[1];
   assert.ok(connected?.kind === "connected");
@@ -113,20 +113,20 @@ test("waiting grows to 2 s, is told once, and ends at once when cancelled", asyn
   };
   const following = follow(t, home, { clock: counting });
   for (let round = 1; round <= 8; round++) {
-    await eventually(() => waits.length === round && clock.pendingTimers === 1, 2_000);
+    await eventually(() => waits.length === round && clock.pendingTimers === 1);
     await clock.advance(waits.at(-1) ?? 0);
   }
   assert.deepEqual(waits.slice(0, 8), [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
   assert.deepEqual(following.told(), [NONE]);
   following.cancel.abort();
   await following.ended;
-  await eventually(() => clock.pendingTimers === 0, 1_000);
+  await eventually(() => clock.pendingTimers === 0);
 });
 
 test("a daemon that serves no events is waited for like one that is absent", async (t) => {
   const { home } = await startRig(t);
   const following = follow(t, home);
-  await eventually(() => following.told().length === 1, 2_000);
+  await eventually(() => following.told().length === 1);
   assert.match(following.told()[0] ?? "", /^lost: .*not served/);
 });
 

@@ -1,7 +1,7 @@
 // The phases of a route, with the patience counted on a clock that the test moves.
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { createRouteState } from "../../../src/carrier/connections/route-state.ts";
+import { RouteState } from "../../../src/carrier/connections/route-state.ts";
 import type { ServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
@@ -12,7 +12,7 @@ function start(t: TestContext, confirmed = true) {
   const clock = createManualClock();
   const told: string[] = [];
   const world = { answer: GONE as ServerProof, patienceMs: 60_000, asked: 0 };
-  const route = createRouteState(
+  const route = new RouteState(
     {
       clock,
       patienceMs: () => world.patienceMs,
@@ -137,7 +137,7 @@ describe("the route of a carried share", () => {
     route.lost();
     await clock.advance(10_000);
     world.patienceMs = 12_000;
-    route.patienceChanged();
+    route.armPatience();
     await clock.advance(1_999);
     assert.equal(route.phase, "waiting");
     await clock.advance(1);
@@ -150,7 +150,7 @@ describe("the route of a carried share", () => {
     route.lost();
     await clock.advance(200);
     assert.equal(route.phase, "refusing");
-    route.moved();
+    route.confirm();
     assert.equal(route.phase, "carrying");
     assert.equal(route.routeLostAtMs, null);
     await clock.advance(1_000);

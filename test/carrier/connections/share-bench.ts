@@ -3,14 +3,14 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import type { CarriedKind, CarriedRoute } from "../../../src/carrier/carrier.ts";
-import { createShareCarrier, type ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
+import { ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
 import type { ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
 import { listenerFor } from "../../../src/carrier/service/carrier-service.ts";
 import { createServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import type { SocketOwners } from "../../../src/carrier/system/socket-owner.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
-import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { eventually } from "../../support/eventually.ts";
 import { settle } from "../../support/manual-clock.ts";
 import type { FakeNas } from "../fake-nas.ts";
 
@@ -78,7 +78,7 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
       return Promise.resolve(bench.owner);
     },
   };
-  const share = createShareCarrier(server, settings, {
+  const share = new ShareCarrier(server, settings, {
     clock,
     logger: silentLogger,
     owners,
@@ -133,11 +133,11 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
       return client;
     },
     move: (to: CarriedRoute, target: FakeNas, planned = false) =>
-      share.move(to, target.endpoint, planned, systemClock.monotonicMs() + 10_000),
+      share.move({ to, endpoint: target.endpoint, planned, untilMs: systemClock.monotonicMs() + 10_000 }),
   });
 }
 
 /** Waits until so many of the mount's connections have come to the server. */
 export async function joined(nas: FakeNas, count = 1) {
-  return eventually(() => (nas.joined().length >= count ? nas.joined() : null), ANSWERS_MS);
+  return eventually(() => (nas.joined().length >= count ? nas.joined() : null));
 }

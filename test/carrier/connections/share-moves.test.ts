@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "../smb-messages.ts";
@@ -15,21 +15,21 @@ describe("a move of a carried share", () => {
     const client = await bench.client();
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
-    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    await eventually(() => client.received.length > 0);
     const outcome = await bench.move("fallback", other);
     assert.ok(outcome.ok);
     assert.equal(outcome.connections, 1);
     assert.equal(outcome.quiet, false);
-    await eventually(() => server?.ending === "reset", ANSWERS_MS);
+    await eventually(() => server?.ending === "reset");
     bench.share.usedUp();
     client.send(request(COMMAND.create, 2));
-    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    await eventually(() => client.ending === "reset");
     assert.equal(bench.share.state().route, "fallback");
     assert.equal(bench.share.state().moves, 1);
     assert.deepEqual(bench.notices.slice(0, 2), ["moved", "lost"]);
     const next = await bench.client();
     next.send(request(COMMAND.read, 1));
-    await eventually(() => next.received.length > 0, ANSWERS_MS);
+    await eventually(() => next.received.length > 0);
     assert.equal(nas.joined().length, 1);
     assert.equal(other.joined().length, 1);
   });
@@ -47,7 +47,7 @@ describe("a move of a carried share", () => {
     const refused = await bench.move("fallback", other, true);
     assert.ok(!refused.ok && refused.reason === "refused", JSON.stringify(refused));
     client.send(request(COMMAND.read, 2));
-    await eventually(() => client.received.length === 2 * answerTo(0, 0).length, ANSWERS_MS);
+    await eventually(() => client.received.length === 2 * answerTo(0, 0).length);
     assert.equal(bench.share.state().route, "tb");
     assert.equal(bench.share.state().moves, 0);
     assert.deepEqual(bench.notices, []);
@@ -68,15 +68,15 @@ describe("a move of a carried share", () => {
       passed = bench.share.state().bytesUp;
       await systemClock.sleep(100);
       return passed > 0 && passed === last;
-    }, ANSWERS_MS);
+    });
     const outcome = await bench.move("fallback", other);
     assert.ok(outcome.ok);
     const next = await bench.client();
     next.send(request(COMMAND.write, 1, Buffer.alloc(1024, 0xbb)));
-    await eventually(() => next.received.length > 0, ANSWERS_MS);
+    await eventually(() => next.received.length > 0);
     // The cable is back: what the system here had not sent yet is gone, and so is what waited in the carrier.
     server?.socket.resume();
-    await eventually(() => server?.ending === "reset", ANSWERS_MS);
+    await eventually(() => server?.ending === "reset");
     assert.ok((server?.bytes.length ?? 0) < passed, "what is on its way is dropped");
     const arrived = server?.bytes.length;
     await systemClock.sleep(300);
@@ -91,9 +91,9 @@ describe("a move of a carried share", () => {
     const client = await bench.client();
     client.send(request(COMMAND.read, 1));
     const [server] = await joined(nas);
-    await eventually(() => server?.unanswered.length === 1, ANSWERS_MS);
+    await eventually(() => server?.unanswered.length === 1);
     const moving = bench.move("fallback", other, true);
-    await eventually(() => other.connections.length === 1, ANSWERS_MS);
+    await eventually(() => other.connections.length === 1);
     await systemClock.sleep(50);
     client.send(request(COMMAND.read, 2));
     await systemClock.sleep(100);
@@ -102,7 +102,7 @@ describe("a move of a carried share", () => {
     const outcome = await moving;
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.equal(outcome.connections, 1);
-    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    await eventually(() => client.ending === "reset");
     assert.deepEqual(client.received, answerTo(COMMAND.read, 1), "the answer came before the end");
     assert.deepEqual(server?.bytes, request(COMMAND.read, 1), "the second was not sent");
   });
@@ -114,16 +114,16 @@ describe("a move of a carried share", () => {
     const write = request(COMMAND.write, 1, Buffer.alloc(200_000, 1));
     client.send(write.subarray(0, 1_000));
     const [server] = await joined(nas);
-    await eventually(() => server?.bytes.length === 1_000, ANSWERS_MS);
+    await eventually(() => server?.bytes.length === 1_000);
     const moving = bench.move("fallback", other, true);
-    await eventually(() => other.connections.length === 1, ANSWERS_MS);
+    await eventually(() => other.connections.length === 1);
     await systemClock.sleep(100);
     // The rest of it, and the beginning of the next.
     client.send(Buffer.concat([write.subarray(1_000), request(COMMAND.write, 2, Buffer.alloc(200_000, 2))]));
     const outcome = await moving;
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.deepEqual(server?.bytes, write);
-    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    await eventually(() => client.ending === "reset");
     assert.deepEqual(client.received, answerTo(COMMAND.write, 1, Buffer.alloc(16, 1)));
   });
 
@@ -135,11 +135,11 @@ describe("a move of a carried share", () => {
     client.send(request(COMMAND.create, 1));
     const [server] = await joined(nas);
     const moving = bench.move("fallback", other, true);
-    await eventually(() => other.connections.length === 1, ANSWERS_MS);
+    await eventually(() => other.connections.length === 1);
     server?.socket.write(answerTo(COMMAND.create, 1));
-    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    await eventually(() => client.received.length > 0);
     client.send(request(COMMAND.queryDirectory, 2));
-    await eventually(() => server?.unanswered.length === 2, ANSWERS_MS);
+    await eventually(() => server?.unanswered.length === 2);
     server?.socket.write(answerTo(COMMAND.queryDirectory, 2));
     const outcome = await moving;
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
@@ -158,7 +158,7 @@ describe("a move of a carried share", () => {
     assert.ok(outcome.ok && !outcome.quiet, JSON.stringify(outcome));
     assert.equal(outcome.connections, 2);
     assert.ok(outcome.tookMs >= 1_990, String(outcome.tookMs));
-    await eventually(() => busy.ending === "reset" && idle.ending === "reset", ANSWERS_MS);
+    await eventually(() => busy.ending === "reset" && idle.ending === "reset");
   });
 
   test("A10 a planned one leaves rclone's idle connection alone until the check that follows its next operation", async (t) => {
@@ -166,15 +166,15 @@ describe("a move of a carried share", () => {
     const bench = await startShare(t, { nas, other });
     const client = await bench.client();
     client.send(request(COMMAND.queryDirectory, 1));
-    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    await eventually(() => client.received.length > 0);
     const outcome = await bench.move("fallback", other, true);
     assert.ok(outcome.ok && outcome.quiet, JSON.stringify(outcome));
     assert.equal(client.ending, "open");
     client.send(request(COMMAND.queryDirectory, 2));
-    await eventually(() => client.received.length === 2 * answerTo(0, 0).length, ANSWERS_MS);
+    await eventually(() => client.received.length === 2 * answerTo(0, 0).length);
     assert.equal(client.ending, "open", "an operation runs to its end where it began");
     client.send(request(COMMAND.create, 3, lookAtRoot()));
-    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    await eventually(() => client.ending === "reset");
     assert.equal(nas.connections[0]?.bytes.length, 2 * request(COMMAND.queryDirectory, 1).length);
   });
 
@@ -183,36 +183,36 @@ describe("a move of a carried share", () => {
     const bench = await startShare(t, { nas, other, clock: createManualClock() });
     const client = await bench.client();
     const answered = (count: number): Promise<unknown> =>
-      eventually(() => client.received.length === count * answerTo(0, 0).length, ANSWERS_MS);
+      eventually(() => client.received.length === count * answerTo(0, 0).length);
     const opened = Buffer.concat([opening(0), request(COMMAND.read, 1)]);
     client.send(opened);
     await answered(2);
     assert.ok((await bench.move("fallback", other, true)).ok);
-    await eventually(() => bench.notices.includes("lost"), ANSWERS_MS);
+    await eventually(() => bench.notices.includes("lost"));
     client.send(request(COMMAND.read, 2));
     await answered(3);
     bench.share.usedUp();
     await settle();
     client.send(request(COMMAND.read, 3));
-    await eventually(() => client.received.length > 3 * answerTo(0, 0).length, ANSWERS_MS);
+    await eventually(() => client.received.length > 3 * answerTo(0, 0).length);
     assert.equal(nas.joined()[0]?.bytes.length, opened.length + request(COMMAND.read, 2).length);
     client.send(request(COMMAND.create, 4));
-    await eventually(() => client.ending === "reset", ANSWERS_MS);
+    await eventually(() => client.ending === "reset");
   });
 
   test("A10 a planned one that follows at once leaves its reads alone until what it left behind is used up, too", async (t) => {
     const [nas, other] = [await startFakeNas(), await startFakeNas({ host: "127.0.0.2" })];
     const bench = await startShare(t, { nas, other, clock: createManualClock() });
     const lost = (count: number): Promise<unknown> =>
-      eventually(() => bench.notices.filter((notice) => notice === "lost").length === count, ANSWERS_MS);
+      eventually(() => bench.notices.filter((notice) => notice === "lost").length === count);
     const first = await bench.client();
     first.send(opening(0));
-    await eventually(() => first.received.length > 0, ANSWERS_MS);
+    await eventually(() => first.received.length > 0);
     assert.ok((await bench.move("fallback", other, true)).ok);
     await lost(1);
     const reader = await bench.client();
     const answered = (count: number): Promise<unknown> =>
-      eventually(() => reader.received.length === count * answerTo(0, 0).length, ANSWERS_MS);
+      eventually(() => reader.received.length === count * answerTo(0, 0).length);
     reader.send(Buffer.concat([opening(0), request(COMMAND.read, 1)]));
     await answered(2);
     assert.ok((await bench.move("tb", nas, true)).ok);
@@ -223,7 +223,7 @@ describe("a move of a carried share", () => {
     bench.share.usedUp();
     await settle();
     reader.send(request(COMMAND.read, 3));
-    await eventually(() => reader.received.length > 3 * answerTo(0, 0).length, ANSWERS_MS);
+    await eventually(() => reader.received.length > 3 * answerTo(0, 0).length);
   });
 
   test("A10 an encrypted session is left after 20 ms of silence", async (t) => {
@@ -242,11 +242,11 @@ describe("a move of a carried share", () => {
     await nas.stop();
     const client = await bench.client();
     client.send(request(COMMAND.read, 1));
-    await eventually(() => bench.share.state().phase === "waiting", ANSWERS_MS);
+    await eventually(() => bench.share.state().phase === "waiting");
     const outcome = await bench.move("fallback", other);
     assert.ok(outcome.ok);
     assert.equal(outcome.connections, 0);
-    await eventually(() => client.received.length > 0, ANSWERS_MS);
+    await eventually(() => client.received.length > 0);
     assert.equal(client.ending, "open");
     assert.equal(bench.share.state().phase, "carrying");
   });
@@ -291,7 +291,6 @@ describe("a move of a carried share", () => {
           const wanted = answerTo(COMMAND.read, id, Buffer.alloc(40_000, id & 0xff));
           await eventually(
             () => client.received.length >= before + wanted.length || client.ending !== "open",
-            ANSWERS_MS,
           );
           if (client.received.length < before + wanted.length) break;
           assert.deepEqual(client.received.subarray(before), wanted);

@@ -4,8 +4,8 @@ import { describe, type TestContext, test } from "node:test";
 import type { CarriedShare, JournalEntry, RouteEndpoint } from "../../../src/carrier/carrier.ts";
 import type { ShareCarrier } from "../../../src/carrier/connections/carried-share.ts";
 import type { ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
-import { startAloneWatch } from "../../../src/carrier/service/alone-watch.ts";
-import type { CarrierService, ServedShare } from "../../../src/carrier/service/carrier-service.ts";
+import { AloneWatch } from "../../../src/carrier/service/alone-watch.ts";
+import type { ServedShare } from "../../../src/carrier/service/carrier-service.ts";
 import type { ServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
@@ -79,15 +79,14 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
       told.push(`move ${to}`);
       settings.route = to;
       world.state = { ...world.state, phase: "carrying", routeLostAtMs: null, unansweredSinceMs: null };
-      return Promise.resolve({ ok: true, quiet: false, connections: 1, tookMs: 1 });
+      return Promise.resolve({ ok: true, quiet: false, connections: 1, tookMs: 1 } as const);
     },
     note: (entry: JournalEntry) => void journal.push(entry),
   };
-  const watch = startAloneWatch({
+  const watch = new AloneWatch({
     clock,
     logger: createRecordingLogger(),
-    // Nothing else of it is asked.
-    service: service as unknown as CarrierService,
+    service,
     prove: (endpoint) => Promise.resolve(endpoint === TB ? world.tb : world.fallback),
     isPresent: () => Promise.resolve(world.present),
   });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { bundledProgramPath } from "../../../src/carrier/client/carrier-program.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { kill, openRequest, signal, startBench, untilShare } from "../carrier-bench.ts";
@@ -60,10 +60,7 @@ describe("the carrier's process", () => {
     assert.equal((await bench.keepers()).length, 1);
 
     await carrier.close("CORE", signal);
-    await eventually(
-      async () => (await bench.carriers()).length + (await bench.keepers()).length === 0,
-      ANSWERS_MS,
-    );
+    await eventually(async () => (await bench.carriers()).length + (await bench.keepers()).length === 0);
     assert.equal(carrier.shares.size, 0);
     assert.equal(await mayBind(share.port), true);
     assert.deepEqual(
@@ -81,7 +78,7 @@ describe("the carrier's process", () => {
     await first[Symbol.asyncDispose]();
     assert.equal(await ask(port), "answered");
     const next = bench.connect();
-    await eventually(() => next.shares.get("CORE")?.port === port, ANSWERS_MS);
+    await eventually(() => next.shares.get("CORE")?.port === port);
   });
 
   test("A10 two daemons that start one at once get the same one", async (t) => {
@@ -91,7 +88,7 @@ describe("the carrier's process", () => {
       ["ONE", "TWO", "THREE"].map((name) => bench.connect().open(openRequest(name, nas), signal)),
     );
     assert.equal(new Set(opened.map(({ port }) => port)).size, 3);
-    await eventually(async () => (await bench.carriers()).length === 1, ANSWERS_MS);
+    await eventually(async () => (await bench.carriers()).length === 1);
     assert.equal((await bench.connect().refresh(signal)).size, 3);
   });
 
@@ -108,7 +105,7 @@ describe("the carrier's process", () => {
       "answered",
       "answered",
     ]);
-    await eventually(async () => (await bench.carrierPid()) !== before, ANSWERS_MS);
+    await eventually(async () => (await bench.carrierPid()) !== before);
     const state = await untilShare(carrier, "CORE", ({ phase }) => phase === "carrying");
     assert.equal(state.port, port);
     assert.equal((await bench.keepers()).length, 1);
@@ -126,11 +123,11 @@ describe("the carrier's process", () => {
     for (let round = 0; round < 3; round += 1) {
       const keeper = await bench.keeperPid();
       kill(keeper);
-      await eventually(async () => ![0, keeper].includes((await bench.keepers())[0] ?? 0), ANSWERS_MS);
+      await eventually(async () => ![0, keeper].includes((await bench.keepers())[0] ?? 0));
       const before = await bench.carrierPid();
       kill(before);
       assert.equal(await ask(port), "answered");
-      await eventually(async () => (await bench.carrierPid()) !== before, ANSWERS_MS);
+      await eventually(async () => (await bench.carrierPid()) !== before);
     }
   });
 
@@ -171,10 +168,7 @@ describe("the carrier's process", () => {
     kill(keeper, "SIGSTOP");
     kill(pid);
     kill(keeper);
-    await eventually(
-      () => notices.some(({ share, what }) => share === "CORE" && what === "gone"),
-      ANSWERS_MS,
-    );
+    await eventually(() => notices.some(({ share, what }) => share === "CORE" && what === "gone"));
     assert.equal(carrier.shares.size, 0);
     await carrier.open(openRequest("DATA", nas), signal);
     assert.deepEqual([...(await carrier.refresh(signal)).keys()], ["DATA"]);
@@ -251,10 +245,10 @@ describe("the carrier's process", () => {
     const [old] = await programs();
     await next.close("CORE", signal);
     await next.close("DATA", signal);
-    await eventually(async () => (await bench.carriers()).length === 0, ANSWERS_MS);
+    await eventually(async () => (await bench.carriers()).length === 0);
     await next.open(openRequest("CORE", nas), signal);
     assert.notEqual(await bench.carrierPid(), pid);
-    await eventually(async () => (await programs()).length === 1, ANSWERS_MS);
+    await eventually(async () => (await programs()).length === 1);
     assert.notEqual((await programs())[0], old, "the old copy is gone");
   });
 
@@ -268,7 +262,7 @@ describe("the carrier's process", () => {
     kill(await bench.carrierPid());
     assert.equal(await ask(port), "answered");
     await carrier.close("CORE", signal);
-    await eventually(async () => (await bench.carriers()).length === 0, ANSWERS_MS);
+    await eventually(async () => (await bench.carriers()).length === 0);
     await assert.rejects(stat(socket), { code: "ENOENT" });
   });
 
@@ -335,5 +329,5 @@ async function untilGuidKnown(home: string): Promise<void> {
   await eventually(async () => {
     const text = await readFile(join(home, "carrier/state.json"), "utf8");
     return typeof JSON.parse(text).shares[0]?.guid === "string";
-  }, ANSWERS_MS);
+  });
 }

@@ -11,7 +11,7 @@ import {
   statePath,
 } from "../../../src/carrier/service/carrier-state.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -64,7 +64,7 @@ describe("the carrier's memory", () => {
     assert.equal(logger.lines.length, 1);
     await mkdir(place);
     await chmod(place, 0o700);
-    await eventually(async () => (await file.read()).shares.length === 1, ANSWERS_MS);
+    await eventually(async () => (await file.read()).shares.length === 1);
   });
 
   test("A10 what cannot be understood is left out", async (t) => {

@@ -11,14 +11,14 @@ import { createControlServer } from "../../../src/carrier/service/control-server
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const signal = new AbortController().signal;
 
 /** A service of which only what is asked for here exists. */
-function stubService(parts: Partial<CarrierService>): CarrierService {
+function stubService(parts: Partial<CarrierService>) {
   const none = (): never => {
     throw new Error("not asked for in this test");
   };
@@ -79,7 +79,7 @@ describe("the control socket", () => {
   test("A10 greets with its version and program, and counts the daemons that are there", async (t) => {
     const { path, daemons } = await start(t, {});
     const { socket, said } = await raw(t, path);
-    await eventually(() => said.text.includes("\n"), ANSWERS_MS);
+    await eventually(() => said.text.includes("\n"));
     const { v, hello } = JSON.parse(said.text);
     assert.deepEqual(
       { v, protocol: hello.protocol, program: hello.program },
@@ -87,9 +87,9 @@ describe("the control socket", () => {
     );
     assert.deepEqual(daemons, [], "whoever has not said who they are does not count");
     socket.write(HELLO);
-    await eventually(() => daemons.at(-1) === 1, ANSWERS_MS);
+    await eventually(() => daemons.at(-1) === 1);
     socket.end();
-    await eventually(() => daemons.at(-1) === 0, ANSWERS_MS);
+    await eventually(() => daemons.at(-1) === 0);
   });
 
   test("A10 serves a daemon of the version before and after, and no other; members that are new do not matter", async (t) => {
@@ -98,11 +98,11 @@ describe("the control socket", () => {
       const { socket, said } = await raw(t, path);
       socket.write(formatLine({ hello: { protocol, mood: "new" }, newer: true }));
       socket.write(formatLine({ id: 7, do: "refresh", newer: [] }));
-      await eventually(() => said.text.includes('"id":7,"ok":true'), ANSWERS_MS);
+      await eventually(() => said.text.includes('"id":7,"ok":true'));
     }
     const { socket, said } = await raw(t, path);
     socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION + 2 } }));
-    await eventually(() => said.ended, ANSWERS_MS);
+    await eventually(() => said.ended);
     assert.match(said.text, /refused/);
   });
 
@@ -110,12 +110,12 @@ describe("the control socket", () => {
     const { path, daemons } = await start(t, {});
     const { socket, said } = await raw(t, path);
     socket.write(`${HELLO}what\n`);
-    await eventually(() => said.ended, ANSWERS_MS);
+    await eventually(() => said.ended);
     const endless = await raw(t, path);
     endless.socket.write(HELLO);
     endless.socket.write("x".repeat(3 * 1024 * 1024));
-    await eventually(() => endless.said.ended, ANSWERS_MS);
-    await eventually(() => daemons.at(-1) === 0, ANSWERS_MS);
+    await eventually(() => endless.said.ended);
+    await eventually(() => daemons.at(-1) === 0);
   });
 
   test("A10 a question that is wrong, unknown or failed has an answer with its code", async (t) => {

@@ -1,7 +1,7 @@
 // What is outstanding on a connection, and for how long.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createRequestLedger } from "../../../src/carrier/smb/request-ledger.ts";
+import { RequestLedger } from "../../../src/carrier/smb/request-ledger.ts";
 import {
   ANSWER,
   ASYNC,
@@ -17,7 +17,7 @@ import {
 function ledger() {
   const told: string[] = [];
   const time = { nowMs: 1_000 };
-  const requests = createRequestLedger(() => time.nowMs, {
+  const requests = new RequestLedger(() => time.nowMs, {
     asked: () => void told.push("asked"),
     answered: (_, waitedMs) => void told.push(`answered ${waitedMs}`),
   });

@@ -1,7 +1,7 @@
 // Frames are told apart wherever the stream is cut, and nothing but headers is looked at.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { commandOfFrame, createFrameReader, isOnlyBegun } from "../../../src/carrier/smb/smb-frames.ts";
+import { commandOfFrame, FrameReader, isOnlyBegun } from "../../../src/carrier/smb/smb-frames.ts";
 import { fc } from "../../support/properties.ts";
 import { ANSWER, COMMAND, encrypted, frame, type Message, opening, request, wrap } from "../smb-messages.ts";
 
@@ -14,7 +14,7 @@ interface Seen {
 
 function reader(): Seen {
   const events: string[] = [];
-  const frames = createFrameReader({
+  const frames = new FrameReader({
     message: (command, flags, messageId, status) =>
       void events.push(`${command} ${flags} ${messageId} ${status}`),
     opens: ({ access, disposition, options }) =>

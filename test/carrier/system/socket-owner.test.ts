@@ -9,7 +9,7 @@ import { createSocketOwners } from "../../../src/carrier/system/socket-owner.ts"
 import { parseLsofOwners } from "../../../src/carrier/system/socket-owner-darwin.ts";
 import { parseOwners, readOwnersLinux } from "../../../src/carrier/system/socket-owner-linux.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
+import { eventually } from "../../support/eventually.ts";
 import { startShare } from "../connections/share-bench.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { COMMAND, request } from "../smb-messages.ts";
@@ -69,7 +69,7 @@ describe("the owner of a connection", () => {
     assert.equal(begun.length, 1);
     begun[0]?.resolve(table);
     assert.equal(await first, 7);
-    await eventually(() => begun.length === 2, ANSWERS_MS);
+    await eventually(() => begun.length === 2);
     begun[1]?.resolve(table);
     assert.deepEqual(new Set(await Promise.all(later)), new Set([7]));
     assert.equal(begun.length, 2);
@@ -111,7 +111,7 @@ describe("the owner of a connection", () => {
     const bench = await startShare(t, { nas, owners: createSocketOwners(systemClock), uid: 0 });
     const own = await bench.client();
     own.send(request(COMMAND.read, 1));
-    await eventually(() => own.received.length > 0, ANSWERS_MS);
+    await eventually(() => own.received.length > 0);
     const answers = await Promise.all(Array.from({ length: 10 }, () => askAs(t, 65_534, bench.port)));
     assert.deepEqual(new Set(answers), new Set(["reset"]));
     assert.equal(nas.joined().length, 1);

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { ShareStatus } from "../../../src/api/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../../support/daemon.ts";
-import { eventually } from "../../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
 import { HOSTS, PASSWORD } from "./nas.ts";
 import { must, prefixFor, run, type Who } from "./run.ts";
 import { note } from "./verdicts.ts";
@@ -102,7 +102,7 @@ export async function makeHome({ who, settings, shares }: GuestHomeOptions): Pro
         return share !== undefined && holds(share) ? share : null;
       };
       try {
-        return await eventually(look, expectedMs, BETWEEN_LOOKS_MS);
+        return await eventually(look, Math.max(expectedMs, ANSWERS_MS), BETWEEN_LOOKS_MS);
       } catch (error) {
         note(await self.logs());
         throw new Error(`share ${name} did not come to that: ${JSON.stringify(last)}`, { cause: error });
@@ -117,7 +117,7 @@ export async function makeHome({ who, settings, shares }: GuestHomeOptions): Pro
       await self.until(share, (one) => one.active_interface === route && one.mount_alive, expectedMs);
       await eventually(
         () => must(["cat", self.at(share, "marker.txt")], { as: who, deadlineMs: 5_000 }),
-        expectedMs,
+        Math.max(expectedMs, ANSWERS_MS),
         BETWEEN_LOOKS_MS,
       );
       return Math.round(performance.now() - startedAt);

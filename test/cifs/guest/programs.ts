@@ -4,7 +4,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { jsonObject, objectOf } from "../../../src/runtime/text/json-object.ts";
-import { eventually } from "../../support/eventually.ts";
+import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
 import { prefixFor, type Who } from "./run.ts";
 
 const WORKER = path.join(import.meta.dirname, "worker.py");
@@ -79,9 +79,11 @@ export async function startProgram(
     count: () => count,
     async goesOn(steps, deadlineMs) {
       const from = count;
-      await eventually(() => count >= from + steps || isOver(), deadlineMs, 20).catch((error: unknown) => {
-        throw new Error(`${kind} does not go on: ${last}`, { cause: error });
-      });
+      await eventually(() => count >= from + steps || isOver(), Math.max(deadlineMs, ANSWERS_MS), 20).catch(
+        (error: unknown) => {
+          throw new Error(`${kind} does not go on: ${last}`, { cause: error });
+        },
+      );
       if (isOver()) throw new Error(exit ?? `${kind} has ended: ${JSON.stringify(report).slice(0, 600)}`);
     },
     async ask(word) {

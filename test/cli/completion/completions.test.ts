@@ -164,13 +164,13 @@ test("a daemon that is stopped holds up no press of Tab, and one that runs tells
   const config = `[server]\nport = ${await freePort()}\n[backends.a]\ncommand = "${process.execPath}"\nargs = ["${join(folder, "server.cjs")}"]\n`;
   const home = await createTestHome({ home: join(folder, "with-daemon"), config });
   await using monitor = await home.startMonitor();
-  await eventually(async () => (await home.glance())?.backends?.[0]?.phase === "Ready", 10_000);
+  await eventually(async () => (await home.glance())?.backends?.[0]?.phase === "Ready");
   assert.deepEqual(await found(home.home, ["call", ""]), ["echo\tsays it again"]);
   await stopProcess(monitor.pid);
   try {
     const clock = createManualClock();
     const asking = found(home.home, ["call", ""], clock);
-    await eventually(() => clock.pendingTimers > 0, 10_000);
+    await eventually(() => clock.pendingTimers > 0);
     await clock.advance(150);
     assert.deepEqual(await asking, []);
     assert.deepEqual(await asked(home.home, "call", ""), [], "by the machine's own clock, too");

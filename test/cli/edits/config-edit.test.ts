@@ -250,7 +250,7 @@ describe("config edit", { concurrency: 3 }, () => {
     const script = `#!/bin/sh\nshift\necho '# kept' >> "$1"\ntouch ${scratch}/open\nexec sleep 600\n`;
     await writeFile(join(scratch, "editor"), script);
     const { child, ended } = startCommand(["config", "edit"], { home, env });
-    await eventually(async () => (await readdir(scratch)).includes("open"), 10_000);
+    await eventually(async () => (await readdir(scratch)).includes("open"));
     child.kill("SIGTERM");
     const { code, stderr } = await ended;
     assert.equal(code, 143);

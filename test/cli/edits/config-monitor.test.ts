@@ -39,7 +39,7 @@ async function startRig(t: TestContext, sync = "enabled = false"): Promise<Rig> 
   );
   const monitor = startCommand(["monitor", "--interval", "0.2"], { home });
   running = monitor;
-  const client = await eventually(async () => connectToDaemon(home), 15_000);
+  const client = await eventually(async () => connectToDaemon(home));
   return {
     home,
     file,
@@ -98,7 +98,7 @@ test("B10 a SIGHUP reloads, and ends nothing", async (t) => {
   const { file, text, home, client, monitor } = await startRig(t);
   await writeFile(file, (await text()) + shareText(home, "NEW"));
   monitor.child.kill("SIGHUP");
-  await eventually(async () => (await client.status(never)).shares.length === 2, 10_000);
+  await eventually(async () => (await client.status(never)).shares.length === 2);
   assert.equal(monitor.child.exitCode, null);
 });
 
@@ -125,13 +125,13 @@ test("B4 under `stop` a reload by hand applies the mend, and the watch goes on",
   );
   const good = await text();
   await writeFile(file, `${good}nonsense\n`);
-  await eventually(async () => (await client.sync(never)).watching === "stopped", 10_000);
+  await eventually(async () => (await client.sync(never)).watching === "stopped");
   assert.match((await run("status")).stdout, /not watched any more/);
   await writeFile(file, good.replace("# mine", "# mended"));
   assert.equal((await run("reload")).code, 0);
   assert.equal((await client.sync(never)).watching, "live");
   await writeFile(file, good.replace("[global]", "[global]\nauto_failback = true"));
-  await eventually(async () => (await client.status(never)).global.auto_failback, 10_000);
+  await eventually(async () => (await client.status(never)).global.auto_failback);
 });
 
 test("a file that is gone: edits are refused, and rollback 0 writes what runs", async (t) => {
@@ -171,20 +171,20 @@ test("B8 a follower hears each edit as one event, and finds the daemon again aft
     for await (const notice of followDaemon(home, { signal: cancel.signal })) notices.push(notice);
   })();
   const connections = () => notices.filter(({ kind }) => kind === "connected").length;
-  await eventually(() => connections() === 1, 5_000);
+  await eventually(() => connections() === 1);
   await run("config", "set", "auto-failback", "on");
   const details = () =>
     notices.flatMap((notice) =>
       notice.kind === "event" && notice.event.kind === "sync" ? [notice.event.event.details] : [],
     );
-  await eventually(() => details().length === 1, 5_000);
+  await eventually(() => details().length === 1);
   assert.deepEqual(details(), ["settings reloaded"]);
   monitor.child.kill("SIGTERM");
   assert.equal((await monitor.ended).code, 0);
-  await eventually(() => notices.at(-1)?.kind === "lost", 5_000);
+  await eventually(() => notices.at(-1)?.kind === "lost");
   const again = startCommand(["monitor"], { home });
   t.after(() => void again.child.kill("SIGKILL"));
-  await eventually(() => connections() === 2, 15_000);
+  await eventually(() => connections() === 2);
   again.child.kill("SIGTERM");
   await again.ended;
   cancel.abort();

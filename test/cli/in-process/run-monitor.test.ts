@@ -12,7 +12,7 @@ test("monitor serves until SIGTERM or Ctrl-C, and then leaves neither socket nor
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const { child, ended } = startCommand(["monitor", "--interval", "0.5"], { home });
     t.after(() => void child.kill("SIGKILL"));
-    await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+    await eventually(async () => (await connectToDaemon(home)) !== null);
     const status = await runCommand(["status", "--json"], { home });
     assert.equal(JSON.parse(status.stdout).global.pid, child.pid);
     assert.equal(JSON.parse(status.stdout).global.check_interval_secs, 0.5);
@@ -28,7 +28,7 @@ test("a second monitor for one home ends at once with exit code 4, and the first
   const home = await temporaryFolder(t);
   const { child, ended } = startCommand(["monitor"], { home });
   t.after(() => void child.kill("SIGKILL"));
-  await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+  await eventually(async () => (await connectToDaemon(home)) !== null);
   const second = await runCommand(["monitor"], { home });
   assert.equal(second.code, 4);
   assert.match(second.stderr, new RegExp(`^mountaineer: .*${child.pid}`, "m"));
@@ -45,7 +45,7 @@ test("a monitor whose stderr nobody reads any more goes on", async (t) => {
   });
   t.after(() => void child.kill("SIGKILL"));
   child.stderr?.destroy();
-  await eventually(async () => (await connectToDaemon(home)) !== null, 10_000);
+  await eventually(async () => (await connectToDaemon(home)) !== null);
   for (let round = 0; round < 3; round++) {
     assert.equal((await runCommand(["status"], { home })).code, 0);
   }

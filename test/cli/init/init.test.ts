@@ -245,10 +245,7 @@ test("with a daemon what is added runs at once", async (t) => {
     "127.0.0.3:1",
   ]);
   assert.equal(added.code, 0, added.stderr);
-  await eventually(
-    async () => (await home.glance())?.shares.some(({ name }) => name === "CORE") === true,
-    10_000,
-  );
+  await eventually(async () => (await home.glance())?.shares.some(({ name }) => name === "CORE") === true);
 });
 
 test("at a terminal it asks, keeps the password, and adds only when told so", {

@@ -12,6 +12,7 @@ import { startRig } from "../../api/management-rig.ts";
 import { sampleReport } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 function contextOf(home: string, changes: Partial<CommandContext> = {}): CommandContext {
@@ -49,11 +50,11 @@ test("a changing command that meets a daemon still starting waits for its socket
   const clock = createManualClock();
   const asking = withControl(contextOf(home), change, statusOf, clock);
   for (let round = 0; round < 3; round++) {
-    await eventually(() => clock.pendingTimers === 1, 2_000);
+    await eventually(() => clock.pendingTimers === 1);
     await clock.advance(50);
   }
   await startRig(t, { home });
-  await eventually(() => clock.pendingTimers === 1, 2_000);
+  await eventually(() => clock.pendingTimers === 1);
   void clock.advance(50);
   assert.deepEqual(await asking, sampleReport());
 });
@@ -67,10 +68,7 @@ test("it waits 10 s and no longer, and names the process", async (t) => {
   asking.catch(() => {
     settled = true;
   });
-  await eventually(async () => {
-    await clock.advance(500);
-    return settled;
-  }, 5_000);
+  await passTimeUntil(clock, () => settled, 500);
   const waitedMs = clock.monotonicMs() - startedMs;
   assert.ok(waitedMs >= 10_000 && waitedMs < 14_000, String(waitedMs));
   await assert.rejects(asking, (error) => {
@@ -87,7 +85,7 @@ test("waiting for a daemon ends at once when it is cancelled", async (t) => {
   const clock = createManualClock();
   const asking = withControl(contextOf(home, { signal: cancel.signal }), change, statusOf, clock);
   asking.catch(() => {});
-  await eventually(() => clock.pendingTimers === 1, 2_000);
+  await eventually(() => clock.pendingTimers === 1);
   cancel.abort(new MountaineerError("aborted", "stopped by SIGINT"));
   await assert.rejects(asking, { code: "aborted" });
 });

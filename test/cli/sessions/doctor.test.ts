@@ -302,7 +302,7 @@ test("a second daemon that keeps the same shares, and one of another home that d
   assert.match(found.text, new RegExp(`pid ${second.pid}.*keeps the same: .*CORE`));
   assert.match(found.hint ?? "", new RegExp(`kill ${second.pid}`));
   await other.writeConfig("");
-  await eventually(async () => (await other.glance())?.shares.length === 0, 15_000);
+  await eventually(async () => (await other.glance())?.shares.length === 0);
   const report = await examined(one.home);
   assert.ok(report.findings.every(({ code }) => code !== "second_daemon"));
   assert.equal(causeOf(report, "other_daemon").severity, "info");

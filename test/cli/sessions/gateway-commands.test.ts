@@ -142,11 +142,11 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
       scriptedGateway(() => new Promise(() => {})),
     );
     const { child, ended } = startCommand(["call", "read_file"], { home });
-    const call = await eventually(() => gateway.calls[0], 10_000);
+    const call = await eventually(() => gateway.calls[0]);
     child.kill("SIGINT");
     const { code, stdout, stderr } = await ended;
     assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
-    await eventually(() => call.signal.aborted, 5_000);
+    await eventually(() => call.signal.aborted);
   });
 
   test("without a gateway each says so, and what to do", async (t) => {
@@ -248,7 +248,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
     const pid = await eventually(async () => {
       const text = await readFile(join(home, "waiting"), "utf8").catch(() => "");
       return text === "" ? null : Number(text);
-    }, 15_000);
+    });
     child.kill("SIGINT");
     const { code, stdout, stderr } = await ended;
     assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"]);
@@ -266,7 +266,7 @@ describe("the commands about the gateway, without a daemon", { concurrency: 2 },
       const pid = await eventually(async () => {
         const text = await readFile(started, "utf8").catch(() => "");
         return text === "" ? null : Number(text);
-      }, 15_000);
+      });
       child.kill("SIGINT");
       const { code, stdout, stderr } = await ended;
       assert.deepEqual([code, stdout, stderr], [130, "", "mountaineer: stopped by SIGINT\n"], command);

@@ -39,9 +39,7 @@ function following(t: TestContext, log: Awaited<ReturnType<typeof openLogFile>>)
   return {
     lines,
     until: (expected: readonly string[]) =>
-      eventually(() => lines.length === expected.length, SETTLES_MS).then(() =>
-        assert.deepEqual(lines, expected),
-      ),
+      eventually(() => lines.length === expected.length).then(() => assert.deepEqual(lines, expected)),
   };
 }
 
@@ -120,7 +118,7 @@ test("a file that is not there yet, is removed, or is emptied in place is waited
     // Until the emptied file was seen, a line of the same length could not be told from the old one.
     await appendFile(path, "later\n");
     return followed.lines.includes("later");
-  }, SETTLES_MS);
+  });
   assert.deepEqual(followed.lines.slice(0, 2), ["1", "2"]);
 });
 

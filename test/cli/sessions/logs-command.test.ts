@@ -10,8 +10,6 @@ import { eventually } from "../../support/eventually.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { COMMAND, environmentOf, runCommand, startCommand } from "../command-line.ts";
 
-const SETTLES_MS = 15_000;
-
 function line(n: number, fields: Record<string, string> = {}): string {
   const time = new Date(Date.UTC(2026, 0, 2, 12, 0, n)).toISOString();
   return `${JSON.stringify({ time, level: "info", message: `event ${n}`, ...fields })}\n`;
@@ -35,7 +33,7 @@ function follow(home: string, ...args: readonly string[]) {
   running.child.stdout?.on("data", (chunk: string) => {
     printed += chunk;
   });
-  return { ...running, until: (text: string) => eventually(() => printed.includes(text), SETTLES_MS) };
+  return { ...running, until: (text: string) => eventually(() => printed.includes(text)) };
 }
 
 describe("logs", { concurrency: 2 }, () => {
@@ -129,7 +127,7 @@ fallback_path = "${folder}/fb"
       await eventually(async () => {
         const { stdout } = await home.cli(["logs", "--share", "CORE"]);
         return stdout.includes("share.mounted");
-      }, SETTLES_MS);
+      });
     }
     assert.match((await home.cli(["logs"])).stdout, /stopping/);
   });

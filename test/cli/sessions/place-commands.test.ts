@@ -115,7 +115,7 @@ describe("alias", { concurrency: 2 }, () => {
       assert.deepEqual(await json("alias", "reconcile"), { aliases: [alias] });
       await unlink(link);
       await ok("reconcile");
-      await eventually(async () => (await target(link)) === alias.target, SETTLES_MS);
+      await eventually(async () => (await target(link)) === alias.target);
       assert.equal(await target(link), alias.target);
       assert.match(await fails(2, "alias", "remove", "--name", "dcos"), /did you mean docs\?/);
       assert.deepEqual(await json("alias", "remove", "--name", "DOCS"), {
@@ -216,12 +216,12 @@ describe("alias", { concurrency: 2 }, () => {
     await using _monitor = await home.startMonitor();
     const before = await config();
     await home.writeConfig(`${before}[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Docs"\n`);
-    await eventually(async () => (await target(shares("Links/docs"))) === shares("CORE/Docs"), SETTLES_MS);
+    await eventually(async () => (await target(shares("Links/docs"))) === shares("CORE/Docs"));
     await home.writeConfig(
       `${before}[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "Film"\npath = "${folder}/d"\n`,
     );
-    await eventually(async () => (await target(`${folder}/d`)) === shares("CORE/Film"), SETTLES_MS);
-    await eventually(async () => (await target(shares("Links/docs"))) === null, SETTLES_MS);
+    await eventually(async () => (await target(`${folder}/d`)) === shares("CORE/Film"));
+    await eventually(async () => (await target(shares("Links/docs"))) === null);
     const log = await home.log();
     assert.ok(log.some(({ message, alias }) => message === "alias.linked" && alias === "docs"));
     const { aliases, global } = await home.status();
@@ -239,11 +239,11 @@ describe("alias", { concurrency: 2 }, () => {
     await eventually(async () => {
       const { global } = await home.status();
       return global.conditions.some(({ code }) => code === "alias_path_taken");
-    }, SETTLES_MS);
+    });
     assert.ok((await lstat(link)).isDirectory());
     const { rmdir } = await import("node:fs/promises");
     await rmdir(link);
-    await eventually(async () => (await target(link)) !== null, SETTLES_MS);
+    await eventually(async () => (await target(link)) !== null);
   });
 
   test("a broken configuration is told with its place, and nothing is written", async (t) => {
@@ -285,7 +285,7 @@ describe("shares", { concurrency: 2 }, () => {
       assert.equal(await target(shares("TWO")), null);
       assert.equal(await target(join(folder, "volumes/TWO")), null);
       assert.equal(await config(), before);
-      await eventually(async () => !JSON.stringify(await home.state()).includes("TWO"), SETTLES_MS);
+      await eventually(async () => !JSON.stringify(await home.state()).includes("TWO"));
       // What it was before is not held against it.
       assert.match(await ok(...add), /✓ TWO {2}mounted/);
     });
@@ -435,7 +435,7 @@ target_subpath = "Docs"
           assert.match(end.stderr, /CORE (does not answer|is not mounted)|mount of CORE does not answer/);
         }
         await unlink(link);
-        await eventually(async () => (await target(link)) !== null, SETTLES_MS);
+        await eventually(async () => (await target(link)) !== null);
         for (const args of [["alias", "list"], ["shares", "list"], ["alias", "reconcile"], ["logs"]]) {
           const end = await home.cli(args);
           assert.equal(end.code, 0, `${args.join(" ")}: ${end.stderr}`);

@@ -157,7 +157,7 @@ test("B6 a running daemon has a missing secret as the backend's condition, and t
   const before = await eventually(async () => {
     const backend = (await home.glance())?.backends?.[0];
     return backend?.phase === "Failed" ? backend : null;
-  }, 10_000);
+  });
   assert.match(
     JSON.stringify(before.conditions),
     /secret_missing.*not kept as a secret.*token.*mountaineer secret set token/,
@@ -168,11 +168,11 @@ test("B6 a running daemon has a missing secret as the backend's condition, and t
   const reload = await home.cli(["reload"]);
   assert.equal(reload.code, 0, reload.stderr);
   assert.match(reload.stdout, /1 backend/);
-  await eventually(async () => (await toolNames()).includes("knows-9"), 10_000);
+  await eventually(async () => (await toolNames()).includes("knows-9"));
   assert.match((await home.cli(["reload"])).stdout, /no changes|means what runs/);
   await piped(["secret", "set", "token"], "hidden-another", home.home);
   assert.match((await home.cli(["reload"])).stdout, /1 backend/);
-  await eventually(async () => (await toolNames()).includes("knows-14"), 10_000);
+  await eventually(async () => (await toolNames()).includes("knows-14"));
   monitor.signal("SIGHUP");
   const everything = [
     await readFile(join(home.home, "mountaineer.log"), "utf8"),

@@ -202,6 +202,36 @@ describe("B9 TOML shares come and go", () => {
       'shares = [\n  { name = "B" }, # b\n]\n',
     ],
     [
+      "removed from an array, the next one's comments above and beside it stay",
+      'shares = [\n  { name = "A" }, # a\n  # about B\n  { name = "B" }, # b\n]\n',
+      remove("A"),
+      'shares = [\n  # about B\n  { name = "B" }, # b\n]\n',
+    ],
+    [
+      "removed from the middle of an array, the comments around it stay",
+      'shares = [\n  { name = "A" }, # a\n  { name = "B" }, # b\n  # about C\n  { name = "C" }, # c\n]\n',
+      remove("B"),
+      'shares = [\n  { name = "A" }, # a\n  # about C\n  { name = "C" }, # c\n]\n',
+    ],
+    [
+      "removed from a line of several, the last one's comment stays",
+      'shares = [\n  { name = "A" }, { name = "B" }, # b\n]\n',
+      remove("A"),
+      'shares = [\n  { name = "B" }, # b\n]\n',
+    ],
+    [
+      "removed beside its bracket, the comment of the next line stays",
+      'shares = [{ name = "A" }, # a\n  # about B\n  { name = "B" }]\n',
+      remove("A"),
+      'shares = [ # a\n  # about B\n  { name = "B" }]\n',
+    ],
+    [
+      "removed, a header's comment right below it stays",
+      '[[shares]]\nname = "A"\n# about B\n[[shares]]\nname = "B"\n',
+      remove("A"),
+      '# about B\n[[shares]]\nname = "B"\n',
+    ],
+    [
       "several edits see each other",
       "",
       [

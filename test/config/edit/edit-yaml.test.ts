@@ -144,6 +144,23 @@ describe("B9 a YAML key is added where it belongs", () => {
   ]);
 });
 
+describe("B9 what nests in YAML is indented as the file's own sections are", () => {
+  table("yaml", [
+    [
+      "though a list before them is indented otherwise",
+      "shares:\n  - name: A\nsync:\n    enabled: true\n",
+      set(["global", "check_interval"], 5),
+      "shares:\n  - name: A\nsync:\n    enabled: true\n\nglobal:\n    check_interval: 5\n",
+    ],
+    [
+      "as a list is where there is no section",
+      "shares:\n    - name: A\n",
+      set(["global", "check_interval"], 5),
+      "shares:\n    - name: A\n\nglobal:\n    check_interval: 5\n",
+    ],
+  ]);
+});
+
 describe("B9 a YAML key is removed alone", () => {
   table("yaml", [
     [
@@ -223,6 +240,30 @@ describe("B9 YAML shares come and go", () => {
       "shares:\n  # about A\n  - name: A\n    x: 1 # a\n  # about B\n  - name: B\n",
       remove("A"),
       "shares:\n  # about A\n  # about B\n  - name: B\n",
+    ],
+    [
+      "removed with the comments inside it, not with the next one's",
+      "shares:\n  - name: A # a\n    # in A\n  # about B\n  - name: B # b\n",
+      remove("A"),
+      "shares:\n  # about B\n  - name: B # b\n",
+    ],
+    [
+      "removed, the comment below an empty line stays",
+      "shares:\n  - name: A\n\n  # about B\n  - name: B\n",
+      remove("A"),
+      "shares:\n\n  # about B\n  - name: B\n",
+    ],
+    [
+      "removed from the middle, the comments around it stay",
+      "shares:\n- name: A # a\n# about B\n- name: B # b\n# about C\n- name: C # c\n",
+      remove("B"),
+      "shares:\n- name: A # a\n# about B\n# about C\n- name: C # c\n",
+    ],
+    [
+      "removed from brackets over lines, the next one's comments stay",
+      "shares: [\n  {name: A}, # a\n  # about B\n  {name: B} # b\n]\n",
+      remove("A"),
+      "shares: [\n  # about B\n  {name: B} # b\n]\n",
     ],
     ["removed, the last", "shares:\n  - name: A\nsync:\n", remove("A"), "shares:\nsync:\n"],
     ["removed from brackets", "shares: [{name: A}, {name: B}]\n", remove("B"), "shares: [{name: A}]\n"],

@@ -185,7 +185,7 @@ test("a file that another is just writing in place is waited for, and its keys a
       // Whatever this machine is held up by: the file was written just now.
       const clock = { ...time, wallMs: () => statSync(path).ctimeMs };
       const saving = saveEdit({ path, place: PLACE, seenSha256: null, known, edits: interval(5), clock });
-      await eventually(() => time.pendingTimers === 1, 5_000);
+      await eventually(() => time.pendingTimers === 1);
       // The other one's second half, as of a slow disk.
       const whole = TEXT.replace("# mine", "# theirs");
       await writeFile(path, whole);

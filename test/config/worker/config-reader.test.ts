@@ -36,22 +36,22 @@ test("B6 what was read ahead is used when it is still what the file holds", { sk
     looks += 1;
     return content(3);
   });
-  await eventually(() => looks === 1, 10_000);
+  await eventually(() => looks === 1);
   const [pid] = await readers();
   const { loaded } = await reader.load(content(3), NEVER);
   assert.equal(loaded.ok && loaded.snapshot.config.global.checkIntervalMs, 3000);
   assert.notEqual(pid, undefined);
-  await eventually(noReaders, 5_000);
+  await eventually(noReaders);
 });
 
 test("B1 a content that changed after it was read ahead is read as it is now", { skip }, async () => {
   using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   let looks = 0;
   reader.expect(async () => content(++looks));
-  await eventually(() => looks === 1, 10_000);
+  await eventually(() => looks === 1);
   const { loaded } = await reader.load(content(9), NEVER);
   assert.equal(loaded.ok && loaded.snapshot.config.global.checkIntervalMs, 9000);
-  await eventually(noReaders, 5_000);
+  await eventually(noReaders);
 });
 
 test("B6 a content that nobody announced, and one whose look fails, are read alike", { skip }, async () => {
@@ -61,37 +61,37 @@ test("B6 a content that nobody announced, and one whose look fails, are read ali
   reader.expect(() => Promise.reject(new Error("late")));
   const second = await reader.load(Buffer.from("[global]\nnonsense = 1\n"), NEVER);
   assert.equal(second.loaded.ok, false);
-  await eventually(noReaders, 5_000);
+  await eventually(noReaders);
 });
 
 test("B10 a reader that no content comes for ends, and never more than one was there", { skip }, async () => {
   const clock = createManualClock();
   using reader = createConfigReader({ path: PATH, place: PLACE, clock });
   for (let sign = 0; sign < 5; sign++) reader.expect(async () => null);
-  await eventually(async () => (await readers()).length === 1, 5_000);
+  await eventually(async () => (await readers()).length === 1);
   await clock.advance(4_999);
   reader.expect(async () => null);
   await clock.advance(4_999);
   assert.equal((await readers()).length, 1);
   await clock.advance(1);
-  await eventually(noReaders, 5_000);
+  await eventually(noReaders);
 });
 
 test("B10 disposal ends a reader that waits, and further signs start none", { skip }, async () => {
   const reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   reader.expect(async () => null);
-  await eventually(async () => (await readers()).length === 1, 5_000);
+  await eventually(async () => (await readers()).length === 1);
   reader[Symbol.dispose]();
   reader.expect(async () => null);
-  await eventually(noReaders, 5_000);
+  await eventually(noReaders);
 });
 
 test("B6 a reader that dies before the content comes is replaced", { skip }, async () => {
   using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   reader.expect(async () => null);
-  const pid = await eventually(async () => (await readers())[0], 5_000);
+  const pid = await eventually(async () => (await readers())[0]);
   process.kill(pid, "SIGKILL");
-  await eventually(noReaders, 5_000);
+  await eventually(noReaders);
   const { loaded } = await reader.load(content(5), NEVER);
   assert.equal(loaded.ok && loaded.snapshot.config.global.checkIntervalMs, 5000);
 });
@@ -103,5 +103,5 @@ test("a load whose asker leaves is cancelled, read ahead or not", { skip }, asyn
   const leaving = reader.load(content(3), asker.signal);
   asker.abort();
   await assert.rejects(leaving, { code: "aborted" });
-  await eventually(noReaders, 5_000);
+  await eventually(noReaders);
 });

@@ -86,7 +86,7 @@ test("a keyring that cannot be read leaves the value that was, and says so witho
 test("a keyring that never answers holds up a start for its deadline at most", async () => {
   const { secrets, clock } = rig(() => new Promise(() => {}));
   const binding = secrets.bind(await snapshotOf("secret:nas"));
-  await eventually(() => clock.pendingTimers > 0, 2_000);
+  await eventually(() => clock.pendingTimers > 0);
   await clock.advance(4_000);
   await binding;
   assert.deepEqual(secrets.unread, ["nas"]);
@@ -110,16 +110,16 @@ test("what could not be read is looked for again every 30 s, until it was, and n
     },
   });
   const pass = async (): Promise<void> => {
-    await eventually(() => clock.pendingTimers > 0, 2_000);
+    await eventually(() => clock.pendingTimers > 0);
     await clock.advance(30_000);
   };
   await pass();
-  await eventually(() => looks === 1, 2_000);
+  await eventually(() => looks === 1);
   await pass();
-  await eventually(() => looks === 2, 2_000);
+  await eventually(() => looks === 2);
   unread.length = 0;
   await pass();
-  await eventually(() => clock.pendingTimers > 0, 2_000);
+  await eventually(() => clock.pendingTimers > 0);
   assert.equal(looks, 2);
   retry[Symbol.dispose]();
   assert.equal(clock.pendingTimers, 0);

@@ -14,7 +14,7 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger, type RecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { changeOf } from "../samples.ts";
-import { createServiceRig, NEVER, overTb, SETTLES_MS } from "../service-rig.ts";
+import { createServiceRig, NEVER, overTb } from "../service-rig.ts";
 import { failover, recovered, rejected, tbReady } from "../transitions.ts";
 
 const ON: NotifyConfig = { enabled: true, failover: true, tbReady: true, configRejected: true };
@@ -91,7 +91,7 @@ test("a failover is shown by notify-send, which is told where the session is and
   const [args] = await eventually(async () => {
     const shown = await each.shown();
     return shown.length > 0 && shown;
-  }, SETTLES_MS);
+  });
   assert.deepEqual(args, [
     "unix:path=/run/x",
     "",
@@ -110,7 +110,7 @@ test("a hostile name is one argument behind the options, without control charact
   const [title = ""] = await eventually(async () => {
     const told = await titles(each);
     return told.length > 0 && told;
-  }, SETTLES_MS);
+  });
   assert.ok(title.startsWith("--help\\x00\\x1b[2J$(touch '"), title);
   await assert.rejects(readFile(join(each.folder, "x")), { code: "ENOENT" });
 });
@@ -137,8 +137,8 @@ test("a flood is shown at most once a second, several shares at a time", async (
   const { notifications } = each;
   /** As many were shown, and the last one's program has ended. */
   const until = async (count: number): Promise<void> => {
-    await eventually(async () => (await each.shown()).length === count, SETTLES_MS);
-    await eventually(() => clock.pendingTimers === 0, SETTLES_MS);
+    await eventually(async () => (await each.shown()).length === count);
+    await eventually(() => clock.pendingTimers === 0);
   };
   for (let index = 0; index < 500; index += 1) notifications.hear(failover(`S${index}`));
   await clock.advance(300);
@@ -177,7 +177,7 @@ test("a program that is missing is told once, and is a condition until one is th
   const [condition] = await eventually(() => {
     const told = notifications.conditions();
     return told.length > 0 && told;
-  }, SETTLES_MS);
+  });
   assert.equal(condition?.code, "notify_unavailable");
   assert.equal(condition?.severity, "warning");
   assert.match(condition?.title ?? "", /cannot start notify-send: it is not installed/);
@@ -185,7 +185,7 @@ test("a program that is missing is told once, and is a condition until one is th
   notifications.hear(failover("A"));
   await each.install();
   notifications.hear(failover("B"));
-  await eventually(() => notifications.conditions().length === 0, SETTLES_MS);
+  await eventually(() => notifications.conditions().length === 0);
   assert.equal(logger.lines.length, 1);
   assert.deepEqual(
     logger.lines.map(({ level, message }) => [level, message]),
@@ -199,7 +199,7 @@ test("a program that fails says why in the condition, bounded and harmless", asy
   const [condition] = await eventually(() => {
     const told = each.notifications.conditions();
     return told.length > 0 && told;
-  }, SETTLES_MS);
+  });
   assert.match(condition?.title ?? "", /notify-send ended with 3: no \\x1b\[2Jsession 0000/);
   assert.ok((condition?.title.length ?? 999) < 250);
   assert.match(condition?.hint ?? "", /session of a desktop/);
@@ -211,19 +211,19 @@ test("a program that hangs is ended after three seconds, and the next is shown",
   const { notifications } = each;
   notifications.hear(failover("A"));
   await clock.advance(300);
-  await eventually(async () => (await each.shown()).length === 1, SETTLES_MS);
+  await eventually(async () => (await each.shown()).length === 1);
   await clock.advance(2_999);
   assert.deepEqual(notifications.conditions(), []);
   await clock.advance(600);
   const [condition] = await eventually(() => {
     const told = notifications.conditions();
     return told.length > 0 && told;
-  }, SETTLES_MS);
+  });
   assert.match(condition?.title ?? "", /did not end within 3 s/);
   await each.install();
   notifications.hear(tbReady("A"));
   await clock.advance(1_000);
-  await eventually(() => notifications.conditions().length === 0, SETTLES_MS);
+  await eventually(() => notifications.conditions().length === 0);
   assert.deepEqual(await titles(each), ["A failed over to the fallback", "A: Thunderbolt is ready"]);
 });
 
@@ -232,7 +232,7 @@ test("a stop does not wait for what hangs, and nothing is shown after it", async
   const each = await desk(t, { clock, last: "while :; do /bin/sleep 60; done" });
   each.notifications.hear(failover("A"));
   await clock.advance(300);
-  await eventually(async () => (await each.shown()).length === 1, SETTLES_MS);
+  await eventually(async () => (await each.shown()).length === 1);
   each.notifications.hear(failover("B"));
   // Time stands still: no deadline passes meanwhile.
   await each.notifications[Symbol.asyncDispose]();
@@ -252,19 +252,19 @@ test("B6 a reload turns notifications on and off, and one kind of them", async (
   };
   const on = "[notify]\nenabled = true\n";
   await apply("", on);
-  await eventually(() => notifications.conditions().length === 1, SETTLES_MS);
+  await eventually(() => notifications.conditions().length === 1);
   await apply(on, "");
   assert.deepEqual(notifications.conditions(), []);
 
   await each.install();
   await apply("", on);
   // The look for the program is over.
-  await eventually(() => clock.pendingTimers === 0, SETTLES_MS);
+  await eventually(() => clock.pendingTimers === 0);
   notifications.hear(failover("A"));
   notifications.hear(tbReady("B"));
   await apply(on, `${on}failover = false\n`);
   await clock.advance(2_000);
-  await eventually(async () => (await each.shown()).length > 0, SETTLES_MS);
+  await eventually(async () => (await each.shown()).length > 0);
   assert.deepEqual(await titles(each), ["B: Thunderbolt is ready"]);
 });
 
@@ -280,19 +280,19 @@ test("a service shows what it announces, from the edit on that turns notificatio
   const away = join(rig.folder, "CORE-away");
   const count = (name: string): number => transitions.filter((told) => told.name === name).length;
   await rename(join(rig.folder, "CORE-tb"), away);
-  await eventually(() => count("share.failover") === 1, SETTLES_MS);
+  await eventually(() => count("share.failover") === 1);
   await rig.write(`${text}[global_]\n`);
-  await eventually(() => count("config.rejected") === 1, SETTLES_MS);
+  await eventually(() => count("config.rejected") === 1);
   assert.deepEqual(await each.shown(), [], "off by default");
 
   await rig.write(`${text}[notify]\nenabled = true\n`);
-  await eventually(() => count("config.applied") === 1, SETTLES_MS);
+  await eventually(() => count("config.applied") === 1);
   await rename(away, join(rig.folder, "CORE-tb"));
   await until("CORE", overTb);
   await rename(join(rig.folder, "CORE-tb"), away);
-  await eventually(async () => (await titles(each)).length === 1, SETTLES_MS);
+  await eventually(async () => (await titles(each)).length === 1);
   await rig.write(`${text}[notify]\nenabled = true\n[global_]\n`);
-  await eventually(async () => (await titles(each)).length === 2, SETTLES_MS);
+  await eventually(async () => (await titles(each)).length === 2);
   const line = text.split("\n").length + 2;
   assert.deepEqual(await titles(each), [
     "CORE failed over to the fallback",
@@ -303,9 +303,9 @@ test("a service shows what it announces, from the edit on that turns notificatio
   await rig.write(`${text}[notify]\nenabled = true\n[global__]\n`);
   const unavailable = (): boolean =>
     service.control.status().global.conditions.some(({ code }) => code === "notify_unavailable");
-  await eventually(unavailable, SETTLES_MS);
+  await eventually(unavailable);
   await rig.write(text);
-  await eventually(() => !unavailable(), SETTLES_MS);
+  await eventually(() => !unavailable());
 });
 
 const notifySendMissing =
@@ -344,7 +344,7 @@ test("the real notify-send hands both texts to the desktop's service as they are
   t.after(() => notifications[Symbol.asyncDispose]());
   for (const name of ["--help", "<b>&amp;\\n", "C"]) notifications.hear(failover(name));
   notifications.hear(tbReady("-u critical <i>"));
-  await eventually(() => told.length === 2, SETTLES_MS);
+  await eventually(() => told.length === 2);
   assert.deepEqual(
     told.map(([application, , , title, body]) => [application, title, body]),
     [
@@ -372,5 +372,5 @@ test("where no bus answers, the real notify-send's refusal is the condition", {
   });
   t.after(() => notifications[Symbol.asyncDispose]());
   notifications.hear(failover("A"));
-  await eventually(() => notifications.conditions()[0]?.code === "notify_unavailable", SETTLES_MS);
+  await eventually(() => notifications.conditions()[0]?.code === "notify_unavailable");
 });

@@ -20,7 +20,6 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { sha256 } from "../samples.ts";
 
 const NEVER = new AbortController().signal;
-const SETTLES_MS = 20_000;
 
 type Action =
   | { readonly do: "save"; readonly seconds: number; readonly how: "in-place" | "rename" }
@@ -212,7 +211,7 @@ async function assertSettled(world: World): Promise<void> {
       assert.equal(last_error?.kind, "rejected", "a broken file is told");
     }
     return !watcher.busy;
-  }, SETTLES_MS);
+  });
 
   const { entries } = await control.history(NEVER);
   const newest = sha256(await control.historyText(0, NEVER));

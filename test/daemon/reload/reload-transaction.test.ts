@@ -124,7 +124,7 @@ test("what fails to retire, at once or later, is logged and holds back nothing",
   };
   const appliers = [atOnce, section("shares", notes, { retire: new Error("stuck") }), section("sync", notes)];
   await applyChange(appliers, change, logger, NEVER);
-  await eventually(() => logger.lines.length === 2, 2_000);
+  await eventually(() => logger.lines.length === 2);
   assert.deepEqual(
     logger.lines.map(({ level, fields }) => [level, fields["section"], fields["reason"]]),
     [
@@ -151,7 +151,7 @@ test("nobody waits for what retires", async () => {
   await applyChange([slow], change, createRecordingLogger(), NEVER);
   assert.equal(retired, false);
   end.resolve();
-  await eventually(() => retired, 2_000);
+  await eventually(() => retired);
 });
 
 test("a commit that fails against its contract is an error in the log, and the others commit: there is no way back", async () => {

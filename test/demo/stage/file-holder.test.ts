@@ -25,7 +25,7 @@ test("A7 a real process holds the file until it is closed, and is known before i
   await rename(path, `${path}.moved`);
   await holder.close();
   assert.equal(holder.ended, true);
-  await eventually(async () => !(await isRunning(identity)), 2_000);
+  await eventually(async () => !(await isRunning(identity)));
   await holder.close();
 });
 

@@ -48,26 +48,26 @@ test("a whole cable passes both ways, and its port stays when it is pulled and p
   const { port } = relay;
   const first = call(t, relay);
   first.socket.write("one");
-  await eventually(() => first.received() === "one", 5_000);
+  await eventually(() => first.received() === "one");
   await relay.setMode("refuse");
   await relay.setMode("pass");
   assert.equal(relay.port, port);
   assert.equal(relay.mode, "pass");
   const second = call(t, relay);
   second.socket.write("two");
-  await eventually(() => second.received() === "two", 5_000);
+  await eventually(() => second.received() === "two");
 });
 
 test("told to pass when it does, it carries each byte once", async (t) => {
   const relay = await startEcho(t);
   const caller = call(t, relay);
   caller.socket.write("one");
-  await eventually(() => caller.received() === "one", 5_000);
+  await eventually(() => caller.received() === "one");
   await relay.setMode("pass");
   caller.socket.write("two");
-  await eventually(() => caller.received().endsWith("two"), 5_000);
+  await eventually(() => caller.received().endsWith("two"));
   caller.socket.write("end");
-  await eventually(() => caller.received().endsWith("end"), 5_000);
+  await eventually(() => caller.received().endsWith("end"));
   assert.equal(caller.received(), "onetwoend");
 });
 
@@ -75,11 +75,11 @@ test("pulled, it resets what is connected and refuses what comes", async (t) => 
   const relay = await startEcho(t);
   const before = call(t, relay);
   before.socket.write("one");
-  await eventually(() => before.received() === "one", 5_000);
+  await eventually(() => before.received() === "one");
   await relay.setMode("refuse");
-  await eventually(() => before.failure() === "ECONNRESET", 5_000);
+  await eventually(() => before.failure() === "ECONNRESET");
   const after = call(t, relay);
-  await eventually(() => after.failure() === "ECONNREFUSED", 5_000);
+  await eventually(() => after.failure() === "ECONNREFUSED");
 });
 
 test("hanging, it accepts and says nothing; plugged again, what was held up goes on", async (t) => {
@@ -87,10 +87,10 @@ test("hanging, it accepts and says nothing; plugged again, what was held up goes
   await relay.setMode("hang");
   const caller = call(t, relay);
   caller.socket.write("held up");
-  await eventually(() => !caller.socket.connecting, 5_000);
+  await eventually(() => !caller.socket.connecting);
   assert.equal(caller.received(), "");
   await relay.setMode("pass");
-  await eventually(() => caller.received() === "held up", 5_000);
+  await eventually(() => caller.received() === "held up");
 });
 
 test("dropping, it does not even answer; plugged again, it does", async (t) => {
@@ -104,7 +104,7 @@ test("dropping, it does not even answer; plugged again, it does", async (t) => {
   await relay.setMode("pass");
   const again = call(t, relay);
   again.socket.write("here");
-  await eventually(() => again.received() === "here", 5_000);
+  await eventually(() => again.received() === "here");
 });
 
 test("modes asked for at once take effect one after the other", async (t) => {
@@ -117,5 +117,5 @@ test("modes asked for at once take effect one after the other", async (t) => {
   ]);
   const caller = call(t, relay);
   caller.socket.write("x");
-  await eventually(() => caller.received() === "x", 5_000);
+  await eventually(() => caller.received() === "x");
 });

@@ -47,7 +47,7 @@ async function begin(t: TestContext): Promise<Stand> {
 }
 
 async function isAtWork(work: WorkAtShare): Promise<void> {
-  await eventually(() => work.progress().pieces > 1 && work.progress().lines > 1, 20_000);
+  await eventually(() => work.progress().pieces > 1 && work.progress().lines > 1);
 }
 
 test("A10 both programs work until they are told to finish, and all of it is there then", async (t) => {
@@ -81,7 +81,7 @@ test("A10 a program that ends, by an error or by a signal, is a complaint", asyn
   const { work, started } = await begin(t);
   await isAtWork(work);
   process.kill(started[0]?.pid ?? 0, "SIGKILL");
-  await eventually(() => /^(copy|append): it ended with SIGKILL$/.test(work.complaint() ?? ""), 5_000);
+  await eventually(() => /^(copy|append): it ended with SIGKILL$/.test(work.complaint() ?? ""));
 });
 
 test("A10 a file that cannot be opened is a complaint in the system's words", async (t) => {
@@ -95,5 +95,5 @@ test("A10 a file that cannot be opened is a complaint in the system's words", as
     environment: childEnvironment(),
     onStart: (identity) => started.push(identity),
   });
-  await eventually(() => /copy: .*film\.bin.*it ended with 2/s.test(work.complaint() ?? ""), 5_000);
+  await eventually(() => /copy: .*film\.bin.*it ended with 2/s.test(work.complaint() ?? ""));
 });

@@ -100,6 +100,37 @@ describe("overrides", () => {
     assert.equal(buildCatalog([other], FIRST_WINS).tools.get("z")?.definition["name"], "z");
   });
 
+  test("an edited description is published, and a taken back one is the server's own again", () => {
+    const described = (description: string | null, name: string | null = null): CatalogSource => ({
+      ...one,
+      toolOverrides: { x: { name, description } },
+    });
+    const one = source("a", { tools: ["x"] });
+    const published = (edited: CatalogSource, name = "x"): unknown =>
+      buildCatalog([edited], FIRST_WINS).tools.get(name)?.definition["description"];
+    assert.equal(published(described("better")), "better");
+    assert.equal(published(described("best")), "best");
+    assert.equal(published(described("best", "y"), "y"), "best");
+    assert.equal(published(described("good", "y"), "y"), "good");
+    assert.equal(published(described(null, "y"), "y"), "x of a");
+    assert.equal(published(described(null)), "x of a");
+  });
+
+  test("are of tools: a prompt, a resource or a template of that name keeps its own", () => {
+    const named = source("a", {
+      tools: ["x"],
+      resources: ["x"],
+      templates: ["x"],
+      prompts: ["x"],
+      toolOverrides: { x: { name: "y", description: "better" } },
+    });
+    const catalog = buildCatalog([named], FIRST_WINS);
+    assert.deepEqual(owners(catalog), ["a:y"]);
+    assert.equal(catalog.prompts.get("x")?.definition, named.listings.prompts[0]);
+    assert.equal(catalog.resources.get("x")?.definition, named.listings.resources[0]);
+    assert.equal(catalog.templates.get("x")?.definition, named.listings.resourceTemplates[0]);
+  });
+
   test("a new name takes part in conflicts", () => {
     const catalog = buildCatalog(
       [
@@ -137,6 +168,23 @@ describe("conflicts", () => {
     assert.deepEqual(
       catalog.collisions.filter(({ kind }) => kind === "tool").map(({ kept, hidden }) => `${kept}>${hidden}`),
       ["c>b", "c>a"],
+    );
+  });
+
+  test("priority: of two that the order does not list, the first in the file wins, after all that it lists", () => {
+    const [a, b, c] = three;
+    assert.ok(a !== undefined && b !== undefined && c !== undefined);
+    const winner = (sources: readonly CatalogSource[], order: readonly string[]): string | undefined =>
+      buildCatalog(sources, conflict({ strategy: "priority", order })).tools.get("x")?.backend;
+    assert.equal(winner([a, b], []), "a");
+    assert.equal(winner([b, a], []), "b");
+    assert.equal(winner([a, b], ["gone"]), "a");
+    assert.equal(winner([c, b, a], ["gone", "elsewhere"]), "c");
+    assert.equal(winner([a, b, c], ["c"]), "c");
+    const unlisted = buildCatalog([c, b, a], conflict({ strategy: "priority", order: ["a"] })).collisions;
+    assert.deepEqual(
+      unlisted.filter(({ kind }) => kind === "tool").map(({ kept, hidden }) => `${kept}>${hidden}`),
+      ["a>c", "a>b"],
     );
   });
 
@@ -214,6 +262,7 @@ describe("whatever the world", () => {
     strategy: fc.constantFrom("first-wins", "prefix", "priority", "error"),
     separator: fc.constantFrom("_", "."),
     order: fc.uniqueArray(fc.constantFrom("a", "b", "c"), { maxLength: 3 }),
+    longestName: fc.constantFrom(46),
   });
   const LISTS = [
     ["tools", "tools", "tools", "name"],

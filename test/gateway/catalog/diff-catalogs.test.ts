@@ -27,6 +27,18 @@ describe("what became different", () => {
     assert.deepEqual(catalogTransitions(after, after), []);
   });
 
+  test("a name that one backend offers more often is one collision, and told once", () => {
+    const sources = [source("a", { tools: ["x"] }), source("b", { tools: ["x", "x", "x"] })];
+    const doubled = buildCatalog(sources, FIRST_WINS);
+    const told = catalogTransitions(null, doubled).filter(({ name }) => name === "catalog.collision");
+    assert.deepEqual(told, [{ name: "catalog.collision", kind: "tool", entry: "x", kept: "a", hidden: "b" }]);
+    const more = buildCatalog([...sources, source("c", { prompts: ["p"] })], FIRST_WINS);
+    assert.deepEqual(
+      catalogTransitions(doubled, more).map(({ name }) => name),
+      ["catalog.changed"],
+    );
+  });
+
   test("the first catalog is all new", () => {
     assert.deepEqual(diffCatalogs(null, before).added, ["tool:x", "tool:y", "prompt:p"]);
   });

@@ -10,6 +10,7 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
@@ -54,7 +55,7 @@ async function holds(targets: () => Promise<string[]>, expected: readonly string
   await eventually(async () => {
     assert.deepEqual(await targets(), expected);
     return true;
-  }, 5_000);
+  });
 }
 
 describe("the audit's file", () => {
@@ -75,7 +76,7 @@ describe("the audit's file", () => {
     const text = await eventually(async () => {
       const found = await readFile(path, "utf8");
       return found.includes("tool:next") ? found : null;
-    }, 5_000);
+    });
     assert.match(text, /^\{"target":"torn\n\{.*tool:next.*\}\n$/);
   });
 
@@ -134,14 +135,11 @@ describe("rotation", () => {
     await mkdir(`${path}.2`);
     const { file, targets } = await started(t, { path, clock, maxSizeBytes: 100, keep: 2 });
     file.write(record("tool:1"));
-    await eventually(() => file.state.kind === "failing", 5_000);
+    await eventually(() => file.state.kind === "failing");
     await clock.advance(10_000);
     assert.equal(await readFile(`${path}.1`, "utf8"), "older\n");
     await rm(`${path}.2`, { recursive: true });
-    await eventually(async () => {
-      await clock.advance(1_000);
-      return file.state.kind === "writing";
-    }, 10_000);
+    await passTimeUntil(clock, () => file.state.kind === "writing", 1_000);
     await holds(targets, ["tool:1"]);
     assert.equal(await readFile(`${path}.2`, "utf8"), "older\n");
     assert.match(await readFile(`${path}.1`, "utf8"), /^full/);
@@ -180,11 +178,11 @@ describe("a disk that does not take it", () => {
     );
     t.after(() => file[Symbol.asyncDispose]());
     for (let index = 0; index < 200; index++) file.write(record(`tool:${index}`));
-    const state = await eventually(() => failing(file), 5_000);
+    const state = await eventually(() => failing(file));
     assert.match(state.reason, /no space/);
     assert.equal(state.dropped, 0);
     await rm(join(disk, "filler"));
-    await eventually(() => file.state.kind === "writing", 10_000);
+    await eventually(() => file.state.kind === "writing");
     await file[Symbol.asyncDispose]();
     const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
     assert.deepEqual(
@@ -203,21 +201,18 @@ describe("a disk that does not take it", () => {
     await symlink("/dev/full", path);
     const { file } = await started(t, { path, clock, maxSizeBytes: 10_000_000 });
     file.write(record("tool:0"));
-    const before = await eventually(() => failing(file), 5_000);
+    const before = await eventually(() => failing(file));
     assert.equal(before.sinceMs, clock.wallMs());
     for (let index = 1; index < 10_050; index++) file.write(record(`tool:${index}`));
     assert.equal(failing(file)?.dropped, 50);
     await rm(path);
-    await eventually(async () => {
-      await clock.advance(1_000);
-      return file.state.kind === "writing";
-    }, 10_000);
+    await passTimeUntil(clock, () => file.state.kind === "writing", 1_000);
     await eventually(async () => {
       const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
       assert.equal(lines.length, 10_001);
       assert.equal(JSON.parse(lines.at(-1) ?? "").dropped, 50);
       return true;
-    }, 5_000);
+    });
   });
 
   test("a folder where the file should be, and mended later", async (t) => {
@@ -226,12 +221,9 @@ describe("a disk that does not take it", () => {
     await mkdir(path);
     const { file, targets } = await started(t, { path, clock });
     file.write(record("tool:1"));
-    assert.match((await eventually(() => failing(file), 5_000)).reason, /EISDIR/);
+    assert.match((await eventually(() => failing(file))).reason, /EISDIR/);
     await rm(path, { recursive: true });
-    await eventually(async () => {
-      await clock.advance(1_000);
-      return file.state.kind === "writing";
-    }, 10_000);
+    await passTimeUntil(clock, () => file.state.kind === "writing", 1_000);
     assert.deepEqual(await targets(), ["tool:1"]);
   });
 
@@ -245,12 +237,9 @@ describe("a disk that does not take it", () => {
     for (let index = 1_000; index < 1_000 + 100_000 / LINE_BYTES; index++)
       file.write(record(`tool:${index}`));
     try {
-      assert.match((await eventually(() => failing(file), 5_000)).reason, /nobody reads/);
+      assert.match((await eventually(() => failing(file))).reason, /nobody reads/);
       await reader.read(Buffer.alloc(1_000_000));
-      await eventually(async () => {
-        await clock.advance(1_000);
-        return file.state.kind === "writing";
-      }, 10_000);
+      await passTimeUntil(clock, () => file.state.kind === "writing", 1_000);
     } finally {
       // A write that is blocked ends with its reader.
       await reader.close();
@@ -263,7 +252,7 @@ describe("a disk that does not take it", () => {
     await symlink("/dev/full", path);
     const { file } = await started(t, { path, clock });
     file.write(record("tool:1"));
-    await eventually(() => failing(file), 5_000);
+    await eventually(() => failing(file));
     // The clock stands still: there is no wait in it.
     await file[Symbol.asyncDispose]();
     assert.ok(failing(file));

@@ -59,6 +59,20 @@ test("a calm gateway has none, and a collision is a warning under the strategy `
   assert.match(found?.hint ?? "", /\[backends\.b\.tool_overrides\]/);
 });
 
+test("C3 one collision is told once, however often the hidden backend offers the name", () => {
+  const sources = [source("a", { tools: ["echo"] }), source("b", { tools: ["echo", "echo"] })];
+  const conditions = createGatewayConditions(() => 1);
+  const conflictResolution = { ...FIRST_WINS, strategy: "error" } as const;
+  const warned = conditions(rulesOf({ conflictResolution }), buildCatalog(sources, conflictResolution), null);
+  assert.deepEqual(
+    warned.map(({ code }) => code),
+    ["catalog_collision"],
+  );
+  const [hidden, ...more] = conditions(rulesOf(), buildCatalog(sources, FIRST_WINS), null);
+  assert.match(hidden?.title ?? "", /not published: tool echo$/);
+  assert.deepEqual(more, []);
+});
+
 test("a token that is not set is named by its variable, and each condition keeps its beginning", () => {
   let nowMs = 1_000;
   const conditions = createGatewayConditions(() => nowMs);
@@ -98,4 +112,16 @@ test("a listener that fails and an audit that is not written are told with their
     ],
   );
   assert.match(found[1]?.title ?? "", /no space left \(3 lines lost\)/);
+});
+
+test("D3 a tool whose name clients cannot use is published under another, and both are told", () => {
+  const long = `read_${"very_".repeat(12)}long`;
+  const catalog = buildCatalog([source("files", { tools: [long, "a b", "read"] })], FIRST_WINS);
+  const [cut = "", odd = "", ...rest] = [...catalog.tools.keys()];
+  assert.deepEqual(rest, ["read"]);
+  assert.deepEqual([...catalog.tools.values()][0]?.definition["name"], cut);
+  const [found, ...more] = createGatewayConditions(() => 1)(rulesOf(), catalog, null);
+  assert.deepEqual([found?.code, found?.severity, more.length], ["names_shortened", "info", 0]);
+  const title = found?.title ?? "";
+  assert.ok(title.endsWith(`: ${long} as ${cut}, a b as ${odd}`), title);
 });

@@ -10,6 +10,7 @@ import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { connectLight, type LightClient, type LightReply } from "../../mcp/light-client.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { fc } from "../../support/properties.ts";
 import {
   backendConfig,
@@ -127,7 +128,7 @@ function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConf
     ...NO_GATEWAY,
     server: { host: "127.0.0.1", port: 0, bodyLimitBytes: 1_000_000, drainTimeoutMs: 30_000 },
     backends: backends.map(backendOf),
-    conflictResolution: { strategy, separator: "_", order: ["c", "a"] },
+    conflictResolution: { strategy, separator: "_", order: ["c", "a"], longestName: 46 },
     incomingAuth: tokens
       ? {
           type: "local",
@@ -317,7 +318,7 @@ class World {
   async #heard(client: Client, names: readonly string[]): Promise<void> {
     const isSame = JSON.stringify(names) === JSON.stringify(client.known);
     if (!isSame) {
-      await eventually(() => client.light.notices.length > client.heard, 2_000).catch(() => {
+      await eventually(() => client.light.notices.length > client.heard).catch(() => {
         assert.fail(`${client.user} was not told that ${client.known} became ${names}`);
       });
     }
@@ -386,7 +387,7 @@ class World {
       for (const each of this.script.alive) this.#befall(each, "ready");
       const found = this.script.alive.filter(({ pending }) => pending.size > 0);
       return found.length > 0 && found;
-    }, 2_000);
+    });
     const [one] = instance?.pending ?? [];
     assert.equal(instance?.options.backend, entry?.backend);
     assert.equal(one?.call.params?.["name"], entry?.originalName);
@@ -396,16 +397,7 @@ class World {
 
   async end(): Promise<void> {
     for (const { light } of this.clients) await light[Symbol.asyncDispose]();
-    const ending = this.gateway[Symbol.asyncDispose]();
-    let ended = false;
-    void ending.then(() => {
-      ended = true;
-    });
-    await eventually(async () => {
-      await this.clock.advance(1_000);
-      return ended;
-    }, 5_000);
-    await ending;
+    await passTimeUntilSettled(this.clock, this.gateway[Symbol.asyncDispose](), 1_000);
     assert.deepEqual(this.script.alive, [], "nothing outlives the gateway");
   }
 }

@@ -17,6 +17,7 @@ import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
+import { passTimeUntil, passTimeUntilSettled } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig, createScript, type Script } from "../backends/pool/scripted-instance.ts";
 
@@ -73,14 +74,7 @@ function bench(t: TestContext): Bench {
 }
 
 async function endOf(gateway: Gateway, clock: ManualClock): Promise<void> {
-  let ended = false;
-  void gateway[Symbol.asyncDispose]().then(() => {
-    ended = true;
-  });
-  await eventually(async () => {
-    await clock.advance(1_000);
-    return ended;
-  }, 5_000);
+  await passTimeUntilSettled(clock, gateway[Symbol.asyncDispose](), 1_000);
 }
 
 /** Of these, each started and ready with the tools of its name. */
@@ -93,6 +87,24 @@ async function ready(
   for (const { options, becomeReady } of b.script.alive) becomeReady(...(configs[options.backend] ?? []));
   await settle();
   return backends;
+}
+
+/** A client over lines that initializes as request 1. */
+function serveClient(b: Bench) {
+  const [ours, theirs] = duplexPair();
+  b.gateway.serveLines(theirs);
+  let said = "";
+  ours.setEncoding("utf8").on("data", (chunk: string) => {
+    said += chunk;
+  });
+  const clientInfo = { name: "c", version: "1" };
+  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+  ours.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params })}\n`);
+  return {
+    said: () => said,
+    heard: (part: string) => eventually(() => said.includes(part)),
+    end: () => void ours.end(),
+  };
 }
 
 describe("the gateway as a whole", () => {
@@ -129,7 +141,7 @@ describe("the gateway as a whole", () => {
     b.told.length = 0;
     await b.change({
       backends: [second],
-      conflictResolution: { strategy: "prefix", separator: ".", order: [] },
+      conflictResolution: { strategy: "prefix", separator: ".", order: [], longestName: 46 },
     });
     assert.deepEqual(b.names(), ["b.two"]);
     const changes = b.told.filter(({ name }) => name === "catalog.changed");
@@ -187,7 +199,7 @@ describe("the gateway as a whole", () => {
     const send = (id: number, method: string, params: object): void => {
       ours.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
     };
-    const heard = (id: number) => eventually(() => said.includes(`"id":${id}`), 2_000);
+    const heard = (id: number) => eventually(() => said.includes(`"id":${id}`));
     const answering = (tool: string): void => {
       for (const { seen, becomeReady } of b.script.alive) {
         if (seen.state.kind === "starting") becomeReady(tool);
@@ -201,7 +213,7 @@ describe("the gateway as a whole", () => {
     send(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
     await heard(1);
     send(2, "tools/call", { name: "say" });
-    await eventually(() => b.script.alive.length === 2, 2_000);
+    await eventually(() => b.script.alive.length === 2);
     await b.change({ backends: named("old", "shared") });
     answering("old_say");
     await heard(2);
@@ -214,7 +226,7 @@ describe("the gateway as a whole", () => {
     await eventually(() => {
       answering("say");
       return said.includes('"id":3');
-    }, 2_000);
+    });
     const asked = b.script.started.flatMap(({ options, listings, calls }) =>
       calls
         .filter((call) => !before.has(call))
@@ -278,10 +290,7 @@ describe("the gateway as a whole", () => {
     await b.change({ backends, authorization: closed, audit: audit("second") });
     b.script.last.answer();
     assert.ok(!isError(await reply));
-    const line = await eventually(async () => {
-      await b.clock.advance(100);
-      return readFile(join(folder, "second"), "utf8");
-    }, 5_000);
+    const line = await passTimeUntil(b.clock, () => readFile(join(folder, "second"), "utf8"), 100);
     const { principal, target, backend, outcome } = JSON.parse(line);
     assert.deepEqual([principal, target, backend, outcome], ["owner", "tool:one", "a", "ok"]);
   });
@@ -310,31 +319,36 @@ describe("the gateway as a whole", () => {
   test("a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {
     const b = bench(t);
     const backends = await ready(b, { a: ["one"] });
-    const [ours, theirs] = duplexPair();
-    b.gateway.serveLines(theirs);
-    let said = "";
-    ours.setEncoding("utf8").on("data", (chunk: string) => {
-      said += chunk;
-    });
-    const heard = (part: string) => eventually(() => said.includes(part), 2_000);
-    const initialize = {
-      protocolVersion: "2025-11-25",
-      capabilities: {},
-      clientInfo: { name: "c", version: "1" },
-    };
-    ours.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: initialize })}\n`);
+    const { said, heard, end } = serveClient(b);
     await heard('"id":1');
     assert.equal(b.gateway.view().sessions, 1);
     await b.change({ backends: [...backends, backendConfig("b")] });
-    assert.ok(!said.includes("list_changed"));
+    assert.ok(!said().includes("list_changed"));
     b.script.last.becomeReady("two");
     await heard("notifications/tools/list_changed");
-    assert.equal(said.split("list_changed").length, 2);
-    ours.end();
-    await eventually(async () => {
-      await b.clock.advance(100);
-      return b.gateway.view().sessions === 0;
-    }, 2_000);
+    assert.equal(said().split("list_changed").length, 2);
+    end();
+    await passTimeUntil(b.clock, () => b.gateway.view().sessions === 0, 100);
+  });
+
+  test("B7 an edited description is published and told to clients, and restarts nothing", async (t) => {
+    const b = bench(t);
+    const described = (description: string): BackendConfig[] => [
+      backendConfig("a", { toolOverrides: { one: { name: null, description } } }),
+    ];
+    await b.change({ backends: described("good") });
+    b.script.last.becomeReady("one");
+    await settle();
+    const { said, heard } = serveClient(b);
+    await heard('"id":1');
+    for (const description of ["better", "best"]) {
+      const before = said().length;
+      await b.change({ backends: described(description) });
+      const [tool] = b.gateway.entries().tools;
+      assert.equal(tool?.definition["description"], description);
+      await eventually(() => said().slice(before).includes("notifications/tools/list_changed"));
+    }
+    assert.equal(b.script.started.length, 1);
   });
 
   test("nothing of it is heard where it is not to listen, and all of it ends, twice as well as once", async (t) => {

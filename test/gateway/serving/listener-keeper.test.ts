@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { createServer, type Server } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import type { GatewayTransition } from "../../../src/gateway/gateway-transitions.ts";
-import { createListenerKeeper, type ListenerKeeper } from "../../../src/gateway/serving/listener-keeper.ts";
+import { ListenerKeeper } from "../../../src/gateway/serving/listener-keeper.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
 
 const HOST = "127.0.0.1";
 
@@ -21,7 +22,7 @@ interface Bench {
 function bench(t: TestContext): Bench {
   const clock = createManualClock();
   const told: GatewayTransition[] = [];
-  const keeper = createListenerKeeper({
+  const keeper = new ListenerKeeper({
     handler: (_, response) => void response.end("here"),
     clock,
     logger: silentLogger,
@@ -61,13 +62,10 @@ describe("the keeper of the listener", () => {
     );
     assert.deepEqual([condition?.code, keeper.url], ["listen_failed", null]);
     await clock.advance(1_000);
-    await eventually(() => clock.pendingTimers > 0, 2_000);
+    await eventually(() => clock.pendingTimers > 0);
     assert.equal(keeper.condition?.sinceMs, condition?.sinceMs);
     await new Promise((resolve) => holder.close(resolve));
-    await eventually(async () => {
-      await clock.advance(60_000);
-      return keeper.url !== null;
-    }, 5_000);
+    await passTimeUntil(clock, () => keeper.url !== null, 60_000);
     assert.equal(keeper.condition, null);
     assert.deepEqual(names(), ["gateway.listen_failed", "gateway.listening"]);
     assert.ok(await answers(port));
@@ -127,7 +125,7 @@ describe("the keeper of the listener", () => {
     const next = await keeper.prepare({ host: HOST, port: other });
     await new Promise((resolve) => holder.close(resolve));
     await clock.advance(1_000);
-    await eventually(() => keeper.url === `http://${HOST}:${busy}/mcp`, 2_000);
+    await eventually(() => keeper.url === `http://${HOST}:${busy}/mcp`);
     next.commit();
     assert.equal(keeper.url, `http://${HOST}:${other}/mcp`);
     await next.retire();

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { OWNER } from "../../../src/gateway/client-port.ts";
 import { IDLE_LIMIT_MS } from "../../../src/gateway/front/session/session-store.ts";
 import { isError, type Reply } from "../../../src/gateway/json-rpc.ts";
-import { createOwnerCalls } from "../../../src/gateway/serving/owner-calls.ts";
+import { OwnerCalls } from "../../../src/gateway/serving/owner-calls.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { createHeldTool, createScriptedGateway, text } from "../front/scripted-gateway.ts";
@@ -16,7 +16,7 @@ function bench() {
   const clock = createManualClock();
   const held = createHeldTool();
   const gateway = createScriptedGateway({ held: held.tool });
-  const owner = createOwnerCalls({ gateway, clock, logger: silentLogger });
+  const owner = new OwnerCalls({ gateway, clock, logger: silentLogger });
   const call = (name: string, signal = NEVER): Promise<Reply> => owner.ask("tools/call", { name }, signal);
   return {
     clock,

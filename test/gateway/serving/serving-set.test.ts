@@ -81,7 +81,7 @@ describe("the serving set", () => {
   });
 
   test("B7 digests do not differ for a catalog built anew of the same lists", () => {
-    const conflict = { strategy: "prefix", separator: "_", order: [] } as const;
+    const conflict = { strategy: "prefix", separator: "_", order: [], longestName: 46 } as const;
     const first = servingSet(sources, recordingServices(), { conflict }).viewFor(ANONYMOUS);
     const relisted = structuredClone(sources);
     const second = servingSet(relisted, recordingServices(), { conflict }).viewFor(ANONYMOUS);

@@ -107,7 +107,7 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
     for (let tries = 0; ; tries++) {
       const writer = startWriter(row.change, join(at.mounted, file), file, closesAfter);
       writers.push(writer);
-      await eventually(() => writer.lines().length >= 2 || writer.hasEnded(), SETTLES_MS);
+      await eventually(() => writer.lines().length >= 2 || writer.hasEnded());
       if (writer.lines().length > 0 || tries >= 10) return { ...row, at, file, writer };
       await pause(300);
     }
@@ -164,7 +164,6 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
         // A machine that is busy may take a route for gone, and cut a mount for each route off: what was told still counts.
         () =>
           closing.every(({ writer }) => writer.hasEnded() || writer.lines().at(-1)?.["what"] === "closed"),
-        SETTLES_MS,
       );
       const ranMs = performance.now() - startedAt;
       const mountedBefore = await mountedAs(home, "CARRIED");
@@ -182,7 +181,6 @@ export async function lossScene(t: TestContext): Promise<LossScene> {
         for (const { file, writer } of going) {
           await eventually(
             () => writer.lines().length > (toldBefore.get(writer) ?? 0) + 4 || writer.hasEnded(),
-            SETTLES_MS,
           );
           if (writer.hasEnded())
             assert.fail(`${end}: the writer of ${file} got an error: ${await writer.error()}`);

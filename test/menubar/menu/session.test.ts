@@ -79,7 +79,7 @@ async function countingScene(t: TestContext) {
     eventually(async () => {
       await clock.advance(eachMs);
       return holds();
-    }, SOON_MS);
+    });
   await until(() => session.menu().state === "healthy");
   return { share, config, clock, session, until, looks: () => looks };
 }
@@ -130,16 +130,16 @@ test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes 
   const config = scriptedConfig();
   const { home } = await startRig(t, { control, config });
   const { session } = start(t, home);
-  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  await eventually(() => session.menu().state === "healthy");
   hangs = true;
   session.click(itemOf(session, "Unmount all"));
   session.click(itemOf(session, /^Unmount all/));
   assert.ok(outline(session.menu().items).includes("Unmount all … <off>"));
   assert.equal(control.calls.length, 0, "a click waits for nothing");
-  await eventually(() => control.calls.length === 1, SOON_MS);
+  await eventually(() => control.calls.length === 1);
   assert.ok(outline(session.menu().items).includes("Unmount all … <off>"), "the daemon still hangs");
   gate.resolve();
-  await eventually(() => outline(session.menu().items).includes("Unmount all <unmount/>"), SOON_MS);
+  await eventually(() => outline(session.menu().items).includes("Unmount all <unmount/>"));
   assert.equal(control.calls.length, 1, "a double click is one click");
 });
 
@@ -152,12 +152,12 @@ test("a refusal because of open files offers force for that share, until it lets
   );
   const { home } = await startRig(t, { control, config: scriptedConfig() });
   const { session } = start(t, home);
-  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  await eventually(() => session.menu().state === "healthy");
   session.click(itemOf(session, "Unmount all"));
-  const force = await eventually(() => itemOf(session, /by force: cut off 1 file of vim/), SOON_MS);
+  const force = await eventually(() => itemOf(session, /by force: cut off 1 file of vim/));
   assert.ok(outline(session.menu().items).includes("!! Unmount all: CORE 1 file is open"));
   session.click(force);
-  await eventually(() => !/force|1 file/.test(outline(session.menu().items).join("\n")), SOON_MS);
+  await eventually(() => !/force|1 file/.test(outline(session.menu().items).join("\n")));
   assert.deepEqual(control.calls.at(-1)?.options, { force: true });
 });
 
@@ -170,16 +170,16 @@ test("a failure stays until it is dismissed, or made good", async (t) => {
   );
   const { home } = await startRig(t, { control, config: scriptedConfig() });
   const { session } = start(t, home);
-  await eventually(() => itemOf(session, "Mount all"), SOON_MS);
+  await eventually(() => itemOf(session, "Mount all"));
   const isTold = () => outline(session.menu().items).includes("!! Mount all: CORE no route answers");
   session.click(itemOf(session, "Mount all"));
-  await eventually(isTold, SOON_MS);
+  await eventually(isTold);
   session.click(itemOf(session, "Dismiss"));
   assert.equal(isTold(), false);
   session.click(itemOf(session, "Mount all"));
-  await eventually(isTold, SOON_MS);
+  await eventually(isTold);
   session.click(itemOf(session, "Mount"));
-  await eventually(() => !isTold(), SOON_MS);
+  await eventually(() => !isTold());
 });
 
 test("the advice to stop a silent daemon goes once it is heard again; what failed stays told", async (t) => {
@@ -191,7 +191,7 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
   const { session } = start(t, api.home);
   const lines = () => outline(session.menu().items);
   const isTold = (what: RegExp) => lines().some((line) => what.test(line));
-  await eventually(() => itemOf(session, "Unmount all"), SOON_MS);
+  await eventually(() => itemOf(session, "Unmount all"));
   api.hang();
   session.click(itemOf(session, "Unmount all"));
   await eventually(() => isTold(/it hangs or the machine is overloaded/), 3 * SOON_MS);
@@ -219,15 +219,15 @@ test("A8 a share that hangs holds up its own list of folders, and nothing else",
     },
   });
   const { session } = start(t, home);
-  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  await eventually(() => session.menu().state === "healthy");
   assert.deepEqual(asked, [], "nothing is looked at before it is opened");
   session.open(itemOf(session, "Add a folder of HUNG …"));
   session.open(itemOf(session, "Add a folder of HUNG …"));
   session.open(itemOf(session, "Add a folder of CORE …"));
   session.menu();
   assert.deepEqual(asked, [], "opening waits for nothing");
-  session.open(await eventually(() => itemOf(session, "Projects"), SOON_MS));
-  await eventually(() => itemOf(session, "Add 2026"), SOON_MS);
+  session.open(await eventually(() => itemOf(session, "Projects")));
+  await eventually(() => itemOf(session, "Add 2026"));
   assert.equal(asked.filter((subpath) => subpath === "").length, 2, "twice is once while it is under way");
 });
 
@@ -247,12 +247,12 @@ test("one level further than is open is looked at, and no deeper", async (t) => 
     },
   });
   const { session } = start(t, home);
-  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  await eventually(() => session.menu().state === "healthy");
   session.open(itemOf(session, "Aliases"));
-  await eventually(() => itemOf(session, "Add a"), SOON_MS);
+  await eventually(() => itemOf(session, "Add a"));
   assert.deepEqual(asked, [""]);
   session.open(itemOf(session, "Add a folder of CORE …"));
-  await eventually(() => asked.length === 4, SOON_MS);
+  await eventually(() => asked.length === 4);
   assert.deepEqual(asked.slice(1).toSorted(), ["", "a", "b"]);
 });
 
@@ -265,9 +265,9 @@ test("a daemon that goes leaves an offer to start one; one that comes is followe
       await startRig(t, { home, config: scriptedConfig() });
     },
   });
-  const offer = await eventually(() => itemOf(session, "Start Mountaineer"), SOON_MS);
+  const offer = await eventually(() => itemOf(session, "Start Mountaineer"));
   session.click(offer);
-  await eventually(() => session.menu().state === "healthy", SOON_MS);
+  await eventually(() => session.menu().state === "healthy");
   assert.equal(started, 1);
   session.click(itemOf(session, /^Quit/));
   assert.equal(quits(), 1);

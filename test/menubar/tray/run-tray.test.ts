@@ -18,7 +18,6 @@ import {
 } from "../session-bus.ts";
 import { clickEvent, labels, panelClient } from "./panel-client.ts";
 
-const SOON_MS = 10_000;
 const COMMAND_DEADLINE_MS = 60_000;
 const needsBus = { skip: busMissing };
 
@@ -72,8 +71,8 @@ async function rigOf(t: TestContext, bus: SessionBus) {
   const { home } = await startRig(t, { control, config });
   const watcher = await startWatcher(t, bus);
   const tray = startTray(t, home, bus.address);
-  await eventually(() => watcher.registered.length === 1, SOON_MS);
-  await eventually(() => tray.session.menu().state === "tb_ready", SOON_MS);
+  await eventually(() => watcher.registered.length === 1);
+  await eventually(() => tray.session.menu().state === "tb_ready");
   const client = await connectClient(t, bus);
   return { control, config, watcher, tray, client, home, panel: panelClient(client.bus, tray.itemName) };
 }
@@ -91,7 +90,7 @@ test(
 
     const ready = await panel.find("TB Ready – switch CO__RE");
     await panel.menuCall("Event", "isvu", clickEvent(ready.id));
-    await eventually(() => control.calls.length === 1, SOON_MS);
+    await eventually(() => control.calls.length === 1);
     assert.deepEqual(control.calls[0]?.selection, ["CO_RE"]);
     assert.deepEqual(control.calls[0]?.options, { to: "tb", force: false, wait: false });
 
@@ -100,7 +99,7 @@ test(
       await panel.menuCall("EventGroup", "a(isvu)", [[clickEvent(unmountAll.id), clickEvent(987_654)]]),
       [[987_654]],
     );
-    await eventually(() => control.calls.length === 2, SOON_MS);
+    await eventually(() => control.calls.length === 2);
     assert.equal(control.calls[1]?.name, "unmount");
     assert.equal(control.calls[1]?.selection, null);
 
@@ -108,7 +107,7 @@ test(
     assert.equal(toggle.properties.get("toggle-type"), "checkmark");
     assert.equal(toggle.properties.get("toggle-state"), 0);
     await panel.menuCall("EventGroup", "a(isvu)", [[clickEvent(toggle.id)]]);
-    await eventually(() => config.edits.length === 1, SOON_MS);
+    await eventually(() => config.edits.length === 1);
     assert.deepEqual(config.edits[0]?.edits, [{ key: "global.auto_failback", value: "true" }]);
   },
 );
@@ -158,13 +157,13 @@ test(
     // Only what one line says changes.
     first.fb_reachable = false;
     config.publish({ kind: "transition", transition: { name: "share.route_down", share: "CO_RE" } });
-    await eventually(() => told("ItemsPropertiesUpdated") > 0, SOON_MS);
+    await eventually(() => told("ItemsPropertiesUpdated") > 0);
     assert.equal((await panel.layout()).revision, before.revision, "a label is no layout");
     await panel.find(/Fallback .*: no answer/);
     first.tb_recovery_pending = false;
     first.active_interface = "tb";
     config.publish({ kind: "transition", transition: { name: "share.recovered", share: "CO_RE" } });
-    await eventually(() => told("LayoutUpdated") > 0 && told("NewIcon") > 0, SOON_MS);
+    await eventually(() => told("LayoutUpdated") > 0 && told("NewIcon") > 0);
     assert.ok((await panel.layout()).revision > before.revision);
     assert.equal(await panel.itemProperty("Status"), "Active");
     await assert.rejects(panel.menuCall("Event", "isvu", clickEvent(ready.id)), /UnknownItem/);
@@ -179,14 +178,14 @@ test(
     const bus = await startSessionBus(t);
     const { watcher, tray } = await rigOf(t, bus);
     watcher.bus[Symbol.dispose]();
-    await eventually(() => tray.notes.some((line) => line.startsWith("no panel shows tray icons")), SOON_MS);
+    await eventually(() => tray.notes.some((line) => line.startsWith("no panel shows tray icons")));
     const second = await startWatcher(t, bus);
-    await eventually(() => second.registered.length === 1, SOON_MS);
+    await eventually(() => second.registered.length === 1);
     await bus.stop();
-    await eventually(() => tray.notes.some((line) => /session bus/.test(line)), SOON_MS);
+    await eventually(() => tray.notes.some((line) => /session bus/.test(line)));
     const again = await startSessionBus(t, bus.folder);
     const third = await startWatcher(t, again);
-    await eventually(() => third.registered.length === 1, SOON_MS);
+    await eventually(() => third.registered.length === 1);
   },
 );
 
@@ -214,7 +213,7 @@ test("quit ends the icon, and takes its name from the bus", needsBus, async (t) 
   await eventually(async () => {
     const [isOwned] = await askBus(client.bus, "NameHasOwner", "s", [tray.itemName]);
     return isOwned === false;
-  }, SOON_MS);
+  });
 });
 
 const gdbusMissing =

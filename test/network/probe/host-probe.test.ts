@@ -87,7 +87,7 @@ test("A2 a peer that accepts and stays silent is silent, not gone, and its socke
   const peer = await startPeer(t, staySilent);
   const clock = createManualClock();
   const running = startHostProbe(clock, { address: "127.0.0.1", port: peer.port, localAddress: null }, 800);
-  await eventually(() => peer.connections === 1, 2_000);
+  await eventually(() => peer.connections === 1);
   // Connected on this side as well: the peer has the question.
   await clock.advance(799);
   assert.equal(peer.open, 1);
@@ -95,7 +95,7 @@ test("A2 a peer that accepts and stays silent is silent, not gone, and its socke
   const finding = await running.finding;
   assert.deepEqual([finding.verdict, finding.reason, finding.tcpAnswered], ["silent", "smb_timeout", true]);
   assert.match(finding.detail, /800 ms/);
-  await eventually(() => peer.open === 0, 2_000);
+  await eventually(() => peer.open === 0);
   assert.equal(clock.pendingTimers, 0);
 });
 
@@ -110,7 +110,7 @@ test("A2 connect and NEGOTIATE share one timeout: an answer in drips that ends t
     );
   });
   const running = startHostProbe(clock, { address: "127.0.0.1", port: peer.port, localAddress: null }, 800);
-  await eventually(() => dripped, 2_000);
+  await eventually(() => dripped);
   await clock.advance(800);
   assert.equal((await running.finding).reason, "smb_timeout");
 });
@@ -141,7 +141,7 @@ test("A2 a peer that speaks something else is silent and says what it said", asy
     more();
   });
   assert.equal((await probe(flood.port)).reason, "not_smb");
-  await eventually(() => flood.open === 0, 2_000);
+  await eventually(() => flood.open === 0);
 });
 
 test("A2 a peer that closes, or resets, after the connect is silent: it was there", async (t) => {
@@ -196,10 +196,10 @@ test("a probe that is ended early resolves and leaves no socket", async (t) => {
     { address: "127.0.0.1", port: peer.port, localAddress: null },
     60_000,
   );
-  await eventually(() => peer.open === 1, 2_000);
+  await eventually(() => peer.open === 1);
   running[Symbol.dispose]();
   assert.equal((await running.finding).verdict, "silent");
-  await eventually(() => peer.open === 0, 2_000);
+  await eventually(() => peer.open === 0);
 });
 
 test("A2 an answered probe leaves no TIME_WAIT behind", { skip: process.platform !== "linux" }, async (t) => {
@@ -291,7 +291,7 @@ async function stuckListener(t: TestContext): Promise<{ port: number; fill: () =
       t.after(() => {
         for (const socket of sockets) socket.destroy();
       });
-      await eventually(() => sockets.filter((socket) => !socket.connecting).length >= 2, 2_000);
+      await eventually(() => sockets.filter((socket) => !socket.connecting).length >= 2);
     },
   };
 }

@@ -76,7 +76,7 @@ test("A2 a host that was on-link and is on no interface now is unreachable witho
   ] as const) {
     await cut();
     // The kernel may take up to a second to say that the far end is down.
-    await eventually(async () => (await ask("10.99.1.1", "-", BRIEF_MS)) === "gone link_down tb0", 5_000);
+    await eventually(async () => (await ask("10.99.1.1", "-", BRIEF_MS)) === "gone link_down tb0");
     const before = await begun();
     assert.ok(before > 0);
     for (let count = 0; count < 5; count += 1) assert.equal(await ask("10.99.1.1"), "gone link_down tb0");
@@ -84,7 +84,7 @@ test("A2 a host that was on-link and is on no interface now is unreachable witho
     assert.equal(await begun(), before, "nothing left by the other link");
     assert.equal(await ask("10.99.2.1"), "answers negotiated eth1");
     await mend();
-    await eventually(async () => (await ask("10.99.1.1", "-", BRIEF_MS)) === "answers negotiated tb0", 5_000);
+    await eventually(async () => (await ask("10.99.1.1", "-", BRIEF_MS)) === "answers negotiated tb0");
   }
 });
 
@@ -108,10 +108,7 @@ test("A2 IPv6, global and link-local with its zone, leaves by the right link", {
   await far.ip("-6", "addr", "add", "fe80::99/64", "dev", "far0", "nodad");
   await near.ip("-6", "addr", "add", "fe80::98/64", "dev", "tb0", "nodad");
   assert.equal(await ask("fd00:99::1"), "answers negotiated tb0");
-  await eventually(
-    async () => (await ask("fe80::99%tb0", "-", BRIEF_MS)) === "answers negotiated tb0",
-    5_000,
-  );
+  await eventually(async () => (await ask("fe80::99%tb0", "-", BRIEF_MS)) === "answers negotiated tb0");
   assert.equal(await ask("fe80::99", "tb0"), "answers negotiated tb0");
   await near.ip("link", "set", "tb0", "down");
   assert.equal(await ask("fd00:99::1"), "gone link_down tb0");

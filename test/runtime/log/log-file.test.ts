@@ -50,7 +50,7 @@ async function untilLogged(path: string, expected: string[]): Promise<void> {
   await eventually(async () => {
     assert.deepEqual(await messages(path), expected);
     return true;
-  }, 5_000);
+  });
 }
 
 /**
@@ -126,7 +126,7 @@ describe("log file", () => {
     const long = "x".repeat(600);
     for (const message of ["one", "two", "three", "four", "five"]) {
       logger.info(message, { long });
-      await eventually(async () => (await messages(path)).at(-1) === message, 5_000);
+      await eventually(async () => (await messages(path)).at(-1) === message);
     }
     assert.deepEqual(await messages(path), ["five"]);
     assert.deepEqual(await messages(`${path}.1`), ["three", "four"]);
@@ -230,7 +230,7 @@ describe("log file", () => {
     await truncate(join(disk, "ballast"), 56 * 1024);
     const expected = Array.from({ length: 20 }, (_, index) => `line ${index}`);
     for (const message of expected) logger.info(message, { padding: "p".repeat(1_000) });
-    await eventually(async () => (await stat(path)).size > 0 && clock.pendingTimers > 0, 5_000);
+    await eventually(async () => (await stat(path)).size > 0 && clock.pendingTimers > 0);
     await rm(join(disk, "ballast"));
     await clock.advance(1_000);
     await untilLogged(path, expected);
@@ -245,11 +245,11 @@ describe("log file", () => {
     await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });
     await truncate(join(disk, "ballast"), 56 * 1024);
     for (let index = 0; index < 20; index++) logger.info(`line ${index}`, { padding: "p".repeat(1_000) });
-    await eventually(async () => (await stat(path)).size > 0 && clock.pendingTimers > 0, 5_000);
+    await eventually(async () => (await stat(path)).size > 0 && clock.pendingTimers > 0);
     await rename(path, `${path}.1`);
     await rm(join(disk, "ballast"));
     await clock.advance(1_000);
-    await eventually(async () => (await messages(path)).at(-1) === "line 19", 5_000);
+    await eventually(async () => (await messages(path)).at(-1) === "line 19");
     await log[Symbol.asyncDispose]();
     const old = (await readFile(`${path}.1`, "utf8")).split("\n");
     old.pop();

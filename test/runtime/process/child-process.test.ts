@@ -38,7 +38,7 @@ async function runUntilReady(
       () => true,
       () => false,
     );
-  await Promise.race([eventually(isReady, 20_000), running]);
+  await Promise.race([eventually(isReady), running]);
   return { running, time, isReady, readyAgain: () => rm(readyFile) };
 }
 
@@ -191,7 +191,7 @@ describe("runCommand", () => {
     );
     await readyAgain();
     await time.advance(400);
-    await eventually(isReady, 5_000);
+    await eventually(isReady);
     await time.advance(150);
     const result = await running;
     assert.equal(result.timedOut, true);
@@ -224,7 +224,7 @@ describe("runCommand", () => {
     assert.equal(result.timedOut, true);
     const grandchild = Number(result.stdout);
     assert.ok(grandchild > 0, result.stdout);
-    await eventually(async () => (await processIdentity(grandchild)) === null, 2_000);
+    await eventually(async () => (await processIdentity(grandchild)) === null);
   });
 
   it("does not wait for a grandchild that keeps the pipes open", async (t) => {
@@ -277,7 +277,7 @@ describe("runCommand", () => {
       deadlineMs: 200,
       killGraceMs: 50,
     });
-    await eventually(mount.asked, 10_000);
+    await eventually(mount.asked);
     const result = await passTimeUntilSettled(time, running);
     assert.equal(result.timedOut, true);
     assert.deepEqual([result.exitCode, result.exitSignal], [null, null], "it sits in the kernel");
@@ -320,7 +320,7 @@ async function hungMount(t: TestContext): Promise<{ path: string; asked: () => b
     silent.closeAllConnections();
     silent.close();
   };
-  await eventually(async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(mount), 10_000);
+  await eventually(async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(mount));
   return { path: mount, asked: () => asked };
 }
 
@@ -346,9 +346,9 @@ describe("startDetached", () => {
     assert.equal(await settledWithin(clock, 60_000, child.exited), true);
     const exit = await child.exited;
     assert.deepEqual([exit.code, exit.signal], [7, null]);
-    await eventually(() => heard.length > 0, 1_000);
+    await eventually(() => heard.length > 0);
     child.onExit((heardExit) => heard.push(heardExit));
-    await eventually(() => heard.length === 2, 1_000);
+    await eventually(() => heard.length === 2);
     assert.deepEqual(heard, [exit, exit]);
     assert.equal(await readFile(logPath, "utf8"), "hello\nthere\n");
     assert.equal((await stat(logPath)).mode & 0o777, 0o600);

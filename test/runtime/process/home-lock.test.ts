@@ -144,7 +144,7 @@ describe("home lock", () => {
       signal: aborting.signal,
     });
     const refused = assert.rejects(waiting, reason);
-    await eventually(() => time.pendingTimers === 1, 5_000);
+    await eventually(() => time.pendingTimers === 1);
     aborting.abort(reason);
     await refused;
   });

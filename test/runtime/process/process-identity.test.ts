@@ -57,12 +57,12 @@ describe("identity", () => {
     assert.ok(stdout instanceof Readable && input instanceof Writable);
     const [line] = await once(stdout, "data");
     const pid = Number(String(line));
-    await eventually(async () => (await readFile(`/proc/${parent.pid}/comm`, "utf8")) === "sleep\n", 5_000);
+    await eventually(async () => (await readFile(`/proc/${parent.pid}/comm`, "utf8")) === "sleep\n");
     input.end();
     const stat = await eventually(async () => {
       const text = await readFile(`/proc/${pid}/stat`, "utf8");
       return text.includes(") Z ") && text;
-    }, 5_000);
+    });
     assert.equal(parseStat(stat), null);
     assert.equal(await processIdentity(pid), null);
   });
@@ -113,7 +113,7 @@ describe("endProcess", () => {
     const startedAtMs = time.monotonicMs();
     const ending = endProcess(identity, { clock: time, graceMs: 150, deadlineMs: 60_000 });
     for (let waitedMs = 0; waitedMs < 149; waitedMs++) {
-      await eventually(() => time.pendingTimers === 1, 5_000);
+      await eventually(() => time.pendingTimers === 1);
       await time.advance(1);
     }
     assert.equal(await isRunning(identity), true);

@@ -17,7 +17,11 @@ async function startBench(t: TestContext) {
   await makeFolders(files);
   const fresh = (): MountFolders => createMountFolders({ clock: systemClock, logger: silentLogger });
   const ensure = async (folders: MountFolders): Promise<string> => {
-    const outcome = await folders.ensure("CORE", files, join(folder, "volumes", "CORE"));
+    const outcome = await folders.ensure({
+      shareName: "CORE",
+      files,
+      mountPath: join(folder, "volumes", "CORE"),
+    });
     if (outcome.ok) await outcome.bare.close();
     return outcome.ok ? "ok" : outcome.text;
   };
@@ -30,10 +34,10 @@ describe("the folder below a mount", () => {
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
     assert.equal((await stat(path)).mode & 0o777, process.getuid?.() === 0 ? 0o555 : 0o755);
-    await folders.clear("CORE", files, path, true);
+    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
     assert.ok(!existsSync(path));
-    await folders.clear("CORE", files, path, true);
-    assert.deepEqual(await folders.setAside("CORE", files), []);
+    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
+    assert.deepEqual(await folders.setAside({ shareName: "CORE", files }), []);
   });
 
   for (const when of ["before the next mount", "at the unmount"] as const) {
@@ -42,9 +46,9 @@ describe("the folder below a mount", () => {
       assert.equal(await ensure(fresh()), "ok");
       await writeFile(join(path, "precious"), "one");
       const later = fresh();
-      if (when === "at the unmount") await later.clear("CORE", files, path, true);
+      if (when === "at the unmount") await later.clear({ shareName: "CORE", files, mountPath: path }, true);
       else assert.equal(await ensure(later), "ok");
-      const [aside, ...more] = await later.setAside("CORE", files);
+      const [aside, ...more] = await later.setAside({ shareName: "CORE", files });
       assert.ok(aside);
       assert.ok(aside.startsWith(`${path}.set-aside-`), aside);
       assert.deepEqual(more, []);
@@ -52,12 +56,12 @@ describe("the folder below a mount", () => {
       if (when === "at the unmount") assert.equal(await ensure(later), "ok");
       assert.deepEqual(await readdir(path), []);
       await writeFile(join(path, "precious"), "two");
-      await later.clear("CORE", files, path, true);
-      const both = await later.setAside("CORE", files);
+      await later.clear({ shareName: "CORE", files, mountPath: path }, true);
+      const both = await later.setAside({ shareName: "CORE", files });
       assert.equal(both.length, 2, "one never replaces another");
-      assert.deepEqual(await fresh().setAside("CORE", files), both);
+      assert.deepEqual(await fresh().setAside({ shareName: "CORE", files }), both);
       for (const one of both) await rm(one, { recursive: true });
-      assert.deepEqual(await fresh().setAside("CORE", files), []);
+      assert.deepEqual(await fresh().setAside({ shareName: "CORE", files }), []);
       assert.deepEqual(await readdir(root), []);
     });
   }
@@ -66,12 +70,12 @@ describe("the folder below a mount", () => {
     const { files, path, fresh, ensure } = await startBench(t);
     const folders = fresh();
     assert.equal(await ensure(folders), "ok");
-    await folders.clear("CORE", files, path, true);
+    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
     await mkdir(join(path, "theirs"), { recursive: true });
     const before = lstatSync(path).ino;
     assert.match(await ensure(folders), /a folder with 1 entry; nothing is mounted over it/);
     assert.match(await ensure(fresh()), /a folder with 1 entry/);
-    await folders.clear("CORE", files, path, true);
+    await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
     assert.equal(lstatSync(path).ino, before);
     assert.deepEqual(await readdir(path), ["theirs"]);
   });
@@ -81,11 +85,11 @@ describe("the folder below a mount", () => {
     await mkdir(root);
     await symlink("/usr", path);
     assert.match(await ensure(fresh()), /is a link/);
-    await fresh().clear("CORE", files, path, true);
+    await fresh().clear({ shareName: "CORE", files, mountPath: path }, true);
     assert.ok(lstatSync(path).isSymbolicLink());
     const elsewhere = join(root, "elsewhere");
     await mkdir(elsewhere);
-    await fresh().clear("CORE", files, elsewhere, false);
+    await fresh().clear({ shareName: "CORE", files, mountPath: elsewhere }, false);
     assert.ok(existsSync(elsewhere));
   });
 
@@ -96,10 +100,10 @@ describe("the folder below a mount", () => {
     const path = join(disk, "CORE");
     const folders = fresh();
     for (let times = 0; times < 2; times++) {
-      const outcome = await folders.ensure("CORE", files, path);
+      const outcome = await folders.ensure({ shareName: "CORE", files, mountPath: path });
       assert.ok(outcome.ok);
       await outcome.bare.close();
-      await folders.clear("CORE", files, path, true);
+      await folders.clear({ shareName: "CORE", files, mountPath: path }, true);
       assert.ok(existsSync(path));
       await writeFile(join(disk, "filler"), Buffer.alloc(600_000)).catch(() => {});
     }
@@ -111,8 +115,8 @@ describe("the folder below a mount", () => {
     await writeFile(files.mountFolder, "{ torn");
     assert.equal(await ensure(fresh()), "ok");
     await writeFile(files.mountFolder, '{"path":1,"identity":[],"aside":[3]}');
-    assert.deepEqual(await fresh().setAside("CORE", files), []);
-    await fresh().clear("CORE", files, path, true);
+    assert.deepEqual(await fresh().setAside({ shareName: "CORE", files }), []);
+    await fresh().clear({ shareName: "CORE", files, mountPath: path }, true);
     assert.ok(!existsSync(path));
   });
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { createHurry } from "../../../src/shares/engine/hurry.ts";
-import { createServerTrust } from "../../../src/shares/engine/server-trust.ts";
+import { ServerTrust } from "../../../src/shares/engine/server-trust.ts";
 import type { RouteSeen, TrustSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -48,7 +48,7 @@ for (const first of [1500, null]) {
     const hurry = createHurry();
     const verdict = Promise.withResolvers<ProofVerdict>();
     const proof = { compare: () => verdict.promise, recognise: () => verdict.promise };
-    const trust = createServerTrust({ clock: createManualClock(), proof, outage: () => 1 }, () => {});
+    const trust = new ServerTrust({ clock: createManualClock(), proof, outage: () => 1 }, () => {});
     const inUse = { route: "tb", outage: 1, goesOn: false } as const;
     let fallbackMs: number | null = first;
     const look = (): TrustSeen => {

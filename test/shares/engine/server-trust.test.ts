@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import {
-  createServerTrust,
-  type RouteInUse,
-  type ServerTrust,
-  type TrustInput,
-} from "../../../src/shares/engine/server-trust.ts";
+import { type RouteInUse, ServerTrust, type TrustInput } from "../../../src/shares/engine/server-trust.ts";
 import type { RouteSeen, TrustSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
 import type { RouteName } from "../../../src/shares/share-spec.ts";
@@ -45,7 +40,7 @@ function scene(): Scene {
     asked,
     verdicts: 0,
     outage: 1,
-    trust: createServerTrust({ clock, proof, outage: () => made.outage }, () => {
+    trust: new ServerTrust({ clock, proof, outage: () => made.outage }, () => {
       made.verdicts++;
     }),
     note(change = {}, more = {}) {

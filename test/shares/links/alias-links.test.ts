@@ -6,7 +6,7 @@ import { parseConfig } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { type AliasTransition, createAliasLinks } from "../../../src/shares/links/alias-links.ts";
+import { AliasLinks, type AliasTransition } from "../../../src/shares/links/alias-links.ts";
 import { openAliasMemory } from "../../../src/shares/links/alias-memory.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
@@ -15,7 +15,6 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
-const SETTLES_MS = 10_000;
 
 async function scene(t: TestContext) {
   const prober = startProber({ clock: systemClock, logger: silentLogger });
@@ -38,7 +37,7 @@ async function scene(t: TestContext) {
       logger: silentLogger,
       readOnly: false,
     });
-    const links = createAliasLinks({
+    const links = new AliasLinks({
       clock,
       logger: silentLogger,
       prober: counting,
@@ -129,7 +128,7 @@ test("Paths a lost link is back with the first beat after two seconds, and a rig
   assert.equal(looks(), before);
   await clock.advance(200);
   links.trigger("tick");
-  await eventually(async () => (await readlink(at("docs")).catch(() => null)) !== null, SETTLES_MS);
+  await eventually(async () => (await readlink(at("docs")).catch(() => null)) !== null);
 });
 
 test("Paths an alias that goes, or leads elsewhere, takes its link along", async (t) => {
@@ -192,7 +191,7 @@ test("Paths what is taken is a condition, told once, until it is free", async (t
   assert.equal(condition?.since, "2026-01-01T00:00:00.000Z");
   await rm(at("docs"));
   links.trigger("tick");
-  await eventually(() => links.status()[0]?.link === "right", SETTLES_MS);
+  await eventually(() => links.status()[0]?.link === "right");
   assert.deepEqual(links.conditions(), []);
 });
 
@@ -223,5 +222,5 @@ test("whoever asks may leave; the links are made all the same", async (t) => {
   const { links, config } = await scene(t);
   links.apply(await config("docs=Docs"));
   await assert.rejects(links.reconcile(AbortSignal.abort()), { code: "aborted" });
-  await eventually(() => links.status()[0]?.link === "right", SETTLES_MS);
+  await eventually(() => links.status()[0]?.link === "right");
 });

@@ -154,6 +154,19 @@ describe("a route that goes", () => {
     );
   });
 
+  test("A10 a proof that fails and says nothing: why it is mounted anew names the host", () => {
+    const world = carriedWorld();
+    world.carrier.unprovable = true;
+    world.carrier.says = null;
+    world.hosts.fallback = "refused";
+    world.event().advance(3000);
+    world.hosts.fallback = "answers";
+    world.hosts.tb = "refused";
+    world.event().advance(world.policy.outagePatienceMs + 5000);
+    assert.equal(world.route, "fallback");
+    assert.match(JSON.stringify(world.transitions), /not proved to be the same server: 10\.0\.2\.2"/);
+  });
+
   for (const cut of ["refused", "link_down", "silent", "wedged"] as const) {
     test(`A10 ${cut}: the mount stays, and moves to the other route; open files do not matter`, () => {
       const world = carriedWorld();
@@ -267,6 +280,26 @@ describe("a route that goes", () => {
     assert.ok(!world.stepKinds.includes("confirm"));
     assert.notEqual(world.mount?.id, id);
     assert.ok(world.stepKinds.includes("unmount force"));
+    assert.match(
+      JSON.stringify(world.transitions),
+      /another server answers there: they list different files/,
+    );
+  });
+
+  test("A10 a NAS that restarts and cannot be proved is mounted anew when patience is over, and why is told", () => {
+    const world = carriedWorld();
+    const id = idOf(world);
+    world.hosts.tb = "refused";
+    world.hosts.fallback = "refused";
+    world.event().advance(5000);
+    world.carrier.unprovable = true;
+    world.hosts.tb = "answers";
+    world.hosts.fallback = "answers";
+    world.event().advance(world.policy.outagePatienceMs + 60_000);
+    assert.notEqual(world.mount?.id, id);
+    const told = JSON.stringify(world.transitions);
+    assert.match(told, /the server is not proved to be the same: they list different files/);
+    assert.doesNotMatch(told, /another server answers there/);
   });
 });
 

@@ -25,6 +25,21 @@ describe("alive", () => {
       assert.deepEqual(world.stepKinds, REMOUNT);
     });
 
+    test(`A2 ${errno} seen again sooner than 250 ms proves nothing, however often it is looked at`, () => {
+      const world = mountedOverTb();
+      if (world.mount !== null) world.mount.errno = errno;
+      // Each cycle makes a new look: a failed one is not kept.
+      world.cycle(world.nowMs);
+      for (const waitMs of [100, 100, 49]) {
+        world.pass(waitMs);
+        world.event();
+        assert.deepEqual(world.stepKinds, []);
+      }
+      world.pass(1);
+      world.event();
+      assert.deepEqual(world.stepKinds, REMOUNT);
+    });
+
     test(`A2 ${errno} once, then an answer, is alive`, () => {
       const world = mountedOverTb();
       const { mount } = world;

@@ -54,6 +54,16 @@ describe("found mounts", () => {
     assert.ok(unset.conditionCodes.includes("variable_missing"));
   });
 
+  test("Found mounts: one that no route explains says how many open and unsent files it waits for", () => {
+    const world = new World();
+    world.addMount(null, { ours: false });
+    world.holders = [7, 8];
+    world.unsent = ["a.txt"];
+    world.advance(6000);
+    const waiting = world.last?.conditions.find(({ code }) => code === "waiting_for_close");
+    assert.match(waiting?.title ?? "", /^Waiting until 3 /);
+  });
+
   test("Found mounts: EBUSY of one that no route explains is open, and asked once a cycle", () => {
     const world = new World();
     world.addMount(null, { ours: false });

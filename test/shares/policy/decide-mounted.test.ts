@@ -216,6 +216,20 @@ describe("active host gone", () => {
     assert.equal(world.route, "fallback");
   });
 
+  test("What to mount: a failover whose unmount says ok mounts nothing while the mount is in the table", () => {
+    const world = mountedOver("tb");
+    world.hosts.tb = "link_down";
+    world.unmountsDoNothing = true;
+    world.advance(60_000);
+    const unmounts = world.stepKinds.filter((kind) => kind === "unmount force").length;
+    assert.ok(unmounts >= 3 && unmounts <= 8, `${unmounts}`);
+    assert.ok(!world.stepKinds.some((kind) => kind.startsWith("mount ")));
+    assert.match(world.memory.lastError ?? "", /still in the table of mounts/);
+    world.unmountsDoNothing = false;
+    world.advance(61_000);
+    assert.equal(world.route, "fallback");
+  });
+
   test("What to mount: silence over which the mount answers keeps it, with condition route_slow", () => {
     const world = mountedOver("tb");
     world.hosts.tb = "silent";

@@ -331,6 +331,17 @@ describe("unmount and mount", () => {
     assert.equal(world.memory.lastError, null);
   });
 
+  test("By hand: an unmount that says ok has failed while the mount is still in the table", () => {
+    const world = mountedOver("tb");
+    world.unmountsDoNothing = true;
+    world.ask({ kind: "unmount" });
+    assert.deepEqual([result(world), world.route, world.memory.held], ["failed", "tb", null]);
+    assert.match(world.lastOutcome?.detail ?? "", /still in the table of mounts/);
+    assert.deepEqual(world.stepKinds, ["check", "unmount plain"]);
+    assert.ok(!world.transitionNames.includes("share.unmounted"));
+    assert.ok(world.transitionNames.includes("share.unmount_failed"));
+  });
+
   test("By hand: an unmount that was late but worked is an unmount", () => {
     const world = mountedOver("tb");
     world.unmountFails = "no answer in 15 s";

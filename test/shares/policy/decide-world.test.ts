@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import test, { describe } from "node:test";
-import { CONFIRM_AFTER_MS } from "../../../src/reconcile/route-health.ts";
 import type { Decision } from "../../../src/shares/policy/decide.ts";
-import type { Errand } from "../../../src/shares/policy/episode.ts";
+import type { Operation } from "../../../src/shares/policy/lane-state.ts";
 import type { ShareSeen } from "../../../src/shares/policy/share-seen.ts";
 import type { Step } from "../../../src/shares/policy/step.ts";
 import { otherRoute, type RouteName, type SharePolicy } from "../../../src/shares/share-spec.ts";
@@ -12,6 +11,9 @@ import { type HostState, type SimMount, World } from "../world.ts";
 const ROUTE = fc.constantFrom<RouteName>("tb", "fallback");
 const HOST = fc.constantFrom<HostState>("answers", "answers", "refused", "link_down", "silent", "wedged");
 const WAIT = fc.constantFrom(0, 10, 100, 250, 260, 700, 1000, 2000, 3500, 9000, 12_000, 31_000, 65_000);
+
+/** A2's and C's promise to users, not the constant that keeps it: a loss is confirmed by a second look this much later. */
+const CONFIRM_AFTER_MS = 250;
 
 /** Something that happens to the world. */
 interface Happening {
@@ -114,6 +116,9 @@ const STEPS = fc.constantFrom(
   happening("unmounts fail", (world) => {
     world.unmountFails = "not permitted";
   }),
+  happening("unmounts say ok and do nothing", (world) => {
+    world.unmountsDoNothing = true;
+  }),
   happening("rclone is removed", (world) => {
     world.driverProblem = { text: "rclone is not installed", hint: "install it" };
   }),
@@ -138,6 +143,7 @@ const STEPS = fc.constantFrom(
 const TIME = fc.constantFrom(
   happening("sleeps", (world) => world.sleep(60_000)),
   happening("clock set back", (world) => world.sleep(-3_600_000)),
+  happening("something is told", (world) => void world.event()),
   happening("stands still", (world) => world.pass(20_000)),
   happening("daemon killed and restarted", (world) => world.restart()),
   happening("the same, its last write lost", (world) => world.restart(true)),
@@ -218,6 +224,7 @@ function heal(world: World): void {
   world.mountTakesMs = 50;
   world.mountsDieAtOnce = false;
   world.unmountFails = null;
+  world.unmountsDoNothing = false;
   world.driverProblem = null;
 }
 
@@ -239,13 +246,19 @@ function watch(world: World): void {
     if (world.cycles !== lastCycle) unmounted = null;
     lastCycle = world.cycles;
     evidence = weigh(evidence, seen);
-    const { memory } = decision;
+    const { memory, transitions } = decision;
+    if (transitions.some(({ name }) => name === "share.unmounted")) {
+      const { lastStep } = seen;
+      assert.ok(lastStep?.kind === "unmount");
+      const isThere = world.mounts.some(({ id }) => id === lastStep.step.mount.id);
+      assert.ok(!isThere, "what is in the table of mounts is not told as unmounted");
+    }
     assert.ok(memory.held === null || !memory.tbRecoveryPending, "a held share is never pending");
     if (memory.tbRecoveryPending && decision.step === null) {
       assert.equal(seen.mount?.found.route, "fallback", "pending means mounted over fallback");
       assert.equal(seen.routes.tb.probe.verdict, "answers", "pending means that tb answers");
     }
-    const { step, episode } = decision;
+    const { step, state } = decision;
     if (step === null) return;
     if (step.kind === "mount") checkMount(world, decision, step);
     if (step.kind === "move") checkMove(world, seen, step);
@@ -255,7 +268,7 @@ function watch(world: World): void {
         `a second mount is unmounted in one cycle: ${step.mount.path}`,
       );
       unmounted = step.mount.id;
-      checkUnmount(world, seen, step, episode.errand, evidence);
+      checkUnmount(world, seen, step, state.operation, evidence);
     }
   };
 }
@@ -328,20 +341,20 @@ function checkUnmount(
   world: World,
   seen: ShareSeen,
   { mount, mode }: Extract<Step, { kind: "unmount" }>,
-  errand: Errand | null,
+  operation: Operation | null,
   evidence: Evidence,
 ): void {
-  assert.ok(errand !== null);
+  assert.ok(operation !== null);
   assert.equal(seen.mount?.found.id, mount.id, "only the mount that is ours to look after");
-  const { kind } = errand;
+  const { kind } = operation;
   const isOrphan = seen.mount?.found.route === null || mount.path !== world.spec.mountPath;
-  if (seen.mount?.carried && !errand.asked && !isOrphan) {
+  if (seen.mount?.carried && !operation.asked && !isOrphan) {
     assert.ok(
       isCarriedLost(seen, evidence),
-      `a carried mount is unmounted for a route's sake: ${errand.reason}`,
+      `a carried mount is unmounted for a route's sake: ${operation.reason}`,
     );
   }
-  const anyAnswers = errand.plan.some((route) => seen.routes[route].probe.verdict === "answers");
+  const anyAnswers = operation.plan.some((route) => seen.routes[route].probe.verdict === "answers");
   if (kind !== "unmount") assert.ok(anyAnswers, `never unmounted for a ${kind} without a live target`);
   if (seen.driverProblem !== null && kind !== "unmount") {
     assert.ok(

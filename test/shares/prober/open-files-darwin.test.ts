@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
 import { createOpenFilesScanDarwin, loadLibproc } from "../../../src/shares/prober/open-files-darwin.ts";
-import type { OpenFilesScan } from "../../../src/shares/prober/open-files-request.ts";
+import type { OpenFilesScan } from "../../../src/shares/prober/prober-protocol.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 import { eventually } from "../../support/eventually.ts";
 
@@ -49,7 +49,7 @@ describe("libproc over the double", { skip }, async () => {
     holds(12);
     const asking = ask("/Volumes/hang");
     // It goes on hanging until this thread says otherwise.
-    await eventually(() => noted().endsWith("/Volumes/hang"), 5_000);
+    await eventually(() => noted().endsWith("/Volumes/hang"));
     library.func("void double_release()")();
     const answer = await asking;
     assert.ok(answer?.ok && answer.files.length === 1);

@@ -48,7 +48,7 @@ describe("open files of real processes", { skip }, () => {
     const found = await eventually(async () => {
       const files = await scan(share);
       return new Set(files.map(({ pid }) => pid)).size >= 3 && files;
-    }, 5_000);
+    });
     const of = (pid: number) => found.filter((file) => file.pid === pid);
     assert.deepEqual(of(reader), [{ pid: reader, command: "tail", path: join(share, "read"), how: "fd" }]);
     assert.deepEqual(of(sitter), [{ pid: sitter, command: "sleep", path: share, how: "cwd" }]);
@@ -59,7 +59,7 @@ describe("open files of real processes", { skip }, () => {
     const share = await temporaryFolder(t);
     await writeFile(join(share, "gone"), "");
     const reader = await hold(t, "tail", ["-f", join(share, "gone")]);
-    await eventually(async () => (await scan(share)).length > 0, 3_000);
+    await eventually(async () => (await scan(share)).length > 0);
     await unlink(join(share, "gone"));
     const files = await scan(share);
     assert.deepEqual(
@@ -73,17 +73,14 @@ describe("open files of real processes", { skip }, () => {
     await mkdir(join(folder, "CORE"));
     await mkdir(join(folder, "CORE-1"));
     const sitter = await hold(t, "sleep", ["60"], join(folder, "CORE-1"));
-    await eventually(
-      async () => (await scan(join(folder, "CORE-1"))).some(({ pid }) => pid === sitter),
-      3_000,
-    );
+    await eventually(async () => (await scan(join(folder, "CORE-1"))).some(({ pid }) => pid === sitter));
     assert.deepEqual(await scan(join(folder, "CORE")), []);
   });
 
   it("excepted processes do not count, for whom they are excepted; several questions are one walk", async (t) => {
     const share = await temporaryFolder(t);
     const sitter = await hold(t, "sleep", ["60"], share);
-    await eventually(async () => (await scan(share)).length > 0, 3_000);
+    await eventually(async () => (await scan(share)).length > 0);
     const answers = await scanOpenFilesProc(
       [
         { paths: [share, "/nowhere"], exceptPids: [] },

@@ -149,7 +149,7 @@ describe("when a child dies", () => {
     process.kill(first, "SIGKILL");
     const found = await look;
     assert.ok(found.state === "answered" && found.errno === null);
-    await eventually(() => isGone(first), 2_000);
+    await eventually(() => isGone(first));
     assert.notEqual(soleChild(asked), first);
   });
 
@@ -165,7 +165,7 @@ describe("when a child dies", () => {
     await clock.advance(7_999);
     assert.equal(soleChild(asked), first);
     await clock.advance(1);
-    await eventually(() => isGone(first), 2_000);
+    await eventually(() => isGone(first));
     await clock.advance(100);
     const found = await look;
     assert.ok(found.state === "answered" && found.errno === null);
@@ -189,7 +189,7 @@ describe("when a child dies", () => {
     const pid = Number(String(line));
     assert.ok(pid > 0 && !isGone(pid));
     daemon.kill("SIGKILL");
-    await eventually(() => isGone(pid), 5_000);
+    await eventually(() => isGone(pid));
   });
 
   it("Ctrl-C does not reach it: it has a session of its own", async (t) => {
@@ -198,7 +198,7 @@ describe("when a child dies", () => {
     await eventually(async () => {
       const stat = await readFile(`/proc/${pid}/stat`, "utf8");
       return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3] === String(pid);
-    }, 2_000);
+    });
   });
 
   it("disposal answers all that waits and ends the child", async (t) => {
@@ -212,7 +212,7 @@ describe("when a child dies", () => {
     assert.equal((await look).state, "pending");
     assert.equal((await links)[0]?.state, "unknown");
     assert.equal((await files)[0]?.ok, false);
-    await eventually(() => isGone(pid), 2_000);
+    await eventually(() => isGone(pid));
     assert.equal((await asked.look("2", folder, 60_000)).state, "never");
     assert.equal(await asked.folderExists(folder, 60_000), null);
   });
@@ -225,7 +225,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     const asked = prober(t, SOON_LATE_MS);
     assert.ok((await asked.look("hung", hung.path, PATIENT_MS)).state === "answered");
     // Where the machine is so slow that a sound look was late, a fresh child has come.
-    await eventually(() => asked.pids.length === 1, 2_000);
+    await eventually(() => asked.pids.length === 1);
     const first = soleChild(asked);
     await hung.hang();
     const late = asked.look("hung", hung.path, 50);
@@ -233,15 +233,15 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     assert.equal(other.state, "answered");
     assert.equal(asked.lastLook("hung").state, "pending", "the other did not wait for it");
     assert.equal((await late).state, "pending");
-    await eventually(() => asked.pids.length === 2, 2_000);
+    await eventually(() => asked.pids.length === 2);
     const since = asked.lastLook("hung");
     // Marked: known at once, however long one would wait; and no second child hangs in it.
     assert.deepEqual(await asked.look("hung", hung.path, 60_000), since);
     assert.equal((await asked.look("other", folder, PATIENT_MS)).state, "answered");
-    await eventually(() => asked.pids.length === 2, 2_000);
+    await eventually(() => asked.pids.length === 2);
     hung.goOn();
-    await eventually(() => asked.lastLook("hung").state === "answered", 2_000);
-    await eventually(() => asked.pids.length === 1 && isGone(first), 2_000);
+    await eventually(() => asked.lastLook("hung").state === "answered");
+    await eventually(() => asked.pids.length === 1 && isGone(first));
     const again = await asked.look("hung", hung.path, PATIENT_MS);
     assert.ok(again.state === "answered" && again.errno === null);
   });
@@ -257,11 +257,11 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await Promise.all(looks);
     assert.equal((await other).state, "answered");
     // Eight hang in a child at most, and one is fresh.
-    await eventually(() => asked.pids.length >= 4, 3_000);
+    await eventually(() => asked.pids.length >= 4);
     assert.ok(ids.every((id) => asked.lastLook(id).state === "pending"));
     hung.goOn();
-    await eventually(() => ids.every((id) => asked.lastLook(id).state === "answered"), 3_000);
-    await eventually(() => asked.pids.length === 1, 3_000);
+    await eventually(() => ids.every((id) => asked.lastLook(id).state === "answered"));
+    await eventually(() => asked.pids.length === 1);
   });
 
   it("once forgotten its child is ended, and it may be looked at under a new id", async (t) => {
@@ -272,13 +272,13 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
       await asked.look("old", hung.path, PATIENT_MS);
       await hung.hang();
       await asked.look("old", hung.path, 10);
-      await eventually(() => asked.pids.length === 2, 2_000);
+      await eventually(() => asked.pids.length === 2);
       const waiting = asked.look("old", hung.path, 60_000);
       asked.forget("old");
       assert.deepEqual(asked.lastLook("old"), { state: "never" });
       await waiting;
     }
-    await eventually(() => asked.pids.length === 1, 2_000);
+    await eventually(() => asked.pids.length === 1);
     await using renewed = await mountLocalFuse(folder);
     const look = await asked.look("new", renewed.path, PATIENT_MS);
     assert.ok(look.state === "answered" && look.errno === null);
@@ -294,12 +294,12 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await eventually(async () => {
       const [answer] = await asked.openFiles([hung.path], [], PATIENT_MS);
       return answer?.ok && answer.files.some(({ how }) => how === "fd");
-    }, 3_000);
+    });
     await hung.hang();
     const answer = await eventually(async () => {
       const [found] = await asked.openFiles([hung.path], [], PATIENT_MS);
       return found?.ok && found;
-    }, 10_000);
+    });
     const ours = answer.files
       .filter(({ pid }) => pid === holder.pid)
       .map(({ how, path, command }) => ({ how, path, command }));
@@ -311,7 +311,7 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     const without = await eventually(async () => {
       const [found] = await asked.openFiles([hung.path], except, PATIENT_MS);
       return found?.ok && found;
-    }, 10_000);
+    });
     assert.deepEqual(without.files, []);
   });
 
@@ -323,10 +323,10 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await hung.hang();
     const asked = startProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: SOON_LATE_MS });
     await asked.look("hung", hung.path, 10);
-    await eventually(() => asked.pids.length === 2, 2_000);
+    await eventually(() => asked.pids.length === 2);
     const pids = [...asked.pids];
     await asked[Symbol.asyncDispose]();
     hung.goOn();
-    await eventually(() => pids.every(isGone), 2_000);
+    await eventually(() => pids.every(isGone));
   });
 });

@@ -11,6 +11,7 @@ import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { startSmbServer } from "../../network/smb-server.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import {
@@ -373,17 +374,14 @@ describe("the server proof", { skip: missing ?? false }, () => {
     );
     const started = () =>
       readFile(join(folder, "started"), "utf8").then((text) => text.split("\n").length - 1);
-    await eventually(async () => (await started()) === 2, 20_000);
+    await eventually(async () => (await started()) === 2);
     await clock.advance(10_000);
-    const ended = await eventually(async () => {
-      await clock.advance(500);
-      return Promise.race([comparing, Promise.resolve(null)]);
-    }, 20_000);
+    const ended = await passTimeUntilSettled(clock, comparing, 500);
     assertVerdict(ended, "unproved", /cannot be listed: rclone took too long$/);
     assert.equal(await started(), 2, "no time is left for another program");
     const stop = new AbortController();
     const cancelled = proof.compare(guest, { tb: endpoint, fallback: endpoint }, isSteady, stop.signal);
-    await eventually(async () => (await started()) === 4, 20_000);
+    await eventually(async () => (await started()) === 4);
     stop.abort();
     await assert.rejects(cancelled, { code: "aborted" });
   });

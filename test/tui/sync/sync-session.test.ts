@@ -81,7 +81,7 @@ function scripted(over: Partial<SyncSource> = {}) {
     press,
     async ready(): Promise<void> {
       daemon.present({ ...sampleStatus({ sha256: "before" }), events: [] });
-      await eventually(() => session.panel.get().file !== null, 2_000);
+      await eventually(() => session.panel.get().file !== null);
     },
   };
 }
@@ -108,7 +108,7 @@ test("B9 a save is one edit of the changed keys, over the content that was seen"
   const { session, asked, press, ready } = scripted();
   await ready();
   press("tab", " ", "save");
-  await eventually(() => session.panel.get().note?.kind === "saved", 2_000);
+  await eventually(() => session.panel.get().note?.kind === "saved");
   assert.deepEqual(asked, [
     { edits: [{ key: "sync.enabled", value: "false" }], expected_sha256: "before", source: "tui" },
   ]);
@@ -154,7 +154,7 @@ test("B9 written but not in effect is told with the reason", async () => {
   const { session, press, ready } = scripted({ edit: async () => ({ ...EDITED, reload }) });
   await ready();
   press("tab", " ", "save");
-  await eventually(() => session.panel.get().note !== null, 2_000);
+  await eventually(() => session.panel.get().note !== null);
   const { note } = session.panel.get();
   assert.ok(note?.kind === "saved");
   assert.equal(note.applied, "the port is taken");
@@ -173,7 +173,7 @@ test("B9 a conflict keeps what was set; other failures are told in one line", as
     });
     await ready();
     press("tab", " ", "save");
-    await eventually(() => !session.panel.get().saving, 2_000);
+    await eventually(() => !session.panel.get().saving);
     const panel = session.panel.get();
     assert.equal(panel.draft?.enabled, false);
     assert.equal(panel.fileChanged, code === "config_changed");
@@ -191,7 +191,7 @@ test("B4 an unchanged panel's save reloads when the file is not what runs, and t
   await ready();
   daemon.state(sampleStatus({ watching: "stopped" }));
   press("save");
-  await eventually(() => session.panel.get().note?.kind === "failed", 2_000);
+  await eventually(() => session.panel.get().note?.kind === "failed");
   assert.deepEqual(session.panel.get().note, {
     kind: "failed",
     reason: "/c.toml:4:2: x found a, expected b",
@@ -214,7 +214,7 @@ test("reads of the file do not pile up, and the last one counts", async () => {
   });
   daemon.present({ ...sampleStatus(), events: [] });
   for (let id = 1; id <= 50; id += 1) daemon.event(event(id));
-  await eventually(() => session.panel.get().file?.sha256 === `read ${reads}` && running === 0, 2_000);
+  await eventually(() => session.panel.get().file?.sha256 === `read ${reads}` && running === 0);
   assert.equal(most, 1);
   assert.ok(reads >= 2 && reads < 10, `${reads} reads`);
 });

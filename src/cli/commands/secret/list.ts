@@ -19,7 +19,7 @@ export const secretListCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options) {
-    const { openSecrets } = await import("../../in-process/secrets.ts");
+    const { openSecrets } = await import("../../in-process/open.ts");
     const { renderSecrets } = await import("../../views/secret-view.ts");
     const report = await (await openSecrets(context)).list();
     const json = readFlag(options, "json");

@@ -16,7 +16,7 @@ export const secretRemoveCommand: CommandDefinition = {
     addJsonOption(command);
   },
   async run(context, options, [name = ""]) {
-    const { openSecrets } = await import("../../in-process/secrets.ts");
+    const { openSecrets } = await import("../../in-process/open.ts");
     const { placeName } = await import("../../views/secret-view.ts");
     const { paintFor } = await import("../../views/look.ts");
     const change = await (await openSecrets(context)).remove(name, context.signal);

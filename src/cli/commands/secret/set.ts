@@ -32,7 +32,7 @@ export const secretSetCommand: CommandDefinition = {
   },
   async run(context, options, [name = ""]) {
     const [{ openSecrets }, { readSecretValue }, { placeName }, { paintFor }] = await Promise.all([
-      import("../../in-process/secrets.ts"),
+      import("../../in-process/open.ts"),
       import("../../input/secret-question.ts"),
       import("../../views/secret-view.ts"),
       import("../../views/look.ts"),

@@ -1,5 +1,4 @@
-// Owns the contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
-
+// The contract of one instance of a backend: a connection that is initialized, its lists, and calls through it.
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Listings } from "../../catalog/listings.ts";
@@ -7,6 +6,7 @@ import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
+import type { InitializeResult } from "./initialize-result.ts";
 
 /** What is known of an instance at one moment; immutable. */
 export type InstanceState =
@@ -33,6 +33,8 @@ export interface InstanceSeen {
   readonly checkedAtMs: number | null;
   /** Why the lists that are served may be old; null: they are not. */
   readonly listsStaleBecause: string | null;
+  /** Entries of its lists that strict clients would refuse, in words; another list when it changed. */
+  readonly withheldEntries: readonly string[];
 }
 
 /** One request to a server. */
@@ -53,12 +55,8 @@ export interface BackendInstance {
   readonly seen: InstanceSeen;
   /** Null until it is ready; then what was read last. */
   readonly listings: Listings | null;
-  /** The server's answer to initialize; null until then. */
-  readonly serverInfo: { readonly name: string; readonly version: string } | null;
-  readonly protocolVersion: string | null;
-  readonly capabilities: JsonObject;
-  /** How the server wants its tools to be used; null: it does not say. */
-  readonly instructions: string | null;
+  /** What the server answered to `initialize`; null until then. */
+  readonly initializeResult: InitializeResult | null;
   readonly pid: number | null;
   /** The last lines that the server wrote beside the protocol, oldest first; at most 200. */
   readonly logLines: readonly string[];

@@ -1,6 +1,5 @@
-// Owns the requests that go to the server: the clients' calls and the gateway's own, sent, held or given up.
-import type { Clock } from "../../../runtime/time/clock.ts";
-import type { ClientPort } from "../../client-port.ts";
+// The requests that go to one server: the clients' calls and the gateway's own, sent, held or given up.
+import type { CallPort, ClientPort } from "../../client-port.ts";
 import {
   errorReply,
   INTERNAL_ERROR,
@@ -13,170 +12,198 @@ import {
   type RpcRequest,
 } from "../../json-rpc.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
-import { type Attribution, attribute, createGivenUpCalls } from "./attribution.ts";
-import type { BackendCall } from "./backend-instance.ts";
+import { type Attribution, attribute, createGivenUpCalls, type GivenUpCalls } from "./attribution.ts";
+import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
-import { type Ask, type Asked, createPendingRequests, type PendingRequest } from "./pending.ts";
+import { type Asked, createPendingRequests, type PendingRequest, type PendingRequests } from "./pending.ts";
 import { progressTokenOf, withProgressToken } from "./progress.ts";
 
-interface InstanceCalls {
-  /** Calls that have no answer yet; the gateway's own requests are none. */
-  readonly inFlight: number;
-  /** The id given last; 0: none. */
-  readonly newestId: number;
-  request(call: BackendCall): Promise<Reply>;
-  /** For the gateway itself, whatever the session. */
-  readonly ask: Ask;
-  get(id: RpcId): PendingRequest | undefined;
-  /** Starts its time anew. */
-  restart(request: PendingRequest): void;
-  settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void;
-  /** The server has answered what is not pending. */
-  answeredLate(id: RpcId): void;
-  /** Sends what had to wait. */
-  release(): void;
-  /** Whose a message of the server is. */
-  attribute(streamOf: RpcId | null): Attribution;
-  /** Nobody else waits for what the process says next: no other client, and no answer that the gateway needs. */
-  isAlone(): boolean;
-  forget(client: ClientPort): void;
-  /** All that is pending gets it, and all that comes. */
-  end(error: RpcError, failure: LinkFailure): void;
-}
-
-interface InstanceCallsOptions {
-  readonly backend: string;
-  readonly owner: ClientPort | null;
-  readonly clock: Clock;
-  readonly send: (message: RpcMessage) => void;
+/** What carries the requests. */
+interface CallCarrier {
+  send(message: RpcMessage): void;
   /** Which session a request is sent in. */
-  readonly session: () => number;
+  session(): number;
   /** Calls can be sent; otherwise they wait for `release`. */
-  readonly isOpen: () => boolean;
+  isOpen(): boolean;
   /** The last call in flight has ended. */
-  readonly onIdle: () => void;
-  /** Somebody waits for the server, or waits no more. */
-  readonly onWaiting: () => void;
+  onIdle(): void;
 }
 
-export function createInstanceCalls(options: InstanceCallsOptions): InstanceCalls {
-  const { backend, owner, clock, send, session, isOpen, onIdle, onWaiting } = options;
-  const held = new Map<PendingRequest, RpcRequest>();
-  const givenUp = createGivenUpCalls(clock);
-  let over: { readonly error: RpcError; readonly failure: LinkFailure } | null = null;
+export class InstanceCalls {
+  readonly #options: InstanceOptions;
+  readonly #carrier: CallCarrier;
+  readonly #pending: PendingRequests;
+  readonly #givenUp: GivenUpCalls;
+  readonly #held = new Map<PendingRequest, RpcRequest>();
+  /** Sources that wait for a client to read. */
+  readonly #congested = new Set<() => void>();
+  #over: { readonly error: RpcError; readonly failure: LinkFailure } | null = null;
 
-  const pending = createPendingRequests({
-    clock,
-    onOverdue(request) {
-      const { method, timeoutMs, graceMs } = request;
-      const text = `backend ${backend} did not answer within ${seconds(timeoutMs)}`;
-      const failure =
-        method === "initialize" ? notInitialized(backend, timeoutMs, graceMs) : noAnswer(method, timeoutMs);
-      giveUp(request, text, errorReply(REQUEST_TIMEOUT, text), failure);
-    },
-    onAborted: (request, reason) => giveUp(request, reasonText(reason), cancelled(), null),
-  });
-  const settle = (request: PendingRequest, reply: Reply, failure: LinkFailure | null): void => {
-    pending.settle(request, reply, failure);
-    if (!request.own && pending.calls === 0) onIdle();
-  };
-  const giveUp = (
-    request: PendingRequest,
-    reason: string | null,
-    reply: Reply,
-    failure: LinkFailure | null,
-  ): void => {
-    held.delete(request);
+  constructor(options: InstanceOptions, carrier: CallCarrier) {
+    const { clock } = options;
+    this.#options = options;
+    this.#carrier = carrier;
+    this.#givenUp = createGivenUpCalls(clock);
+    this.#pending = createPendingRequests({
+      clock,
+      onOverdue: (request) => this.#overdue(request),
+      onAborted: (request, reason) => this.#giveUp(request, reasonText(reason), cancelled(), null),
+    });
+  }
+
+  /** Calls that have no answer yet; the gateway's own requests are none. */
+  get inFlight(): number {
+    return this.#pending.calls;
+  }
+
+  /** The id given last; 0: none. */
+  get newestId(): number {
+    return this.#pending.newestId;
+  }
+
+  request(call: BackendCall): Promise<Reply> {
+    if (this.#over !== null) return Promise.resolve({ error: this.#over.error });
+    const { method, port, params, timeoutMs, signal } = call;
+    if (signal.aborted) return Promise.resolve(cancelled());
+    return new Promise((resolve) => {
+      const progressToken = progressTokenOf(params);
+      const request = this.#pending.add({
+        method,
+        port,
+        own: false,
+        progressToken,
+        timeoutMs,
+        signal,
+        settled: resolve,
+      });
+      const sent =
+        params === undefined || progressToken === null ? params : withProgressToken(params, request.id);
+      const message = rpcRequest(request.id, method, sent);
+      if (this.#carrier.isOpen()) this.#dispatch(request, message);
+      else this.#held.set(request, message);
+    });
+  }
+
+  /** For the gateway itself, whatever the session. */
+  ask(method: string, params: JsonObject | undefined, timeoutMs: number, graceMs = 0): Promise<Asked> {
+    if (this.#over !== null) return Promise.resolve({ kind: "failed", failure: this.#over.failure });
+    const { promise, resolve } = Promise.withResolvers<Asked>();
+    const request = this.#pending.add({
+      method,
+      port: null,
+      own: true,
+      progressToken: null,
+      timeoutMs,
+      graceMs,
+      signal: null,
+      settled: (reply, failure) =>
+        resolve(failure === null ? { kind: "answered", reply } : { kind: "failed", failure }),
+    });
+    this.#dispatch(request, rpcRequest(request.id, method, params));
+    return promise;
+  }
+
+  get(id: RpcId): PendingRequest | undefined {
+    return this.#pending.get(id);
+  }
+
+  /** Starts its time anew. */
+  restart(request: PendingRequest): void {
+    this.#pending.restart(request);
+  }
+
+  settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void {
+    this.#pending.settle(request, reply, failure);
+    if (!request.own && this.#pending.calls === 0) this.#carrier.onIdle();
+  }
+
+  /** The server has answered a request that is not pending. */
+  answeredLate(id: RpcId): void {
+    this.#givenUp.answered(id);
+  }
+
+  /** Sends what had to wait. */
+  release(): void {
+    for (const [request, message] of this.#held) this.#dispatch(request, message);
+    this.#held.clear();
+  }
+
+  /** Whose a message of the server is. */
+  attribute(streamOf: RpcId | null): Attribution {
+    return attribute(streamOf, this.#options.owner, this.#pending, this.#givenUp.clients());
+  }
+
+  /**
+   * What the link waits for while a client does not read; null: nothing. A response of HTTP carries one call alone; a
+   * process carries everybody's, and waits only while nobody else needs its output.
+   */
+  hold(port: CallPort, streamOf: RpcId | null): Promise<void> | null {
+    const { congested } = port;
+    if (congested === null || streamOf !== null) return congested;
+    if (!this.#isAlone()) return null;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const goOn = (): void => {
+      this.#congested.delete(goOn);
+      resolve();
+    };
+    this.#congested.add(goOn);
+    congested.then(goOn, goOn);
+    return promise;
+  }
+
+  forget(client: ClientPort): void {
+    for (const request of [...this.#pending]) {
+      if (request.port?.client !== client) continue;
+      this.#giveUp(request, "the client has gone", errorReply(INTERNAL_ERROR, "the client has gone"), null);
+    }
+  }
+
+  /** All that is pending gets the error, and so does what comes later. */
+  end(error: RpcError, failure: LinkFailure): void {
+    this.#over = { error, failure };
+    this.#held.clear();
+    for (const request of [...this.#pending]) this.#pending.settle(request, { error }, failure);
+    this.#pending[Symbol.dispose]();
+    this.#readOn();
+  }
+
+  #overdue(request: PendingRequest): void {
+    const { method, timeoutMs, graceMs } = request;
+    const { backend } = this.#options;
+    const text = `backend ${backend} did not answer within ${seconds(timeoutMs)}`;
+    const failure =
+      method === "initialize" ? notInitialized(backend, timeoutMs, graceMs) : noAnswer(method, timeoutMs);
+    this.#giveUp(request, text, errorReply(REQUEST_TIMEOUT, text), failure);
+  }
+
+  #giveUp(request: PendingRequest, reason: string | null, reply: Reply, failure: LinkFailure | null): void {
+    this.#held.delete(request);
     // Initialize must not be cancelled, and a ping is nothing that could be.
     if (request.sentIn !== null && request.method !== "initialize" && request.method !== "ping") {
       const params = reason === null ? { requestId: request.id } : { requestId: request.id, reason };
-      send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
-      if (!request.own) givenUp.add(request);
+      this.#carrier.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
+      if (!request.own) this.#givenUp.add(request);
     }
-    settle(request, reply, failure);
-    onWaiting();
-  };
-  const dispatch = (request: PendingRequest, message: RpcRequest): void => {
-    request.sentIn = session();
-    onWaiting();
-    send(message);
-  };
-  const attributeMessage = (streamOf: RpcId | null): Attribution =>
-    attribute(streamOf, owner, pending, givenUp.clients());
+    this.settle(request, reply, failure);
+    this.#readOn();
+  }
 
-  return {
-    get inFlight() {
-      return pending.calls;
-    },
-    get newestId() {
-      return pending.newestId;
-    },
-    request(call) {
-      if (over !== null) return Promise.resolve({ error: over.error });
-      const { method, port, params, timeoutMs, signal } = call;
-      if (signal.aborted) return Promise.resolve(cancelled());
-      return new Promise((resolve) => {
-        const progressToken = progressTokenOf(params);
-        const request = pending.add({
-          method,
-          port,
-          own: false,
-          progressToken,
-          timeoutMs,
-          signal,
-          settled: resolve,
-        });
-        const sent =
-          params === undefined || progressToken === null ? params : withProgressToken(params, request.id);
-        const message = rpcRequest(request.id, method, sent);
-        if (isOpen()) dispatch(request, message);
-        else held.set(request, message);
-      });
-    },
-    ask(method, params, timeoutMs, graceMs = 0) {
-      if (over !== null) return Promise.resolve({ kind: "failed", failure: over.failure });
-      const { promise, resolve } = Promise.withResolvers<Asked>();
-      const request = pending.add({
-        method,
-        port: null,
-        own: true,
-        progressToken: null,
-        timeoutMs,
-        graceMs,
-        signal: null,
-        settled: (reply, failure) =>
-          resolve(failure === null ? { kind: "answered", reply } : { kind: "failed", failure }),
-      });
-      dispatch(request, rpcRequest(request.id, method, params));
-      return promise;
-    },
-    get: (id) => pending.get(id),
-    restart: (request) => pending.restart(request),
-    settle,
-    answeredLate: (id) => givenUp.answered(id),
-    release() {
-      for (const [request, message] of held) dispatch(request, message);
-      held.clear();
-    },
-    attribute: attributeMessage,
-    isAlone() {
-      for (const request of pending) if (request.own) return false;
-      return attributeMessage(null).kind === "call";
-    },
-    forget(client) {
-      for (const request of [...pending]) {
-        if (request.port?.client !== client) continue;
-        giveUp(request, "the client has gone", errorReply(INTERNAL_ERROR, "the client has gone"), null);
-      }
-    },
-    end(error, failure) {
-      over = { error, failure };
-      held.clear();
-      for (const request of [...pending]) pending.settle(request, { error }, failure);
-      pending[Symbol.dispose]();
-      onWaiting();
-    },
-  };
+  #dispatch(request: PendingRequest, message: RpcRequest): void {
+    request.sentIn = this.#carrier.session();
+    this.#readOn();
+    this.#carrier.send(message);
+  }
+
+  /** Nobody else waits for what the process says next: no other client, and no answer that the gateway needs. */
+  #isAlone(): boolean {
+    for (const request of this.#pending) if (request.own) return false;
+    return this.attribute(null).kind === "call";
+  }
+
+  /** Somebody waits for the server, or waits no more: what is held up goes on. */
+  #readOn(): void {
+    if (this.#congested.size > 0) for (const goOn of [...this.#congested]) goOn();
+  }
 }
 
 function rpcRequest(id: RpcId, method: string, params: JsonObject | undefined): RpcRequest {

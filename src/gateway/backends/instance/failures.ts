@@ -1,6 +1,6 @@
 // Owns how an instance words what went wrong: in one line, bounded, and naming the backend.
 import { BACKEND_UNAVAILABLE, errorReply, type Reply, type RpcError } from "../../json-rpc.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 
 const LONGEST_TEXT = 300;
 
@@ -25,7 +25,7 @@ export function seconds(ms: number): string {
 }
 
 export function noAnswer(method: string, timeoutMs: number): LinkFailure {
-  return { kind: "unreachable", message: `no answer to ${method} within ${seconds(timeoutMs)}`, hint: null };
+  return linkFailure("unreachable", `no answer to ${method} within ${seconds(timeoutMs)}`);
 }
 
 /** `graceMs`: it was silent, so that its time began so much later. */
@@ -37,11 +37,10 @@ export function notInitialized(backend: string, timeoutMs: number, graceMs: numb
 
 /** A server's error reply to a request that the instance needs. */
 export function errorAnswer(method: string, error: RpcError): LinkFailure {
-  return {
-    kind: "protocol",
-    message: `${method} was answered with error ${error.code}: ${oneLine(error.message)}`,
-    hint: null,
-  };
+  return linkFailure(
+    "protocol",
+    `${method} was answered with error ${error.code}: ${oneLine(error.message)}`,
+  );
 }
 
 export function isFailure(value: LinkFailure | Reply | object): value is LinkFailure {

@@ -1,15 +1,35 @@
 // Owns reading one list of a server to its end, within bounds of time, pages, entries and bytes.
 import type { Clock } from "../../../runtime/time/clock.ts";
+import { type CheckedEntry, checkEntry } from "../../catalog/entry-checks.ts";
 import type { Listings } from "../../catalog/listings.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import type { ListKind } from "../../protocol.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
-import { errorAnswer, noAnswer } from "./failures.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { errorAnswer, noAnswer, oneLine } from "./failures.ts";
 import type { Ask } from "./pending.ts";
 
 const MAX_PAGES = 1_000;
 const MAX_ENTRIES = 100_000;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
+
+/** Of one list, of each kind of faulty entries; a server may have any number. */
+const TOLD_AT_MOST = 100;
+
+/** An entry that strict clients would refuse as the server gives it. */
+export interface FaultyEntry {
+  /** One line, bounded: `tool "read"`. */
+  readonly entry: string;
+  readonly faults: string;
+  /** Else it was mended. */
+  readonly isWithheld: boolean;
+}
+
+const KIND_NAMES: Readonly<Record<keyof Listings, string>> = {
+  tools: "tool",
+  resources: "resource",
+  resourceTemplates: "resource template",
+  prompts: "prompt",
+};
 
 interface List {
   readonly key: keyof Listings;
@@ -38,32 +58,50 @@ interface ReadOptions {
   readonly onOddity: (method: string, oddity: Oddity) => void;
 }
 
-export type ReadKind =
-  | { readonly kind: "read"; readonly part: Partial<Listings> }
-  | { readonly kind: "failed"; readonly failure: LinkFailure };
+export interface ReadKind {
+  /** The lists that were read. */
+  readonly part: Partial<Listings>;
+  /** Of them. */
+  readonly faulty: readonly FaultyEntry[];
+  /** Why one of them was not read; null: all were. */
+  readonly failure: LinkFailure | null;
+}
 
 /** Reads what a notice of that kind is about: for resources the templates, too, both at a time. */
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
-  const lists = LISTS[kind];
-  const entries = await Promise.all(lists.map((list) => readList(list, options)));
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
-  for (const [index, list] of lists.entries()) {
-    const read = entries[index];
-    if (read === undefined) continue;
-    if (read.kind === "failed") return read;
-    part[list.key] = read.entries;
+  const faulty: FaultyEntry[] = [];
+  let failure: LinkFailure | null = null;
+  const reads = LISTS[kind].map(async (list) => ({ list, read: await readList(list, options) }));
+  for (const { list, read } of await Promise.all(reads)) {
+    if (read.kind === "failed") failure ??= read.failure;
+    else {
+      part[list.key] = read.entries;
+      faulty.push(...read.faulty);
+    }
   }
-  return { kind: "read", part };
+  return { part, faulty, failure };
 }
 
 type ReadList =
-  | { readonly kind: "read"; readonly entries: readonly JsonObject[] }
+  | {
+      readonly kind: "read";
+      readonly entries: readonly JsonObject[];
+      readonly faulty: readonly FaultyEntry[];
+    }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
 async function readList(list: List, options: ReadOptions): Promise<ReadList> {
   const { ask, clock, timeoutMs, onOddity } = options;
   const dueMs = clock.monotonicMs() + timeoutMs;
   const entries: JsonObject[] = [];
+  const faulty: FaultyEntry[] = [];
+  const note = ({ key }: List, name: string, { entry, faults }: CheckedEntry): void => {
+    const isWithheld = entry === null;
+    if (faulty.filter((each) => each.isWithheld === isWithheld).length >= TOLD_AT_MOST) return;
+    const named = `${KIND_NAMES[key]} ${JSON.stringify(name.slice(0, 100))}`;
+    faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), isWithheld });
+  };
   const cursors = new Set<string>();
   let characters = 0;
   let firstPage: readonly JsonObject[] | null = null;
@@ -81,24 +119,30 @@ async function readList(list: List, options: ReadOptions): Promise<ReadList> {
       if (error.code !== METHOD_NOT_FOUND || cursor !== null) return failed(errorAnswer(list.method, error));
       // Many servers have resources and no templates; one that declares a list and has none means an empty one.
       if (list.key !== "resourceTemplates") onOddity(list.method, "no_such_list");
-      return { kind: "read", entries };
+      return { kind: "read", entries, faulty };
     }
     const { result } = asked.reply;
     const page: unknown = result[list.key];
-    if (!Array.isArray(page)) return failed(odd(`${list.method} was answered without a list of ${list.key}`));
+    if (!Array.isArray(page))
+      return failed(linkFailure("protocol", `${list.method} was answered without a list of ${list.key}`));
     const kept: JsonObject[] = [];
     for (const entry of page) {
       if (!isJsonObject(entry) || typeof entry[list.name] !== "string") {
         onOddity(list.method, "nameless_entry");
-      } else if (isWritable(entry)) kept.push(entry);
-      else onOddity(list.method, "unwritable_entry");
+      } else if (!isWritable(entry)) onOddity(list.method, "unwritable_entry");
+      else {
+        const checked = checkEntry(list.key, entry);
+        if (checked.entry !== null) kept.push(checked.entry);
+        if (checked.faults.length > 0) note(list, String(entry[list.name]), checked);
+      }
     }
     for (const entry of kept) entries.push(entry);
     if (entries.length > MAX_ENTRIES) return failed(tooMuch(list, `${MAX_ENTRIES} entries`));
     const next: unknown = result["nextCursor"];
     // Some servers end with an empty cursor, and would begin anew if it were sent back.
-    if (typeof next !== "string" || next === "") return { kind: "read", entries };
-    if (cursors.has(next)) return failed(odd(`${list.method} gives the same page again and again`));
+    if (typeof next !== "string" || next === "") return { kind: "read", entries, faulty };
+    if (cursors.has(next))
+      return failed(linkFailure("protocol", `${list.method} gives the same page again and again`));
     cursors.add(next);
     if (cursors.size >= MAX_PAGES) return failed(tooMuch(list, `${MAX_PAGES} pages`));
     // A list of one page is bounded by the link already; only what adds up is measured.
@@ -122,10 +166,6 @@ function failed(failure: LinkFailure): ReadList {
   return { kind: "failed", failure };
 }
 
-function odd(message: string): LinkFailure {
-  return { kind: "protocol", message, hint: null };
-}
-
 function tooMuch(list: List, bound: string): LinkFailure {
-  return { kind: "overloaded", message: `${list.method} gives more than ${bound}`, hint: null };
+  return linkFailure("overloaded", `${list.method} gives more than ${bound}`);
 }

@@ -1,49 +1,41 @@
-// Owns which log messages pass: the lowest level wanted by anyone is asked of the server, each client gets its own.
+// Log levels: the server is asked for the lowest that any client wants, and each client gets its own.
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import { isLogLevel, LOG_LEVELS, type McpLogLevel } from "../../protocol.ts";
-import type { Ask } from "./pending.ts";
+import type { InstanceOptions } from "./backend-instance.ts";
+import type { ServerSession } from "./session.ts";
 
-interface LogLevelOptions {
-  readonly ask: Ask;
-  readonly timeoutMs: number;
-  /** Whether the server declares `logging`. */
-  readonly supported: () => boolean;
-}
-
-interface ServerLogLevel {
+/** The level that a server is asked for. */
+export class ServerLogLevel {
   /** What the server was told last; null: nothing, it logs as it likes. */
-  readonly told: McpLogLevel | null;
-  want(level: McpLogLevel | null): void;
-  /** Tells the server where it differs; resolves when it has answered. */
-  tell(): Promise<void>;
-  /** A new session knows nothing yet. */
-  forgotten(): void;
-}
+  told: McpLogLevel | null = null;
+  readonly #session: ServerSession;
+  readonly #timeoutMs: number;
+  #wanted: McpLogLevel | null;
 
-export function createServerLogLevel(
-  wantedFirst: McpLogLevel | null,
-  options: LogLevelOptions,
-): ServerLogLevel {
-  let wanted = wantedFirst;
-  let told: McpLogLevel | null = null;
-  return {
-    get told() {
-      return told;
-    },
-    want(level) {
-      wanted = level;
-    },
-    async tell() {
-      // There is no way to take a level back, so null leaves the last one; clients are filtered each for itself.
-      if (wanted === null || wanted === told || !options.supported()) return;
-      told = wanted;
-      await options.ask("logging/setLevel", { level: wanted }, options.timeoutMs);
-    },
-    forgotten() {
-      told = null;
-    },
-  };
+  constructor({ logLevel, listMs }: InstanceOptions, session: ServerSession) {
+    this.#session = session;
+    this.#timeoutMs = listMs;
+    this.#wanted = logLevel;
+  }
+
+  want(level: McpLogLevel | null): void {
+    this.#wanted = level;
+  }
+
+  /** Tells the server where it differs; resolves when it has answered. */
+  async tell(): Promise<void> {
+    const level = this.#wanted;
+    // There is no way to take a level back, so null leaves the last one; clients are filtered each for itself.
+    if (level === null || level === this.told || !this.#session.declares("logging")) return;
+    this.told = level;
+    await this.#session.ask("logging/setLevel", { level }, this.#timeoutMs);
+  }
+
+  /** A new session knows nothing yet. */
+  forgotten(): void {
+    this.told = null;
+  }
 }
 
 /**

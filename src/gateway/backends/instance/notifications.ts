@@ -1,185 +1,160 @@
-// Owns the server's notifications: each goes to whom it belongs, and to nobody else.
-import type { ClientPort } from "../../client-port.ts";
+// The server's notifications: each goes to the client that it belongs to, and to nobody else.
+import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { JsonObject, RpcId, RpcNotification } from "../../json-rpc.ts";
-import {
-  LIST_CHANGED,
-  LIST_KINDS,
-  type ListKind,
-  type McpLogLevel,
-  RESOURCE_UPDATED,
-} from "../../protocol.ts";
-import type { Attribution, ClientCall } from "./attribution.ts";
-import type { Elicitations } from "./elicitations.ts";
+import { LIST_CHANGED, LIST_KINDS, type ListKind, RESOURCE_UPDATED } from "../../protocol.ts";
+import type { InstanceOptions } from "./backend-instance.ts";
+import type { InstanceCalls } from "./calls.ts";
+import { type ClientRecords, type ElicitationRecord, type TaskRecord, taskOfCall } from "./client-records.ts";
 import { oneLine } from "./failures.ts";
-import { passesLogLevel } from "./log-level.ts";
-import type { PendingRequest } from "./pending.ts";
-import type { InstanceTasks } from "./tasks.ts";
+import { passesLogLevel, type ServerLogLevel } from "./log-level.ts";
+import type { Questions } from "./questions.ts";
+import type { InstanceLists } from "./refresh.ts";
+import type { ServerLog } from "./server-log.ts";
+import type { Subscriptions } from "./subscriptions.ts";
 
-interface NotificationOptions {
-  readonly get: (id: RpcId) => PendingRequest | undefined;
-  /** Starts a call's time anew. */
-  readonly restart: (request: PendingRequest) => void;
-  readonly owner: ClientPort | null;
-  readonly attribute: (streamOf: RpcId | null) => Attribution;
-  readonly elicitations: Elicitations;
-  readonly tasks: InstanceTasks;
-  readonly subscribers: (uri: string) => ReadonlySet<ClientPort>;
-  /** The level the server was told. */
-  readonly toldLevel: () => McpLogLevel | null;
-  readonly onListChanged: (kind: ListKind) => void;
-  readonly onCancelled: (requestId: unknown) => void;
-  /** A log message that belongs to no client's call. */
-  readonly onLog: (params: JsonObject) => void;
-  /** What no client may see is kept beside the protocol. */
+interface NotificationParts {
+  readonly options: InstanceOptions;
+  readonly calls: InstanceCalls;
+  readonly questions: Questions;
+  readonly elicitations: ClientRecords<ElicitationRecord>;
+  readonly tasks: ClientRecords<TaskRecord>;
+  readonly subscriptions: Subscriptions;
+  readonly lists: InstanceLists;
+  readonly level: ServerLogLevel;
+  readonly log: ServerLog;
+  /** Keeps a line of the server that no client may see. */
   readonly keepLine: (line: string) => void;
-  /** Takes the secrets out of a text. */
-  readonly clean: (text: string) => string;
-  /** A client that does not read: what the link waits for, null when it has to read on for others. */
-  readonly hold: (call: ClientCall, streamOf: RpcId | null) => Promise<void> | null;
 }
 
-/** Takes one notification; the promise asks the link to read no more from its source until it settles. */
-type TakeNotification = (message: RpcNotification, streamOf: RpcId | null) => Promise<void> | null;
+/** What the link has to wait for before it reads more from the same source; null: nothing. */
+type Wait = Promise<void> | null;
 
 const LIST_KIND_OF: ReadonlyMap<string, ListKind> = new Map(
   LIST_KINDS.map((kind) => [LIST_CHANGED[kind], kind]),
 );
 
-export function createNotifications(options: NotificationOptions): TakeNotification {
-  const {
-    get,
-    restart,
-    owner,
-    attribute,
-    elicitations,
-    tasks,
-    subscribers,
-    toldLevel,
-    onLog,
-    keepLine,
-    hold,
-  } = options;
+export class Notifications {
+  readonly #parts: NotificationParts;
 
-  const liveCallOf = (id: RpcId | null, client: ClientPort): ClientCall | null => {
-    const request = id === null ? undefined : get(id);
-    return request !== undefined && isOf(request, client) ? request : null;
-  };
-  const toClient = (client: ClientPort, call: ClientCall | null, message: RpcNotification): void => {
-    if (call === null) client.notify(message.method, message.params);
-    else call.port.notify(message.method, message.params);
-  };
-  /** What a client can do without is not piled up for one that does not read while others wait. */
-  const tellLossy = (
-    call: ClientCall,
-    method: string,
-    params: JsonObject,
-    streamOf: RpcId | null,
-  ): Promise<void> | null => {
-    if (call.port.congested !== null) {
-      const wait = hold(call, streamOf);
-      if (wait === null) return null;
-      call.port.notify(method, params);
-      return wait;
+  constructor(parts: NotificationParts) {
+    this.#parts = parts;
+  }
+
+  take(message: RpcNotification, streamOf: RpcId | null): Wait {
+    const { method, params } = message;
+    switch (method) {
+      case "notifications/progress":
+        return this.#progress(message, streamOf);
+      case "notifications/message":
+        return this.#log(message, streamOf);
+      case "notifications/tasks/status":
+        this.#taskStatus(message, streamOf);
+        return null;
+      case RESOURCE_UPDATED:
+        this.#updated(message, streamOf);
+        return null;
+      case "notifications/elicitation/complete":
+        this.#elicitationComplete(message, streamOf);
+        return null;
+      case "notifications/cancelled":
+        this.#parts.questions.cancelled(params?.["requestId"]);
+        return null;
     }
-    call.port.notify(method, params);
-    return call.port.congested === null ? null : hold(call, streamOf);
-  };
+    const kind = LIST_KIND_OF.get(method);
+    if (kind !== undefined) this.#parts.lists.changed(kind);
+    else this.#other(message, streamOf);
+    return null;
+  }
 
-  const takeTaskProgress: TakeNotification = ({ method, params }, streamOf) => {
-    const task = tasks.ofCall(params?.["progressToken"]);
-    if (task === null || task.progressToken === null) return null;
-    const theirs = { ...params, progressToken: task.progressToken };
-    toClient(task.client, liveCallOf(streamOf, task.client), { jsonrpc: "2.0", method, params: theirs });
-    return null;
-  };
-  const takeTaskStatus: TakeNotification = (message, streamOf) => {
-    const task = tasks.ofTask(message.params?.["taskId"]);
-    const client = task?.client ?? owner;
-    if (client !== null) toClient(client, liveCallOf(streamOf, client), message);
-    return null;
-  };
-  const takeProgress: TakeNotification = (message, streamOf) => {
+  #progress(message: RpcNotification, streamOf: RpcId | null): Wait {
     const { method, params } = message;
     const token = params?.["progressToken"];
-    const request = typeof token === "number" ? get(token) : undefined;
-    if (request === undefined) return takeTaskProgress(message, streamOf);
+    const request = typeof token === "number" ? this.#parts.calls.get(token) : undefined;
+    if (request === undefined) {
+      this.#taskProgress(message, streamOf);
+      return null;
+    }
     if (request.progressToken === null) return null;
-    restart(request);
-    if (!isClientCall(request)) return null;
-    return tellLossy(request, method, { ...params, progressToken: request.progressToken }, streamOf);
-  };
-  const takeLog: TakeNotification = ({ method, params = {} }, streamOf) => {
-    const whose = attribute(streamOf);
+    this.#parts.calls.restart(request);
+    if (request.port === null) return null;
+    const theirs = { ...params, progressToken: request.progressToken };
+    return this.#tellLossy(request.port, method, theirs, streamOf);
+  }
+
+  #taskProgress({ method, params }: RpcNotification, streamOf: RpcId | null): void {
+    const task = taskOfCall(this.#parts.tasks, params?.["progressToken"]);
+    if (task === null || task.progressToken === null) return;
+    const theirs = { ...params, progressToken: task.progressToken };
+    this.#tell(task.client, [streamOf], { jsonrpc: "2.0", method, params: theirs });
+  }
+
+  #taskStatus(message: RpcNotification, streamOf: RpcId | null): void {
+    const { options, tasks } = this.#parts;
+    const client = tasks.find(message.params?.["taskId"])?.client ?? options.owner;
+    if (client !== null) this.#tell(client, [streamOf], message);
+  }
+
+  #log({ method, params = {} }: RpcNotification, streamOf: RpcId | null): Wait {
+    const { calls, level, log, keepLine, options } = this.#parts;
+    const whose = calls.attribute(streamOf);
     if (whose.kind === "call") {
-      if (!passesLogLevel(params, whose.call.port.client, toldLevel())) return null;
-      return tellLossy(whose.call, method, params, streamOf);
+      const { port } = whose.call;
+      if (!passesLogLevel(params, port.client, level.told)) return null;
+      return this.#tellLossy(port, method, params, streamOf);
     }
     if (whose.kind === "owner") {
-      if (passesLogLevel(params, whose.client, toldLevel())) whose.client.notify(method, params);
-    } else if (whose.why === "idle") onLog(params);
-    else keepLine(logLine(params, options.clean));
+      if (passesLogLevel(params, whose.client, level.told)) whose.client.notify(method, params);
+    } else if (whose.why === "idle") options.onLog(params);
+    else keepLine(logLine(params, log));
     return null;
-  };
-  const takeUpdated: TakeNotification = (message, streamOf) => {
+  }
+
+  #updated(message: RpcNotification, streamOf: RpcId | null): void {
     const uri = message.params?.["uri"];
-    if (typeof uri !== "string") return null;
-    for (const client of subscribers(uri)) toClient(client, liveCallOf(streamOf, client), message);
-    return null;
-  };
-  const takeElicitationComplete: TakeNotification = (message, streamOf) => {
+    if (typeof uri !== "string") return;
+    for (const client of this.#parts.subscriptions.subscribers(uri)) this.#tell(client, [streamOf], message);
+  }
+
+  #elicitationComplete(message: RpcNotification, streamOf: RpcId | null): void {
+    const { options, elicitations } = this.#parts;
     const record = elicitations.find(message.params?.["elicitationId"]);
-    const client = record?.client ?? owner;
-    if (client === null) return null;
-    toClient(client, liveCallOf(streamOf, client) ?? liveCallOf(record?.call ?? null, client), message);
-    return null;
-  };
+    const client = record?.client ?? options.owner;
+    if (client !== null) this.#tell(client, [streamOf, record?.call ?? null], message);
+  }
 
-  return (message, streamOf) => {
-    switch (message.method) {
-      case "notifications/progress":
-        return takeProgress(message, streamOf);
-      case "notifications/tasks/status":
-        return takeTaskStatus(message, streamOf);
-      case "notifications/message":
-        return takeLog(message, streamOf);
-      case RESOURCE_UPDATED:
-        return takeUpdated(message, streamOf);
-      case "notifications/elicitation/complete":
-        return takeElicitationComplete(message, streamOf);
-      case "notifications/cancelled":
-        options.onCancelled(message.params?.["requestId"]);
-        return null;
-      default: {
-        const kind = LIST_KIND_OF.get(message.method);
-        if (kind !== undefined) {
-          options.onListChanged(kind);
-          return null;
-        }
-        const whose = attribute(streamOf);
-        if (whose.kind === "call") toClient(whose.call.port.client, whose.call, message);
-        else if (whose.kind === "owner") toClient(whose.client, null, message);
-        return null;
-      }
+  #other(message: RpcNotification, streamOf: RpcId | null): void {
+    const { method, params } = message;
+    const whose = this.#parts.calls.attribute(streamOf);
+    if (whose.kind === "call") whose.call.port.notify(method, params);
+    else if (whose.kind === "owner") whose.client.notify(method, params);
+  }
+
+  /** In the first of these calls that is in flight and the client's own; else outside of calls. */
+  #tell(client: ClientPort, calls: readonly (RpcId | null)[], { method, params }: RpcNotification): void {
+    for (const id of calls) {
+      const port = id === null ? undefined : this.#parts.calls.get(id)?.port;
+      if (port?.client !== client) continue;
+      port.notify(method, params);
+      return;
     }
-  };
+    client.notify(method, params);
+  }
+
+  /** What a client can do without is not piled up for one that does not read while others wait. */
+  #tellLossy(port: CallPort, method: string, params: JsonObject, streamOf: RpcId | null): Wait {
+    const { calls } = this.#parts;
+    const before = calls.hold(port, streamOf);
+    if (before === null && port.congested !== null) return null;
+    port.notify(method, params);
+    return before ?? calls.hold(port, streamOf);
+  }
 }
 
-function isClientCall(request: { readonly port: ClientCall["port"] | null }): request is ClientCall {
-  return request.port !== null;
-}
-
-function isOf(
-  request: { readonly port: ClientCall["port"] | null },
-  client: ClientPort,
-): request is ClientCall {
-  return request.port?.client === client;
-}
-
-function logLine(params: JsonObject, clean: (text: string) => string): string {
+function logLine(params: JsonObject, log: ServerLog): string {
   const { level, logger, data } = params;
   const from = typeof logger === "string" ? ` ${logger}` : "";
   // Cleaned before it is cut: half a secret is one, too.
-  return oneLine(clean(`[${typeof level === "string" ? level : "log"}${from}] ${dataText(data)}`));
+  return oneLine(log.clean(`[${typeof level === "string" ? level : "log"}${from}] ${dataText(data)}`));
 }
 
 function dataText(data: unknown): string {

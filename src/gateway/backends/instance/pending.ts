@@ -14,7 +14,6 @@ export type Ask = (
   method: string,
   params: Readonly<Record<string, unknown>> | undefined,
   timeoutMs: number,
-  graceMs?: number,
 ) => Promise<Asked>;
 
 /** Something that belongs to the request, or may. */

@@ -1,4 +1,4 @@
-// Owns the server's own requests: each goes to the client that it belongs to, or is refused; none to a guess.
+// The server's own requests: each goes to the client that it belongs to, or is refused; never to a guess.
 import { randomBytes } from "node:crypto";
 import type { ClientPort } from "../../client-port.ts";
 import {
@@ -17,35 +17,16 @@ import {
   type RpcRequest,
 } from "../../json-rpc.ts";
 import type { Attribution, ClientCall } from "./attribution.ts";
-import type { Elicitations } from "./elicitations.ts";
+import type { InstanceOptions } from "./backend-instance.ts";
+import type { InstanceCalls } from "./calls.ts";
+import type { ClientRecords, ElicitationRecord } from "./client-records.ts";
 import type { Attached, PendingRequest } from "./pending.ts";
 import { progressTokenOf, withProgressToken } from "./progress.ts";
 
 /** Questions of one server that wait for an answer at a time; more are refused. */
 const MOST_OPEN = 1_000;
 
-interface Questions {
-  take(request: RpcRequest, streamOf: RpcId | null): void;
-  /** The server takes one back. */
-  cancelled(id: unknown): void;
-  /** Those to that client are withdrawn, and the server gets an error. */
-  forget(client: ClientPort): void;
-  /** Those outside of any call are withdrawn: the session in which they were asked is gone. */
-  sessionLost(): void;
-  /** All are withdrawn, and the server hears nothing more. */
-  end(): void;
-}
-
-interface QuestionsOptions {
-  readonly backend: string;
-  readonly send: (message: RpcMessage) => void;
-  readonly attribute: (streamOf: RpcId | null) => Attribution;
-  readonly elicitations: Elicitations;
-  /** A call's time starts anew: who waits for a person makes progress. */
-  readonly restart: (call: PendingRequest) => void;
-}
-
-type Asked = Exclude<Attribution, { readonly kind: "nobody" }>;
+type Addressee = Exclude<Attribution, { readonly kind: "nobody" }>;
 
 interface Question extends Attached {
   readonly id: RpcId;
@@ -55,55 +36,123 @@ interface Question extends Attached {
   readonly abort: AbortController;
 }
 
-export function createQuestions(options: QuestionsOptions): Questions {
-  const { backend, send, attribute, elicitations, restart } = options;
-  const open = new Map<ReturnType<typeof idKey>, Question>();
-  const tokenPrefix = randomBytes(9).toString("base64url");
-  let lastToken = 0;
+export class Questions {
+  readonly #backend: string;
+  readonly #calls: InstanceCalls;
+  readonly #send: (message: RpcMessage) => void;
+  readonly #elicitations: ClientRecords<ElicitationRecord>;
+  readonly #open = new Map<ReturnType<typeof idKey>, Question>();
+  readonly #tokenPrefix = randomBytes(9).toString("base64url");
+  #lastToken = 0;
 
-  const answer = (id: RpcId, reply: Reply): void => send({ jsonrpc: "2.0", id, ...reply });
-  /** False: it is closed already. */
-  const close = (question: Question): boolean => {
-    const key = idKey(question.id);
-    if (open.get(key) !== question) return false;
-    open.delete(key);
-    for (const call of question.calls) call.attached?.delete(question);
-    return true;
-  };
-  const withdraw = (question: Question, why: string, tellServer: boolean): void => {
-    if (!close(question)) return;
-    if (tellServer) answer(question.id, errorReply(INTERNAL_ERROR, why));
-    question.abort.abort(why);
-  };
-  const answered = (question: Question, reply: Reply): void => {
-    if (!close(question)) return;
-    for (const call of question.calls) restart(call);
-    answer(question.id, reply);
-  };
+  constructor(
+    { backend }: InstanceOptions,
+    calls: InstanceCalls,
+    send: (message: RpcMessage) => void,
+    elicitations: ClientRecords<ElicitationRecord>,
+  ) {
+    this.#backend = backend;
+    this.#calls = calls;
+    this.#send = send;
+    this.#elicitations = elicitations;
+  }
 
-  const put = (request: RpcRequest, client: ClientPort, whose: Asked): void => {
+  take(request: RpcRequest, streamOf: RpcId | null): void {
     const { id, method, params } = request;
+    // Two open ones of one id could not be told apart; the first keeps it.
+    if (method !== "ping" && this.#open.has(idKey(id))) return;
+    const addressee = this.#addressee(request, streamOf);
+    if (!("kind" in addressee)) {
+      this.#answer(id, addressee);
+      return;
+    }
+    const client = clientOf(addressee);
+    if (method === "elicitation/create" && params?.["mode"] === "url") {
+      const call = addressee.kind === "call" ? addressee.call.id : null;
+      this.#elicitations.remember(params["elicitationId"], { client, call });
+    }
+    const calls = addressee.kind === "call" ? addressee.calls : [];
+    const question = this.#put(id, client, calls);
+    void this.#askClient(question, request, calls).then(
+      (reply) => this.#answered(question, reply),
+      () => this.#answered(question, errorReply(INTERNAL_ERROR, "the client could not be asked")),
+    );
+  }
+
+  /** The server takes one back. */
+  cancelled(id: unknown): void {
+    const question = isRpcId(id) ? this.#open.get(idKey(id)) : undefined;
+    if (question !== undefined) this.#withdraw(question, "the server takes its request back", false);
+  }
+
+  /** Those to that client are withdrawn, and the server gets an error. */
+  forget(client: ClientPort): void {
+    for (const question of [...this.#open.values()]) {
+      if (question.client === client) this.#withdraw(question, "the client has gone", true);
+    }
+  }
+
+  /** Those outside of any call are withdrawn: the session in which they were asked is gone. */
+  sessionLost(): void {
+    for (const question of [...this.#open.values()]) {
+      if (question.calls.size === 0) this.#withdraw(question, "the server lost its session", false);
+    }
+  }
+
+  /** All are withdrawn, and the server gets no more answers. */
+  end(): void {
+    for (const question of [...this.#open.values()]) {
+      this.#withdraw(question, "the backend has ended", false);
+    }
+  }
+
+  /** Whom to ask; or the answer, where nobody is asked. */
+  #addressee({ method, params }: RpcRequest, streamOf: RpcId | null): Addressee | Reply {
+    if (method === "ping") return { result: {} };
+    if (this.#open.size >= MOST_OPEN) {
+      return errorReply(INVALID_REQUEST, `more than ${MOST_OPEN} requests wait for an answer`);
+    }
+    const whose = this.#calls.attribute(streamOf);
+    if (whose.kind === "nobody") {
+      const text = `cannot tell which client this belongs to; set instances = "per-client" for backend ${this.#backend}`;
+      return errorReply(INVALID_REQUEST, text);
+    }
+    return refusalFor(method, params, clientOf(whose).capabilities) ?? whose;
+  }
+
+  #put(id: RpcId, client: ClientPort, calls: readonly ClientCall[]): Question {
     const question: Question = {
       id,
       client,
-      calls: new Set(whose.kind === "call" ? whose.calls : []),
+      calls: new Set(calls),
       abort: new AbortController(),
       // While another call may have asked it, a person may still be at the answer.
-      ended(call) {
+      ended: (call) => {
         question.calls.delete(call);
-        if (question.calls.size === 0) withdraw(question, "the call that this belongs to has ended", true);
+        if (question.calls.size > 0) return;
+        this.#withdraw(question, "the call that this belongs to has ended", true);
       },
     };
-    open.set(idKey(id), question);
+    this.#open.set(idKey(id), question);
     for (const call of question.calls) {
       call.attached ??= new Set();
       call.attached.add(question);
-      restart(call);
+      // Who waits for a person makes progress.
+      this.#calls.restart(call);
     }
+    return question;
+  }
+
+  /** In the newest call that it may belong to; where the client breaks that one's stream off, in the next. */
+  async #askClient(
+    question: Question,
+    { method, params }: RpcRequest,
+    calls: readonly ClientCall[],
+  ): Promise<Reply> {
     const theirToken = progressTokenOf(params);
     const onProgress = (progress: JsonObject): void => {
-      if (open.get(idKey(id)) !== question || theirToken === null) return;
-      send({
+      if (this.#open.get(idKey(question.id)) !== question || theirToken === null) return;
+      this.#send({
         jsonrpc: "2.0",
         method: "notifications/progress",
         params: { ...progress, progressToken: theirToken },
@@ -113,68 +162,53 @@ export function createQuestions(options: QuestionsOptions): Questions {
     const asking = (): Parameters<ClientPort["request"]> =>
       params === undefined || theirToken === null
         ? [method, params, signal]
-        : [method, withProgressToken(params, `${tokenPrefix}.${++lastToken}`), signal, onProgress];
-    /** In the newest call that it may belong to; where the client breaks that one's stream off, in the next. */
-    const askInCalls = async (calls: readonly ClientCall[]): Promise<Reply> => {
-      for (const call of calls.toReversed()) {
-        const reply = question.calls.has(call) ? await call.port.request(...asking()) : null;
-        if (reply !== null) return reply;
-      }
-      return errorReply(INTERNAL_ERROR, "the client has no open stream for the call that this belongs to");
-    };
-    const replied = whose.kind === "call" ? askInCalls(whose.calls) : client.request(...asking());
-    void replied.then(
-      (reply) => answered(question, reply),
-      () => answered(question, errorReply(INTERNAL_ERROR, "the client could not be asked")),
-    );
-  };
+        : [
+            method,
+            withProgressToken(params, `${this.#tokenPrefix}.${++this.#lastToken}`),
+            signal,
+            onProgress,
+          ];
+    if (calls.length === 0) return question.client.request(...asking());
+    for (const call of calls.toReversed()) {
+      const reply = question.calls.has(call) ? await call.port.request(...asking()) : null;
+      if (reply !== null) return reply;
+    }
+    return errorReply(INTERNAL_ERROR, "the client has no open stream for the call that this belongs to");
+  }
 
-  return {
-    take(request, streamOf) {
-      const { id, method, params } = request;
-      if (method === "ping") return answer(id, { result: {} });
-      // Two open ones of one id could not be told apart; the first keeps it.
-      if (open.has(idKey(id))) return;
-      if (open.size >= MOST_OPEN) {
-        return answer(id, errorReply(INVALID_REQUEST, `more than ${MOST_OPEN} requests wait for an answer`));
-      }
-      const whose = attribute(streamOf);
-      if (whose.kind === "nobody") {
-        const text = `cannot tell which client this belongs to; set instances = "per-client" for backend ${backend}`;
-        return answer(id, errorReply(INVALID_REQUEST, text));
-      }
-      const client = whose.kind === "call" ? whose.call.port.client : whose.client;
-      const refusal = refusalFor(method, params, client.capabilities);
-      if (refusal !== null) return answer(id, refusal);
-      if (method === "elicitation/create" && params?.["mode"] === "url") {
-        const call = whose.kind === "call" ? whose.call.id : null;
-        elicitations.remember(params["elicitationId"], { client, call });
-      }
-      put(request, client, whose);
-    },
-    cancelled(id) {
-      const question = isRpcId(id) ? open.get(idKey(id)) : undefined;
-      if (question !== undefined) withdraw(question, "the server takes its request back", false);
-    },
-    forget(client) {
-      for (const question of [...open.values()]) {
-        if (question.client === client) withdraw(question, "the client has gone", true);
-      }
-    },
-    sessionLost() {
-      for (const question of [...open.values()]) {
-        if (question.calls.size === 0) withdraw(question, "the server lost its session", false);
-      }
-    },
-    end() {
-      for (const question of [...open.values()]) withdraw(question, "the backend has ended", false);
-    },
-  };
+  #answer(id: RpcId, reply: Reply): void {
+    this.#send({ jsonrpc: "2.0", id, ...reply });
+  }
+
+  #answered(question: Question, reply: Reply): void {
+    if (!this.#close(question)) return;
+    for (const call of question.calls) this.#calls.restart(call);
+    this.#answer(question.id, reply);
+  }
+
+  #withdraw(question: Question, why: string, tellServer: boolean): void {
+    if (!this.#close(question)) return;
+    if (tellServer) this.#answer(question.id, errorReply(INTERNAL_ERROR, why));
+    question.abort.abort(why);
+  }
+
+  /** False: it is closed already. */
+  #close(question: Question): boolean {
+    const key = idKey(question.id);
+    if (this.#open.get(key) !== question) return false;
+    this.#open.delete(key);
+    for (const call of question.calls) call.attached?.delete(question);
+    return true;
+  }
+}
+
+function clientOf(addressee: Addressee): ClientPort {
+  return addressee.kind === "call" ? addressee.call.port.client : addressee.client;
 }
 
 /**
- * The answer to what the client did not declare. Towards a shared backend the gateway declares everything, so a server
- * may ask what this client would take for something else.
+ * The answer to a request that the client did not declare to support. Towards a shared backend the gateway declares
+ * everything, so a server may ask what this client does not understand.
  */
 function refusalFor(method: string, params: JsonObject | undefined, capabilities: JsonObject): Reply | null {
   const missing = (capability: string): Reply =>

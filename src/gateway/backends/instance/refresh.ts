@@ -1,12 +1,12 @@
-// Owns the lists of one instance: read at the start, read again when the server says so, swapped as a whole.
+// The lists of one instance: read at the start, read again when the server says so, replaced as a whole.
 import { isDeepStrictEqual } from "node:util";
-import type { Logger } from "../../../runtime/log/log.ts";
-import type { Clock, Timer } from "../../../runtime/time/clock.ts";
+import type { Timer } from "../../../runtime/time/clock.ts";
 import { type Listings, NO_LISTINGS } from "../../catalog/listings.ts";
 import { LIST_KINDS, type ListKind } from "../../protocol.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
-import { type Oddity, type ReadKind, readKind } from "./lists.ts";
-import type { Ask } from "./pending.ts";
+import type { InstanceOptions } from "./backend-instance.ts";
+import { type FaultyEntry, type Oddity, type ReadKind, readKind } from "./lists.ts";
+import type { ServerSession } from "./session.ts";
 
 /** A server that says without end that its lists change is listened to that often, ms. */
 const BETWEEN_READS_MS = 100;
@@ -23,147 +23,167 @@ const NOTHING: Readonly<Record<ListKind, Partial<Listings>>> = {
   prompts: { prompts: [] },
 };
 
-interface InstanceLists extends Disposable {
-  /** Null until all were read for the first time. */
-  readonly listings: Listings | null;
-  readonly staleBecause: string | null;
-  /** Reads everything for the first time, all at once; null: it is all there. */
-  readFirst(): Promise<LinkFailure | null>;
-  /** One kind changed. While it is being read, at most one more reading follows. */
-  changed(kind: ListKind): void;
-  /** All kinds may have changed. */
-  refresh(): void;
-}
-
-interface InstanceListsOptions {
-  readonly backend: string;
-  readonly ask: Ask;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly timeoutMs: number;
-  /** Whether the server has such lists. */
-  readonly declared: (kind: ListKind) => boolean;
-  readonly onListings: () => void;
-  readonly onStale: () => void;
-}
-
 interface KindState {
   reading: boolean;
   again: boolean;
   readAtMs: number;
   timer: Timer | null;
   staleBecause: string | null;
+  faulty: readonly FaultyEntry[];
 }
 
-export function createInstanceLists(options: InstanceListsOptions): InstanceLists {
-  const { backend, ask, clock, logger, timeoutMs, declared } = options;
-  let listings: Listings | null = null;
-  let disposed = false;
-  const fresh = (): KindState => ({
-    reading: false,
-    again: false,
-    readAtMs: Number.NEGATIVE_INFINITY,
-    timer: null,
-    staleBecause: null,
-  });
-  const states: Readonly<Record<ListKind, KindState>> = {
-    tools: fresh(),
-    resources: fresh(),
-    prompts: fresh(),
-  };
-  const oddities = new Set<string>();
-  const onOddity = (method: string, oddity: Oddity): void => {
-    const key = `${method} ${oddity}`;
-    if (oddities.has(key)) return;
-    oddities.add(key);
-    logger.warn(ODD[oddity], { backend, method });
-  };
-  const staleBecause = (): string | null => {
-    for (const kind of LIST_KINDS) if (states[kind].staleBecause !== null) return states[kind].staleBecause;
-    return null;
-  };
+const unread = (): KindState => ({
+  reading: false,
+  again: false,
+  readAtMs: Number.NEGATIVE_INFINITY,
+  timer: null,
+  staleBecause: null,
+  faulty: [],
+});
 
-  const read = async (kind: ListKind): Promise<ReadKind> => {
-    const state = states[kind];
-    state.reading = true;
-    state.again = false;
-    const outcome: ReadKind = declared(kind)
-      ? await readKind(kind, { ask, clock, timeoutMs, onOddity })
-      : { kind: "read", part: NOTHING[kind] };
-    state.reading = false;
-    state.readAtMs = clock.monotonicMs();
-    return outcome;
-  };
-  const readAgain = async (kind: ListKind): Promise<void> => {
-    const outcome = await read(kind);
-    if (disposed || listings === null) return;
-    const state = states[kind];
-    const staleBefore = staleBecause();
-    if (outcome.kind === "read") {
-      state.staleBecause = null;
-      const next = { ...listings, ...outcome.part };
-      if (!isDeepStrictEqual(next, listings)) {
-        listings = next;
-        options.onListings();
-      }
-    } else if (outcome.failure.kind !== "session_lost") {
-      // A lost session is renewed, and everything read again then.
-      state.staleBecause = outcome.failure.message;
-      logger.warn("a backend's list could not be read again", {
-        backend,
-        kind,
-        reason: outcome.failure.message,
-      });
+export class InstanceLists implements Disposable {
+  /** Null until all were read for the first time. */
+  listings: Listings | null = null;
+  /** Entries that no client may see, in words; another list when it changed. */
+  withheld: readonly string[] = [];
+  readonly #options: InstanceOptions;
+  readonly #session: ServerSession;
+  readonly #onStale: () => void;
+  readonly #states = { tools: unread(), resources: unread(), prompts: unread() };
+  readonly #oddities = new Set<string>();
+  #disposed = false;
+
+  constructor(options: InstanceOptions, session: ServerSession, onStale: () => void) {
+    this.#options = options;
+    this.#session = session;
+    this.#onStale = onStale;
+  }
+
+  get staleBecause(): string | null {
+    const { tools, resources, prompts } = this.#states;
+    return tools.staleBecause ?? resources.staleBecause ?? prompts.staleBecause;
+  }
+
+  /** Reads everything for the first time, all at once; null: it is there, but for lists that only fail themselves. */
+  async readFirst(): Promise<LinkFailure | null> {
+    const outcomes = await Promise.all(
+      LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),
+    );
+    let all = NO_LISTINGS;
+    for (const { part } of outcomes) all = { ...all, ...part };
+    for (const { kind, failure } of outcomes) {
+      if (failure === null) continue;
+      const hasOthers = Object.values(all).some((list) => list.length > 0);
+      if (!hasOthers || !isOfOneList(failure)) return failure;
+      this.#notRead(kind, failure);
     }
-    if (staleBecause() !== staleBefore) options.onStale();
-    if (state.again) begin(kind);
-  };
-  const begin = (kind: ListKind): void => {
-    const state = states[kind];
-    if (disposed || state.timer !== null) return;
-    if (state.reading || listings === null) {
+    if (this.#disposed) return null;
+    this.listings = all;
+    for (const kind of LIST_KINDS) if (this.#states[kind].again) this.#begin(kind);
+    return null;
+  }
+
+  /** One kind changed. While it is being read, at most one more reading follows. */
+  changed(kind: ListKind): void {
+    if (this.#session.declares(kind)) this.#begin(kind);
+  }
+
+  /** All kinds may have changed. */
+  refresh(): void {
+    for (const kind of LIST_KINDS) this.#begin(kind);
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    for (const kind of LIST_KINDS) this.#states[kind].timer?.[Symbol.dispose]();
+  }
+
+  #begin(kind: ListKind): void {
+    const { clock } = this.#options;
+    const state = this.#states[kind];
+    if (this.#disposed || state.timer !== null) return;
+    if (state.reading || this.listings === null) {
       state.again = true;
       return;
     }
-    const waitMs = state.readAtMs + BETWEEN_READS_MS - clock.monotonicMs();
     // The first notice after a quiet time is followed at once.
-    if (waitMs <= 0 || state.readAtMs === Number.NEGATIVE_INFINITY) void readAgain(kind);
+    const waitMs = state.readAtMs + BETWEEN_READS_MS - clock.monotonicMs();
+    if (waitMs <= 0) void this.#readAgain(kind);
     else {
       state.timer = clock.setTimer(waitMs, () => {
         state.timer = null;
-        void readAgain(kind);
+        void this.#readAgain(kind);
       });
     }
-  };
+  }
 
-  return {
-    get listings() {
-      return listings;
-    },
-    get staleBecause() {
-      return staleBecause();
-    },
-    async readFirst() {
-      const outcomes = await Promise.all(LIST_KINDS.map(read));
-      let all = NO_LISTINGS;
-      for (const outcome of outcomes) {
-        if (outcome.kind === "failed") return outcome.failure;
-        all = { ...all, ...outcome.part };
-      }
-      if (disposed) return null;
-      listings = all;
-      for (const kind of LIST_KINDS) if (states[kind].again) begin(kind);
-      return null;
-    },
-    changed(kind) {
-      if (declared(kind)) begin(kind);
-    },
-    refresh() {
-      for (const kind of LIST_KINDS) begin(kind);
-    },
-    [Symbol.dispose]() {
-      disposed = true;
-      for (const kind of LIST_KINDS) states[kind].timer?.[Symbol.dispose]();
-    },
+  async #read(kind: ListKind): Promise<ReadKind> {
+    const { clock, listMs: timeoutMs } = this.#options;
+    const state = this.#states[kind];
+    state.reading = true;
+    state.again = false;
+    const outcome: ReadKind = this.#session.declares(kind)
+      ? await readKind(kind, { ask: this.#session.ask, clock, timeoutMs, onOddity: this.#onOddity })
+      : { part: NOTHING[kind], faulty: [], failure: null };
+    state.reading = false;
+    state.readAtMs = clock.monotonicMs();
+    if (outcome.failure === null) this.#foundFaulty(kind, outcome.faulty);
+    return outcome;
+  }
+
+  #notRead(kind: ListKind, { message: reason }: LinkFailure): void {
+    const { backend, logger } = this.#options;
+    this.#states[kind].staleBecause = reason;
+    logger.warn("a backend's list could not be read", { backend, kind, reason });
+  }
+
+  /** The same faults are not told again, however often the list is read. */
+  #foundFaulty(kind: ListKind, faulty: readonly FaultyEntry[]): void {
+    const { backend, logger } = this.#options;
+    const state = this.#states[kind];
+    if (isDeepStrictEqual(faulty, state.faulty)) return;
+    state.faulty = faulty;
+    this.withheld = LIST_KINDS.flatMap((each) => this.#states[each].faulty)
+      .filter(({ isWithheld }) => isWithheld)
+      .map(({ entry, faults }) => `${entry} is withheld: ${faults}`);
+    const told = (wanted: boolean): readonly string[] =>
+      faulty
+        .filter(({ isWithheld }) => isWithheld === wanted)
+        .map(({ entry, faults }) => `${entry}: ${faults}`);
+    const [withheld, mended] = [told(true), told(false)];
+    if (withheld.length > 0)
+      logger.warn("malformed entries of a backend's list withheld", { backend, entries: withheld });
+    if (mended.length > 0)
+      logger.info("malformed entries of a backend's list mended", { backend, entries: mended });
+  }
+
+  async #readAgain(kind: ListKind): Promise<void> {
+    const { staleBecause, withheld } = this;
+    const { part, failure } = await this.#read(kind);
+    if (this.#disposed || this.listings === null) return;
+    const state = this.#states[kind];
+    if (failure === null) state.staleBecause = null;
+    // A lost session is renewed, and everything read again then.
+    else if (failure.kind !== "session_lost") this.#notRead(kind, failure);
+    const next = { ...this.listings, ...part };
+    if (!isDeepStrictEqual(next, this.listings)) {
+      this.listings = next;
+      this.#options.onListings();
+    }
+    if (this.staleBecause !== staleBecause || this.withheld !== withheld) this.#onStale();
+    if (state.again) this.#begin(kind);
+  }
+
+  readonly #onOddity = (method: string, oddity: Oddity): void => {
+    const { backend, logger } = this.#options;
+    const key = `${method} ${oddity}`;
+    if (this.#oddities.has(key)) return;
+    this.#oddities.add(key);
+    logger.warn(ODD[oddity], { backend, method });
   };
+}
+
+/** The server answered, and its other lists may be as they should. */
+function isOfOneList({ kind }: LinkFailure): boolean {
+  return kind === "protocol" || kind === "overloaded";
 }

@@ -1,6 +1,5 @@
-// Owns one instance of a backend: connects, initializes, reads the lists, and then carries calls and what belongs to
+// One instance of a backend: it connects, initializes, reads the lists, and then carries calls and what belongs to
 // them, until it ends or is closed.
-import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ClientPort } from "../../client-port.ts";
 import {
@@ -9,376 +8,364 @@ import {
   errorReply,
   isError,
   isJsonObject,
+  type JsonObject,
   type Reply,
   type RpcError,
   type RpcId,
   type RpcMessage,
 } from "../../json-rpc.ts";
-import { LIST_KINDS } from "../../protocol.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
-import { isInstallerLine } from "../links/stdio/last-words.ts";
-import { createBackPressure } from "./back-pressure.ts";
-import type { BackendInstance, InstanceSeen, InstanceState, StartInstance } from "./backend-instance.ts";
-import { createInstanceCalls } from "./calls.ts";
-import { createElicitations } from "./elicitations.ts";
-import { isFailure, unavailable } from "./failures.ts";
-import { createGarbageLog } from "./garbage.ts";
-import { type Greeting, initializeParams, readGreeting } from "./handshake.ts";
-import { createHealth } from "./health.ts";
-import { createServerLogLevel } from "./log-level.ts";
-import { createNotifications } from "./notifications.ts";
-import type { Ask } from "./pending.ts";
-import { createQuestions } from "./questions.ts";
-import { createInstanceLists } from "./refresh.ts";
-import { createRenewal } from "./renewal.ts";
-import { createSubscriptions } from "./subscriptions.ts";
-import { createInstanceTasks } from "./tasks.ts";
+import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
+import { type BackendLink, type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { isInstallerLine } from "../links/stdio/exit-reason.ts";
+import type {
+  BackendCall,
+  BackendInstance,
+  InstanceOptions,
+  InstanceSeen,
+  InstanceState,
+  StartInstance,
+} from "./backend-instance.ts";
+import { InstanceCalls } from "./calls.ts";
+import {
+  ClientRecords,
+  type ElicitationRecord,
+  rememberTask,
+  rememberUrls,
+  type TaskRecord,
+} from "./client-records.ts";
+import { unavailable } from "./failures.ts";
+import { Health } from "./health.ts";
+import { ServerLogLevel } from "./log-level.ts";
+import { Notifications } from "./notifications.ts";
+import { Questions } from "./questions.ts";
+import { InstanceLists } from "./refresh.ts";
+import { ServerLog } from "./server-log.ts";
+import { ServerSession, STOPPED } from "./session.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 const PING_MS = 5_000;
 /** One call after the other must not become one notice after the other. */
 const BETWEEN_IDLE_MS = 100;
 /** Some proxies cut each idle stream, and some servers end it with each event: lists and resources are read again. */
 const BETWEEN_GAPS_MS = 30_000;
-const MOST_LINES = 200;
 
 /** Starts one; nothing is called back before it returns. Whatever goes wrong is in `seen`. */
 export const startBackendInstance: StartInstance = (options) => {
-  const { backend, owner, clock, logger, listMs } = options;
-  let state: InstanceState = { kind: "starting" };
-  let readyAtMs: number | null = null;
-  let greeting: Greeting | null = null;
-  let snapshot: InstanceSeen | null = null;
+  const instance = new RunningInstance(options);
+  void instance.start();
+  return instance;
+};
+
+class RunningInstance implements BackendInstance {
+  readonly id: number;
+  readonly #options: InstanceOptions;
+  readonly #startedAtMs: number;
+  #state: InstanceState = { kind: "starting" };
+  #readyAtMs: number | null = null;
+  #seen: InstanceSeen | null = null;
   /** What requests get from now on; null: it lives. */
-  let over: RpcError | null = null;
-  let closing: Promise<void> | null = null;
-  /** Counts sessions; 0: not initialized yet. */
-  let session = 0;
-  /** The server itself has written something. */
-  let heard = false;
-  let greetingId = 0;
-  const startedAtMs = clock.monotonicMs();
-  const lines: string[] = [];
-  const redaction = createRedaction();
-  options.secrets?.forEach(redaction.redact);
-  const onGarbage = createGarbageLog(backend, clock, logger);
-  const elicitations = createElicitations();
-  const tasks = createInstanceTasks();
-  const backPressure = createBackPressure();
+  #over: RpcError | null = null;
+  #closing: Promise<void> | null = null;
+  readonly #log: ServerLog;
+  readonly #elicitations = new ClientRecords<ElicitationRecord>();
+  readonly #tasks = new ClientRecords<TaskRecord>();
+  readonly #calls: InstanceCalls;
+  readonly #session: ServerSession;
+  readonly #health: Health;
+  readonly #lists: InstanceLists;
+  readonly #level: ServerLogLevel;
+  readonly #subscriptions: Subscriptions;
+  readonly #questions: Questions;
+  readonly #notifications: Notifications;
+  readonly #idle: ReturnType<typeof createThrottle>;
+  readonly #gaps: ReturnType<typeof createThrottle>;
+  readonly #link: BackendLink;
 
-  const changed = (): void => {
-    snapshot = null;
-    options.onSeen();
-  };
-  const isReady = (): boolean => state.kind === "ready";
-  const isOpen = (): boolean => isReady() && renewal.underWay === null;
-  const declares = (capability: string): boolean => isJsonObject(greeting?.capabilities[capability]);
-  const send = (message: RpcMessage): void => {
-    if (over === null) link.send(message);
-  };
-  /** Its time to answer `initialize` begins. */
-  const heardFirst = (): void => {
-    if (heard) return;
-    heard = true;
-    const request = calls.get(greetingId);
-    if (request !== undefined) calls.restart(request);
-  };
-  const keepLine = (line: string): void => {
-    if (!isInstallerLine(line)) heardFirst();
-    lines.push(line);
-    if (lines.length > MOST_LINES) lines.shift();
-    logger.debug("a backend writes", { backend, line });
-  };
+  constructor(options: InstanceOptions) {
+    const { clock } = options;
+    const send = (message: RpcMessage): void => this.#send(message);
+    const changed = (): void => this.#changed();
+    this.id = options.id;
+    this.#options = options;
+    this.#startedAtMs = clock.monotonicMs();
+    this.#idle = createThrottle(clock, BETWEEN_IDLE_MS, () => {
+      if (this.#calls.inFlight === 0) this.#changed();
+    });
+    this.#gaps = createThrottle(clock, BETWEEN_GAPS_MS, () => this.#catchUp());
+    this.#log = new ServerLog(options);
+    this.#calls = new InstanceCalls(options, {
+      send,
+      session: () => this.#session.number,
+      isOpen: () => this.#isOpen(),
+      onIdle: () => this.#idle.due(),
+    });
+    this.#session = new ServerSession(options, this.#calls, {
+      isOver: () => this.#over !== null,
+      established: (version) => {
+        this.#link.established(version);
+        this.#send({ jsonrpc: "2.0", method: "notifications/initialized" });
+      },
+      lost: () => this.#sessionLost(),
+      renewed: () => this.#sessionRenewed(),
+      failed: (failure) => this.#fail(failure),
+    });
+    const ping = () => this.#calls.ask("ping", undefined, PING_MS);
+    this.#health = new Health({ clock, ping, onChanged: changed });
+    this.#lists = new InstanceLists(options, this.#session, changed);
+    this.#level = new ServerLogLevel(options, this.#session);
+    this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
+    this.#questions = new Questions(options, this.#calls, send, this.#elicitations);
+    this.#notifications = new Notifications({
+      options,
+      calls: this.#calls,
+      questions: this.#questions,
+      elicitations: this.#elicitations,
+      tasks: this.#tasks,
+      subscriptions: this.#subscriptions,
+      lists: this.#lists,
+      level: this.#level,
+      log: this.#log,
+      keepLine: (line) => this.#keepLine(line),
+    });
+    this.#link = options.open({
+      onMessage: (message, streamOf) => this.#take(message, streamOf),
+      onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
+      // Found out now, a server that was deployed anew costs no client a call.
+      onDoubt: () => this.check(),
+      onGap: () => {
+        if (this.#over === null) this.#gaps.due();
+      },
+      onClosed: (failure) => this.#fail(failure),
+      onLogLine: (line) => this.#keepLine(line),
+    });
+  }
 
-  const idle = createThrottle(clock, BETWEEN_IDLE_MS, () => {
-    if (over === null && calls.inFlight === 0) changed();
-  });
-  const calls = createInstanceCalls({
-    backend,
-    owner,
-    clock,
-    send,
-    session: () => session,
-    isOpen,
-    onIdle: () => idle.due(),
-    onWaiting: () => backPressure.release(),
-  });
-  /** Waits for a renewal that is under way. */
-  const ask: Ask = async (method, params, timeoutMs) => {
-    while (renewal.underWay !== null) await renewal.underWay;
-    return calls.ask(method, params, timeoutMs);
-  };
-  const health = createHealth({
-    clock,
-    ping: () => calls.ask("ping", undefined, PING_MS),
-    onChanged() {
-      if (over === null) changed();
-    },
-  });
-  const lists = createInstanceLists({
-    backend,
-    ask,
-    clock,
-    logger,
-    timeoutMs: listMs,
-    declared: declares,
-    onListings: options.onListings,
-    onStale: changed,
-  });
-  const supported = (): boolean => declares("logging");
-  const level = createServerLogLevel(options.logLevel, { ask, timeoutMs: listMs, supported });
-  const subscriptions = createSubscriptions({ backend, ask, logger, timeoutMs: listMs, open: isReady });
-  const gaps = createThrottle(clock, BETWEEN_GAPS_MS, () => {
-    for (const kind of LIST_KINDS) {
-      const declared = greeting?.capabilities[kind];
-      if (isJsonObject(declared) && declared["listChanged"] === true) lists.changed(kind);
+  async start(): Promise<void> {
+    let failure = await this.#session.initialize();
+    if (failure === null) [failure] = await Promise.all([this.#lists.readFirst(), this.#level.tell()]);
+    if (this.#over !== null) return;
+    if (failure !== null) return this.#fail(failure);
+    this.#state = { kind: "ready" };
+    this.#readyAtMs = this.#options.clock.monotonicMs();
+    // What was wanted meanwhile.
+    void this.#level.tell();
+    this.#subscriptions.resume();
+    this.#calls.release();
+    this.#changed();
+  }
+
+  get seen(): InstanceSeen {
+    const { inFlight } = this.#calls;
+    if (this.#seen === null || this.#seen.inFlight !== inFlight) {
+      this.#seen = {
+        id: this.id,
+        key: this.#options.key,
+        state: this.#state,
+        startedAtMs: this.#startedAtMs,
+        readyAtMs: this.#readyAtMs,
+        inFlight,
+        missedChecks: this.#health.missedChecks,
+        checkedAtMs: this.#health.checkedAtMs,
+        listsStaleBecause: this.#lists.staleBecause,
+        withheldEntries: this.#lists.withheld,
+      };
     }
-    subscriptions.tellAll();
-  });
-  const questions = createQuestions({
-    backend,
-    send,
-    attribute: calls.attribute,
-    elicitations,
-    restart: calls.restart,
-  });
-  const takeNotification = createNotifications({
-    get: calls.get,
-    restart: calls.restart,
-    owner,
-    attribute: calls.attribute,
-    elicitations,
-    tasks,
-    subscribers: subscriptions.subscribers,
-    toldLevel: () => level.told,
-    onListChanged: lists.changed,
-    onCancelled: questions.cancelled,
-    onLog: options.onLog,
-    clean: redaction.clean,
-    keepLine,
-    // A response of HTTP carries one call alone; a process carries everybody's.
-    hold: ({ port }, streamOf) =>
-      streamOf === null ? backPressure.hold(port, calls.isAlone()) : port.congested,
-  });
+    return this.#seen;
+  }
 
-  const endedFailure = (): LinkFailure =>
-    state.kind === "ended" ? state.failure : { kind: "closed", message: "it is being stopped", hint: null };
-  const end = (error: RpcError, failure: LinkFailure): void => {
-    over = error;
-    lists[Symbol.dispose]();
-    idle[Symbol.dispose]();
-    gaps[Symbol.dispose]();
-    questions.end();
-    calls.end(error, failure);
-    snapshot = null;
-    options.onSeen();
-  };
-  const fail = (failure: LinkFailure): void => {
-    if (over !== null) return;
-    state = { kind: "ended", wasReady: readyAtMs !== null, failure };
-    end(unavailable(backend, failure).error, failure);
-    closing ??= link.close();
-  };
+  get listings(): BackendInstance["listings"] {
+    return this.#readyAtMs === null ? null : this.#lists.listings;
+  }
 
-  const greet = async (): Promise<LinkFailure | null> => {
-    const params = initializeParams(options.clientInfo, owner);
-    const asking = calls.ask("initialize", params, options.initMs, heard ? 0 : (options.downloadMs ?? 0));
-    greetingId = calls.newestId;
-    const asked = await asking;
-    if (over !== null) return endedFailure();
-    if (asked.kind === "failed") return asked.failure;
-    const answer = readGreeting(asked.reply, backend);
-    if (isFailure(answer)) return answer;
-    greeting = answer;
-    session++;
-    link.established(answer.version);
-    send({ jsonrpc: "2.0", method: "notifications/initialized" });
+  get initializeResult(): BackendInstance["initializeResult"] {
+    return this.#session.result;
+  }
+
+  get pid(): number | null {
+    return this.#link.pid;
+  }
+
+  get logLines(): readonly string[] {
+    return [...this.#log.lines];
+  }
+
+  get subscriptions(): BackendInstance["subscriptions"] {
+    return this.#subscriptions.clients;
+  }
+
+  request(call: BackendCall): Promise<Reply> {
+    return this.#calls.request(call);
+  }
+
+  notify(method: string, params: JsonObject | undefined): void {
+    if (this.#session.number === 0) return;
+    this.#send(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
+  }
+
+  check(): void {
+    if (this.#isOpen()) void this.#health.check();
+  }
+
+  refresh(): void {
+    if (this.#isOpen()) this.#lists.refresh();
+  }
+
+  setLogLevel(wanted: McpLogLevel | null): void {
+    this.#level.want(wanted);
+    if (this.#state.kind === "ready") void this.#level.tell();
+  }
+
+  async subscribe(uri: string, client: ClientPort): Promise<Reply> {
+    return this.#over === null ? this.#subscriptions.subscribe(uri, client) : { error: this.#over };
+  }
+
+  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+    return this.#over === null ? this.#subscriptions.unsubscribe(uri, client) : { error: this.#over };
+  }
+
+  adopt(others: BackendInstance["subscriptions"]): void {
+    if (this.#over === null) this.#subscriptions.adopt(others);
+  }
+
+  forget(client: ClientPort): void {
+    if (this.#over !== null) return;
+    this.#subscriptions.forget(client);
+    this.#calls.forget(client);
+    this.#questions.forget(client);
+    this.#elicitations.forget(client);
+    this.#tasks.forget(client);
+  }
+
+  close({ code, message }: { readonly code: number; readonly message: string }): Promise<void> {
+    if (this.#over === null) {
+      this.#state = { kind: "closing" };
+      this.#end({ code, message }, STOPPED);
+    }
+    this.#closing ??= this.#link.close();
+    return this.#closing;
+  }
+
+  #isOpen(): boolean {
+    return this.#state.kind === "ready" && this.#session.renewal === null;
+  }
+
+  #send(message: RpcMessage): void {
+    if (this.#over === null) this.#link.send(message);
+  }
+
+  #changed(): void {
+    if (this.#over !== null) return;
+    this.#seen = null;
+    this.#options.onSeen();
+  }
+
+  #fail(failure: LinkFailure): void {
+    if (this.#over !== null) return;
+    this.#state = { kind: "ended", wasReady: this.#readyAtMs !== null, failure };
+    this.#end(unavailable(this.#options.backend, failure).error, failure);
+    this.#closing ??= this.#link.close();
+  }
+
+  #end(error: RpcError, failure: LinkFailure): void {
+    this.#over = error;
+    for (const part of [this.#lists, this.#idle, this.#gaps]) part[Symbol.dispose]();
+    this.#questions.end();
+    this.#calls.end(error, failure);
+    this.#seen = null;
+    this.#options.onSeen();
+  }
+
+  #sessionLost(): void {
+    this.#questions.sessionLost();
+    this.#level.forgotten();
+    this.#subscriptions.forgotten();
+  }
+
+  #sessionRenewed(): void {
+    void this.#level.tell();
+    this.#calls.release();
+    this.#subscriptions.resume();
+    this.#lists.refresh();
+  }
+
+  /** The server may have told of changes that were lost. */
+  #catchUp(): void {
+    for (const kind of LIST_KINDS) {
+      const declared = this.#session.result?.capabilities[kind];
+      if (isJsonObject(declared) && declared["listChanged"] === true) this.#lists.changed(kind);
+    }
+    this.#subscriptions.tellAll();
+  }
+
+  #keepLine(line: string): void {
+    if (!isInstallerLine(line)) this.#session.heard();
+    this.#log.keep(line);
+  }
+
+  #take(message: unknown, streamOf: RpcId | null): Promise<void> | null {
+    if (this.#over !== null) return null;
+    this.#session.heard();
+    this.#health.heard();
+    if (!Array.isArray(message)) return this.#takeOne(message, streamOf);
+    // Servers of 2025-03-26 may gather messages.
+    const waits = message.map((one) => this.#takeOne(one, streamOf)).filter((wait) => wait !== null);
+    return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
+  }
+
+  #takeOne(value: unknown, streamOf: RpcId | null): Promise<void> | null {
+    const classified = classifyMessage(value);
+    if (classified.kind === "notification") return this.#notifications.take(classified.message, streamOf);
+    if (classified.kind === "response") this.#takeResponse(classified.id, classified.reply);
+    else if (classified.kind === "request") this.#questions.take(classified.message, streamOf);
+    else this.#takeInvalid(value, classified.id, classified.reason);
     return null;
-  };
-  const renewal = createRenewal({
-    backend,
-    clock,
-    logger,
-    begin() {
-      questions.sessionLost();
-      level.forgotten();
-      subscriptions.forgotten();
-      return greet();
-    },
-    renewed() {
-      void level.tell();
-      calls.release();
-      subscriptions.resume();
-      lists.refresh();
-    },
-    failed: fail,
-  });
+  }
 
-  const takeResponse = (id: RpcId | null, reply: Reply): void => {
+  #takeResponse(id: RpcId | null, reply: Reply): void {
     if (id === null) return;
-    const request = calls.get(id);
+    const request = this.#calls.get(id);
     if (request === undefined) {
-      calls.answeredLate(id);
+      this.#calls.answeredLate(id);
       return;
     }
     if (request.port !== null && isError(reply)) {
-      elicitations.rememberError(reply.error, { client: request.port.client, call: null });
+      rememberUrls(this.#elicitations, reply.error, request.port.client);
     }
-    if (request.method === "tools/call") tasks.answered(request, reply);
-    calls.settle(request, request.own ? withoutSecrets(reply) : reply, null);
-  };
+    if (request.method === "tools/call") rememberTask(this.#tasks, request, reply);
+    this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
+  }
+
   /** Errors of the gateway's own requests become conditions. */
-  const withoutSecrets = (reply: Reply): Reply =>
-    isError(reply) ? { error: { ...reply.error, message: redaction.clean(reply.error.message) } } : reply;
+  #withoutSecrets(reply: Reply): Reply {
+    if (!isError(reply)) return reply;
+    return { error: { ...reply.error, message: this.#log.clean(reply.error.message) } };
+  }
+
   /** What was meant as an answer is one: better an error now than none until the deadline. */
-  const takeInvalid = (value: unknown, id: RpcId | null, reason: string): void => {
-    onGarbage(reason);
+  #takeInvalid(value: unknown, id: RpcId | null, reason: string): void {
+    this.#log.invalid(reason);
     if (id === null || !isJsonObject(value) || value["method"] !== undefined) return;
-    const request = calls.get(id);
+    const request = this.#calls.get(id);
     if (request === undefined) return;
-    const message = "its answer is no JSON-RPC response";
-    const failure: LinkFailure = { kind: "protocol", message, hint: null };
-    calls.settle(request, unavailable(backend, failure), failure);
-  };
-  const takeMessage = (value: unknown, streamOf: RpcId | null): Promise<void> | null => {
-    const classified = classifyMessage(value);
-    if (classified.kind === "notification") return takeNotification(classified.message, streamOf);
-    if (classified.kind === "response") takeResponse(classified.id, classified.reply);
-    else if (classified.kind === "request") questions.take(classified.message, streamOf);
-    else takeInvalid(value, classified.id, classified.reason);
-    return null;
-  };
+    const failure = linkFailure("protocol", "its answer is no JSON-RPC response");
+    this.#calls.settle(request, unavailable(this.#options.backend, failure), failure);
+  }
 
-  const check = (): void => {
-    if (isOpen()) health.check();
-  };
-  const link = options.open({
-    onMessage(message, streamOf) {
-      if (over !== null) return null;
-      heardFirst();
-      health.heard();
-      if (!Array.isArray(message)) return takeMessage(message, streamOf);
-      // Servers of 2025-03-26 may gather messages.
-      const waits = message.map((one) => takeMessage(one, streamOf)).filter((wait) => wait !== null);
-      return waits.length === 0 ? null : Promise.all(waits).then(() => undefined);
-    },
-    onRequestFailed(id, failure) {
-      const request = calls.get(id);
-      if (over !== null || request === undefined) return;
-      if (failure.kind === "unreachable" && request.method !== "ping") {
-        health.missed(request.id, calls.newestId);
-      }
-      const lost = failure.kind === "session_lost";
-      // Calls wait for the new session before the reply is out: who asks again at once gets there.
-      if (lost && isReady() && request.sentIn === session) renewal.begin();
-      calls.settle(request, lost ? lostSession(backend) : unavailable(backend, failure), failure);
-    },
-    // Found out now, a server that was deployed anew costs no client a call.
-    onDoubt: check,
-    onGap() {
-      if (over === null) gaps.due();
-    },
-    onClosed: fail,
-    onLogLine: keepLine,
-  });
-
-  const start = async (): Promise<void> => {
-    let failure = await greet();
-    if (failure === null) [failure] = await Promise.all([lists.readFirst(), level.tell()]);
-    if (over !== null) return;
-    if (failure !== null) {
-      fail(failure);
-      return;
+  #requestFailed(id: RpcId, failure: LinkFailure): void {
+    const request = this.#calls.get(id);
+    if (this.#over !== null || request === undefined) return;
+    if (failure.kind === "unreachable" && request.method !== "ping") {
+      this.#health.missed(request.id, this.#calls.newestId);
     }
-    state = { kind: "ready" };
-    readyAtMs = clock.monotonicMs();
-    // What was wanted meanwhile.
-    void level.tell();
-    subscriptions.resume();
-    calls.release();
-    changed();
-  };
-  void start();
-
-  const whileAlive = (work: () => Promise<Reply>): Promise<Reply> =>
-    over === null ? work() : Promise.resolve({ error: over });
-
-  const instance: BackendInstance = {
-    id: options.id,
-    get seen() {
-      if (snapshot === null || snapshot.inFlight !== calls.inFlight) {
-        snapshot = {
-          id: options.id,
-          key: options.key,
-          state,
-          startedAtMs,
-          readyAtMs,
-          inFlight: calls.inFlight,
-          missedChecks: health.missedChecks,
-          checkedAtMs: health.checkedAtMs,
-          listsStaleBecause: lists.staleBecause,
-        };
-      }
-      return snapshot;
-    },
-    get listings() {
-      return readyAtMs === null ? null : lists.listings;
-    },
-    get serverInfo() {
-      return greeting?.serverInfo ?? null;
-    },
-    get protocolVersion() {
-      return greeting?.version ?? null;
-    },
-    get capabilities() {
-      return greeting?.capabilities ?? {};
-    },
-    get instructions() {
-      return greeting?.instructions ?? null;
-    },
-    get pid() {
-      return link.pid;
-    },
-    get logLines() {
-      return [...lines];
-    },
-    request: calls.request,
-    notify(method, params) {
-      if (session === 0) return;
-      send(params === undefined ? { jsonrpc: "2.0", method } : { jsonrpc: "2.0", method, params });
-    },
-    check,
-    refresh() {
-      if (isOpen()) lists.refresh();
-    },
-    setLogLevel(wanted) {
-      level.want(wanted);
-      if (isReady()) void level.tell();
-    },
-    subscribe: (uri, client) => whileAlive(() => subscriptions.subscribe(uri, client)),
-    unsubscribe: (uri, client) => whileAlive(() => subscriptions.unsubscribe(uri, client)),
-    subscriptions: subscriptions.clients,
-    adopt(others) {
-      if (over === null) subscriptions.adopt(others);
-    },
-    forget(client: ClientPort) {
-      if (over !== null) return;
-      subscriptions.forget(client);
-      calls.forget(client);
-      questions.forget(client);
-      elicitations.forget(client);
-      tasks.forget(client);
-    },
-    close(error) {
-      if (over === null) {
-        state = { kind: "closing" };
-        end({ code: error.code, message: error.message }, endedFailure());
-      }
-      closing ??= link.close();
-      return closing;
-    },
-  };
-  return instance;
-};
+    const { backend } = this.#options;
+    const isLost = failure.kind === "session_lost";
+    // Calls wait for the new session before the reply is out: who asks again at once gets there.
+    if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {
+      this.#session.renew();
+    }
+    this.#calls.settle(request, isLost ? lostSession(backend) : unavailable(backend, failure), failure);
+  }
+}
 
 function lostSession(backend: string): Reply {
   const text = `backend ${backend} lost its session; the call was not repeated, as it may have taken effect`;

@@ -1,37 +1,12 @@
-// Owns who is subscribed to which resource: the server hears of the first client and of the last.
-import type { Logger } from "../../../runtime/log/log.ts";
+// Who is subscribed to which resource of one server, which is told of the first client and of the last.
 import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INTERNAL_ERROR, isError, type Reply } from "../../json-rpc.ts";
 import { RESOURCE_UPDATED } from "../../protocol.ts";
+import type { InstanceOptions } from "./backend-instance.ts";
 import { unavailable } from "./failures.ts";
-import type { Ask } from "./pending.ts";
+import type { ServerSession } from "./session.ts";
 
 const DONE: Reply = { result: {} };
-
-interface Subscriptions {
-  readonly clients: ReadonlyMap<string, ReadonlySet<ClientPort>>;
-  /** Those who are subscribed to it, or to what it is a part of (`a/b` of `a`). */
-  subscribers(uri: string): ReadonlySet<ClientPort>;
-  subscribe(uri: string, client: ClientPort): Promise<Reply>;
-  unsubscribe(uri: string, client: ClientPort): Promise<Reply>;
-  adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void;
-  forget(client: ClientPort): void;
-  /** Any of the resources may have changed: whoever is subscribed to it is told. */
-  tellAll(): void;
-  /** The server knows of no subscription any more. */
-  forgotten(): void;
-  /** Tells the server what it does not know yet. */
-  resume(): void;
-}
-
-interface SubscriptionsOptions {
-  readonly backend: string;
-  readonly ask: Ask;
-  readonly logger: Logger;
-  readonly timeoutMs: number;
-  /** False: nothing can be asked yet; `resume` follows. */
-  readonly open: () => boolean;
-}
 
 interface Topic {
   readonly uri: string;
@@ -43,44 +18,140 @@ interface Topic {
   work: Promise<Reply> | null;
 }
 
-export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
-  const { backend, ask, logger, timeoutMs, open } = options;
-  const topics = new Map<string, Topic>();
-  const clients = new Map<string, ReadonlySet<ClientPort>>();
+export class Subscriptions {
+  readonly clients = new Map<string, ReadonlySet<ClientPort>>();
+  readonly #options: InstanceOptions;
+  readonly #session: ServerSession;
+  /** False: nothing can be asked yet; `resume` follows. */
+  readonly #isOpen: () => boolean;
+  readonly #topics = new Map<string, Topic>();
   // An answer of an older session says nothing about this one.
-  let session = 0;
+  #lostSessions = 0;
 
-  const topicOf = (uri: string): Topic => {
-    let topic = topics.get(uri);
+  constructor(options: InstanceOptions, session: ServerSession, isOpen: () => boolean) {
+    this.#options = options;
+    this.#session = session;
+    this.#isOpen = isOpen;
+  }
+
+  /** Those who are subscribed to it, or to what it is a part of (`a/b` of `a`). */
+  subscribers(uri: string): ReadonlySet<ClientPort> {
+    const exact = this.#topics.get(uri)?.clients;
+    const found = new Set(exact);
+    if (this.#topics.size <= (exact === undefined ? 0 : 1)) return found;
+    for (let end = uri.lastIndexOf("/"); end > 0; end = uri.lastIndexOf("/", end - 1)) {
+      for (const part of [uri.slice(0, end), uri.slice(0, end + 1)]) {
+        if (part === uri) continue;
+        for (const client of this.#topics.get(part)?.clients ?? []) found.add(client);
+      }
+    }
+    return found;
+  }
+
+  async subscribe(uri: string, client: ClientPort): Promise<Reply> {
+    const topic = this.#topicOf(uri);
+    if (topic.told && topic.work === null) {
+      topic.clients.add(client);
+      return DONE;
+    }
+    if (!topic.clients.has(client)) topic.waiting.add(client);
+    topic.clients.add(client);
+    const reply = await this.#work(topic);
+    topic.waiting.delete(client);
+    if (isError(reply)) return reply;
+    return topic.clients.has(client)
+      ? reply
+      : errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile");
+  }
+
+  async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+    const topic = this.#topics.get(uri);
+    if (topic === undefined || !topic.clients.delete(client)) return DONE;
+    topic.waiting.delete(client);
+    return topic.clients.size > 0 ? DONE : this.#work(topic);
+  }
+
+  adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
+    for (const [uri, subscribed] of others) {
+      if (subscribed.size === 0) continue;
+      const topic = this.#topicOf(uri);
+      for (const client of subscribed) topic.clients.add(client);
+      if (this.#isOpen()) void this.#work(topic);
+    }
+  }
+
+  forget(client: ClientPort): void {
+    for (const topic of [...this.#topics.values()]) {
+      topic.waiting.delete(client);
+      if (!topic.clients.delete(client) || topic.clients.size > 0) continue;
+      if (this.#isOpen()) void this.#work(topic);
+      else this.#dropIfUnused(topic);
+    }
+  }
+
+  /** Any of the resources may have changed: all who are subscribed are told. */
+  tellAll(): void {
+    for (const { uri, told, clients } of this.#topics.values()) {
+      if (told) for (const client of clients) client.notify(RESOURCE_UPDATED, { uri });
+    }
+  }
+
+  /** The server knows of no subscription any more. */
+  forgotten(): void {
+    this.#lostSessions++;
+    for (const topic of this.#topics.values()) topic.told = false;
+  }
+
+  /** Tells the server what it does not know yet. */
+  resume(): void {
+    for (const topic of [...this.#topics.values()]) {
+      if (topic.clients.size > 0) void this.#work(topic);
+      else this.#dropIfUnused(topic);
+    }
+  }
+
+  #topicOf(uri: string): Topic {
+    let topic = this.#topics.get(uri);
     if (topic === undefined) {
       topic = { uri, clients: new Set(), waiting: new Set(), told: false, work: null };
-      topics.set(uri, topic);
-      clients.set(uri, topic.clients);
+      this.#topics.set(uri, topic);
+      this.clients.set(uri, topic.clients);
     }
     return topic;
-  };
-  const dropIfUnused = (topic: Topic): void => {
+  }
+
+  #dropIfUnused(topic: Topic): void {
     if (topic.clients.size > 0 || topic.told || topic.work !== null) return;
-    if (topics.get(topic.uri) !== topic) return;
-    topics.delete(topic.uri);
-    clients.delete(topic.uri);
-  };
-  const tell = async (method: string, uri: string): Promise<{ reply: Reply; lost: boolean }> => {
-    const asked = await ask(method, { uri }, timeoutMs);
-    if (asked.kind === "answered") return { reply: asked.reply, lost: false };
-    return { reply: unavailable(backend, asked.failure), lost: asked.failure.kind === "session_lost" };
-  };
-  /** Until the server knows what is wanted; the last word of the server about it. */
-  const settle = async (topic: Topic): Promise<Reply> => {
+    if (this.#topics.get(topic.uri) !== topic) return;
+    this.#topics.delete(topic.uri);
+    this.clients.delete(topic.uri);
+  }
+
+  #work(topic: Topic): Promise<Reply> {
+    topic.work ??= this.#settle(topic).then((reply) => {
+      topic.work = null;
+      // Who came or left in the last moment is looked at again.
+      if (isError(reply) || topic.clients.size > 0 === topic.told) this.#dropIfUnused(topic);
+      else void this.#work(topic);
+      return reply;
+    });
+    return topic.work;
+  }
+
+  /** Asks until the server knows what is wanted; resolves with its last answer. */
+  async #settle(topic: Topic): Promise<Reply> {
+    const { backend, logger, listMs } = this.#options;
     let reply = DONE;
     for (let turn = 0; turn < 10; turn++) {
       const wanted = topic.clients.size > 0;
       if (wanted === topic.told) break;
-      const askedIn = session;
-      const told = await tell(wanted ? "resources/subscribe" : "resources/unsubscribe", topic.uri);
-      reply = told.reply;
+      const lostBefore = this.#lostSessions;
+      const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
+      const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
+      reply = asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
       // A lost session is renewed, and the question with it; the next turn asks in the new one.
-      if (told.lost || session !== askedIn) continue;
+      if (asked.kind === "failed" && asked.failure.kind === "session_lost") continue;
+      if (this.#lostSessions !== lostBefore) continue;
       if (!wanted) topic.told = false;
       else if (!isError(reply)) topic.told = true;
       else {
@@ -91,87 +162,5 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
     }
     topic.waiting.clear();
     return reply;
-  };
-  const work = (topic: Topic): Promise<Reply> => {
-    topic.work ??= settle(topic).then((reply) => {
-      topic.work = null;
-      // Who came or left in the last moment is looked at again.
-      if (isError(reply) || topic.clients.size > 0 === topic.told) dropIfUnused(topic);
-      else void work(topic);
-      return reply;
-    });
-    return topic.work;
-  };
-
-  return {
-    clients,
-    subscribers(uri) {
-      const exact = topics.get(uri)?.clients;
-      const found = new Set(exact);
-      if (topics.size > (exact === undefined ? 0 : 1)) {
-        for (let end = uri.lastIndexOf("/"); end > 0; end = uri.lastIndexOf("/", end - 1)) {
-          for (const part of [uri.slice(0, end), uri.slice(0, end + 1)]) {
-            if (part === uri) continue;
-            for (const client of topics.get(part)?.clients ?? []) found.add(client);
-          }
-        }
-      }
-      return found;
-    },
-    async subscribe(uri, client) {
-      const topic = topicOf(uri);
-      if (topic.told && topic.work === null) {
-        topic.clients.add(client);
-        return DONE;
-      }
-      const joined = !topic.clients.has(client);
-      topic.clients.add(client);
-      if (joined) topic.waiting.add(client);
-      const reply = await work(topic);
-      topic.waiting.delete(client);
-      if (isError(reply)) return reply;
-      return topic.clients.has(client)
-        ? reply
-        : errorReply(INTERNAL_ERROR, "the subscription was cancelled meanwhile");
-    },
-    async unsubscribe(uri, client) {
-      const topic = topics.get(uri);
-      if (topic === undefined || !topic.clients.delete(client)) return DONE;
-      topic.waiting.delete(client);
-      return topic.clients.size > 0 ? DONE : work(topic);
-    },
-    adopt(others) {
-      for (const [uri, subscribed] of others) {
-        if (subscribed.size === 0) continue;
-        const topic = topicOf(uri);
-        for (const client of subscribed) topic.clients.add(client);
-        if (open()) void work(topic);
-      }
-    },
-    forget(client) {
-      for (const topic of [...topics.values()]) {
-        topic.waiting.delete(client);
-        if (topic.clients.delete(client) && topic.clients.size === 0) {
-          if (open()) void work(topic);
-          else dropIfUnused(topic);
-        }
-      }
-    },
-    tellAll() {
-      for (const { uri, told, clients: subscribed } of topics.values()) {
-        if (!told) continue;
-        for (const client of subscribed) client.notify(RESOURCE_UPDATED, { uri });
-      }
-    },
-    forgotten() {
-      session++;
-      for (const topic of topics.values()) topic.told = false;
-    },
-    resume() {
-      for (const topic of [...topics.values()]) {
-        if (topic.clients.size > 0) void work(topic);
-        else dropIfUnused(topic);
-      }
-    },
-  };
+  }
 }

@@ -1,5 +1,5 @@
-// Owns the contract of a backend transport: one connection to one MCP server, as JSON-RPC messages. Each transport is
-// one file beside this one, and one contract suite runs on all of them.
+// The contract of a backend transport: one connection to one MCP server, as JSON-RPC messages. Each transport has a
+// folder beside this file, and one contract suite runs on all of them.
 import type { RpcId, RpcMessage } from "../../json-rpc.ts";
 import type { ProtocolVersion } from "../../protocol.ts";
 
@@ -19,6 +19,14 @@ export interface LinkFailure {
     | "overloaded";
   readonly message: string;
   readonly hint: string | null;
+}
+
+export function linkFailure(
+  kind: LinkFailure["kind"],
+  message: string,
+  hint: string | null = null,
+): LinkFailure {
+  return { kind, message, hint };
 }
 
 export interface LinkEvents {

@@ -1,22 +1,22 @@
-// Owns the standing problems of one backend, in words: what is wrong, and what a person can do about it. Pure.
+// The standing problems of one backend, in words: what is wrong, and what a person can do about it. Pure.
 import { missingHint, missingText } from "../../../secrets/reference.ts";
+import type { BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
-import { type BackendSpec, type Draft, isCurrent, seenOf } from "./decide-backend-draft.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
 
 /** Checks without an answer after which it is told. */
 const TELL_CHECKS = 2;
 
-type ConditionDraft = Omit<BackendCondition, "sinceMs">;
+type ConditionText = Omit<BackendCondition, "sinceMs">;
 
 /** In a fixed order, the gravest first. */
-export function backendConditions(draft: Draft): readonly ConditionDraft[] {
-  const { spec, memory } = draft;
+export function backendConditions(builder: DecisionBuilder): readonly ConditionText[] {
+  const { spec, memory } = builder;
   if (spec.wanted.kind === "nothing") return [];
-  return memory.serving === null ? withoutServing(draft) : whileServing(draft);
+  return memory.serving === null ? withoutServing(builder) : whileServing(builder);
 }
 
-function withoutServing({ spec, memory }: Draft): readonly ConditionDraft[] {
+function withoutServing({ spec, memory }: DecisionBuilder): readonly ConditionText[] {
   const { name, wanted } = spec;
   const { tries } = memory;
   if (wanted.kind === "secret_missing") {
@@ -45,13 +45,13 @@ function withoutServing({ spec, memory }: Draft): readonly ConditionDraft[] {
   ];
 }
 
-function whileServing(draft: Draft): readonly ConditionDraft[] {
-  const { spec, memory } = draft;
+function whileServing(builder: DecisionBuilder): readonly ConditionText[] {
+  const { spec, memory } = builder;
   const { name, wanted } = spec;
   const { serving, tries } = memory;
   if (serving === null) return [];
-  const seen = seenOf(draft, serving.id);
-  const found: ConditionDraft[] = [];
+  const seen = builder.seenOf(serving.id);
+  const found: ConditionText[] = [];
   const goesOn = `backend ${name} goes on as it was`;
   if (wanted.kind === "secret_missing") {
     found.push({
@@ -60,7 +60,7 @@ function whileServing(draft: Draft): readonly ConditionDraft[] {
       title: `${goesOn}: its new configuration needs what is ${missingText(wanted.variables)}`,
       hint: missingHint(wanted.variables),
     });
-  } else if (tries.failures > 0 && !isCurrent(draft, serving)) {
+  } else if (tries.failures > 0 && !builder.isCurrent(serving)) {
     const what =
       wanted.kind === "connection" && wanted.key === serving.key ? "a fresh instance" : "its change";
     found.push({
@@ -86,8 +86,18 @@ function whileServing(draft: Draft): readonly ConditionDraft[] {
     found.push({
       code: "lists_stale",
       severity: "warning",
-      title: `the lists of backend ${name} may be old: ${seen.listsStaleBecause}`,
-      hint: "They are read again; until that succeeds what was listed before stays published.",
+      title: `a list of backend ${name} cannot be read: ${seen.listsStaleBecause}`,
+      hint: "It is tried again. What was read of it before stays published, and so do the other lists.",
+    });
+  }
+  const [first, ...others] = seen?.withheldEntries ?? [];
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : ` (and ${others.length} more, which the log names)`;
+    found.push({
+      code: "entries_withheld",
+      severity: "warning",
+      title: `backend ${name}: ${first}${more}`,
+      hint: "Clients would refuse the whole list for it. Have the server mended, then `mountaineer backends restart NAME`.",
     });
   }
   return found;

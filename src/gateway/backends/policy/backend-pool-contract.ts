@@ -1,10 +1,11 @@
-// Owns what the rest of the gateway asks of its backends.
+// What the rest of the gateway asks of its backends.
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { BackendCall } from "../instance/backend-instance.ts";
+import type { InitializeResult } from "../instance/initialize-result.ts";
 
 export type BackendPhase = "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
 
@@ -43,12 +44,9 @@ export interface BackendView {
   readonly conditions: readonly BackendCondition[];
 }
 
-/** What a server said of itself at initialize. */
-export interface ServerGreeting {
+/** What a backend's server answered to `initialize`. */
+export interface BackendInitializeResult extends Pick<InitializeResult, "capabilities" | "instructions"> {
   readonly backend: string;
-  readonly capabilities: JsonObject;
-  /** How its tools are meant to be used; null: it does not say. */
-  readonly instructions: string | null;
 }
 
 export interface PoolSettings {
@@ -88,7 +86,7 @@ export interface BackendPool extends AsyncDisposable {
   /** In the file's order, and then what is being shut down. */
   view(): readonly BackendView[];
   /** Of those that serve, in the file's order. */
-  greetings(): readonly ServerGreeting[];
+  initializeResults(): readonly BackendInitializeResult[];
   /** Starts it anew at once, whatever backs off; the old instance serves until the new one is ready. False: unknown. */
   restart(backend: string): boolean;
   /** The last lines beside the protocol, oldest first; null: unknown. */

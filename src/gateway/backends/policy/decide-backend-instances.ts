@@ -1,17 +1,9 @@
-// Owns what is concluded from the instances of one backend: which serves, which failed, which is not wanted. Pure.
+// What follows from the instances of one backend: which serves, which failed, which is not wanted. Pure.
 import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
-import type { LinkFailure } from "../links/backend-link.ts";
-import {
-  type Draft,
-  drainServing,
-  forgetFailures,
-  isCurrent,
-  type Kept,
-  type Serving,
-  seenOf,
-} from "./decide-backend-draft.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import type { DecisionBuilder, Kept, Serving } from "./backend-decision-builder.ts";
 import type { DrainReason } from "./draining.ts";
 
 /** So long an instance must have been ready before its failures are forgotten. */
@@ -25,138 +17,134 @@ const DISTRUST_CHECKS = 3;
 /** Failed tries to put another in the place of one that does not answer, after which nothing is published any more. */
 const GIVE_UP_FAILURES = 3;
 
-const VANISHED: LinkFailure = { kind: "closed", message: "it is gone", hint: null };
+const VANISHED = linkFailure("closed", "it is gone");
 
-export function foldConfig(draft: Draft): void {
-  const { spec, seen } = draft;
-  if (draft.memory.revision !== spec.revision) {
-    forgetFailures(draft);
-    draft.memory = { ...draft.memory, revision: spec.revision };
+export function foldConfig(builder: DecisionBuilder): void {
+  const { spec, seen } = builder;
+  if (builder.memory.revision !== spec.revision) {
+    builder.forgetFailures();
+    builder.remember({ revision: spec.revision });
   }
   const exists = (id: number): boolean => seen.instances.some((instance) => instance.id === id);
-  const { closing, draining } = draft.memory;
+  const { closing, draining } = builder.memory;
   if (closing.some((id) => !exists(id)) || draining.some(({ id }) => !exists(id))) {
-    draft.memory = {
-      ...draft.memory,
+    builder.remember({
       closing: closing.filter(exists),
       draining: draining.filter(({ id }) => exists(id)),
-    };
+    });
   }
   if (spec.wanted.kind === "nothing") {
-    drainServing(draft, spec.wanted.because);
-    forgetFailures(draft);
-    draft.memory = { ...draft.memory, holding: null, lastError: null };
+    builder.drainServing(spec.wanted.because);
+    builder.forgetFailures();
+    builder.remember({ holding: null, lastError: null });
   }
 }
 
-export function foldServing(draft: Draft): void {
-  const { serving } = draft.memory;
+export function foldServing(builder: DecisionBuilder): void {
+  const { serving } = builder.memory;
   if (serving === null) return;
-  const seen = seenOf(draft, serving.id);
+  const seen = builder.seenOf(serving.id);
   if (seen?.state.kind !== "ready") {
-    foldCrash(draft, serving, seen);
+    foldCrash(builder, serving, seen);
     return;
   }
   const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
   if (distrusted !== serving.distrusted) {
     // What failed before it was ready says nothing about another one now.
-    if (isCurrent(draft, serving)) forgetFailures(draft);
-    draft.memory = { ...draft.memory, serving: { ...serving, distrusted } };
+    if (builder.isCurrent(serving)) builder.forgetFailures();
+    builder.remember({ serving: { ...serving, distrusted } });
   }
-  if (!distrusted && isCurrent(draft, serving) && readyForMs(draft, seen) >= STABLE_MS) forgetFailures(draft);
+  if (!distrusted && builder.isCurrent(serving) && readyForMs(builder, seen) >= STABLE_MS)
+    builder.forgetFailures();
 }
 
-function foldCrash(draft: Draft, serving: Serving, seen: InstanceSeen | null): void {
-  const { now, spec } = draft;
+function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSeen | null): void {
+  const { now, spec } = builder;
   const failure = seen?.state.kind === "ended" ? seen.state.failure : VANISHED;
-  if (isCurrent(draft, serving) && seen !== null && readyForMs(draft, seen) >= STABLE_MS) {
-    forgetFailures(draft);
+  if (builder.isCurrent(serving) && seen !== null && readyForMs(builder, seen) >= STABLE_MS) {
+    builder.forgetFailures();
   }
-  const { candidate, quickTryUsed, tries, ends } = draft.memory;
-  draft.memory = {
-    ...draft.memory,
+  const { candidate, quickTryUsed, tries, ends } = builder.memory;
+  builder.remember({
     serving: null,
     refresh: null,
     checkedAtMs: null,
     ends: ends + 1,
     lastError: failure.message,
-  };
+  });
   if (spec.wanted.kind !== "connection") {
-    draft.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
+    builder.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
     return;
   }
   // What is being started already is the try at once.
-  const isTriedNow = candidate !== null && isCurrent(draft, candidate);
+  const isTriedNow = candidate !== null && builder.isCurrent(candidate);
   if (isTriedNow || !quickTryUsed) {
-    const notBeforeMs = now.monotonicMs + (isTriedNow ? 0 : draft.seen.jitter * QUICK_TRY_MS);
-    draft.memory = {
-      ...draft.memory,
+    const notBeforeMs = now.monotonicMs + (isTriedNow ? 0 : builder.seen.jitter * QUICK_TRY_MS);
+    builder.remember({
       holding: "crash",
       quickTryUsed: true,
       tries: { ...tries, notBeforeMs, failure },
-    };
-    draft.events.push({
+    });
+    builder.events.push({
       kind: "ended",
       reason: failure.message,
       retryInMs: notBeforeMs - now.monotonicMs,
     });
     return;
   }
-  noteFailure(draft, failure);
+  noteFailure(builder, failure);
 }
 
-export function foldCandidate(draft: Draft): void {
-  const { candidate, serving } = draft.memory;
+export function foldCandidate(builder: DecisionBuilder): void {
+  const { candidate, serving } = builder.memory;
   if (candidate === null) return;
-  const isNeeded = serving === null || !isCurrent(draft, serving) || serving.distrusted;
-  if (!isNeeded || !isCurrent(draft, candidate)) {
-    draft.memory = { ...draft.memory, candidate: null };
+  const isNeeded = serving === null || !builder.isCurrent(serving) || serving.distrusted;
+  if (!isNeeded || !builder.isCurrent(candidate)) {
+    builder.remember({ candidate: null });
     return;
   }
-  const seen = seenOf(draft, candidate.id);
+  const seen = builder.seenOf(candidate.id);
   if (seen?.state.kind === "starting") return;
-  draft.memory = { ...draft.memory, candidate: null };
-  if (seen?.state.kind === "ready") promote(draft, candidate);
-  else noteFailure(draft, seen?.state.kind === "ended" ? seen.state.failure : VANISHED);
+  builder.remember({ candidate: null });
+  if (seen?.state.kind === "ready") promote(builder, candidate);
+  else noteFailure(builder, seen?.state.kind === "ended" ? seen.state.failure : VANISHED);
 }
 
 /** The one swap: in this very decision calls go to it, and what served before gets no more. */
-function promote(draft: Draft, candidate: Kept): void {
-  const replaced = draft.memory.serving;
-  drainServing(draft, replaced === null ? "replaced" : whyReplaced(draft, replaced));
-  draft.memory = {
-    ...draft.memory,
+function promote(builder: DecisionBuilder, candidate: Kept): void {
+  const replaced = builder.memory.serving;
+  builder.drainServing(replaced === null ? "replaced" : whyReplaced(builder, replaced));
+  builder.remember({
     serving: { ...candidate, distrusted: false },
     holding: null,
     changeFailure: null,
-  };
-  draft.events.push({ kind: "promoted", id: candidate.id });
-  if (replaced !== null) draft.events.push({ kind: "replaced", id: replaced.id });
+  });
+  builder.events.push({ kind: "promoted", id: candidate.id });
+  if (replaced !== null) builder.events.push({ kind: "replaced", id: replaced.id });
 }
 
-function whyReplaced({ spec }: Draft, { key, epoch }: Serving): DrainReason {
+function whyReplaced({ spec }: DecisionBuilder, { key, epoch }: Serving): DrainReason {
   if (spec.wanted.kind === "connection" && spec.wanted.key !== key) return "replaced";
   return spec.epoch === epoch ? "not_answering" : "restarted";
 }
 
 /** A try to start came to nothing, or one instance too many has ended. */
-function noteFailure(draft: Draft, failure: LinkFailure): void {
-  const { now, seen, memory } = draft;
+function noteFailure(builder: DecisionBuilder, failure: LinkFailure): void {
+  const { now, seen, memory } = builder;
   const tries = { ...backOffWithJitter(memory.tries, now.monotonicMs, seen.jitter), failure };
   const { serving } = memory;
-  const isChange = serving !== null && !isCurrent(draft, serving);
-  draft.memory = {
-    ...memory,
+  const isChange = serving !== null && !builder.isCurrent(serving);
+  builder.remember({
     tries,
     holding: null,
     lastError: failure.message,
     changeFailure: isChange ? failure.message : null,
-  };
+  });
   if (serving === null) {
     const retryInMs = tries.notBeforeMs - now.monotonicMs;
-    draft.events.push({ kind: "ended", reason: failure.message, retryInMs });
+    builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
   } else if (isChange && memory.changeFailure !== failure.message) {
-    draft.events.push({ kind: "change_failed", reason: failure.message });
+    builder.events.push({ kind: "change_failed", reason: failure.message });
   }
 }
 
@@ -171,59 +159,58 @@ export function backOffWithJitter(before: Backoff, nowMs: number, jitter: number
 }
 
 /** What does not answer and cannot be replaced is as good as gone: calls to it would only run into their deadlines. */
-export function foldLost(draft: Draft): void {
-  const { serving, tries, ends } = draft.memory;
+export function foldLost(builder: DecisionBuilder): void {
+  const { serving, tries, ends } = builder.memory;
   if (serving === null || !serving.distrusted || tries.failures < GIVE_UP_FAILURES) return;
   const reason = `it does not answer, and no other instance comes up: ${tries.failure?.message ?? "no reason given"}`;
-  drainServing(draft, "not_answering");
-  draft.memory = { ...draft.memory, ends: ends + 1, lastError: reason, holding: null };
-  draft.events.push({
+  builder.drainServing("not_answering");
+  builder.remember({ ends: ends + 1, lastError: reason, holding: null });
+  builder.events.push({
     kind: "ended",
     reason,
-    retryInMs: Math.max(0, tries.notBeforeMs - draft.now.monotonicMs),
+    retryInMs: Math.max(0, tries.notBeforeMs - builder.now.monotonicMs),
   });
 }
 
 /** Of two that cannot live beside one another the old one makes room first. */
-export function foldStopFirst(draft: Draft): void {
-  const { spec } = draft;
+export function foldStopFirst(builder: DecisionBuilder): void {
+  const { spec } = builder;
   if (spec.replace !== "stop-first" || spec.wanted.kind !== "connection") return;
-  const { serving } = draft.memory;
-  if (serving !== null && (serving.distrusted || !isCurrent(draft, serving))) {
-    drainServing(draft, whyReplaced(draft, serving));
-    draft.memory = { ...draft.memory, holding: "replacement" };
+  const { serving } = builder.memory;
+  if (serving !== null && (serving.distrusted || !builder.isCurrent(serving))) {
+    builder.drainServing(whyReplaced(builder, serving));
+    builder.remember({ holding: "replacement" });
   }
-  const { memory } = draft;
+  const { memory } = builder;
   if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;
   // Changed back before it was closed: it goes on.
   const kept = memory.draining.find((leaving) => {
-    const seen = seenOf(draft, leaving.id);
+    const seen = builder.seenOf(leaving.id);
     const isWell = seen?.state.kind === "ready" && seen.missedChecks < DISTRUST_CHECKS;
-    return isWell && leaving.why === "replaced" && isCurrent(draft, leaving);
+    return isWell && leaving.why === "replaced" && builder.isCurrent(leaving);
   });
   if (kept === undefined) return;
   const { id, key, epoch } = kept;
-  draft.memory = {
-    ...memory,
+  builder.remember({
     serving: { id, key, epoch, distrusted: false },
     draining: memory.draining.filter((leaving) => leaving !== kept),
     holding: null,
-  };
+  });
 }
 
 /** A secret that is gone while nothing serves: there is nothing to wait for. */
-export function foldSecretMissing(draft: Draft): void {
-  const { spec, memory } = draft;
+export function foldSecretMissing(builder: DecisionBuilder): void {
+  const { spec, memory } = builder;
   if (spec.wanted.kind !== "secret_missing") return;
   const reason = missingText(spec.wanted.variables);
   if (memory.serving === null) {
-    draft.memory = { ...memory, holding: null, lastError: reason };
+    builder.remember({ holding: null, lastError: reason });
   } else if (memory.changeFailure !== reason) {
-    draft.memory = { ...memory, changeFailure: reason, lastError: reason };
-    draft.events.push({ kind: "change_failed", reason });
+    builder.remember({ changeFailure: reason, lastError: reason });
+    builder.events.push({ kind: "change_failed", reason });
   }
 }
 
-function readyForMs({ now }: Draft, { readyAtMs }: InstanceSeen): number {
+function readyForMs({ now }: DecisionBuilder, { readyAtMs }: InstanceSeen): number {
   return readyAtMs === null ? 0 : now.monotonicMs - readyAtMs;
 }

@@ -1,23 +1,20 @@
-// Owns the decision for one backend: from what is wanted, seen and remembered to one step, or rest. Pure.
+// The decision for one backend: from what is wanted, seen and remembered to one step, or rest. Pure.
 import { earliest, standingSince } from "../../../reconcile/decision.ts";
 import type { Wake } from "../../../reconcile/lane.ts";
 import { NO_BACKOFF } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
 import { backendConditions } from "./backend-conditions.ts";
-import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
 import {
   type BackendEvent,
   type BackendMemory,
   type BackendSeen,
   type BackendSpec,
-  type Draft,
-  isCurrent,
+  DecisionBuilder,
   NEW_BACKEND,
   type Now,
-  seenOf,
-  wakeAt,
-} from "./decide-backend-draft.ts";
+} from "./backend-decision-builder.ts";
+import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
 import {
   backOffWithJitter,
   foldCandidate,
@@ -96,36 +93,36 @@ export function decideBackend(
   memory: BackendMemory,
   now: Now,
 ): BackendDecision {
-  const draft: Draft = { spec, seen, now, memory, events: [], wakes: [] };
-  foldConfig(draft);
-  foldServing(draft);
-  foldCandidate(draft);
-  foldLost(draft);
-  foldStopFirst(draft);
-  foldSecretMissing(draft);
-  const otherStep = closeStep(draft) ?? careStep(draft);
-  const isStartDue = otherStep === null && startIsDue(draft);
-  const step = isStartDue && seen.mayStart ? startStep(draft) : otherStep;
-  const conditions = conditionsSince(draft);
-  const { phase, reason } = phaseOf(draft, conditions);
-  draft.memory = { ...draft.memory, phase };
+  const builder = new DecisionBuilder(spec, seen, memory, now);
+  foldConfig(builder);
+  foldServing(builder);
+  foldCandidate(builder);
+  foldLost(builder);
+  foldStopFirst(builder);
+  foldSecretMissing(builder);
+  const otherStep = closeStep(builder) ?? careStep(builder);
+  const isStartDue = otherStep === null && startIsDue(builder);
+  const step = isStartDue && seen.mayStart ? startStep(builder) : otherStep;
+  const conditions = conditionsSince(builder);
+  const { phase, reason } = phaseOf(builder, conditions);
+  builder.remember({ phase });
   return {
-    memory: draft.memory,
+    memory: builder.memory,
     step,
     wantsTurn: isStartDue && !seen.mayStart,
-    wake: earliest(draft.wakes),
-    calls: callRule(draft, reason),
+    wake: earliest(builder.wakes),
+    calls: callRule(builder, reason),
     phase,
     reason,
-    retryAtMs: retryAtMs(draft),
+    retryAtMs: retryAtMs(builder),
     conditions,
-    events: draft.events,
+    events: builder.events,
   };
 }
 
 /** Whatever has no use any more is closed: at once, or when its calls have ended or had their time. */
-function closeStep(draft: Draft): BackendStep | null {
-  const { seen, memory, spec, now } = draft;
+function closeStep(builder: DecisionBuilder): BackendStep | null {
+  const { seen, memory, spec, now } = builder;
   for (const instance of seen.instances) {
     const { id, state } = instance;
     if (memory.closing.includes(id) || id === memory.serving?.id || id === memory.candidate?.id) continue;
@@ -133,14 +130,13 @@ function closeStep(draft: Draft): BackendStep | null {
     const untilMs = leaving === undefined ? now.monotonicMs : leaving.sinceMs + spec.drainTimeoutMs;
     const isLate = now.monotonicMs >= untilMs;
     if (!isLate && state.kind === "ready" && instance.inFlight > 0) {
-      wakeAt(draft, untilMs, "drain");
+      builder.wakeAt(untilMs, "drain");
       continue;
     }
-    draft.memory = {
-      ...memory,
+    builder.remember({
       closing: [...memory.closing, id],
       draining: memory.draining.filter((one) => one !== leaving),
-    };
+    });
     const drained =
       leaving === undefined
         ? null
@@ -151,85 +147,85 @@ function closeStep(draft: Draft): BackendStep | null {
 }
 
 /** Asks the serving instance whether it lives, and reads its lists again while they may be old. */
-function careStep(draft: Draft): BackendStep | null {
-  const { serving } = draft.memory;
-  const seen = serving === null ? null : seenOf(draft, serving.id);
+function careStep(builder: DecisionBuilder): BackendStep | null {
+  const { serving } = builder.memory;
+  const seen = serving === null ? null : builder.seenOf(serving.id);
   if (seen === null) return null;
-  return checkStep(draft, seen) ?? refreshStep(draft, seen);
+  return checkStep(builder, seen) ?? refreshStep(builder, seen);
 }
 
-function checkStep(draft: Draft, seen: InstanceSeen): BackendStep | null {
-  const { now, memory } = draft;
+function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | null {
+  const { now, memory } = builder;
   const lastMs = Math.max(seen.readyAtMs ?? 0, seen.checkedAtMs ?? 0, memory.checkedAtMs ?? 0);
-  const everyMs = draft.seen.checkAsked
+  const everyMs = builder.seen.checkAsked
     ? ASKED_CHECK_MS
     : seen.missedChecks > 0
       ? CHECK_AGAIN_MS
       : CHECK_EVERY_MS;
   // Calls that time out are a reason to ask an instance that was never asked yet.
-  const isFirst = draft.seen.checkAsked && memory.checkedAtMs === null;
+  const isFirst = builder.seen.checkAsked && memory.checkedAtMs === null;
   const dueMs = isFirst ? now.monotonicMs : lastMs + everyMs;
   if (now.monotonicMs < dueMs) {
-    wakeAt(draft, dueMs, "check");
+    builder.wakeAt(dueMs, "check");
     return null;
   }
-  draft.memory = { ...memory, checkedAtMs: now.monotonicMs };
+  builder.remember({ checkedAtMs: now.monotonicMs });
   return { kind: "check", id: seen.id };
 }
 
-function refreshStep(draft: Draft, instance: InstanceSeen): BackendStep | null {
-  const { now, memory, seen } = draft;
+function refreshStep(builder: DecisionBuilder, instance: InstanceSeen): BackendStep | null {
+  const { now, memory, seen } = builder;
   if (instance.listsStaleBecause === null) {
-    if (memory.refresh !== null) draft.memory = { ...memory, refresh: null };
+    if (memory.refresh !== null) builder.remember({ refresh: null });
     return null;
   }
   const refresh = memory.refresh ?? backOffWithJitter(NO_BACKOFF, now.monotonicMs, seen.jitter);
   const isDue = now.monotonicMs >= refresh.notBeforeMs;
   const next = isDue ? backOffWithJitter(refresh, now.monotonicMs, seen.jitter) : refresh;
-  draft.memory = { ...memory, refresh: next };
+  builder.remember({ refresh: next });
   if (isDue) return { kind: "refresh", id: instance.id };
-  wakeAt(draft, next.notBeforeMs, "retry");
+  builder.wakeAt(next.notBeforeMs, "retry");
   return null;
 }
 
-function startIsDue(draft: Draft): boolean {
-  const { spec, seen, memory, now } = draft;
-  if (!needsStart(draft)) return false;
+function startIsDue(builder: DecisionBuilder): boolean {
+  const { spec, seen, memory, now } = builder;
+  if (!needsStart(builder)) return false;
   // Whoever cannot live beside another waits until nothing is left of it.
   if (spec.replace === "stop-first" && seen.instances.length > 0) return false;
   if (now.monotonicMs >= memory.tries.notBeforeMs) return true;
-  wakeAt(draft, memory.tries.notBeforeMs, "retry");
+  builder.wakeAt(memory.tries.notBeforeMs, "retry");
   return false;
 }
 
-function startStep(draft: Draft): BackendStep | null {
-  const { spec, seen, memory } = draft;
+function startStep(builder: DecisionBuilder): BackendStep | null {
+  const { spec, seen } = builder;
   if (spec.wanted.kind !== "connection") return null;
   const candidate = { id: seen.nextId, key: spec.wanted.key, epoch: spec.epoch };
-  draft.memory = { ...memory, candidate };
+  builder.remember({ candidate });
   return { kind: "start", id: candidate.id };
 }
 
-function needsStart(draft: Draft): boolean {
-  const { spec, memory } = draft;
+function needsStart(builder: DecisionBuilder): boolean {
+  const { spec, memory } = builder;
   if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
-  return memory.serving === null || memory.serving.distrusted || !isCurrent(draft, memory.serving);
+  return memory.serving === null || memory.serving.distrusted || !builder.isCurrent(memory.serving);
 }
 
-function retryAtMs(draft: Draft): number | null {
-  const { notBeforeMs, failures } = draft.memory.tries;
-  const isWaiting = needsStart(draft) && (failures > 0 || draft.memory.holding === "crash");
-  return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, draft.now.monotonicMs) : null;
+function retryAtMs(builder: DecisionBuilder): number | null {
+  const { notBeforeMs, failures } = builder.memory.tries;
+  const isWaiting = needsStart(builder) && (failures > 0 || builder.memory.holding === "crash");
+  return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
 }
 
-function callRule({ spec, memory }: Draft, reason: string | null): CallRule {
+function callRule({ spec, memory }: DecisionBuilder, reason: string | null): CallRule {
   if (memory.serving !== null) return { kind: "serve", id: memory.serving.id };
   if (memory.holding !== null && spec.wanted.kind === "connection") return { kind: "wait" };
   return { kind: "refuse", reason: reason ?? "it is not running yet" };
 }
 
 function phaseOf(
-  { spec, seen, memory }: Draft,
+  { spec, seen, memory }: DecisionBuilder,
   conditions: readonly BackendCondition[],
 ): { readonly phase: BackendPhase; readonly reason: string | null } {
   const { wanted } = spec;
@@ -256,14 +252,14 @@ function phaseOf(
     : { phase: "Initializing", reason: "it is being started" };
 }
 
-function conditionsSince(draft: Draft): readonly BackendCondition[] {
-  const found = backendConditions(draft);
-  const before = draft.memory.conditionsSince;
+function conditionsSince(builder: DecisionBuilder): readonly BackendCondition[] {
+  const found = backendConditions(builder);
+  const before = builder.memory.conditionsSince;
   if (before.size === 0 && found.length === 0) return [];
-  const since = standingSince(found, before, draft.now.wallMs);
-  draft.memory = { ...draft.memory, conditionsSince: since };
+  const since = standingSince(found, before, builder.now.wallMs);
+  builder.remember({ conditionsSince: since });
   return found.map((condition) => ({
     ...condition,
-    sinceMs: since.get(condition.code) ?? draft.now.wallMs,
+    sinceMs: since.get(condition.code) ?? builder.now.wallMs,
   }));
 }

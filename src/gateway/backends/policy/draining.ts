@@ -1,4 +1,4 @@
-// Owns how an instance that is no longer wanted ends: its calls go on for a while, then what is left is told why.
+// How an instance that is no longer wanted ends: its calls go on for a while, then those left get an error that says why.
 
 /** Why an instance gets no more calls. */
 export type DrainReason = "replaced" | "restarted" | "not_answering" | "removed" | "disabled";

@@ -1,11 +1,12 @@
-// Owns how one backend shows itself: what is announced, what its view says, what a call gets that comes in vain.
-import type { BackendConfig } from "../../../config/snapshot.ts";
+// How one backend is shown: what is announced of it, and its part of the status.
 import { NO_LISTINGS } from "../../catalog/listings.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { BackendInstance } from "../instance/backend-instance.ts";
+import type { BackendEvent } from "../policy/backend-decision-builder.ts";
 import type { BackendView } from "../policy/backend-pool-contract.ts";
-import type { BackendDecision } from "../policy/decide-backend.ts";
-import type { BackendEvent, Now } from "../policy/decide-backend-draft.ts";
+import type { ClientInstances } from "./client-instances.ts";
+import type { SharedInstances } from "./lane-instances.ts";
+import type { LaneState } from "./lane-state.ts";
 
 /** `find` gives an instance that the event names; null: it is gone. */
 export function eventTransition(
@@ -35,25 +36,18 @@ export function eventTransition(
   };
 }
 
-interface BackendState {
-  readonly config: BackendConfig;
-  readonly decision: BackendDecision;
-  readonly serving: BackendInstance | null;
-  /** Those that all clients share. */
-  readonly shared: readonly BackendInstance[];
-  /** Those of one client each. */
-  readonly own: readonly BackendInstance[];
-  /** Calls that clients' own old instances still finish. */
-  readonly ownDraining: number;
-  /** Wall ms. */
-  readonly phaseSinceMs: number;
-  readonly now: Now;
-}
-
-export function backendView(state: BackendState): BackendView {
-  const { config, decision, serving, shared, own, now } = state;
+export function backendView(
+  state: LaneState,
+  shared: SharedInstances,
+  clientInstances: ClientInstances,
+): BackendView {
+  const { config, decision, serving, phase } = state;
   const { memory, retryAtMs } = decision;
-  const isDraining = (id: number): boolean => memory.draining.some((leaving) => leaving.id === id);
+  const now = state.now();
+  const sharedOnes = [...shared.instances.values()].map(({ instance }) => instance);
+  const own = clientInstances.all.map(({ instance }) => instance);
+  const draining = sharedOnes.filter(({ id }) => memory.draining.some((leaving) => leaving.id === id));
+  const initialized = serving?.instance.initializeResult ?? null;
   return {
     name: config.name,
     group: config.group,
@@ -61,13 +55,13 @@ export function backendView(state: BackendState): BackendView {
     enabled: config.enabled,
     phase: decision.phase,
     reason: decision.reason,
-    sinceMs: state.phaseSinceMs,
-    pid: serving?.pid ?? null,
-    server: serving?.serverInfo ?? null,
-    protocolVersion: serving?.protocolVersion ?? null,
-    instances: shared.length + own.length,
-    inFlight: inFlightOf([...shared, ...own]),
-    draining: inFlightOf(shared.filter(({ id }) => isDraining(id))) + state.ownDraining,
+    sinceMs: phase.since.wallMs,
+    pid: serving?.instance.pid ?? null,
+    server: initialized?.serverInfo ?? null,
+    protocolVersion: initialized?.protocolVersion ?? null,
+    instances: sharedOnes.length + own.length,
+    inFlight: inFlightOf([...sharedOnes, ...own]),
+    draining: inFlightOf(draining) + clientInstances.drainingInFlight,
     restarts: memory.ends,
     retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
     lastError: memory.lastError,
@@ -78,19 +72,4 @@ export function backendView(state: BackendState): BackendView {
 /** Client requests without an answer yet. */
 export function inFlightOf(instances: readonly BackendInstance[]): number {
   return instances.reduce((sum, { seen }) => sum + seen.inFlight, 0);
-}
-
-/** Names the backend, why it is not there, and when it is tried next. */
-export function unavailableMessage(
-  backend: string,
-  { calls, retryAtMs, memory }: BackendDecision,
-  nowMs: number,
-): string {
-  const reason = calls.kind === "refuse" ? calls.reason : "it is not ready";
-  const leftMs = retryAtMs === null ? 0 : retryAtMs - nowMs;
-  if (leftMs > 0) {
-    return `backend ${backend} is unavailable: ${reason}; it is tried again in ${Math.ceil(leftMs / 1000)} s`;
-  }
-  const isStarting = memory.candidate !== null;
-  return `backend ${backend} is unavailable: ${reason}${isStarting ? "; it is being started" : ""}`;
 }

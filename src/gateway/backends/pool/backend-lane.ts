@@ -1,226 +1,169 @@
-// Owns one backend: its instances, the lane that decides about them, and the way of a call to the one that serves.
-// No cycle of the lane waits for anything: what is slow is begun, and triggers the lane when there is news.
+// One backend: its instances, the lane that decides about them, and the way of a call to the one that serves.
 import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
-import { createLane } from "../../../reconcile/lane.ts";
-import type { TriggerReason } from "../../../reconcile/trigger.ts";
-import { errorText } from "../../../runtime/errors.ts";
-import { BACKEND_UNAVAILABLE } from "../../json-rpc.ts";
-import type { Now } from "../policy/decide-backend-draft.ts";
-import type { BackendLane, LaneTools } from "./backend-lane-contract.ts";
-import { backendView, inFlightOf, unavailableMessage } from "./backend-lane-news.ts";
-import { createClientInstances } from "./client-instances.ts";
-import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
-import { createLaneCalls } from "./lane-calls.ts";
-import { createCycles } from "./lane-cycles.ts";
-import { createLaneInstances } from "./lane-instances.ts";
-import { createHandover, createPublished } from "./lane-published.ts";
-import { startPoolInstance } from "./pool-instance.ts";
+import type { CatalogSource } from "../../catalog/catalog.ts";
+import type { ClientPort } from "../../client-port.ts";
+import type { JsonObject, Reply } from "../../json-rpc.ts";
+import type { McpLogLevel } from "../../protocol.ts";
+import type { BackendInstance } from "../instance/backend-instance.ts";
+import type { BackendInitializeResult, BackendView, PoolCall } from "../policy/backend-pool-contract.ts";
+import type { LaneTools } from "./backend-lane-contract.ts";
+import { backendView, inFlightOf } from "./backend-lane-news.ts";
+import { ClientInstances } from "./client-instances.ts";
+import { resolveConnection } from "./connection-key.ts";
+import { LaneCalls } from "./lane-calls.ts";
+import { LaneCycles } from "./lane-cycles.ts";
+import { SharedInstances } from "./lane-instances.ts";
+import { Published } from "./lane-published.ts";
+import { LaneState } from "./lane-state.ts";
 import { createPoolSubscriptions } from "./subscriptions.ts";
-import { createWaitingCalls } from "./waiting-calls.ts";
+import { createWaitingCalls, type WaitingCalls } from "./waiting-calls.ts";
 
-export function createBackendLane(tools: LaneTools, name: string, first: BackendConfig): BackendLane {
-  const { clock, logger } = tools;
-  const waiting = createWaitingCalls(clock, name);
-  const subscriptions = createPoolSubscriptions();
-  /** Its last wish, even when it is removed: for messages, and calls that drain. */
-  let config = first;
-  let configured = false;
-  let outcome: ConnectionOutcome = { ok: false, missing: [] };
-  let revision = 0;
-  let epoch = 0;
-  let stopped: string | null = null;
-  const now = (): Now => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
+export class BackendLane {
+  readonly #state: LaneState;
+  readonly #waiting: WaitingCalls;
+  readonly #subscriptions = createPoolSubscriptions();
+  readonly #own: ClientInstances;
+  readonly #published: Published;
+  readonly #shared: SharedInstances;
+  readonly #cycles: LaneCycles;
+  readonly #calls: LaneCalls;
 
-  const trigger = (reason: TriggerReason): void => {
-    lane.trigger({ reason, atMs: clock.monotonicMs(), details: [] });
-  };
-  const changed = (): void => tools.onChanged(backend);
-  const isPerClient = (): boolean => config.instances === "per-client";
-  const isWanted = (): boolean => configured && config.enabled;
+  constructor(tools: LaneTools, name: string, config: BackendConfig) {
+    const state = new LaneState(tools, name, config, {
+      run: () => this.#cycles.run(),
+      onChanged: () => tools.onChanged(name),
+    });
+    const subscriptions = this.#subscriptions;
+    const waiting = createWaitingCalls(tools.clock, name);
+    const own = new ClientInstances(state, subscriptions);
+    const published = new Published(state, subscriptions, own);
+    const shared = new SharedInstances(state, published);
+    this.#state = state;
+    this.#waiting = waiting;
+    this.#own = own;
+    this.#published = published;
+    this.#shared = shared;
+    this.#cycles = new LaneCycles({ state, waiting, own, shared, published });
+    this.#calls = new LaneCalls({ state, waiting, subscriptions, own, published });
+    this.configure(config);
+  }
 
-  const own = createClientInstances({
-    backend: name,
-    clock,
-    logger,
-    base: () => (isPerClient() && cycles.decision.calls.kind !== "refuse" ? handover.base : null),
-    start: (owner, ofBase, events) =>
-      startPoolInstance(shared.starter, ofBase, shared.optionsFor(ofBase, owner), events),
-    drainTimeoutMs: tools.drainTimeoutMs,
-    onReady: (owner, entry) => subscriptions.move(null, entry.instance, owner),
-    onSettled: () => {
-      if (!isWanted()) trigger("drain");
-      if (stopped !== null) changed();
-    },
-  });
+  get name(): string {
+    return this.#state.name;
+  }
 
-  const lane = createLane({
-    clock,
-    run: async () => (stopped === null ? cycles.cycle() : null),
-    onFailure: (error) => logger.error("cycle failed", { backend: name, reason: errorText(error) }),
-  });
+  /** What is published of it; null: nothing. The same object until it changes. */
+  get source(): CatalogSource | null {
+    return this.#published.source;
+  }
 
-  const unavailable = (): string => {
-    if (stopped !== null) return stopped;
-    if (!configured) return `backend ${name} was removed from the configuration`;
-    if (!config.enabled) return `backend ${name} is disabled in the configuration`;
-    return unavailableMessage(name, cycles.decision, clock.monotonicMs());
-  };
-  const published = createPublished({
-    name,
-    config: () => config,
-    outcome: () => outcome,
-    serving: () => cycles.serving,
-    decision: () => cycles.decision,
-    isWanted,
-    changed,
-  });
-  const handover = createHandover({
-    subscriptions,
-    config: () => config,
-    serving: () => cycles.serving,
-    isPerClient,
-    own,
-    published,
-  });
-  const calls = createLaneCalls({
-    waiting,
-    subscriptions,
-    config: () => config,
-    configured: () => configured,
-    stopped: () => stopped,
-    serving: () => cycles.serving,
-    decision: () => cycles.decision,
-    isPerClient,
-    isWanted,
-    own,
-    unavailable,
-    source: () => published.source,
-  });
-  const shared = createLaneInstances({
-    tools,
-    name,
-    clock,
-    logger,
-    config: () => config,
-    stopped: () => stopped,
-    serving: () => cycles.serving,
-    decision: () => cycles.decision,
-    trigger,
-    askCheck: () => cycles.askCheck(),
-    relist: published.relist,
-    changed,
-  });
+  /** No first attempt is under way or due. */
+  get isSettled(): boolean {
+    const { isWanted, decision } = this.#state;
+    if (this.#cycles.isDue) return false;
+    return !isWanted || (decision.phase !== "Pending" && decision.phase !== "Initializing");
+  }
 
-  const cycles = createCycles({
-    tools,
-    name,
-    waiting,
-    config: () => config,
-    configured: () => configured,
-    outcome: () => outcome,
-    revision: () => revision,
-    epoch: () => epoch,
-    now,
-    trigger,
-    isPerClient,
-    own,
-    unavailable,
-    published,
-    handover,
-    shared,
-    changed,
-  });
+  /** It is not configured, and nothing is left of it. */
+  get isGone(): boolean {
+    return !this.#state.isConfigured && this.#instances.length === 0;
+  }
 
-  const backend: BackendLane = {
-    name,
-    get source() {
-      return published.source;
-    },
-    get isSettled() {
-      if (cycles.cycleDue) return false;
-      if (!isWanted()) return true;
-      return cycles.decision.phase !== "Pending" && cycles.decision.phase !== "Initializing";
-    },
-    get isGone() {
-      return !configured && shared.instances.size === 0 && own.all.length === 0;
-    },
-    get inFlight() {
-      return inFlightOf([...shared.instances.values(), ...own.all].map(({ instance }) => instance));
-    },
-    configure(next) {
-      if (next === null ? !configured : configured && isDeepStrictEqual(next, config)) return;
-      const before = config;
-      configured = next !== null;
-      if (next !== null) {
-        config = next;
-        outcome = resolveConnection(next.connection, tools.environment);
-        if (outcome.ok) outcome.secrets.forEach(tools.redact);
-        published.applyShape();
-      }
-      revision++;
-      cycles.due();
-      if (!isWanted()) {
-        const why = configured ? "disabled" : "removed";
-        own.retire(() => false, why);
-        waiting.fail(unavailable());
-        subscriptions.clear();
-      } else handover.changeInstances(before.instances);
-      published.publish();
-      trigger("config");
-    },
-    lookAgain: () => trigger("config"),
-    call: calls.call,
-    subscribe: calls.subscribe,
-    unsubscribe: calls.unsubscribe,
-    notifyOwn(client, method, params) {
-      if (isPerClient()) own.ready(client)?.instance.notify(method, params);
-    },
-    setLogLevel(level) {
-      for (const { instance } of [...shared.instances.values(), ...own.all]) instance.setLogLevel(level);
-    },
-    forget(client) {
-      subscriptions.forget(client);
-      for (const { instance } of shared.instances.values()) instance.forget(client);
-      own.forget(client);
-    },
-    get greeting() {
-      return published.source === null ? null : published.greeting;
-    },
-    view: () =>
-      backendView({
-        config,
-        decision: cycles.decision,
-        serving: cycles.serving?.instance ?? null,
-        shared: [...shared.instances.values()].map(({ instance }) => instance),
-        own: own.all.map(({ instance }) => instance),
-        ownDraining: own.drainingInFlight,
-        phaseSinceMs: cycles.phase.since.wallMs,
-        now: now(),
-      }),
-    restart() {
-      if (!isWanted()) return;
-      epoch++;
-      revision++;
-      cycles.due();
-      trigger("user");
-    },
-    logLines: shared.logLines,
-    stop(message) {
-      if (stopped !== null) return;
-      stopped = message;
-      waiting.fail(message);
-      void lane[Symbol.asyncDispose]();
-    },
-    async close(message) {
-      const error = { code: BACKEND_UNAVAILABLE, message };
-      const ended = [...shared.instances.values()].map(async (entry) => {
-        await entry.close(error);
-        shared.instances.delete(entry.id);
-      });
-      await Promise.all([...ended, own.close(message)]);
-    },
-  };
-  backend.configure(first);
-  return backend;
+  get inFlight(): number {
+    return inFlightOf(this.#instances);
+  }
+
+  /** What the server answered to `initialize`; null: nothing of it is published. */
+  get initializeResult(): BackendInitializeResult | null {
+    return this.#published.initializeResult;
+  }
+
+  /** Null: it is not configured any more. What needs no connection takes effect in this call. */
+  configure(next: BackendConfig | null): void {
+    const state = this.#state;
+    const { config: before, isConfigured, tools } = state;
+    if (next === null ? !isConfigured : isConfigured && isDeepStrictEqual(next, before)) return;
+    state.isConfigured = next !== null;
+    if (next !== null) {
+      state.config = next;
+      state.outcome = resolveConnection(next.connection, tools.environment);
+      if (state.outcome.ok) state.outcome.secrets.forEach(tools.redact);
+      this.#published.applyShape();
+    }
+    state.revision++;
+    this.#cycles.isDue = true;
+    if (!state.isWanted) {
+      this.#own.retire(() => false, state.isConfigured ? "disabled" : "removed");
+      this.#waiting.fail(state.unavailable);
+      this.#subscriptions.clear();
+    } else this.#published.changeInstances(before.instances);
+    this.#published.publish();
+    state.trigger("config");
+  }
+
+  /** What holds for all backends has changed. */
+  lookAgain(): void {
+    this.#state.trigger("config");
+  }
+
+  /** Never rejects. */
+  call(call: PoolCall): Promise<Reply> {
+    return this.#calls.call(call);
+  }
+
+  subscribe(uri: string, client: ClientPort): Promise<Reply> {
+    return this.#calls.subscribe(uri, client);
+  }
+
+  unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
+    return this.#calls.unsubscribe(uri, client);
+  }
+
+  notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
+    if (this.#state.isPerClient) this.#own.ready(client)?.instance.notify(method, params);
+  }
+
+  setLogLevel(level: McpLogLevel | null): void {
+    for (const instance of this.#instances) instance.setLogLevel(level);
+  }
+
+  forget(client: ClientPort): void {
+    this.#subscriptions.forget(client);
+    for (const { instance } of this.#shared.instances.values()) instance.forget(client);
+    this.#own.forget(client);
+  }
+
+  view(): BackendView {
+    return backendView(this.#state, this.#shared, this.#own);
+  }
+
+  restart(): void {
+    const state = this.#state;
+    if (!state.isWanted) return;
+    state.epoch++;
+    state.revision++;
+    this.#cycles.isDue = true;
+    state.trigger("user");
+  }
+
+  logLines(): readonly string[] {
+    return this.#shared.logLines();
+  }
+
+  /** Takes no more calls and no more steps; those in flight go on. */
+  stop(message: string): void {
+    if (this.#state.stopped !== null) return;
+    this.#state.stop(message);
+    this.#waiting.fail(message);
+  }
+
+  /** Ends every instance: calls in flight get the error. */
+  async close(message: string): Promise<void> {
+    await Promise.all([this.#shared.close(message), this.#own.close(message)]);
+  }
+
+  get #instances(): readonly BackendInstance[] {
+    return [...this.#shared.instances.values(), ...this.#own.all].map(({ instance }) => instance);
+  }
 }

@@ -1,137 +1,101 @@
 // The cycles of one backend: decide and take steps until there is nothing to do.
-import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { Wake } from "../../../reconcile/lane.ts";
-import type { TriggerReason } from "../../../reconcile/trigger.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
-import {
-  type BackendDecision,
-  type BackendStep,
-  decideBackend,
-  UNDECIDED,
-} from "../policy/decide-backend.ts";
-import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/decide-backend-draft.ts";
-import type { LaneTools } from "./backend-lane-contract.ts";
+import { type BackendDecision, type BackendStep, decideBackend } from "../policy/decide-backend.ts";
 import { eventTransition } from "./backend-lane-news.ts";
 import type { ClientInstances } from "./client-instances.ts";
-import type { ConnectionOutcome } from "./connection-key.ts";
-import type { LaneInstances } from "./lane-instances.ts";
-import type { Handover, Published } from "./lane-published.ts";
-import type { PoolInstance } from "./pool-instance.ts";
+import type { SharedInstances } from "./lane-instances.ts";
+import type { Published } from "./lane-published.ts";
+import type { LaneState } from "./lane-state.ts";
 import type { WaitingCalls } from "./waiting-calls.ts";
 
 /** More steps than instances that may have to end at once; reaching it is a mistake in the decision. */
 const MAX_STEPS = 200;
 
 interface CyclesParts {
-  readonly tools: LaneTools;
-  readonly name: string;
+  readonly state: LaneState;
   readonly waiting: WaitingCalls;
-  readonly config: () => BackendConfig;
-  readonly configured: () => boolean;
-  readonly outcome: () => ConnectionOutcome;
-  readonly revision: () => number;
-  readonly epoch: () => number;
-  readonly now: () => Now;
-  readonly trigger: (reason: TriggerReason) => void;
-  readonly isPerClient: () => boolean;
   readonly own: ClientInstances;
-  readonly unavailable: () => string;
+  readonly shared: SharedInstances;
   readonly published: Published;
-  readonly handover: Handover;
-  readonly shared: LaneInstances;
-  readonly changed: () => void;
 }
 
-/** The cycles of the lane: decide and take steps until there is nothing to do. */
-export function createCycles({
-  tools,
-  name,
-  waiting,
-  config,
-  configured,
-  outcome,
-  revision,
-  epoch,
-  now,
-  trigger,
-  isPerClient,
-  own,
-  unavailable,
-  published,
-  handover,
-  shared,
-  changed,
-}: CyclesParts) {
-  let checkAsked = false;
-  let cycleDue = false;
-  let turn: "none" | "asked" | "given" = "none";
-  let serving: PoolInstance | null = null;
-  /** As announced. */
-  let phase = { name: NEW_BACKEND.phase, since: now() };
-  let decision: BackendDecision = UNDECIDED;
-  const spec = createLaneSpec({ tools, name, config, configured, outcome, revision, epoch });
+export class LaneCycles {
+  /** Something is to be decided: until then it is not settled. */
+  isDue = false;
+  readonly #parts: CyclesParts;
+  #turn: "none" | "asked" | "given" = "none";
 
-  const cycle = (): Wake | null => {
+  constructor(parts: CyclesParts) {
+    this.#parts = parts;
+  }
+
+  run(): Wake | null {
+    const { state } = this.#parts;
     for (let steps = 0; steps < MAX_STEPS; steps++) {
-      decision = decideBackend(
-        spec(),
-        {
-          instances: [...shared.instances.values()].map(({ instance }) => instance.seen),
-          clientInstances: own.all.length,
-          mayStart: turn === "given",
-          nextId: shared.nextId,
-          checkAsked,
-          jitter: tools.random(),
-        },
-        decision.memory,
-        now(),
-      );
-      keep(decision);
+      const decision = this.#decide();
+      state.decision = decision;
+      this.#keep(decision);
       if (decision.step === null) {
-        if (turn === "given") turn = "none";
-        if (decision.wantsTurn) askForTurn();
-        rest();
+        if (this.#turn === "given") this.#turn = "none";
+        if (decision.wantsTurn) this.#askForTurn();
+        this.#rest(decision);
         return decision.wake;
       }
-      perform(decision.step);
+      this.#perform(decision.step);
     }
-    throw new MountaineerError("internal", `backend ${name} did not settle in ${MAX_STEPS} steps`);
-  };
+    throw new MountaineerError("internal", `backend ${state.name} did not settle in ${MAX_STEPS} steps`);
+  }
 
-  const askForTurn = (): void => {
-    if (turn !== "none") return;
-    turn = "asked";
-    tools.takeTurn(() => {
-      turn = "given";
-      trigger("start");
+  #decide(): BackendDecision {
+    const { state, shared, own } = this.#parts;
+    const seen = {
+      instances: [...shared.instances.values()].map(({ instance }) => instance.seen),
+      clientInstances: own.all.length,
+      mayStart: this.#turn === "given",
+      nextId: state.nextId,
+      checkAsked: state.checkAsked,
+      jitter: state.tools.random(),
+    };
+    return decideBackend(state.spec, seen, state.decision.memory, state.now());
+  }
+
+  #askForTurn(): void {
+    if (this.#turn !== "none") return;
+    this.#turn = "asked";
+    const { state } = this.#parts;
+    state.tools.takeTurn(() => {
+      this.#turn = "given";
+      state.trigger("start");
     });
-  };
+  }
 
   /** The swap: who serves and what is published change in one go, before anybody else runs. */
-  const keep = ({ calls, events }: BackendDecision): void => {
+  #keep({ calls, events }: BackendDecision): void {
+    const { state, shared, published, own, waiting } = this.#parts;
+    const { tools, name, serving: before } = state;
     const next = calls.kind === "serve" ? (shared.instances.get(calls.id) ?? null) : null;
-    const before = serving;
     if (next !== before) {
-      serving = next;
-      checkAsked = false;
-      if (next !== null) handover.takeOver(next, before);
+      state.serving = next;
+      state.checkAsked = false;
+      if (next !== null) published.takeOver(next, before);
     }
     published.publish();
     // After the swap: calls that waited for a client's own instance go to the shared one, by the lists now published.
-    if (!isPerClient()) own.retire(() => false, "replaced");
+    if (!state.isPerClient) own.retire(() => false, "replaced");
     for (const event of events) {
       tools.announce(eventTransition(name, event, (id) => shared.instances.get(id)?.instance ?? null));
     }
-    if (calls.kind === "refuse") {
-      if (waiting.size > 0) waiting.fail(unavailable());
-    } else if (serving?.isReady === true && waiting.size > 0) waiting.begin();
-  };
+    if (waiting.size === 0) return;
+    if (calls.kind === "refuse") waiting.fail(state.unavailable);
+    else if (next?.isReady === true) waiting.begin();
+  }
 
-  const perform = (step: BackendStep): void => {
+  #perform(step: BackendStep): void {
+    const { state, shared } = this.#parts;
     if (step.kind === "start") {
-      turn = "none";
-      const found = outcome();
-      if (found.ok) shared.start({ ...found, epoch: epoch() });
+      this.#turn = "none";
+      if (state.outcome.ok) shared.start({ ...state.outcome, epoch: state.epoch });
       return;
     }
     const entry = shared.instances.get(step.id);
@@ -139,83 +103,20 @@ export function createCycles({
     if (step.kind === "close") void shared.end(entry, step.drained);
     else if (step.kind === "refresh") entry.instance.refresh();
     else {
-      checkAsked = false;
+      state.checkAsked = false;
       entry.instance.check();
     }
-  };
+  }
 
-  const rest = (): void => {
-    cycleDue = decision.wantsTurn;
-    const { phase: to, reason } = decision;
-    if (to !== phase.name) {
-      const { name: from, since } = phase;
-      phase = { name: to, since: now() };
-      const took_ms = Math.round(phase.since.monotonicMs - since.monotonicMs);
-      tools.announce({ name: "backend.phase", backend: name, from, to, reason, took_ms });
+  #rest({ phase: to, reason, wantsTurn }: BackendDecision): void {
+    const { state } = this.#parts;
+    const { name: from, since } = state.phase;
+    this.isDue = wantsTurn;
+    if (to !== from) {
+      state.phase = { name: to, since: state.now() };
+      const took_ms = Math.round(state.phase.since.monotonicMs - since.monotonicMs);
+      state.tools.announce({ name: "backend.phase", backend: state.name, from, to, reason, took_ms });
     }
-    changed();
-  };
-
-  const askCheck = (): void => {
-    checkAsked = true;
-    trigger("check");
-  };
-  /** Something is to be decided: until then it is not settled. */
-  const due = (): void => {
-    cycleDue = true;
-  };
-
-  return {
-    get decision() {
-      return decision;
-    },
-    cycle,
-    get serving() {
-      return serving;
-    },
-    askCheck,
-    get cycleDue() {
-      return cycleDue;
-    },
-    due,
-    get phase() {
-      return phase;
-    },
-  };
-}
-
-interface LaneSpecParts {
-  readonly tools: LaneTools;
-  readonly name: string;
-  readonly config: () => BackendConfig;
-  readonly configured: () => boolean;
-  readonly outcome: () => ConnectionOutcome;
-  readonly revision: () => number;
-  readonly epoch: () => number;
-}
-
-/** What is wanted of the backend now. */
-function createLaneSpec({ tools, name, config, configured, outcome, revision, epoch }: LaneSpecParts) {
-  const wanted = (): BackendSpec["wanted"] => {
-    if (!configured()) return { kind: "nothing", because: "removed" };
-    if (!config().enabled) return { kind: "nothing", because: "disabled" };
-    const found = outcome();
-    return found.ok
-      ? { kind: "connection", key: found.key }
-      : { kind: "secret_missing", variables: found.missing };
-  };
-  const spec = (): BackendSpec => {
-    const { connection, replace } = config();
-    return {
-      name,
-      origin: "url" in connection ? (URL.parse(connection.url)?.origin ?? null) : null,
-      wanted: wanted(),
-      revision: revision(),
-      epoch: epoch(),
-      replace,
-      drainTimeoutMs: tools.drainTimeoutMs(),
-    };
-  };
-
-  return spec;
+    state.changed();
+  }
 }

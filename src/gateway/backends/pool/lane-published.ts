@@ -3,122 +3,44 @@ import { isDeepStrictEqual } from "node:util";
 import type { BackendConfig } from "../../../config/snapshot.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import { NO_LISTINGS } from "../../catalog/listings.ts";
-import type { ServerGreeting } from "../policy/backend-pool-contract.ts";
-import type { BackendDecision } from "../policy/decide-backend.ts";
+import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
 import type { DrainReason } from "../policy/draining.ts";
 import type { ClientInstances } from "./client-instances.ts";
-import type { ConnectionOutcome } from "./connection-key.ts";
-import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
+import type { LaneState } from "./lane-state.ts";
+import type { PoolInstance } from "./pool-instance.ts";
 import type { PoolSubscriptions } from "./subscriptions.ts";
 
 /** What was published last, and of which connection. */
-interface Shape extends Pick<CatalogSource, "filters" | "toolOverrides" | "listings"> {
+interface Shape extends Omit<CatalogSource, "backend"> {
   readonly key: string;
 }
 
-export type Published = ReturnType<typeof createPublished>;
+export class Published {
+  /** Null: nothing. The same object until it changes. */
+  source: CatalogSource | null = null;
+  readonly #state: LaneState;
+  readonly #subscriptions: PoolSubscriptions;
+  readonly #own: ClientInstances;
+  #shape: Shape | null = null;
+  #initializeResult: BackendInitializeResult | null = null;
 
-export type Handover = ReturnType<typeof createHandover>;
+  constructor(state: LaneState, subscriptions: PoolSubscriptions, own: ClientInstances) {
+    this.#state = state;
+    this.#subscriptions = subscriptions;
+    this.#own = own;
+  }
 
-interface HandoverParts {
-  readonly subscriptions: PoolSubscriptions;
-  readonly config: () => BackendConfig;
-  readonly serving: () => PoolInstance | null;
-  readonly isPerClient: () => boolean;
-  readonly own: ClientInstances;
-  readonly published: Published;
-}
+  get initializeResult(): BackendInitializeResult | null {
+    return this.source === null ? null : this.#initializeResult;
+  }
 
-/** Clients and their subscriptions move to the instance that serves now. */
-export function createHandover({
-  subscriptions,
-  config,
-  serving,
-  isPerClient,
-  own,
-  published,
-}: HandoverParts) {
-  /** Of what the clients' own are made: what served last. */
-  let base: InstanceBase | null = null;
-
-  const takeOver = (next: PoolInstance, before: PoolInstance | null): void => {
-    published.show(next);
-    const isOther = base !== null && (base.key !== next.base.key || base.epoch !== next.base.epoch);
-    const why: DrainReason = base?.key === next.base.key ? "restarted" : "replaced";
-    base = next.base;
-    if (!isPerClient()) {
-      subscriptions.move(before?.instance ?? null, next.instance);
-      return;
-    }
-    if (!isOther) return;
-    own.retire((entry) => entry.base.key === next.base.key && entry.base.epoch === next.base.epoch, why);
-    // What a client waits to hear of must not depend on its next call.
-    for (const client of subscriptions.clients) own.ensure(client);
-  };
-
-  const changeInstances = (before: BackendConfig["instances"]): void => {
-    if (before === config().instances) return;
-    if (!isPerClient()) {
-      subscriptions.move(null, serving()?.instance ?? null);
-      return;
-    }
-    for (const client of subscriptions.clients) {
-      own.ensure(client);
-      subscriptions.move(serving()?.instance ?? null, null, client);
-    }
-  };
-
-  return {
-    get base() {
-      return base;
-    },
-    takeOver,
-    changeInstances,
-  };
-}
-
-interface PublishedParts {
-  readonly name: string;
-  readonly config: () => BackendConfig;
-  readonly outcome: () => ConnectionOutcome;
-  readonly serving: () => PoolInstance | null;
-  readonly decision: () => BackendDecision;
-  readonly isWanted: () => boolean;
-  readonly changed: () => void;
-}
-
-/** What is published of the backend: lists, filters, and what the server says of itself. */
-export function createPublished({
-  name,
-  config,
-  outcome,
-  serving,
-  decision,
-  isWanted,
-  changed,
-}: PublishedParts) {
-  let shape: Shape | null = null;
-  let source: CatalogSource | null = null;
-  let greeting: ServerGreeting | null = null;
-
-  /** What it says of itself, and what it has, is published from the next `publish` on. */
-  const show = (next: PoolInstance): void => {
-    const { filters, toolOverrides } = config();
-    const { capabilities, instructions } = next.instance;
-    greeting = { backend: name, capabilities, instructions };
-    shape = { key: next.base.key, filters, toolOverrides, listings: next.instance.listings ?? NO_LISTINGS };
-  };
-  const relist = (changed: PoolInstance): void => {
-    if (changed !== serving() || shape === null) return;
-    shape = { ...shape, listings: changed.instance.listings ?? shape.listings };
-    publish();
-  };
-
-  const publish = (): void => {
-    const isPublished = isWanted() && decision().calls.kind !== "refuse" && shape !== null;
-    if (!isPublished || shape === null) {
+  publish(): void {
+    const { name, isWanted, decision, changed } = this.#state;
+    const shape = isWanted && decision.calls.kind !== "refuse" ? this.#shape : null;
+    const { source } = this;
+    if (shape === null) {
       if (source === null) return;
-      source = null;
+      this.source = null;
     } else {
       const { filters, toolOverrides, listings } = shape;
       const isSame =
@@ -127,31 +49,67 @@ export function createPublished({
         source.filters === filters &&
         source.toolOverrides === toolOverrides;
       if (isSame) return;
-      source = { backend: name, filters, toolOverrides, listings };
+      this.source = { backend: name, filters, toolOverrides, listings };
     }
     changed();
-  };
+  }
 
-  const applyShape = (): void => {
-    const found = outcome();
-    const isSameConnection = found.ok && shape?.key === found.key;
-    if (!isSameConnection || shape === null) return;
-    const { filters, toolOverrides } = config();
+  /** An instance has read its lists again. */
+  relist({ instance }: PoolInstance): void {
+    if (instance !== this.#state.serving?.instance || this.#shape === null) return;
+    this.#shape = { ...this.#shape, listings: instance.listings ?? this.#shape.listings };
+    this.publish();
+  }
+
+  /** Filters and overrides that were changed for the connection that is published. */
+  applyShape(): void {
+    const { outcome, config } = this.#state;
+    const { filters, toolOverrides } = config;
+    const shape = this.#shape;
+    if (shape === null || !outcome.ok || shape.key !== outcome.key) return;
     const isSame =
       isDeepStrictEqual(filters, shape.filters) && isDeepStrictEqual(toolOverrides, shape.toolOverrides);
-    if (!isSame) shape = { ...shape, filters, toolOverrides };
-  };
+    if (!isSame) this.#shape = { ...shape, filters, toolOverrides };
+  }
 
-  return {
-    publish,
-    show,
-    relist,
-    get source() {
-      return source;
-    },
-    applyShape,
-    get greeting() {
-      return greeting;
-    },
-  };
+  /** Another instance serves: clients and their subscriptions move, and its lists are published next. */
+  takeOver(next: PoolInstance, before: PoolInstance | null): void {
+    const state = this.#state;
+    const { base } = state;
+    this.#show(next);
+    state.base = next.base;
+    if (!state.isPerClient) {
+      this.#subscriptions.move(before?.instance ?? null, next.instance);
+      return;
+    }
+    const isOf = (other: PoolInstance["base"]): boolean =>
+      other.key === next.base.key && other.epoch === next.base.epoch;
+    if (base === null || isOf(base)) return;
+    const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
+    this.#own.retire((entry) => isOf(entry.base), why);
+    // What a client waits to hear of must not depend on its next call.
+    for (const client of this.#subscriptions.clients) this.#own.ensure(client);
+  }
+
+  changeInstances(before: BackendConfig["instances"]): void {
+    const { config, isPerClient, serving } = this.#state;
+    if (before === config.instances) return;
+    const shared = serving?.instance ?? null;
+    if (!isPerClient) {
+      this.#subscriptions.move(null, shared);
+      return;
+    }
+    for (const client of this.#subscriptions.clients) {
+      this.#own.ensure(client);
+      this.#subscriptions.move(shared, null, client);
+    }
+  }
+
+  #show({ base, instance }: PoolInstance): void {
+    const { name, config } = this.#state;
+    const { filters, toolOverrides } = config;
+    const { capabilities = {}, instructions = null } = instance.initializeResult ?? {};
+    this.#initializeResult = { backend: name, capabilities, instructions };
+    this.#shape = { key: base.key, filters, toolOverrides, listings: instance.listings ?? NO_LISTINGS };
+  }
 }

@@ -1,16 +1,10 @@
-// Owns an instance as the pool holds it: which configuration it is of, and which of its news are news to the pool.
-
+// An instance as the pool holds it: the configuration it was made of, and which of its changes matter to the pool.
 import { errorText } from "../../../runtime/errors.ts";
-import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
+import { settledWithin } from "../../../runtime/time/clock.ts";
 import { isError, REQUEST_TIMEOUT, type Reply } from "../../json-rpc.ts";
-import type {
-  BackendInstance,
-  InstanceOptions,
-  InstanceSeen,
-  StartInstance,
-} from "../instance/backend-instance.ts";
+import type { BackendInstance, InstanceOptions, InstanceSeen } from "../instance/backend-instance.ts";
 import type { PoolCall } from "../policy/backend-pool-contract.ts";
+import type { LaneTools } from "./backend-lane-contract.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 /** A link ends within 5 s by its contract; one that does not is left behind, told. */
@@ -51,7 +45,7 @@ export interface PoolInstanceEvents {
 }
 
 export function startPoolInstance(
-  tools: { readonly start: StartInstance; readonly clock: Clock; readonly logger: Logger },
+  tools: Pick<LaneTools, "startInstance" | "clock" | "logger">,
   base: InstanceBase,
   options: Omit<InstanceOptions, "onSeen" | "onListings" | "clock" | "logger" | "key">,
   events: PoolInstanceEvents,
@@ -81,7 +75,7 @@ export function startPoolInstance(
     events.onSettled(entry);
   };
 
-  const instance = tools.start({
+  const instance = tools.startInstance({
     ...options,
     key: base.key,
     clock,
@@ -132,6 +126,7 @@ function isNews(before: InstanceSeen, seen: InstanceSeen): boolean {
     before.state.kind !== seen.state.kind ||
     before.missedChecks !== seen.missedChecks ||
     before.checkedAtMs !== seen.checkedAtMs ||
-    before.listsStaleBecause !== seen.listsStaleBecause
+    before.listsStaleBecause !== seen.listsStaleBecause ||
+    before.withheldEntries !== seen.withheldEntries
   );
 }

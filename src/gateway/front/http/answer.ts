@@ -1,10 +1,9 @@
 // Writes HTTP responses: complete replies, and refusals of requests whose body may still be arriving.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import type { Clock } from "../../../runtime/time/clock.ts";
 import { errorReply, type RpcId } from "../../json-rpc.ts";
 import { responseJson } from "../session/outlet.ts";
 import { PacedWriter } from "../session/paced-writer.ts";
-import type { StreamWatch } from "../session/stream-watch.ts";
+import type { StreamParts } from "./sse-stream.ts";
 
 /** The JSON-RPC code that the official SDKs send with an HTTP error status. */
 const HTTP_REFUSED = -32000;
@@ -16,13 +15,8 @@ const DISCARD_DEADLINE_MS = 10_000;
 /** Longer texts are written in pieces. */
 const LARGE_CHARACTERS = 256 * 1024;
 
-export interface AnswerParts {
-  readonly clock: Clock;
-  readonly watch: StreamWatch;
-}
-
 export function answerJson(
-  parts: AnswerParts,
+  parts: StreamParts,
   response: ServerResponse,
   status: number,
   json: string,
@@ -38,17 +32,17 @@ export function answerJson(
     response.end(json);
     return;
   }
-  const { clock, watch } = parts;
+  const { clock, keepAlive } = parts;
   const writer = new PacedWriter(response, clock);
   const stream = {
     stalled: (limitMs: number) => writer.stalled(limitMs),
     keepAlive() {},
     destroy() {
-      watch.delete(stream);
+      keepAlive.delete(stream);
       writer.destroy();
     },
   };
-  watch.add(stream);
+  keepAlive.add(stream);
   response.once("close", () => stream.destroy());
   writer.write(json);
   writer.end();
@@ -74,7 +68,7 @@ export interface Refusal {
  * connection is closed.
  */
 export function refuse(
-  parts: AnswerParts,
+  parts: StreamParts,
   request: IncomingMessage,
   response: ServerResponse,
   refusal: Refusal,

@@ -1,29 +1,20 @@
-// Owns MCP over streamable HTTP: who may ask, which session it is about, and what is answered to what no session
-// handles. It knows nothing of sockets.
+// MCP over streamable HTTP: which session a request is about, and the answers to requests that no session handles. It
+// knows nothing of sockets.
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
-import {
-  type Classified,
-  classifyMessage,
-  INTERNAL_ERROR,
-  INVALID_REQUEST,
-  PARSE_ERROR,
-  type RpcRequest,
-} from "../../json-rpc.ts";
-import { readBatch } from "../session/batch.ts";
+import type { Clock } from "../../../runtime/time/clock.ts";
+import { INTERNAL_ERROR, type RpcRequest } from "../../json-rpc.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
+import { type Batch, readIncoming } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
-import { parseMessage } from "../session/message-text.ts";
+import { KeepAlive } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
-import { Session } from "../session/session.ts";
-import { createSessionStore, type SessionStore } from "../session/session-store.ts";
-import { createStreamWatch, type StreamWatch } from "../session/stream-watch.ts";
-import { type AnswerParts, answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
-import { type BodyIntake, createBodyIntake } from "./body-intake.ts";
-import { createHttpDoor, type Exchange, type HttpDoor, type Visit } from "./door.ts";
+import type { Session } from "../session/session.ts";
+import { SessionStore } from "../session/session-store.ts";
+import { answerEmpty, answerJson, type Refusal, refuse } from "./answer.ts";
+import { createBodyIntake } from "./body-intake.ts";
 import { type Accepts, PostExchange } from "./post-exchange.ts";
 import {
   accepted,
@@ -35,7 +26,8 @@ import {
   sessionId,
   tooLarge,
 } from "./request.ts";
-import { SseStream } from "./sse-stream.ts";
+import { createRequestAdmission, type Exchange, type Visit } from "./request-admission.ts";
+import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 const MCP_PATH = "/mcp";
 const HEALTH_PATH = "/manage/v1/health";
@@ -50,321 +42,226 @@ interface HttpFrontOptions {
 }
 
 /** Disposing is `stop(0)`. */
-export interface HttpFront extends AsyncDisposable {
+export class HttpFront implements AsyncDisposable {
+  readonly #options: HttpFrontOptions;
+  readonly #parts: StreamParts;
+  readonly #sessions: SessionStore;
+  readonly #intake = createBodyIntake();
+  readonly #admission: ReturnType<typeof createRequestAdmission>;
+  #stopping: Promise<void> | null = null;
+
+  constructor(options: HttpFrontOptions) {
+    const { clock } = options;
+    this.#options = options;
+    this.#parts = { clock, keepAlive: new KeepAlive(clock) };
+    this.#sessions = new SessionStore(options);
+    this.#admission = createRequestAdmission(options, this.#sessions, this.#refuse);
+  }
+
   /** Answers any request, sooner or later; never throws. */
-  handle(request: IncomingMessage, response: ServerResponse): void;
-  readonly sessions: number;
-  readonly inFlight: number;
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const exchange = { request, response };
+    this.#guarded(exchange, () => this.#route(exchange));
+  };
+
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  get inFlight(): number {
+    return this.#sessions.inFlight;
+  }
+
   /**
    * Takes no more requests (503), ends the streams on which clients listen, waits `graceMs` at most for what is in
    * flight, then ends every session. Again: the same ending.
    */
-  stop(graceMs: number): Promise<void>;
-}
+  stop(graceMs: number): Promise<void> {
+    this.#stopping ??= this.#sessions.end(graceMs, "the gateway is stopping");
+    return this.#stopping;
+  }
 
-export function createHttpFront(options: HttpFrontOptions): HttpFront {
-  const { gateway, clock, logger, bodyLimitBytes } = options;
-  const intake = createBodyIntake();
-  const watch = createStreamWatch(clock);
-  const store = createSessionStore(clock);
-  const parts: AnswerParts = { clock, watch };
-  const idle = Promise.withResolvers<void>();
-  let stopping: Promise<void> | null = null;
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop(0);
+  }
 
-  const inFlight = (): number => {
-    let count = 0;
-    for (const session of store.sessions) count += session.inFlight;
-    return count;
-  };
-  const refused = ({ request, response }: Exchange, refusal: Refusal): void =>
-    refuse(parts, request, response, refusal);
-  const { boundHost } = options;
-  const door = createHttpDoor({ gateway, sessions: store, boundHost, refuse: refused });
+  readonly #refuse = ({ request, response }: Exchange, refusal: Refusal): void =>
+    refuse(this.#parts, request, response, refusal);
 
   /** A mistake of ours costs its request, and nothing else. */
-  const guarded = (request: IncomingMessage, response: ServerResponse, work: () => void): void => {
+  #guarded(exchange: Exchange, work: () => void): void {
     try {
       work();
     } catch (error) {
+      const { request, response } = exchange;
+      const { logger } = this.#options;
       logger.error("a request was not handled", { path: pathOf(request.url), error: errorText(error) });
       if (response.headersSent) response.destroy();
-      else refused({ request, response }, { status: 500, code: INTERNAL_ERROR, message: "internal error" });
+      else this.#refuse(exchange, { status: 500, code: INTERNAL_ERROR, message: "internal error" });
     }
-  };
+  }
 
-  const route = (request: IncomingMessage, response: ServerResponse): void => {
-    const exchange = { request, response };
-    if (!door.isOurs(exchange)) return;
+  #route(exchange: Exchange): void {
+    if (!this.#admission.isOurs(exchange)) return;
+    const { request, response } = exchange;
     const path = pathOf(request.url);
     if (path === HEALTH_PATH) {
-      // Some probes ask for no body.
-      if (request.method !== "GET" && request.method !== "HEAD") refused(exchange, notAllowed("GET, HEAD"));
-      else
-        answerJson(parts, response, 200, JSON.stringify(gateway.health()), { "Cache-Control": "no-store" });
+      this.#answerHealth(exchange);
       return;
     }
-    if (path !== MCP_PATH) {
-      refused(exchange, { status: 404, message: `nothing is served here; MCP is at ${MCP_PATH}` });
+    const refusal = this.#refusalOf(path, request.method);
+    if (refusal !== null) {
+      this.#refuse(exchange, refusal);
       return;
     }
-    const { method } = request;
-    if (method !== "POST" && method !== "GET" && method !== "DELETE") {
-      refused(exchange, notAllowed("GET, POST, DELETE"));
-      return;
-    }
-    if (stopping !== null) {
-      refused(exchange, { status: 503, message: "the gateway is stopping", headers: { "Retry-After": "2" } });
-      return;
-    }
-    const principal = door.identify(exchange);
+    const principal = this.#admission.identify(exchange);
     if (principal === null) return;
     const visit: Visit = { request, response, principal };
-    if (method === "POST") posts.post(visit);
-    else if (method === "GET") listen(visit);
-    else remove(visit);
-  };
-  const posts = createPosts({
-    gateway,
-    clock,
-    logger,
-    bodyLimitBytes,
-    intake,
-    watch,
-    store,
-    parts,
-    idle,
-    stopping: () => stopping,
-    inFlight,
-    refused,
-    door,
-    guarded,
-  });
+    if (request.method === "POST") this.#post(visit);
+    else if (request.method === "GET") this.#listen(visit);
+    else this.#remove(visit);
+  }
 
-  const listen = (visit: Visit): void => {
+  /** Null: it is about MCP, and can be looked at. */
+  #refusalOf(path: string, method: string | undefined): Refusal | null {
+    if (path !== MCP_PATH) return { status: 404, message: `nothing is served here; MCP is at ${MCP_PATH}` };
+    if (method !== "POST" && method !== "GET" && method !== "DELETE") return notAllowed("GET, POST, DELETE");
+    if (this.#stopping === null) return null;
+    return { status: 503, message: "the gateway is stopping", headers: { "Retry-After": "2" } };
+  }
+
+  #answerHealth(exchange: Exchange): void {
+    const { method } = exchange.request;
+    // Some probes ask for no body.
+    if (method !== "GET" && method !== "HEAD") this.#refuse(exchange, notAllowed("GET, HEAD"));
+    else {
+      const json = JSON.stringify(this.#options.gateway.health());
+      answerJson(this.#parts, exchange.response, 200, json, { "Cache-Control": "no-store" });
+    }
+  }
+
+  #listen(visit: Visit): void {
     const { request, response } = visit;
     if (!accepted(request.headers.accept).events) {
-      refused(visit, { status: 406, message: "the client must accept text/event-stream" });
+      this.#refuse(visit, { status: 406, message: "the client must accept text/event-stream" });
       return;
     }
-    const session = door.namedSession(visit);
+    const session = this.#admission.namedSession(visit);
     if (session === null) return;
-    const onClosed = (): void => session.outletClosed(stream);
-    const stream = new SseStream({ response, clock, watch, onClosed });
+    const stream = new SseStream(this.#parts, response, () => session.outletClosed(stream));
     session.listen(stream);
-  };
+  }
 
-  const remove = (visit: Visit): void => {
-    const session = door.namedSession(visit);
+  #remove(visit: Visit): void {
+    const session = this.#admission.namedSession(visit);
     if (session === null) return;
     session.end("the client ended the session");
     answerEmpty(visit.response, 200);
-  };
+  }
 
-  const stop = async (graceMs: number): Promise<void> => {
-    for (const session of store.sessions) session.endStreams();
-    if (inFlight() > 0 && graceMs > 0) await settledWithin(clock, graceMs, idle.promise);
-    for (const session of store.sessions) session.end("the gateway is stopping");
-    store[Symbol.dispose]();
-  };
-
-  return {
-    handle: (request, response) => guarded(request, response, () => route(request, response)),
-    get sessions() {
-      return store.size;
-    },
-    get inFlight() {
-      return inFlight();
-    },
-    stop(graceMs) {
-      if (stopping === null) {
-        const begun = Promise.withResolvers<void>();
-        stopping = begun.promise;
-        stop(graceMs).then(begun.resolve, begun.reject);
-      }
-      return stopping;
-    },
-    [Symbol.asyncDispose]() {
-      return this.stop(0);
-    },
-  };
-}
-
-interface PostsParts {
-  readonly gateway: FrontGateway;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly bodyLimitBytes: () => number;
-  readonly intake: BodyIntake;
-  readonly watch: StreamWatch;
-  readonly store: SessionStore;
-  readonly parts: AnswerParts;
-  readonly idle: PromiseWithResolvers<void>;
-  readonly stopping: () => Promise<void> | null;
-  readonly inFlight: () => number;
-  readonly refused: (arg0: Exchange, refusal: Refusal) => void;
-  readonly door: HttpDoor;
-  readonly guarded: (request: IncomingMessage, response: ServerResponse, work: () => void) => void;
-}
-
-/** Takes what clients post: single messages, batches, and the `initialize` that opens a session. */
-function createPosts({
-  gateway,
-  clock,
-  logger,
-  bodyLimitBytes,
-  intake,
-  watch,
-  store,
-  parts,
-  idle,
-  stopping,
-  inFlight,
-  refused,
-  door,
-  guarded,
-}: PostsParts) {
-  const post = (visit: Visit): void => {
+  #post(visit: Visit): void {
     const { request } = visit;
-    if (!isJsonType(request.headers["content-type"])) {
-      refused(visit, { status: 415, message: "the Content-Type must be application/json" });
-      return;
-    }
-    const coding = request.headers["content-encoding"];
-    if (coding !== undefined && coding !== "identity") {
-      const message = "the body must not be compressed (Content-Encoding)";
-      refused(visit, { status: 415, message, headers: { "Accept-Encoding": "identity" } });
-      return;
-    }
     const accepts = accepted(request.headers.accept);
-    if (!accepts.json && !accepts.events) {
-      const message = "the client must accept application/json and text/event-stream";
-      refused(visit, { status: 406, message });
+    const refusal = refusalOfPost(request, accepts);
+    if (refusal !== null) {
+      this.#refuse(visit, refusal);
       return;
     }
     const id = sessionId(request);
-    const session = id === undefined ? null : door.session(visit, id);
+    const session = id === undefined ? null : this.#admission.session(visit, id);
     if (id !== undefined && session === null) return;
-    const limitBytes = bodyLimitBytes();
-    intake.receive(request, limitBytes, (body) => {
-      guarded(request, visit.response, () => {
-        if (body.kind === "whole") read(visit, session, accepts, body.bytes);
-        else refused(visit, body.kind === "too_large" ? tooLarge(limitBytes) : OVERRUN);
+    const limitBytes = this.#options.bodyLimitBytes();
+    this.#intake.receive(request, limitBytes, (body) => {
+      this.#guarded(visit, () => {
+        if (body.kind === "whole") this.#read(visit, session, accepts, body.bytes);
+        else this.#refuse(visit, body.kind === "too_large" ? tooLarge(limitBytes) : OVERRUN);
       });
     });
-  };
+  }
 
-  const read = (visit: Visit, session: Session | null, accepts: Accepts, bytes: Buffer): void => {
-    const parsed = parseMessage(bytes);
-    if (!parsed.ok) {
-      refused(visit, { status: 400, code: PARSE_ERROR, message: parsed.reason });
+  #read(visit: Visit, session: Session | null, accepts: Accepts, bytes: Buffer): void {
+    const incoming = readIncoming(bytes, session);
+    if (incoming.kind === "refused") {
+      const { code, id, reason: message } = incoming;
+      this.#refuse(visit, { status: 400, code, id, message });
       return;
     }
-    if (Array.isArray(parsed.value)) {
-      intakes.takeBatch(visit, session, accepts, parsed.value);
+    if (incoming.kind === "batch") {
+      this.#takeBatch(visit, accepts, incoming);
       return;
     }
-    const message = classifyMessage(parsed.value);
-    if (message.kind === "invalid") {
-      session?.settleInvalid(parsed.value, message.id);
-      refused(visit, { status: 400, code: INVALID_REQUEST, id: message.id, message: message.reason });
-    } else if (session === null) {
+    const { message } = incoming;
+    if (session === null) {
       if (message.kind === "request" && message.message.method === "initialize") {
-        initialize(visit, accepts, message.message);
-      } else refused(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
+        this.#initialize(visit, accepts, message.message);
+      } else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
       const form = formFor(message.message.method, accepts);
-      session.serve(message.message, new PostExchange(parts, visit.response, session, form, null));
+      session.serve(message.message, new PostExchange(this.#parts, visit.response, session, form, null));
     } else {
-      intakes.take(session, message);
+      session.handle(message);
       answerEmpty(visit.response, 202);
     }
-  };
-  const intakes = createIntake({ parts, refused });
+  }
 
-  const initialize = (visit: Visit, accepts: Accepts, request: RpcRequest): void => {
-    const introduction = readIntroduction(request.params);
-    if (!introduction.ok) {
-      answer(visit, accepts, responseJson(request.id, introduction.reply));
-      return;
-    }
-    if (!store.makeRoom()) {
-      const message = `there are ${store.size} sessions, all of them in use`;
-      refused(visit, { status: 503, id: request.id, message, headers: { "Retry-After": "10" } });
-      return;
-    }
-    const { protocolVersion, capabilities, clientInfo } = introduction;
-    const reply = initializeReply(gateway, protocolVersion);
-    const session = new Session({
-      id: randomBytes(24).toString("base64url"),
-      principal: visit.principal,
-      protocolVersion,
-      capabilities,
-      clientInfo,
-      gateway,
-      logger,
-      onSettled: () => {
-        if (stopping() !== null && inFlight() === 0) idle.resolve();
-      },
-      onEnded: () => store.delete(session),
-    });
-    store.add(session);
-    gateway.opened(session);
-    visit.response.setHeader("Mcp-Session-Id", session.sessionId);
-    answer(visit, accepts, responseJson(request.id, reply));
-  };
-
-  const answer = ({ response }: Visit, accepts: Accepts, json: string): void => {
-    if (accepts.json) {
-      answerJson(parts, response, 200, json);
-      return;
-    }
-    const stream = new SseStream({ response, clock, watch, onClosed() {} });
-    stream.sendAnyway(json);
-    stream.end();
-  };
-
-  return { post };
-}
-
-interface IntakeParts {
-  readonly parts: AnswerParts;
-  readonly refused: (arg0: Exchange, refusal: Refusal) => void;
-}
-
-/** Gives each message of a post to its session. */
-function createIntake({ parts, refused }: IntakeParts) {
-  const take = (session: Session, message: Classified): void => {
-    if (message.kind === "notification") session.hear(message.message);
-    else if (message.kind === "response") session.settle(message.id, message.reply);
-  };
-
-  const takeBatch = (
-    visit: Visit,
-    session: Session | null,
-    accepts: Accepts,
-    values: readonly unknown[],
-  ): void => {
-    const { response } = visit;
-    const batch = readBatch(values, session);
-    if (batch.kind === "refused") {
-      refused(visit, { status: 400, code: INVALID_REQUEST, message: batch.reason });
-      return;
-    }
-    const { requests, errors } = batch;
-    if (requests === 0) {
-      for (const message of batch.messages) take(batch.session, message);
+  #takeBatch({ response }: Visit, accepts: Accepts, { session, messages, errors, answers }: Batch): void {
+    if (answers === errors.length) {
+      for (const message of messages) if (message.kind !== "request") session.handle(message);
       const told = errors.map(({ id, reply }) => responseJson(id, reply));
       if (told.length === 0) answerEmpty(response, 202);
-      else answerJson(parts, response, 400, `[${told.join(",")}]`);
+      else answerJson(this.#parts, response, 400, `[${told.join(",")}]`);
       return;
     }
-    const exchange = new PostExchange(parts, response, batch.session, accepts, requests + errors.length);
+    const exchange = new PostExchange(this.#parts, response, session, accepts, answers);
     for (const { id, reply } of errors) exchange.answer(id, reply);
-    for (const message of batch.messages) {
-      if (message.kind === "request") batch.session.serve(message.message, exchange);
-      else take(batch.session, message);
+    for (const message of messages) {
+      if (message.kind === "request") session.serve(message.message, exchange);
+      else session.handle(message);
     }
-  };
+  }
 
-  return { takeBatch, take };
+  #initialize(visit: Visit, accepts: Accepts, request: RpcRequest): void {
+    const { gateway } = this.#options;
+    const introduction = readIntroduction(request.params);
+    if (!introduction.ok) {
+      this.#answer(visit, accepts, responseJson(request.id, introduction.reply));
+      return;
+    }
+    if (!this.#sessions.makeRoom()) {
+      const message = `there are ${this.#sessions.size} sessions, all of them in use`;
+      this.#refuse(visit, { status: 503, id: request.id, message, headers: { "Retry-After": "10" } });
+      return;
+    }
+    const { client } = introduction;
+    const reply = initializeReply(gateway, client.protocolVersion);
+    const id = randomBytes(24).toString("base64url");
+    const session = this.#sessions.open({ ...client, id, principal: visit.principal });
+    gateway.opened(session);
+    visit.response.setHeader("Mcp-Session-Id", id);
+    this.#answer(visit, accepts, responseJson(request.id, reply));
+  }
+
+  #answer({ response }: Visit, accepts: Accepts, json: string): void {
+    if (accepts.json) {
+      answerJson(this.#parts, response, 200, json);
+      return;
+    }
+    const stream = new SseStream(this.#parts, response, () => {});
+    stream.sendAnyway(json);
+    stream.end();
+  }
+}
+
+/** Why a POST is not read; null: it is. */
+function refusalOfPost({ headers }: IncomingMessage, accepts: Accepts): Refusal | null {
+  if (!isJsonType(headers["content-type"])) {
+    return { status: 415, message: "the Content-Type must be application/json" };
+  }
+  const coding = headers["content-encoding"];
+  if (coding !== undefined && coding !== "identity") {
+    const message = "the body must not be compressed (Content-Encoding)";
+    return { status: 415, message, headers: { "Accept-Encoding": "identity" } };
+  }
+  if (accepts.json || accepts.events) return null;
+  return { status: 406, message: "the client must accept application/json and text/event-stream" };
 }

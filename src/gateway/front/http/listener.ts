@@ -1,14 +1,14 @@
-// Owns a TCP address that HTTP is served at, and the connections that came through it.
+// A TCP address that HTTP is served at, and the connections that came through it.
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { isIPv6, Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type Clock, settledWithin, type Timer } from "../../../runtime/time/clock.ts";
+import { createThrottle } from "../../../runtime/time/throttle.ts";
 import { errorReply, INVALID_REQUEST } from "../../json-rpc.ts";
+import { STALL_LIMIT_MS } from "../session/keep-alive.ts";
 import { responseJson } from "../session/outlet.ts";
-import { STALL_LIMIT_MS } from "../session/stream-watch.ts";
-import { createDropNotice } from "./drop-notice.ts";
 import { findPortHolder } from "./port-holder.ts";
 
 const CONNECTION_LIMIT = 2_048;
@@ -19,6 +19,7 @@ const REQUEST_TIMEOUT_MS = 150_000;
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const LOOK_MS = 15_000;
 const CLOSING_LOOK_MS = 50;
+const BETWEEN_WARNINGS_MS = 60_000;
 /** For what came through a new listener before it was given up. */
 const ROLLBACK_GRACE_MS = 1_000;
 
@@ -67,118 +68,184 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
 /** Rejects with the system's error. */
 async function bind(options: ListenerOptions): Promise<Listener> {
-  const { host, handler, clock, logger, connectionLimit = CONNECTION_LIMIT } = options;
-  // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
-  const { createServer } = process.getBuiltinModule("node:http");
-  const sockets = new Map<Socket, SeenSocket>();
-  const emptied = new Set<() => void>();
-  let listening = false;
-  let stopped = false;
-  let timer: Timer | null = null;
+  const listener = new TcpListener(options);
+  await listener.open();
+  return listener;
+}
 
-  const server = createServer({
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: 5_000,
-    // A dead peer is found by the system, too.
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000,
-  });
-  server.maxConnections = connectionLimit;
-  server.on("request", (request, response) => {
-    if (stopped) response.setHeader("Connection", "close");
-    handler(request, response);
-  });
-  server.on("clientError", answerClientError);
-  server.on("connection", (socket) => {
-    sockets.set(socket, { written: 0, unread: 0, sinceMs: 0 });
-    timer ??= clock.setTimer(LOOK_MS, look);
-    socket.once("close", () => {
-      sockets.delete(socket);
-      if (sockets.size > 0) return;
-      timer?.[Symbol.dispose]();
-      timer = null;
-      for (const tell of emptied) tell();
+class TcpListener implements Listener {
+  readonly host: string;
+  port: number;
+  readonly #options: ListenerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Map<Socket, SeenSocket>();
+  readonly #emptied = new Set<() => void>();
+  readonly #drops: ReturnType<typeof createThrottle>;
+  #dropped = 0;
+  #listening = false;
+  #stopped = false;
+  #timer: Timer | null = null;
+
+  constructor(options: ListenerOptions) {
+    const { host, port, handler, clock } = options;
+    // Not imported: the module's ESM face evaluates lazy exports, and those load 16 MB of fetch and WebSocket.
+    const { createServer } = process.getBuiltinModule("node:http");
+    this.host = host;
+    this.port = port;
+    this.#options = options;
+    this.#drops = createThrottle(clock, BETWEEN_WARNINGS_MS, () => this.#warnOfDrops());
+    this.#server = createServer({
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 5_000,
+      // A dead peer is found by the system, too.
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
     });
-  });
+    this.#server.maxConnections = this.#limit;
+    this.#server.on("request", (request, response) => {
+      if (this.#stopped) response.setHeader("Connection", "close");
+      handler(request, response);
+    });
+    this.#server.on("clientError", answerClientError);
+    this.#server.on("connection", (socket) => this.#connected(socket));
+    this.#server.on("drop", () => {
+      this.#dropped++;
+      this.#drops.due();
+    });
+  }
+
+  async open(): Promise<void> {
+    await this.#listen();
+    const { logger } = this.#options;
+    // Refused connections and the like; none of them ends the listener.
+    this.#server.on("error", (error) =>
+      logger.warn("the listener had an error", { error: errorText(error) }),
+    );
+    const address = this.#server.address();
+    if (typeof address === "object" && address !== null) this.port = address.port;
+  }
+
+  get url(): string {
+    return `http://${reachable(this.host)}:${this.port}/mcp`;
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  pauseListening(): void {
+    if (!this.#listening) return;
+    this.#listening = false;
+    // Not http's own close, which cuts idle connections: on one of them a request may be on its way.
+    NetServer.prototype.close.call(this.#server);
+  }
+
+  stopListening(): void {
+    this.#stopped = true;
+    this.pauseListening();
+  }
+
+  async listenAgain(): Promise<void> {
+    try {
+      if (!this.#listening) await this.#listen();
+    } catch (error) {
+      throw await listenFailed(error, this.host, this.port);
+    }
+    this.#stopped = false;
+  }
+
+  close(graceMs: number): Promise<void> {
+    return this.#end(graceMs, true);
+  }
+
+  drain(graceMs: number): Promise<void> {
+    return this.#end(graceMs, false);
+  }
+
+  get #limit(): number {
+    return this.#options.connectionLimit ?? CONNECTION_LIMIT;
+  }
+
+  async #listen(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once("error", reject);
+    this.#server.once("listening", resolve);
+    try {
+      this.#server.listen({ host: this.host, port: this.port, backlog: 511 });
+      await promise;
+      this.#listening = true;
+    } finally {
+      this.#server.removeListener("error", reject);
+      this.#server.removeListener("listening", resolve);
+    }
+  }
+
+  #connected(socket: Socket): void {
+    this.#sockets.set(socket, { written: 0, unread: 0, sinceMs: 0 });
+    this.#timer ??= this.#options.clock.setTimer(LOOK_MS, this.#look);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size > 0) return;
+      this.#stopLooking();
+      for (const tell of this.#emptied) tell();
+    });
+  }
+
   /** Cuts whoever leaves a response unread; responses that are large are written in pieces, so progress shows. */
-  const look = (): void => {
+  readonly #look = (): void => {
+    const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
-    for (const [socket, seen] of sockets) {
+    for (const [socket, seen] of this.#sockets) {
       const { bytesWritten: written, writableLength: unread } = socket;
       if (unread === 0 || written !== seen.written || unread !== seen.unread) {
         Object.assign(seen, { written, unread, sinceMs: nowMs });
       } else if (nowMs - seen.sinceMs >= STALL_LIMIT_MS) socket.destroy();
     }
-    timer = sockets.size > 0 ? clock.setTimer(LOOK_MS, look) : null;
+    this.#timer = this.#sockets.size > 0 ? clock.setTimer(LOOK_MS, this.#look) : null;
   };
 
-  const pauseListening = (): void => {
-    if (!listening) return;
-    listening = false;
-    // Not http's own close, which cuts idle connections: on one of them a request may be on its way.
-    NetServer.prototype.close.call(server);
-  };
-  const stopListening = (): void => {
-    stopped = true;
-    pauseListening();
-  };
-  const end = async (graceMs: number, closesIdle: boolean): Promise<void> => {
-    stopListening();
+  #stopLooking(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = null;
+  }
+
+  #warnOfDrops(): void {
+    this.#options.logger.warn("connections were refused: too many are open", {
+      count: this.#dropped,
+      limit: this.#limit,
+      hint: `see who keeps them open (\`lsof -i :${this.port}\`), and end or mend that client`,
+    });
+    this.#dropped = 0;
+  }
+
+  async #end(graceMs: number, closesIdle: boolean): Promise<void> {
+    const { clock } = this.#options;
+    this.stopListening();
     const empty = Promise.withResolvers<void>();
-    emptied.add(empty.resolve);
-    const idle = new AbortController();
-    const closeIdle = async (): Promise<void> => {
-      while (!idle.signal.aborted) {
-        server.closeIdleConnections();
-        await clock.sleep(CLOSING_LOOK_MS, idle.signal).catch(() => {});
-      }
-    };
-    if (sockets.size > 0 && graceMs > 0) {
-      const closing = closesIdle ? closeIdle() : null;
+    this.#emptied.add(empty.resolve);
+    if (this.#sockets.size > 0 && graceMs > 0) {
+      const emptied = new AbortController();
+      const closing = closesIdle ? this.#closeIdle(emptied.signal) : null;
       await settledWithin(clock, graceMs, empty.promise);
-      idle.abort();
+      emptied.abort();
       await closing;
     }
-    emptied.delete(empty.resolve);
-    drops[Symbol.dispose]();
-    for (const socket of sockets.keys()) socket.destroy();
+    this.#emptied.delete(empty.resolve);
+    this.#drops[Symbol.dispose]();
+    for (const socket of this.#sockets.keys()) socket.destroy();
     // It does not listen any more; this ends its look at late requests.
-    server.close(() => {});
-    timer?.[Symbol.dispose]();
-    timer = null;
-  };
+    this.#server.close(() => {});
+    this.#stopLooking();
+  }
 
-  await listen(server, host, options.port);
-  listening = true;
-  // Refused connections and the like; none of them ends the listener.
-  server.on("error", (error) => logger.warn("the listener had an error", { error: errorText(error) }));
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : options.port;
-  const drops = createDropNotice({ clock, logger, port, limit: connectionLimit });
-  server.on("drop", drops.dropped);
-  return {
-    url: `http://${reachable(host)}:${port}/mcp`,
-    host,
-    port,
-    get connections() {
-      return sockets.size;
-    },
-    pauseListening,
-    stopListening,
-    async listenAgain() {
-      try {
-        if (!listening) await listen(server, host, port);
-      } catch (error) {
-        throw await listenFailed(error, host, port);
-      }
-      listening = true;
-      stopped = false;
-    },
-    close: (graceMs) => end(graceMs, true),
-    drain: (graceMs) => end(graceMs, false),
-  };
+  async #closeIdle(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#server.closeIdleConnections();
+      await this.#options.clock.sleep(CLOSING_LOOK_MS, signal).catch(() => {});
+    }
+  }
 }
 
 interface SeenSocket {
@@ -223,19 +290,6 @@ export async function rebind(old: Listener, next: ListenerOptions): Promise<Rebi
   } catch (error) {
     await old.listenAgain();
     throw await listenFailed(error, next.host, next.port);
-  }
-}
-
-async function listen(server: Server, host: string, port: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject);
-  server.once("listening", resolve);
-  try {
-    server.listen({ host, port, backlog: 511 });
-    await promise;
-  } finally {
-    server.removeListener("error", reject);
-    server.removeListener("listening", resolve);
   }
 }
 

@@ -1,11 +1,11 @@
-// Owns the answering of one POST with requests in it: JSON when the answers come first, an event stream from the first
-// other message on.
+// The answer to one POST with requests in it: JSON when the answers come first, an event stream from the first other
+// message on.
 import type { ServerResponse } from "node:http";
 import type { Reply, RpcId } from "../../json-rpc.ts";
 import { type CallOutlet, responseJson } from "../session/outlet.ts";
 import type { Session } from "../session/session.ts";
-import { type AnswerParts, answerJson } from "./answer.ts";
-import { SseStream } from "./sse-stream.ts";
+import { answerJson } from "./answer.ts";
+import { SseStream, type StreamParts } from "./sse-stream.ts";
 
 /** What the client reads. */
 export interface Accepts {
@@ -14,7 +14,7 @@ export interface Accepts {
 }
 
 export class PostExchange implements CallOutlet {
-  readonly #parts: AnswerParts;
+  readonly #parts: StreamParts;
   readonly #response: ServerResponse;
   readonly #session: Session;
   readonly #accepts: Accepts;
@@ -25,7 +25,7 @@ export class PostExchange implements CallOutlet {
 
   /** `batch`: as many as it gets answers; null: one request, not in a batch. */
   constructor(
-    parts: AnswerParts,
+    parts: StreamParts,
     response: ServerResponse,
     session: Session,
     accepts: Accepts,
@@ -75,13 +75,12 @@ export class PostExchange implements CallOutlet {
 
   #streaming(): SseStream {
     if (this.#stream !== null) return this.#stream;
-    const { clock, watch } = this.#parts;
     const onClosed = (): void => {
       this.#gone = true;
       // After the last answer, what was asked may still be answered by a POST of its own.
       if (this.#waiting > 0) this.#session.outletClosed(this);
     };
-    this.#stream = new SseStream({ response: this.#response, clock, watch, onClosed });
+    this.#stream = new SseStream(this.#parts, this.#response, onClosed);
     for (const json of this.#batch?.splice(0) ?? []) this.#stream.sendAnyway(json);
     return this.#stream;
   }

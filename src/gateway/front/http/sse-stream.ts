@@ -1,10 +1,10 @@
-// Owns one event stream over HTTP: a JSON-RPC message is an event, without ids, since nothing can be resumed.
+// One event stream over HTTP: each JSON-RPC message is an event, without ids, since nothing can be resumed.
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { BACKLOG_LIMIT_BYTES } from "../session/limits.ts";
+import type { KeepAlive, KeptStream } from "../session/keep-alive.ts";
+import { BACKLOG_LIMIT_BYTES } from "../session/outlet.ts";
 import { PacedWriter } from "../session/paced-writer.ts";
 import type { ListeningOutlet } from "../session/session.ts";
-import type { StreamWatch, WatchedStream } from "../session/stream-watch.ts";
 
 const HEADERS = {
   "Content-Type": "text/event-stream",
@@ -12,32 +12,30 @@ const HEADERS = {
   "X-Accel-Buffering": "no",
 };
 
-interface SseStreamOptions {
-  readonly response: ServerResponse;
+/** What streams of all connections share. */
+export interface StreamParts {
   readonly clock: Clock;
-  readonly watch: StreamWatch;
-  /** Called once, whoever closed it. */
-  readonly onClosed: () => void;
+  readonly keepAlive: KeepAlive;
 }
 
-export class SseStream implements ListeningOutlet, WatchedStream {
+export class SseStream implements ListeningOutlet, KeptStream {
   readonly #response: ServerResponse;
   readonly #writer: PacedWriter;
-  readonly #watch: StreamWatch;
+  readonly #keepAlive: KeepAlive;
   readonly #onClosed: () => void;
   #open = true;
   #ended = false;
+  #told = false;
 
-  /** Sends the head of the response. */
-  constructor(options: SseStreamOptions) {
-    const { response, clock, watch, onClosed } = options;
+  /** Sends the head of the response. `onClosed` is called once, whoever closed it. */
+  constructor({ clock, keepAlive }: StreamParts, response: ServerResponse, onClosed: () => void) {
     this.#response = response;
-    this.#watch = watch;
+    this.#keepAlive = keepAlive;
     this.#onClosed = onClosed;
     this.#writer = new PacedWriter(response, clock);
     response.once("close", this.#close);
     response.on("error", this.#close);
-    watch.add(this);
+    keepAlive.add(this);
     response.writeHead(200, HEADERS);
     response.flushHeaders();
   }
@@ -66,7 +64,7 @@ export class SseStream implements ListeningOutlet, WatchedStream {
     if (this.#ended) return;
     this.#ended = true;
     this.#writer.end();
-    this.#told();
+    this.#tell();
   }
 
   stalled(limitMs: number): boolean {
@@ -85,15 +83,14 @@ export class SseStream implements ListeningOutlet, WatchedStream {
   readonly #close = (): void => {
     if (!this.#open) return;
     this.#open = false;
-    this.#watch.delete(this);
+    this.#keepAlive.delete(this);
     this.#writer.destroy();
-    this.#told();
+    this.#tell();
   };
 
-  #toldOnce = false;
-  #told(): void {
-    if (this.#toldOnce) return;
-    this.#toldOnce = true;
+  #tell(): void {
+    if (this.#told) return;
+    this.#told = true;
     this.#onClosed();
   }
 }

@@ -1,4 +1,5 @@
-// Owns the beginning of a session: reading initialize, and agreeing on a version.
+// The beginning of a session: reading `initialize`, and agreeing on a version.
+import type { ClientPort } from "../../client-port.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -14,9 +15,7 @@ import type { FrontGateway } from "./front-contract.ts";
 type Introduction =
   | {
       readonly ok: true;
-      readonly protocolVersion: ProtocolVersion;
-      readonly capabilities: JsonObject;
-      readonly clientInfo: JsonObject;
+      readonly client: Pick<ClientPort, "protocolVersion" | "capabilities" | "clientInfo">;
     }
   | { readonly ok: false; readonly reply: Reply };
 
@@ -24,21 +23,24 @@ type Introduction =
 export function readIntroduction(params: JsonObject | undefined): Introduction {
   const { protocolVersion, capabilities, clientInfo } = params ?? {};
   if (typeof protocolVersion !== "string") {
-    return {
-      ok: false,
-      reply: errorReply(INVALID_PARAMS, "`params.protocolVersion` of initialize must be a string"),
-    };
+    return refused(INVALID_PARAMS, "`params.protocolVersion` of initialize must be a string");
   }
   if (isOwnIntroduction(params)) {
     const why = "the gateway cannot be its own backend; remove this one from its configuration";
-    return { ok: false, reply: errorReply(INVALID_REQUEST, why) };
+    return refused(INVALID_REQUEST, why);
   }
   return {
     ok: true,
-    protocolVersion: isProtocolVersion(protocolVersion) ? protocolVersion : LATEST_VERSION,
-    capabilities: isJsonObject(capabilities) ? capabilities : {},
-    clientInfo: isJsonObject(clientInfo) ? clientInfo : {},
+    client: {
+      protocolVersion: isProtocolVersion(protocolVersion) ? protocolVersion : LATEST_VERSION,
+      capabilities: isJsonObject(capabilities) ? capabilities : {},
+      clientInfo: isJsonObject(clientInfo) ? clientInfo : {},
+    },
   };
+}
+
+function refused(code: number, message: string): Introduction {
+  return { ok: false, reply: errorReply(code, message) };
 }
 
 export function initializeReply(gateway: FrontGateway, version: ProtocolVersion): Reply {

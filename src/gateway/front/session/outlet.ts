@@ -1,5 +1,8 @@
-// Owns what a session needs of a stream towards its client, whatever carries it.
+// What a session needs of a stream towards its client, whatever carries it.
 import type { Reply, RpcId } from "../../json-rpc.ts";
+
+/** Unread notifications and questions beyond it cut the stream; results are as large as they are. */
+export const BACKLOG_LIMIT_BYTES = 8 * 1024 * 1024;
 
 /** One stream of messages towards one client. Equal only to itself. */
 export interface Outlet {

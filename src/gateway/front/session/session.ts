@@ -1,10 +1,11 @@
-// Owns one client session, whatever carries it: what the client said of itself, its calls in flight, what was asked of
-// it, and the notices it is owed.
+// One client session, whatever carries it: what the client said of itself, its calls in flight, what was asked of it,
+// and the notices it is owed.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Principal } from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
+  type Classified,
   errorReply,
   INTERNAL_ERROR,
   INVALID_REQUEST,
@@ -26,11 +27,15 @@ import {
 } from "../../protocol.ts";
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
-import { IN_FLIGHT_LIMIT, LISTENING_LIMIT } from "./limits.ts";
 import type { CallOutlet, Outlet } from "./outlet.ts";
 import { createQuestions, messageJson, type OnProgress } from "./questions.ts";
 
-interface SessionOptions {
+/** Calls of one session in flight. */
+const IN_FLIGHT_LIMIT = 512;
+/** Streams that one session listens on; the oldest gives way. */
+const LISTENING_LIMIT = 4;
+
+export interface SessionOptions {
   readonly id: string;
   readonly principal: Principal;
   readonly protocolVersion: ProtocolVersion;
@@ -180,9 +185,13 @@ export class Session implements SessionPort {
     }
   }
 
-  /** Takes a notification of the client. */
-  hear(message: RpcNotification): void {
-    const { method, params } = message;
+  /** Takes a notification of the client, or its response to what was asked of it. */
+  handle(message: Extract<Classified, { readonly kind: "notification" | "response" }>): void {
+    if (message.kind === "notification") this.handleNotification(message.message);
+    else this.settle(message.id, message.reply);
+  }
+
+  handleNotification({ method, params }: RpcNotification): void {
     if (this.#ended.signal.aborted || method === "notifications/initialized") return;
     if (method === "notifications/cancelled") this.#cancel(params);
     else if (method !== "notifications/progress") this.#gateway.notified(this, method, params);

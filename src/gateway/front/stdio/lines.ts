@@ -1,4 +1,4 @@
-// Owns MCP over one stream of lines (stdio framing): one session, which ends with the stream.
+// MCP over one stream of lines (stdio framing): one session, which ends with the stream.
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
@@ -7,28 +7,24 @@ import { createLineSplitter } from "../../../runtime/text/line-splitter.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
 import {
-  type Classified,
-  classifyMessage,
   errorReply,
   INTERNAL_ERROR,
   INVALID_REQUEST,
   METHOD_NOT_FOUND,
-  PARSE_ERROR,
+  type Reply,
   type RpcId,
   type RpcRequest,
 } from "../../json-rpc.ts";
-import { readBatch } from "../session/batch.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
+import { type Batch, readIncoming } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
-import { BACKLOG_LIMIT_BYTES } from "../session/limits.ts";
-import { parseMessage } from "../session/message-text.ts";
-import { type CallOutlet, responseJson } from "../session/outlet.ts";
+import { KeepAlive, type KeptStream } from "../session/keep-alive.ts";
+import { BACKLOG_LIMIT_BYTES, type CallOutlet, responseJson } from "../session/outlet.ts";
 import { PacedWriter } from "../session/paced-writer.ts";
 import { type ListeningOutlet, Session } from "../session/session.ts";
-import { createStreamWatch, type WatchedStream } from "../session/stream-watch.ts";
 
 /** For writing what is left when the stream ends. */
-const LAST_WORDS_MS = 1_000;
+const LAST_WRITE_MS = 1_000;
 
 interface LinesOptions {
   readonly gateway: FrontGateway;
@@ -39,308 +35,228 @@ interface LinesOptions {
   readonly bodyLimitBytes: () => number;
 }
 
-/** Disposing is `stop(0)`. */
-export interface LinesFront extends AsyncDisposable {
+/** Serves one client until the stream ends, from either side. Never throws. Disposing is `stop(0)`. */
+export class LinesFront implements AsyncDisposable {
+  readonly #stream: Duplex;
+  readonly #options: LinesOptions;
+  readonly #outlet: LinesOutlet;
+  readonly #closed = Promise.withResolvers<void>();
+  #settled = Promise.withResolvers<void>();
+  #session: Session | null = null;
+  #stopping = false;
+  /** The client says no more, but may still read. */
+  #isSilent = false;
+
+  constructor(stream: Duplex, options: LinesOptions) {
+    const { bodyLimitBytes } = options;
+    this.#stream = stream;
+    this.#options = options;
+    this.#outlet = new LinesOutlet(stream, options.clock, () => {
+      this.#session?.end("the client closed its stream");
+      this.#closed.resolve();
+    });
+    const splitter = createLineSplitter(bodyLimitBytes, () => {
+      const message = `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`;
+      this.#refuse(INVALID_REQUEST, message);
+    });
+    stream.on("data", (chunk: Buffer) => {
+      splitter.push(chunk);
+      for (let line = splitter.nextBytes(); line !== null; line = splitter.nextBytes()) this.#read(line);
+    });
+    stream.once("end", () => {
+      const last = splitter.restBytes();
+      if (last !== null) this.#read(last);
+      this.#isSilent = true;
+      this.#session?.fallSilent();
+      if (this.inFlight === 0) this.#end("the stream ends");
+    });
+    stream.once("close", () => this.#outlet.destroy());
+    stream.on("error", () => this.#outlet.destroy());
+  }
+
   /** 1 once initialized, until the end. */
-  readonly sessions: number;
-  readonly inFlight: number;
+  get sessions(): number {
+    return this.#session === null || this.#session.ended.aborted ? 0 : 1;
+  }
+
+  get inFlight(): number {
+    return this.#session?.inFlight ?? 0;
+  }
+
   /** Resolves when the stream has closed. */
-  readonly closed: Promise<void>;
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
   /** Takes no more, waits `graceMs` at most for what is in flight, and ends the stream. */
-  stop(graceMs: number): Promise<void>;
-}
-
-/** Serves one client until the stream ends, from either side. Never throws. */
-export function serveLines(stream: Duplex, options: LinesOptions): LinesFront {
-  const { gateway, clock, logger, principal, bodyLimitBytes } = options;
-  const writer = new PacedWriter(stream, clock);
-  const watch = createStreamWatch(clock);
-  const closed = Promise.withResolvers<void>();
-  let settled = Promise.withResolvers<void>();
-  let session: Session | null = null;
-  let open = true;
-  let stopping = false;
-  // The client says no more, but may still read.
-  let said = false;
-
-  const close = (): void => {
-    if (!open) return;
-    open = false;
-    watch[Symbol.dispose]();
-    session?.end("the client closed its stream");
-    writer.destroy();
-    closed.resolve();
-  };
-  /** Ends the session, and the stream once everything is written. */
-  const end = (reason: string): void => {
-    session?.end(reason);
-    stream.once("finish", close);
-    writer.end();
-  };
-  const write = (json: string): void => {
-    if (open) writer.write(`${json}\n`);
-  };
-  const outlet: CallOutlet & ListeningOutlet = {
-    get congested() {
-      return open ? writer.congested : null;
-    },
-    send(json) {
-      if (!open) return false;
-      if (writer.backlog > BACKLOG_LIMIT_BYTES) {
-        close();
-        return false;
-      }
-      write(json);
-      return true;
-    },
-    answer(id, reply) {
-      if (reply !== null) write(responseJson(id, reply));
-      rest();
-    },
-    // The stream is the session: it ends with it alone.
-    end() {},
-  };
-  // Whoever does not read its answers is not read either.
-  const rest = (): void => {
-    const congested = open && !stream.isPaused() ? writer.congested : null;
-    if (congested === null) return;
-    stream.pause();
-    void congested.then(() => {
-      if (open) stream.resume();
-    });
-  };
-  const watched: WatchedStream = {
-    stalled: (limitMs) => writer.stalled(limitMs),
-    keepAlive() {},
-    destroy: close,
-  };
-
-  const refuse = (code: number, message: string, id: RpcId | null = null): void =>
-    write(responseJson(id, errorReply(code, message)));
-
-  const begin = (begun: Session): void => {
-    session = begun;
-  };
-  const requests = createRequests({
-    gateway,
-    logger,
-    principal,
-    settled: () => settled,
-    session: () => session,
-    stopping: () => stopping,
-    said: () => said,
-    end,
-    write,
-    outlet,
-    begin,
-  });
-  const reader = createLineReader({
-    logger,
-    bodyLimitBytes,
-    session: () => session,
-    open: () => open,
-    write,
-    outlet,
-    rest,
-    refuse,
-    serve: requests.serve,
-  });
-  watch.add(watched);
-  stream.on("data", (chunk: Buffer) => {
-    reader.splitter.push(chunk);
-    for (let line = reader.splitter.nextBytes(); line !== null; line = reader.splitter.nextBytes())
-      reader.readGuarded(line);
-  });
-  stream.once("end", () => {
-    const last = reader.splitter.restBytes();
-    if (last !== null) reader.readGuarded(last);
-    said = true;
-    session?.fallSilent();
-    if (session === null || session.inFlight === 0) end("the stream ends");
-  });
-  stream.once("close", close);
-  stream.on("error", close);
-
-  return {
-    get sessions() {
-      return session === null || session.ended.aborted ? 0 : 1;
-    },
-    get inFlight() {
-      return session?.inFlight ?? 0;
-    },
-    closed: closed.promise,
-    async stop(graceMs) {
-      stopping = true;
-      if (session !== null && session.inFlight > 0 && graceMs > 0) {
-        settled = Promise.withResolvers<void>();
-        await settledWithin(clock, graceMs, settled.promise);
-      }
-      end("the gateway is stopping");
-      await settledWithin(clock, LAST_WORDS_MS, closed.promise);
-      close();
-    },
-    [Symbol.asyncDispose]() {
-      return this.stop(0);
-    },
-  };
-}
-
-interface RequestsParts {
-  readonly gateway: FrontGateway;
-  readonly logger: Logger;
-  readonly principal: Principal;
-  readonly settled: () => PromiseWithResolvers<void>;
-  readonly session: () => Session | null;
-  readonly stopping: () => boolean;
-  readonly said: () => boolean;
-  readonly end: (reason: string) => void;
-  readonly write: (json: string) => void;
-  readonly outlet: CallOutlet & ListeningOutlet;
-  readonly begin: (begun: Session) => void;
-}
-
-/** Serves the requests of the client; the first is `initialize`, which opens the session. */
-function createRequests({
-  gateway,
-  logger,
-  principal,
-  settled,
-  session,
-  stopping,
-  said,
-  end,
-  write,
-  outlet,
-  begin,
-}: RequestsParts) {
-  const initialize = ({ id, params }: RpcRequest): void => {
-    const introduction = readIntroduction(params);
-    if (!introduction.ok) {
-      write(responseJson(id, introduction.reply));
-      return;
+  async stop(graceMs: number): Promise<void> {
+    const { clock } = this.#options;
+    this.#stopping = true;
+    if (this.inFlight > 0 && graceMs > 0) {
+      this.#settled = Promise.withResolvers<void>();
+      await settledWithin(clock, graceMs, this.#settled.promise);
     }
-    const { protocolVersion, capabilities, clientInfo } = introduction;
-    const begun = new Session({
-      id: randomBytes(24).toString("base64url"),
-      principal,
-      protocolVersion,
-      capabilities,
-      clientInfo,
-      gateway,
-      logger,
-      onSettled: () => {
-        if (begun.inFlight > 0) return;
-        settled().resolve();
-        if (said()) end("the stream ends");
-      },
-      onEnded() {},
-    });
-    begin(begun);
-    write(responseJson(id, initializeReply(gateway, protocolVersion)));
-    gateway.opened(begun);
-    begun.listen(outlet);
-  };
+    this.#end("the gateway is stopping");
+    await settledWithin(clock, LAST_WRITE_MS, this.closed);
+    this.#outlet.destroy();
+  }
 
-  const serve = (request: RpcRequest, target: CallOutlet): void => {
-    const current = session();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop(0);
+  }
+
+  /** Ends the session, and the stream once everything is written. */
+  #end(reason: string): void {
+    this.#session?.end(reason);
+    this.#stream.once("finish", () => this.#outlet.destroy());
+    this.#outlet.finish();
+  }
+
+  #refuse(code: number, message: string, id: RpcId | null = null): void {
+    this.#outlet.write(responseJson(id, errorReply(code, message)));
+  }
+
+  /** A mistake of ours costs its message, and nothing else. */
+  #read(line: Buffer): void {
+    if (!this.#outlet.isOpen || line.length === 0) return;
+    try {
+      const incoming = readIncoming(line, this.#session);
+      if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
+      else if (incoming.kind === "batch") this.#takeBatch(incoming);
+      else if (incoming.message.kind === "request") this.#serve(incoming.message.message, this.#outlet);
+      else this.#session?.handle(incoming.message);
+    } catch (error) {
+      this.#options.logger.error("a message was not handled", { error: errorText(error) });
+      this.#refuse(INTERNAL_ERROR, "internal error");
+    }
+  }
+
+  #takeBatch({ session, messages, errors, answers }: Batch): void {
+    const outlet = this.#outlet;
+    const written: string[] = [];
+    let waiting = answers;
+    const target: CallOutlet = {
+      get congested() {
+        return outlet.congested;
+      },
+      send: (json) => outlet.send(json),
+      answer(id, reply) {
+        if (reply !== null) written.push(responseJson(id, reply));
+        waiting -= 1;
+        if (waiting === 0 && written.length > 0) outlet.write(`[${written.join(",")}]`);
+        outlet.pauseReading();
+      },
+    };
+    for (const { id, reply } of errors) target.answer(id, reply);
+    for (const message of messages) {
+      if (message.kind === "request") this.#serve(message.message, target);
+      else session.handle(message);
+    }
+  }
+
+  #serve(request: RpcRequest, target: CallOutlet): void {
     const { id, method } = request;
-    if (stopping()) target.answer(id, errorReply(INVALID_REQUEST, "the gateway is stopping"));
-    else if (current !== null) current.serve(request, target);
-    else if (method === "initialize") initialize(request);
+    if (this.#stopping) target.answer(id, errorReply(INVALID_REQUEST, "the gateway is stopping"));
+    else if (this.#session !== null) this.#session.serve(request, target);
+    else if (method === "initialize") this.#initialize(request);
     else if (method === "ping") target.answer(id, { result: {} });
     // What clients of other eras ask first, to find out whom they speak to.
     else if (method === "server/discover")
       target.answer(id, errorReply(METHOD_NOT_FOUND, "Method not found"));
     else target.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
-  };
+  }
 
-  return { serve };
+  #initialize({ id, params }: RpcRequest): void {
+    const { gateway, logger, principal } = this.#options;
+    const introduction = readIntroduction(params);
+    if (!introduction.ok) {
+      this.#outlet.write(responseJson(id, introduction.reply));
+      return;
+    }
+    const session = new Session({
+      ...introduction.client,
+      id: randomBytes(24).toString("base64url"),
+      principal,
+      gateway,
+      logger,
+      onSettled: () => {
+        if (session.inFlight > 0) return;
+        this.#settled.resolve();
+        if (this.#isSilent) this.#end("the stream ends");
+      },
+      onEnded() {},
+    });
+    this.#session = session;
+    this.#outlet.write(responseJson(id, initializeReply(gateway, session.protocolVersion)));
+    gateway.opened(session);
+    session.listen(this.#outlet);
+  }
 }
 
-interface LineReaderParts {
-  readonly logger: Logger;
-  readonly bodyLimitBytes: () => number;
-  readonly session: () => Session | null;
-  readonly open: () => boolean;
-  readonly write: (json: string) => void;
-  readonly outlet: CallOutlet & ListeningOutlet;
-  readonly rest: () => void;
-  readonly refuse: (code: number, message: string, id?: RpcId | null) => void;
-  readonly serve: (request: RpcRequest, target: CallOutlet) => void;
-}
+/** What is written to the client: the answers to its calls, and all it is told and asked. */
+class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
+  isOpen = true;
+  readonly #stream: Duplex;
+  readonly #writer: PacedWriter;
+  readonly #keepAlive: KeepAlive;
+  readonly #onClosed: () => void;
 
-/** Takes the lines of the client apart: single messages and batches. */
-function createLineReader({
-  logger,
-  bodyLimitBytes,
-  session,
-  open,
-  write,
-  outlet,
-  rest,
-  refuse,
-  serve,
-}: LineReaderParts) {
-  const take = (message: Classified, target: CallOutlet): void => {
-    if (message.kind === "request") serve(message.message, target);
-    else if (message.kind === "notification") session()?.hear(message.message);
-    else if (message.kind === "response") session()?.settle(message.id, message.reply);
-  };
+  constructor(stream: Duplex, clock: Clock, onClosed: () => void) {
+    this.#stream = stream;
+    this.#writer = new PacedWriter(stream, clock);
+    this.#keepAlive = new KeepAlive(clock);
+    this.#onClosed = onClosed;
+    this.#keepAlive.add(this);
+  }
 
-  const takeBatch = (values: readonly unknown[]): void => {
-    const batch = readBatch(values, session());
-    if (batch.kind === "refused") {
-      refuse(INVALID_REQUEST, batch.reason);
-      return;
-    }
-    const answers: string[] = [];
-    let waiting = batch.requests + batch.errors.length;
-    const target: CallOutlet = {
-      get congested() {
-        return outlet.congested;
-      },
-      send: outlet.send,
-      answer(id, reply) {
-        if (reply !== null) answers.push(responseJson(id, reply));
-        waiting -= 1;
-        if (waiting === 0 && answers.length > 0) write(`[${answers.join(",")}]`);
-        rest();
-      },
-    };
-    for (const { id, reply } of batch.errors) target.answer(id, reply);
-    for (const message of batch.messages) take(message, target);
-  };
+  get congested(): Promise<void> | null {
+    return this.isOpen ? this.#writer.congested : null;
+  }
 
-  const read = (line: Buffer): void => {
-    if (!open() || line.length === 0) return;
-    const parsed = parseMessage(line);
-    if (!parsed.ok) {
-      refuse(PARSE_ERROR, parsed.reason);
-      return;
-    }
-    if (Array.isArray(parsed.value)) {
-      takeBatch(parsed.value);
-      return;
-    }
-    const message = classifyMessage(parsed.value);
-    if (message.kind === "invalid") {
-      session()?.settleInvalid(parsed.value, message.id);
-      refuse(INVALID_REQUEST, message.reason, message.id);
-    } else take(message, outlet);
-  };
+  write(json: string): void {
+    if (this.isOpen) this.#writer.write(`${json}\n`);
+  }
 
-  /** A mistake of ours costs its message, and nothing else. */
-  const readGuarded = (line: Buffer): void => {
-    try {
-      read(line);
-    } catch (error) {
-      logger.error("a message was not handled", { error: errorText(error) });
-      refuse(INTERNAL_ERROR, "internal error");
-    }
-  };
-  const splitter = createLineSplitter(bodyLimitBytes, () => {
-    refuse(INVALID_REQUEST, `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`);
-  });
+  send(json: string): boolean {
+    if (this.isOpen && this.#writer.backlog > BACKLOG_LIMIT_BYTES) this.destroy();
+    this.write(json);
+    return this.isOpen;
+  }
 
-  return { splitter, readGuarded };
+  answer(id: RpcId | null, reply: Reply | null): void {
+    if (reply !== null) this.write(responseJson(id, reply));
+    this.pauseReading();
+  }
+
+  /** Whoever does not read its answers is not read either. */
+  pauseReading(): void {
+    const congested = this.#stream.isPaused() ? null : this.congested;
+    if (congested === null) return;
+    this.#stream.pause();
+    void congested.then(() => {
+      if (this.isOpen) this.#stream.resume();
+    });
+  }
+
+  /** The stream is the session: it ends with it alone. */
+  end(): void {}
+
+  /** Ends the stream once everything is written. */
+  finish(): void {
+    this.#writer.end();
+  }
+
+  stalled(limitMs: number): boolean {
+    return this.#writer.stalled(limitMs);
+  }
+
+  keepAlive(): void {}
+
+  destroy(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.#keepAlive[Symbol.dispose]();
+    this.#onClosed();
+    this.#writer.destroy();
+  }
 }

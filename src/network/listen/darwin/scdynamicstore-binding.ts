@@ -1,5 +1,5 @@
-// Owns the calls into SCDynamicStore and its run loop: a store whose changes call back while this thread runs the
-// loop. A library with the same ABI stands in for macOS in tests.
+// Calls into SCDynamicStore and its run loop: a store whose changes call back while this thread runs the loop.
+// In tests, a library with the same ABI stands in for macOS.
 import {
   type CfRef,
   CORE_FOUNDATION_PATH,
@@ -18,16 +18,10 @@ export const MACOS_LIBRARIES: StoreLibraries = {
   systemConfiguration: "/System/Library/Frameworks/SystemConfiguration.framework/SystemConfiguration",
 };
 
-interface StoreBinding {
-  /**
-   * Opens a store that calls back with the keys that changed; with none when all may have. Throws when the system
-   * refuses. The store belongs to the thread that opens it.
-   */
-  open(watch: {
-    readonly keys: readonly string[];
-    readonly patterns: readonly string[];
-    readonly onKeys: (keys: readonly string[]) => void;
-  }): WatchedStore;
+interface Watch {
+  readonly keys: readonly string[];
+  readonly patterns: readonly string[];
+  readonly onKeys: (keys: readonly string[]) => void;
 }
 
 export interface WatchedStore extends Disposable {
@@ -46,12 +40,26 @@ const SESSION_NAME = "mountaineer";
 const RUN_LOOP_FINISHED = 1;
 
 /** Rejects when koffi or a library cannot be had. */
-export async function loadStoreBinding(libraries: StoreLibraries = MACOS_LIBRARIES): Promise<StoreBinding> {
+export async function loadStoreBinding(libraries: StoreLibraries = MACOS_LIBRARIES) {
+  const calls = await loadCalls(libraries);
+  return {
+    /**
+     * Opens a store that calls back with the keys that changed; with none when all may have. Throws when the system
+     * refuses. The store belongs to the thread that opens it.
+     */
+    open: (watch: Watch): WatchedStore => openStore(calls, watch),
+  };
+}
+
+type Calls = Awaited<ReturnType<typeof loadCalls>>;
+
+async function loadCalls(libraries: StoreLibraries) {
   const koffi = await loadKoffi();
   const cf = await loadCoreFoundation(libraries.coreFoundation);
   const foundation = koffi.load(libraries.coreFoundation);
   const configuration = koffi.load(libraries.systemConfiguration);
   const callBack = koffi.pointer(koffi.proto("void", ["const void *", "const void *", "void *"]));
+  const mode: CfRef = koffi.decode(foundation.symbol("kCFRunLoopDefaultMode"), "void *");
   const currentLoop: () => CfRef = foundation.func("void *CFRunLoopGetCurrent()");
   const addSource: (loop: CfRef, source: CfRef, mode: CfRef) => void = foundation.func(
     "void CFRunLoopAddSource(void *, void *, const void *)",
@@ -62,7 +70,6 @@ export async function loadStoreBinding(libraries: StoreLibraries = MACOS_LIBRARI
   const runInMode: (mode: CfRef, seconds: number, afterOne: number) => number = foundation.func(
     "int32_t CFRunLoopRunInMode(const void *, double, uint8_t)",
   );
-  const mode: CfRef = koffi.decode(foundation.symbol("kCFRunLoopDefaultMode"), "void *");
   const createStore: (allocator: null, name: CfRef, callBack: bigint, context: null) => CfRef | null =
     configuration.func("SCDynamicStoreCreate", "void *", [
       "const void *",
@@ -83,90 +90,99 @@ export async function loadStoreBinding(libraries: StoreLibraries = MACOS_LIBRARI
     "void *SCDynamicStoreCopyKeyList(void *, const void *)",
   );
   const lastError: () => number = configuration.func("int SCError()");
-
-  const textsOf = (list: CfRef): readonly string[] =>
-    (cf.itemsOf(list) ?? []).map((item) => cf.textOf(item)).filter((text) => text !== null);
-
   return {
-    open({ keys, patterns, onKeys }) {
-      let closed = false;
-      let thrown: { readonly error: unknown } | null = null;
-      const registered = koffi.register((_store: CfRef, changed: CfRef | null) => {
-        if (closed) return;
-        try {
-          onKeys(changed === null ? [] : textsOf(changed));
-        } catch (error) {
-          // It must not pass through the system's own frames.
-          thrown ??= { error };
-        }
-      }, callBack);
-      const refused = (what: string): Error =>
-        new Error(`SCDynamicStore refused ${what}: error ${lastError()}`);
+    cf,
+    createStore,
+    setKeys,
+    createSource,
+    copyValue,
+    copyKeys,
+    /** Has this thread's run loop hear of the source. */
+    addSource: (source: CfRef): void => addSource(currentLoop(), source, mode),
+    removeSource: (source: CfRef): void => removeSource(currentLoop(), source, mode),
+    runLoop: (seconds: number): number => runInMode(mode, seconds, 0),
+    register: (call: (store: CfRef, changed: CfRef | null) => void): bigint => koffi.register(call, callBack),
+    unregister: (registered: bigint): void => koffi.unregister(registered),
+    refused: (what: string): Error => new Error(`SCDynamicStore refused ${what}: error ${lastError()}`),
+    textsOf: (list: CfRef): readonly string[] =>
+      (cf.itemsOf(list) ?? []).map((item) => cf.textOf(item)).filter((text) => text !== null),
+  };
+}
 
-      let store: CfRef | null = null;
-      let source: CfRef | null = null;
-      const close = (): void => {
-        closed = true;
-        if (source !== null) {
-          removeSource(currentLoop(), source, mode);
-          cf.release(source);
+function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStore {
+  const { cf } = calls;
+  let closed = false;
+  let thrown: { readonly error: unknown } | null = null;
+  const registered = calls.register((_store, changed) => {
+    if (closed) return;
+    try {
+      onKeys(changed === null ? [] : calls.textsOf(changed));
+    } catch (error) {
+      // It must not pass through the system's own frames.
+      thrown ??= { error };
+    }
+  });
+  let store: CfRef | null = null;
+  let source: CfRef | null = null;
+  const close = (): void => {
+    closed = true;
+    if (source !== null) {
+      calls.removeSource(source);
+      cf.release(source);
+    }
+    if (store !== null) cf.release(store);
+    source = null;
+    store = null;
+    calls.unregister(registered);
+  };
+  try {
+    store = cf.owning((own) => calls.createStore(null, own(cf.string(SESSION_NAME)), registered, null));
+    if (store === null) throw calls.refused("a session");
+    const opened = store;
+    const accepted = cf.owning((own) => {
+      const list = (texts: readonly string[]): CfRef =>
+        own(cf.array(texts.map((text) => own(cf.string(text)))));
+      return calls.setKeys(opened, list(keys), list(patterns)) !== 0;
+    });
+    if (!accepted) throw calls.refused("the keys to watch");
+    const made = calls.createSource(null, opened, 0);
+    if (made === null) throw calls.refused("a run loop source");
+    calls.addSource(made);
+    source = made;
+    return {
+      run(seconds) {
+        const result = calls.runLoop(seconds);
+        if (thrown !== null) {
+          const { error } = thrown;
+          thrown = null;
+          throw error;
         }
-        if (store !== null) cf.release(store);
-        source = null;
-        store = null;
-        koffi.unregister(registered);
-      };
-      try {
-        store = cf.owning((own) => createStore(null, own(cf.string(SESSION_NAME)), registered, null));
-        if (store === null) throw refused("a session");
-        const opened = store;
-        const accepted = cf.owning((own) => {
-          const list = (texts: readonly string[]): CfRef =>
-            own(cf.array(texts.map((text) => own(cf.string(text)))));
-          return setKeys(opened, list(keys), list(patterns)) !== 0;
-        });
-        if (!accepted) throw refused("the keys to watch");
-        const made = createSource(null, opened, 0);
-        if (made === null) throw refused("a run loop source");
-        addSource(currentLoop(), made, mode);
-        source = made;
-        return {
-          run(seconds) {
-            const result = runInMode(mode, seconds, 0);
-            if (thrown !== null) {
-              const { error } = thrown;
-              thrown = null;
-              throw error;
-            }
-            if (result === RUN_LOOP_FINISHED) throw new Error("the run loop has nothing to wait for");
-          },
-          read: (key) =>
-            cf.owning((own) => {
-              const value = own(copyValue(opened, own(cf.string(key))));
-              if (value === null) return null;
-              const entry = (name: string): CfRef | null => cf.valueOf(value, name);
-              const active = entry("Active");
-              const primary = entry("PrimaryInterface");
-              const addresses = entry("Addresses");
-              return {
-                active: active === null ? null : cf.booleanOf(active),
-                primaryInterface: primary === null ? null : cf.textOf(primary),
-                addresses: addresses === null ? [] : textsOf(addresses),
-              };
-            }),
-          list: (pattern) =>
-            cf.owning((own) => {
-              const found = own(copyKeys(opened, own(cf.string(pattern))));
-              return found === null ? [] : textsOf(found);
-            }),
-          [Symbol.dispose]() {
-            if (!closed) close();
-          },
-        };
-      } catch (error) {
-        close();
-        throw error;
-      }
-    },
+        if (result === RUN_LOOP_FINISHED) throw new Error("the run loop has nothing to wait for");
+      },
+      read: (key) => cf.owning((own) => entryOf(calls, own(calls.copyValue(opened, own(cf.string(key)))))),
+      list: (pattern) =>
+        cf.owning((own) => {
+          const found = own(calls.copyKeys(opened, own(cf.string(pattern))));
+          return found === null ? [] : calls.textsOf(found);
+        }),
+      [Symbol.dispose]() {
+        if (!closed) close();
+      },
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function entryOf({ cf, textsOf }: Calls, value: CfRef | null): StoreEntry | null {
+  if (value === null) return null;
+  const active = cf.valueOf(value, "Active");
+  const primary = cf.valueOf(value, "PrimaryInterface");
+  const addresses = cf.valueOf(value, "Addresses");
+  return {
+    active: active === null ? null : cf.booleanOf(active),
+    primaryInterface: primary === null ? null : cf.textOf(primary),
+    addresses: addresses === null ? [] : textsOf(addresses),
   };
 }

@@ -1,4 +1,4 @@
-// Owns the bytes of rtnetlink ([rtnetlink(7)]): what to ask for, and what its messages change. Little-endian.
+// The bytes of rtnetlink ([rtnetlink(7)]): requests, and what each message changes. Little-endian.
 import { formatIp, isLinkLocalIpv6 } from "../../ip-address.ts";
 import type { NetworkDelta } from "../events/network-delta.ts";
 
@@ -63,84 +63,83 @@ interface RtnetlinkRead {
   readonly dumpEnded: number | null;
 }
 
-export interface RtnetlinkReader {
-  /** A dump of `subject` was asked for: what it does not name, and no event named since, is gone. */
-  expectDump(subject: DumpSubject, sequence: number): void;
-  /** Reads one datagram. Garbage and messages of no concern change nothing; never throws. */
-  read(datagram: Uint8Array): RtnetlinkRead;
-}
-
 /**
  * Remembers links and addresses so that a message that repeats what is known is no delta. The first dump teaches
  * without deltas; later ones, after an overflow, tell what was missed.
  */
-export function createRtnetlinkReader(): RtnetlinkReader {
-  const links = new Map<number, Link>();
-  let dump: { subject: DumpSubject; sequence: number; seen: Set<string> } | null = null;
-  let taught: Record<DumpSubject, boolean> = { links: false, addresses: false };
+export class RtnetlinkReader {
+  readonly #links = new Map<number, Link>();
+  #dump: { subject: DumpSubject; sequence: number; seen: Set<string> } | null = null;
+  readonly #taught: Record<DumpSubject, boolean> = { links: false, addresses: false };
 
-  const readLink = (message: DataView, gone: boolean): readonly NetworkDelta[] => {
+  /** A dump of `subject` was asked for: what it does not name, and no event named since, is gone. */
+  expectDump(subject: DumpSubject, sequence: number): void {
+    this.#dump = { subject, sequence, seen: new Set() };
+  }
+
+  /** Reads one datagram. Garbage and messages of no concern change nothing; never throws. */
+  read(datagram: Uint8Array): RtnetlinkRead {
+    const deltas: NetworkDelta[] = [];
+    let dumpEnded: number | null = null;
+    for (const { type, sequence, payload } of messages(datagram)) {
+      if (type === RTM_NEWLINK || type === RTM_DELLINK) {
+        deltas.push(...this.#readLink(payload, type === RTM_DELLINK));
+      } else if (type === RTM_NEWADDR || type === RTM_DELADDR) {
+        deltas.push(...this.#readAddress(payload, type === RTM_DELADDR));
+      } else if (type === RTM_NEWROUTE || type === RTM_DELROUTE) {
+        deltas.push(...this.#readRoute(payload, type === RTM_DELROUTE));
+      } else if ((type === NLMSG_DONE || type === NLMSG_ERROR) && this.#dump?.sequence === sequence) {
+        dumpEnded = sequence;
+        // A refused dump named nothing, which does not mean that nothing is there.
+        if (type === NLMSG_DONE) deltas.push(...this.#endDump(this.#dump));
+        this.#dump = null;
+      }
+    }
+    return { deltas, dumpEnded };
+  }
+
+  #readLink(message: DataView, gone: boolean): readonly NetworkDelta[] {
     // Bridge ports announce themselves under AF_BRIDGE: that is about the bridge, not the link.
     if (message.byteLength < 16 || message.getUint8(0) !== 0) return [];
     const index = message.getInt32(4, true);
     const flags = message.getUint32(8, true);
     const nameBytes = attribute(message, 16, IFLA_IFNAME);
-    const known = links.get(index);
+    const known = this.#links.get(index);
     const name = nameBytes === undefined ? known?.name : textOf(nameBytes);
     if (name === undefined || name === "") return [];
-    dump?.seen.add(String(index));
-    if (gone) {
-      if (!links.delete(index)) return [];
-      return [{ kind: "link", interfaceName: name, change: "removed" }];
-    }
+    this.#dump?.seen.add(String(index));
+    if (gone) return this.#links.delete(index) ? [linkDelta(name, "removed")] : [];
     const up = (flags & IFF_UP) !== 0;
     const running = up && (flags & IFF_RUNNING) !== 0;
-    links.set(index, { name, up, running, addresses: known?.addresses ?? new Set() });
-    if (known === undefined) {
-      return taught.links ? [{ kind: "link", interfaceName: name, change: "added" }] : [];
-    }
-    const deltas: NetworkDelta[] = [];
-    if (known.name !== name) {
-      deltas.push({ kind: "link", interfaceName: known.name, change: "removed" });
-      deltas.push({ kind: "link", interfaceName: name, change: "added" });
-    }
-    if (known.up && !up) deltas.push({ kind: "link", interfaceName: name, change: "down" });
-    else if (!known.up && up) deltas.push({ kind: "link", interfaceName: name, change: "up" });
-    else if (known.running && !running) {
-      deltas.push({ kind: "link", interfaceName: name, change: "carrier_lost" });
-    } else if (!known.running && running) {
-      deltas.push({ kind: "link", interfaceName: name, change: "carrier_gained" });
-    }
-    return deltas;
-  };
+    const link = { name, up, running, addresses: known?.addresses ?? new Set<string>() };
+    this.#links.set(index, link);
+    if (known !== undefined) return linkChanges(known, link);
+    return this.#taught.links ? [linkDelta(name, "added")] : [];
+  }
 
-  const readAddress = (message: DataView, gone: boolean): readonly NetworkDelta[] => {
+  #readAddress(message: DataView, gone: boolean): readonly NetworkDelta[] {
     if (message.byteLength < 8) return [];
     const family = message.getUint8(0);
     const index = message.getUint32(4, true);
     // On a point-to-point link IFA_ADDRESS is the other end.
     const bytes = attribute(message, 8, IFA_LOCAL) ?? attribute(message, 8, IFA_ADDRESS);
     if (bytes === undefined || bytes.length !== addressBytes(family)) return [];
-    const link = links.get(index);
+    const link = this.#links.get(index);
     if (link === undefined) return [];
     const address = formatIp(bytes);
-    const prefixLength = message.getUint8(1);
-    const key = `${address}/${prefixLength}`;
-    dump?.seen.add(`${index}|${key}`);
+    const key = `${address}/${message.getUint8(1)}`;
+    this.#dump?.seen.add(`${index}|${key}`);
     const flagBytes = attribute(message, 8, IFA_FLAGS);
     const flags = flagBytes === undefined ? message.getUint8(2) : uint32(flagBytes);
     const tentative = (flags & IFA_F_TENTATIVE) !== 0 && (flags & IFA_F_OPTIMISTIC) === 0;
-    if (gone) {
-      if (!link.addresses.delete(key)) return [];
-      return [{ kind: "address", interfaceName: link.name, change: "removed", address }];
-    }
+    if (gone) return link.addresses.delete(key) ? [addressDelta(link, "removed", address)] : [];
     // An address is of use once it is known to be the only one of its kind on the link.
     if (tentative || (flags & IFA_F_DADFAILED) !== 0 || link.addresses.has(key)) return [];
     link.addresses.add(key);
-    return taught.addresses ? [{ kind: "address", interfaceName: link.name, change: "added", address }] : [];
-  };
+    return this.#taught.addresses ? [addressDelta(link, "added", address)] : [];
+  }
 
-  const readRoute = (message: DataView, gone: boolean): readonly NetworkDelta[] => {
+  #readRoute(message: DataView, gone: boolean): readonly NetworkDelta[] {
     if (message.byteLength < 12) return [];
     const family = message.getUint8(0);
     const length = addressBytes(family);
@@ -158,58 +157,48 @@ export function createRtnetlinkReader(): RtnetlinkReader {
       destination = `${formatIp(bytes)}/${prefixLength}`;
     }
     const indexBytes = attribute(message, 12, RTA_OIF);
-    const link = indexBytes === undefined ? undefined : links.get(uint32(indexBytes));
+    const link = indexBytes === undefined ? undefined : this.#links.get(uint32(indexBytes));
     const change = gone ? "removed" : "added";
     return [{ kind: "route", interfaceName: link?.name ?? null, change, destination }];
-  };
+  }
 
-  const endDump = (): readonly NetworkDelta[] => {
-    if (dump === null) return [];
-    const { subject, seen } = dump;
-    dump = null;
+  /** Forgets what the dump did not name. */
+  #endDump({ subject, seen }: { readonly subject: DumpSubject; readonly seen: ReadonlySet<string> }) {
     const deltas: NetworkDelta[] = [];
-    for (const [index, link] of links) {
-      if (subject === "links" && !seen.has(String(index))) {
-        links.delete(index);
-        deltas.push({ kind: "link", interfaceName: link.name, change: "removed" });
+    for (const [index, link] of this.#links) {
+      if (subject === "links") {
+        if (seen.has(String(index))) continue;
+        this.#links.delete(index);
+        deltas.push(linkDelta(link.name, "removed"));
+        continue;
       }
-      if (subject === "addresses") {
-        for (const key of link.addresses) {
-          if (seen.has(`${index}|${key}`)) continue;
-          link.addresses.delete(key);
-          const address = key.slice(0, key.lastIndexOf("/"));
-          deltas.push({ kind: "address", interfaceName: link.name, change: "removed", address });
-        }
+      for (const key of link.addresses) {
+        if (seen.has(`${index}|${key}`)) continue;
+        link.addresses.delete(key);
+        deltas.push(addressDelta(link, "removed", key.slice(0, key.lastIndexOf("/"))));
       }
     }
-    taught = { ...taught, [subject]: true };
+    this.#taught[subject] = true;
     return deltas;
-  };
+  }
+}
 
-  return {
-    expectDump(subject, sequence) {
-      dump = { subject, sequence, seen: new Set() };
-    },
-    read(datagram) {
-      const deltas: NetworkDelta[] = [];
-      let dumpEnded: number | null = null;
-      for (const { type, sequence, payload } of messages(datagram)) {
-        if (type === RTM_NEWLINK || type === RTM_DELLINK)
-          deltas.push(...readLink(payload, type === RTM_DELLINK));
-        else if (type === RTM_NEWADDR || type === RTM_DELADDR) {
-          deltas.push(...readAddress(payload, type === RTM_DELADDR));
-        } else if (type === RTM_NEWROUTE || type === RTM_DELROUTE) {
-          deltas.push(...readRoute(payload, type === RTM_DELROUTE));
-        } else if ((type === NLMSG_DONE || type === NLMSG_ERROR) && dump?.sequence === sequence) {
-          dumpEnded = sequence;
-          // A refused dump named nothing, which does not mean that nothing is there.
-          if (type === NLMSG_DONE) deltas.push(...endDump());
-          else dump = null;
-        }
-      }
-      return { deltas, dumpEnded };
-    },
-  };
+type LinkChange = Extract<NetworkDelta, { kind: "link" }>["change"];
+
+function linkDelta(interfaceName: string, change: LinkChange): NetworkDelta {
+  return { kind: "link", interfaceName, change };
+}
+
+function addressDelta({ name }: Link, change: "added" | "removed", address: string): NetworkDelta {
+  return { kind: "address", interfaceName: name, change, address };
+}
+
+function linkChanges(known: Link, { name, up, running }: Link): readonly NetworkDelta[] {
+  const deltas = known.name === name ? [] : [linkDelta(known.name, "removed"), linkDelta(name, "added")];
+  if (known.up !== up) deltas.push(linkDelta(name, up ? "up" : "down"));
+  else if (known.running !== running)
+    deltas.push(linkDelta(name, running ? "carrier_gained" : "carrier_lost"));
+  return deltas;
 }
 
 function* messages(datagram: Uint8Array): Generator<{ type: number; sequence: number; payload: DataView }> {

@@ -1,10 +1,11 @@
-// Owns letting go of a mount of the kernel's SMB client. What is done is what the mount table shows.
+// Unmounts a share of the kernel's SMB client. It is done when the mount table no longer shows it.
 
 import { errorText } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
 import type { StepLimits, UnmountMode, UnmountOutcome } from "../mount-driver.ts";
-import { runUnmountProgram, unmountFailed } from "../unmount-command.ts";
+import { unmountFailed } from "../mount-failure.ts";
+import { runUnmountProgram } from "../unmount-command.ts";
 
 interface CifsUnmountOptions {
   readonly clock: Clock;

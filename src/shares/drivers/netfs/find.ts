@@ -1,4 +1,4 @@
-// Owns telling which mounts of a Mac are a share's: by source, service and path, however they are spelled.
+// Finds a share's mounts on a Mac by source, Bonjour service and path.
 import { dirname, join } from "node:path";
 import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
 import { ANOTHER_USERS } from "../../mounts/mount-table-darwin.ts";
@@ -17,27 +17,18 @@ interface NetfsMountsOptions {
   readonly volumes: string;
 }
 
-interface NetfsMounts {
-  isSystemNamed(share: ShareSpec): boolean;
-  /** Where the share belongs, as the mount table spells it. */
-  pathOf(share: ShareSpec): Promise<string>;
-  /** Whether `mount` stands at `path`, which `pathOf` gave. */
-  standsAt(share: ShareSpec, path: string, mount: FoundMount): boolean;
-  find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
-  openFilesPath(mount: FoundMount): string;
-}
+export type NetfsMounts = ReturnType<typeof createNetfsMounts>;
 
 const LOOPBACK = "127.0.0.1";
 
 /** How the name of a Bonjour service ends, where a host's name stands otherwise. */
 const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
-export function createNetfsMounts(options: NetfsMountsOptions): NetfsMounts {
-  const { prober, mountTable, addressesOf, volumes } = options;
+export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: NetfsMountsOptions) {
   const realPaths = createRealMountPaths(prober);
 
   const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
-  /** As the mount table spells it; /Volumes is no link, and macOS names what is in it. */
+  /** Where the share belongs, as the mount table spells it; /Volumes is no link, and macOS names what is in it. */
   const pathOf = async (share: ShareSpec): Promise<string> => {
     if (isSystemNamed(share)) return join(volumes, share.shareName);
     return realPaths.find(share.mountPath);
@@ -64,6 +55,7 @@ export function createNetfsMounts(options: NetfsMountsOptions): NetfsMounts {
       carriedPort: sameShare && route === null && source.host === LOOPBACK ? source.port : null,
     };
   };
+  /** Whether `mount` stands at `path`, which `pathOf` gave. */
   const standsAt = (share: ShareSpec, path: string, mount: FoundMount): boolean =>
     mount.path === share.mountPath || isSamePath(mount.path, path);
   const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
@@ -85,7 +77,10 @@ export function createNetfsMounts(options: NetfsMountsOptions): NetfsMounts {
     pathOf,
     standsAt,
     find,
-    openFilesPath: ({ path }) => realPaths.known(path),
+    /** What stands at `path`, which `pathOf` gave. */
+    findAt: async (share: ShareSpec, path: string, notBeforeMs: number): Promise<FoundMount | undefined> =>
+      (await find(share, notBeforeMs)).find((mount) => standsAt(share, path, mount)),
+    openFilesPath: ({ path }: FoundMount): string => realPaths.known(path),
   };
 }
 

@@ -1,10 +1,11 @@
-// Owns the ladder by which macOS lets go of a mount, and what the commands say. What is done is what the table shows.
+// Unmounts on macOS, by stronger commands in turn. It is done when the mount table no longer shows it.
 
 import { errorText } from "../../../runtime/errors.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
 import type { StepLimits, UnmountMode, UnmountOutcome } from "../mount-driver.ts";
-import { runUnmountProgram, type UnmountProgram, unmountFailed } from "../unmount-command.ts";
+import { unmountFailed } from "../mount-failure.ts";
+import { runUnmountProgram, type UnmountProgram } from "../unmount-command.ts";
 
 export interface MacosUnmountOptions {
   readonly clock: Clock;

@@ -1,4 +1,4 @@
-// Owns telling what the machine lacks for mounting with rclone.
+// What this machine lacks for mounting with rclone.
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
@@ -9,6 +9,8 @@ import type { Lacking } from "../mount-driver.ts";
 
 /** Since then it keeps a dead connection for later when a reader has given it up, behind those that live. */
 export const KEEPS_DEAD_SINCE = { major: 1, minor: 70 };
+/** Before it, opening a file that is just being sent may fail. */
+export const OPENS_WHILE_SENDING_SINCE = { major: 1, minor: 69 };
 /** The first with an SMB backend. */
 const OLDEST = { major: 1, minor: 60 };
 const VERSION_DEADLINE_MS = 5_000;
@@ -20,7 +22,7 @@ const INSTALL = "install rclone 1.60 or newer (apt install rclone)";
  * Gives a check that looks anew each time, as programs come and go while the daemon runs; only a program that it has not
  * seen before is run, for its version. Calls at the same time share one look.
  */
-export function createRcloneCheck(clock: Clock): RcloneCheck {
+export function createRcloneCheck(clock: Clock) {
   /** The identity of the newest rclone that was found fit. */
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
@@ -46,23 +48,20 @@ export function createRcloneCheck(clock: Clock): RcloneCheck {
   };
 
   return {
-    lacking() {
+    lacking(): Promise<Lacking | null> {
       underWay ??= check().finally(() => {
         underWay = null;
       });
       return underWay;
     },
-    get version() {
+    /** Of the one that was last looked at; null: not known. */
+    get version(): RcloneVersion | null {
       return version;
     },
   };
 }
 
-export interface RcloneCheck {
-  lacking(): Promise<Lacking | null>;
-  /** Of the one that was last looked at; null: not known. */
-  readonly version: RcloneVersion | null;
-}
+export type RcloneCheck = ReturnType<typeof createRcloneCheck>;
 
 export interface RcloneVersion {
   readonly major: number;

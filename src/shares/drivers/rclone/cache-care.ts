@@ -1,36 +1,17 @@
 // Everything the driver does about files that a killed rclone left in its cache: before a mount, while it does not come
 // up, and after it.
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import { errorText } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { SetAsideFolder } from "../mount-driver.ts";
 import { createCompletion } from "./completion.ts";
-import { type RcloneFiles, REMOTE_NAME } from "./files.ts";
+import { type RcloneFiles, type RcloneShare, REMOTE_NAME } from "./files.ts";
 import { hasRouteTrouble, readStuckFiles } from "./log.ts";
+import { cachePathsOpenIn } from "./note-writer.ts";
 import { listSetAside, reviewCache, setStuckAside } from "./set-aside.ts";
 import type { UnsentWrites } from "./unsent.ts";
-
-export interface CacheCare {
-  /** Call before rclone is started, while none of the share runs. Rejects with the system's error. */
-  review(shareName: string, files: RcloneFiles): Promise<void>;
-  /**
-   * Files for which the rclone that was just started does not mount, by their paths in the cache. `late`: it should have
-   * mounted by now, so that what it has open counts, too.
-   */
-  stuck(files: RcloneFiles, servedName: string, pid: number, late: boolean): Promise<readonly string[]>;
-  /** Call once that rclone has ended. Rejects with the system's error. */
-  setStuckAside(shareName: string, files: RcloneFiles, paths: readonly string[]): Promise<void>;
-  /** The mount came up, and programs may write: what is in the cache is no longer only what was reviewed. */
-  mounted(shareName: string, files: RcloneFiles): void;
-  /** rclone ended without ever having mounted: nobody wrote. */
-  neverMounted(shareName: string): void;
-  /** Ends what still works on files of the share. */
-  unmounting(shareName: string): Promise<void>;
-  /** The set-aside folder with the names of what is in it. Never rejects. */
-  named(folder: string, files: RcloneFiles): Promise<SetAsideFolder>;
-}
 
 interface CacheCareOptions {
   readonly clock: Clock;
@@ -42,7 +23,9 @@ interface CacheCareOptions {
 
 const NAMED_AT_MOST = 100;
 
-export function createCacheCare({ clock, logger, unsent, onChange }: CacheCareOptions): CacheCare {
+export type CacheCare = ReturnType<typeof createCacheCare>;
+
+export function createCacheCare({ clock, logger, unsent, onChange }: CacheCareOptions) {
   const completion = createCompletion({ clock, logger });
   /** By share, until it is mounted: `untouched` is one whose rclone ended without having mounted. */
   const states = new Map<string, "reviewed" | "untouched">();
@@ -54,7 +37,8 @@ export function createCacheCare({ clock, logger, unsent, onChange }: CacheCareOp
   };
 
   return {
-    async review(shareName, files) {
+    /** Call before rclone is started, while none of the share runs. Rejects with the system's error. */
+    async review({ shareName, files }: RcloneShare): Promise<void> {
       await completion.stop(shareName);
       const trusted = states.get(shareName) === "untouched";
       states.delete(shareName);
@@ -65,24 +49,38 @@ export function createCacheCare({ clock, logger, unsent, onChange }: CacheCareOp
         logger.info("notes of unsent files corrected", { share: shareName, files: corrected });
       told(shareName, aside);
     },
-    async stuck(files, servedName, pid, late) {
+    /**
+     * Files for which the rclone that was just started does not mount, by their paths in the cache. `late`: it should have
+     * mounted by now, so that what it has open counts, too.
+     */
+    async stuck(
+      files: RcloneFiles,
+      servedName: string,
+      pid: number,
+      late: boolean,
+    ): Promise<readonly string[]> {
       const log = await readFile(files.log, "utf8").catch(() => "");
       const named = readStuckFiles(log).map((path) => join(REMOTE_NAME, servedName, path));
       if (named.length > 0 || !late || hasRouteTrouble(log)) return named;
-      return await openInCache(files, pid);
+      return [...(await cachePathsOpenIn(files, pid))];
     },
-    async setStuckAside(shareName, files, paths) {
+    /** Call once that rclone has ended. Rejects with the system's error. */
+    async setStuckAside({ shareName, files }: RcloneShare, paths: readonly string[]): Promise<void> {
       told(shareName, await setStuckAside(files, paths, clock.wallMs()));
     },
-    mounted(shareName, files) {
+    /** The mount came up, and programs may write: what is in the cache is no longer only what was reviewed. */
+    mounted({ shareName, files }: RcloneShare): void {
       states.delete(shareName);
       completion.start(shareName, files, () => onChange(shareName));
     },
-    neverMounted(shareName) {
+    /** rclone ended without ever having mounted: nobody wrote. */
+    neverMounted(shareName: string): void {
       if (states.has(shareName)) states.set(shareName, "untouched");
     },
-    unmounting: (shareName) => completion.stop(shareName),
-    async named(folder, files) {
+    /** Ends what still works on files of the share. */
+    unmounting: (shareName: string): Promise<void> => completion.stop(shareName),
+    /** The set-aside folder with the names of what is in it. Never rejects. */
+    async named(folder: string, files: RcloneFiles): Promise<SetAsideFolder> {
       if (folder !== files.setAside) return { folder, files: [] };
       try {
         const listed = await listSetAside(files);
@@ -106,18 +104,3 @@ const HOLES = {
   changed: "what was not changed is missing: the server has another file by now",
   gone: "what was not changed is missing: the server has no such file any more",
 } as const;
-
-/** Files of the cache that a process has open. */
-async function openInCache(files: RcloneFiles, pid: number): Promise<readonly string[]> {
-  const root = join(files.cache, "vfs");
-  const found = new Set<string>();
-  try {
-    for (const descriptor of await readdir(`/proc/${pid}/fd`)) {
-      const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "");
-      if (target.startsWith(`${root}/${REMOTE_NAME}/`)) found.add(target.slice(root.length + 1));
-    }
-  } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-  }
-  return [...found];
-}

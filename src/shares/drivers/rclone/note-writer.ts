@@ -1,18 +1,15 @@
 // Makes rclone write whole notes of files that are being changed. By itself it notes a file that was on the server before
 // when it is first changed and when it is closed, and what is written in between is unknown to whoever comes after a kill.
+import type { BigIntStats } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
-import { type RcloneFiles, REMOTE_NAME } from "./files.ts";
+import { type RcloneFiles, type RclonePlace, REMOTE_NAME } from "./files.ts";
 
-export interface ServedMount {
-  readonly shareName: string;
-  readonly files: RcloneFiles;
-  /** As the mount table spells it. */
-  readonly mountPath: string;
+export interface ServedMount extends RclonePlace {
   /** Of the rclone that serves it. */
   readonly pid: number;
 }
@@ -51,144 +48,24 @@ const LEFT_ALONE_MS = 5_000;
 /** A write this shortly before a note may have missed it: rclone notes what it has counted, and counts after writing. */
 const MAY_HAVE_MISSED_NS = 500_000_000n;
 
-export function createNoteWriter({ clock, logger }: NoteWriterOptions): NoteWriter {
+/** What is known of files from earlier rounds. */
+interface NoteMemory {
+  readonly clock: Clock;
   /** Where files were reached last, as `/proc/PID/fd/N`: mostly that is where they are now. */
-  const reached = new Map<string, string>();
+  readonly reached: Map<string, string>;
   /** By cache file: times that lie in the future tell nothing, so what the file looked like when it was noted. */
-  const noted = new Map<string, string>();
+  readonly noted: Map<string, string>;
   /** By cache file: until when one whose last touch has not ended is left alone, monotonic ms. */
-  const hanging = new Map<string, number>();
+  readonly hanging: Map<string, number>;
+}
 
-  const isStale = async ({ cacheFile, noteFile }: OpenCacheFile): Promise<boolean> => {
-    const [file, note] = await Promise.all([
-      stat(cacheFile, { bigint: true }),
-      stat(noteFile, { bigint: true }),
-    ]);
-    if (file.mtimeNs > BigInt(Math.ceil(clock.wallMs())) * 1_000_000n)
-      return noted.get(cacheFile) !== `${file.size} ${file.mtimeNs} ${file.ctimeNs}`;
-    return file.mtimeNs + MAY_HAVE_MISSED_NS >= note.mtimeNs;
-  };
-
-  /** Changes nothing but that rclone notes the file: its time stays, to the nanosecond. False: it did not work. */
-  const touch = async (file: OpenCacheFile, target: string, untilMs: number): Promise<boolean> => {
-    const deadlineMs = untilMs - clock.monotonicMs();
-    if (deadlineMs <= 0) return false;
-    const before = await stat(file.noteFile, { bigint: true });
-    // A program of its own: one that hangs in the mount is nobody's but its own. `-c`: opens and makes nothing.
-    const { exitCode, exitSignal } = await runCommand("touch", ["-c", "-m", "-r", file.cacheFile, target], {
-      clock,
-      deadlineMs,
-      killGraceMs: 0,
-    });
-    if (exitCode === null && exitSignal === null)
-      hanging.set(file.cacheFile, clock.monotonicMs() + LEFT_ALONE_MS);
-    if (exitCode !== 0) return false;
-    const after = await stat(file.noteFile, { bigint: true });
-    // A note is written in place: its time is what changes.
-    if (after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return false;
-    const { size, mtimeNs, ctimeNs } = await stat(file.cacheFile, { bigint: true });
-    noted.set(file.cacheFile, `${size} ${mtimeNs} ${ctimeNs}`);
-    return true;
-  };
-
-  /**
-   * Open files below a mount, of all processes that show theirs. A program of its own looks: there are many links, and
-   * reading them waits for no process and no file system.
-   */
-  const descriptorsBelow = async (
-    mountPath: string,
-    deadlineMs: number,
-  ): Promise<readonly { readonly link: string; readonly target: string }[]> => {
-    const folders = (await readdir("/proc"))
-      .filter((name) => /^\d+$/.test(name))
-      .map((pid) => `/proc/${pid}/fd`);
-    const pattern = `${mountPath.replace(/[\\*?[\]]/g, "\\$&")}/*`;
-    const { stdout } = await runCommand(
-      "find",
-      [...folders, "-maxdepth", "1", "-lname", pattern, "-printf", "%p\\0%l\\0"],
-      { clock, deadlineMs, killGraceMs: 0 },
-    );
-    const parts = stdout.split("\0");
-    return parts.flatMap((link, index) => {
-      const target = parts[index + 1];
-      return index % 2 === 0 && target !== undefined ? [{ link, target }] : [];
-    });
-  };
-
-  /** By paths in the share: descriptors through which processes write. Links in /proc lead there without the mount. */
-  const writersOf = async (
-    mount: ServedMount,
-    files: readonly OpenCacheFile[],
-    untilMs: number,
-  ): Promise<ReadonlyMap<string, string>> => {
-    const writers = new Map<string, string>();
-    for (const { path } of files) {
-      const known = reached.get(join(mount.mountPath, path));
-      if (known !== undefined && (await leadsTo(known, join(mount.mountPath, path))))
-        writers.set(path, known);
-    }
-    const wanted = new Set(files.map(({ path }) => path).filter((path) => !writers.has(path)));
-    if (wanted.size === 0) return writers;
-    const limitMs = Math.max(0, untilMs - clock.monotonicMs());
-    for (const { target, link } of await descriptorsBelow(mount.mountPath, limitMs)) {
-      const path = target.slice(mount.mountPath.length + 1);
-      if (wanted.has(path) && !writers.has(path) && (await isWritable(link))) writers.set(path, link);
-    }
-    return writers;
-  };
-
-  const write = async (
-    mount: ServedMount,
-    which: "stale" | "all",
-    untilMs: number,
-    tell: (count: NotesWritten) => void,
-  ): Promise<void> => {
-    const open = await openCacheFiles(mount);
-    const due: OpenCacheFile[] = [];
-    for (const file of open) {
-      if ((hanging.get(file.cacheFile) ?? 0) > clock.monotonicMs()) continue;
-      if (which === "all" || (await unlessGone(isStale(file), false))) due.push(file);
-    }
-    tell({ due: due.length, written: 0 });
-    if (due.length === 0) return;
-    const writers = await writersOf(mount, due, untilMs);
-    let written = 0;
-    const queue = [...due];
-    const one = async (): Promise<void> => {
-      for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-        const inMount = join(mount.mountPath, file.path);
-        const writer = writers.get(file.path);
-        // A file that is only mapped, or closed and still being completed, has no descriptor that shows.
-        const done =
-          (writer !== undefined && (await unlessGone(touch(file, writer, untilMs), true))) ||
-          (await unlessGone(touch(file, inMount, untilMs), true));
-        if (!done) continue;
-        written++;
-        tell({ due: due.length, written });
-        if (writer === undefined) reached.delete(inMount);
-        else reached.set(inMount, writer);
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, one));
-    forgetOthers(mount, open);
-  };
-
-  const forgetOthers = ({ files, mountPath }: ServedMount, open: readonly OpenCacheFile[]): void => {
-    const inMount = new Set(open.map(({ path }) => join(mountPath, path)));
-    for (const path of reached.keys())
-      if (path.startsWith(`${mountPath}/`) && !inMount.has(path)) reached.delete(path);
-    const inCache = new Set(open.map(({ cacheFile }) => cacheFile));
-    for (const known of [noted, hanging]) {
-      for (const path of known.keys())
-        if (path.startsWith(`${files.cache}/`) && !inCache.has(path)) known.delete(path);
-    }
-  };
-
+export function createNoteWriter({ clock, logger }: NoteWriterOptions): NoteWriter {
+  const memory: NoteMemory = { clock, reached: new Map(), noted: new Map(), hanging: new Map() };
   return {
     async writeNotes(mount, which, limitMs) {
       let told: NotesWritten = { due: 1, written: 0 };
       try {
-        const written = write(mount, which, clock.monotonicMs() + limitMs, (count) => {
+        const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, (count) => {
           told = count;
         });
         // What comes later than that is of no interest.
@@ -202,20 +79,181 @@ export function createNoteWriter({ clock, logger }: NoteWriterOptions): NoteWrit
   };
 }
 
+async function writeDue(
+  memory: NoteMemory,
+  mount: ServedMount,
+  which: "stale" | "all",
+  untilMs: number,
+  report: (count: NotesWritten) => void,
+): Promise<void> {
+  const { clock, reached, hanging } = memory;
+  const open = await openCacheFiles(mount);
+  const due: OpenCacheFile[] = [];
+  for (const file of open) {
+    if ((hanging.get(file.cacheFile) ?? 0) > clock.monotonicMs()) continue;
+    if (which === "all" || (await unlessGone(isStale(memory, file), false))) due.push(file);
+  }
+  report({ due: due.length, written: 0 });
+  if (due.length === 0) return;
+  const writers = await writersOf(memory, mount, due, untilMs);
+  let written = 0;
+  const queue = [...due];
+  const one = async (): Promise<void> => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const inMount = join(mount.mountPath, file.path);
+      const writer = writers.get(file.path);
+      // A file that is only mapped, or closed and still being completed, has no descriptor that shows.
+      const done =
+        (writer !== undefined && (await unlessGone(touch(memory, file, writer, untilMs), true))) ||
+        (await unlessGone(touch(memory, file, inMount, untilMs), true));
+      if (!done) continue;
+      written++;
+      report({ due: due.length, written });
+      if (writer === undefined) reached.delete(inMount);
+      else reached.set(inMount, writer);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, one));
+  forgetOthers(memory, mount, open);
+}
+
+async function isStale(
+  { clock, noted }: NoteMemory,
+  { cacheFile, noteFile }: OpenCacheFile,
+): Promise<boolean> {
+  const [file, note] = await Promise.all([
+    stat(cacheFile, { bigint: true }),
+    stat(noteFile, { bigint: true }),
+  ]);
+  if (file.mtimeNs > BigInt(Math.ceil(clock.wallMs())) * 1_000_000n)
+    return noted.get(cacheFile) !== looksOf(file);
+  return file.mtimeNs + MAY_HAVE_MISSED_NS >= note.mtimeNs;
+}
+
+function looksOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return `${size} ${mtimeNs} ${ctimeNs}`;
+}
+
+/** Changes nothing but that rclone notes the file: its time stays, to the nanosecond. False: it did not work. */
+async function touch(
+  { clock, noted, hanging }: NoteMemory,
+  file: OpenCacheFile,
+  target: string,
+  untilMs: number,
+): Promise<boolean> {
+  const deadlineMs = untilMs - clock.monotonicMs();
+  if (deadlineMs <= 0) return false;
+  const before = await stat(file.noteFile, { bigint: true });
+  // A program of its own: one that hangs in the mount is nobody's but its own. `-c`: opens and makes nothing.
+  const { exitCode, exitSignal } = await runCommand("touch", ["-c", "-m", "-r", file.cacheFile, target], {
+    clock,
+    deadlineMs,
+    killGraceMs: 0,
+  });
+  if (exitCode === null && exitSignal === null)
+    hanging.set(file.cacheFile, clock.monotonicMs() + LEFT_ALONE_MS);
+  if (exitCode !== 0) return false;
+  const after = await stat(file.noteFile, { bigint: true });
+  // A note is written in place: its time is what changes.
+  if (after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return false;
+  noted.set(file.cacheFile, looksOf(await stat(file.cacheFile, { bigint: true })));
+  return true;
+}
+
+/** By paths in the share: descriptors through which processes write. Links in /proc lead there without the mount. */
+async function writersOf(
+  { clock, reached }: NoteMemory,
+  { mountPath }: ServedMount,
+  files: readonly OpenCacheFile[],
+  untilMs: number,
+): Promise<ReadonlyMap<string, string>> {
+  const writers = new Map<string, string>();
+  for (const { path } of files) {
+    const known = reached.get(join(mountPath, path));
+    if (known !== undefined && (await leadsTo(known, join(mountPath, path)))) writers.set(path, known);
+  }
+  const wanted = new Set(files.map(({ path }) => path).filter((path) => !writers.has(path)));
+  if (wanted.size === 0) return writers;
+  const limitMs = Math.max(0, untilMs - clock.monotonicMs());
+  for (const { target, link } of await descriptorsBelow(clock, mountPath, limitMs)) {
+    const path = target.slice(mountPath.length + 1);
+    if (wanted.has(path) && !writers.has(path) && (await isWritable(link))) writers.set(path, link);
+  }
+  return writers;
+}
+
+/**
+ * Open files below a mount, of all processes that show theirs. A program of its own looks: there are many links, and
+ * reading them waits for no process and no file system.
+ */
+async function descriptorsBelow(
+  clock: Clock,
+  mountPath: string,
+  deadlineMs: number,
+): Promise<readonly { readonly link: string; readonly target: string }[]> {
+  const folders = (await readdir("/proc"))
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => `/proc/${pid}/fd`);
+  const pattern = `${mountPath.replace(/[\\*?[\]]/g, "\\$&")}/*`;
+  const { stdout } = await runCommand(
+    "find",
+    [...folders, "-maxdepth", "1", "-lname", pattern, "-printf", "%p\\0%l\\0"],
+    { clock, deadlineMs, killGraceMs: 0 },
+  );
+  const parts = stdout.split("\0");
+  return parts.flatMap((link, index) => {
+    const target = parts[index + 1];
+    return index % 2 === 0 && target !== undefined ? [{ link, target }] : [];
+  });
+}
+
+function forgetOthers(
+  { reached, noted, hanging }: NoteMemory,
+  { files, mountPath }: ServedMount,
+  open: readonly OpenCacheFile[],
+): void {
+  const inMount = new Set(open.map(({ path }) => join(mountPath, path)));
+  for (const path of reached.keys())
+    if (path.startsWith(`${mountPath}/`) && !inMount.has(path)) reached.delete(path);
+  const inCache = new Set(open.map(({ cacheFile }) => cacheFile));
+  for (const known of [noted, hanging]) {
+    for (const path of known.keys())
+      if (path.startsWith(`${files.cache}/`) && !inCache.has(path)) known.delete(path);
+  }
+}
+
 /** Cache files that rclone has open and not sent: those it may still be changing. */
 async function openCacheFiles({ pid, files }: ServedMount): Promise<readonly OpenCacheFile[]> {
-  const root = join(files.cache, "vfs");
-  const found = new Map<string, OpenCacheFile>();
-  for (const descriptor of await unlessGone(readdir(`/proc/${pid}/fd`), [])) {
-    const target = await unlessGone(readlink(`/proc/${pid}/fd/${descriptor}`), "");
-    if (!target.startsWith(`${root}/${REMOTE_NAME}/`) || found.size >= FILES_AT_MOST) continue;
-    const cachePath = target.slice(root.length + 1);
+  const found: OpenCacheFile[] = [];
+  if (!(await hasNotes(files))) return found;
+  for (const cachePath of await cachePathsOpenIn(files, pid)) {
     const path = cachePath.split("/").slice(2).join("/");
     const noteFile = join(files.cache, "vfsMeta", cachePath);
     if (path === "" || !(await unlessGone(isNotedDirty(noteFile), false))) continue;
-    found.set(target, { path, cacheFile: target, noteFile });
+    found.push({ path, cacheFile: join(files.cache, "vfs", cachePath), noteFile });
+    if (found.length >= FILES_AT_MOST) break;
   }
-  return [...found.values()];
+  return found;
+}
+
+/** At rest there are none: rclone removes the note of a file that was sent and not used for a while. */
+async function hasNotes({ cache }: RcloneFiles): Promise<boolean> {
+  const root = join(cache, "vfsMeta", REMOTE_NAME);
+  for (const share of await unlessGone(readdir(root), [])) {
+    if ((await unlessGone(readdir(join(root, share)), [])).length > 0) return true;
+  }
+  return false;
+}
+
+/** Files of the cache that a process has open, by their paths in it. */
+export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Promise<ReadonlySet<string>> {
+  const root = join(cache, "vfs");
+  const paths = new Set<string>();
+  for (const descriptor of await unlessGone(readdir(`/proc/${pid}/fd`), [])) {
+    const target = await unlessGone(readlink(`/proc/${pid}/fd/${descriptor}`), "");
+    if (target.startsWith(`${root}/${REMOTE_NAME}/`)) paths.add(target.slice(root.length + 1));
+  }
+  return paths;
 }
 
 /** Of a file that was not changed rclone would set the time on the server. */

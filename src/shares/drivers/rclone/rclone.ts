@@ -1,4 +1,4 @@
-// Owns mounting SMB shares by rclone through FUSE: no root, writes that survive a failover, one process a mount.
+// The driver that mounts SMB shares by rclone and FUSE: no root, writes that survive a failover, one process per mount.
 import { dirname } from "node:path";
 import { errorText } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
@@ -9,15 +9,15 @@ import type { Prober } from "../../prober/prober.ts";
 import type { ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
 import type { FoundMount, MountDriver } from "../mount-driver.ts";
+import { failed, failedBy } from "../mount-failure.ts";
 import { createMountFolders } from "../mount-folder.ts";
 import { createRealMountPaths } from "../real-mount-paths.ts";
 import { type AddressesOf, indexMounts, isReadable, routeOfSource, type SmbMount } from "../smb-mounts.ts";
-import { createRcloneAttempts, failed, failedBy } from "./attempt.ts";
+import { attemptMount } from "./attempt.ts";
 import { createRcloneCheck } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";
-import { controlOf } from "./control.ts";
-import { type RcloneFiles, rcloneFiles, remoteOf } from "./files.ts";
-import { dropLostConnections } from "./lost.ts";
+import { controlOf, dropLostConnections } from "./control.ts";
+import { type RcloneFiles, type RclonePlace, rcloneFiles, remoteOf } from "./files.ts";
 import { createNoteWriter, type NoteWriter } from "./note-writer.ts";
 import { createObscuredPasswords } from "./password.ts";
 import { createRefusedUploads } from "./refused.ts";
@@ -43,114 +43,96 @@ interface RcloneDriverOptions {
 const CACHE_MS = 1_000;
 
 export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
-  const { clock, logger, prober, mountTable, stateFolder, addressesOf } = options;
+  const { clock, logger, prober, mountTable, stateFolder } = options;
   const check = createRcloneCheck(clock);
-  const obscure = createObscuredPasswords(clock);
   const unsent = createUnsentWrites();
   const leftBehind = createUnsentLeftBehind({ clock, logger, stateFolder });
   const folders = createMountFolders({ clock, logger });
-  const serving: ServingProcesses = createServingProcesses();
+  const serving = createServingProcesses();
   const { notes = createNoteWriter({ clock, logger }) } = options;
   const unmounts = createRcloneUnmount({ clock, logger, prober, mountTable, serving, unsent, notes });
   const refused = createRefusedUploads();
-  const care = createCacheCare({
-    clock,
-    logger,
-    unsent,
-    onChange: (shareName) => folders.changed(shareName),
-  });
-  const userId = process.getuid?.() ?? null;
+  const onChange = (shareName: string): void => folders.changed(shareName);
+  const care = createCacheCare({ clock, logger, unsent, onChange });
+  const obscure = createObscuredPasswords(clock);
   const realPaths = createRealMountPaths(prober);
-  const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
 
-  /** As the mount table spells it. */
-  const pathOf = ({ mountPath }: ShareSpec): Promise<string> => realPaths.find(mountPath);
-  const finding = createRcloneFinding({ mountTable, addressesOf, serving, userId, filesOf, pathOf });
-  const attempts = createRcloneAttempts({
-    clock,
-    prober,
-    mountTable,
-    check,
-    obscure,
-    folders,
-    serving,
-    unmounts,
-    care,
-    filesOf,
-    found: finding.found,
+  const placeOf = async ({ name, mountPath }: ShareSpec): Promise<RclonePlace> => ({
+    shareName: name,
+    files: rcloneFiles(stateFolder, name),
+    mountPath: await realPaths.find(mountPath),
   });
+  const { found, find, servedName } = createRcloneFinding(options, serving, placeOf);
+  const attemptTools = { ...options, check, obscure, folders, serving, unmounts, care, found };
+  const filesOf = ({ name }: ShareSpec): RcloneFiles => rcloneFiles(stateFolder, name);
 
   return {
     name: "rclone",
     cacheMs: CACHE_MS,
     unavailable: check.lacking,
-    find: finding.find,
+    find,
     carries: { can: true },
-    async mount(share, route, limits, through = null) {
+    async mount(share, route, { deadlineMs, signal }, through = null) {
       const problem = await check.lacking();
       if (problem !== null) return failed("driver_unavailable", problem.text);
       try {
-        const path = await pathOf(share);
-        const present = (await finding.find(share, clock.monotonicMs())).find(
-          (mount) => mount.path === share.mountPath,
-        );
+        const place = await placeOf(share);
+        const present = (await find(share, clock.monotonicMs())).find(({ path }) => path === share.mountPath);
         if (present?.sameShare) return { ok: true, mount: present, adopted: true };
-        if (present !== undefined) return failed("path_taken", `${path} is a mount of ${present.source}`);
-        if (!(await unmounts.endLeftovers(share.name, filesOf(share), path, limits.deadlineMs))) {
+        if (present !== undefined)
+          return failed("path_taken", `${place.mountPath} is a mount of ${present.source}`);
+        if (!(await unmounts.endLeftovers(place, deadlineMs)))
           return failed("other", "an earlier rclone of this share does not end");
-        }
         await ensureFolder(dirname(share.mountPath), 0o755);
-        return await attempts.attempt(share, route, await pathOf(share), limits, through);
+        const untilMs = clock.monotonicMs() + deadlineMs;
+        const attempt = { share, place: await placeOf(share), route, through, untilMs, signal };
+        return await attemptMount(attemptTools, attempt);
       } catch (error) {
         return failedBy(error, share.password);
       }
     },
     async unmount(share, mount, mode, limits) {
-      const files = filesOf(share);
+      const place = await placeOf(share);
       const [outcome] = await Promise.all([
-        unmounts.unmount(share.name, files, mount, mode, limits),
+        unmounts.unmount(place, mount, mode, limits),
         care.unmounting(share.name),
       ]);
       const isShares = mount.path === share.mountPath;
-      const path = isShares ? await pathOf(share) : mount.path;
-      if (outcome.ok) await folders.clear(share.name, files, path, isShares);
+      if (outcome.ok) await folders.clear(isShares ? place : { ...place, mountPath: mount.path }, isShares);
       return outcome;
     },
     async setAside(share) {
-      const left = await leftBehind(share.name, [share.shareName, finding.servedName(share)]);
+      const left = await leftBehind(share.name, [share.shareName, servedName(share)]);
       const files = filesOf(share);
-      const own = await folders.setAside(share.name, files);
+      const own = await folders.setAside({ shareName: share.name, files });
       return [...(await Promise.all(own.map((folder) => care.named(folder, files)))), ...left];
     },
     async refusedUploads(share) {
       const files = filesOf(share);
-      const name = finding.servedName(share);
       try {
-        return await refused.of(share.name, files, () => unsent.of(files.cache, name));
+        return await refused.of(share.name, files, () => unsent.of(files.cache, servedName(share)));
       } catch (error) {
         logger.debug("refused uploads not looked up", { share: share.name, error: errorText(error) });
         return [];
       }
     },
-    unsent: (share) => unsent.of(filesOf(share).cache, finding.servedName(share)),
+    unsent: (share) => unsent.of(filesOf(share).cache, servedName(share)),
     async dropLost(share, kept) {
       try {
-        const path = await pathOf(share);
-        const entry = indexMounts(await mountTable.read(0)).at(path)?.entry;
+        const place = await placeOf(share);
+        const entry = indexMounts(await mountTable.read(0)).at(place.mountPath)?.entry;
         if (entry === undefined) return;
-        const { identity } = await serving.of(share.name, filesOf(share), entry);
-        const control = identity === null ? null : await controlOf(filesOf(share), identity);
-        if (control !== null)
-          await dropLostConnections(clock, control, remoteOf(finding.servedName(share)), kept);
+        const { identity } = await serving.of(place, entry);
+        const control = identity === null ? null : await controlOf(place.files, identity);
+        if (control !== null) await dropLostConnections(clock, control, remoteOf(servedName(share)), kept);
       } catch (error) {
         logger.debug("lost connections not used up", { share: share.name, error: errorText(error) });
       }
     },
     async ownProcesses(share, mount) {
-      const entries = await mountTable.read(0);
-      const entry = entries.find(({ id }) => id === mount.id);
+      const entry = (await mountTable.read(0)).find(({ id }) => id === mount.id);
       if (entry === undefined) return [];
-      const { identity } = await serving.of(share.name, filesOf(share), entry);
+      const { identity } = await serving.of({ shareName: share.name, files: filesOf(share) }, entry);
       return identity === null ? [] : [identity.pid];
     },
     openFilesPath: ({ path }) => realPaths.known(path),
@@ -158,42 +140,29 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   };
 }
 
-interface RcloneFindingParts {
-  readonly mountTable: MountTable;
-  readonly addressesOf: AddressesOf;
-  readonly serving: ServingProcesses;
-  readonly userId: number | null;
-  readonly filesOf: (arg0: ShareSpec) => RcloneFiles;
-  readonly pathOf: (arg0: ShareSpec) => Promise<string>;
-}
-
 /** Tells which mounts are ours, and of which route. */
-function createRcloneFinding({
-  mountTable,
-  addressesOf,
-  serving,
-  userId,
-  filesOf,
-  pathOf,
-}: RcloneFindingParts) {
+function createRcloneFinding(
+  { mountTable, addressesOf }: RcloneDriverOptions,
+  serving: ServingProcesses,
+  placeOf: (share: ShareSpec) => Promise<RclonePlace>,
+) {
+  const userId = process.getuid?.() ?? null;
   /** By share: its name on the server where that is mounted, which an edit may have changed since. */
   const servedNames = new Map<string, string>();
-  const servedName = ({ name, shareName }: ShareSpec): string => servedNames.get(name) ?? shareName;
 
   const found = async (share: ShareSpec, mount: SmbMount): Promise<FoundMount> => {
     const { entry, source } = mount;
     const readable = isReadable(entry, userId);
-    const sameShare = readable && source !== null && isShareNamed(source, share.shareName);
-    const isRclone = entry.type === "fuse.rclone";
-    const server = isRclone ? await serving.of(share.name, filesOf(share), entry) : null;
+    const place = await placeOf(share);
+    const server = entry.type === "fuse.rclone" ? await serving.of(place, entry) : null;
     const [served] = source?.shareNames ?? [];
     if (server?.own === true && served !== undefined) servedNames.set(share.name, served);
     return {
       id: entry.id,
       // As the configuration spells it; mount_root may be reached through a link.
-      path: entry.path === (await pathOf(share)) ? share.mountPath : entry.path,
+      path: entry.path === place.mountPath ? share.mountPath : entry.path,
       source: entry.source,
-      sameShare,
+      sameShare: readable && source !== null && isShareNamed(source, share.shareName),
       route: routeOfSource(share, mount, addressesOf),
       processGone: server?.gone ?? false,
       madeByDriver: readable && (server?.own ?? false),
@@ -202,9 +171,9 @@ function createRcloneFinding({
   };
 
   const find = async (share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]> => {
-    const [path, entries] = await Promise.all([pathOf(share), mountTable.read(notBeforeMs)]);
+    const [{ mountPath }, entries] = await Promise.all([placeOf(share), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
-    const atPath = index.at(path);
+    const atPath = index.at(mountPath);
     // A share of that name on a server that is not ours is another share, unless it stands in our place.
     const named = index
       .named(share.shareName)
@@ -216,5 +185,9 @@ function createRcloneFinding({
     return Promise.all(candidates.map((mount) => found(share, mount)));
   };
 
-  return { found, find, servedName };
+  return {
+    found,
+    find,
+    servedName: ({ name, shareName }: ShareSpec): string => servedNames.get(name) ?? shareName,
+  };
 }

@@ -1,5 +1,5 @@
-// Owns knowing which process serves which mount: started by us now, by us before a restart, or by someone else.
-import { rm } from "node:fs/promises";
+// The processes that serve mounts: started by this daemon, by an earlier one, or by someone else.
+import { readdir, readFile, rm } from "node:fs/promises";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { DetachedProcess } from "../../../runtime/process/child-process.ts";
 import {
@@ -8,9 +8,16 @@ import {
   processIdentity,
 } from "../../../runtime/process/process-identity.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
-import { isDiskFull, writeIfChanged } from "../share-files.ts";
-import { carriedPortOf, parseProcessNote, processNoteText, type RcloneFiles } from "./files.ts";
-import { listRcloneMounts, type RcloneProcess } from "./processes.ts";
+import { writeUnlessFull } from "../share-files.ts";
+import {
+  carriedPortOf,
+  type ProcessNote,
+  parseProcessNote,
+  processNoteText,
+  type RcloneFiles,
+  type RclonePlace,
+  type RcloneShare,
+} from "./files.ts";
 
 interface Server {
   /** null when it is not known, or runs no more. */
@@ -23,53 +30,31 @@ interface Server {
   readonly carriedPort: number | null;
 }
 
-export interface ServingProcesses {
-  /** Who serves a mount that stands in the mount table. */
-  of(shareName: string, files: RcloneFiles, entry: MountEntry): Promise<Server>;
-  /** Processes that were started for this share and run, whether a mount shows for them or not. */
-  running(shareName: string, files: RcloneFiles): Promise<readonly ProcessIdentity[]>;
-  /** Notes a process just started, durable enough to outlive a kill of the daemon. null: it has ended already. */
-  started(
-    shareName: string,
-    files: RcloneFiles,
-    path: string,
-    child: DetachedProcess,
-    carriedPort: number | null,
-  ): Promise<ProcessIdentity | null>;
-  /** While it is being ended, its end is our doing, and news to nobody. */
-  ending(shareName: string, ending: boolean): void;
-  /** Nothing is started for this share any more. */
-  ended(shareName: string, files: RcloneFiles): Promise<void>;
-  onUnexpectedExit(listener: (shareName: string) => void): () => void;
-}
+export type ServingProcesses = ReturnType<typeof createServingProcesses>;
 
-interface Known {
-  readonly identity: ProcessIdentity;
-  readonly mountPath: string;
-  readonly carriedPort: number | null;
+interface Known extends ProcessNote {
   /** The mount it was first seen to serve; one that came later is somebody else's. */
   mountId: string | null;
   exited: boolean;
   ending: boolean;
 }
 
-export function createServingProcesses(): ServingProcesses {
+export function createServingProcesses() {
   /** null: looked for, and none. */
   const started = new Map<string, Known | null>();
-  /** By the mount's id: processes found by their arguments. */
-  const foreign = new Map<string, RcloneProcess | null>();
   /** Shares whose processes of an earlier life were searched for. */
   const searched = new Set<string>();
   const listeners = new Set<(shareName: string) => void>();
+  const findForeign = createForeignSearch();
 
-  const known = async (shareName: string, files: RcloneFiles): Promise<Known | null> => {
+  const known = async ({ shareName, files }: RcloneShare): Promise<Known | null> => {
     const current = started.get(shareName);
     if (current !== undefined) return current;
     const note = parseProcessNote(await readIfPresent(files.process));
-    const found = note === null ? null : { ...note, mountId: null, exited: false, ending: false };
     // Another caller may have been faster, or a process may have been started meanwhile.
     const now = started.get(shareName);
     if (now !== undefined) return now;
+    const found = note === null ? null : { ...note, mountId: null, exited: false, ending: false };
     started.set(shareName, found);
     return found;
   };
@@ -77,90 +62,129 @@ export function createServingProcesses(): ServingProcesses {
     if (!one.exited && !(await isRunning(one.identity))) one.exited = true;
     return !one.exited;
   };
-  const findForeign = async (entry: MountEntry): Promise<RcloneProcess | null> => {
-    const cached = foreign.get(entry.id);
-    if (cached !== undefined) return cached;
-    const serving = (await listRcloneMounts()).filter((one) => one.arguments.includes(entry.path));
-    const found = serving.at(-1) ?? null;
-    foreign.set(entry.id, found);
-    return found;
-  };
 
   return {
-    async of(shareName, files, entry) {
-      const own = await known(shareName, files);
-      if (own !== null && own.mountPath === entry.path && (own.mountId ?? entry.id) === entry.id) {
+    /** Who serves a mount that stands in the mount table. */
+    async of(share: RcloneShare, entry: MountEntry): Promise<Server> {
+      const own = await known(share);
+      const isAtPath = own?.mountPath === entry.path;
+      if (isAtPath && (own.mountId ?? entry.id) === entry.id) {
+        const { identity, carriedPort } = own;
         if (await runs(own)) {
           own.mountId = entry.id;
-          return { identity: own.identity, gone: false, own: true, carriedPort: own.carriedPort };
+          return { identity, gone: false, own: true, carriedPort };
         }
         // One that was gone before we ever saw it serve this mount may not be the one that did.
-        if (own.mountId !== null) {
-          return { identity: null, gone: true, own: true, carriedPort: own.carriedPort };
-        }
+        if (own.mountId !== null) return { identity: null, gone: true, own: true, carriedPort };
       }
       const other = await findForeign(entry);
-      if (other === null)
-        return {
-          identity: null,
-          gone: own?.mountPath === entry.path && own.mountId === null,
-          own: own?.mountPath === entry.path,
-          carriedPort: null,
-        };
-      const alive = await isRunning(other.identity);
-      // One that was killed with the daemon before its note was written is known by its configuration file.
-      const isOurs = other.arguments.includes(files.config);
-      const carriedPort = isOurs ? carriedPortOf(other.arguments) : null;
-      return { identity: alive ? other.identity : null, gone: !alive, own: isOurs, carriedPort };
+      if (other !== null) return foreignServer(other, share.files);
+      return { identity: null, gone: isAtPath && own.mountId === null, own: isAtPath, carriedPort: null };
     },
-    async running(shareName, files) {
-      const own = await known(shareName, files);
+    /** Processes that were started for this share and run, whether a mount shows for them or not. */
+    async running(share: RcloneShare): Promise<readonly ProcessIdentity[]> {
+      const own = await known(share);
       const found = own !== null && (await runs(own)) ? [own.identity] : [];
-      if (searched.has(shareName)) return found;
+      if (searched.has(share.shareName)) return found;
       // A daemon that was killed between a start and its note leaves a process that only its arguments tell.
       const unnoted = (await listRcloneMounts()).filter(
-        (one) => one.arguments.includes(files.config) && one.identity.pid !== own?.identity.pid,
+        (one) => one.arguments.includes(share.files.config) && one.identity.pid !== own?.identity.pid,
       );
-      searched.add(shareName);
+      searched.add(share.shareName);
       return [...found, ...unnoted.map(({ identity }) => identity)];
     },
-    async started(shareName, files, path, child, carriedPort) {
+    /** Notes a process just started, durable enough to outlive a kill of the daemon. null: it has ended already. */
+    async started(
+      { shareName, files, mountPath }: RclonePlace,
+      child: DetachedProcess,
+      carriedPort: number | null,
+    ): Promise<ProcessIdentity | null> {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
-      const own: Known = {
-        identity,
-        mountPath: path,
-        carriedPort,
-        mountId: null,
-        exited: false,
-        ending: false,
-      };
+      const note = { identity, mountPath, carriedPort };
+      const own: Known = { ...note, mountId: null, exited: false, ending: false };
       started.set(shareName, own);
       child.onExit(() => {
         own.exited = true;
         if (own.ending || started.get(shareName) !== own) return;
         for (const listener of [...listeners]) listener(shareName);
       });
-      try {
-        await writeIfChanged(files.process, processNoteText({ identity, mountPath: path, carriedPort }));
-      } catch (error) {
-        // Without a note it is found by its arguments.
-        if (!isDiskFull(error)) throw error;
-      }
+      // Without a note it is found by its arguments.
+      await writeUnlessFull(files.process, processNoteText(note));
       return identity;
     },
-    ending(shareName, ending) {
+    /** While it is being ended, its end is our doing, and news to nobody. */
+    ending(shareName: string, ending: boolean): void {
       const own = started.get(shareName);
       if (own !== undefined && own !== null) own.ending = ending;
     },
-    async ended(shareName, files) {
+    /** Nothing is started for this share any more. */
+    async ended({ shareName, files }: RcloneShare): Promise<void> {
       started.set(shareName, null);
       await rm(files.process, { force: true });
     },
-    onUnexpectedExit(listener) {
+    onUnexpectedExit(listener: (shareName: string) => void): () => void {
       const own = (shareName: string): void => listener(shareName);
       listeners.add(own);
       return () => listeners.delete(own);
     },
   };
+}
+
+/** Finds processes by their arguments, once for each mount. */
+function createForeignSearch(): (entry: MountEntry) => Promise<RcloneProcess | null> {
+  const byMountId = new Map<string, RcloneProcess | null>();
+  return async ({ id, path }) => {
+    const cached = byMountId.get(id);
+    if (cached !== undefined) return cached;
+    const found = (await listRcloneMounts()).findLast((one) => one.arguments.includes(path)) ?? null;
+    byMountId.set(id, found);
+    return found;
+  };
+}
+
+async function foreignServer(
+  { identity, arguments: args }: RcloneProcess,
+  { config }: RcloneFiles,
+): Promise<Server> {
+  const alive = await isRunning(identity);
+  // One that was killed with the daemon before its note was written is known by its configuration file.
+  const own = args.includes(config);
+  return {
+    identity: alive ? identity : null,
+    gone: !alive,
+    own,
+    carriedPort: own ? carriedPortOf(args) : null,
+  };
+}
+
+interface RcloneProcess {
+  readonly identity: ProcessIdentity;
+  readonly arguments: readonly string[];
+}
+
+const AT_ONCE = 16;
+
+/** Every `rclone mount` that runs, of any user whose processes show. */
+export async function listRcloneMounts(): Promise<readonly RcloneProcess[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const found: RcloneProcess[] = [];
+  for (let index = 0; index < pids.length; index += AT_ONCE) {
+    const some = await Promise.all(pids.slice(index, index + AT_ONCE).map(readProcess));
+    for (const one of some) if (one !== null) found.push(one);
+  }
+  return found;
+}
+
+async function readProcess(pid: string): Promise<RcloneProcess | null> {
+  try {
+    // The short name first: reading arguments waits for a lock that a process stuck in the kernel may hold.
+    if (!/^(mount\.)?rclone/.test(await readFile(`/proc/${pid}/comm`, "utf8"))) return null;
+    const args = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
+    const identity = await processIdentity(Number(pid));
+    return identity === null ? null : { identity, arguments: args };
+  } catch {
+    // Ended meanwhile.
+    return null;
+  }
 }

@@ -4,6 +4,7 @@ import { type ReadKind, readKind } from "../../../../src/gateway/backends/instan
 import type { Asked } from "../../../../src/gateway/backends/instance/pending.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { toolOf } from "../programs/instance-scripted-link.ts";
 
 type Page = (cursor: string | null, method: string) => Asked;
 const page = (result: JsonObject): Asked => ({ kind: "answered", reply: { result } });
@@ -26,7 +27,7 @@ function read(
 
 async function failure(answer: Page): Promise<string> {
   const outcome = await read(answer);
-  return outcome.kind === "failed" ? `${outcome.failure.kind}: ${outcome.failure.message}` : "none";
+  return outcome.failure === null ? "none" : `${outcome.failure.kind}: ${outcome.failure.message}`;
 }
 
 describe("reading a list", () => {
@@ -61,21 +62,22 @@ describe("reading a list", () => {
       onOddity() {},
     });
     assert.deepEqual(asked, [10_000, 6_000, 2_000]);
-    assert.ok(outcome.kind === "failed" && outcome.failure.kind === "unreachable");
+    assert.equal(outcome.failure?.kind, "unreachable");
   });
   test("resources and their templates are read together; a list that is not there is empty and odd", async () => {
     const oddities: string[] = [];
     const outcome = await read(
       (_cursor, method) =>
         method === "resources/templates/list"
-          ? page({ resourceTemplates: [{ uriTemplate: "f:///{x}" }, { name: "no template" }] })
+          ? page({ resourceTemplates: [{ uriTemplate: "f:///{x}", name: "x" }, { name: "no template" }] })
           : { kind: "answered", reply: { error: { code: -32601, message: "no" } } },
       "resources",
       oddities,
     );
     assert.deepEqual(outcome, {
-      kind: "read",
-      part: { resources: [], resourceTemplates: [{ uriTemplate: "f:///{x}" }] },
+      part: { resources: [], resourceTemplates: [{ uriTemplate: "f:///{x}", name: "x" }] },
+      faulty: [],
+      failure: null,
     });
     assert.deepEqual(oddities.sort(), [
       "resources/list no_such_list",
@@ -92,15 +94,16 @@ describe("reading a list", () => {
       const outcome = await read(
         () =>
           page({
-            tools: [{ name: `t${next}` }, { name: `deep${next}`, inputSchema: deep }],
+            tools: [toolOf(`t${next}`), { name: `deep${next}`, inputSchema: deep }],
             nextCursor: next++ < 2 ? String(next) : undefined,
           }),
         "tools",
         oddities,
       );
       assert.deepEqual(outcome, {
-        kind: "read",
-        part: { tools: [{ name: "t0" }, { name: "t1" }, { name: "t2" }] },
+        part: { tools: [toolOf("t0"), toolOf("t1"), toolOf("t2")] },
+        faulty: [],
+        failure: null,
       });
     }
     assert.deepEqual([...new Set(oddities)], ["tools/list unwritable_entry"]);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
+import { toolOf } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
 describe("lists that change", () => {
@@ -12,7 +13,7 @@ describe("lists that change", () => {
     await settle();
     assert.equal(instance.listings, before);
     assert.equal(counts.listings, 0);
-    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "two" }] } }));
+    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("two")] } }));
     link.answers.set("resources/list", () => ({ result: { resources: [] } }));
     link.notify(LIST_CHANGED.tools);
     await settle();
@@ -29,13 +30,13 @@ describe("lists that change", () => {
       })),
     );
     await clock.advance(1_000);
-    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "two" }] } }));
+    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("two")] } }));
     link.gap();
     await settle();
-    assert.deepEqual(instance.listings?.tools, [{ name: "two" }]);
+    assert.deepEqual(instance.listings?.tools, [toolOf("two")]);
     assert.equal(counts.listings, 1);
     assert.equal(link.requests("prompts/list").length, 1, "of this one it tells nothing anyway");
-    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "three" }] } }));
+    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("three")] } }));
     const before = link.requests("tools/list").length;
     for (let count = 0; count < 29; count++) {
       link.gap();
@@ -47,7 +48,7 @@ describe("lists that change", () => {
       "a stream that never stays open costs no list each time",
     );
     await clock.advance(1_000);
-    assert.deepEqual(instance.listings?.tools, [{ name: "three" }]);
+    assert.deepEqual(instance.listings?.tools, [toolOf("three")]);
     assert.equal(link.requests("tools/list").length, before + 1);
   });
   test("B7 of many notices one reading follows the one under way", async () => {
@@ -56,12 +57,12 @@ describe("lists that change", () => {
     link.answers.set("tools/list", () => null);
     for (let notice = 0; notice < 50; notice++) link.notify(LIST_CHANGED.tools);
     assert.equal(link.requests("tools/list").length, 2);
-    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "newest" }] } }));
-    link.answer(link.requests("tools/list")[1]?.id ?? -1, { result: { tools: [{ name: "newer" }] } });
+    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("newest")] } }));
+    link.answer(link.requests("tools/list")[1]?.id ?? -1, { result: { tools: [toolOf("newer")] } });
     await settle();
-    assert.deepEqual(instance.listings?.tools, [{ name: "newer" }]);
+    assert.deepEqual(instance.listings?.tools, [toolOf("newer")]);
     await clock.advance(100);
-    assert.deepEqual(instance.listings?.tools, [{ name: "newest" }]);
+    assert.deepEqual(instance.listings?.tools, [toolOf("newest")]);
     assert.equal(link.requests("tools/list").length, 3);
     assert.equal(link.requests("prompts/list").length, 1);
     assert.equal(counts.listings, 2);
@@ -101,10 +102,10 @@ describe("lists that change", () => {
     );
     await settle();
     link.notify(LIST_CHANGED.tools);
-    link.answers.set("tools/list", () => ({ result: { tools: [{ name: "late" }] } }));
+    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("late")] } }));
     link.answer(link.requests("tools/list")[0]?.id ?? -1, { result: { tools: [] } });
     await clock.advance(100);
-    assert.deepEqual(instance.listings?.tools, [{ name: "late" }]);
+    assert.deepEqual(instance.listings?.tools, [toolOf("late")]);
   });
   test("a notice about a kind that the server does not have reads nothing", async () => {
     const { link } = await startReady({}, (link) =>

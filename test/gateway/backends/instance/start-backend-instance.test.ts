@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { ownMark } from "../../../../src/gateway/own-mark.ts";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
-import { FAILURE, INITIALIZED } from "../programs/instance-scripted-link.ts";
+import { FAILURE, INITIALIZED, toolOf } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
 import { startReady, startUnderTest, type UnderTest } from "../programs/instance-under-test.ts";
 
@@ -29,12 +29,12 @@ describe("starting", () => {
     await settle();
     assert.equal(instance.seen.state.kind, "starting");
     assert.equal(instance.listings, null);
-    assert.deepEqual(instance.serverInfo, { name: "scripted", version: "1.2.3" });
+    assert.deepEqual(instance.initializeResult?.serverInfo, { name: "scripted", version: "1.2.3" });
     link.answer(link.requests("prompts/list")[0]?.id ?? -1, { result: { prompts: [{ name: "p" }] } });
     await settle();
     assert.equal(instance.seen.state.kind, "ready");
     assert.deepEqual(instance.listings, {
-      tools: [{ name: "one" }],
+      tools: [toolOf("one")],
       resources: [{ uri: "a://1", name: "1" }],
       resourceTemplates: [],
       prompts: [{ name: "p" }],
@@ -69,8 +69,8 @@ describe("starting", () => {
       link.answers.set("initialize", () => ({ result: { protocolVersion: "2024-11-05", capabilities: {} } })),
     );
     assert.equal(link.received.length, 2);
-    assert.equal(instance.protocolVersion, "2024-11-05");
-    assert.deepEqual(instance.serverInfo, { name: "files", version: "" });
+    assert.equal(instance.initializeResult?.protocolVersion, "2024-11-05");
+    assert.deepEqual(instance.initializeResult?.serverInfo, { name: "files", version: "" });
     assert.deepEqual(instance.listings?.tools, []);
   });
   test("a version that the gateway does not speak ends it, naming both sides", async () => {
@@ -90,13 +90,6 @@ describe("starting", () => {
       { initialize: { error: { code: -1, message: "no\u001b[31m" } } },
       "protocol",
     ],
-    [
-      "a list answered with an error",
-      { "tools/list": { error: { code: -32603, message: "x" } } },
-      "protocol",
-    ],
-    ["a list without a list", { "tools/list": { result: {} } }, "protocol"],
-    ["a list that ends in nothing", { "tools/list": { result: { tools: [], nextCursor: "c" } } }, "protocol"],
     ["a request that the link could not carry", { "tools/list": FAILURE("refused") }, "refused"],
   ] as const) {
     test(`B7 ${title} ends it before it was ready`, async () => {
@@ -110,6 +103,79 @@ describe("starting", () => {
       assert.equal(state.failure.message.includes("\u001b"), false);
     });
   }
+  for (const [title, answer, reason] of [
+    [
+      "is answered with an error",
+      { error: { code: -32603, message: "x" } },
+      "tools/list was answered with error -32603: x",
+    ],
+    ["is answered without a list", { result: {} }, "tools/list was answered without a list of tools"],
+    [
+      "ends in nothing",
+      { result: { tools: [], nextCursor: "c" } },
+      "tools/list gives the same page again and again",
+    ],
+  ] as const) {
+    test(`D3 a list that ${title} leaves the others in use, and is read later`, async () => {
+      const { instance, link, clock } = startUnderTest({}, (link) =>
+        link.answers.set("tools/list", () => answer),
+      );
+      await settle();
+      assert.equal(instance.seen.state.kind, "ready");
+      assert.equal(instance.seen.listsStaleBecause, reason);
+      assert.deepEqual(instance.listings?.tools, []);
+      assert.deepEqual(instance.listings?.resources, [{ uri: "a://1", name: "1" }]);
+      link.answers.set("tools/list", () => ({ result: { tools: [toolOf("one")] } }));
+      await clock.advance(1_000);
+      instance.refresh();
+      await settle();
+      assert.equal(instance.seen.listsStaleBecause, null);
+      assert.deepEqual(instance.listings?.tools, [toolOf("one")]);
+    });
+  }
+  test("D3 a server of which no list can be read does not come up", async () => {
+    const { instance } = startUnderTest({}, (link) => {
+      for (const method of ["tools/list", "resources/list", "resources/templates/list", "prompts/list"])
+        link.answers.set(method, () => ({ error: { code: -32603, message: "x" } }));
+    });
+    await settle();
+    const { state } = instance.seen;
+    assert.ok(state.kind === "ended" && !state.wasReady, JSON.stringify(state));
+    assert.equal(state.failure.message, "tools/list was answered with error -32603: x");
+  });
+  test("D3 malformed entries are mended or withheld; what is withheld is told once, and no longer once it is sound", async () => {
+    const broken = { name: "broken", inputSchema: { type: "string" } };
+    const { instance, link, clock, logger, counts } = startUnderTest({}, (link) =>
+      link.answers.set("tools/list", () => ({
+        result: { tools: [{ name: "bare", title: null }, broken, toolOf("one")] },
+      })),
+    );
+    await settle();
+    assert.deepEqual(instance.listings?.tools, [toolOf("bare"), toolOf("one")]);
+    assert.deepEqual(instance.seen.withheldEntries, [
+      'tool "broken" is withheld: inputSchema.type is "string", not "object"',
+    ]);
+    const seenBefore = counts.seen;
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.equal(counts.seen, seenBefore, "the same again is no news");
+    const told = logger.lines.filter(({ message }) => message.startsWith("malformed entries"));
+    assert.deepEqual(
+      told.map(({ level, fields }) => [level, fields["entries"]]),
+      [
+        ["warn", ['tool "broken": inputSchema.type is "string", not "object"']],
+        ["info", ['tool "bare": title is null, inputSchema is missing']],
+      ],
+    );
+    link.answers.set("tools/list", () => ({ result: { tools: [toolOf("broken")] } }));
+    await clock.advance(1_000);
+    link.notify(LIST_CHANGED.tools);
+    await settle();
+    assert.deepEqual(instance.seen.withheldEntries, []);
+    assert.deepEqual(instance.listings?.tools, [toolOf("broken")]);
+    assert.equal(counts.seen, seenBefore + 1);
+  });
   test("initialize and each list have their deadlines; initialize is not cancelled, lists are", async () => {
     const silent = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
     await silent.clock.advance(14_999);

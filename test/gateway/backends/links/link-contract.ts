@@ -67,7 +67,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     await eventually(async () => {
       const { heard } = await recorded.ask("test/heard");
       return JSON.stringify(heard).includes('"said":"yes"');
-    }, 5_000);
+    });
   });
 
   test(`${name}: an answer of 20 MB comes whole`, async (t) => {
@@ -92,7 +92,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     await eventually(async () => {
       const { heard } = await recorded.ask("test/heard");
       return JSON.stringify(heard).includes('"id":"question","error":{"code":-32603');
-    }, 5_000);
+    });
     const { params } = await recorded.ask("echo", { text: "on" });
     assert.deepEqual(params, { text: "on" });
     assert.deepEqual(recorded.closed, []);
@@ -109,7 +109,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
       return gate.promise;
     };
     const answer = recorded.ask("test/notices", { count: 20_000 });
-    await eventually(() => recorded.received.length === before + 1, 5_000);
+    await eventually(() => recorded.received.length === before + 1);
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
     assert.equal(recorded.received.length, before + 1);
     gate.reject(new Error("the receiver is gone"));
@@ -133,7 +133,7 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
   test(`${name}: a server that is not there is a failure, never a throw`, async (t) => {
     const recorded = openRecorded(await nothing(t));
     recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
-    const failure = await eventually(() => recorded.failed.get(1) ?? recorded.closed[0], 10_000);
+    const failure = await eventually(() => recorded.failed.get(1) ?? recorded.closed[0]);
     assert.equal(failure.kind, "unreachable");
     assert.notEqual(failure.hint, null);
     await recorded.link.close();

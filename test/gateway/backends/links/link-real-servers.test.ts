@@ -52,7 +52,7 @@ async function startEverything(t: TestContext, port: number): Promise<() => Prom
   };
   t.after(stop);
   await once(child.stderr, "data");
-  await eventually(() => fetch(`http://127.0.0.1:${port}/mcp`).then(() => true), 10_000);
+  await eventually(() => fetch(`http://127.0.0.1:${port}/mcp`).then(() => true));
   return stop;
 }
 

@@ -33,8 +33,6 @@ export interface RecordedLink {
   untilClosed(): Promise<LinkFailure>;
 }
 
-const WAIT_MS = 10_000;
-
 export function openRecorded(open: OpenLink): RecordedLink {
   const received: Received[] = [];
   const failed = new Map<RpcId, LinkFailure>();
@@ -104,11 +102,11 @@ export function openRecorded(open: OpenLink): RecordedLink {
       return await eventually(() => {
         const failure = failed.get(id) ?? closed[0];
         return answer(id) ?? (failure === undefined ? null : Promise.reject(new Error(failure.message)));
-      }, WAIT_MS);
+      });
     },
     async askInVain(method, params = {}) {
       const id = send(method, params);
-      return await eventually(() => failed.get(id), WAIT_MS);
+      return await eventually(() => failed.get(id));
     },
     async initialize() {
       const result = await recorded.ask("initialize", { protocolVersion: "2025-11-25" });
@@ -116,7 +114,7 @@ export function openRecorded(open: OpenLink): RecordedLink {
       link.send({ jsonrpc: "2.0", method: "notifications/initialized" });
       return result;
     },
-    untilClosed: () => eventually(() => closed[0], WAIT_MS),
+    untilClosed: () => eventually(() => closed[0]),
   };
   return recorded;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { BackendSpec } from "../../../../src/gateway/backends/policy/decide-backend-draft.ts";
+import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import { fc } from "../../../support/properties.ts";
 import { BackendWorld, type Fate } from "../pool/backend-world.ts";
 

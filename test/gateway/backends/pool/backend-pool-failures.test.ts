@@ -27,15 +27,15 @@ describe("crashes and failures", () => {
 
   it("what the server said of itself stands as long as its names do", async () => {
     const b = await ready();
-    const [greeting] = b.pool.greetings();
-    assert.equal(greeting?.backend, "a");
+    const [result] = b.pool.initializeResults();
+    assert.equal(result?.backend, "a");
     b.script.last.endWith("it exited with code 3");
     await settle();
-    assert.deepEqual(b.pool.greetings(), [greeting]);
+    assert.deepEqual(b.pool.initializeResults(), [result]);
     await b.clock.advance(250);
     b.script.last.endWith("address in use");
     await settle();
-    assert.deepEqual(b.pool.greetings(), []);
+    assert.deepEqual(b.pool.initializeResults(), []);
   });
 
   it("a call in the very turn of the crash waits, too", async () => {

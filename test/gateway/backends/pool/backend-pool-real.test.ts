@@ -20,7 +20,6 @@ import { createManualClock } from "../../../support/manual-clock.ts";
 import { backendConfig, callOf, createClient } from "./scripted-instance.ts";
 
 const SERVER = fileURLToPath(new URL("../programs/pool-server.ts", import.meta.url));
-const DEADLINE_MS = 20_000;
 
 interface RealPool {
   readonly pool: BackendPool;
@@ -96,7 +95,7 @@ function isAlive(pid: number): boolean {
 }
 
 async function ready(real: RealPool, tool: string): Promise<void> {
-  await eventually(() => real.tools().join() === tool, DEADLINE_MS);
+  await eventually(() => real.tools().join() === tool);
 }
 
 test("B7 real processes: edits while calls run lose none of them, and leave one process", async (t) => {
@@ -124,7 +123,7 @@ test("B7 real processes: edits while calls run lose none of them, and leave one 
   assert.equal(pids.size, 7);
   assert.ok(pids.has(first));
   const last = real.view().pid;
-  await eventually(() => [...pids].every((pid) => pid === last || !isAlive(pid)), DEADLINE_MS);
+  await eventually(() => [...pids].every((pid) => pid === last || !isAlive(pid)));
   assert.equal(real.told.filter(({ name }) => name === "backend.replaced").length, 6);
   assert.deepEqual(real.pool.logLines("a"), ["hello from the pool's server"]);
 });
@@ -136,7 +135,7 @@ test("B7 real processes: after a kill -9 the next call is served by a new one", 
   const { pid } = real.view();
   assert.ok(pid !== null);
   process.kill(pid, "SIGKILL");
-  await eventually(() => real.view().pid !== pid, DEADLINE_MS);
+  await eventually(() => real.view().pid !== pid);
   assert.deepEqual(real.tools(), ["t"]);
   assert.notEqual(pidOf(await real.call()), pid);
   assert.equal(real.view().restarts, 1);
@@ -148,7 +147,7 @@ test("B7 real processes: stop-first never has two at once, and calls wait", asyn
   await ready(real, "t0");
   const first = real.view().pid;
   real.apply(serverConfig("t1", { replace: "stop-first" }));
-  await eventually(() => real.view().pid !== first, DEADLINE_MS);
+  await eventually(() => real.view().pid !== first);
   const next = pidOf(await real.call());
   assert.ok(first !== null && !isAlive(first));
   assert.notEqual(next, first);
@@ -163,7 +162,7 @@ test("B7 real processes: a client of its own each, ended with the session", asyn
   assert.notEqual(pidOf(a1), pidOf(b1));
   assert.equal(pidOf(await real.call(0, ann)), pidOf(a1));
   real.pool.forget(ann);
-  await eventually(() => !isAlive(pidOf(a1)), DEADLINE_MS);
+  await eventually(() => !isAlive(pidOf(a1)));
   assert.equal(pidOf(await real.call(0, bob)), pidOf(b1));
 });
 
@@ -179,7 +178,7 @@ test("B7 real processes: shared again while a call waits, then changed, then per
   await ready(real, "t1");
   real.apply(serverConfig("t1", { instances: "per-client" }));
   assert.equal(saidBy(await real.call(0, ann))["tool"], "t1");
-  await eventually(() => real.view().instances === 2, DEADLINE_MS);
+  await eventually(() => real.view().instances === 2);
 });
 
 test("B6 real processes: a program that is not there is a condition that says so; the old one serves on", async (t) => {
@@ -191,11 +190,11 @@ test("B6 real processes: a program that is not there is a condition that says so
       connection: { type: "stdio", command: "no-such-program", args: [], env: {}, cwd: "/" },
     }),
   );
-  await eventually(() => real.view().phase === "Degraded", DEADLINE_MS);
+  await eventually(() => real.view().phase === "Degraded");
   assert.match(real.view().reason ?? "", /no-such-program: it is not installed/);
   pidOf(await real.call());
   real.apply(serverConfig("t"));
-  await eventually(() => real.view().phase === "Ready", DEADLINE_MS);
+  await eventually(() => real.view().phase === "Ready");
 });
 
 test("B7 real processes: twenty that are added at once are started one by one, and calls go on between", async (t) => {

@@ -163,6 +163,20 @@ describe("a changed connection", () => {
     await b.pool.unsubscribe("a", "file:///x", client);
     assert.equal(b.script.last.subscribed.get("file:///x")?.size, 0);
   });
+
+  it("a client that ended while it subscribed is not subscribed at the new instance", async () => {
+    const b = await ready();
+    const client = createClient("s");
+    const subscribing = b.pool.subscribe("a", "file:///x", client);
+    client.end();
+    await subscribing;
+    b.apply(CHANGED);
+    await settle();
+    b.script.last.becomeReady();
+    await settle();
+    assert.equal(b.script.started.length, 2);
+    assert.equal(b.script.last.subscribed.size, 0);
+  });
 });
 
 describe("stop-first", () => {

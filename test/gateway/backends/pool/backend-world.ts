@@ -3,16 +3,16 @@
 import assert from "node:assert/strict";
 import type { InstanceSeen } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import {
-  type BackendDecision,
-  type BackendStep,
-  decideBackend,
-} from "../../../../src/gateway/backends/policy/decide-backend.ts";
-import {
   type BackendEvent,
   type BackendMemory,
   type BackendSpec,
   NEW_BACKEND,
-} from "../../../../src/gateway/backends/policy/decide-backend-draft.ts";
+} from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
+import {
+  type BackendDecision,
+  type BackendStep,
+  decideBackend,
+} from "../../../../src/gateway/backends/policy/decide-backend.ts";
 
 export type Fate = "works" | "fails" | "hangs";
 
@@ -235,6 +235,7 @@ export class BackendWorld {
         missedChecks: 0,
         checkedAtMs: null,
         listsStaleBecause: null,
+        withheldEntries: [],
       },
       nextAtMs: this.nowMs + (this.fateOf(key) === "hangs" ? HANG_MS : START_MS),
       deaf: false,

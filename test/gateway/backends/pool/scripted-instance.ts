@@ -103,6 +103,7 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     missedChecks: 0,
     checkedAtMs: null,
     listsStaleBecause: null,
+    withheldEntries: [],
   };
   const see = (change: Partial<InstanceSeen>): void => {
     seen = { ...seen, ...change };
@@ -120,12 +121,11 @@ function createInstance(options: InstanceOptions, script: Script): ScriptedInsta
     get listings() {
       return listings;
     },
-    get serverInfo() {
-      return listings === null ? null : { name: options.backend, version: "1" };
+    get initializeResult() {
+      if (listings === null) return null;
+      const serverInfo = { name: options.backend, version: "1" };
+      return { protocolVersion: "2025-11-25" as const, capabilities: {}, serverInfo, instructions: null };
     },
-    protocolVersion: "2025-11-25",
-    capabilities: {},
-    instructions: null,
     pid: 1000 + options.id,
     logLines: [`line of ${options.id}`],
     calls,

@@ -65,7 +65,7 @@ export function createScriptedLink(): ScriptedLink {
   const answers = new Map<string, Answer>([
     ["initialize", () => INITIALIZED],
     ["ping", () => ({ result: {} })],
-    ["tools/list", () => ({ result: { tools: [{ name: "one" }] } })],
+    ["tools/list", () => ({ result: { tools: [toolOf("one")] } })],
     ["resources/list", () => ({ result: { resources: [{ uri: "a://1", name: "1" }] } })],
     ["resources/templates/list", () => ({ result: { resourceTemplates: [] } })],
     ["prompts/list", () => ({ result: { prompts: [] } })],
@@ -135,4 +135,9 @@ export function createScriptedLink(): ScriptedLink {
     },
   };
   return link;
+}
+
+/** A sound tool. */
+export function toolOf(name: string): JsonObject {
+  return { name, inputSchema: { type: "object" } };
 }

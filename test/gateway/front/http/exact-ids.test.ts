@@ -34,9 +34,9 @@ describe("an id that a double cannot hold", () => {
     await using rig = await startRig(gateway);
     const headers = { "mcp-session-id": await rig.initialize() };
     const neighbour = rig.post(call(NEIGHBOUR, "held"), headers);
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     const long = rig.post(call(LONG, "held"), headers);
-    await eventually(() => held.started.length === 2, 2_000);
+    await eventually(() => held.started.length === 2);
     assert.match((await rig.post(call(LONG, "held"), headers)).body, /with this id is in flight/);
     const cancel = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${LONG}}}`;
     await rig.post(cancel, headers);

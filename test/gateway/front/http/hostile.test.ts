@@ -7,6 +7,7 @@ import { createBodyIntake } from "../../../../src/gateway/front/http/body-intake
 import { createHostGuard } from "../../../../src/gateway/front/http/host-guard.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { passTimeUntil } from "../../../support/pass-time.ts";
 import { createHeldTool, createScriptedGateway, objectOf, text } from "../scripted-gateway.ts";
 import { BOTH_TYPES, callMessage, initializeMessage, startRig } from "./http-rig.ts";
 
@@ -209,9 +210,9 @@ describe("the listener against", () => {
     socket.write(
       `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: ${id}\r\nContent-Length: 500\r\n\r\n{"jsonrpc"`,
     );
-    await eventually(() => rig.listener.connections === 1, 2_000);
+    await eventually(() => rig.listener.connections === 1);
     socket.destroy();
-    await eventually(() => rig.listener.connections === 0, 2_000);
+    await eventually(() => rig.listener.connections === 0);
     assert.equal(gateway.requests.length, 0);
   });
 
@@ -237,9 +238,9 @@ describe("the listener against", () => {
         one(callMessage(3, "noisy")) +
         one(callMessage(4, "x")),
     );
-    await eventually(() => gateway.requests.length === 4, 2_000);
+    await eventually(() => gateway.requests.length === 4);
     held.release(text("slow"));
-    await eventually(() => read().includes('"id":4'), 2_000);
+    await eventually(() => read().includes('"id":4'));
     const order = [...read().matchAll(/"id":(\d)/g)].map((match) => match[1]);
     assert.deepEqual(order, ["1", "2", "3", "4"]);
     socket.destroy();
@@ -257,9 +258,9 @@ describe("the listener against", () => {
         `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       );
     }
-    await eventually(() => gateway.requests.length > 0, 2_000);
+    await eventually(() => gateway.requests.length > 0);
     socket.resume();
-    await eventually(() => read().includes('"id":6'), 5_000);
+    await eventually(() => read().includes('"id":6'));
     const order = [...read().matchAll(/"id":(\d)/g)].map((match) => match[1]);
     assert.deepEqual(order, ["1", "2", "3", "4", "5", "6"]);
     assert.ok(read().length > 9_000_000);
@@ -279,12 +280,9 @@ describe("the listener against", () => {
         `POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nMcp-Session-Id: ${id}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
       );
     }
-    await eventually(() => gateway.requests.length > 20, 2_000);
+    await eventually(() => gateway.requests.length > 20);
     // The system may still take a few of them for a while, which begins the minute anew.
-    await eventually(async () => {
-      await clock.advance(15_000);
-      return rig.listener.connections === 0;
-    }, 2_000);
+    await passTimeUntil(clock, () => rig.listener.connections === 0, 15_000);
     assert.equal(rig.front.inFlight, 0);
     socket.destroy();
   });
@@ -317,15 +315,15 @@ describe("the listener against", () => {
     const first = await open(port);
     first.socket.write(head(700) + "x".repeat(600));
     const second = await open(port);
-    await eventually(() => received === 600, 2_000);
+    await eventually(() => received === 600);
     second.socket.write(head(700) + "x".repeat(600));
-    await eventually(() => kinds.length === 1, 2_000);
+    await eventually(() => kinds.length === 1);
     assert.deepEqual(kinds, ["busy"]);
     first.socket.destroy();
     const third = await open(port);
-    await eventually(() => closed === 1, 2_000);
+    await eventually(() => closed === 1);
     third.socket.write(head(700) + "x".repeat(700));
-    await eventually(() => kinds.length === 2, 2_000);
+    await eventually(() => kinds.length === 2);
     assert.deepEqual(kinds, ["busy", "whole"]);
     second.socket.destroy();
     third.socket.destroy();

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { passTimeUntil } from "../../../support/pass-time.ts";
 import { createHeldTool, createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
 import {
   BOTH_TYPES,
@@ -80,7 +81,7 @@ describe("the HTTP front's batches", () => {
     const { response } = await rig.open("GET", headers);
     const stream = collect(response);
     const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
-    const { id } = await eventually(() => stream.messages[0], 2_000);
+    const { id } = await eventually(() => stream.messages[0]);
     await rig.post([{ jsonrpc: "2.0", id, result: null }, callMessage(1, "x")], headers);
     assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
     response.destroy();
@@ -98,7 +99,7 @@ describe("the HTTP front's batches", () => {
     await using rig = await startRig(gateway);
     const headers = { "mcp-session-id": await rig.initialize("2025-03-26") };
     const batch = rig.post([callMessage(1, "x"), callMessage(2, "held"), callMessage(3, "noisy")], headers);
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     const cancel = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 2 } };
     await rig.post(cancel, headers);
     const messages = eventsOf((await batch).body);
@@ -120,9 +121,9 @@ describe("the HTTP front's ending", () => {
     const headers = { "mcp-session-id": await rig.initialize() };
     const stream = collect((await rig.open("GET", headers)).response);
     const answer = rig.post(callMessage(1, "held"), headers);
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     const stopped = rig.front.stop(60_000);
-    await eventually(stream.ended, 2_000);
+    await eventually(stream.ended);
     const late = await rig.post(callMessage(2, "x"), headers);
     assert.deepEqual([late.status, late.headers["retry-after"]], [503, "2"]);
     assert.equal((await rig.send("GET", "/manage/v1/health", {})).status, 200);
@@ -139,7 +140,7 @@ describe("the HTTP front's ending", () => {
     await using rig = await startRig(gateway, { clock });
     const headers = { "mcp-session-id": await rig.initialize() };
     const answer = rig.post(callMessage(1, "held"), headers);
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     const stopped = rig.front.stop(5_000);
     await clock.advance(5_000);
     await stopped;
@@ -196,7 +197,7 @@ describe("the HTTP front under load", () => {
     await settled;
     response.on("error", () => {});
     response.resume();
-    await eventually(() => response.closed, 5_000);
+    await eventually(() => response.closed);
     assert.equal(response.complete, false);
     // Others are served.
     assert.equal((await rig.post(callMessage(2, "x"), headers)).status, 200);
@@ -214,12 +215,9 @@ describe("the HTTP front under load", () => {
     await clock.advance(59_000);
     assert.equal(rig.listener.connections, 1);
     // The system may still take a little of it for a while, which begins the minute anew.
-    await eventually(async () => {
-      await clock.advance(15_000);
-      return rig.listener.connections === 0;
-    }, 2_000);
+    await passTimeUntil(clock, () => rig.listener.connections === 0, 15_000);
     response.resume();
-    await eventually(() => response.closed, 5_000);
+    await eventually(() => response.closed);
     assert.equal(response.complete, false);
   });
 

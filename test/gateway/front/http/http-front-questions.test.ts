@@ -18,7 +18,7 @@ describe("the HTTP front's calls", () => {
     const headers = { "mcp-session-id": await rig.initialize() };
     const { response } = await rig.open("POST", headers, callMessage(1, "ask"));
     const stream = collect(response);
-    const question = await eventually(() => stream.messages[0], 2_000);
+    const question = await eventually(() => stream.messages[0]);
     const { id } = question;
     assert.match(String(id), /^m[\w-]{8}-1$/);
     assert.deepEqual(question, {
@@ -31,7 +31,7 @@ describe("the HTTP front's calls", () => {
     assert.deepEqual([unknown.status, unknown.body], [202, ""]);
     const told = await rig.post({ jsonrpc: "2.0", id, result: { role: "user" } }, headers);
     assert.equal(told.status, 202);
-    await eventually(stream.ended, 2_000);
+    await eventually(stream.ended);
     assert.match(JSON.stringify(stream.messages[1]), /role.*user/);
   });
 
@@ -45,10 +45,10 @@ describe("the HTTP front's calls", () => {
     const headers = { "mcp-session-id": await rig.initialize() };
     const { response } = await rig.open("POST", headers, callMessage(1, "ask"));
     const stream = collect(response);
-    await eventually(() => stream.messages.length === 1, 2_000);
+    await eventually(() => stream.messages.length === 1);
     const answer = await rig.post({ jsonrpc: "2.0", id: stream.messages[0]?.["id"], result: null }, headers);
     assert.equal(answer.status, 400);
-    await eventually(stream.ended, 2_000);
+    await eventually(stream.ended);
     assert.match(JSON.stringify(stream.messages[1]), /-32600.*no JSON-RPC response/);
   });
 
@@ -65,7 +65,7 @@ describe("the HTTP front's calls", () => {
     assert.ok("error" in asked);
     await rig.post({ jsonrpc: "2.0", id: 1, method: "ping" }, headers);
     session.notify("notifications/message", { level: "error", data: "for all" });
-    await eventually(() => stream.messages.length > 0, 2_000);
+    await eventually(() => stream.messages.length > 0);
     assert.match(JSON.stringify(stream.messages), /for all/);
     assert.doesNotMatch(JSON.stringify(stream.messages), /secret/);
     response.destroy();
@@ -81,7 +81,7 @@ describe("the HTTP front's calls", () => {
     for (const uri of ["x://secret", "x://open"]) {
       onlySession(gateway).notify("notifications/resources/updated", { uri });
     }
-    await eventually(() => stream.messages.length > 0, 2_000);
+    await eventually(() => stream.messages.length > 0);
     assert.deepEqual(
       stream.messages.map(({ params }) => params),
       [{ uri: "x://open" }],
@@ -101,7 +101,7 @@ describe("the HTTP front's calls", () => {
       const headers = { "mcp-session-id": await rig.initialize() };
       const { response, request } = await rig.open("POST", headers, callMessage(1, "ask"));
       const stream = collect(response);
-      ids.add((await eventually(() => stream.messages[0], 2_000))["id"]);
+      ids.add((await eventually(() => stream.messages[0]))["id"]);
       request.destroy();
     }
     assert.equal(ids.size, 3);
@@ -118,11 +118,11 @@ describe("the HTTP front's calls", () => {
     const two = { "mcp-session-id": await rig.initialize() };
     const { response } = await rig.open("POST", one, callMessage(1, "ask"));
     const stream = collect(response);
-    await eventually(() => stream.messages.length === 1, 2_000);
+    await eventually(() => stream.messages.length === 1);
     const id = stream.messages[0]?.["id"];
     await rig.post({ jsonrpc: "2.0", id, result: { from: "two" } }, two);
     await rig.post({ jsonrpc: "2.0", id, result: { from: "one" } }, one);
-    await eventually(stream.ended, 2_000);
+    await eventually(stream.ended);
     assert.match(JSON.stringify(stream.messages[1]), /from.*one/);
   });
 
@@ -139,7 +139,7 @@ describe("the HTTP front's calls", () => {
     const headers = { "mcp-session-id": await rig.initialize() };
     const { response } = await rig.open("POST", headers, callMessage(1, "ask"));
     const stream = collect(response);
-    await eventually(() => stream.messages.length === 1, 2_000);
+    await eventually(() => stream.messages.length === 1);
     const progress = (token: unknown) => ({
       jsonrpc: "2.0",
       method: "notifications/progress",
@@ -163,12 +163,12 @@ describe("the HTTP front's calls", () => {
     const headers = { "mcp-session-id": await rig.initialize() };
     const { response } = await rig.open("POST", headers, callMessage(5, "ask"));
     const stream = collect(response);
-    await eventually(() => stream.messages.length === 1, 2_000);
+    await eventually(() => stream.messages.length === 1);
     await rig.post(
       { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 5, reason: "no" } },
       headers,
     );
-    await eventually(stream.ended, 2_000);
+    await eventually(stream.ended);
     const requestId = stream.messages[0]?.["id"];
     assert.deepEqual(stream.messages.slice(1), [
       { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId, reason: "no" } },
@@ -188,11 +188,11 @@ describe("the HTTP front's calls", () => {
     const { response } = await rig.open("GET", headers);
     const listening = collect(response);
     const call = collect((await rig.open("POST", headers, callMessage(5, "ask"))).response);
-    await eventually(call.ended, 2_000);
+    await eventually(call.ended);
     const requestId = call.messages[0]?.["id"];
     assert.equal(typeof requestId, "string");
     abort.abort(new Error("not needed"));
-    const { method, params } = await eventually(() => listening.messages[0], 2_000);
+    const { method, params } = await eventually(() => listening.messages[0]);
     assert.equal(method, "notifications/cancelled");
     assert.deepEqual(params, { requestId, reason: "not needed" });
     response.destroy();
@@ -214,18 +214,18 @@ describe("the HTTP front's calls", () => {
     const stream = collect(listening.response);
     const { request } = await rig.open("POST", headers, callMessage(1, "ask"));
     request.destroy();
-    await eventually(() => replied !== undefined, 2_000);
+    await eventually(() => replied !== undefined);
     assert.equal(replied, null);
-    const { method, params } = await eventually(() => stream.messages[0], 2_000);
+    const { method, params } = await eventually(() => stream.messages[0]);
     assert.equal(method, "notifications/cancelled");
     assert.match(String(objectOf(params)["requestId"]), /^m[\w-]{8}-1$/);
     listening.response.destroy();
     const socketGone = rig.post(callMessage(2, "held"), headers).catch(() => "gone");
-    const call = await eventually(() => held.started[0], 2_000);
+    const call = await eventually(() => held.started[0]);
     assert.equal(call.signal.aborted, false);
     held.release(text("late"));
     await socketGone;
-    await eventually(() => rig.front.inFlight === 0, 2_000);
+    await eventually(() => rig.front.inFlight === 0);
   });
 });
 
@@ -240,16 +240,16 @@ describe("the HTTP front's listening streams", () => {
     session.listChanged("prompts");
     const first = await rig.open("GET", headers);
     const one = collect(first.response);
-    await eventually(() => one.messages.length === 2, 2_000);
+    await eventually(() => one.messages.length === 2);
     const second = await rig.open("GET", headers);
     const two = collect(second.response);
     session.listChanged("resources");
-    await eventually(() => two.messages.length === 1, 2_000);
+    await eventually(() => two.messages.length === 1);
     second.request.destroy();
     await eventually(() => {
       session.notify("notifications/message", { level: "info" });
       return one.messages.length > 2;
-    }, 2_000);
+    });
     assert.deepEqual(
       one.messages.slice(0, 3).map(({ method }) => method),
       ["notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/message"],
@@ -263,7 +263,7 @@ describe("the HTTP front's listening streams", () => {
     const headers = { "mcp-session-id": await rig.initialize() };
     const streams: ReturnType<typeof collect>[] = [];
     for (let count = 0; count < 5; count++) streams.push(collect((await rig.open("GET", headers)).response));
-    await eventually(() => streams[0]?.ended(), 2_000);
+    await eventually(() => streams[0]?.ended());
     assert.deepEqual(
       streams.map((stream) => stream.ended()),
       [true, false, false, false, false],
@@ -280,13 +280,13 @@ describe("the HTTP front's listening streams", () => {
     const { response } = await rig.open("GET", headers);
     const stream = collect(response);
     const asked = session.request("ping", undefined, never.signal);
-    const question = await eventually(() => stream.messages[0], 2_000);
+    const question = await eventually(() => stream.messages[0]);
     await rig.post({ jsonrpc: "2.0", id: question["id"], error: { code: 1, message: "no" } }, headers);
     assert.deepEqual(await asked, errorReply(1, "no"));
     const withdrawn = session.request("ping", undefined, never.signal);
     never.abort(new Error("not needed"));
     assert.match(JSON.stringify(await withdrawn), /withdrawn/);
-    await eventually(() => stream.messages.length === 3, 2_000);
+    await eventually(() => stream.messages.length === 3);
     assert.deepEqual(objectOf(stream.messages[2]?.["params"])["reason"], "not needed");
     response.destroy();
   });
@@ -301,7 +301,7 @@ describe("the HTTP front's listening streams", () => {
     const stream = collect(response);
     await clock.advance(15_000);
     await clock.advance(15_000);
-    await eventually(() => stream.text() === ": \n\n: \n\n", 2_000);
+    await eventually(() => stream.text() === ": \n\n: \n\n");
     response.destroy();
   });
 });

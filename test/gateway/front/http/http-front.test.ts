@@ -169,7 +169,7 @@ describe("the HTTP front's calls", () => {
     await using rig = await startRig(gateway);
     const headers = { "mcp-session-id": await rig.initialize() };
     const answer = rig.post(callMessage(5, "held"), headers);
-    const request = await eventually(() => held.started[0], 2_000);
+    const request = await eventually(() => held.started[0]);
     const cancel = (requestId: unknown) => ({
       jsonrpc: "2.0",
       method: "notifications/cancelled",
@@ -181,7 +181,7 @@ describe("the HTTP front's calls", () => {
     const { status, body, headers: got } = await answer;
     assert.deepEqual([status, body, got["content-type"]], [200, "", "text/event-stream"]);
     assert.match(String(request.signal.reason), /the person left/);
-    await eventually(() => rig.front.inFlight === 0, 2_000);
+    await eventually(() => rig.front.inFlight === 0);
     // Its id is free again.
     assert.equal((await rig.post(callMessage(5, "x"), headers)).status, 200);
   });
@@ -192,7 +192,7 @@ describe("the HTTP front's calls", () => {
     await using rig = await startRig(gateway);
     const headers = { "mcp-session-id": await rig.initialize() };
     const answers = Array.from({ length: 512 }, (_, id) => rig.post(callMessage(id, "held"), headers));
-    await eventually(() => held.started.length === 512, 5_000);
+    await eventually(() => held.started.length === 512);
     const twice = await rig.post(callMessage(3, "x"), headers);
     assert.match(twice.body, /"code":-32600.*in flight/);
     const over = await rig.post(callMessage("more", "x"), headers);
@@ -211,11 +211,11 @@ describe("the HTTP front's calls", () => {
     const answer = rig.post(callMessage(1, "held"), headers);
     const { response } = await rig.open("GET", headers);
     const stream = collect(response);
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     await rig.send("DELETE", "/mcp", headers);
     assert.match((await answer).body, /the client ended the session/);
     assert.equal(held.started[0]?.signal.aborted, true);
-    await eventually(stream.ended, 2_000);
+    await eventually(stream.ended);
   });
 
   it("an answer that nobody could write, or a chain that rejects, becomes an error", async () => {

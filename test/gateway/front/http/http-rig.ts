@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
-import { createHttpFront, type HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
+import { HttpFront } from "../../../../src/gateway/front/http/http-front.ts";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -46,7 +46,7 @@ export async function startRig(
 ): Promise<Rig> {
   const { clock = systemClock, bodyLimitBytes = 64 * 1024 * 1024, host = "127.0.0.1" } = options;
   const logger = silentLogger;
-  const front = createHttpFront({
+  const front = new HttpFront({
     gateway,
     clock,
     logger,

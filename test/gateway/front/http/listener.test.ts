@@ -12,6 +12,7 @@ import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
+import { passTimeUntil } from "../../../support/pass-time.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { readAll } from "./http-rig.ts";
 
@@ -65,7 +66,7 @@ describe("a listener", () => {
     listener.stopListening();
     assert.deepEqual(await ask(listener.port, agent), { text: "here", connection: "close" });
     await assert.rejects(ask(listener.port, new Agent()), /ECONNREFUSED/);
-    await eventually(() => listener.connections === 0, 2_000);
+    await eventually(() => listener.connections === 0);
     await listener.listenAgain();
     assert.equal((await ask(listener.port, agent)).text, "here");
     agent.destroy();
@@ -84,16 +85,13 @@ describe("a listener", () => {
     const agent = new Agent({ keepAlive: true });
     const answered = ask(listener.port, agent);
     const cut = ask(listener.port, agent).catch((error: Error) => error.message);
-    await eventually(() => waiting.length === 2, 2_000);
+    await eventually(() => waiting.length === 2);
     const graceMs = 600_000;
     const closing = listener.close(graceMs);
     waiting[0]?.end("in time");
     assert.equal((await answered).text, "in time");
     // Far from the grace's end, however often it is looked.
-    await eventually(async () => {
-      await clock.advance(50);
-      return listener.connections === 1;
-    }, 400);
+    await passTimeUntil(clock, () => listener.connections === 1, 50);
     await clock.advance(graceMs);
     await closing;
     assert.match(String(await cut), /hang up|ECONNRESET/);
@@ -109,12 +107,12 @@ describe("a listener", () => {
     const draining = listener.drain(500);
     assert.equal(listener.connections, 2);
     assert.deepEqual(await ask(listener.port, used), { text: "here", connection: "close" });
-    await eventually(() => listener.connections === 1, 400);
+    await eventually(() => listener.connections === 1);
     await clock.advance(499);
     assert.equal(listener.connections, 1);
     await clock.advance(1);
     await draining;
-    await eventually(() => listener.connections === 0, 400);
+    await eventually(() => listener.connections === 0);
     idle.destroy();
   });
 
@@ -151,17 +149,17 @@ describe("a listener", () => {
     const old: Listener[] = [];
     for (let move = 0; move < 10; move++) {
       // The system resets those that are just connecting when a listener moves.
-      await eventually(() => listener.connections === 8, 2_000);
+      await eventually(() => listener.connections === 8);
       const before = answered;
       const moved = await rebind(listener, options(move % 2 === 0 ? "0.0.0.0" : "127.0.0.1", port));
-      await eventually(() => answered > before + 16, 2_000);
+      await eventually(() => answered > before + 16);
       if (move % 3 === 2) await moved.rollback();
       else {
         moved.commit();
         old.push(listener);
         listener = moved.listener;
       }
-      await eventually(() => answered > before + 50, 2_000);
+      await eventually(() => answered > before + 50);
     }
     moving = false;
     await clients;
@@ -197,7 +195,7 @@ describe("a listener", () => {
       await once(socket, "close");
     };
     const held = connect(port, "127.0.0.1");
-    await eventually(() => listener.connections === 1, 5_000);
+    await eventually(() => listener.connections === 1);
     for (let count = 0; count < 3; count++) await refused();
     const told = () => logger.lines.map(({ level, fields }) => [level, fields["count"], fields["limit"]]);
     assert.deepEqual(told(), [["warn", 1, 1]]);

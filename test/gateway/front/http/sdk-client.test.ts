@@ -13,7 +13,7 @@ import {
   ToolListChangedNotificationSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
-import { serveLines } from "../../../../src/gateway/front/stdio/lines.ts";
+import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { isError } from "../../../../src/gateway/json-rpc.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -106,10 +106,10 @@ async function cancelOne(told: Told, held: ReturnType<typeof createHeldTool>): P
   const leaving = new AbortController();
   const before = held.started.length;
   const call = told.client.callTool({ name: "held" }, undefined, { signal: leaving.signal });
-  const request = await eventually(() => held.started[before], 2_000);
+  const request = await eventually(() => held.started[before]);
   leaving.abort("changed my mind");
   await assert.rejects(call, /changed my mind/);
-  await eventually(() => request.signal.aborted, 2_000);
+  await eventually(() => request.signal.aborted);
   assert.match(String(request.signal.reason), /changed my mind/);
 }
 
@@ -122,9 +122,9 @@ describe("the official SDK's client", () => {
     await useEverything(told, "ann");
     await cancelOne(told, held);
     onlySession(gateway).listChanged("tools");
-    await eventually(() => told.changes === 1, 2_000);
+    await eventually(() => told.changes === 1);
     await told.client.sendRootsListChanged();
-    await eventually(() => gateway.heard.length === 1, 2_000);
+    await eventually(() => gateway.heard.length === 1);
     await told.client.ping();
     await transport.terminateSession();
     assert.equal(gateway.sessions.size, 0);
@@ -151,7 +151,7 @@ describe("the official SDK's client", () => {
     const [near, far] = duplexPair();
     const clock = systemClock;
     const options = { gateway, clock, logger: silentLogger, principal: OWNER, bodyLimitBytes: () => 1e6 };
-    await using front = serveLines(far, options);
+    await using front = new LinesFront(far, options);
     const buffer = new ReadBuffer();
     const transport: Transport = {
       async start() {
@@ -174,7 +174,7 @@ describe("the official SDK's client", () => {
     await useEverything(told, "cat");
     await cancelOne(told, held);
     onlySession(gateway).listChanged("tools");
-    await eventually(() => told.changes === 1, 2_000);
+    await eventually(() => told.changes === 1);
     await told.client.close();
     await front.closed;
     assert.equal(gateway.sessions.size, 0);

@@ -1,29 +1,20 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ANONYMOUS } from "../../../../src/gateway/client-port.ts";
-import { Session } from "../../../../src/gateway/front/session/session.ts";
-import {
-  createSessionStore,
-  SESSION_LIMIT,
-  type SessionStore,
-} from "../../../../src/gateway/front/session/session-store.ts";
+import type { Session } from "../../../../src/gateway/front/session/session.ts";
+import { SESSION_LIMIT, SessionStore } from "../../../../src/gateway/front/session/session-store.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { createScriptedGateway } from "../scripted-gateway.ts";
 
 function addSession(store: SessionStore, id: string, listens: boolean): Session {
-  const session = new Session({
+  const session = store.open({
     id,
     principal: ANONYMOUS,
     protocolVersion: "2025-11-25",
     capabilities: {},
     clientInfo: {},
-    gateway: createScriptedGateway(),
-    logger: silentLogger,
-    onSettled() {},
-    onEnded: () => store.delete(session),
   });
-  store.add(session);
   if (listens) {
     const stream = { congested: null, send: () => true, end: () => session.outletClosed(stream) };
     session.listen(stream);
@@ -34,7 +25,7 @@ function addSession(store: SessionStore, id: string, listens: boolean): Session 
 describe("the store of sessions", () => {
   it("makes room by ending the idle one that was used longest ago, and has none when all are busy", async () => {
     const clock = createManualClock();
-    const store = createSessionStore(clock);
+    const store = new SessionStore({ gateway: createScriptedGateway(), clock, logger: silentLogger });
     for (let count = 2; count < SESSION_LIMIT; count++) addSession(store, `busy-${count}`, true);
     assert.equal(store.makeRoom(), true);
     const older = addSession(store, "older", false);
@@ -53,7 +44,7 @@ describe("the store of sessions", () => {
     addSession(store, "last", true);
     assert.equal(store.makeRoom(), false);
     assert.equal(store.size, SESSION_LIMIT);
-    for (const session of store.sessions) session.end("over");
+    await store.end(0, "over");
     assert.deepEqual([store.size, clock.pendingTimers], [0, 0]);
   });
 });

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type Duplex, duplexPair } from "node:stream";
 import { describe, it } from "node:test";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
-import { type LinesFront, serveLines } from "../../../../src/gateway/front/stdio/lines.ts";
+import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -29,7 +29,7 @@ interface Line extends AsyncDisposable {
 
 function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024): Line {
   const [client, stream] = duplexPair();
-  const front = serveLines(stream, {
+  const front = new LinesFront(stream, {
     gateway,
     clock: systemClock,
     logger: silentLogger,
@@ -53,7 +53,7 @@ function startLine(gateway: ScriptedGateway, bodyLimitBytes = 1024 * 1024): Line
     write: (bytes) => void client.write(bytes),
     end: () => void client.end(),
     async expect(count) {
-      await eventually(() => received.length >= count, 2_000);
+      await eventually(() => received.length >= count);
       return received.map(objectOf);
     },
     [Symbol.asyncDispose]: () => front.stop(0),
@@ -151,7 +151,7 @@ describe("a stream of lines", () => {
       { jsonrpc: "2.0", method: "notifications/other" },
       callMessage(2, "x"),
     ]);
-    await eventually(() => line.received.length === 2, 2_000);
+    await eventually(() => line.received.length === 2);
     const answers = line.received[1] as { id: unknown }[];
     assert.deepEqual(
       answers.map(({ id }) => id),
@@ -159,7 +159,7 @@ describe("a stream of lines", () => {
     );
     assert.equal(gateway.heard.length, 1);
     line.send([7, { jsonrpc: "2.0", id: 3, method: 5 }], []);
-    await eventually(() => line.received.length === 4, 2_000);
+    await eventually(() => line.received.length === 4);
     const [, , errors, refused] = line.received;
     assert.deepEqual(
       (errors as { id: unknown; error: { code: number } }[]).map(({ id, error }) => [id, error.code]),
@@ -188,7 +188,7 @@ describe("a stream of lines", () => {
     await using line = startLine(gateway);
     line.send(initializeMessage(), callMessage(1, "held"));
     line.end();
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     held.release(text("late"));
     assert.match(JSON.stringify((await line.expect(2))[1]), /late/);
     await line.front.closed;
@@ -227,7 +227,7 @@ describe("a stream of lines", () => {
     const gateway = createScriptedGateway({ held: held.tool });
     await using line = startLine(gateway);
     line.send(initializeMessage(), callMessage(1, "held"));
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     line.stream.destroy();
     await line.front.closed;
     assert.equal(held.started[0]?.signal.aborted, true);
@@ -240,7 +240,7 @@ describe("a stream of lines", () => {
     const [client, stream] = duplexPair({ highWaterMark: 1024 });
     const clock = systemClock;
     const options = { gateway, clock, logger: silentLogger, principal: OWNER, bodyLimitBytes: () => 1e6 };
-    await using front = serveLines(stream, options);
+    await using front = new LinesFront(stream, options);
     client.write(`${JSON.stringify(initializeMessage())}\n`);
     for (let id = 1; id <= 50; id++) {
       client.write(`${JSON.stringify(callMessage(id, "large"))}\n`);
@@ -251,7 +251,7 @@ describe("a stream of lines", () => {
     client.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
     });
-    await eventually(() => gateway.requests.length === 50 && bytes > 50 * large.length, 10_000);
+    await eventually(() => gateway.requests.length === 50 && bytes > 50 * large.length);
     assert.equal(front.inFlight, 0);
   });
 
@@ -259,7 +259,7 @@ describe("a stream of lines", () => {
     const held = createHeldTool();
     const line = startLine(createScriptedGateway({ held: held.tool }));
     line.send(initializeMessage(), callMessage(1, "held"));
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     const stopped = line.front.stop(60_000);
     line.send(callMessage(2, "late"));
     assert.match(JSON.stringify((await line.expect(2))[1]), /is stopping/);
@@ -273,7 +273,7 @@ describe("a stream of lines", () => {
     const held = createHeldTool();
     const line = startLine(createScriptedGateway({ held: held.tool }));
     line.send(initializeMessage(), callMessage(1, "held"));
-    await eventually(() => held.started.length === 1, 2_000);
+    await eventually(() => held.started.length === 1);
     await line.front.stop(0);
     assert.match(JSON.stringify((await line.expect(2))[1]), /the gateway is stopping/);
   });

@@ -42,7 +42,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     const { heard, running } = listening;
     const hears = async (change: () => void, text: string): Promise<void> => {
       change();
-      await eventually(() => heard.includes(text), 1_000);
+      await eventually(() => heard.includes(text));
     };
     await hears(() => double.setLink(link("bridge0"), 0), "bridge0 lost carrier");
     await hears(() => double.setLink(link("bridge0"), 1), "bridge0 gained carrier");
@@ -59,9 +59,9 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     const { heard, running } = listening;
     double.storm(link("tb0"), 10_001);
     const calledBack = double.callBacks();
-    await eventually(() => double.callBacks() - calledBack >= 10_000, 20_000);
+    await eventually(() => double.callBacks() - calledBack >= 10_000);
     double.setLink(link("tb0"), 0);
-    await eventually(() => heard.includes("tb0 lost carrier"), 5_000);
+    await eventually(() => heard.includes("tb0 lost carrier"));
     await running[Symbol.asyncDispose]();
   });
 
@@ -69,14 +69,14 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     await using listening = await started();
     const { heard, ends, running } = listening;
     double.storm(link("tb0"), 10_000);
-    await eventually(() => heard.length > 0, 5_000);
+    await eventually(() => heard.length > 0);
     const stopping = running[Symbol.asyncDispose]();
     const told = heard.length;
     await stopping;
     assert.equal(heard.length, told);
     assert.deepEqual(ends, []);
     // A thread that is ended from outside leaves its store behind.
-    await eventually(() => double.stores() === 0, 1_000);
+    await eventually(() => double.stores() === 0);
   });
 
   it("started and stopped over and over, at once or when ready, it leaves no thread and no descriptor", async () => {
@@ -93,7 +93,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
       await running[Symbol.asyncDispose]();
     });
     await Promise.all(all);
-    await eventually(() => descriptors() <= (before[0] ?? 0) && threads() <= (before[1] ?? 0), 5_000);
+    await eventually(() => descriptors() <= (before[0] ?? 0) && threads() <= (before[1] ?? 0));
     assert.equal(double.stores(), 0);
   });
 
@@ -103,7 +103,7 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     double.fail("CFRunLoopRunInMode");
     await using listening = await started();
     const { ends } = listening;
-    await eventually(() => ends.length === 1, 2_000);
+    await eventually(() => ends.length === 1);
     assert.deepEqual(ends, ["crashed"]);
     double.fail("");
   });
@@ -150,9 +150,9 @@ describe("the SCDynamicStore thread", { skip }, async () => {
       eventSource: source,
       onChange: (deltas) => heard.push(...deltas.map(describeDelta)),
     });
-    await eventually(() => listener.source === "scdynamicstore", 2_000);
+    await eventually(() => listener.source === "scdynamicstore");
     double.setLink(link("tb0"), 1);
     double.setLink(link("tb0"), 0);
-    await eventually(() => heard.some((text) => /tb0 (lost carrier|flapped)/.test(text)), 1_000);
+    await eventually(() => heard.some((text) => /tb0 (lost carrier|flapped)/.test(text)));
   });
 });

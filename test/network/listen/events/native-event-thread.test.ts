@@ -44,23 +44,23 @@ test("A3 what the thread tells is heard in order, and its end once, when it is g
   const { told, running } = start(
     `${TELL} port.postMessage({ kind: "ready" }); port.postMessage({ kind: "deltas", deltas: [{}, {}] });`,
   );
-  await eventually(() => told.length === 4, 5_000);
+  await eventually(() => told.length === 4);
   await running[Symbol.asyncDispose]();
   assert.deepEqual(told, ["ready", "2 deltas", "gone", "crashed: the thread ended with code 0"]);
 });
 
 test("A3 a thread that says so is unavailable; one that throws is a crash, with its error", async () => {
   const lacking = start(`${TELL} port.postMessage({ kind: "unavailable", text: "no koffi" });`);
-  await eventually(() => lacking.told.length === 2, 5_000);
+  await eventually(() => lacking.told.length === 2);
   assert.deepEqual(lacking.told, ["gone", "unavailable: no koffi"]);
   const throwing = start('throw new Error("on purpose");');
-  await eventually(() => throwing.told.length === 2, 5_000);
+  await eventually(() => throwing.told.length === 2);
   assert.deepEqual(throwing.told, ["gone", "crashed: on purpose"]);
 });
 
 test("disposal asks the thread to end and waits for it; nothing is told from then on", async () => {
   const { told, running } = start(UNTIL_STOPPED);
-  await eventually(() => told.length === 1, 5_000);
+  await eventually(() => told.length === 1);
   await running[Symbol.asyncDispose]();
   assert.deepEqual(told, ["ready", "gone"]);
 });
@@ -68,12 +68,12 @@ test("disposal asks the thread to end and waits for it; nothing is told from the
 test("a thread that does not end in time is left behind, and what it held is let go of when it is gone", async () => {
   const flag = new Int32Array(new SharedArrayBuffer(4));
   const { told, running } = start(UNTIL_STOPPED, { workerData: flag.buffer, stop() {}, stopDeadlineMs: 50 });
-  await eventually(() => told.length === 1, 5_000);
+  await eventually(() => told.length === 1);
   await running[Symbol.asyncDispose]();
   assert.deepEqual(told, ["ready"]);
   Atomics.store(flag, 0, 1);
   Atomics.notify(flag, 0);
-  await eventually(() => told.includes("gone"), 5_000);
+  await eventually(() => told.includes("gone"));
   assert.deepEqual(told, ["ready", "gone"]);
 });
 
@@ -81,7 +81,7 @@ test("the end of the process asks a thread to end only while it runs", async () 
   const before = process.listenerCount("exit");
   const { told, running } = start(UNTIL_STOPPED);
   assert.equal(process.listenerCount("exit"), before + 1);
-  await eventually(() => told.length === 1, 5_000);
+  await eventually(() => told.length === 1);
   await running[Symbol.asyncDispose]();
   assert.equal(process.listenerCount("exit"), before);
 });
@@ -90,7 +90,7 @@ test("a thread that cannot be started is a crash that is told later, and not aft
   const url = new URL("ftp://nowhere/thread.mjs");
   const { told, running } = start("", { url });
   assert.deepEqual(told, []);
-  await eventually(() => told.length === 1, 5_000);
+  await eventually(() => told.length === 1);
   assert.match(told[0] ?? "", /^crashed: /);
   await running[Symbol.asyncDispose]();
 
@@ -105,7 +105,7 @@ test("one that is not to be started says why, once, after it was given out", asy
   const end: NetworkEventEnd = { kind: "unavailable", error: "not on this machine" };
   const running = endedAtOnce({ onReady() {}, onChange() {}, onEnd: (told) => ends.push(told) }, end);
   assert.deepEqual(ends, []);
-  await eventually(() => ends.length === 1, 5_000);
+  await eventually(() => ends.length === 1);
   await running[Symbol.asyncDispose]();
   assert.deepEqual(ends, [end]);
 });

@@ -93,10 +93,7 @@ test("A3 a hundred flaps are heard to the right end", { skip }, async (t) => {
   await near.ip("link", "set", "tb0", "down");
   const deltas = (): unknown[] =>
     listener.lines.flatMap((line) => (Array.isArray(line["deltas"]) ? line["deltas"] : []));
-  await eventually(
-    () => deltas().findLast((text) => /went|carrier/.test(String(text))) === "tb0 went down",
-    5_000,
-  );
+  await eventually(() => deltas().findLast((text) => /went|carrier/.test(String(text))) === "tb0 went down");
   const downs = deltas().filter((text) => text === "tb0 went down").length;
   const overflows = deltas().filter((text) => String(text).startsWith("something changed")).length;
   t.diagnostic(`${downs} of 101 heard one by one, ${overflows} overflows`);
@@ -138,7 +135,7 @@ test("an interface that is down, or without carrier, is not in the system's list
       listener.send("interfaces");
       const { interfaces } = await listener.waitFor((line) => "interfaces" in line, from);
       return String(interfaces) === String(expected);
-    }, 5_000);
+    });
   await becomes(["lo", "tb0"]);
   await far.ip("link", "set", "far", "down");
   await becomes(["lo"]);
@@ -291,5 +288,5 @@ test("starting and stopping over and over leaks no descriptor, whenever the stop
     await once("ready");
     await once("at once");
   }
-  await eventually(() => descriptors() <= before, 5_000);
+  await eventually(() => descriptors() <= before);
 });

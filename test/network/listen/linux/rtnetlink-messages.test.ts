@@ -3,8 +3,7 @@ import test from "node:test";
 import { describeDelta } from "../../../../src/network/listen/events/network-delta.ts";
 import {
   buildDumpRequest,
-  createRtnetlinkReader,
-  type RtnetlinkReader,
+  RtnetlinkReader,
 } from "../../../../src/network/listen/linux/rtnetlink-messages.ts";
 import { fc } from "../../../support/properties.ts";
 
@@ -77,7 +76,7 @@ function say(reader: RtnetlinkReader, ...datagrams: (Buffer | string)[]): string
 
 /** A reader that knows tb0 in the given state. */
 function readerKnowing(flags: number): RtnetlinkReader {
-  const reader = createRtnetlinkReader();
+  const reader = new RtnetlinkReader();
   reader.expectDump("links", 1);
   assert.deepEqual(say(reader, link(NEW_LINK, "tb0", flags)), [], "the first dump only teaches");
   assert.equal(reader.read(done(1)).dumpEnded, 1);

@@ -186,6 +186,21 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
     assert.equal(await readFile(log, "utf8"), `-f -l -- ${share.mountPath}\n-l -- ${share.mountPath}\n`);
   });
 
+  it("what is unmounted is what left the table of mounts, whatever umount says", async (t) => {
+    const bench = await startBench(t);
+    const share = bench.share("CORE");
+    const mount = await mounted(bench.driver, share, "tb");
+    const umount = join(bench.standIns.programs, "umount");
+    await writeFile(umount, "#!/bin/sh\nexit 0\n");
+    await chmod(umount, 0o755);
+    for (const mode of ["plain", "force"] as const) {
+      const outcome = await bench.driver.unmount(share, mount, mode, limits());
+      assert.ok(!outcome.ok && outcome.reason === "failed", mode);
+    }
+    await writeFile(umount, '#!/bin/sh\n/usr/bin/umount "$@"\necho "umount: not mounted" >&2\nexit 32\n');
+    assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+  });
+
   it("an umount that hangs is given up at its deadline; one that is refused says what to do", async (t) => {
     const bench = await startBench(t);
     const share = bench.share("CORE");

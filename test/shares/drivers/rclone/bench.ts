@@ -9,8 +9,8 @@ import { missingForPlainRig, type PlainRig, startPlainRig } from "../../../../sr
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
-import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/processes.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
+import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import { startProber } from "../../../../src/shares/prober/prober-process.ts";
 import type { RouteName, ShareSpec } from "../../../../src/shares/share-spec.ts";
@@ -76,7 +76,7 @@ export async function startBench(t: TestContext): Promise<RcloneBench> {
       const ofBench = async () =>
         (await listRcloneMounts()).filter((one) => one.arguments.some((arg) => arg.startsWith(folder)));
       // What still asks the server for a file that was set aside ends by itself.
-      await eventually(async () => (await ofBench()).every((one) => one.arguments[1] === "mount"), 10_000);
+      await eventually(async () => (await ofBench()).every((one) => one.arguments[1] === "mount"));
       const left = await ofBench();
       for (const { identity } of left) process.kill(identity.pid, "SIGKILL");
       await rig[Symbol.asyncDispose]();
@@ -133,7 +133,7 @@ export async function mountByHand(
     },
   );
   t.after(() => release(child));
-  await eventually(async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(` ${path} `), 5_000);
+  await eventually(async () => (await readFile("/proc/self/mountinfo", "utf8")).includes(` ${path} `));
   assert.ok(child.pid);
   return child.pid;
 }

@@ -55,7 +55,7 @@ describe("notes of files that are being changed", noSkip, () => {
     const after = await stat(cacheFile, { bigint: true });
     assert.equal(after.mtimeNs, before.mtimeNs, "to the nanosecond");
     // Once more for what a write just before may have missed, and no more.
-    await eventually(async () => (await writer.writeNotes(mount, "stale", 30_000)).due === 0, 5_000);
+    await eventually(async () => (await writer.writeNotes(mount, "stale", 30_000)).due === 0);
     assert.deepEqual(await writer.writeNotes(mount, "all", 30_000), { due: 1, written: 1 });
   });
 

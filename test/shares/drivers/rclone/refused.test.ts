@@ -100,7 +100,7 @@ describe("an upload that a real server refuses", noSkip, () => {
     const told = await eventually(async () => {
       const uploads = (await bench.driver.refusedUploads?.(share)) ?? [];
       return uploads.length > 0 && uploads;
-    }, 10_000);
+    });
     t.diagnostic(told[0]?.reason ?? "");
     assert.deepEqual(
       told.map(({ path }) => path),

@@ -1,7 +1,9 @@
-// Owns reading the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can hold.
-import type { IncomingMessage } from "node:http";
+// Reads the body of an HTTP response: whole within a bound, or as a stream of events that its receiver can pause.
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
+import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { createSseParser, type SseParser } from "../../../../runtime/text/sse-parser.ts";
+import type { Asked, HttpTarget } from "./target.ts";
 
 /** How a body came to its end. */
 export type BodyEnd = "complete" | "broken" | "overlong";
@@ -39,8 +41,10 @@ export function readWhole(
 }
 
 interface EventReader {
-  /** `message` events with data; a returned promise holds the stream until it settles. */
-  onData(data: string): Promise<void> | null;
+  /** Of a `message` event, parsed; a returned promise pauses the stream until it settles. */
+  onMessage(message: unknown): Promise<void> | null;
+  /** Data of a `message` event that is no JSON. */
+  onGarbage(text: string): void;
   /** Once, after all data was handed over. */
   onEnd(end: BodyEnd): void;
 }
@@ -68,7 +72,14 @@ export function readEvents(response: IncomingMessage, limitBytes: number, reader
       const event = parser.next();
       if (event === null) break;
       if (event.type !== "message") continue;
-      const wait = reader.onData(event.data);
+      let message: unknown;
+      try {
+        message = parseExactly(event.data);
+      } catch {
+        reader.onGarbage(event.data);
+        continue;
+      }
+      const wait = reader.onMessage(message);
       if (wait === null) continue;
       held = true;
       response.pause();
@@ -92,4 +103,43 @@ export function readEvents(response: IncomingMessage, limitBytes: number, reader
   response.on("error", () => ended("broken"));
   response.once("close", () => ended("broken"));
   return parser;
+}
+
+/** Reads the rest of a response that nobody needs. */
+export function discard(response: IncomingMessage): void {
+  response.on("error", () => {});
+  response.resume();
+}
+
+interface StreamRequest {
+  onOpen(response: IncomingMessage): void;
+  /** The server answered something else. */
+  onRefused(status: number): void;
+  /** There is no answer. */
+  onFailed(): void;
+}
+
+/** Asks for a stream of events (GET). Null: it cannot be asked for, as a header has characters that HTTP forbids. */
+export function askForEvents(
+  target: HttpTarget,
+  headers: OutgoingHttpHeaders,
+  stream: StreamRequest,
+): Asked | null {
+  try {
+    const asked = target.ask("GET", { ...headers, accept: "text/event-stream" }, (response) => {
+      if (response.statusCode === 200 && mediaType(response) === "text/event-stream") {
+        stream.onOpen(response);
+        return;
+      }
+      discard(response);
+      stream.onRefused(response.statusCode ?? 0);
+    });
+    asked.request.on("error", () => {
+      if (!asked.responded) stream.onFailed();
+    });
+    asked.request.end();
+    return asked;
+  } catch {
+    return null;
+  }
 }

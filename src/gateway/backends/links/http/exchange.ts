@@ -1,13 +1,12 @@
-// Owns one message sent over HTTP and all that comes back for it: JSON, a stream of events with its resumption, or a
-// refusal.
+// One message sent over HTTP and all that comes back for it: JSON, a stream of events with its resumption, or a refusal.
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
-import type { LinkEvents, LinkFailure } from "../backend-link.ts";
+import { type LinkEvents, type LinkFailure, linkFailure } from "../backend-link.ts";
 import type { CleanLine } from "../line-cleaner.ts";
-import { type BodyEnd, mediaType, readEvents, readWhole } from "./body.ts";
+import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
 import { lookForOlderTransport } from "./older-transport.ts";
 import { OLDER_TRANSPORT_HINT, refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
 import type { Asked, HttpTarget } from "./target.ts";
@@ -21,8 +20,8 @@ const RESUME_MS = { least: 50, usual: 1_000, atMost: 30_000 };
 /** A server ends the stream after its answer; one that does not is not waited for. */
 const AFTER_ANSWER_MS = 2_000;
 
-/** What an exchange needs of its link. */
-export interface ExchangeContext {
+/** What all exchanges of a link have in common. */
+export interface LinkContext {
   readonly target: HttpTarget;
   readonly clock: Clock;
   readonly events: LinkEvents;
@@ -30,13 +29,6 @@ export interface ExchangeContext {
   readonly clean: CleanLine;
   /** The server gave us a session at initialize. */
   readonly onSession: (sessionId: string) => void;
-}
-
-export interface Exchange {
-  /** The id of a request; null: no answer is due. */
-  readonly id: RpcId | null;
-  /** Ends it without a word. */
-  abort(): void;
 }
 
 /** How a message goes out; the headers are those of the session at that moment. */
@@ -51,405 +43,294 @@ interface Outgoing {
   readonly onDone: () => void;
 }
 
-/** Sends the message. Calls nothing back synchronously. */
-export function startExchange(context: ExchangeContext, outgoing: Outgoing): Exchange {
-  const { target, clock, events, responseLimitBytes, clean } = context;
-  const { message, sessionId } = outgoing;
-  const method = "method" in message ? message.method : null;
-  const id = method !== null && "id" in message ? message.id : null;
-  let done = false;
-  let taken = false;
-  let current: Asked | null = null;
+export class Exchange {
+  /** The id of a request; null: no answer is due. */
+  readonly id: RpcId | null;
+  readonly #context: LinkContext;
+  readonly #outgoing: Outgoing;
+  readonly #method: string | null;
+  readonly #answers: Answers;
+  #done = false;
+  #taken = false;
+  #repeated = false;
+  #current: Asked | null = null;
+  #timer: Timer | null = null;
+  #resumeId: string | null = null;
+  #retryMs: number | null = null;
+  #tries = 0;
 
-  const asking = (asked: Asked): void => {
-    current = asked;
-  };
-  const wasTaken = (): void => {
-    if (taken) return;
-    taken = true;
-    outgoing.onTaken();
-  };
-  const finish = (): void => {
-    if (done) return;
-    done = true;
-    stream.cancelResume();
-    wasTaken();
-    outgoing.onDone();
-  };
-  const fail = (failure: LinkFailure): void => {
-    if (done) return;
-    finish();
-    if (id !== null && !answers.answered) events.onRequestFailed(id, failure);
-  };
-  const answers = createAnswers({
-    target,
-    events,
-    responseLimitBytes,
-    clean,
-    id,
-    done: () => done,
-    finish,
-    fail,
-  });
-  const stream = createEventAnswers({
-    outgoing,
-    target,
-    clock,
-    responseLimitBytes,
-    done: () => done,
-    asking,
-    finish,
-    fail,
-    answers,
-  });
-  const onRefused = createRefusals({
-    target,
-    clock,
-    clean,
-    sessionId,
-    method,
-    id,
-    done: () => done,
-    asking,
-    finish,
-    fail,
-    answers,
-  });
+  /** Sends the message. Calls nothing back synchronously. */
+  constructor(context: LinkContext, outgoing: Outgoing) {
+    const { message } = outgoing;
+    this.#context = context;
+    this.#outgoing = outgoing;
+    this.#method = "method" in message ? message.method : null;
+    this.id = "method" in message && "id" in message ? message.id : null;
+    this.#answers = new Answers(context, this.id);
+    this.#post();
+  }
 
-  const onResponse = (response: IncomingMessage): void => {
-    if (done) {
-      response.destroy();
-      return;
+  /** Ends it without a word. */
+  abort(): void {
+    this.#finish();
+    this.#current?.request.destroy();
+  }
+
+  #post(): void {
+    const { target, clean } = this.#context;
+    try {
+      const asked = target.ask("POST", this.#outgoing.headers, (response) => this.#onResponse(response));
+      this.#current = asked;
+      asked.request.once("finish", () => this.#wasTaken());
+      asked.request.on("error", (error) => {
+        if (this.#done || asked.responded) return;
+        if (this.#mayRepeat(error, asked)) this.#post();
+        else this.#fail(asked.failure(error));
+      });
+      asked.request.end(this.#outgoing.text);
+    } catch (error) {
+      const failure = linkFailure("refused", `it cannot be sent: ${clean(errorText(error))}`);
+      setImmediate(() => this.#fail(failure));
     }
+  }
+
+  /** Once, on a kept connection that the server ended as we wrote: harmless, but for what may have side effects. */
+  #mayRepeat(error: unknown, asked: Asked): boolean {
+    if (this.#repeated || !asked.request.reusedSocket || this.#method === "tools/call") return false;
+    this.#repeated = true;
+    const code = systemErrorCode(error);
+    return code === "ECONNRESET" || code === "EPIPE";
+  }
+
+  #wasTaken(): void {
+    if (this.#taken) return;
+    this.#taken = true;
+    this.#outgoing.onTaken();
+  }
+
+  #finish(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#timer?.[Symbol.dispose]();
+    this.#wasTaken();
+    this.#outgoing.onDone();
+  }
+
+  #fail(failure: LinkFailure): void {
+    if (this.#done) return;
+    this.#finish();
+    if (this.id !== null && !this.#answers.answered) this.#context.events.onRequestFailed(this.id, failure);
+  }
+
+  #onResponse(response: IncomingMessage): void {
     const status = response.statusCode ?? 0;
-    if (status < 200 || status > 299) {
-      onRefused(response);
-      return;
-    }
     const given = response.headers["mcp-session-id"];
-    if (method === "initialize" && typeof given === "string" && given !== "") context.onSession(given);
+    if (this.#done) response.destroy();
+    else if (status < 200 || status > 299) this.#onRefused(response, status);
+    else {
+      if (this.#method === "initialize" && typeof given === "string" && given !== "") {
+        this.#context.onSession(given);
+      }
+      if (this.id === null) this.#readNothing(response);
+      else this.#readAnswer(response, status);
+    }
+  }
+
+  /** Nothing is due, and a stream that does not end would hold a connection. */
+  #readNothing(response: IncomingMessage): void {
+    if (mediaType(response) === "text/event-stream") response.destroy();
+    readWhole(response, ERROR_BODY_BYTES, () => this.#finish());
+  }
+
+  #readAnswer(response: IncomingMessage, status: number): void {
+    const { target, clean, responseLimitBytes } = this.#context;
     const type = mediaType(response);
     const packing = response.headers["content-encoding"] ?? "identity";
-    if (id !== null && packing !== "identity" && packing !== "") {
-      fail({
-        kind: "protocol",
-        message: `${target.origin} packs its answers (Content-Encoding: ${clean(packing)}), which it was not asked to`,
-        hint: "let the server, or what stands before it, send its answers as they are",
-      });
+    if (packing !== "identity" && packing !== "") {
+      const message = `${target.origin} packs its answers (Content-Encoding: ${clean(packing)}), which it was not asked to`;
+      const hint = "let the server, or what stands before it, send its answers as they are";
+      this.#fail(linkFailure("protocol", message, hint));
       response.destroy();
-      return;
-    }
-    if (id === null) {
-      // Nothing is due, and a stream that does not end would hold a connection.
-      if (type === "text/event-stream") response.destroy();
-      readWhole(response, ERROR_BODY_BYTES, finish);
-    } else if (type === "text/event-stream") stream.onEvents(response);
+    } else if (type === "text/event-stream") this.#readEvents(response);
     else if (type === "application/json") {
-      readWhole(response, responseLimitBytes, (text, end: BodyEnd) => {
-        if (done) return;
-        if (text !== null) void answers.onJson(text);
-        else if (end === "overlong") fail(answers.tooLong());
-        else {
-          fail({
-            kind: "closed",
-            message: `the connection to ${target.origin} broke within the answer`,
-            hint: null,
-          });
-        }
+      readWhole(response, responseLimitBytes, (text, end) => {
+        if (this.#done) return;
+        if (text !== null) void this.#takeJson(text);
+        else if (end === "overlong") this.#fail(this.#answers.tooLong());
+        else this.#fail(linkFailure("closed", `the connection to ${target.origin} broke within the answer`));
       });
     } else {
       readWhole(response, ERROR_BODY_BYTES, () => {
         const what = status === 202 || type === "" ? `HTTP ${status} without an answer` : clean(type);
-        fail({
-          kind: "protocol",
-          message: `${target.origin} answered a request with ${what}, which is no MCP`,
-          hint: "check `url`: it must be the server's MCP endpoint",
-        });
+        const message = `${target.origin} answered a request with ${what}, which is no MCP`;
+        this.#fail(linkFailure("protocol", message, "check `url`: it must be the server's MCP endpoint"));
       });
     }
-  };
+  }
 
-  const post = (): void => {
-    try {
-      const asked = target.ask("POST", outgoing.headers, onResponse);
-      current = asked;
-      asked.request.once("finish", wasTaken);
-      asked.request.on("error", (error) => {
-        if (done || asked.responded) return;
-        if (mayRepeat(error, asked)) post();
-        else fail(asked.failure(error));
-      });
-      asked.request.end(outgoing.text);
-    } catch (error) {
-      const text = errorText(error);
-      setImmediate(() => fail({ kind: "refused", message: `it cannot be sent: ${clean(text)}`, hint: null }));
-    }
-  };
-  const mayRepeat = createRepeat({ method });
-
-  post();
-  return {
-    id,
-    abort() {
-      finish();
-      current?.request.destroy();
-    },
-  };
-}
-
-interface RepeatParts {
-  readonly method: string | null;
-}
-
-/** A request may be sent once more where the server has not read it. */
-function createRepeat({ method }: RepeatParts) {
-  let retriedStale = false;
-  /** A kept connection that the server ended as we wrote: harmless to repeat, but for what may have side effects. */
-  const mayRepeat = (error: unknown, asked: Asked): boolean => {
-    const code = systemErrorCode(error);
-    if (retriedStale || !asked.request.reusedSocket || method === "tools/call") return false;
-    retriedStale = true;
-    return code === "ECONNRESET" || code === "EPIPE";
-  };
-
-  return mayRepeat;
-}
-
-interface RefusalsParts {
-  readonly target: HttpTarget;
-  readonly clock: Clock;
-  readonly clean: CleanLine;
-  readonly sessionId: string | null;
-  readonly method: string | null;
-  readonly id: RpcId | null;
-  readonly done: () => boolean;
-  readonly asking: (asked: Asked) => void;
-  readonly finish: () => void;
-  readonly fail: (failure: LinkFailure) => void;
-  readonly answers: ReturnType<typeof createAnswers>;
-}
-
-/** Judges a response that is no success. */
-function createRefusals({
-  target,
-  clock,
-  clean,
-  sessionId,
-  method,
-  id,
-  done,
-  asking,
-  finish,
-  fail,
-  answers,
-}: RefusalsParts) {
-  const onRefused = (response: IncomingMessage): void => {
-    readWhole(response, ERROR_BODY_BYTES, (text) => {
-      if (done()) return;
-      const status = response.statusCode ?? 0;
-      const judged = refusal({
-        status,
-        text,
-        location: response.headers.location ?? null,
-        id,
-        hadSession: sessionId !== null,
-        origin: target.origin,
-        path: target.path,
-        clean,
-      });
-      if (judged.kind === "answer") {
-        answers.deliver(judged.value)?.catch(() => {});
-        finish();
-      } else if (method === "initialize" && TAKES_NO_MESSAGES.has(status)) {
-        const { failure } = judged;
-        asking(
-          lookForOlderTransport(target, clock, (isOlder) =>
-            fail(isOlder ? { ...failure, hint: OLDER_TRANSPORT_HINT } : failure),
-          ),
-        );
-      } else fail(judged.failure);
-    });
-  };
-
-  return onRefused;
-}
-
-interface EventAnswersParts {
-  readonly outgoing: Outgoing;
-  readonly target: HttpTarget;
-  readonly clock: Clock;
-  readonly responseLimitBytes: number;
-  readonly done: () => boolean;
-  readonly asking: (asked: Asked) => void;
-  readonly finish: () => void;
-  readonly fail: (failure: LinkFailure) => void;
-  readonly answers: ReturnType<typeof createAnswers>;
-}
-
-/** Reads answers from a stream of events, and asks for the rest of one that broke. */
-function createEventAnswers({
-  outgoing,
-  target,
-  clock,
-  responseLimitBytes,
-  done,
-  asking,
-  finish,
-  fail,
-  answers,
-}: EventAnswersParts) {
-  let timer: Timer | null = null;
-  let resumeId: string | null = null;
-  let retryMs: number | null = null;
-  let tries = 0;
-
-  const onEvents = (response: IncomingMessage): void => {
-    const parser = readEvents(response, responseLimitBytes, {
-      onData(data) {
-        if (done()) return null;
-        tries = 0;
-        let value: unknown;
-        try {
-          value = parseExactly(data);
-        } catch {
-          answers.garbage(data);
-          return null;
-        }
-        const wait = answers.deliver(value);
-        if (answers.answered && timer === null)
-          timer = clock.setTimer(AFTER_ANSWER_MS, () => response.destroy());
-        return wait;
-      },
-      onEnd(end) {
-        if (done()) return;
-        if (end === "overlong") fail(answers.tooLong());
-        else if (answers.answered) finish();
-        else {
-          resumeId = parser.lastEventId ?? resumeId;
-          retryMs = parser.retryMs ?? retryMs;
-          resumeLater();
-        }
-      },
-    });
-  };
-
-  const cancelResume = (): void => timer?.[Symbol.dispose]();
-  const resumeLater = (): void => {
-    if (resumeId === null || tries >= RESUME_TRIES) {
-      fail(answers.unanswered());
-      return;
-    }
-    const firstMs = Math.max(RESUME_MS.least, retryMs ?? RESUME_MS.usual);
-    const delayMs = Math.min(RESUME_MS.atMost, firstMs * 2 ** tries);
-    tries += 1;
-    timer = clock.setTimer(delayMs, () => {
-      timer = null;
-      resume();
-    });
-  };
-  const resume = (): void => {
-    const headers = { ...outgoing.headers, accept: "text/event-stream", "last-event-id": resumeId ?? "" };
-    delete headers["content-type"];
-    const onResponse = (response: IncomingMessage): void => {
-      if (done()) response.destroy();
-      else if (response.statusCode === 200 && mediaType(response) === "text/event-stream") onEvents(response);
-      else {
-        response.resume();
-        response.on("error", () => {});
-        if ((response.statusCode ?? 0) >= 500) resumeLater();
-        else fail(answers.unanswered());
-      }
-    };
-    try {
-      const asked = target.ask("GET", headers, onResponse);
-      asking(asked);
-      asked.request.on("error", () => {
-        if (!done() && !asked.responded) resumeLater();
-      });
-      asked.request.end();
-    } catch {
-      // An event id that cannot be a header's value cannot be asked for.
-      fail(answers.unanswered());
-    }
-  };
-
-  return { cancelResume, onEvents };
-}
-
-interface AnswersParts {
-  readonly target: HttpTarget;
-  readonly events: LinkEvents;
-  readonly responseLimitBytes: number;
-  readonly clean: CleanLine;
-  readonly id: RpcId | null;
-  readonly done: () => boolean;
-  readonly finish: () => void;
-  readonly fail: (failure: LinkFailure) => void;
-}
-
-/** What has come back, and whether the answer was among it. */
-function createAnswers({ target, events, responseLimitBytes, clean, id, done, finish, fail }: AnswersParts) {
-  let answered = false;
-  let garbled = false;
-  /** An error that names no request. */
-  let complaint: string | null = null;
-
-  const deliver = (value: unknown): Promise<void> | null => {
-    const isAnswer = id !== null && isJsonObject(value) && value["id"] === id && !("method" in value);
-    if (isAnswer) answered = true;
-    else if (id !== null && isJsonObject(value) && value["id"] === null) {
-      const other = classifyMessage(value);
-      if (other.kind === "response" && other.id === null && isError(other.reply)) {
-        complaint = clean(other.reply.error.message).slice(0, SAID_AT_MOST);
-      }
-    }
-    return events.onMessage(value, id);
-  };
-  const garbage = (text: string): void => {
-    garbled = true;
-    events.onLogLine(clean(text));
-  };
-  const notMcp = (message: string): LinkFailure => ({ kind: "protocol", message, hint: null });
-  const unanswered = (): LinkFailure => {
-    if (complaint !== null) return notMcp(`${target.origin} answered with an error: ${complaint}`);
-    if (garbled) return notMcp(`${target.origin} answered something that is no JSON`);
-    return { kind: "closed", message: `${target.origin} ended the stream without an answer`, hint: null };
-  };
-  const tooLong = (): LinkFailure => ({
-    kind: "overloaded",
-    message: `it sent a message of more than ${responseLimitBytes} bytes`,
-    hint: null,
-  });
-
-  const onJson = async (text: string): Promise<void> => {
+  async #takeJson(text: string): Promise<void> {
+    const answers = this.#answers;
     let body: unknown;
     try {
       body = parseExactly(text);
     } catch {
-      garbage(text);
-      fail(unanswered());
+      answers.garbage(text);
+      this.#fail(answers.unanswered());
       return;
     }
-    if (!Array.isArray(body)) deliver(body)?.catch(() => {});
+    if (!Array.isArray(body)) answers.deliver(body)?.catch(() => {});
     else {
       for (const value of body) {
-        const wait = done() ? null : deliver(value);
+        const wait = this.#done ? null : answers.deliver(value);
         if (wait !== null) await wait.catch(() => {});
       }
     }
-    if (answered) finish();
-    else if (complaint !== null) fail(unanswered());
-    else fail(notMcp(`${target.origin} answered something else than asked`));
-  };
+    if (answers.answered) this.#finish();
+    else this.#fail(answers.unanswered(`${this.#context.target.origin} answered something else than asked`));
+  }
 
-  return {
-    get answered() {
-      return answered;
-    },
-    garbage,
-    deliver,
-    tooLong,
-    unanswered,
-    onJson,
-  };
+  #readEvents(response: IncomingMessage): void {
+    const { clock, responseLimitBytes } = this.#context;
+    const answers = this.#answers;
+    const parser = readEvents(response, responseLimitBytes, {
+      onMessage: (message) => {
+        if (this.#done) return null;
+        this.#tries = 0;
+        const wait = answers.deliver(message);
+        if (answers.answered) this.#timer ??= clock.setTimer(AFTER_ANSWER_MS, () => response.destroy());
+        return wait;
+      },
+      onGarbage: (text) => {
+        if (this.#done) return;
+        this.#tries = 0;
+        answers.garbage(text);
+      },
+      onEnd: (end) => {
+        if (this.#done) return;
+        if (end === "overlong") this.#fail(answers.tooLong());
+        else if (answers.answered) this.#finish();
+        else {
+          this.#resumeId = parser.lastEventId ?? this.#resumeId;
+          this.#retryMs = parser.retryMs ?? this.#retryMs;
+          this.#resumeLater();
+        }
+      },
+    });
+  }
+
+  #resumeLater(): void {
+    const resumeId = this.#resumeId;
+    if (resumeId === null || this.#tries >= RESUME_TRIES) {
+      this.#fail(this.#answers.unanswered());
+      return;
+    }
+    const firstMs = Math.max(RESUME_MS.least, this.#retryMs ?? RESUME_MS.usual);
+    const delayMs = Math.min(RESUME_MS.atMost, firstMs * 2 ** this.#tries);
+    this.#tries += 1;
+    this.#timer = this.#context.clock.setTimer(delayMs, () => {
+      this.#timer = null;
+      this.#resume(resumeId);
+    });
+  }
+
+  #resume(resumeId: string): void {
+    const { "content-type": _, ...headers } = this.#outgoing.headers;
+    const asked = askForEvents(
+      this.#context.target,
+      { ...headers, "last-event-id": resumeId },
+      {
+        onOpen: (response) => {
+          if (this.#done) response.destroy();
+          else this.#readEvents(response);
+        },
+        onRefused: (status) => {
+          if (this.#done) return;
+          if (status >= 500) this.#resumeLater();
+          else this.#fail(this.#answers.unanswered());
+        },
+        onFailed: () => {
+          if (!this.#done) this.#resumeLater();
+        },
+      },
+    );
+    if (asked === null) this.#fail(this.#answers.unanswered());
+    else this.#current = asked;
+  }
+
+  #onRefused(response: IncomingMessage, status: number): void {
+    const { target, clock, clean } = this.#context;
+    readWhole(response, ERROR_BODY_BYTES, (text) => {
+      if (this.#done) return;
+      const judged = refusal({
+        status,
+        text,
+        location: response.headers.location ?? null,
+        id: this.id,
+        hadSession: this.#outgoing.sessionId !== null,
+        target,
+        clean,
+      });
+      if (judged.kind === "answer") {
+        this.#answers.deliver(judged.value)?.catch(() => {});
+        this.#finish();
+      } else if (this.#method === "initialize" && TAKES_NO_MESSAGES.has(status)) {
+        const { failure } = judged;
+        this.#current = lookForOlderTransport(target, clock, (isOlder) =>
+          this.#fail(isOlder ? { ...failure, hint: OLDER_TRANSPORT_HINT } : failure),
+        );
+      } else this.#fail(judged.failure);
+    });
+  }
+}
+
+/** What has come back, and whether the answer was among it. */
+class Answers {
+  answered = false;
+  readonly #context: LinkContext;
+  readonly #id: RpcId | null;
+  #garbled = false;
+  /** An error that names no request. */
+  #complaint: string | null = null;
+
+  constructor(context: LinkContext, id: RpcId | null) {
+    this.#context = context;
+    this.#id = id;
+  }
+
+  deliver(value: unknown): Promise<void> | null {
+    const id = this.#id;
+    if (id !== null && isJsonObject(value)) {
+      if (value["id"] === id && !("method" in value)) this.answered = true;
+      else if (value["id"] === null) this.#lookForComplaint(value);
+    }
+    return this.#context.events.onMessage(value, id);
+  }
+
+  garbage(text: string): void {
+    this.#garbled = true;
+    this.#context.events.onLogLine(this.#context.clean(text));
+  }
+
+  /** Why there is no answer; `other`: what is to be said when nothing else came that explains it. */
+  unanswered(other?: string): LinkFailure {
+    const { origin } = this.#context.target;
+    if (this.#complaint !== null) {
+      return linkFailure("protocol", `${origin} answered with an error: ${this.#complaint}`);
+    }
+    if (other !== undefined) return linkFailure("protocol", other);
+    return this.#garbled
+      ? linkFailure("protocol", `${origin} answered something that is no JSON`)
+      : linkFailure("closed", `${origin} ended the stream without an answer`);
+  }
+
+  tooLong(): LinkFailure {
+    const { responseLimitBytes } = this.#context;
+    return linkFailure("overloaded", `it sent a message of more than ${responseLimitBytes} bytes`);
+  }
+
+  #lookForComplaint(value: unknown): void {
+    const other = classifyMessage(value);
+    if (other.kind !== "response" || other.id !== null || !isError(other.reply)) return;
+    this.#complaint = this.#context.clean(other.reply.error.message).slice(0, SAID_AT_MOST);
+  }
 }

@@ -1,18 +1,17 @@
-// Owns MCP over streamable HTTP, from the client's side: the session, the order of messages where it matters, the
-// server's own stream, and the end.
-import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
+// MCP over streamable HTTP, from the client's side: the session, the order of messages where it matters, the server's
+// own stream, and the end.
+import type { OutgoingHttpHeaders } from "node:http";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import type { RpcId, RpcMessage } from "../../../json-rpc.ts";
+import type { RpcMessage } from "../../../json-rpc.ts";
 import type { BackendLink, LinkEvents, OpenLink } from "../backend-link.ts";
 import { closedLink } from "../closed-link.ts";
 import { createLineCleaner } from "../line-cleaner.ts";
-import { linkText } from "../link-text.ts";
-import { type Exchange, type ExchangeContext, startExchange } from "./exchange.ts";
-import { openServerStream } from "./server-stream.ts";
+import { LIMIT_BYTES, linkText } from "../link-text.ts";
+import { discard } from "./body.ts";
+import { Exchange, type LinkContext } from "./exchange.ts";
+import { ServerStream } from "./server-stream.ts";
 import { createHttpTarget, type HttpTarget } from "./target.ts";
 
-const LIMIT_BYTES = 64 * 1024 * 1024;
-const CONNECT_TIMEOUT_MS = 5_000;
 /** Later messages wait so long for the server to have taken notifications/initialized. */
 const INITIALIZED_MS = 5_000;
 /** A cancelled request may still be answered; after that its connection is needed elsewhere. */
@@ -26,8 +25,6 @@ export interface HttpLinkOptions {
   readonly clock: Clock;
   /** Never appear in log lines and failures. */
   readonly secrets?: readonly string[];
-  /** Default 5 s. */
-  readonly connectTimeoutMs?: number;
   /** Of one message from the server. Default 64 MiB. */
   readonly responseLimitBytes?: number;
   /** Of what waits to be taken by the server. Default 64 MiB. */
@@ -41,13 +38,8 @@ export interface HttpLinkOptions {
  */
 export function openHttpLink(options: HttpLinkOptions): OpenLink {
   return (events) => {
-    const target = createHttpTarget({
-      url: options.url,
-      headers: options.headers,
-      connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-      clock: options.clock,
-    });
-    return "kind" in target ? closedLink(target, events) : runLink(target, options, events);
+    const target = createHttpTarget(options);
+    return "kind" in target ? closedLink(target, events) : new HttpLink(target, options, events);
   };
 }
 
@@ -56,210 +48,169 @@ interface Waiting {
   readonly text: string;
 }
 
-function runLink(target: HttpTarget, options: HttpLinkOptions, events: LinkEvents): BackendLink {
-  const { clock } = options;
-  const backlogLimitBytes = options.backlogLimitBytes ?? LIMIT_BYTES;
-  const responseLimitBytes = options.responseLimitBytes ?? LIMIT_BYTES;
-  const exchanges = new Set<Exchange>();
-  const timers = new Set<Timer>();
-  let backlogBytes = 0;
-  let sessionId: string | null = null;
-  let version: string | null = null;
-  let headers = postHeaders();
+class HttpLink implements BackendLink {
+  readonly pid = null;
+  backlogBytes = 0;
+  readonly #context: LinkContext;
+  readonly #backlogLimitBytes: number;
+  readonly #exchanges = new Set<Exchange>();
+  readonly #timers = new Set<Timer>();
+  #sessionId: string | null = null;
+  #version: string | null = null;
+  #headers: OutgoingHttpHeaders = {};
   /** While notifications/initialized is on its way; what comes after it waits here. */
-  let waiting: Waiting[] | null = null;
-  let serverStream: Disposable | null = null;
-  let closing: Promise<void> | null = null;
+  #waiting: Waiting[] | null = null;
+  #serverStream: ServerStream | null = null;
+  #closing: Promise<void> | null = null;
 
-  function sessionHeaders(): OutgoingHttpHeaders {
-    const own: OutgoingHttpHeaders = {};
-    if (sessionId !== null) own["mcp-session-id"] = sessionId;
-    if (version !== null) own["mcp-protocol-version"] = version;
-    return own;
-  }
-  function postHeaders(): OutgoingHttpHeaders {
-    return {
-      accept: "application/json, text/event-stream",
-      "content-type": "application/json",
-      ...sessionHeaders(),
-    };
-  }
-
-  const context: ExchangeContext = {
-    target,
-    clock,
-    // What comes after `close` is told to nobody.
-    events: {
-      onMessage: (message, streamOf) => (closing === null ? events.onMessage(message, streamOf) : null),
-      onRequestFailed(id, failure) {
-        if (closing === null) events.onRequestFailed(id, failure);
-      },
-      onDoubt() {
-        if (closing === null) events.onDoubt();
-      },
-      onGap() {
-        if (closing === null) events.onGap();
-      },
-      onClosed: () => {},
-      onLogLine(line) {
-        if (closing === null) events.onLogLine(line);
-      },
-    },
-    responseLimitBytes,
-    clean: createLineCleaner(options.secrets ?? []),
-    onSession(given) {
-      sessionId = given;
-      headers = postHeaders();
-    },
-  };
-
-  const after = (delayMs: number, callback: () => void): Disposable => {
-    const timer = clock.setTimer(delayMs, () => {
-      timers.delete(timer);
-      callback();
-    });
-    timers.add(timer);
-    return {
-      [Symbol.dispose]() {
-        timers.delete(timer);
-        timer[Symbol.dispose]();
-      },
-    };
-  };
-
-  const closeStream = (): void => {
-    serverStream?.[Symbol.dispose]();
-    serverStream = null;
-  };
-  const openStream = (): void => {
-    if (closing !== null || version === null || serverStream !== null) return;
-    serverStream = openServerStream({
+  constructor(target: HttpTarget, options: HttpLinkOptions, events: LinkEvents) {
+    const {
+      clock,
+      responseLimitBytes = LIMIT_BYTES,
+      backlogLimitBytes = LIMIT_BYTES,
+      secrets = [],
+    } = options;
+    this.#backlogLimitBytes = backlogLimitBytes;
+    this.#context = {
       target,
       clock,
-      headers: { accept: "text/event-stream", ...sessionHeaders() },
+      events,
       responseLimitBytes,
-      onMessage: (message) => context.events.onMessage(message, null),
-      onGarbage: (text) => context.events.onLogLine(context.clean(text)),
-      onRefused: () => context.events.onDoubt(),
-      onGap: () => context.events.onGap(),
+      clean: createLineCleaner(secrets),
+      onSession: (id) => this.#setSession(id, this.#version),
+    };
+    this.#setSession(null, null);
+  }
+
+  send(message: RpcMessage): void {
+    const isOpen = (): boolean => this.#closing === null;
+    if (!isOpen()) return;
+    const isFull = this.backlogBytes > this.#backlogLimitBytes;
+    const text = linkText(message, isFull, this.#context.events, isOpen);
+    if (text === null) return;
+    this.backlogBytes += text.length;
+    if (this.#waiting === null) this.#post(message, text);
+    else this.#waiting.push({ message, text });
+  }
+
+  established(version: string): void {
+    this.#setSession(this.#sessionId, version);
+    // After notifications/initialized, which the caller sends right after this: some servers refuse it before.
+    setImmediate(() => {
+      if (this.#waiting === null) this.#openStream();
     });
-  };
+  }
 
-  const letGo = (): void => {
-    const released = waiting;
-    if (released === null) return;
-    waiting = null;
-    for (const next of released) postInOrder(next.message, next.text);
-    openStream();
-  };
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
 
-  const giveUp = (requestId: unknown): void => {
-    for (const exchange of exchanges) {
-      if (exchange.id === requestId) after(CANCELLED_MS, () => exchange.abort());
-    }
-  };
+  #setSession(sessionId: string | null, version: string | null): void {
+    this.#sessionId = sessionId;
+    this.#version = version;
+    // Made once for all messages.
+    this.#headers = {
+      accept: "application/json, text/event-stream",
+      "content-type": "application/json",
+      ...this.#sessionHeaders(),
+    };
+  }
 
-  const post = (message: RpcMessage, text: string): void => {
+  #sessionHeaders(): OutgoingHttpHeaders {
+    const own: OutgoingHttpHeaders = {};
+    if (this.#sessionId !== null) own["mcp-session-id"] = this.#sessionId;
+    if (this.#version !== null) own["mcp-protocol-version"] = this.#version;
+    return own;
+  }
+
+  #post(message: RpcMessage, text: string): void {
     const method = "method" in message ? message.method : null;
     if (method === "initialize") {
-      sessionId = null;
-      version = null;
-      headers = postHeaders();
-      closeStream();
-    }
-    let wait: Disposable | null = null;
-    if (method === "notifications/initialized") {
-      waiting = [];
-      wait = after(INITIALIZED_MS, letGo);
+      this.#setSession(null, null);
+      this.#closeStream();
     } else if (method === "notifications/cancelled" && "params" in message) {
-      giveUp(message.params?.["requestId"]);
+      this.#giveUp(message.params?.["requestId"]);
     }
-    const exchange = startExchange(context, {
+    const isInitialized = method === "notifications/initialized";
+    if (isInitialized) this.#waiting = [];
+    const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#letGo()) : null;
+    const exchange = new Exchange(this.#context, {
       message,
       text,
-      headers,
-      sessionId,
-      onTaken() {
-        backlogBytes -= text.length;
+      headers: this.#headers,
+      sessionId: this.#sessionId,
+      onTaken: () => {
+        this.backlogBytes -= text.length;
       },
-      onDone() {
-        exchanges.delete(exchange);
-        if (wait === null || closing !== null) return;
+      onDone: () => {
+        this.#exchanges.delete(exchange);
+        if (wait === null || this.#closing !== null) return;
         wait[Symbol.dispose]();
-        letGo();
+        this.#timers.delete(wait);
+        this.#letGo();
       },
     });
-    exchanges.add(exchange);
-  };
+    this.#exchanges.add(exchange);
+  }
 
-  const postInOrder = (message: RpcMessage, text: string): void => {
-    if (waiting === null) post(message, text);
-    else waiting.push({ message, text });
-  };
+  /** Sends what had to wait for notifications/initialized. */
+  #letGo(): void {
+    const released = this.#waiting;
+    if (released === null) return;
+    this.#waiting = null;
+    for (const { message, text } of released) this.#post(message, text);
+    this.#openStream();
+  }
 
-  const refuse = (id: RpcId): void => {
-    setImmediate(() =>
-      context.events.onRequestFailed(id, {
-        kind: "overloaded",
-        message: "it does not read its input: too much is waiting for it",
-        hint: null,
-      }),
-    );
-  };
+  #giveUp(requestId: unknown): void {
+    for (const exchange of this.#exchanges) {
+      if (exchange.id === requestId) this.#after(CANCELLED_MS, () => exchange.abort());
+    }
+  }
 
-  const deleteSession = async (): Promise<void> => {
-    if (sessionId === null) return;
-    const ended = Promise.withResolvers<void>();
-    const onResponse = (response: IncomingMessage): void => {
-      response.on("error", () => {});
-      response.resume();
-      ended.resolve();
-    };
-    const { request } = target.ask("DELETE", sessionHeaders(), onResponse);
-    request.on("error", () => ended.resolve());
-    request.end();
-    await settledWithin(clock, DELETE_MS, ended.promise);
-  };
-  const end = async (): Promise<void> => {
-    closeStream();
-    for (const timer of timers) timer[Symbol.dispose]();
-    waiting = null;
-    for (const exchange of [...exchanges]) exchange.abort();
+  #openStream(): void {
+    if (this.#closing !== null || this.#version === null) return;
+    this.#serverStream ??= new ServerStream(this.#context, this.#sessionHeaders());
+  }
+
+  #closeStream(): void {
+    this.#serverStream?.[Symbol.dispose]();
+    this.#serverStream = null;
+  }
+
+  #after(delayMs: number, callback: () => void): Timer {
+    const timer = this.#context.clock.setTimer(delayMs, () => {
+      this.#timers.delete(timer);
+      callback();
+    });
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  async #end(): Promise<void> {
+    this.#closeStream();
+    for (const timer of this.#timers) timer[Symbol.dispose]();
+    this.#waiting = null;
+    for (const exchange of [...this.#exchanges]) exchange.abort();
     try {
-      await deleteSession();
+      await this.#deleteSession();
     } catch {
       // A session id that cannot be sent back cannot be deleted either.
     }
-    target.destroy();
-  };
+    this.#context.target.destroy();
+  }
 
-  return {
-    pid: null,
-    get backlogBytes() {
-      return backlogBytes;
-    },
-    send(message) {
-      if (closing !== null) return;
-      if (backlogBytes > backlogLimitBytes) {
-        if ("method" in message && "id" in message) refuse(message.id);
-        return;
-      }
-      const text = linkText(message, events, () => closing === null);
-      if (text === null) return;
-      backlogBytes += text.length;
-      postInOrder(message, text);
-    },
-    established(spoken) {
-      version = spoken;
-      headers = postHeaders();
-      // After notifications/initialized, which the caller sends right after this: some servers refuse it before.
-      setImmediate(() => {
-        if (waiting === null) openStream();
-      });
-    },
-    close() {
-      closing ??= end();
-      return closing;
-    },
-  };
+  async #deleteSession(): Promise<void> {
+    if (this.#sessionId === null) return;
+    const { target, clock } = this.#context;
+    const ended = Promise.withResolvers<void>();
+    const { request } = target.ask("DELETE", this.#sessionHeaders(), (response) => {
+      discard(response);
+      ended.resolve();
+    });
+    request.on("error", () => ended.resolve());
+    request.end();
+    await settledWithin(clock, DELETE_MS, ended.promise);
+  }
 }

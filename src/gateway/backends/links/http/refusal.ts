@@ -1,6 +1,7 @@
-// Owns what an HTTP error status means for the message that got it. Pure.
+// What an HTTP error status means for the message that got it. Pure.
 import { classifyMessage, isError, isJsonObject, type RpcId } from "../../../json-rpc.ts";
-import type { LinkFailure } from "../backend-link.ts";
+import { type LinkFailure, linkFailure } from "../backend-link.ts";
+import type { HttpTarget } from "./target.ts";
 
 interface RefusedResponse {
   /** Not 2xx. */
@@ -11,9 +12,7 @@ interface RefusedResponse {
   /** Of the request; null: it was none. */
   readonly id: RpcId | null;
   readonly hadSession: boolean;
-  readonly origin: string;
-  /** With the query. */
-  readonly path: string;
+  readonly target: Pick<HttpTarget, "origin" | "path">;
   readonly clean: (text: string) => string;
 }
 
@@ -37,46 +36,44 @@ const SECRET_LENGTH = 6;
 
 /** Judges one refused response. No header and no address beyond the origin gets into the message. */
 export function refusal(response: RefusedResponse): Refusal {
-  const { status, text, id, hadSession, origin, clean } = response;
+  const { status, text, id, hadSession, clean } = response;
+  const { origin } = response.target;
   const body = parsed(text);
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
   // Older servers answer 400 where the specification says 404; neither has looked at the message.
   const namesSession = status === 400 && error !== null && /\bsession\b/i.test(error.message);
   if (hadSession && (status === 404 || namesSession)) {
-    return failed({ kind: "session_lost", message: `${origin} no longer knows our session`, hint: null });
+    return failed(linkFailure("session_lost", `${origin} no longer knows our session`));
   }
   if (error !== null && id !== null && message.kind === "response" && message.id === id) {
     return { kind: "answer", value: body };
   }
   if (status >= 300 && status < 400) {
-    return failed({
-      kind: "refused",
-      message: `${origin} redirects to ${clean(place(response))} (HTTP ${status}), which is not followed`,
-      hint: "give the address that it redirects to as `url`, if you trust it",
-    });
+    const message = `${origin} redirects to ${clean(place(response))} (HTTP ${status}), which is not followed`;
+    const hint = "give the address that it redirects to as `url`, if you trust it";
+    return failed(linkFailure("refused", message, hint));
   }
   const said = error?.message ?? wordsOf(body, response);
-  return failed({
-    kind: "refused",
-    message: `${origin} answered HTTP ${status}${said === "" ? "" : `: ${clean(said).slice(0, SAID_AT_MOST)}`}`,
-    hint: hintFor(response),
-  });
+  const shown = said === "" ? "" : `: ${clean(said).slice(0, SAID_AT_MOST)}`;
+  return failed(linkFailure("refused", `${origin} answered HTTP ${status}${shown}`, hintFor(response)));
 }
 
 /** What a body that is no JSON-RPC says; "": nothing for people, or it repeats what may be a secret. */
-function wordsOf(body: unknown, { text, path }: RefusedResponse): string {
+function wordsOf(body: unknown, { text, target }: RefusedResponse): string {
   const words = isJsonObject(body) ? SAID_IN.map((key) => body[key]) : body === null ? [text] : [];
   const said = words.find((one) => typeof one === "string")?.trim() ?? "";
   const isPage = said.startsWith("<");
-  const pieces = path.split(/[/?&=]/).filter((piece) => piece.length >= SECRET_LENGTH);
+  const pieces = target.path.split(/[/?&=]/).filter((piece) => piece.length >= SECRET_LENGTH);
   return isPage || pieces.some((piece) => said.includes(piece)) ? "" : said;
 }
 
-function hintFor({ status, path }: RefusedResponse): string | null {
+function hintFor({ status, target }: RefusedResponse): string | null {
   if (status === 401 || status === 403) return "check the credentials in `headers`";
   if (status !== 404 && status !== 405) return null;
-  return OLDER_PATH.test(path) ? OLDER_TRANSPORT_HINT : "check `url`: it must be the server's MCP endpoint";
+  return OLDER_PATH.test(target.path)
+    ? OLDER_TRANSPORT_HINT
+    : "check `url`: it must be the server's MCP endpoint";
 }
 
 function failed(failure: LinkFailure): Refusal {
@@ -92,7 +89,7 @@ function parsed(text: string | null): unknown {
 }
 
 /** Without user, query and fragment. */
-function place({ location, origin }: RefusedResponse): string {
+function place({ location, target: { origin } }: RefusedResponse): string {
   const target = location === null ? null : URL.parse(location, origin);
   return target === null ? "nowhere" : target.origin + target.pathname;
 }

@@ -1,12 +1,13 @@
-// Owns where an HTTP backend is and how it is asked: the address, the configured headers, the kept-alive connections,
-// the deadline for connecting, and what a failed connection means.
+// The address of an HTTP backend and how it is asked: the configured headers, the kept-alive connections, the deadline
+// for connecting, and what a failed connection means.
 import type { Agent, ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from "node:http";
 import type { Socket } from "node:net";
 import { systemErrorCode } from "../../../../runtime/errors.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
-import type { LinkFailure } from "../backend-link.ts";
+import { type LinkFailure, linkFailure } from "../backend-link.ts";
 import { type ConnectReason, connectReason } from "./connect-reason.ts";
 
+const CONNECT_TIMEOUT_MS = 5_000;
 /** Calls and streams of one backend at once; more wait for a connection. */
 const CONNECTIONS = 256;
 /** Many servers end an idle connection after 5 s, some without saying so: a request must not meet that end. */
@@ -18,7 +19,6 @@ interface TargetOptions {
   readonly url: string;
   /** Resolved. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly connectTimeoutMs: number;
   readonly clock: Clock;
 }
 
@@ -50,7 +50,6 @@ const RESERVED = new Set(["content-length", "transfer-encoding", "connection", "
 
 /** A failure when the address or a header cannot be used. Proxies in the environment are not looked at. */
 export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailure {
-  const { clock, connectTimeoutMs } = options;
   const url = URL.parse(options.url);
   const secure = url?.protocol === "https:";
   if (url === null || (!secure && url.protocol !== "http:")) {
@@ -108,7 +107,7 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
           connected = true;
           return;
         }
-        const timer = clock.setTimer(connectTimeoutMs, () => {
+        const timer = options.clock.setTimer(CONNECT_TIMEOUT_MS, () => {
           late = true;
           request.destroy(new Error("connecting took too long"));
         });
@@ -124,21 +123,14 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
           return responded;
         },
         failure(error) {
+          const { origin } = url;
           if (late)
-            return unreachable(url.origin, { text: `no connection within ${connectTimeoutMs / 1000} s` });
-          if (!connected) return unreachable(url.origin, connectReason(error));
+            return unreachable(origin, { text: `no connection within ${CONNECT_TIMEOUT_MS / 1000} s` });
+          if (!connected) return unreachable(origin, connectReason(error));
           if (systemErrorCode(error)?.startsWith("HPE_")) {
-            return {
-              kind: "protocol",
-              message: `${url.origin} answers something that is no HTTP`,
-              hint: null,
-            };
+            return linkFailure("protocol", `${origin} answers something that is no HTTP`);
           }
-          return {
-            kind: "closed",
-            message: `the connection to ${url.origin} broke before the answer came`,
-            hint: null,
-          };
+          return linkFailure("closed", `the connection to ${origin} broke before the answer came`);
         },
       };
     },
@@ -147,13 +139,10 @@ export function createHttpTarget(options: TargetOptions): HttpTarget | LinkFailu
 }
 
 function unusable(message: string): LinkFailure {
-  return { kind: "unreachable", message, hint: "correct it in the configuration" };
+  return linkFailure("unreachable", message, "correct it in the configuration");
 }
 
 function unreachable(origin: string, { text, hint }: ConnectReason): LinkFailure {
-  return {
-    kind: "unreachable",
-    message: `cannot reach ${origin}: ${text}`,
-    hint: hint ?? "check that the server runs, and its `url`",
-  };
+  const message = `cannot reach ${origin}: ${text}`;
+  return linkFailure("unreachable", message, hint ?? "check that the server runs, and its `url`");
 }

@@ -1,12 +1,10 @@
-// Owns starting a backend's program, and telling why it did not start: the launcher's words become a failure that says
-// what to do.
+// Starts a backend's program, and turns the launcher's words into a failure that says what to do.
 import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
 import type { LinkFailure } from "../backend-link.ts";
-import type { Warden } from "./warden.ts";
-import { programPath } from "./warden-programs.ts";
+import { programPath, type Warden } from "./warden.ts";
 
 export interface ProgramOptions {
   readonly command: string;

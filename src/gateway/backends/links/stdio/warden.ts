@@ -1,13 +1,13 @@
-// Owns the daemon's side of the warden: the small process that ends the process groups of backends when the daemon
-// itself could not, and the end of groups whose leader has ended.
+// The daemon's side of the warden, a small process that ends the process groups of backends if the daemon could not, and
+// the end of groups whose leader has ended.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import type { Logger } from "../../../../runtime/log/log.ts";
 import { childEnvironment } from "../../../../runtime/process/child-process.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
-import { programPath } from "./warden-programs.ts";
 
 const RESTART_MS = { first: 100, atMost: 10_000, calmAfter: 30_000 };
 /** What got SIGKILL does nothing any more, even where the kernel holds it or nobody reaps it. */
@@ -46,7 +46,7 @@ export function startWarden({ clock, logger }: WardenOptions): Warden & AsyncDis
   let restartTimer: Timer | null = null;
   let disposed = false;
 
-  const tell = (line: string): void => {
+  const write = (line: string): void => {
     if (child?.stdin?.writable) child.stdin.write(line);
   };
 
@@ -80,7 +80,7 @@ export function startWarden({ clock, logger }: WardenOptions): Warden & AsyncDis
     started.once("exit", (code, signal) => end(`exit ${signal ?? code}`));
     started.stdin?.on("error", () => {});
     started.unref();
-    if (groups.size > 0) tell([...groups].map((id) => `+${id}\n`).join(""));
+    if (groups.size > 0) write([...groups].map((id) => `+${id}\n`).join(""));
   };
 
   const onEnd = (how: string): void => {
@@ -103,12 +103,12 @@ export function startWarden({ clock, logger }: WardenOptions): Warden & AsyncDis
     },
     watch(groupId) {
       groups.add(groupId);
-      tell(`+${groupId}\n`);
+      write(`+${groupId}\n`);
     },
     async release(groupId) {
       const signalled = signalGroup(groupId, "SIGKILL");
       // At once: whatever is in it is as good as gone, and its number may soon be another's.
-      if (groups.delete(groupId)) tell(`-${groupId}\n`);
+      if (groups.delete(groupId)) write(`-${groupId}\n`);
       if (!signalled) return;
       const deadlineMs = clock.monotonicMs() + RELEASE_AT_MOST_MS;
       for (let delayMs = 2; clock.monotonicMs() < deadlineMs; delayMs = Math.min(100, delayMs * 2)) {
@@ -126,6 +126,12 @@ export function startWarden({ clock, logger }: WardenOptions): Warden & AsyncDis
       await settledWithin(clock, END_AT_MOST_MS, ended);
     },
   };
+}
+
+/** Of a shell program that accompanies backends. A build has it beside its own programs; the sources, in `bin`. */
+export function programPath(name: "backend-launch.sh" | "backend-warden.sh"): string {
+  const folder = import.meta.url.endsWith(".ts") ? "../../../../../bin" : ".";
+  return fileURLToPath(new URL(`${folder}/${name}`, import.meta.url));
 }
 
 /** False when nothing is in the group. */

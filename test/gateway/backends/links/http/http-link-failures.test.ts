@@ -78,10 +78,10 @@ test("a server that neither takes messages nor says anything is not waited for l
   const take: Take = (_, response) => Boolean(response.writeHead(405).end());
   const { echo, recorded } = await withEcho(t, { take, onGet() {} }, { clock: manual });
   const failure = recorded.askInVain("initialize");
-  await eventually(() => echo.seen.includes("GET"), 5_000);
+  await eventually(() => echo.seen.includes("GET"));
   await manual.advance(2_000);
   assert.match((await failure).hint ?? "", /must be the server's MCP endpoint/);
-  await eventually(() => manual.pendingTimers === 0, 5_000);
+  await eventually(() => manual.pendingTimers === 0);
 });
 
 test("an error status whose body answers this very request is its answer", async (t) => {
@@ -94,7 +94,7 @@ test("an error status whose body answers this very request is its answer", async
   };
   const { recorded } = await withEcho(t, { take });
   recorded.link.send({ jsonrpc: "2.0", id: 9, method: "echo" });
-  const { message, streamOf } = await eventually(() => recorded.received[0], 5_000);
+  const { message, streamOf } = await eventually(() => recorded.received[0]);
   assert.equal(streamOf, 9);
   assert.ok(isJsonObject(message) && message["id"] === 9);
   assert.equal(recorded.failed.size, 0);
@@ -178,12 +178,12 @@ test("a connection that does not come about ends after its deadline", async (t) 
   recorded.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
   await new Promise((resolve) => setImmediate(resolve));
   await manual.advance(5_000);
-  const failure = await eventually(() => recorded.failed.get(1), 5_000);
+  const failure = await eventually(() => recorded.failed.get(1));
   assert.equal(failure.kind, "unreachable");
   // An established connection has no deadline of ours.
   const silent = connect(t, url, { clock: manual });
   silent.link.send({ jsonrpc: "2.0", id: 1, method: "initialize" });
-  await eventually(() => silent.link.backlogBytes === 0, 5_000);
+  await eventually(() => silent.link.backlogBytes === 0);
   await manual.advance(100_000);
   assert.equal(silent.failed.size, 0);
 });
@@ -221,7 +221,7 @@ test("a server that takes nothing is overloaded, request for request", async (t)
     recorded.link.send({ jsonrpc: "2.0", id, method: "echo", params: { pad } });
   }
   assert.ok(recorded.link.backlogBytes > 8_000_000 && recorded.link.backlogBytes < 14_000_000);
-  const failure = await eventually(() => recorded.failed.get(4), 5_000);
+  const failure = await eventually(() => recorded.failed.get(4));
   assert.equal(failure.kind, "overloaded");
   assert.equal(recorded.failed.has(1), false);
 });

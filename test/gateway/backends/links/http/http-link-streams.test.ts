@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
+import { passTimeUntil } from "../../../../support/pass-time.ts";
 import { isEcho, openEvents, result, withEcho } from "./bench.ts";
 
 test("a broken stream is taken up again from its last event, after the time the server asks for", async (t) => {
@@ -59,10 +60,7 @@ test("a server that wishes for no wait, and ends each stream after one event, is
   );
   await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
-  await eventually(async () => {
-    await manual.advance(10);
-    return answeredAt.length > 5;
-  }, 5_000);
+  await passTimeUntil(manual, () => answeredAt.length > 5, 10);
   for (const [index, atMs] of answeredAt.slice(1).entries()) {
     assert.ok(atMs - (answeredAt[index] ?? 0) >= 50, `at ${answeredAt}`);
   }
@@ -85,7 +83,7 @@ test("a stream that cannot be taken up fails the request, after a bounded number
       },
     });
     recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
-    const failure = await eventually(() => recorded.failed.get(5), 5_000);
+    const failure = await eventually(() => recorded.failed.get(5));
     assert.equal(failure.kind, "closed");
     assert.ok(gets >= 1 && gets <= 5);
   }
@@ -119,7 +117,7 @@ test("a server that leaves a stream open after the answer keeps no connection bu
   await recorded.ask("echo");
   assert.equal(closed, false);
   await manual.advance(2_000);
-  await eventually(() => closed, 5_000);
+  await eventually(() => closed);
   assert.equal(recorded.failed.size, 0);
 });
 
@@ -136,10 +134,10 @@ test("the server's own stream is opened after initialized, read, and opened agai
     },
   });
   await recorded.initialize();
-  await eventually(() => opened.length === 3, 5_000);
+  await eventually(() => opened.length === 3);
   assert.deepEqual(opened, ["", "1", "2"]);
   assert.equal(order[1], "POST notifications/initialized");
-  await eventually(() => recorded.received.length === 4, 5_000);
+  await eventually(() => recorded.received.length === 4);
   assert.deepEqual(
     recorded.received.slice(1),
     [1, 2, 3].map((n) => ({ message: { n }, streamOf: null })),
@@ -150,7 +148,7 @@ test("a server without a stream of its own is asked for it once", async (t) => {
   const manual = createManualClock();
   const { echo, recorded } = await withEcho(t, {}, { clock: manual });
   await recorded.initialize();
-  await eventually(() => echo.seen.includes("GET"), 5_000);
+  await eventually(() => echo.seen.includes("GET"));
   await manual.advance(120_000);
   await recorded.ask("echo");
   assert.equal(echo.seen.filter((each) => each === "GET").length, 1);
@@ -174,7 +172,7 @@ test("a stream that was open and is refused from then on raises a doubt; one tha
       },
     });
     await recorded.initialize();
-    await eventually(() => gets > granted && recorded.doubts === doubts, 5_000);
+    await eventually(() => gets > granted && recorded.doubts === doubts);
     await recorded.ask("echo");
     assert.equal(recorded.doubts, doubts, String(status));
   }
@@ -196,10 +194,11 @@ test("a server that has not noticed the end of the last stream, and grants one a
     { clock: manual },
   );
   await recorded.initialize();
-  await eventually(async () => {
-    await manual.advance(500);
-    return recorded.received.some(({ message }) => isJsonObject(message) && message["n"] === 1);
-  }, 10_000);
+  await passTimeUntil(
+    manual,
+    () => recorded.received.some(({ message }) => isJsonObject(message) && message["n"] === 1),
+    500,
+  );
 });
 
 test("a stream that is open again tells of the gap, unless it is taken up from its last event", async (t) => {
@@ -221,10 +220,7 @@ test("a stream that is open again tells of the gap, unless it is taken up from i
       { clock: manual },
     );
     await recorded.initialize();
-    await eventually(async () => {
-      await manual.advance(500);
-      return gets === 3 && recorded.gaps === gaps;
-    }, 5_000);
+    await passTimeUntil(manual, () => gets === 3 && recorded.gaps === gaps, 500);
     await recorded.ask("echo");
     assert.equal(recorded.gaps, gaps);
   }
@@ -240,7 +236,7 @@ test("a server whose stream fails is asked ever less often", async (t) => {
   const gets = (): number => echo.seen.filter((each) => each === "GET").length;
   await recorded.initialize();
   for (const [count, delayMs] of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].entries()) {
-    await eventually(() => gets() === count + 1 && manual.pendingTimers === 1, 5_000);
+    await eventually(() => gets() === count + 1 && manual.pendingTimers === 1);
     await manual.advance(delayMs - 1);
     assert.equal(gets(), count + 1);
     await manual.advance(1);
@@ -258,8 +254,8 @@ test("a new session closes the old one's stream", async (t) => {
     },
   });
   await recorded.initialize();
-  await eventually(() => echo.seen.filter((each) => each === "GET").length === 1, 5_000);
+  await eventually(() => echo.seen.filter((each) => each === "GET").length === 1);
   await recorded.initialize();
-  await eventually(() => closed === 1 && echo.seen.filter((each) => each === "GET").length === 2, 5_000);
+  await eventually(() => closed === 1 && echo.seen.filter((each) => each === "GET").length === 2);
   assert.equal(echo.headers[echo.seen.lastIndexOf("GET")]?.["mcp-session-id"], "session-2");
 });

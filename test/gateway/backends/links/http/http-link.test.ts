@@ -38,7 +38,7 @@ test("nothing overtakes notifications/initialized, which is not waited for beyon
   const { echo, recorded } = await withEcho(t, { take }, { clock: manual });
   await recorded.initialize();
   const answer = recorded.ask("echo");
-  await eventually(() => slow, 5_000);
+  await eventually(() => slow);
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(echo.seen, ["POST initialize", "POST notifications/initialized"]);
   await manual.advance(5_000);
@@ -58,7 +58,7 @@ test("100 calls are under way at once", async (t) => {
   const { recorded } = await withEcho(t, { take });
   await recorded.initialize();
   const answers = Array.from({ length: 100 }, () => recorded.ask("echo"));
-  await eventually(() => waiting.length === 100, 5_000);
+  await eventually(() => waiting.length === 100);
   waiting.reverse().forEach((response, index) => {
     response.setHeader("Content-Type", "application/json");
     response.end(result(ids[99 - index]));
@@ -111,7 +111,7 @@ test("holding one answer holds no other", async (t) => {
   recorded.hold = (message) =>
     isJsonObject(message) && message["method"] === "notifications/progress" ? gate.promise : null;
   const held = recorded.ask("test/notices", { count: 3 });
-  await eventually(() => recorded.received.length === 2, 5_000);
+  await eventually(() => recorded.received.length === 2);
   await recorded.ask("echo");
   gate.resolve();
   await held;
@@ -122,12 +122,11 @@ test("close deletes the session, ends what is under way, and waits for neither l
   const { echo, recorded } = await withEcho(t, { take: isEcho }, { clock: manual });
   await recorded.initialize();
   recorded.link.send({ jsonrpc: "2.0", id: 5, method: "echo" });
-  await eventually(() => echo.seen.includes("POST echo"), 5_000);
+  await eventually(() => echo.seen.includes("POST echo"));
   await recorded.link.close();
   assert.equal(echo.headers[echo.seen.indexOf("DELETE")]?.["mcp-session-id"], "session-1");
   await eventually(
     () => new Promise((resolve) => echo.server.getConnections((_, count) => resolve(count === 0))),
-    5_000,
   );
   assert.equal(recorded.failed.size, 0);
 
@@ -137,7 +136,7 @@ test("close deletes the session, ends what is under way, and waits for neither l
   });
   await hanging.recorded.initialize();
   const closing = hanging.recorded.link.close();
-  await eventually(() => hanging.echo.seen.includes("DELETE"), 5_000);
+  await eventually(() => hanging.echo.seen.includes("DELETE"));
   await manual.advance(1_000);
   await closing;
 });
@@ -165,7 +164,7 @@ test("a cancelled request gives up its connection in the end", async (t) => {
   await manual.advance(4_999);
   assert.equal(closed, false);
   await manual.advance(1);
-  await eventually(() => closed, 5_000);
+  await eventually(() => closed);
   assert.equal(recorded.failed.size, 0);
 });
 

@@ -145,14 +145,12 @@ test("the program holds no descriptor of ours beside its three", {
 }, async (t) => {
   const recorded = script(t, "cat; :");
   const { pid } = recorded.link;
-  await eventually(async () => /\/cat$|sh$/.test(await readlink(`/proc/${pid}/exe`)), 5_000);
-  await eventually(
-    () =>
-      readlink(`/proc/${pid}/fd/3`).then(
-        () => false,
-        () => true,
-      ),
-    5_000,
+  await eventually(async () => /\/cat$|sh$/.test(await readlink(`/proc/${pid}/exe`)));
+  await eventually(() =>
+    readlink(`/proc/${pid}/fd/3`).then(
+      () => false,
+      () => true,
+    ),
   );
 });
 
@@ -184,6 +182,16 @@ test("all that a program wrote is read before its end is told, an unfinished lin
   assert.deepEqual(recorded.logLines, ["one", "two"]);
 });
 
+test("what a program left behind still writes is read before its end is told, with standard error long closed", async (t) => {
+  const child = "setsid sh -c 'echo up; sleep 0.3; echo late' &";
+  const { recorded } = runStill(t, `exec 2>&-; ${child} read -r go; exit 3`);
+  // What is no JSON is a log line.
+  await eventually(() => recorded.logLines.length === 1);
+  recorded.link.send({ jsonrpc: "2.0", method: "go" });
+  await recorded.untilClosed();
+  assert.deepEqual(recorded.logLines, ["up", "late"]);
+});
+
 test("an end by a signal says which", async (t) => {
   const failure = await script(t, "kill -SEGV $$").untilClosed();
   assert.deepEqual(failure, { kind: "closed", message: "was ended by SIGSEGV", hint: null });
@@ -201,7 +209,7 @@ test("lines that are no JSON are log lines; line ends of Windows and empty lines
 
 test("a byte order mark before the first message, as programs of .NET write it, is no part of it", async (t) => {
   const recorded = script(t, `printf '\\357\\273\\277{"a":1}\\n{"b":2}\\n'; cat`);
-  await eventually(() => recorded.received.length === 2, 10_000);
+  await eventually(() => recorded.received.length === 2);
   assert.deepEqual(
     recorded.received.map(({ message }) => message),
     [{ a: 1 }, { b: 2 }],
@@ -243,16 +251,16 @@ test("the failure's last line is redacted, too", async (t) => {
 test("of a flood on stderr a piece is read now and then, and requests are answered all the while", async (t) => {
   const { recorded, manual } = runStill(t, "yes flood >&2 & exec cat");
   const isPaused = () => manual.pendingTimers === 1;
-  await eventually(isPaused, 5_000);
+  await eventually(isPaused);
   for (let count = 0; count < 20; count++) {
     recorded.link.send({ jsonrpc: "2.0", id: count, result: {} });
-    await eventually(() => recorded.received.length > count, 5_000);
+    await eventually(() => recorded.received.length > count);
   }
   assert.equal(recorded.logLines.length, 2_000, "of one second");
   let pieces = 1;
   for (; recorded.logLines.length === 2_000; pieces++) {
     await manual.advance(5);
-    await eventually(isPaused, 5_000);
+    await eventually(isPaused);
   }
   assert.ok(pieces <= 202, `${pieces} pieces in a second`);
   const dropped = Number(/^\((\d+) bytes of log were dropped/.exec(recorded.logLines[2_000] ?? "")?.[1]);
@@ -262,7 +270,7 @@ test("of a flood on stderr a piece is read now and then, and requests are answer
 
 test("a program that never reads its input is overloaded, request for request, and never throws", async (t) => {
   const { recorded, manual } = runStill(t, "echo up >&2; sleep 600; :", { backlogLimitBytes: 200_000 });
-  await eventually(() => recorded.logLines.length === 1, 5_000);
+  await eventually(() => recorded.logLines.length === 1);
   const pad = "x".repeat(50_000);
   for (let count = 0; count < 20; count++) {
     recorded.link.send({ jsonrpc: "2.0", id: count, method: "echo", params: { pad } });
@@ -270,7 +278,7 @@ test("a program that never reads its input is overloaded, request for request, a
   recorded.link.send({ jsonrpc: "2.0", method: "notifications/cancelled" });
   assert.equal(recorded.failed.size, 0);
   assert.ok(recorded.link.backlogBytes > 200_000 && recorded.link.backlogBytes < 400_000);
-  const failure = await eventually(() => recorded.failed.get(19), 5_000);
+  const failure = await eventually(() => recorded.failed.get(19));
   assert.equal(failure.kind, "overloaded");
   assert.match(failure.message, /does not read its input/);
   assert.ok(!recorded.failed.has(0));
@@ -292,7 +300,7 @@ test("a program that closes its output and lives on is a closed link, whose last
 
 test("a program that closes its input and lives on is a closed link", async (t) => {
   const recorded = script(t, "exec <&-; echo up >&2; sleep 600");
-  await eventually(() => recorded.logLines.length === 1, 5_000);
+  await eventually(() => recorded.logLines.length === 1);
   recorded.link.send({ jsonrpc: "2.0", id: 1, method: "echo" });
   recorded.link.send({ jsonrpc: "2.0", id: 2, method: "echo" });
   const failure = await recorded.untilClosed();
@@ -321,7 +329,7 @@ test("a held reader still gets all that was written before the end", async (t) =
 
 test("close asks first: a server that ends with its input is not signalled", async (t) => {
   const { recorded } = runStill(t, "trap 'echo signalled >&2' TERM; echo up >&2; cat; exit 0");
-  await eventually(() => recorded.logLines.includes("up"), 5_000);
+  await eventually(() => recorded.logLines.includes("up"));
   // The clock stands still: the second after which it would be signalled never ends.
   await recorded.link.close();
   assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
@@ -332,7 +340,7 @@ test("close ends a server that minds neither its input nor SIGTERM, with all it 
     t,
     "trap '' TERM; (trap '' TERM; sleep 600; sleep 600) & echo up >&2; sleep 600; sleep 600",
   );
-  await eventually(() => recorded.logLines.includes("up"), 5_000);
+  await eventually(() => recorded.logLines.includes("up"));
   const { pid } = recorded.link;
   assert.ok(pid !== null);
   const closing = recorded.link.close();
@@ -341,17 +349,17 @@ test("close ends a server that minds neither its input nor SIGTERM, with all it 
   await manual.advance(1);
   await closing;
   assert.throws(() => process.kill(pid, 0));
-  await eventually(() => !endGroup(pid), 5_000);
+  await eventually(() => !endGroup(pid));
 });
 
 test("a server's child that keeps the pipes open delays neither the end nor close", async (t) => {
   // It ends when it is told to: until its child has left the group, that would end with it.
   const child = "setsid sh -c 'echo $$ >&2; exec sleep 600' &";
   const { recorded, manual } = runStill(t, `echo '{"n":1}'; ${child} read -r go; exit 4`);
-  const runaway = await eventually(() => Number(recorded.logLines[0]), 5_000);
+  const runaway = await eventually(() => Number(recorded.logLines[0]));
   t.after(() => process.kill(runaway, "SIGKILL"));
   recorded.link.send({ jsonrpc: "2.0", method: "go" });
-  await eventually(() => recorded.received.length === 1 && manual.pendingTimers === 1, 5_000);
+  await eventually(() => recorded.received.length === 1 && manual.pendingTimers === 1);
   assert.deepEqual(recorded.closed, []);
   await manual.advance(500);
   assert.match((await recorded.untilClosed()).message, /exit code 4/);
@@ -374,5 +382,5 @@ test("100 starts and ends leave no process, descriptor or timer", {
     await Promise.all(links.map((link) => link.close()));
     for (const { pid } of links) assert.throws(() => process.kill(pid ?? 0, 0));
   }
-  await eventually(async () => (await descriptors()) <= before, 5_000);
+  await eventually(async () => (await descriptors()) <= before);
 });

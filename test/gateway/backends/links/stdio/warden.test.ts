@@ -83,7 +83,7 @@ async function proveNoneSurvives(t: TestContext, program: string): Promise<void>
   assert.equal(groups.length, 3);
   assert.ok((await living(groups)).length >= 9);
   parent.kill("SIGKILL");
-  await eventually(async () => (await living([...groups, warden])).length === 0, 8_000);
+  await eventually(async () => (await living([...groups, warden])).length === 0);
 }
 
 test("when the daemon is killed, nothing of its backends is left, stubborn grandchildren neither", async (t) => {
@@ -121,7 +121,7 @@ test("a backend that is stopped is ended all the same", async (t) => {
   const recorded = openRecorded(link);
   const { pid } = recorded.link;
   assert.ok(pid);
-  await eventually(async () => (await living([pid])).some((line) => / T/.test(line)), 5_000);
+  await eventually(async () => (await living([pid])).some((line) => / T/.test(line)));
   const closing = recorded.link.close();
   await manual.advance(3_000);
   await closing;
@@ -139,14 +139,14 @@ test("the warden minds no signal but SIGKILL, and after that it is started again
   await eventually(async () => {
     const { stdout } = await execute("ps", ["-o", "stat=,args=", "-p", String(first)]);
     return stdout.startsWith("S") && stdout.includes("backend-warden.sh") && (await ignores(first));
-  }, 5_000);
+  });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(first, signal);
   assert.equal((await living([first])).length, 1);
   process.kill(first, "SIGKILL");
-  await eventually(() => warden.pid !== null && warden.pid !== first, 5_000);
+  await eventually(() => warden.pid !== null && warden.pid !== first);
   assert.equal((await living([group.pid])).length > 0, true);
   await warden[Symbol.asyncDispose]();
-  await eventually(async () => (await living([group.pid])).length === 0, 5_000);
+  await eventually(async () => (await living([group.pid])).length === 0);
 });
 
 test("a backend starts while there is no warden", async (t) => {
@@ -157,7 +157,7 @@ test("a backend starts while there is no warden", async (t) => {
   const recorded = openRecorded(
     openStdioLink({ command: "sh", args: ["-c", "echo up >&2; cat"], env: {}, cwd: "/", warden, clock }),
   );
-  await eventually(() => recorded.logLines.includes("up"), 5_000);
+  await eventually(() => recorded.logLines.includes("up"));
   await recorded.link.close();
 });
 
@@ -177,7 +177,7 @@ test("a released group is forgotten, so that its number may be another's", async
   assert.notEqual(writer, "ignore");
   if (writer !== "ignore") writer.write(`-${stranger.pid}\n+0\n+1\n+-1\n+x\n+\n\n-\n`);
   await warden[Symbol.asyncDispose]();
-  await eventually(async () => (await living([pid])).length === 0, 5_000);
+  await eventually(async () => (await living([pid])).length === 0);
   assert.equal((await living([stranger.pid])).length > 0, true);
 });
 
@@ -187,7 +187,7 @@ test("release ends what the leader left behind", async (t) => {
   await once(leader, "exit");
   assert.equal((await living([leader.pid])).length, 1);
   await warden.release(leader.pid);
-  await eventually(async () => (await living([leader.pid])).length === 0, 5_000);
+  await eventually(async () => (await living([leader.pid])).length === 0);
 });
 
 test("both programs are understood by other shells", async (t) => {
@@ -220,7 +220,7 @@ test("both programs are understood by other shells", async (t) => {
     await once(warden, "exit");
     const { pid } = launched;
     assert.ok(pid);
-    await eventually(async () => (await living([ended.pid, pid])).length === 0, 5_000);
+    await eventually(async () => (await living([ended.pid, pid])).length === 0);
     assert.equal((await living([kept.pid])).length > 0, true, shell);
   }
 });

@@ -1,0 +1,183 @@
+// Shapes of JSON values: what a value must be, as a check and as a type. No schema library: those cost a process 15 MB.
+import { isObject } from "../runtime/text/json-object.ts";
+
+/** Where in a value something is wrong, from its root, and what was expected there. */
+export interface Fault {
+  readonly path: string;
+  readonly expected: string;
+}
+
+export interface Shape<T> {
+  /** For people: "true or false". */
+  readonly expected: string;
+  /** The first fault; null: the value is a `T`. */
+  readonly faultIn: (value: unknown) => Fault | null;
+  /** Never there: carries the type. */
+  readonly sample?: T;
+}
+
+export type TypeOf<S extends Shape<unknown>> = S extends Shape<infer T> ? T : never;
+
+/** A field that may be absent. */
+interface Optional<T> extends Shape<T> {
+  readonly optional: true;
+}
+
+export type Fields = Readonly<Record<string, Shape<unknown>>>;
+
+type OptionalName<F extends Fields> = {
+  [Name in keyof F]: F[Name] extends Optional<unknown> ? Name : never;
+}[keyof F];
+
+export type TypeOfFields<F extends Fields> = {
+  [Name in Exclude<keyof F, OptionalName<F>>]: TypeOf<F[Name]>;
+} & { [Name in OptionalName<F>]?: TypeOf<F[Name]> } extends infer Whole
+  ? { [Name in keyof Whole]: Whole[Name] }
+  : never;
+
+export interface ObjectShape<F extends Fields> extends Shape<TypeOfFields<F>> {
+  readonly fields: F;
+}
+
+function leaf<T>(expected: string, holds: (value: unknown) => boolean): Shape<T> {
+  return { expected, faultIn: (value) => (holds(value) ? null : { path: "", expected }) };
+}
+
+export const text = leaf<string>("a text", (value) => typeof value === "string");
+/** Half a character would reach a file, or a server, as another one. */
+export const wellFormedText = leaf<string>(
+  "a text",
+  (value) => typeof value === "string" && value.isWellFormed(),
+);
+export const number = leaf<number>("a number", Number.isFinite);
+export const count = leaf<number>(
+  "a whole number from 0",
+  (value) => Number.isInteger(value) && Number(value) >= 0,
+);
+export const flag = leaf<boolean>("true or false", (value) => typeof value === "boolean");
+export const anything = leaf<unknown>("anything", () => true);
+export const jsonObject = leaf<Record<string, unknown>>("a JSON object", isObject);
+
+/** A text of this form. */
+export function matching(form: RegExp, expected: string): Shape<string> {
+  return leaf(expected, (value) => typeof value === "string" && form.test(value));
+}
+
+/** One of these words. */
+export function choice<const Word extends string>(...words: readonly Word[]): Shape<Word> {
+  const expected = [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" or ");
+  return leaf(expected, (value) => words.some((word) => word === value));
+}
+
+export function nullable<T>(shape: Shape<T>): Shape<T | null> {
+  return {
+    expected: `${shape.expected}, or null`,
+    faultIn: (value) => (value === null ? null : shape.faultIn(value)),
+  };
+}
+
+export function optional<T>(shape: Shape<T>): Optional<T> {
+  return { ...shape, optional: true };
+}
+
+export function list<T>(item: Shape<T>, most = Number.POSITIVE_INFINITY): Shape<T[]> {
+  const expected = "a list";
+  return {
+    expected,
+    faultIn(value) {
+      if (!Array.isArray(value) || value.length > most) return { path: "", expected };
+      return firstFault(value.entries(), item);
+    },
+  };
+}
+
+/** An object whose members are all of one shape, whatever their names. */
+export function record<T>(member: Shape<T>): Shape<Record<string, T>> {
+  const expected = "an object";
+  return {
+    expected,
+    faultIn: (value) =>
+      isObject(value) ? firstFault(Object.entries(value), member) : { path: "", expected },
+  };
+}
+
+/** Members that are not among `fields` pass, so that a newer daemon may say more. */
+export function object<F extends Fields>(fields: F): ObjectShape<F> {
+  const expected = "an object";
+  return {
+    fields,
+    expected,
+    faultIn(value) {
+      if (!isObject(value)) return { path: "", expected };
+      for (const [name, shape] of Object.entries(fields)) {
+        if (!Object.hasOwn(value, name)) {
+          if (!("optional" in shape)) return { path: name, expected: shape.expected };
+        } else {
+          const fault = shape.faultIn(value[name]);
+          if (fault !== null) return inside(name, fault);
+        }
+      }
+      return null;
+    },
+  };
+}
+
+/** An object that has no members besides `fields`: an option that a daemon does not know must not be ignored. */
+export function strictObject<F extends Fields>(fields: F): ObjectShape<F> {
+  const open = object(fields);
+  return {
+    ...open,
+    faultIn(value) {
+      const more = isObject(value)
+        ? Object.keys(value).find((name) => !Object.hasOwn(fields, name))
+        : undefined;
+      return more === undefined ? open.faultIn(value) : { path: more, expected: "nothing of that name" };
+    },
+  };
+}
+
+export function union<const Shapes extends readonly Shape<unknown>[]>(
+  ...shapes: Shapes
+): Shape<TypeOf<Shapes[number]>> {
+  return {
+    expected: shapes.map(({ expected }) => expected).join(" or "),
+    faultIn(value) {
+      let deepest: Fault | null = null;
+      for (const shape of shapes) {
+        const fault = shape.faultIn(value);
+        if (fault === null) return null;
+        // What is meant is the one that fits the furthest.
+        if (deepest === null || depth(fault) > depth(deepest)) deepest = fault;
+      }
+      return deepest;
+    },
+  };
+}
+
+export function both<A, B>(one: Shape<A>, other: Shape<B>): Shape<A & B> {
+  return { expected: one.expected, faultIn: (value) => one.faultIn(value) ?? other.faultIn(value) };
+}
+
+/** The same shape, told to people in these words, wherever in it the fault is. */
+export function described<T>(expected: string, shape: Shape<T>): Shape<T> {
+  return leaf(expected, (value) => shape.faultIn(value) === null);
+}
+
+function firstFault(
+  entries: Iterable<readonly [string | number, unknown]>,
+  shape: Shape<unknown>,
+): Fault | null {
+  for (const [name, member] of entries) {
+    const fault = shape.faultIn(member);
+    if (fault !== null) return inside(name, fault);
+  }
+  return null;
+}
+
+function depth({ path }: Fault): number {
+  return path.split(".").length;
+}
+
+function inside(name: string | number, { path, expected }: Fault): Fault {
+  return { path: path === "" ? String(name) : `${name}.${path}`, expected };
+}

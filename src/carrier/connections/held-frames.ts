@@ -1,0 +1,81 @@
+// What a client has sent and its server has not been given yet, and which of its frames wait for a move.
+import { commandOfFrame, type FrameReader, isHarmlessToLose, SMB2_COMMAND } from "../smb/smb-frames.ts";
+
+/** Which new frames wait: reads and writes (`some`), any (`all`), or those whose loss nobody notices (`retire`). */
+type Holding = "nothing" | "some" | "all" | "retire";
+
+const NOTHING = Buffer.alloc(0);
+
+export class HeldFrames {
+  holding: Holding = "nothing";
+  /** While the connection retires: a read ends it, too. */
+  readsEnd = false;
+  #bytes: Buffer = NOTHING;
+  #isWaiting = false;
+  #waitsMore = false;
+
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /** A frame waits, and all that comes after it. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
+  /** The loss of the frame that waits may be noticed by its sender. */
+  get waitsMore(): boolean {
+    return this.#waitsMore;
+  }
+
+  push(chunk: Buffer): void {
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+  }
+
+  /** All there is; nothing is left. */
+  take(): Buffer {
+    const bytes = this.#bytes;
+    this.#bytes = NOTHING;
+    return bytes;
+  }
+
+  /** Gives `send` what may pass, read by `reader`, up to the first frame that is to wait. True: one waits from now on. */
+  pass(reader: FrameReader, send: (bytes: Buffer) => void): boolean {
+    while (this.#bytes.length > 0) {
+      if (reader.atBoundary && !reader.broken) {
+        const verdict = this.#judge(this.#bytes);
+        if (verdict === "unknown") return false;
+        if (verdict !== "pass") {
+          this.#isWaiting = true;
+          this.#waitsMore = verdict === "wait_more";
+          return true;
+        }
+      }
+      const passed = reader.push(this.#bytes, 0, true);
+      send(this.#bytes.subarray(0, passed));
+      this.#bytes = this.#bytes.subarray(passed);
+    }
+    return false;
+  }
+
+  /** Nothing waits any more. */
+  letGo(): void {
+    this.holding = "nothing";
+    this.readsEnd = false;
+    this.#isWaiting = false;
+  }
+
+  /** What becomes of the frame that `bytes` begins with; `unknown`: too few bytes to tell. */
+  #judge(bytes: Buffer): "unknown" | "pass" | "wait" | "wait_more" {
+    if (this.holding === "nothing") return "pass";
+    const command = commandOfFrame(bytes);
+    if (this.holding === "retire") {
+      const isHarmless = isHarmlessToLose(bytes);
+      if (isHarmless === undefined) return "unknown";
+      return isHarmless && (this.readsEnd || command !== SMB2_COMMAND.read) ? "wait" : "pass";
+    }
+    if (command === undefined) return "unknown";
+    if (command === SMB2_COMMAND.read || command === SMB2_COMMAND.write) return "wait";
+    return this.holding === "all" ? "wait_more" : "pass";
+  }
+}

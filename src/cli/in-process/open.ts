@@ -1,0 +1,54 @@
+// The ways from the command line into the daemon's and the doctor's code, which is loaded when it is needed.
+import type { RemoteControl } from "../../api/client/client.ts";
+import type { InProcessControl, InProcessGateway, InProcessOptions } from "../../api/control.ts";
+import type { Doctor } from "../../api/doctor-report.ts";
+import type { FoundShare } from "../../api/found-share.ts";
+import type { SecretKeeper } from "../../api/secret-keeper.ts";
+import type { CommandContext } from "../input/command.ts";
+
+/** What answers in a daemon's stead. */
+type OwnEngine = RemoteControl & Omit<InProcessControl, "status">;
+
+/**
+ * The engine run once inside the command, when no daemon runs. Rejects with what keeps it from starting: `config_…`,
+ * `lock_held`, `already_running`, `state_newer`, `home_unwritable`.
+ */
+export async function openEngine(options: InProcessOptions): Promise<OwnEngine> {
+  const { openInProcess } = await import("../../daemon/in-process-control.ts");
+  const control = await openInProcess(options);
+  return { ...control, status: async () => control.status() };
+}
+
+/** The gateway likewise. Rejects with `config_…` and `gateway_off`. */
+export async function openGateway(options: InProcessOptions): Promise<InProcessGateway> {
+  const { openGatewayInProcess } = await import("../../daemon/in-process-gateway.ts");
+  return openGatewayInProcess(options);
+}
+
+export async function openDoctor({ home, configPath }: CommandContext): Promise<Doctor> {
+  const { createDoctor } = await import("../../doctor/doctor.ts");
+  return createDoctor({ home, configPath });
+}
+
+export async function openSecrets({ home, configPath }: CommandContext): Promise<SecretKeeper> {
+  const { openSecretKeeper } = await import("../../daemon/compose/secret-keeper.ts");
+  return openSecretKeeper({ home, configPath });
+}
+
+/** Resolves once it is loaded, with what gives the names of those that are kept and rejects with `secret_unavailable`. */
+export async function loadSecretNames(): Promise<(home: string) => Promise<readonly string[]>> {
+  const { keptSecretNames } = await import("../../daemon/compose/kept-secret-names.ts");
+  return keptSecretNames;
+}
+
+/** The SMB shares that this machine has mounted, or knows, without Mountaineer. */
+export async function findMountedShares(): Promise<readonly FoundShare[]> {
+  const { foundShares } = await import("../../daemon/compose/found-shares.ts");
+  return foundShares();
+}
+
+/** Where the daemon of this home writes its log; absolute. */
+export async function daemonLogPath(home: string, userHome: string): Promise<string> {
+  const { logFilePath } = await import("../../daemon/compose/log-path.ts");
+  return logFilePath({ home, userHome, environment: process.env, platform: process.platform });
+}

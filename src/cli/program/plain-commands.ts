@@ -1,0 +1,22 @@
+// The commands that prompts, scripts and status bars run all the time: called plainly, they run without the command
+// line's library and without the other commands, which takes half the time.
+import type { CommandContext, CommandDefinition } from "../input/command.ts";
+
+export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefinition>>> = {
+  status: async () => (await import("../commands/status.ts")).statusCommand,
+  "shares list": async () => (await import("../commands/shares/list.ts")).sharesListCommand,
+  "alias list": async () => (await import("../commands/alias/list.ts")).aliasListCommand,
+  "backends list": async () => (await import("../commands/backends/list.ts")).backendsListCommand,
+  "tools list": async () => (await import("../commands/tools/list.ts")).toolsListCommand,
+};
+
+/** Resolves with the exit code; null: it is another command, or has other options than `--json`, and nothing was done. */
+export async function runPlainCommand(
+  args: readonly string[],
+  makeContext: (configFile: null) => CommandContext,
+): Promise<number | null> {
+  const json = args.at(-1) === "--json";
+  const words = (json ? args.slice(0, -1) : args).map((word) => word.replaceAll(" ", "?")).join(" ");
+  const load = Object.hasOwn(PLAIN_COMMANDS, words) ? PLAIN_COMMANDS[words] : undefined;
+  return load === undefined ? null : (await load()).run(makeContext(null), json ? { json } : {}, []);
+}

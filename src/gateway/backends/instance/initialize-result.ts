@@ -1,0 +1,56 @@
+// What the gateway sends with `initialize`, and how it reads the server's result.
+import type { ClientPort } from "../../client-port.ts";
+import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
+import { ownMark } from "../../own-mark.ts";
+import { isProtocolVersion, LATEST_VERSION, LEGACY_VERSIONS, type ProtocolVersion } from "../../protocol.ts";
+import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
+import { errorAnswer, oneLine } from "./failures.ts";
+
+/** What the gateway can pass on for some client; who of them declared what is looked at for each question. */
+const SHARED_CAPABILITIES: JsonObject = {
+  sampling: { tools: {}, context: {} },
+  elicitation: { form: {}, url: {} },
+  roots: { listChanged: true },
+};
+
+export interface InitializeResult {
+  readonly protocolVersion: ProtocolVersion;
+  readonly capabilities: JsonObject;
+  readonly serverInfo: { readonly name: string; readonly version: string };
+  /** How the server wants its tools to be used; null: it does not say. */
+  readonly instructions: string | null;
+}
+
+/** `owner`: whose instance it is, so that the server sees exactly that client's capabilities. */
+export function initializeParams(
+  clientInfo: { readonly name: string; readonly version: string },
+  owner: ClientPort | null,
+): JsonObject {
+  return {
+    protocolVersion: LATEST_VERSION,
+    capabilities: owner === null ? SHARED_CAPABILITIES : owner.capabilities,
+    clientInfo,
+    _meta: ownMark(),
+  };
+}
+
+/** What the server says it is. One that names no name or no capabilities that we could tell is taken as it is. */
+export function readInitializeResult(reply: Reply, backend: string): InitializeResult | LinkFailure {
+  if (isError(reply)) return errorAnswer("initialize", reply.error);
+  const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;
+  if (!isProtocolVersion(protocolVersion)) {
+    const theirs = typeof protocolVersion === "string" ? oneLine(protocolVersion) : "of no version";
+    const message = `the server speaks MCP ${theirs}, the gateway ${LEGACY_VERSIONS.join(", ")}`;
+    return linkFailure("protocol", message, "use a version of the server that speaks one of these");
+  }
+  const info = isJsonObject(serverInfo) ? serverInfo : {};
+  return {
+    protocolVersion,
+    capabilities: isJsonObject(capabilities) && isWritable(capabilities) ? capabilities : {},
+    serverInfo: {
+      name: typeof info["name"] === "string" ? info["name"] : backend,
+      version: typeof info["version"] === "string" ? info["version"] : "",
+    },
+    instructions: typeof instructions === "string" ? instructions : null,
+  };
+}

@@ -1,0 +1,111 @@
+// Reads messages from a program's standard output, one JSON value a line, and pauses it for a receiver that wants no
+// more for now.
+import type { Readable } from "node:stream";
+import { withoutByteOrderMark } from "../../../../runtime/text/byte-order-mark.ts";
+import { parseExactly } from "../../../../runtime/text/exact-json.ts";
+import { createLineSplitter, type LineSplitter } from "../../../../runtime/text/line-splitter.ts";
+import type { Clock } from "../../../../runtime/time/clock.ts";
+import { type LinkFailure, linkFailure } from "../backend-link.ts";
+
+/** A server that prints its banner to stdout is tolerated, one that speaks something else is not. */
+const NOISE = { lines: 1_000, bytes: 1024 * 1024, withinMs: 10_000 };
+
+interface ReaderEvents {
+  /** A returned promise pauses the reading until it settles. */
+  onMessage(message: unknown): Promise<void> | null;
+  /** A line that is no JSON. */
+  onNoise(line: string): void;
+  onFailure(failure: LinkFailure): void;
+  /** The receiver wants more again. */
+  onSettled(): void;
+}
+
+export class MessageReader {
+  isHeld = false;
+  readonly #stdout: Readable;
+  readonly #limitBytes: number;
+  readonly #clock: Clock;
+  readonly #events: ReaderEvents;
+  readonly #splitter: LineSplitter;
+  #stopped = false;
+  #noise = { sinceMs: 0, lines: 0, bytes: 0 };
+
+  constructor(stdout: Readable, limitBytes: number, clock: Clock, events: ReaderEvents) {
+    this.#stdout = stdout;
+    this.#limitBytes = limitBytes;
+    this.#clock = clock;
+    this.#events = events;
+    this.#splitter = createLineSplitter(limitBytes);
+    stdout.on("data", (chunk: Buffer) => {
+      if (this.#stopped) return;
+      this.#splitter.push(chunk);
+      this.#read();
+    });
+    stdout.on("error", () => {});
+  }
+
+  /** Nothing is handed over any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** The output has ended; what was written last may lack the line's end. */
+  finish(): void {
+    const rest = this.#stopped ? null : this.#splitter.rest();
+    if (rest === null) return;
+    try {
+      this.#events.onMessage(parseExactly(rest))?.catch(() => {});
+    } catch {
+      this.#onNoise(rest);
+    }
+  }
+
+  /** Hands over the lines that are whole, up to a message whose receiver wants no more for now. */
+  #read(): void {
+    while (!this.isHeld && !this.#stopped) {
+      const next = this.#splitter.next();
+      if (next === null) break;
+      const line = withoutByteOrderMark(next);
+      if (line === "") continue;
+      let message: unknown;
+      try {
+        message = parseExactly(line);
+      } catch {
+        this.#onNoise(line);
+        continue;
+      }
+      const wait = this.#events.onMessage(message);
+      if (wait !== null) this.#hold(wait);
+    }
+    if (this.#splitter.overlong && !this.#stopped) {
+      const message = `it sent a message of more than ${this.#limitBytes} bytes`;
+      this.#events.onFailure(linkFailure("overloaded", message));
+    }
+  }
+
+  #hold(wait: Promise<void>): void {
+    this.isHeld = true;
+    this.#stdout.pause();
+    const settled = (): void => {
+      this.isHeld = false;
+      this.#read();
+      if (!this.isHeld && !this.#stopped) this.#stdout.resume();
+      this.#events.onSettled();
+    };
+    void wait.then(settled, settled);
+  }
+
+  #onNoise(line: string): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#noise.sinceMs > NOISE.withinMs) this.#noise = { sinceMs: nowMs, lines: 0, bytes: 0 };
+    this.#noise.lines += 1;
+    this.#noise.bytes += line.length;
+    if (this.#noise.lines <= NOISE.lines && this.#noise.bytes <= NOISE.bytes) {
+      this.#events.onNoise(line);
+      return;
+    }
+    const message = "its standard output is no MCP: too many lines that are no JSON";
+    const hint = "a server over stdio must write nothing but MCP to stdout, and its log to stderr";
+    this.#events.onFailure(linkFailure("protocol", message, hint));
+  }
+}

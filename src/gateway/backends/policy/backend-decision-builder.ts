@@ -1,0 +1,162 @@
+// What the decision for one backend reads, and what it remembers from one look to the next. Pure.
+import type { Wake } from "../../../reconcile/lane.ts";
+import { type Backoff, NO_BACKOFF } from "../../../reconcile/route-health.ts";
+import type { InstanceSeen } from "../instance/backend-instance.ts";
+import type { LinkFailure } from "../links/backend-link.ts";
+import type { BackendPhase } from "./backend-pool-contract.ts";
+import type { Draining, DrainReason } from "./draining.ts";
+
+/** What the configuration wants of one backend. */
+export interface BackendSpec {
+  readonly name: string;
+  /** Where its HTTP server is, without the path; null: it is a program. */
+  readonly origin: string | null;
+  readonly wanted:
+    | { readonly kind: "connection"; readonly key: string }
+    | { readonly kind: "secret_missing"; readonly variables: readonly string[] }
+    | { readonly kind: "nothing"; readonly because: "removed" | "disabled" };
+  /** Counts its changes and the restarts that were asked for: another one forgets failures. */
+  readonly revision: number;
+  /** Counts the restarts that were asked for: an instance of an older one is not wanted any more. */
+  readonly epoch: number;
+  readonly replace: "overlap" | "stop-first";
+  readonly drainTimeoutMs: number;
+}
+
+export interface BackendSeen {
+  /** Those that all clients share, in the order in which they were started, until nothing is left of them. */
+  readonly instances: readonly InstanceSeen[];
+  /** Those of one client each; they end by themselves. */
+  readonly clientInstances: number;
+  /** It is this backend's turn: starting a program holds up the thread, so they are started one by one. */
+  readonly mayStart: boolean;
+  /** Of the instance that is started next. */
+  readonly nextId: number;
+  /** Calls have gone unanswered in a row: the serving instance is to be checked now. */
+  readonly checkAsked: boolean;
+  /** 0 to 1, drawn anew for each look. */
+  readonly jitter: number;
+}
+
+export interface Now {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+/** An instance that this memory has a use for. */
+export interface Kept {
+  readonly id: number;
+  readonly key: string;
+  readonly epoch: number;
+}
+
+export interface Serving extends Kept {
+  /** It let three checks pass: another one is to take its place. */
+  readonly distrusted: boolean;
+}
+
+export interface BackendMemory {
+  readonly revision: number;
+  readonly serving: Serving | null;
+  /** Being started; serves when it is ready. */
+  readonly candidate: Kept | null;
+  readonly draining: readonly Draining[];
+  /** Told to close, and not gone yet. */
+  readonly closing: readonly number[];
+  /** Nothing serves, but soon something will: names stay published, and calls wait. */
+  readonly holding: "crash" | "replacement" | null;
+  /** Of starting. */
+  readonly tries: Backoff & { readonly failure: LinkFailure | null };
+  /** The try at once that follows a crash is used up until it has been stable again. */
+  readonly quickTryUsed: boolean;
+  /** Of reading stale lists again; null: they are not stale. */
+  readonly refresh: Backoff | null;
+  /** Monotonic ms of the last check that was sent to the serving instance. */
+  readonly checkedAtMs: number | null;
+  /** Unwanted ends so far. */
+  readonly ends: number;
+  readonly lastError: string | null;
+  /** Said already; a change that fails for the same reason again is no news. */
+  readonly changeFailure: string | null;
+  readonly phase: BackendPhase;
+  /** Wall ms, by code. */
+  readonly conditionsSince: ReadonlyMap<string, number>;
+}
+
+const NO_TRIES: BackendMemory["tries"] = { ...NO_BACKOFF, failure: null };
+
+export const NEW_BACKEND: BackendMemory = {
+  revision: -1,
+  serving: null,
+  candidate: null,
+  draining: [],
+  closing: [],
+  holding: null,
+  tries: NO_TRIES,
+  quickTryUsed: false,
+  refresh: null,
+  checkedAtMs: null,
+  ends: 0,
+  lastError: null,
+  changeFailure: null,
+  phase: "Pending",
+  conditionsSince: new Map(),
+};
+
+/** What is worth announcing. */
+export type BackendEvent =
+  | { readonly kind: "ended"; readonly reason: string; readonly retryInMs: number | null }
+  /** It serves from now on. */
+  | { readonly kind: "promoted"; readonly id: number }
+  /** Another one serves; this one finishes its calls. */
+  | { readonly kind: "replaced"; readonly id: number }
+  | { readonly kind: "change_failed"; readonly reason: string };
+
+/** One decision in the making: what it reads, and what it remembers, announces and waits for so far. */
+export class DecisionBuilder {
+  readonly spec: BackendSpec;
+  readonly seen: BackendSeen;
+  readonly now: Now;
+  memory: BackendMemory;
+  readonly events: BackendEvent[] = [];
+  readonly wakes: Wake[] = [];
+
+  constructor(spec: BackendSpec, seen: BackendSeen, memory: BackendMemory, now: Now) {
+    this.spec = spec;
+    this.seen = seen;
+    this.memory = memory;
+    this.now = now;
+  }
+
+  remember(change: Partial<BackendMemory>): void {
+    this.memory = { ...this.memory, ...change };
+  }
+
+  forgetFailures(): void {
+    this.remember({ tries: NO_TRIES, quickTryUsed: false, changeFailure: null });
+  }
+
+  /** Of the configuration as it is now, and of the last restart that was asked for. */
+  isCurrent({ key, epoch }: Kept): boolean {
+    const { wanted, epoch: wantedEpoch } = this.spec;
+    return wanted.kind === "connection" && wanted.key === key && wantedEpoch === epoch;
+  }
+
+  /** Null: nothing is left of it. */
+  seenOf(id: number): InstanceSeen | null {
+    return this.seen.instances.find((instance) => instance.id === id) ?? null;
+  }
+
+  /** What serves gets no more calls from now on. */
+  drainServing(why: DrainReason): void {
+    const { serving, draining } = this.memory;
+    if (serving === null) return;
+    const { id, key, epoch } = serving;
+    const leaving: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
+    this.remember({ serving: null, draining: [...draining, leaving], refresh: null, checkedAtMs: null });
+  }
+
+  wakeAt(atMs: number, reason: Wake["reason"]): void {
+    this.wakes.push({ atMs, reason });
+  }
+}

@@ -1,0 +1,98 @@
+// What serves requests now, and the swap to what serves the next ones: one object, built from the configuration and the
+// backends' answers.
+import type { Redaction } from "../../runtime/log/log-redaction.ts";
+import type { BackendPool } from "../backends/policy/backend-pool-contract.ts";
+import { buildCatalog } from "../catalog/build-catalog.ts";
+import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
+import { catalogTransitions } from "../catalog/diff-catalogs.ts";
+import type { GatewayTransition } from "../gateway-transitions.ts";
+import type { ServingSet } from "../middleware/middleware.ts";
+import { createRefusalAudit, type RefusalAudit } from "../middleware/refusal-audit.ts";
+import type { RoutingServices } from "../middleware/routing-services.ts";
+import { createTaskMemory } from "../middleware/task-memory.ts";
+import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
+import { tasksListedBy } from "./initialize-result.ts";
+import { buildServingSet } from "./serving-set.ts";
+import type { SessionRoster } from "./session-roster.ts";
+
+interface ServingOptions {
+  readonly tools: RulesTools & { readonly announce: (transition: GatewayTransition) => void };
+  readonly redaction: Redaction;
+  readonly roster: SessionRoster;
+  readonly pool: BackendPool;
+}
+
+export class Serving {
+  rules: GatewayRules;
+  catalog: Catalog;
+  served: ServingSet;
+  readonly refusals: RefusalAudit;
+  readonly #options: ServingOptions;
+  readonly #services: RoutingServices;
+  #sources: readonly CatalogSource[] = [];
+
+  constructor(options: ServingOptions) {
+    const { tools, redaction, roster, pool } = options;
+    this.#options = options;
+    this.rules = createRules(NO_GATEWAY, null, tools);
+    this.catalog = buildCatalog(this.#sources, NO_GATEWAY.conflictResolution);
+    this.refusals = createRefusalAudit({
+      write: (record) => this.rules.auditFile?.write(record),
+      clock: tools.clock,
+      clean: redaction.clean,
+    });
+    this.#services = {
+      pool,
+      catalog: () => this.catalog,
+      tasks: createTaskMemory(),
+      setLogLevel: (client, level) => {
+        roster.setLogLevel(client, level);
+        this.followLogLevel();
+      },
+      taskBackends: () => tasksListedBy(pool.initializeResults()),
+    };
+    this.served = this.#build();
+  }
+
+  /** The backends log what any session asked for. */
+  followLogLevel(): void {
+    const { lowestLogLevel } = this.#options.roster;
+    if (lowestLogLevel !== null) this.#options.pool.setLogLevel(lowestLogLevel);
+  }
+
+  /** One swap: what was published, and by which rules, changes for everybody in the same instant. */
+  swap(next: GatewayRules): void {
+    const { pool, roster, tools } = this.#options;
+    const before = this.catalog;
+    const conflicts = next.config.conflictResolution;
+    if (this.#sources !== pool.published || conflicts !== this.rules.config.conflictResolution) {
+      this.#sources = pool.published;
+      this.catalog = buildCatalog(this.#sources, conflicts);
+    }
+    this.rules = next;
+    this.served = this.#build();
+    for (const transition of catalogTransitions(before, this.catalog)) tools.announce(transition);
+    roster.tellChanges(this.served);
+  }
+
+  #build(): ServingSet {
+    const { tools, redaction } = this.#options;
+    const { config, authentication, auditFile } = this.rules;
+    const { audit } = config;
+    return buildServingSet({
+      catalog: this.catalog,
+      authentication,
+      authorization: config.authorization,
+      audit:
+        audit === null || auditFile === null
+          ? null
+          : // A request that began before its file was replaced is written to the new one.
+            { config: audit, write: (record) => (this.rules.auditFile ?? auditFile).write(record) },
+      services: this.#services,
+      backends: config.backends.filter(({ enabled }) => enabled).map(({ name }) => name),
+      clock: tools.clock,
+      logger: tools.logger,
+      clean: redaction.clean,
+    });
+  }
+}

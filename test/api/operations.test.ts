@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import { connectToDaemon } from "../../src/api/client/client.ts";
+import { EVENT_STREAM_PATH } from "../../src/api/contract.ts";
+import { findOperation, OPERATIONS } from "../../src/api/operations.ts";
+import { MountaineerError } from "../../src/runtime/errors.ts";
+import { eventually } from "../support/eventually.ts";
+import { get, post, startRig, talk } from "./management-rig.ts";
+import {
+  sampleConfig,
+  sampleEdit,
+  sampleEntry,
+  sampleReload,
+  sampleSyncReport,
+  scriptedConfig,
+} from "./sample-config.ts";
+import { scriptedGateway } from "./sample-gateway.ts";
+import { sampleReport, sampleResult, scriptedControl } from "./sample-report.ts";
+
+const never = new AbortController().signal;
+const fail = () => assert.fail();
+const SHA256 = "ab".repeat(32);
+
+test("pin: where the stream of events is", () => {
+  assert.equal(EVENT_STREAM_PATH, "/manage/v1/events/stream");
+});
+
+test("every operation is found at its path, with its method, and only when something serves it", () => {
+  const served = {
+    control: scriptedControl(),
+    config: scriptedConfig(),
+    gateway: scriptedGateway(),
+    places: { aliases: fail, reconcileAliases: fail, folders: fail },
+  };
+  for (const { method, path, part } of Object.values(OPERATIONS)) {
+    const asked = `/manage/v1/${path.endsWith("/") ? `${path}3` : path}`;
+    assert.equal(findOperation(asked, served)?.method, method, path);
+    const alone = { control: served.control, config: null, gateway: null };
+    const isServed = part === "control" || part === "gateway";
+    assert.equal(findOperation(asked, alone)?.method, isServed ? method : undefined, path);
+  }
+});
+
+test("each call about the configuration crosses the socket and comes back as it was", async (t) => {
+  const config = scriptedConfig();
+  const { home } = await startRig(t, { config });
+  const client = await connectToDaemon(home);
+  assert.ok(client);
+  assert.deepEqual(await client.sync(never), sampleSyncReport());
+  assert.deepEqual(await client.config(never), sampleConfig());
+  assert.deepEqual(await client.reload({}, never), sampleReload());
+  assert.deepEqual(await client.reload({ dry_run: true }, never), sampleReload({ dry_run: true }));
+  const edit = {
+    edits: [{ key: "global.lsof_recheck", value: null }],
+    expected_sha256: SHA256,
+    source: "tui",
+  };
+  assert.deepEqual(await client.edit(edit, never), sampleEdit());
+  const text = { text: "\ufeff# Füße 🎬\r\n", expected_sha256: SHA256, source: "cli" };
+  assert.deepEqual(await client.editText(text, never), sampleEdit());
+  assert.deepEqual(await client.rollback({ n: 3 }, never), sampleEdit());
+  assert.deepEqual(await client.history(never), { entries: [sampleEntry(0), sampleEntry(1)] });
+  assert.equal(await client.historyText(1, never), "# before\n");
+  await assert.rejects(client.historyText(7, never), { code: "history_unknown" });
+  assert.deepEqual(
+    config.calls.map(({ name, request }) => [name, request]),
+    [
+      ["reload", {}],
+      ["reload", { dry_run: true }],
+      ["edit", edit],
+      ["editText", text],
+      ["rollback", { n: 3 }],
+    ],
+  );
+});
+
+test("a text that begins as JSON comes as it is, and so does an empty one", async (t) => {
+  const config = scriptedConfig();
+  config.texts.splice(0, 2, '{"a":1}', "");
+  const { home } = await startRig(t, { config });
+  const client = await connectToDaemon(home);
+  assert.equal(await client?.historyText(0, never), '{"a":1}');
+  assert.equal(await client?.historyText(1, never), "");
+});
+
+test("what is asked wrongly about the configuration is refused and never reaches it", async (t) => {
+  const config = scriptedConfig();
+  const { server } = await startRig(t, { config });
+  const cases: [string, number, RegExp][] = [
+    [post("reload", '{"dry_run":1}'), 400, /dry_run is not true or false/],
+    [post("reload", '{"dry":true}'), 400, /not known here: dry/],
+    [post("config/edit", "{}"), 400, /lacks edits/],
+    [post("config/edit", '{"edits":[]}'), 400, /lacks source/],
+    [post("config/edit", '{"edits":[{"key":"a"}],"source":"x"}'), 400, /edits is not/],
+    [post("config/edit", '{"edits":[{"key":"a","value":1}],"source":"x"}'), 400, /edits is not/],
+    [post("config/edit", '{"edits":[{"key":"\\ud800","value":null}],"source":"x"}'), 400, /edits is not/],
+    [post("config/edit", '{"edits":[],"source":"\\u001b[2J"}'), 400, /source is not/],
+    [post("config/text", "{}"), 405, /not served/],
+    [
+      post("config/text", `{"text":"\\ud800","expected_sha256":"${SHA256}","source":"x"}`, "", "PUT"),
+      400,
+      /text is not/,
+    ],
+    [
+      post("config/text", '{"text":"","expected_sha256":"AB","source":"x"}', "", "PUT"),
+      400,
+      /expected_sha256 is not/,
+    ],
+    [post("config/rollback", '{"n":-1}'), 400, /n is not/],
+    [post("config/rollback", '{"n":1.5}'), 400, /n is not/],
+    [get("config/history/x"), 404, /not served/],
+    [get("config/history/-1"), 404, /not served/],
+    [get("config/history/"), 404, /not served/],
+    [post("config/history/1", "{}"), 405, /not served/],
+    [get("config/__proto__"), 404, /not served/],
+  ];
+  for (const [text, status, message] of cases) {
+    const answer = await talk(server.socketPath, text);
+    assert.equal(answer.status, status, text);
+    assert.match(JSON.parse(answer.body).error.message, message, text);
+  }
+  const noText = Buffer.concat([Buffer.from(post("reload", "xx").slice(0, -2)), Buffer.from([0xff, 0xfe])]);
+  const answer = await talk(server.socketPath, noText.toString("latin1"), "latin1");
+  assert.match(JSON.parse(answer.body).error.message, /not UTF-8/);
+  assert.deepEqual(config.calls, []);
+});
+
+test("a text of half a megabyte is taken, also where JSON makes it six times as long; more is refused", async (t) => {
+  const config = scriptedConfig();
+  const { server } = await startRig(t, { config });
+  const put = (text: string) =>
+    talk(
+      server.socketPath,
+      post("config/text", JSON.stringify({ text, expected_sha256: SHA256, source: "cli" }), "", "PUT"),
+    );
+  assert.equal((await put("\u0001".repeat(512 * 1024))).status, 200);
+  assert.equal((await put("x".repeat(4 * 1024 * 1024))).status, 413);
+  const edits = JSON.stringify({ edits: [{ key: "a", value: "x".repeat(70_000) }], source: "cli" });
+  assert.equal((await talk(server.socketPath, post("config/edit", edits))).status, 413);
+});
+
+test("errors about the configuration have HTTP statuses of their own", async (t) => {
+  const statuses = {
+    config_changed: 409,
+    config_invalid: 422,
+    config_uneditable: 422,
+    config_key_unknown: 400,
+    config_unwritable: 500,
+  } as const;
+  for (const [code, status] of Object.entries(statuses)) {
+    const config = scriptedConfig({
+      edit: () => {
+        throw new MountaineerError(code as keyof typeof statuses, "no");
+      },
+    });
+    const { server } = await startRig(t, { config });
+    const answer = await talk(server.socketPath, post("config/rollback", ""));
+    assert.equal(answer.status, status, code);
+    assert.equal(JSON.parse(answer.body).error.code, code);
+  }
+});
+
+test("steps that wait hold up no reload", async (t) => {
+  const release = new AbortController();
+  const control = scriptedControl(sampleReport(), async (share) => {
+    if (!release.signal.aborted) await once(release.signal, "abort");
+    return sampleResult({ share });
+  });
+  const config = scriptedConfig();
+  const { server } = await startRig(t, { control, config });
+  const waiting = Array.from({ length: 32 }, () => talk(server.socketPath, post("mount", "{}")));
+  await eventually(() => control.calls.length === 32);
+  assert.equal((await talk(server.socketPath, post("reload", ""))).status, 200);
+  release.abort();
+  await Promise.all(waiting);
+});
+
+test("a client that goes away aborts its reload", async (t) => {
+  const config = scriptedConfig({ reload: () => new Promise(() => {}) });
+  const { home } = await startRig(t, { config });
+  const client = await connectToDaemon(home);
+  const cancel = new AbortController();
+  const asking = client?.reload({}, cancel.signal);
+  asking?.catch(() => {});
+  const call = await eventually(() => config.calls[0]);
+  cancel.abort();
+  await eventually(() => call.signal.aborted);
+});

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { FAILURE, INITIALIZED, toolOf } from "../programs/instance-scripted-link.ts";
+import { createTestClient } from "../programs/instance-test-client.ts";
+import { startReady } from "../programs/instance-under-test.ts";
+
+const OK = { result: { content: [] } };
+
+describe("a session that is lost", () => {
+  test("one renewal for all; calls are not repeated, later ones wait for it", async () => {
+    const { link, call, instance, clock } = await startReady({ logLevel: "info" });
+    await clock.advance(1_000);
+    const client = createTestClient("a");
+    await instance.subscribe("a://1", client);
+    const calls = [call(client.call(1)), call(client.call(2))];
+    link.answers.set("initialize", () => null);
+    for (const { id } of calls) link.failRequest(id, FAILURE("session_lost"));
+    const text = "backend files lost its session; the call was not repeated, as it may have taken effect";
+    for (const { reply } of calls) assert.deepEqual(await reply, { error: { code: -32000, message: text } });
+    assert.equal(link.requests("initialize").length, 2);
+    const waiting = call(client.call(3));
+    const late = call(client.call(4), {}, { timeoutMs: 100 });
+    const abort = new AbortController();
+    const cancelled = call(client.call(5), {}, { signal: abort.signal });
+    assert.equal(link.requests("tools/call").length, 2);
+    assert.equal(instance.seen.inFlight, 3);
+    assert.equal(instance.seen.state.kind, "ready");
+    await clock.advance(100);
+    abort.abort();
+    assert.ok("error" in (await late.reply) && "error" in (await cancelled.reply));
+    assert.deepEqual(link.told("notifications/cancelled"), []);
+    link.answers.set("tools/call", () => OK);
+    link.answer(link.requests("initialize")[1]?.id ?? -1, INITIALIZED);
+    assert.deepEqual(await waiting.reply, OK);
+    await clock.advance(1_000);
+    assert.deepEqual(link.established, ["2025-11-25", "2025-11-25"]);
+    assert.equal(link.told("notifications/initialized").length, 2);
+    assert.equal(link.requests("logging/setLevel").length, 2);
+    assert.equal(link.requests("resources/subscribe").length, 2);
+    assert.equal(link.requests("tools/list").length, 2);
+    assert.equal(link.requests("tools/call").length, 3);
+  });
+  test("a list that was being read is read again in the new session", async () => {
+    const { link, instance, clock } = await startReady();
+    await clock.advance(1_000);
+    let first = true;
+    link.answers.set("tools/list", () => {
+      if (!first) return { result: { tools: [toolOf("again")] } };
+      first = false;
+      return FAILURE("session_lost");
+    });
+    link.notify(LIST_CHANGED.tools);
+    await clock.advance(1_000);
+    assert.deepEqual(instance.listings?.tools, [toolOf("again")]);
+    assert.equal(instance.seen.listsStaleBecause, null);
+    assert.equal(link.requests("initialize").length, 2);
+  });
+  test("a failure of the old session after the renewal does not renew again", async () => {
+    const { link, call } = await startReady();
+    const old = call(null);
+    const other = call(null);
+    link.failRequest(old.id, FAILURE("session_lost"));
+    await settle();
+    link.failRequest(other.id, FAILURE("session_lost"));
+    await settle();
+    assert.ok("error" in (await other.reply));
+    assert.equal(link.requests("initialize").length, 2);
+  });
+  test("a renewal that fails ends the instance, and what waited for it", async () => {
+    const { link, call, instance } = await startReady();
+    link.answers.set("initialize", () => FAILURE("unreachable", "nobody listens"));
+    link.failRequest(call(null).id, FAILURE("session_lost"));
+    const waiting = call(null);
+    assert.deepEqual(await waiting.reply, {
+      error: { code: -32000, message: "backend files: nobody listens" },
+    });
+    const { state } = instance.seen;
+    assert.ok(state.kind === "ended" && state.wasReady && state.failure.kind === "unreachable");
+    assert.equal(link.closed, true);
+  });
+  test("sessions that do not last end the instance", async () => {
+    const { link, call, instance } = await startReady();
+    for (let loss = 0; loss < 6; loss++) {
+      assert.equal(instance.seen.state.kind, "ready");
+      link.failRequest(call(null).id, FAILURE("session_lost"));
+      await settle();
+    }
+    const { state } = instance.seen;
+    assert.ok(state.kind === "ended" && state.failure.kind === "session_lost");
+  });
+  test("what the new session does not declare any more is no longer listed", async () => {
+    const { link, call, instance, counts, clock } = await startReady();
+    await clock.advance(1_000);
+    link.answers.set("initialize", () => ({
+      result: {
+        protocolVersion: "2025-06-18",
+        capabilities: { prompts: {} },
+        serverInfo: { name: "other", version: "2" },
+      },
+    }));
+    link.failRequest(call(null).id, FAILURE("session_lost"));
+    await settle();
+    assert.deepEqual(instance.listings, { tools: [], resources: [], resourceTemplates: [], prompts: [] });
+    assert.deepEqual(
+      [instance.initializeResult?.protocolVersion, instance.initializeResult?.serverInfo.name],
+      ["2025-06-18", "other"],
+    );
+    assert.ok(counts.listings > 0);
+  });
+  test("closed while it renews, it stays closed", async () => {
+    const { link, call, instance } = await startReady();
+    link.answers.set("initialize", () => null);
+    link.failRequest(call(null).id, FAILURE("session_lost"));
+    const waiting = call(null);
+    const error = { code: -32000, message: "removed" };
+    await instance.close(error);
+    assert.deepEqual(await waiting.reply, { error });
+    await settle();
+    assert.equal(instance.seen.state.kind, "closing");
+  });
+  test("questions outside of any call go with the session, those of live calls stay", async () => {
+    const owner = createTestClient("a");
+    const { link, call } = await startReady({ owner });
+    link.ask("outside", "roots/list");
+    const port = owner.call(1);
+    const lost = call(owner.call(2));
+    call(port);
+    link.ask("inside", "roots/list");
+    link.failRequest(lost.id, FAILURE("session_lost"));
+    assert.equal(owner.asked[0]?.signal.aborted, true);
+    assert.equal(port.asked[0]?.signal.aborted, false);
+    assert.equal(link.replyTo("outside"), null);
+  });
+  test("a link in doubt is checked: before a call meets the lost session, there is another", async () => {
+    const { link, call, instance } = await startReady();
+    link.answers.set("ping", () => FAILURE("session_lost"));
+    link.answers.set("tools/call", () => ({ result: { content: [] } }));
+    link.doubt();
+    await settle();
+    assert.equal(link.requests("initialize").length, 2);
+    link.answers.delete("ping");
+    link.doubt();
+    await settle();
+    assert.equal(link.requests("initialize").length, 2, "an error of the server's is an answer");
+    assert.equal(instance.seen.state.kind, "ready");
+    call(null);
+    assert.equal(link.requests("tools/call").length, 1);
+  });
+  test("a check that finds the session lost renews it", async () => {
+    const { link, instance } = await startReady();
+    link.answers.set("ping", () => FAILURE("session_lost"));
+    instance.check();
+    await settle();
+    assert.equal(instance.seen.missedChecks, 0);
+    assert.equal(link.requests("initialize").length, 2);
+  });
+});

@@ -1,0 +1,204 @@
+// What strict clients accept: the official SDK's own schemas judge what the checks let through.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  PromptSchema,
+  ResourceSchema,
+  ResourceTemplateSchema,
+  ToolSchema,
+} from "@modelcontextprotocol/sdk/types.js";
+import fc from "fast-check";
+import { checkEntry } from "../../../src/gateway/catalog/entry-checks.ts";
+import type { Listings } from "../../../src/gateway/catalog/listings.ts";
+import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
+
+const SCHEMAS = {
+  tools: ToolSchema,
+  resources: ResourceSchema,
+  resourceTemplates: ResourceTemplateSchema,
+  prompts: PromptSchema,
+};
+const KINDS = Object.keys(SCHEMAS) as (keyof Listings)[];
+
+const ICON = { src: "https://example.com/i.png", mimeType: "image/png", sizes: ["48x48"], theme: "dark" };
+const SHOWN = { title: "T", description: "D", icons: [ICON], _meta: { "x/y": 1 } };
+const SOUND: Readonly<Record<keyof Listings, JsonObject>> = {
+  tools: {
+    name: "read",
+    ...SHOWN,
+    inputSchema: { type: "object", properties: { path: { type: "string" } }, required: ["path"] },
+    outputSchema: { type: "object", properties: { text: {} }, required: [] },
+    annotations: { title: "R", readOnlyHint: true, destructiveHint: false, idempotentHint: true },
+    execution: { taskSupport: "optional" },
+    future: [null],
+  },
+  resources: {
+    uri: "file:///a",
+    name: "a",
+    ...SHOWN,
+    mimeType: "text/plain",
+    size: 3,
+    annotations: { audience: ["user"], priority: 0.5, lastModified: "2026-01-31T12:00:00.5+01:00" },
+  },
+  resourceTemplates: { uriTemplate: "file:///{path}", name: "files", ...SHOWN, mimeType: "text/plain" },
+  prompts: { name: "ask", ...SHOWN, arguments: [{ name: "who", description: "W", required: true }] },
+};
+
+/** Of a sound entry, with other members. */
+const checked = (list: keyof Listings, members: JsonObject) =>
+  checkEntry(list, { ...SOUND[list], ...members });
+
+describe("checks of listed entries", () => {
+  for (const list of KINDS) {
+    test(`D3 sound ${list} pass as they are`, () => {
+      const { entry, faults } = checkEntry(list, SOUND[list]);
+      assert.equal(entry, SOUND[list]);
+      assert.deepEqual(faults, []);
+      assert.equal(SCHEMAS[list].safeParse(entry).success, true);
+    });
+
+    test(`D3 whatever is in ${list}, what passes the checks passes the official SDK`, () => {
+      const anything = fc.jsonValue({ maxDepth: 3 });
+      const paths = fc.constantFrom(...pathsOf(SOUND[list]));
+      const changes = fc.array(fc.tuple(paths, fc.option(anything, { nil: undefined })), {
+        minLength: 1,
+        maxLength: 4,
+      });
+      const known = new Set(["name", "uri", "uriTemplate"]);
+      fc.assert(
+        fc.property(changes, (each) => {
+          const entry = structuredClone(SOUND[list]);
+          for (const [path, value] of each) {
+            // Of these the list's reader has made sure.
+            if (path.length === 1 && isKey(list, String(path[0])) && known.has(String(path[0]))) continue;
+            put(entry, path, value);
+          }
+          const before = structuredClone(entry);
+          const result = checkEntry(list, entry);
+          assert.deepEqual(entry, before, "the server's own object stays as it is");
+          if (result.entry === null) assert.notEqual(result.faults.length, 0);
+          else {
+            const parsed = SCHEMAS[list].safeParse(result.entry);
+            assert.equal(parsed.success, true, `${JSON.stringify(result)} ${parsed.error}`);
+            assert.deepEqual(checkEntry(list, result.entry), { entry: result.entry, faults: [] });
+          }
+        }),
+        { numRuns: 2_000 },
+      );
+    });
+
+    test(`D3 of ${list}, null for what may be missing is left out, and each fault is named`, () => {
+      const { entry, faults } = checked(list, { title: null, description: 7, _meta: [], icons: {} });
+      assert.deepEqual(faults, [
+        "title is null",
+        "description is a number, not a string",
+        "_meta is a list, not an object",
+        "icons is an object, not a list",
+      ]);
+      const { title, description, _meta, icons, ...rest } = SOUND[list];
+      assert.deepEqual(entry, rest);
+    });
+  }
+
+  test("D3 a tool without an input schema takes an object; one that takes something else is withheld", () => {
+    const faultsOf = (inputSchema: unknown): unknown => {
+      const { entry, faults } = checked("tools", { inputSchema });
+      return [entry?.["inputSchema"] ?? null, ...faults];
+    };
+    const open = { type: "object" };
+    assert.deepEqual(faultsOf(undefined), [open, "inputSchema is missing"]);
+    assert.deepEqual(faultsOf(null), [open, "inputSchema is null"]);
+    assert.deepEqual(faultsOf({}), [open, "inputSchema.type is missing"]);
+    assert.deepEqual(faultsOf({ type: "string" }), [null, 'inputSchema.type is "string", not "object"']);
+    assert.deepEqual(faultsOf([]), [null, "inputSchema is a list, not an object"]);
+    assert.deepEqual(faultsOf("x"), [null, 'inputSchema is "x", not an object']);
+    assert.deepEqual(
+      faultsOf({
+        ...open,
+        properties: { a: true, b: false, c: null, d: { type: "string" } },
+        required: null,
+      }),
+      [
+        { ...open, properties: { a: {}, b: { not: {} }, c: {}, d: { type: "string" } } },
+        "inputSchema.required is null",
+        "inputSchema.properties.c is null",
+      ],
+    );
+    const hostile = JSON.parse('{"type":"object","properties":{"__proto__":true}}');
+    const { entry } = checked("tools", { inputSchema: hostile });
+    assert.equal(JSON.stringify(entry?.["inputSchema"]), '{"type":"object","properties":{"__proto__":{}}}');
+  });
+
+  test("D3 hints, output schemas and times that are malformed are left out alone", () => {
+    const { entry, faults } = checked("tools", {
+      annotations: { readOnlyHint: "yes", destructiveHint: true },
+      outputSchema: { type: "array" },
+      execution: { taskSupport: "maybe" },
+    });
+    assert.deepEqual(entry?.["annotations"], { destructiveHint: true });
+    assert.equal(Object.hasOwn(entry ?? {}, "outputSchema"), false);
+    assert.deepEqual(entry?.["execution"], {});
+    assert.deepEqual(faults, [
+      'annotations.readOnlyHint is "yes", not true or false',
+      'execution.taskSupport is "maybe", not one of required, optional, forbidden',
+      'outputSchema is an object, not an object of type "object"',
+    ]);
+    const resource = checked("resources", {
+      annotations: { audience: "user", priority: 2, lastModified: "2026-02-30T00:00:00Z" },
+    });
+    assert.deepEqual(resource.entry?.["annotations"], {});
+    assert.equal(resource.faults.length, 3);
+  });
+
+  test("D3 what has a URI and no name is named by its title or URI", () => {
+    assert.equal(checked("resources", { name: undefined }).entry?.["name"], "T");
+    assert.equal(checked("resources", { name: 5, title: "" }).entry?.["name"], "file:///a");
+    assert.equal(checked("resourceTemplates", { name: null, title: null }).entry?.["name"], "file:///{path}");
+  });
+
+  test("D3 a prompt whose arguments cannot be named is withheld", () => {
+    assert.equal(checked("prompts", { arguments: null }).entry?.["name"], "ask");
+    for (const bad of [{}, "who", [{ description: "x" }], [null], [{ name: 1 }]]) {
+      const { entry, faults } = checked("prompts", { arguments: bad });
+      assert.equal(entry, null);
+      assert.equal(faults.length, 1);
+    }
+  });
+
+  test("D3 thousands of faults in one entry are told in ten, and cost no more than reading it", () => {
+    const properties = Object.fromEntries(Array.from({ length: 50_000 }, (_, index) => [`p${index}`, null]));
+    const { entry, faults } = checked("tools", { inputSchema: { type: "object", properties } });
+    assert.equal(faults.length, 10);
+    assert.equal(ToolSchema.safeParse(entry).success, true);
+  });
+});
+
+type Path = readonly (string | number)[];
+
+function isKey(list: keyof Listings, member: string): boolean {
+  return (
+    member === { tools: "name", prompts: "name", resources: "uri", resourceTemplates: "uriTemplate" }[list]
+  );
+}
+
+/** Of every member, at any depth, and of one that is not there. */
+function pathsOf(value: unknown, before: Path = []): Path[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [
+    [...before, Array.isArray(value) ? Number(key) : key],
+    ...pathsOf(inner, [...before, Array.isArray(value) ? Number(key) : key]),
+  ]);
+}
+
+function put(entry: JsonObject, path: Path, value: unknown): void {
+  let at: unknown = entry;
+  for (const key of path.slice(0, -1)) {
+    if (typeof at !== "object" || at === null) return;
+    at = Reflect.get(at, key);
+  }
+  if (typeof at !== "object" || at === null) return;
+  const last = path.at(-1) ?? "";
+  if (value === undefined && Array.isArray(at)) at.splice(Number(last), 1);
+  else if (value === undefined) Reflect.deleteProperty(at, last);
+  else Reflect.set(at, last, value);
+}

@@ -1,0 +1,71 @@
+// A server whose lists are malformed, beside one that is sound: the official SDK's client, which refuses a whole list for
+// one bad entry, lists all that is sound of both.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
+import { LIGHT_SERVER, MALFORMED_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
+import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+
+async function sdkClient(url: string): Promise<Client & AsyncDisposable> {
+  const client = new Client({ name: "strict", version: "1.0.0" });
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)) as Transport);
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() });
+}
+
+/** Of the fixture's entries, two for each shape: those that are withheld are not among them. */
+function namesOf(list: string, shapes: number, withheld: readonly number[]): string[] {
+  const all = Array.from({ length: 2 * shapes }, (_, index) => index);
+  return all.filter((index) => !withheld.includes(index)).map((index) => `${list}_${index}`);
+}
+
+test("D3 one server's malformed entries cost no client anything else: each is mended, or withheld by name", async (t) => {
+  const rig = await startGatewayRig(t, {
+    backends: {
+      well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),
+      bad: nodeBackend(MALFORMED_SERVER),
+      broken: nodeBackend(MISBEHAVING_SERVER, ["list-fails"]),
+    },
+  });
+  await rig.untilReady("well");
+  const bad = await rig.untilBackend("bad", ({ phase }) => phase === "Degraded");
+  await using client = await sdkClient(rig.url);
+  const { tools } = await client.listTools();
+  const bads = tools.filter(({ name }) => name.startsWith("tools_"));
+  assert.deepEqual(
+    bads.map(({ name }) => name),
+    namesOf("tools", 20, [22]),
+  );
+  assert.ok(tools.some(({ name }) => name === "well_echo"));
+  const { resources } = await client.listResources();
+  assert.equal(resources.filter(({ uri }) => uri.startsWith("test:///resources_")).length, 2 * 15);
+  const { resourceTemplates } = await client.listResourceTemplates();
+  assert.equal(resourceTemplates.length, 2 * 11);
+  const { prompts } = await client.listPrompts();
+  assert.deepEqual(
+    prompts.map(({ name }) => name).filter((name) => name.startsWith("prompts_")),
+    namesOf("prompts", 12, [20, 22]),
+  );
+  const mended = await client.callTool({ name: "tools_16", arguments: {} });
+  assert.deepEqual(mended.content, [{ type: "text", text: "tools_16" }]);
+  const [condition, ...others] = bad.conditions;
+  assert.deepEqual(others, []);
+  assert.equal(condition?.code, "entries_withheld");
+  assert.equal(
+    condition?.title,
+    'backend bad: tool "tools_22" is withheld: inputSchema.type is "string", not "object" (and 2 more, which the log names)',
+  );
+  const { stdout, code } = await rig.home.cli(["status"]);
+  assert.equal(code, 0);
+  assert.match(stdout, /tools_22/u);
+});
+
+test("D3 a server whose tools cannot be listed still serves its resources and prompts", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { half: nodeBackend(MALFORMED_SERVER, ["no-tools"]) } });
+  const half = await rig.untilBackend("half", ({ phase }) => phase === "Degraded");
+  assert.match(half.reason ?? "", /a list of backend half cannot be read: tools\/list was answered with/u);
+  await using client = await sdkClient(rig.url);
+  assert.equal((await client.listResources()).resources.length, 2 * 15);
+  assert.equal((await client.listTools()).tools.length, 0);
+});
