@@ -28,6 +28,7 @@ const LAB_FOLDERS = ["test/lab/"];
 const NIGHTLY_FOLDERS = ["test/nightly/", "test/cifs/"];
 
 /**
+ * A unit file waits half of its time, for processes and for what it may take: one more than cores keeps them busy.
  * A lab file plays whole stories with real daemons, and mostly waits; more than two would be load for each other. A
  * file's limit ends what hangs, and must fail no file on a machine that is ten times as slow.
  */
@@ -36,7 +37,7 @@ const SUITES = {
     patterns: ["test/**/*.test.ts"],
     except: [...LAB_FOLDERS, ...NIGHTLY_FOLDERS],
     timeoutSeconds: 600,
-    concurrency: availableParallelism(),
+    concurrency: availableParallelism() + 1,
   },
   lab: {
     patterns: LAB_FOLDERS.map((folder) => `${folder}**/*.test.ts`),

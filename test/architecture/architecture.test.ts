@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { glob, readFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
+import { scanSource } from "../../scripts/source-scan.ts";
 import { FOLDERS, LIBRARIES, PLATFORM_READERS } from "./folder-rules.ts";
 import { MAX_FILES, ROOMS } from "./room-rules.ts";
-import { scanSource } from "./source-scan.ts";
 import { roomOf, violations } from "./violations.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");

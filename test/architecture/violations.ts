@@ -1,5 +1,6 @@
 // Finds where a tree of sources breaks the project's rules. Pure: a tree is a map of path → source.
 import path from "node:path";
+import { type Import, type Scan, scanSource } from "../../scripts/source-scan.ts";
 import {
   BANNED_FOLDER_NAMES,
   FOLDERS,
@@ -9,7 +10,6 @@ import {
   PLATFORM_READERS,
 } from "./folder-rules.ts";
 import { MAX_FILES, ROOM_OF_COMMANDS, ROOMS, UNCOUNTED } from "./room-rules.ts";
-import { type Import, type Scan, scanSource } from "./source-scan.ts";
 
 /** Paths as `src/shares/policy/decide.ts`, with `/`. */
 export type Tree = ReadonlyMap<string, string>;

@@ -1,5 +1,5 @@
-// Owns what is published: filters, then overrides, then who keeps a name that two offer. Pure: the same sources give
-// the same catalog, in the same order.
+// Builds what is published: filters, then overrides, then who keeps a name that two backends offer. Pure: the same
+// sources give the same catalog, in the same order.
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { Catalog, CatalogEntry, CatalogSource, Collision, EntryKind, ResourceReach } from "./catalog.ts";
@@ -23,8 +23,7 @@ const EVERYTHING: Permission = { permits: () => true, denies: () => false };
  */
 export function buildCatalog(sources: readonly CatalogSource[], conflict: ConflictConfig): Catalog {
   const offers = sources.map((source) => offerOf(source, conflict));
-  const listed = sources.map((_, index) => index);
-  const byPriority = conflict.strategy === "priority" ? precedence(sources, conflict.order) : listed;
+  const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
   const collisions: Collision[] = [];
   const publish = (kind: "tools" | "resources" | "templates" | "prompts"): Map<string, CatalogEntry> =>
     settle(

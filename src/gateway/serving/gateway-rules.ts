@@ -1,5 +1,5 @@
 // The rules of one configuration for every request: who comes in, who may do what, what is written to the audit.
-import { type AuditFile, startAuditFile } from "../middleware/audit-file.ts";
+import { AuditFile } from "../middleware/audit-file.ts";
 import { type Authenticator, createAuthentication } from "../middleware/incoming-auth.ts";
 import type { GatewayConfig, GatewayOptions } from "./gateway-contract.ts";
 
@@ -38,7 +38,7 @@ export function createRules(
       ? before.auditFile
       : config.audit === null
         ? null
-        : startAuditFile(config.audit, { clock, logger }),
+        : new AuditFile(config.audit, { clock, logger }),
   };
 }
 

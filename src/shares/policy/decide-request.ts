@@ -42,6 +42,8 @@ function takeAuto(builder: Builder): null {
 function takeUnmount(builder: Builder, request: UnmountRequest): Step | null {
   const { mount } = builder.seen;
   if (mount === null) {
+    // What was to be mounted once its server is proved is not mounted after all.
+    setState(builder, { operation: null });
     if (request.hold) setHeld(builder, "unmounted");
     builder.outcome = outcome("skipped", "already unmounted");
     return null;

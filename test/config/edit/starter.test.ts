@@ -33,6 +33,17 @@ test("the starter explains every option, and nothing in it is too wide", () => {
   for (const line of lines) assert.ok(line.length <= 110, line);
 });
 
+test("the starter says of an option that it is required, or what holds without it", () => {
+  const lines = starterText().split("\n");
+  const saidOf = (key: string): string =>
+    lines[lines.findIndex((line) => line.startsWith(`#${key} = `)) - 1] ?? "";
+  assert.match(saidOf("check_interval_secs"), /default: 2\)$/);
+  assert.match(saidOf("auto_failback"), /default: false\)$/);
+  assert.match(saidOf("share_name"), /default: /);
+  const required = lines.filter((line) => line.endsWith("required)"));
+  assert.ok(required.length > 0 && required.length < lines.length / 20, `${required.length} are required`);
+});
+
 test("the starter's options work when their # is removed", async () => {
   const active = starterText().replaceAll(/^#(?! |:|$|\n)/gm, "");
   const { config } = await accepted(active);

@@ -1,4 +1,4 @@
-// Owns made-up backends' parts of a catalog, for tests.
+// Made-up backends' parts of a catalog, for tests.
 import type { ConflictConfig, NameFilter } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 

@@ -3,7 +3,6 @@ import { mkdir, readlink, rm, stat, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import {
   type AliasLinkTools,
   type AliasSpec,
@@ -12,12 +11,14 @@ import {
   removeAliasLink,
 } from "../../../src/shares/links/alias-link.ts";
 import { startProber } from "../../../src/shares/prober/prober-process.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const LOOK_MS = 5_000;
 
 async function scene(t: TestContext, overrides: Partial<AliasLinkTools> = {}) {
-  const prober = startProber({ clock: systemClock, logger: silentLogger });
+  // Its clock stands still: however busy the machine is, no look is late.
+  const prober = startProber({ clock: createManualClock(), logger: silentLogger });
   t.after(() => prober[Symbol.asyncDispose]());
   const folder = await temporaryFolder(t);
   const made = new Map<string, Set<string>>();

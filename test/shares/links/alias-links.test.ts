@@ -5,7 +5,6 @@ import test, { type TestContext } from "node:test";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { AliasLinks, type AliasTransition } from "../../../src/shares/links/alias-links.ts";
 import { openAliasMemory } from "../../../src/shares/links/alias-memory.ts";
 import type { Prober } from "../../../src/shares/prober/prober.ts";
@@ -17,7 +16,8 @@ import { temporaryFolder } from "../../support/temporary-folder.ts";
 const NEVER = new AbortController().signal;
 
 async function scene(t: TestContext) {
-  const prober = startProber({ clock: systemClock, logger: silentLogger });
+  // Its clock stands still: however busy the machine is, no look is late.
+  const prober = startProber({ clock: createManualClock(), logger: silentLogger });
   t.after(() => prober[Symbol.asyncDispose]());
   const folder = await temporaryFolder(t);
   const root = join(folder, "Shares");

@@ -331,6 +331,19 @@ describe("going back", () => {
     });
   }
 
+  test("A10 tb is stable before its server is proved: it waits for that, and is not mounted anew meanwhile", () => {
+    const world = overFallback();
+    world.carrier.proofTakesMs = 60_000;
+    world.hosts.tb = "refused";
+    world.event().advance(1000);
+    world.hosts.tb = "answers";
+    world.event().advance(50_000);
+    assert.deepEqual(world.stepKinds, []);
+    assert.equal(world.route, "fallback");
+    world.advance(20_000);
+    assert.deepEqual(world.stepKinds, ["move tb planned"]);
+  });
+
   test("A10 both toggles off: a person decides, and needs no --force", () => {
     const world = overFallback({ autoFailback: false, lsofRecheck: false });
     world.holders = [7];
@@ -379,6 +392,22 @@ describe("a carried mount that is dead", () => {
     world.hosts.fallback = "answers";
     world.event().advance(5000);
     assert.equal(world.stepKinds.at(-1), "mount tb carried", world.stepKinds.join());
+  });
+
+  test("A10 unmounted by hand while its new mount waits for the proof: it stays unmounted", () => {
+    const world = carriedWorld();
+    world.carrier.proofTakesMs = 3000;
+    world.hosts.fallback = "refused";
+    world.advance(2000);
+    if (world.mount !== null) world.mount.processGone = true;
+    world.hosts.fallback = "answers";
+    world.advance(2000);
+    assert.equal(world.route, "none");
+    world.fresh().ask({ kind: "unmount" });
+    assert.equal(world.memory.held, "unmounted");
+    world.advance(20_000);
+    assert.deepEqual(world.stepKinds, []);
+    assert.equal(world.memory.held, "unmounted");
   });
 
   test("A10 what could not be proved the last time is proved anew after its routes were gone: its new mount is carried again", () => {

@@ -264,7 +264,7 @@ function watch(world: World): void {
     if (step.kind === "move") checkMove(world, seen, step);
     if (step.kind === "unmount") {
       assert.ok(
-        unmounted === null || isAsked(world) || step.mount.processGone,
+        unmounted === null || unmounted === step.mount.id || isAsked(world) || step.mount.processGone,
         `a second mount is unmounted in one cycle: ${step.mount.path}`,
       );
       unmounted = step.mount.id;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ownMark } from "../../../../src/gateway/own-mark.ts";
+import { loopGuard } from "../../../../src/gateway/loop-guard.ts";
 import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { FAILURE, INITIALIZED, toolOf } from "../programs/instance-scripted-link.ts";
@@ -18,6 +18,26 @@ function hintOf({ instance }: UnderTest): string | null {
   const { state } = instance.seen;
   return state.kind === "ended" ? state.failure.hint : null;
 }
+
+describe("what a client tells the server", () => {
+  const ROOTS_CHANGED = "notifications/roots/list_changed";
+  const told = ({ link }: UnderTest): unknown[] =>
+    link.received.filter((message) => "method" in message && message.method === ROOTS_CHANGED);
+
+  test("reaches it in a session, as it is, and is nobody's before one", async () => {
+    const starting = startUnderTest({}, (link) => link.answers.set("initialize", () => null));
+    starting.instance.notify(ROOTS_CHANGED, undefined);
+    await settle();
+    assert.deepEqual(told(starting), []);
+    const ready = await startReady();
+    ready.instance.notify(ROOTS_CHANGED, undefined);
+    ready.instance.notify(ROOTS_CHANGED, { _meta: { x: 1 } });
+    assert.deepEqual(told(ready), [
+      { jsonrpc: "2.0", method: ROOTS_CHANGED },
+      { jsonrpc: "2.0", method: ROOTS_CHANGED, params: { _meta: { x: 1 } } },
+    ]);
+  });
+});
 
 describe("starting", () => {
   test("B7 it is ready only when every list that the server declares has been read", async () => {
@@ -50,7 +70,7 @@ describe("starting", () => {
   test("a shared instance declares all that any client may have, one with an owner exactly the owner's", async () => {
     const shared = await startReady();
     const { _meta, ...said } = shared.link.requests("initialize")[0]?.params ?? {};
-    assert.deepEqual(_meta, ownMark());
+    assert.deepEqual(_meta, loopGuard());
     assert.deepEqual(said, {
       protocolVersion: "2025-11-25",
       capabilities: {

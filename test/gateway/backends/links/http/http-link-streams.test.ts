@@ -67,12 +67,13 @@ test("a server that wishes for no wait, and ends each stream after one event, is
 });
 
 test("a stream that cannot be taken up fails the request, after a bounded number of tries", async (t) => {
-  for (const refuse of [
+  const refusals = [
     (response: ServerResponse) => response.writeHead(405).end(),
     (response: ServerResponse) => response.writeHead(503).end(),
     (response: ServerResponse) => openEvents(response).end(),
     (response: ServerResponse) => response.destroy(),
-  ]) {
+  ];
+  const tried = refusals.map(async (refuse) => {
     let gets = 0;
     const { recorded } = await withEcho(t, {
       take: (message, response) =>
@@ -86,7 +87,8 @@ test("a stream that cannot be taken up fails the request, after a bounded number
     const failure = await eventually(() => recorded.failed.get(5));
     assert.equal(failure.kind, "closed");
     assert.ok(gets >= 1 && gets <= 5);
-  }
+  });
+  await Promise.all(tried);
 });
 
 test("a stream without event ids that ends too soon fails the request at once", async (t) => {
@@ -155,14 +157,15 @@ test("a server without a stream of its own is asked for it once", async (t) => {
 });
 
 test("a stream that was open and is refused from then on raises a doubt; one that never was raises none", async (t) => {
-  for (const [status, granted, doubts] of [
+  const cases = [
     [404, 1, 1],
     [400, 1, 1],
     [405, 1, 1],
     [404, 0, 0],
     [503, 1, 0],
     [409, 1, 0],
-  ] as const) {
+  ] as const;
+  const asked = cases.map(async ([status, granted, doubts]) => {
     let gets = 0;
     const { recorded } = await withEcho(t, {
       onGet(_, response) {
@@ -175,7 +178,8 @@ test("a stream that was open and is refused from then on raises a doubt; one tha
     await eventually(() => gets > granted && recorded.doubts === doubts);
     await recorded.ask("echo");
     assert.equal(recorded.doubts, doubts, String(status));
-  }
+  });
+  await Promise.all(asked);
 });
 
 test("a server that has not noticed the end of the last stream, and grants one alone, is asked again", async (t) => {

@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { openStdioLink } from "../../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { startWarden, type Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
+import { Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../../support/eventually.ts";
@@ -41,7 +41,7 @@ async function ignores(pid: number): Promise<boolean> {
 }
 
 function openWarden(t: TestContext): Warden & AsyncDisposable {
-  const warden = startWarden({ clock, logger });
+  const warden = new Warden({ clock, logger });
   t.after(() => warden[Symbol.asyncDispose]());
   return warden;
 }
@@ -191,11 +191,11 @@ test("release ends what the leader left behind", async (t) => {
 });
 
 test("both programs are understood by other shells", async (t) => {
-  for (const shell of ["dash", "bash", "ksh", "zsh"]) {
+  const inShell = async (shell: string): Promise<void> => {
     try {
       await execute(shell, ["-c", ":"]);
     } catch {
-      continue;
+      return;
     }
     const posix = { bash: ["--posix"], zsh: ["--emulate", "sh"] }[shell] ?? [];
     const warden = spawn(shell, [...posix, join(ROOT, "bin/backend-warden.sh")], {
@@ -222,5 +222,6 @@ test("both programs are understood by other shells", async (t) => {
     assert.ok(pid);
     await eventually(async () => (await living([ended.pid, pid])).length === 0);
     assert.equal((await living([kept.pid])).length > 0, true, shell);
-  }
+  };
+  await Promise.all(["dash", "bash", "ksh", "zsh"].map(inShell));
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { renderCliReference } from "../../../scripts/docs/command-line.ts";
 import { COMMANDS } from "../../../src/cli/program/command-list.ts";
-import { renderCliReference } from "../../../src/cli/program/reference.ts";
 import { ERROR_CODES } from "../../../src/runtime/errors.ts";
 
 test("docs/cli.md is what the definitions say", async () => {

@@ -1,9 +1,9 @@
-// Owns docs/cli.md: the command line's reference, made from the same definitions as --help.
+// docs/cli.md, the reference of the command line, made from the same definitions as --help.
 import type { Argument, Command, Option } from "commander";
-import { ERROR_CODES } from "../../runtime/errors.ts";
-import type { CommandDefinition } from "../input/command.ts";
-import { COMMANDS } from "./command-list.ts";
-import { commandOf, createProgram } from "./program.ts";
+import type { CommandDefinition } from "../../src/cli/input/command.ts";
+import { COMMANDS } from "../../src/cli/program/command-list.ts";
+import { commandOf, createProgram } from "../../src/cli/program/program.ts";
+import { ERROR_CODES } from "../../src/runtime/errors.ts";
 
 const SIGNAL_EXITS: readonly (readonly [number, string])[] = [
   [130, "ended by Ctrl-C (SIGINT) before it was done"],

@@ -1,7 +1,7 @@
-// Owns how the live view looks where it runs: with colour or without, with symbols or in plain ASCII.
+// The live view's style on this terminal: with colour or without, with symbols or in ASCII.
 
 /** What the terminal can show. */
-export interface TuiLook {
+export interface TuiStyle {
   readonly color: boolean;
   /** False: plain ASCII symbols. */
   readonly unicode: boolean;
@@ -61,6 +61,6 @@ const ASCII: TuiSymbols = {
   arrows: "arrows",
 };
 
-export function symbolsFor(look: TuiLook): TuiSymbols {
-  return look.unicode ? UNICODE : ASCII;
+export function symbolsFor(style: TuiStyle): TuiSymbols {
+  return style.unicode ? UNICODE : ASCII;
 }

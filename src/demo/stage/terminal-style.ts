@@ -1,7 +1,7 @@
-// Owns what the demo needs to know of the terminal it speaks to; the command line provides it.
+// What the demo knows of its terminal; the command line provides it.
 import type { Paint } from "../../runtime/text/paint.ts";
 
-export interface Manner {
+export interface TerminalStyle {
   readonly unicode: boolean;
   readonly paint: Paint;
   /** One line in which nothing drives or deceives a terminal. */

@@ -1,7 +1,7 @@
 // A gateway that is told to be its own backend.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isOwnIntroduction, ownMark } from "../../src/gateway/own-mark.ts";
+import { isFromThisGateway, loopGuard } from "../../src/gateway/loop-guard.ts";
 import { createGateway } from "../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../src/gateway/serving/gateway-rules.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
@@ -11,7 +11,7 @@ import { freePort } from "../support/free-port.ts";
 import { backendConfig } from "./backends/pool/scripted-instance.ts";
 
 test("the mark is known again, and nothing else is", () => {
-  assert.ok(isOwnIntroduction({ _meta: ownMark() }));
+  assert.ok(isFromThisGateway({ _meta: loopGuard() }));
   for (const params of [
     undefined,
     {},
@@ -19,7 +19,7 @@ test("the mark is known again, and nothing else is", () => {
     { _meta: 1 },
     { _meta: { "mountaineer/gateway": "1" } },
   ]) {
-    assert.ok(!isOwnIntroduction(params));
+    assert.ok(!isFromThisGateway(params));
   }
 });
 

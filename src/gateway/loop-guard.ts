@@ -1,15 +1,15 @@
-// Owns how a gateway knows itself: as its own backend it would list what it lists, again and again, and call itself.
+// The loop guard: a gateway that is its own backend would list its own lists for ever, and call itself.
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
 const KEY = "mountaineer/gateway";
 
 /** What the gateway says to a server at initialize, in `_meta`. */
-export function ownMark(): JsonObject {
+export function loopGuard(): JsonObject {
   return { [KEY]: mark() };
 }
 
-/** Whether who introduces itself so is this very gateway. */
-export function isOwnIntroduction(params: JsonObject | undefined): boolean {
+/** Whether an `initialize` with these params comes from this very gateway. */
+export function isFromThisGateway(params: JsonObject | undefined): boolean {
   const meta = params?.["_meta"];
   return isJsonObject(meta) && meta[KEY] === mark();
 }

@@ -1,7 +1,7 @@
-// Owns what a terminal can show: how wide, in colour or not, with which symbols.
+// The abilities of a terminal: its width, colour, and symbols.
 import type { Paint, Style, Symbols } from "../../runtime/text/paint.ts";
 
-export interface Look {
+export interface TerminalStyle {
   /** In columns. */
   readonly width: number;
   readonly color: boolean;
@@ -14,10 +14,10 @@ const DEFAULT_WIDTH = 80;
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The look of a stream: colour only on a terminal and not against NO_COLOR, symbols only where the locale is UTF-8. */
-export function lookOf(
+export function terminalStyle(
   stream: { readonly isTTY?: boolean; readonly columns?: number },
   environment: Environment,
-): Look {
+): TerminalStyle {
   const { NO_COLOR, FORCE_COLOR, TERM, COLUMNS, LC_ALL, LC_CTYPE, LANG } = environment;
   const forced = FORCE_COLOR !== undefined && FORCE_COLOR !== "0" && FORCE_COLOR !== "false";
   const wanted = forced || (stream.isTTY === true && TERM !== "dumb");
@@ -55,18 +55,18 @@ const ASCII: Symbols = {
   dot: "-",
 };
 
-export function paintFor(look: Pick<Look, "color" | "unicode">): Paint {
-  const style = (open: string, close: string): Style => {
-    return look.color ? (text) => (text === "" ? "" : `\x1b[${open}m${text}\x1b[${close}m`) : (text) => text;
+export function paintFor(style: Pick<TerminalStyle, "color" | "unicode">): Paint {
+  const code = (open: string, close: string): Style => {
+    return style.color ? (text) => (text === "" ? "" : `\x1b[${open}m${text}\x1b[${close}m`) : (text) => text;
   };
   return {
-    symbols: look.unicode ? UNICODE : ASCII,
-    bold: style("1", "22"),
-    dim: style("2", "22"),
-    red: style("31", "39"),
-    green: style("32", "39"),
-    yellow: style("33", "39"),
-    cyan: style("36", "39"),
-    banner: style("1;30;43", "0"),
+    symbols: style.unicode ? UNICODE : ASCII,
+    bold: code("1", "22"),
+    dim: code("2", "22"),
+    red: code("31", "39"),
+    green: code("32", "39"),
+    yellow: code("33", "39"),
+    cyan: code("36", "39"),
+    banner: code("1;30;43", "0"),
   };
 }
