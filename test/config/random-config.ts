@@ -1,5 +1,5 @@
-// Owns random configurations as people write them, in TOML and YAML, and random edits of them. Every comment carries a
-// mark of its own (`F…` stands alone, `T:section.key…` belongs to that key), so that a lost one can be named.
+// Random configurations as people write them, in TOML and YAML, and random edits of them. Every comment carries a mark
+// of its own (`F…` stands alone, `T:section.key…` belongs to that key), so that a lost one can be named.
 
 import type { ConfigEdit } from "../../src/config/edit/edit-meaning.ts";
 import type { ConfigValue } from "../../src/config/edit/edit-value.ts";

@@ -1,4 +1,4 @@
-// Owns what the tests of this folder share: a machine to configure, and checking a text.
+// Shared by the tests of this folder: a machine to configure, and checking a text.
 
 import type { ConfigPlace } from "../../src/config/locate.ts";
 import type { ConfigMistake } from "../../src/config/mistakes.ts";

@@ -1,4 +1,4 @@
-// Owns configurations, snapshots and subjects that tests of the daemon's parts speak of.
+// Configurations, snapshots and subjects for tests of the daemon's parts.
 import { createHash } from "node:crypto";
 import { type ConfigDiff, diffConfigs } from "../../src/config/diff.ts";
 import type { ConfigPlace } from "../../src/config/locate.ts";

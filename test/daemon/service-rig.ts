@@ -1,4 +1,4 @@
-// Owns a whole service inside the test's process: a home in a temporary folder, shares of driver `local`, the real prober.
+// A whole service inside the test's process: a home in a temporary folder, shares of driver `local`, the real prober.
 import assert from "node:assert/strict";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";

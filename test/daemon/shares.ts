@@ -1,4 +1,4 @@
-// Owns shares as the engine sees them, for tests of how they are told.
+// Shares as the engine sees them, for tests of how they are reported.
 
 import { EMPTY_SHARE_MEMORY } from "../../src/reconcile/memory.ts";
 import type { FoundMount, MountDriver } from "../../src/shares/drivers/mount-driver.ts";

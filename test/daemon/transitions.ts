@@ -1,4 +1,4 @@
-// Owns transitions that tests of their listeners speak of.
+// Transitions for tests of their listeners.
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
 
 const MOVED = { host: "10.0.2.5", reason: "10.0.1.5 is gone", duration_ms: 1_200 };

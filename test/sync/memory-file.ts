@@ -1,4 +1,4 @@
-// Owns a configuration file in memory, with the OS that watches its folder: as fast and as faulty as a test wants.
+// A configuration file in memory, with the OS that watches its folder: as fast and as faulty as a test wants.
 import type { FolderEvents, FolderListener } from "../../src/sync/folder-events.ts";
 import type { FileStat, WatchedFile } from "../../src/sync/watched-file.ts";
 

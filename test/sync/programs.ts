@@ -1,4 +1,4 @@
-// Owns running the editors that people really save with, without a person.
+// Runs the editors that people really save with, without a person.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { promisify } from "node:util";

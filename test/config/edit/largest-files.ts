@@ -1,4 +1,4 @@
-// Owns the largest files that the configuration may be, of whatever they can hold, and that each ends in bounded time.
+// The largest files that the configuration may be, of every kind; each must be read and edited in bounded time.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { LARGEST_FILE_BYTES } from "../../../src/config/read/source-text.ts";

@@ -1,5 +1,5 @@
-// Owns trying any text on the configuration: what must hold of every answer, and what the answer cost. The processor's
-// time is counted, as waiting for others that use it is nobody's fault.
+// Tries any text on the configuration: what must hold of every answer, and what the answer cost. Only processor time
+// counts, because waiting for other processes is nobody's fault.
 import assert from "node:assert/strict";
 import { editConfig } from "../../../src/config/edit/edit.ts";
 import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
